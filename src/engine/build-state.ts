@@ -1,0 +1,73 @@
+/** What is known of a build at one moment: what reporters render. Immutable; each change makes a new one. Times are epoch milliseconds. */
+export interface BuildState {
+  readonly id: string;
+  readonly source: BuildSource;
+  readonly phase: BuildPhase;
+  /** Empty until c3.yaml is understood. */
+  readonly steps: readonly StepState[];
+  /** `c3.yaml:3:12 warning: …`, one text a problem; never a reason to fail. */
+  readonly warnings: readonly string[];
+  /** Whether the Pod was already there; undefined until it is known. */
+  readonly isWarm: boolean | undefined;
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+}
+
+export interface BuildSource {
+  /** `host/owner/name`. */
+  readonly scope: string;
+  readonly repositoryUrl: string;
+  readonly refKind: 'branch' | 'tag';
+  readonly refName: string;
+  readonly sha: string;
+  readonly commitUrl: string;
+  readonly subject: string;
+  readonly author: string;
+}
+
+export type BuildPhase =
+  | { readonly kind: 'queued' }
+  /** Before the first step; `detail` says what is waited for: "pulling image …", "another build of this repository". */
+  | { readonly kind: 'preparing'; readonly detail: string }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'ended'; readonly ending: Ending };
+
+/** How a build ended. None is ever reported as another. `message`: the sentence a user needs. */
+export type Ending =
+  | { readonly kind: 'passed' }
+  /** `message`: the cause alone, "exit code 3". */
+  | { readonly kind: 'failed'; readonly step: string; readonly message: string }
+  | { readonly kind: 'timed-out'; readonly message: string }
+  | { readonly kind: 'cancelled'; readonly message: string }
+  /** c3.yaml, a sealed value in it, or the kubeconfig is wrong. `detail`: excerpt with caret, several lines. */
+  | { readonly kind: 'config-error'; readonly message: string; readonly detail?: string }
+  /** The forge did not confirm the push; nothing was opened, nothing ran. */
+  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'infrastructure-error'; readonly message: string };
+
+export interface StepState {
+  readonly name: string;
+  readonly container: string;
+  readonly phase: StepPhase;
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  /** The end of the output, masked, raw bytes decoded as UTF-8: at most 8 KiB, cut at a line's start. */
+  readonly tail: string;
+}
+
+export type StepPhase =
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'passed' }
+  | { readonly kind: 'failed'; readonly exitCode: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'cancelled' }
+  /** It was started, and how it ended cannot be known. */
+  | { readonly kind: 'lost'; readonly message: string }
+  | { readonly kind: 'skipped' };
+
+/** Told of every change, in order, at once: `report` never blocks and never throws. `finish` resolves when the last state has arrived or been given up. */
+export interface Reporter {
+  report(state: BuildState): void;
+  finish(): Promise<void>;
+}

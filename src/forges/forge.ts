@@ -1,0 +1,86 @@
+import type { Scope } from '../sealing/scope.ts';
+
+/** A webhook's raw body whose signature was right. Only {@link Forge.verify} makes one; only it may be parsed. */
+export interface VerifiedBody {
+  readonly bytes: Uint8Array;
+  readonly verified: true;
+}
+
+/** What a webhook says happened. A hint only: {@link Repository.prove} asks the forge whether it is so. */
+export type ForgeEvent =
+  | { kind: 'ping'; scope: Scope | undefined }
+  | { kind: 'ignored'; scope: Scope | undefined; reason: string }
+  | { kind: 'push'; scope: Scope; push: Push };
+
+export interface Push {
+  /** `refs/heads/main` or `refs/tags/v1`, a valid ref name. */
+  readonly ref: string;
+  readonly refKind: 'branch' | 'tag';
+  /** `main`, `v1`. */
+  readonly refName: string;
+  /** 40 or 64 lower-case hex digits; of a tag the commit it points at, as far as the payload tells. */
+  readonly sha: string;
+  /** First line of the commit's message, at most 200 characters. */
+  readonly subject: string;
+  readonly author: string;
+  readonly commitUrl: string;
+}
+
+export type Proof =
+  /** The token may push, the commit is reachable from the ref. `isProtected`: the ref is under the forge's protection rules. */
+  | { kind: 'proven'; isProtected: boolean }
+  /** One of the two is not so; a sentence says which. */
+  | { kind: 'refused'; message: string };
+
+export type FileAnswer =
+  | { kind: 'found'; text: string }
+  | { kind: 'missing' }
+  | { kind: 'too-large'; maxBytes: number };
+
+export interface CommitStatus {
+  readonly state: 'pending' | 'success' | 'failure' | 'error';
+  /** At most 140 characters are kept. */
+  readonly description: string;
+  readonly targetUrl?: string;
+}
+
+/** How the `git` container reaches the repository. `header` is secret: a whole HTTP header line, valid for `urlPrefix` only. */
+export interface GitAccess {
+  readonly url: string;
+  readonly urlPrefix: string;
+  readonly header: string;
+  /** Every secret spelling in `header`, to be masked wherever it shows up. */
+  readonly secrets: readonly string[];
+}
+
+/** One repository on one forge, with one token: what c3 may ask, and say, there. Every call has a time limit and follows no redirect. */
+export interface Repository {
+  /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED */
+  prove(push: Push, signal: AbortSignal): Promise<Proof>;
+  /** One file at one commit, UTF-8. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  readFile(path: string, sha: string, signal: AbortSignal): Promise<FileAnswer>;
+  /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  setStatus(sha: string, status: CommitStatus, signal: AbortSignal): Promise<void>;
+  gitAccess(): GitAccess;
+  /** Frees idle connections. */
+  close(): Promise<void>;
+}
+
+export interface Delivery {
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: Uint8Array;
+}
+
+/** One kind of forge at one origin. */
+export interface Forge {
+  /** The host part of the scopes it serves, `github.com`. */
+  readonly host: string;
+  /** Where people look at a repository. */
+  webUrl(scope: Scope): string;
+  /** @throws {C3Error} SIGNATURE_MISSING, SIGNATURE_INVALID */
+  verify(delivery: Delivery, webhookSecret: string): VerifiedBody;
+  /** @throws {C3Error} PAYLOAD_INVALID */
+  parseEvent(headers: Delivery['headers'], body: VerifiedBody): ForgeEvent;
+  openRepository(scope: Scope, token: string): Repository;
+}

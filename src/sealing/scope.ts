@@ -1,0 +1,43 @@
+import { C3Error } from '../errors.ts';
+
+/** A repository, as sealed values are bound to it: lower-case `host/owner/name`, no `.git`. Owner may hold slashes (GitLab groups). */
+export interface Scope {
+  readonly host: string;
+  readonly owner: string;
+  readonly name: string;
+}
+
+/** Longest text that is looked at: more than a host of 259, an owner of 200 and a name of 100 characters with `https://` need. */
+const MAX_SCOPE_CHARACTERS = 600;
+
+const SCOPE =
+  /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?)\/([a-z0-9._/-]{1,200})\/([a-z0-9._-]{1,100})$/i;
+
+/**
+ * Reads `HOST/OWNER/NAME`, in any case, with or without `https://` (`http://`) and `.git`.
+ *
+ * @throws {C3Error} SCOPE_INVALID when it is not of that form
+ */
+export function parseScope(text: string): Scope {
+  const bare = text
+    .slice(0, MAX_SCOPE_CHARACTERS + 1)
+    .trim()
+    .replace(/^https?:\/\//i, '')
+    .replace(/\/+$/, '')
+    .replace(/(\.git)+$/i, '');
+  // Lower case comes after the match: some letters outside ASCII become ASCII ones by it, the Kelvin sign a "k".
+  const [, host, owner, name] = (SCOPE.exec(bare) ?? []).map((part) => part.toLowerCase());
+  const segments = [...(owner?.split('/') ?? ['']), name ?? ''];
+  const isTooLong = text.length > MAX_SCOPE_CHARACTERS;
+  if (isTooLong || !host || !owner || !name || segments.some((segment) => /^\.{0,2}$/.test(segment))) {
+    throw new C3Error('SCOPE_INVALID', `Repository "${text.slice(0, 120)}" is not of the form HOST/OWNER/NAME`, {
+      hint: 'for example github.com/acme/shop',
+    });
+  }
+  return { host, owner, name };
+}
+
+/** `host/owner/name`, the one spelling that is sealed, signed and compared. */
+export function formatScope(scope: Scope): string {
+  return `${scope.host}/${scope.owner}/${scope.name}`;
+}
