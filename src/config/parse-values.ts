@@ -1,0 +1,121 @@
+/** A setting's value, or what is wrong with its text: the end of a sentence that begins with the setting's name. */
+export type Parsed<T> = { readonly value: T } | { readonly mistake: string };
+
+/** What a build's messages go to when c3.yaml names no destination of its own. */
+export interface TelegramChat {
+  /** A numeric id (`-100…` for a supergroup or channel) or `@name`. */
+  readonly chat: string;
+  /** The topic (`message_thread_id`) in a forum. */
+  readonly thread?: number;
+}
+
+export interface ForgeSetting {
+  readonly kind: 'github';
+  /** Scheme, host and port, `https://github.com`; its host is the host of the scopes that this forge serves. */
+  readonly origin: string;
+  /** Without a slash at its end, `https://api.github.com`. */
+  readonly apiBase: string;
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const FORGE_KINDS = ['github'] as const;
+
+/** The forge that is always there, unless an entry for the same origin takes its place. */
+const GITHUB: ForgeSetting = { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' };
+
+export function parseText(text: string): Parsed<string> {
+  return { value: text };
+}
+
+export function parsePort(text: string): Parsed<number> {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : -1;
+  return port >= 0 && port <= 65_535 ? { value: port } : { mistake: `is "${text}", not a port from 0 to 65535` };
+}
+
+export function parseLogLevel(text: string): Parsed<LogLevel> {
+  const value = LOG_LEVELS.find((level) => level === text);
+  return value ? { value } : { mistake: `is "${text}", not one of ${LOG_LEVELS.join(', ')}` };
+}
+
+/** An http(s) URL to which paths are added; slashes at its end are dropped. */
+export function parseBaseUrl(text: string): Parsed<string> {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.username || url?.password) return { mistake: 'holds a user name or a password, which a base URL must not' };
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    return { mistake: `is ${quote(text)}, not a URL such as https://c3.example.com` };
+  }
+  if (/[?#]/.test(text)) return { mistake: `is ${quote(text)}, but a base URL has no query and no fragment` };
+  return { value: `${url.origin}${url.pathname}`.replace(/\/+$/, '') };
+}
+
+/** `CHAT` or `CHAT/TOPIC`. */
+export function parseTelegramChat(text: string): Parsed<TelegramChat> {
+  const match = /^(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})(?:\/([1-9][0-9]{0,15}))?$/.exec(text);
+  const [, chat, thread] = match ?? [];
+  if (!chat) return { mistake: `is "${text}", not a chat such as -100123, -100123/45 (with a topic) or @name` };
+  return { value: thread ? { chat, thread: Number(thread) } : { chat } };
+}
+
+/** A bot token, never quoted. */
+export function parseBotToken(text: string): Parsed<string> {
+  return /^[0-9]+:[A-Za-z0-9_-]+$/.test(text)
+    ? { value: text }
+    : { mistake: 'is not a bot token: that is a number, a colon, and letters, digits, "-" or "_"' };
+}
+
+/** `kind=origin` or `kind=origin|apibase`, separated by commas. github.com is always among the result, and first. */
+export function parseForges(text: string): Parsed<readonly ForgeSetting[]> {
+  const byHost = new Map([[new URL(GITHUB.origin).host, GITHUB]]);
+  const seen = new Set<string>();
+  for (const entry of text.split(',').map((part) => part.trim())) {
+    if (entry === '' && text.trim() === '') break;
+    const parsed = parseForge(entry);
+    if ('mistake' in parsed) return parsed;
+    const { host } = new URL(parsed.value.origin);
+    if (seen.has(host)) return { mistake: `names ${host} twice` };
+    seen.add(host);
+    byHost.set(host, parsed.value);
+  }
+  return { value: [...byHost.values()] };
+}
+
+function parseForge(entry: string): Parsed<ForgeSetting> {
+  const [, kindText, originText = '', apiText] = /^([^=]*)=([^|]*)(?:\|(.*))?$/.exec(entry) ?? [];
+  if (kindText === undefined) {
+    return { mistake: `has the entry ${quote(entry)}, which is not of the form kind=origin or kind=origin|apibase` };
+  }
+  const kind = FORGE_KINDS.find((known) => known === kindText);
+  if (!kind) return { mistake: `has a forge of kind "${kindText}", but the kinds are: ${FORGE_KINDS.join(', ')}` };
+  const origin = parseBaseUrl(originText);
+  if ('mistake' in origin) return { mistake: `has an entry whose origin ${origin.mistake}` };
+  if (new URL(origin.value).origin !== origin.value) {
+    return { mistake: `has an entry whose origin is ${quote(originText)}, but an origin has no path` };
+  }
+  // GitHub Enterprise Server serves its API under the origin itself:
+  // https://docs.github.com/en/enterprise-server@3.17/rest/using-the-rest-api/getting-started-with-the-rest-api
+  const apiDefault = origin.value === GITHUB.origin ? GITHUB.apiBase : `${origin.value}/api/v3`;
+  const apiBase = apiText === undefined ? { value: apiDefault } : parseBaseUrl(apiText);
+  if ('mistake' in apiBase) return { mistake: `has an entry whose API base ${apiBase.mistake}` };
+  return { value: { kind, origin: origin.value, apiBase: apiBase.value } };
+}
+
+/** Globs over `host/owner/name`, separated by commas, in lower case. */
+export function parseRepoGlobs(text: string): Parsed<readonly string[]> {
+  const globs = text.split(',').map((part) => part.trim().toLowerCase());
+  for (const glob of globs) {
+    if (!/^[a-z0-9._:/*-]+$/.test(glob))
+      return { mistake: `has the entry "${glob}", which is not a glob of HOST/OWNER/NAME` };
+    // "acme/*" would match nothing on any forge, in silence.
+    if (!glob.includes('**') && glob.split('/').length < 3) {
+      return { mistake: `has the entry "${glob}", which has no host: write github.com/${glob}` };
+    }
+  }
+  return { value: globs };
+}
+
+/** A text in quotes, without the password that someone may have put into its URL. */
+function quote(text: string): string {
+  return `"${text.replace(/[^/@\s]*@/g, '***@')}"`;
+}

@@ -1,0 +1,138 @@
+import {
+  parseBaseUrl,
+  parseBotToken,
+  parseForges,
+  parseLogLevel,
+  parsePort,
+  parseRepoGlobs,
+  parseTelegramChat,
+  parseText,
+  type ForgeSetting,
+  type LogLevel,
+  type Parsed,
+  type TelegramChat,
+} from './parse-values.ts';
+
+/** One setting: everything that parsing, `--help` and docs/settings.md say of it. */
+export interface Setting<T> {
+  /** The environment variable. */
+  readonly env: string;
+  /** As commander and `--help` write it, `--port <number>`. A secret has none: arguments are visible to every process. */
+  readonly flag?: string;
+  /** What the text is, in a word or two. */
+  readonly kind: string;
+  /** Parsed like any other text. Without it the setting may be left unset. */
+  readonly default?: string;
+  /** The default in words, where it depends on another setting. */
+  readonly defaultText?: string;
+  /** One sentence, no full stop. */
+  readonly text: string;
+  parse(text: string): Parsed<T>;
+}
+
+/** What each setting's text becomes. */
+export interface SettingValues {
+  secret: string;
+  secretFile: string;
+  port: number;
+  host: string;
+  url: string;
+  telegramToken: string;
+  telegramChat: TelegramChat;
+  telegramApi: string;
+  forges: readonly ForgeSetting[];
+  allowRepos: readonly string[];
+  logLevel: LogLevel;
+}
+
+export type SettingName = keyof SettingValues;
+
+/** The settings that have a flag, by the name under which commander gives its value. */
+export type FlagName = Exclude<SettingName, 'secret' | 'telegramToken'>;
+
+/** The one list, in the order in which people read it. */
+export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[Name]> } = {
+  secret: {
+    env: 'C3_SECRET',
+    kind: 'keys',
+    text: 'One or more keys from `c3 keygen`, separated by commas: the first seals, all open; this or `C3_SECRET_FILE` is required',
+    parse: parseText,
+  },
+  secretFile: {
+    env: 'C3_SECRET_FILE',
+    flag: '--secret-file <path>',
+    kind: 'path',
+    text: 'A file that holds what `C3_SECRET` would',
+    parse: parseText,
+  },
+  port: {
+    env: 'C3_PORT',
+    flag: '--port <number>',
+    kind: 'port',
+    default: '8668',
+    text: 'The port to listen on; 0 lets the system choose',
+    parse: parsePort,
+  },
+  host: {
+    env: 'C3_HOST',
+    flag: '--host <address>',
+    kind: 'address',
+    default: '0.0.0.0',
+    text: 'The address to listen on; `::` for IPv6 as well, `127.0.0.1` for this machine only',
+    parse: parseText,
+  },
+  url: {
+    env: 'C3_URL',
+    flag: '--url <url>',
+    kind: 'URL',
+    defaultText: '`http://localhost:` and the port',
+    text: 'The public base URL: hook URLs and links begin with it',
+    parse: parseBaseUrl,
+  },
+  telegramToken: {
+    env: 'C3_TELEGRAM_TOKEN',
+    kind: 'bot token',
+    text: 'The bot that reports builds whose c3.yaml has no `telegram`; needs `C3_TELEGRAM_CHAT`',
+    parse: parseBotToken,
+  },
+  telegramChat: {
+    env: 'C3_TELEGRAM_CHAT',
+    flag: '--telegram-chat <chat>',
+    kind: 'chat',
+    text: 'Where it reports them: `-100123`, `-100123/45` for a topic, or `@name`; needs `C3_TELEGRAM_TOKEN`',
+    parse: parseTelegramChat,
+  },
+  telegramApi: {
+    env: 'C3_TELEGRAM_API',
+    flag: '--telegram-api <url>',
+    kind: 'URL',
+    default: 'https://api.telegram.org',
+    text: 'The base URL of the Bot API, for a server of your own',
+    parse: parseBaseUrl,
+  },
+  forges: {
+    env: 'C3_FORGES',
+    flag: '--forges <list>',
+    kind: 'list',
+    default: '',
+    defaultText: 'github.com',
+    text: 'Self-hosted forges besides github.com, `kind=origin` or `kind=origin|apibase`, separated by commas; the kind is `github`',
+    parse: parseForges,
+  },
+  allowRepos: {
+    env: 'C3_ALLOW_REPOS',
+    flag: '--allow-repos <globs>',
+    kind: 'globs',
+    default: '**',
+    text: 'The repositories to serve, over `host/owner/name`, separated by commas; `*` stops at `/`, `**` does not',
+    parse: parseRepoGlobs,
+  },
+  logLevel: {
+    env: 'C3_LOG_LEVEL',
+    flag: '--log-level <level>',
+    kind: 'level',
+    default: 'info',
+    text: 'One of `fatal`, `error`, `warn`, `info`, `debug`, `trace`, `silent`',
+    parse: parseLogLevel,
+  },
+};

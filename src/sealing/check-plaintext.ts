@@ -1,0 +1,80 @@
+import { C3Error } from '../errors.ts';
+import type { Purpose } from './purpose.ts';
+
+/** Most a sealed value may hold, in bytes of UTF-8: a kubeconfig with two certificates and a key needs about 6 KiB. */
+export const MAX_PLAINTEXT_BYTES: number = 16 * 1024;
+
+/** Longest access token: with it a hook's URL stays below the 8 KiB that common proxies take. The longest known has 520. */
+const MAX_HOOK_TOKEN_CHARACTERS = 4096;
+
+/** What was piped in, without the one newline that `echo` and editors add. */
+export function stripNewline(piped: string): string {
+  return piped.replace(/\r?\n$/, '');
+}
+
+/**
+ * Refuses what would seal well and then not work: the mistake shows while the person who makes it is still there.
+ *
+ * @throws {C3Error} PLAINTEXT_INVALID with a sentence that says what is expected and never quotes the text
+ */
+export function checkPlaintext(purpose: Purpose, plaintext: string): void {
+  const mistake = findMistake(purpose, plaintext);
+  if (mistake) throw new C3Error('PLAINTEXT_INVALID', mistake);
+}
+
+function findMistake(purpose: Purpose, plaintext: string): string | undefined {
+  if (plaintext.trim() === '') return 'There is nothing to seal: the text is empty';
+  if (!plaintext.isWellFormed()) return 'The text to seal is not well-formed Unicode';
+  const byteLength = Buffer.byteLength(plaintext);
+  if (byteLength > MAX_PLAINTEXT_BYTES) {
+    return `The text to seal is ${byteLength} bytes long, at most ${MAX_PLAINTEXT_BYTES} are allowed`;
+  }
+  return CHECKS[purpose.kind](plaintext);
+}
+
+const CHECKS: Readonly<Record<Purpose['kind'], (plaintext: string) => string | undefined>> = {
+  hook: findTokenMistake,
+  k8s: findKubeconfigMistake,
+  telegram: findTelegramMistake,
+  secret: (text) => (text.includes('\0') ? 'A secret with a NUL byte cannot be an environment variable' : undefined),
+};
+
+/** Whether c3 accepts it is the business of the room that reads kubeconfigs. This catches a path or a token in its place. */
+function findKubeconfigMistake(text: string): string | undefined {
+  return /(^|["'\s{,])clusters["']?\s*:/.test(text)
+    ? undefined
+    : 'This is not a kubeconfig: it has no "clusters". Give the file\'s text, for example from kubectl config view --raw --minify --flatten';
+}
+
+function findTokenMistake(token: string): string | undefined {
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    return 'An access token is one word of printable ASCII: this text has white space, a control character or a letter outside ASCII';
+  }
+  return token.length > MAX_HOOK_TOKEN_CHARACTERS
+    ? `An access token has at most ${MAX_HOOK_TOKEN_CHARACTERS} characters, this text has ${token.length}`
+    : undefined;
+}
+
+function findTelegramMistake(text: string): string | undefined {
+  const form = 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return `${form}: this text is not JSON`;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return `${form}: this is not an object`;
+  const { token, chat, thread, ...others } = value as Record<string, unknown>;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) return `${form}: "${unknown.slice(0, 60)}" is not known`;
+  if (typeof token !== 'string' || !/^[0-9]+:[A-Za-z0-9_-]+$/.test(token)) {
+    return `${form}: "token" is not a bot token`;
+  }
+  const isChatId = typeof chat === 'number' && Number.isSafeInteger(chat) && chat !== 0;
+  const isChatName = typeof chat === 'string' && /^(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})$/.test(chat);
+  if (!isChatId && !isChatName) return `${form}: "chat" is not a chat id or an @name`;
+  if (thread !== undefined && !(typeof thread === 'number' && Number.isSafeInteger(thread) && thread > 0)) {
+    return `${form}: "thread" is not a positive whole number`;
+  }
+  return undefined;
+}

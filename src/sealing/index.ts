@@ -1,0 +1,9 @@
+export { checkPlaintext, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
+export type { Binding } from './header.ts';
+export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
+export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
+export { createMasker, type Masker } from './mask.ts';
+export { openSealed } from './open.ts';
+export { formatPurpose, parsePurpose, type Purpose } from './purpose.ts';
+export { formatScope, parseScope, type Scope } from './scope.ts';
+export { seal, sealForPublicKey } from './seal.ts';

@@ -1,0 +1,159 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { createMasker, type Masker } from './mask.ts';
+import { toNeedles, toSpellings } from './needles.ts';
+
+const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
+
+/** What the masker promises, said the slow way: a byte is covered when any needle covers it, and each run of them is one mask. */
+function maskNaively(needles: readonly Buffer[], bytes: Buffer): string {
+  const covered = new Uint8Array(bytes.length);
+  for (const needle of needles) {
+    for (let at = bytes.indexOf(needle); at !== -1; at = bytes.indexOf(needle, at + 1)) {
+      covered.fill(1, at, at + needle.length);
+    }
+  }
+  const output: Buffer[] = [];
+  for (const [at, byte] of bytes.entries()) {
+    if (!covered[at]) output.push(Buffer.of(byte));
+    else if (!covered[at - 1]) output.push(Buffer.from('***'));
+  }
+  return Buffer.concat(output).toString('latin1');
+}
+
+function maskInChunks(masker: Masker, chunks: readonly Uint8Array[]): string {
+  const output = chunks.map((chunk) => Buffer.from(masker.push(chunk)));
+  return Buffer.concat([...output, Buffer.from(masker.flush())]).toString('latin1');
+}
+
+describe('mask', () => {
+  it.each([
+    ['plain', SECRET],
+    ['base64', Buffer.from(SECRET).toString('base64').replace(/=+$/, '')],
+    ['base64url', Buffer.from(SECRET).toString('base64url')],
+    ['hex', Buffer.from(SECRET).toString('hex')],
+    ['upper-case hex', Buffer.from(SECRET).toString('hex').toUpperCase()],
+    ['URL-encoded', encodeURIComponent(SECRET)],
+    ['URL-encoded in lower case', encodeURIComponent(SECRET).replace(/%../g, (escape) => escape.toLowerCase())],
+    ['form-encoded', new URLSearchParams({ '': SECRET }).toString().slice(1)],
+    ['JSON-escaped', JSON.stringify(SECRET).slice(1, -1)],
+    ['JSON-escaped as Go does', 'S3cr3t/+\\u003c\\u0026\\u003e\\"pass\\\\wörd 1'],
+  ])('hides a secret that is %s', (_, spelling) => {
+    expect(createMasker([SECRET]).mask(`before ${spelling} after`)).toBe('before *** after');
+  });
+
+  it.each([0, 1, 2, 3, 4, 5])('hides a secret within base64, after %i bytes', (before) => {
+    const text = Buffer.from(`${'x'.repeat(before)}${SECRET}yyy`).toString('base64');
+    const masked = createMasker([SECRET]).mask(text);
+    // What is left decodes to what stood around it, and at each border to a few bits of the secret.
+    expect(masked).toMatch(/^[\w+/=]{0,8}\*\*\*[\w+/=]{0,7}$/);
+  });
+
+  it('hides each line of a secret, without the white space around it', () => {
+    const key = '-----BEGIN KEY-----\n  MIIEvQIBADANBgkq\r\nhkiG9w0BAQEFAASC\nshort\n-----END KEY-----\n';
+    const masked = createMasker([key]).mask('a MIIEvQIBADANBgkq b hkiG9w0BAQEFAASC c short');
+    expect(masked).toBe('a *** b *** c short');
+  });
+
+  it('hides the whole of secrets that overlap, and writes one mask for secrets that touch', () => {
+    expect(createMasker(['abcdefgh', 'efghijklmn']).mask('-abcdefghijklmn-')).toBe('-***-');
+    expect(createMasker(['abcdefgh']).mask('-abcdefghabcdefgh-')).toBe('-***-');
+  });
+
+  it('leaves alone what is shorter than 8 characters', () => {
+    expect(createMasker(['secret7', '', '\n']).mask('secret7')).toBe('secret7');
+  });
+
+  it('changes nothing when there is no secret', () => {
+    const chunk = Buffer.from('any');
+    const masker = createMasker([]);
+    expect(masker.mask('any \ud800')).toBe('any \ud800');
+    expect(masker.push(chunk)).toBe(chunk);
+    expect(masker.flush()).toHaveLength(0);
+  });
+});
+
+describe('push and flush', () => {
+  // Few letters, so that secrets overlap, repeat and nearly occur.
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 8, maxLength: 12 });
+
+  it('mask as the definition says, however the stream is cut', () => {
+    const text = fc.array(fc.oneof(fc.string({ unit: fc.constantFrom('a', 'b', '\n'), maxLength: 20 }), letters));
+    const cuts = fc.array(fc.nat({ max: 9 }), { minLength: 1 });
+    fc.assert(
+      fc.property(fc.array(letters, { minLength: 1, maxLength: 4 }), text, cuts, (secrets, pieces, lengths) => {
+        const bytes = Buffer.from([...pieces, ...secrets].join(''));
+        const chunks: Buffer[] = [];
+        for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+          const length = lengths[turn % lengths.length] || 1;
+          chunks.push(bytes.subarray(at, at + length));
+          at += length;
+        }
+        expect(maskInChunks(createMasker(secrets), chunks)).toBe(maskNaively(toNeedles(secrets), bytes));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('hide every spelling at every split in two', () => {
+    const masker = createMasker([SECRET]);
+    for (const spelling of toSpellings(SECRET)) {
+      const bytes = Buffer.from(`<${spelling}>`);
+      for (let at = 0; at <= bytes.length; at += 1) {
+        expect(maskInChunks(masker, [bytes.subarray(0, at), bytes.subarray(at)])).toBe('<***>');
+      }
+    }
+  });
+
+  it('pass on what cannot be the beginning of a secret at once', () => {
+    const masker = createMasker(['hunter2-hunter2']);
+    const push = (text: string): string => Buffer.from(masker.push(Buffer.from(text))).toString();
+    expect(push('compiling shop\n')).toBe('compiling shop\n');
+    expect(push('password: hunter2-')).toBe('password: ');
+    expect(push('hunt')).toBe('');
+    expect(push('ing\n')).toBe('hunter2-hunting\n');
+  });
+
+  it('hide a long secret by one mask, in every spelling, in chunks of any size', () => {
+    const long = Array.from({ length: 12 }, (_, index) => `line "${index * 7919}" & more/`).join('\n');
+    const masker = createMasker([long]);
+    for (const spelling of toSpellings(long)) {
+      const bytes = Buffer.from(`<${spelling}>`);
+      for (const size of [1, 7, 64, 100, bytes.length]) {
+        const count = Math.ceil(bytes.length / size);
+        const chunks = Array.from({ length: count }, (_, turn) => bytes.subarray(turn * size, (turn + 1) * size));
+        expect(maskInChunks(masker, chunks)).toBe('<***>');
+      }
+    }
+  });
+
+  it('hold back at most one byte less than the longest needle, 64 bytes', () => {
+    const masker = createMasker(['x'.repeat(5000)]);
+    for (let length = 1; length < 64; length += 1) {
+      masker.push(Buffer.from(`-${'x'.repeat(length)}`));
+      expect(masker.flush()).toHaveLength(length);
+    }
+    expect(Buffer.from(masker.push(Buffer.from(`${'x'.repeat(64)}-`))).toString()).toBe('***-');
+  });
+
+  it('keep nothing of the chunk they were given', () => {
+    const masker = createMasker(['hunter2-hunter2']);
+    const chunk = Buffer.from('hunter2-');
+    masker.push(chunk);
+    chunk.fill('x');
+    expect(Buffer.from(masker.flush()).toString()).toBe('hunter2-');
+  });
+
+  it('begin a new stream after a flush', () => {
+    const masker = createMasker(['hunter2-hunter2']);
+    masker.push(Buffer.from('hunter2-'));
+    masker.flush();
+    expect(Buffer.from(masker.push(Buffer.from('hunter2!'))).toString()).toBe('hunter2!');
+  });
+
+  it('pass bytes that are no text through as they are', () => {
+    const bytes = Buffer.from(Array.from({ length: 1024 }, (_, index) => (index * 167) % 256));
+    expect(maskInChunks(createMasker([SECRET]), [bytes])).toBe(bytes.toString('latin1'));
+  });
+});

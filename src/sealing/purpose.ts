@@ -1,0 +1,42 @@
+import { C3Error } from '../errors.ts';
+
+/** What a sealed value is for: the one place where it opens. A kubeconfig pasted into `secrets:` does not open there. */
+export type Purpose =
+  /** A forge's access token, in the URL of a webhook. */
+  | { readonly kind: 'hook' }
+  /** A kubeconfig, `k8s:` in c3.yaml. */
+  | { readonly kind: 'k8s' }
+  /** A Telegram destination, `telegram:` in c3.yaml. */
+  | { readonly kind: 'telegram' }
+  /** One environment variable of the steps, `secrets: {NAME: …}` in c3.yaml. */
+  | { readonly kind: 'secret'; readonly name: string };
+
+/** Longest name of a secret, so that the sealed header and every message about it stay short. */
+const MAX_SECRET_NAME_CHARACTERS = 100;
+
+/**
+ * Reads `hook`, `k8s`, `telegram` or `secret:NAME`, where NAME is a shell variable's name of at most 100 characters.
+ *
+ * @throws {C3Error} USAGE_INVALID when it is none of them
+ */
+export function parsePurpose(text: string): Purpose {
+  if (text === 'hook' || text === 'k8s' || text === 'telegram') return { kind: text };
+  const name = text.startsWith('secret:') ? text.slice('secret:'.length) : undefined;
+  if (name === undefined) {
+    throw new C3Error(
+      'USAGE_INVALID',
+      `Purpose "${text.slice(0, 120)}" is not one of hook, k8s, telegram, secret:NAME`,
+    );
+  }
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.length > MAX_SECRET_NAME_CHARACTERS) {
+    throw new C3Error('USAGE_INVALID', `Secret name "${name.slice(0, 120)}" is not a name of a shell variable`, {
+      hint: `letters, digits and "_", no digit first, at most ${MAX_SECRET_NAME_CHARACTERS} characters, for example secret:DEPLOY_KEY`,
+    });
+  }
+  return { kind: 'secret', name };
+}
+
+/** The inverse of {@link parsePurpose}: `hook`, `k8s`, `telegram` or `secret:NAME`. */
+export function formatPurpose(purpose: Purpose): string {
+  return purpose.kind === 'secret' ? `secret:${purpose.name}` : purpose.kind;
+}
