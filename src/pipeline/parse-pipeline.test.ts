@@ -1,0 +1,227 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { checkoutKeys, laterStepKeys, laterTopKeys, podKeys, stepKeys, topKeys } from './keys.ts';
+import { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
+import type { Problem } from './pipeline.ts';
+import { formatProblem } from './problem.ts';
+
+const root = join(import.meta.dirname, '../..');
+const sealed = 'aa.aXY.Y3Q.dGFn';
+const head = [
+  `k8s: ${sealed}`,
+  'job:',
+  '  apiVersion: v1',
+  '  kind: Pod',
+  '  metadata: {name: demo}',
+  '  spec: {containers: [{name: git, volumeMounts: [{name: project, mountPath: /c3}]}]}',
+  '',
+].join('\n');
+
+describe('the example that c3 must run as it stands', () => {
+  const source = readFileSync(join(root, 'examples/seed.c3.yaml'), 'utf8');
+
+  test('has its under-indented script read as it is meant, with one warning', () => {
+    const text = source.replace('<encrypted-k8s-config>', sealed);
+    const { pipeline, problems } = parsePipeline(text);
+    expect(pipeline?.steps.map((step) => [step.container, step.line])).toEqual([
+      ['git', 55],
+      ['clj', 56],
+      ['clj', 57],
+      ['kaniko', 58],
+    ]);
+    expect(pipeline?.steps[3]?.run).toEqual({
+      kind: 'script',
+      text: [
+        '/kaniko/executor \\',
+        '--dockerfile=/c3/project/Dockerfile \\',
+        '--context=/c3/project \\',
+        '--no-push \\',
+        '--tarPath=/c3/img',
+        '',
+      ].join('\n'),
+    });
+    expect(pipeline?.job).toMatchObject({ name: 'buildit', containers: ['main', 'git', 'clj', 'kaniko', 'kube'] });
+    expect(problems.map((problem) => formatProblem(problem, text))).toEqual([
+      [
+        'c3.yaml:58:12 warning: the text under "kaniko: |" is not indented deeper than "kaniko"; read as if it were',
+        '  57 | - clj: clojure -A:jar',
+        '  58 | - kaniko:  |',
+        '     |            ^ lines 59-63 belong to this script: indent by 2 more spaces',
+      ].join('\n'),
+    ]);
+  });
+
+  test('is asked for its kubeconfig while the placeholder stands there', () => {
+    const { pipeline, problems } = parsePipeline(source);
+    expect(pipeline).toBeUndefined();
+    expect(errorsOf(problems)).toEqual(['k8s is still the placeholder "<encrypted-k8s-config>"']);
+  });
+});
+
+test.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.c3.yaml')))(
+  'examples/%s is right but for what must be sealed',
+  (name) => {
+    const source = readFileSync(join(root, 'examples', name), 'utf8');
+    expect(errorsOf(parsePipeline(sealPlaceholders(source)).problems)).toEqual([]);
+    expect(parsePipeline(sealPlaceholders(source)).pipeline?.k8s).toBe(sealed);
+  },
+);
+
+describe('docs/c3-yaml.md', () => {
+  const document = readFileSync(join(root, 'docs/c3-yaml.md'), 'utf8');
+  const blocks = [...document.matchAll(/^```yaml c3\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+
+  test('names every key', () => {
+    const keys = [topKeys, stepKeys, checkoutKeys, podKeys, laterTopKeys, laterStepKeys].flat();
+    expect(keys.filter((key) => !document.includes(`\`${key}\``))).toEqual([]);
+  });
+
+  test('has examples', () => {
+    expect(blocks.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test.each(blocks)('has an example without problems: %#', (block) => {
+    expect(parsePipeline(sealPlaceholders(block)).problems).toEqual([]);
+  });
+});
+
+describe('limits', () => {
+  test('refuses a file above its limit, measured in bytes, without parsing it', () => {
+    const text = 'ü'.repeat(MAX_PIPELINE_BYTES / 2 + 1);
+    expect(errorsOf(parsePipeline(text).problems)).toEqual(['the file has 65538 bytes, more than 65536']);
+  });
+
+  test('reads a file at its limit', () => {
+    const start = `${head}steps:\n- git: |\n`;
+    const line = '    echo "a: b # c"\n';
+    const text = start + line.repeat(Math.floor((MAX_PIPELINE_BYTES - start.length) / line.length));
+    expect(parsePipeline(text).problems).toEqual([]);
+  });
+
+  test('tells the first fifty problems and that there are more', () => {
+    const { problems } = parsePipeline(Array.from({ length: 8_000 }, (_, index) => `k${index}:`).join('\n'));
+    expect(problems).toHaveLength(51);
+    expect(errorsOf(problems).at(-1)).toBe('more than 50 errors, the rest is not shown');
+  });
+
+  test('takes 100 steps and not one more', () => {
+    expect(parsePipeline(`${head}steps:\n${'- git: ls\n'.repeat(100)}`).problems).toEqual([]);
+    expect(errorsOf(parsePipeline(`${head}steps:\n${'- git: ls\n'.repeat(101)}`).problems)).toEqual([
+      'more than 100 steps',
+    ]);
+  });
+
+  test('bounds what merge keys cost', () => {
+    const keys = Array.from({ length: 3_000 }, (_, index) => `k${index}: 1`).join(',');
+    const text = `x-a: &a {${keys}}\nx-b: [${'{<<: *a}, '.repeat(2_000)}]\n${head}steps: [git: ls]\n`;
+    expect(errorsOf(parsePipeline(text).problems)).toContain('merge keys bring in more than 10000 keys');
+  });
+
+  /** What was slow in the parser or could be in ours; the test's own time limit is the assertion that each is near linear. */
+  test.each([
+    ['opening brackets', '['],
+    ['closing brackets', ']'],
+    ['commas', '[,'],
+    ['anchors', '&a '],
+    ['tags', '!a '],
+    ['directives', '%a\n'],
+    ['bad escapes', '"\\z'],
+    ['the same key', 'a:\n'],
+    ['dashes', '- '],
+    ['question marks', '? '],
+    ['documents', '---\n'],
+    ['blank lines', '\n'],
+    ['under-indented scripts', 'steps:\n- a: |\n  b\n'],
+    ['block headers', '|\t'],
+  ])('answers a whole file of %s', (_what, piece) => {
+    const { pipeline, problems } = parsePipeline(piece.repeat(Math.floor(MAX_PIPELINE_BYTES / piece.length)));
+    expect(pipeline).toBeUndefined();
+    expect(errorsOf(problems).length).toBeGreaterThan(0);
+    expect(problems.length).toBeLessThanOrEqual(102);
+  });
+});
+
+describe('any text', () => {
+  const words = [
+    'k8s:',
+    'job:',
+    'steps:',
+    '- ',
+    '  ',
+    '\n',
+    '\n- git: ',
+    '|',
+    '>-',
+    ': ',
+    '#',
+    '"',
+    "'",
+    '&a ',
+    '*a',
+    '<<: ',
+  ];
+  const more = [
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    '\t',
+    '\r\n',
+    '---\n',
+    '!x ',
+    '? ',
+    'env:',
+    'timeout: 10',
+    '__proto__: ',
+    '\u0000',
+    '\uFEFF',
+    'ü',
+  ];
+  const yamlish = fc.array(fc.constantFrom(...words, ...more), { maxLength: 60 }).map((parts) => parts.join(''));
+  const afterHead = yamlish.map((text) => `${head}steps:\n- git: ls\n${text}`);
+
+  test('gives a pipeline or an error, problems in order and inside the text', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), yamlish, afterHead), (text) => {
+        const { pipeline, problems } = parsePipeline(text);
+        expect(pipeline === undefined).toBe(errorsOf(problems).length > 0);
+        const lineCount = text.split('\n').length;
+        for (const [index, problem] of problems.entries()) {
+          const before = problems[index - 1] ?? problem;
+          expect(before.line < problem.line || (before.line === problem.line && before.column <= problem.column)).toBe(
+            true,
+          );
+          expect(problem.line).toBeLessThanOrEqual(lineCount);
+          expect(problem.column).toBeGreaterThanOrEqual(1);
+          expect(problem.endColumn).toBeGreaterThan(problem.column);
+          expect(formatProblem(problem, text)).toContain(problem.message);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('never reaches an object’s prototype', () => {
+    const { pipeline } = parsePipeline(`${head}steps:\n- git: ls\nenv: {constructor: a, toString: b}\n`);
+    expect(pipeline?.env).toEqual({ constructor: 'a', toString: 'b' });
+    expect(errorsOf(parsePipeline(`${head}steps:\n- constructor: ls\n`).problems)).toEqual([
+      'the job has no container "constructor"',
+    ]);
+    expect(errorsOf(parsePipeline(`${head}steps:\n- git: ls\nx-a: {__proto__: {a: 1}}\n`).problems)).toEqual([
+      'the key "__proto__" is refused',
+    ]);
+  });
+});
+
+function errorsOf(problems: readonly Problem[]): string[] {
+  return problems.filter((problem) => problem.severity === 'error').map((problem) => problem.message);
+}
+
+function sealPlaceholders(source: string): string {
+  return source.replaceAll(/<[a-z][\w -]*>/g, sealed);
+}

@@ -1,0 +1,158 @@
+import { checkCheckout } from './check-checkout.ts';
+import type { ComposedYaml } from './compose-yaml.ts';
+import { composeYaml } from './compose-yaml.ts';
+import { formatDuration } from './duration.ts';
+import { laterTopKeys, topAliases, topKeys } from './keys.ts';
+import type { ParsedPipeline, Pipeline } from './pipeline.ts';
+import type { ProblemList } from './problem-list.ts';
+import { createProblemList, quote } from './problem-list.ts';
+import { readEnv, readSecrets } from './read-environment.ts';
+import { readJob } from './read-job.ts';
+import { defaultTimeoutMs, readCheckout, readPodLife } from './read-options.ts';
+import { readSealed } from './read-sealed.ts';
+import { readSteps } from './read-steps.ts';
+import { child, readDuration, refuseKey, toMap } from './read-value.ts';
+import type { Repair } from './repair.ts';
+import { repairScripts } from './repair.ts';
+import { reportYamlErrors } from './yaml-error.ts';
+import type { YamlMap } from './yaml-tree.ts';
+import { toTree } from './yaml-tree.ts';
+
+/** Of c3.yaml, in UTF-8. Ten times a large one; bounds what a stranger's file costs. */
+export const MAX_PIPELINE_BYTES: number = 64 * 1024;
+
+/**
+ * Reads c3.yaml. Never throws, whatever the text: everything wrong with it is a {@link Problem}, all of them at once, as
+ * long as the text is YAML at all. Scripts that are not indented deeply enough are read as they are meant, with a warning.
+ */
+export function parsePipeline(text: string): ParsedPipeline {
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes > MAX_PIPELINE_BYTES) {
+    return refuseText(`the file has ${bytes} bytes, more than ${MAX_PIPELINE_BYTES}`, 0, text);
+  }
+  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
+  const control = text.search(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/);
+  if (control !== -1) {
+    const code = text.charCodeAt(control).toString(16).toUpperCase().padStart(4, '0');
+    return refuseText(`the file contains the control character U+${code}`, control, text);
+  }
+  // A byte order mark would count as a column.
+  return parseYaml(text.replace(/^\uFEFF/, ''));
+}
+
+function parseYaml(original: string): ParsedPipeline {
+  const repair = repairScripts(original);
+  const repaired = repair === undefined ? undefined : composeYaml(repair.text);
+  if (repair !== undefined && repaired?.document.errors.length === 0) return readDocument(repaired, repair);
+  return readDocument(composeYaml(original), undefined);
+}
+
+function readDocument(yaml: ComposedYaml, repair: Repair | undefined): ParsedPipeline {
+  const problems = createProblemList({
+    ...yaml,
+    insertedColumns: repair?.insertedColumns ?? new Map<number, number>(),
+  });
+  if (yaml.document.errors.length > 0) {
+    reportYamlErrors(yaml, problems);
+    return { problems: problems.toSorted() };
+  }
+  for (const script of repair?.scripts ?? []) {
+    const lines =
+      script.firstLine === script.lastLine
+        ? `line ${script.firstLine} belongs`
+        : `lines ${script.firstLine}-${script.lastLine} belong`;
+    const message = `the text under ${quote(`${script.key}: ${script.style}`)} is not indented deeper than ${quote(script.key)}; read as if it were`;
+    problems.warning(script.header, message, `${lines} to this script: indent by 2 more spaces`);
+  }
+  const start = { start: 0, end: 0 };
+  if (yaml.document.directives.yaml.explicit === true) {
+    problems.error(start, 'the %YAML directive is refused', 'c3.yaml is YAML 1.2: remove the line');
+  }
+  const root = toTree(yaml.document, yaml.text, problems);
+  if (root.kind === 'scalar' && root.value === null) {
+    if (!problems.hasErrors) problems.error(start, 'the file is empty', 'it needs k8s, job and steps');
+    return { problems: problems.toSorted() };
+  }
+  const map = toMap(root, 'c3.yaml', problems);
+  const pipeline = map && readPipeline(map, yaml.text, problems);
+  const sorted = problems.toSorted();
+  return pipeline === undefined || problems.hasErrors ? { problems: sorted } : { pipeline, problems: sorted };
+}
+
+function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeline | undefined {
+  const vocabulary = { keys: topKeys, later: laterTopKeys, aliases: topAliases };
+  for (const [key, entry] of map.entries) {
+    if (!key.startsWith('x-') && !topKeys.some((known) => known === key)) {
+      refuseKey(key, entry.key, vocabulary, problems);
+    }
+  }
+  for (const key of ['k8s', 'job', 'steps']) {
+    if (!map.entries.has(key)) problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
+  }
+  const k8s = readTopSealed(map, { key: 'k8s', content: 'a kubeconfig' }, problems);
+  const telegram = readTopSealed(map, { key: 'telegram', content: 'the token and the chat' }, problems);
+  const jobNode = child(map, 'job');
+  const answer = jobNode && readJob(jobNode, problems);
+  const stepsNode = child(map, 'steps');
+  const steps = stepsNode ? readSteps(stepsNode, { problems, text, containers: answer?.containers }) : [];
+  const checkout = readCheckout(child(map, 'checkout'), problems);
+  if (answer !== undefined) checkCheckout(checkout, { ...answer, steps }, problems);
+  const env = readEnv(child(map, 'env'), 'env', problems);
+  const secrets = readSecrets(child(map, 'secrets'), problems);
+  refuseOverlap(map, problems);
+  const pod = readPodLife(child(map, 'pod'), problems);
+  const timeoutMs = readTimeout(map, pod.maxAgeMs, problems);
+  const [first, ...rest] = steps;
+  if (k8s === undefined || answer === undefined || first === undefined) return undefined;
+  return {
+    k8s,
+    ...(telegram === undefined ? {} : { telegram }),
+    job: answer.job,
+    steps: [first, ...rest],
+    env,
+    secrets,
+    timeoutMs,
+    checkout: checkout.checkout,
+    pod,
+  };
+}
+
+function readTopSealed(
+  map: YamlMap,
+  use: { readonly key: string; readonly content: string },
+  problems: ProblemList,
+): string | undefined {
+  const entry = map.entries.get(use.key);
+  return (
+    entry && readSealed(entry.value, { what: use.key, purpose: use.key, content: use.content, at: entry.key }, problems)
+  );
+}
+
+/** A name in both would be the one or the other, depending on who reads it. */
+function refuseOverlap(map: YamlMap, problems: ProblemList): void {
+  const env = child(map, 'env');
+  const secrets = child(map, 'secrets');
+  if (env?.kind !== 'map' || secrets?.kind !== 'map') return;
+  for (const [name, entry] of secrets.entries) {
+    if (env.entries.has(name)) problems.error(entry.key, `${quote(name)} is in both env and secrets`);
+  }
+}
+
+/** A build never outlives its Pod, so a longer time limit would be a promise that c3 cannot keep. */
+function readTimeout(map: YamlMap, maxAgeMs: number, problems: ProblemList): number {
+  const node = child(map, 'timeout');
+  if (node === undefined) return Math.min(defaultTimeoutMs, maxAgeMs);
+  const timeoutMs = readDuration(node, 'timeout', problems);
+  if (timeoutMs === undefined) return defaultTimeoutMs;
+  if (timeoutMs > maxAgeMs) {
+    const message = `timeout is longer than the Pod may live, ${formatDuration(maxAgeMs)}`;
+    problems.error(node, message, 'shorten it, or raise pod.max_age');
+  }
+  return timeoutMs;
+}
+
+function refuseText(message: string, offset: number, text: string): ParsedPipeline {
+  const before = text.slice(0, offset).split('\n');
+  const column = (before.at(-1)?.length ?? 0) + 1;
+  return { problems: [{ severity: 'error', message, line: before.length, column, endColumn: column + 1 }] };
+}

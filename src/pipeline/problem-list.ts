@@ -1,0 +1,89 @@
+import type { LineCounter } from 'yaml';
+
+import type { Problem } from './pipeline.ts';
+
+/** A stretch of the parsed text, in UTF-16 units from its start; `end` is exclusive. */
+export interface Located {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Collects problems; at a place that already has the same message the second is dropped (a node reached through an alias). */
+export interface ProblemList {
+  error(at: Located, message: string, hint?: string): void;
+  /** An error whose value was replaced by null: what is said about the same place later is its consequence, and dropped. */
+  unreadable(at: Located, message: string, hint?: string): void;
+  warning(at: Located, message: string, hint?: string): void;
+  /** Enough has been found: what costs more than a look may be skipped. */
+  readonly isFull: boolean;
+  readonly hasErrors: boolean;
+  /** Line of a place in the original text, from 1. */
+  lineOf(at: Located): number;
+  /** By line and column. */
+  toSorted(): readonly Problem[];
+}
+
+export interface ProblemSource {
+  readonly text: string;
+  readonly lineCounter: LineCounter;
+  /** Columns that the repair inserted at the start of a line, by line: subtracted to tell positions in the original text. */
+  readonly insertedColumns: ReadonlyMap<number, number>;
+}
+
+/** Nobody reads more at once, and a hostile file could produce tens of thousands. Of errors, and of warnings. */
+const maxProblems = 50;
+
+export function createProblemList(source: ProblemSource): ProblemList {
+  const found: Record<Problem['severity'], Map<string, Problem>> = { error: new Map(), warning: new Map() };
+
+  const unreadable = new Set<number>();
+
+  function add(severity: Problem['severity'], at: Located, message: string, hint: string | undefined): void {
+    if (unreadable.has(at.start)) return;
+    const problems = found[severity];
+    if (problems.size > maxProblems) return;
+    const position = toPosition(source, at);
+    const problem: Problem =
+      problems.size === maxProblems
+        ? { severity, message: `more than ${maxProblems} ${severity}s, the rest is not shown`, ...position }
+        : { severity, message, ...(hint === undefined ? {} : { hint }), ...position };
+    problems.set(`${problem.line}:${problem.column}:${problem.message}`, problem);
+  }
+
+  return {
+    error: (at, message, hint) => add('error', at, message, hint),
+    unreadable: (at, message, hint) => {
+      add('error', at, message, hint);
+      unreadable.add(at.start);
+    },
+    warning: (at, message, hint) => add('warning', at, message, hint),
+    get isFull() {
+      return found.error.size > maxProblems;
+    },
+    get hasErrors() {
+      return found.error.size > 0;
+    },
+    lineOf: (at) => source.lineCounter.linePos(at.start).line || 1,
+    toSorted: () =>
+      [...found.error.values(), ...found.warning.values()].sort((a, b) => a.line - b.line || a.column - b.column),
+  };
+}
+
+/** The value in quotes, as a message shows it: escaped, one line, at most 40 characters. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 40 ? `${value.slice(0, 39)}…` : value);
+}
+
+function toPosition(source: ProblemSource, at: Located): Pick<Problem, 'line' | 'column' | 'endColumn'> {
+  const { text, lineCounter } = source;
+  const found = lineCounter.linePos(at.start);
+  // An empty counter (nothing was parsed) answers line 0.
+  const line = found.line || 1;
+  const inserted = source.insertedColumns.get(line) ?? 0;
+  const lineStart = at.start - (found.col || 1) + 1;
+  const lineBreak = text.indexOf('\n', at.start);
+  const lineEnd = text.slice(lineStart, lineBreak === -1 ? text.length : lineBreak).trimEnd().length + 1;
+  const column = Math.max(1, found.col - inserted);
+  const endColumn = Math.min(at.end - lineStart + 1, Math.max(lineEnd, found.col)) - inserted;
+  return { line, column, endColumn: Math.max(column + 1, endColumn) };
+}

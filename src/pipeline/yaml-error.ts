@@ -1,0 +1,141 @@
+import type { YAMLError } from 'yaml';
+import { visit } from 'yaml';
+
+import type { ComposedYaml } from './compose-yaml.ts';
+import type { Located, ProblemList } from './problem-list.ts';
+import { quote } from './problem-list.ts';
+
+/** One mistake makes the parser stumble on: of a cascade only the beginning helps. */
+const maxYamlErrors = 10;
+
+/** Says the parser's errors in words for people who do not know YAML's grammar: the first in each line. */
+export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): void {
+  const lines = new Set<number>();
+  for (const error of yaml.document.errors) {
+    const at = { start: error.pos[0], end: error.pos[1] };
+    const line = problems.lineOf(at);
+    if (lines.has(line)) continue;
+    if (lines.size === maxYamlErrors) return;
+    lines.add(line);
+    const explain = explanations[error.code] ?? explainOther;
+    const explanation = explain(error, at, yaml);
+    problems.error(explanation.at ?? at, explanation.message, explanation.hint);
+  }
+}
+
+interface Explanation {
+  /** Where to point, when the parser noticed late. */
+  at?: Located;
+  message: string;
+  hint?: string;
+}
+
+const tabIndent: Explanation = { message: 'the line is indented with a tab', hint: 'YAML is indented with spaces' };
+
+const quoteOrBlock = 'put the whole text in quotes, or on its own lines under "|"';
+
+type Explain = (error: YAMLError, at: Located, yaml: ComposedYaml) => Explanation;
+
+/** By the parser's code; for the others its own sentence is good enough. */
+const explanations: Partial<Record<YAMLError['code'], Explain>> = {
+  BLOCK_AS_IMPLICIT_KEY: explainNested,
+  TAB_AS_INDENT: () => tabIndent,
+  MULTIPLE_DOCS: () => ({
+    message: 'a second document begins here',
+    hint: 'c3.yaml is one document: remove the "---"',
+  }),
+  MULTILINE_IMPLICIT_KEY: (_error, at, { text }) => explainMultilineKey(text, at),
+  BAD_SCALAR_START: (_error, at, { text }) => ({
+    message: `text cannot begin with ${quote(text.slice(at.start, at.end))}`,
+    hint: 'put it in quotes',
+  }),
+  RESOURCE_EXHAUSTION: () => ({ message: 'the file is nested too deep' }),
+  NON_STRING_KEY: () => ({ message: 'a key must be text', hint: 'not a list or a mapping' }),
+  UNEXPECTED_TOKEN: explainUnexpected,
+  MISSING_CHAR: explainIndent,
+  BAD_INDENT: explainIndent,
+};
+
+/** `a: b: c`, or a line that is indented deeper than the one it should stand beside. */
+function explainNested(_error: YAMLError, { start }: Located, { text }: ComposedYaml): Explanation {
+  const lineBreak = text.indexOf('\n', start);
+  const at = { start, end: lineBreak === -1 ? text.length : lineBreak };
+  if (/:(?:\s|$)/.test(text.slice(at.start, at.end))) {
+    return { at, message: 'this text contains ": ", which begins a mapping in YAML', hint: quoteOrBlock };
+  }
+  return {
+    at,
+    message: 'the next line is indented deeper, as if it belonged to this text',
+    hint: 'align it with this key',
+  };
+}
+
+/** The innermost value in quotes or brackets that goes on until `end`. */
+function findUnclosed(document: ComposedYaml['document'], end: number, text: string): Located | undefined {
+  let found: Located | undefined;
+  visit(document, {
+    Node: (_key, node) => {
+      const [start, valueEnd] = node.range ?? [];
+      if (start === undefined || valueEnd === undefined || !'"\'[{'.includes(text.charAt(start))) return;
+      if (start < end && valueEnd >= end - 1) found = { start, end: start + 1 };
+    },
+  });
+  return found;
+}
+
+/** A line without a colon where a key is due: nearly always the rest of a script that is not indented enough. */
+function explainMultilineKey(text: string, at: Located): Explanation {
+  const scalar = openScalarBefore(text, at.start);
+  if (scalar === undefined) return { message: 'this line is neither "key: value" nor part of the text above' };
+  return {
+    message: `the text under ${quote(`${scalar}: |`)} ends here, because this line is indented less`,
+    hint: `indent every line of the text deeper than "${scalar}"`,
+  };
+}
+
+function explainUnexpected(error: YAMLError, at: Located, { text }: ComposedYaml): Explanation {
+  const before = text.slice(text.lastIndexOf('\n', at.start - 1) + 1, at.start);
+  if (error.message.endsWith('at node end')) {
+    const opener = /(?:^|[:-] )\s*(["'[{])/.exec(before)?.[1];
+    if (opener !== undefined) {
+      return { message: `a value that begins with ${opener} ends where that closes`, hint: quoteOrBlock };
+    }
+  }
+  return explainOther(error);
+}
+
+function explainIndent(error: YAMLError, at: Located, { text, document }: ComposedYaml): Explanation {
+  const opener = / end with a |Missing closing/.test(error.message)
+    ? findUnclosed(document, at.start, text)
+    : undefined;
+  if (opener !== undefined) return { at: opener, message: `the ${text.charAt(opener.start)} is not closed` };
+  const lineStart = text.lastIndexOf('\n', at.start - 1) + 1;
+  if (/^[ ]*\t/.test(text.slice(lineStart))) {
+    return tabIndent;
+  }
+  if (error.message.startsWith('Implicit map keys')) return explainMultilineKey(text, at);
+  if (error.message.startsWith('All mapping items') || error.message.startsWith('All sequence items')) {
+    return { message: 'this line is indented unlike its neighbours', hint: 'give all items the same indentation' };
+  }
+  return explainOther(error);
+}
+
+/** The key of the nearest `key: |` above, when only its lines lie between. */
+function openScalarBefore(text: string, offset: number): string | undefined {
+  const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
+  const indent = offset - lineStart;
+  // 200 lines: far more than people put into one step, few enough to stay cheap.
+  const above = text.slice(0, lineStart).split('\n').slice(-201, -1).toReversed();
+  for (const line of above) {
+    const header = /^[ ]*(?:- +)?([^\s:#'"][^:#'"]*):[ ]+[|>][-+0-9]*[ ]*\r?$/.exec(line);
+    if (header !== null) return header[1];
+    if (line.trim() !== '' && line.search(/\S/) < indent) return undefined;
+  }
+  return undefined;
+}
+
+/** The library's own sentence in this room's style, without what it quotes after a colon: that may be a secret. */
+function explainOther(error: YAMLError): Explanation {
+  const sentence = error.message.split(/:\s|\n/, 1)[0] ?? error.message;
+  return { message: sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/[.:\s]+$/, '') };
+}
