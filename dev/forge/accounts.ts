@@ -1,0 +1,71 @@
+export type Permission = 'read' | 'write' | 'admin';
+
+/** Somebody with a token. */
+export interface User {
+  readonly login: string;
+  readonly token: string;
+  /** What they may do in a repository, by lower-case `owner/name`; `*` stands for every other. Public ones all may read. */
+  readonly permissions: Readonly<Record<string, Permission>>;
+}
+
+export interface Accounts {
+  /** Adds a user, or replaces the one with the same token. */
+  setUser(user: User): void;
+  /** `undefined` takes the permission away. */
+  setPermission(token: string, fullName: string, permission: Permission | undefined): void;
+  /** From now on the forge answers 401 to it. */
+  revokeToken(token: string): void;
+  /** The user of an `Authorization` header: Bearer, `token`, or Basic with the token as password. `invalid`: there is one, and it is wrong. */
+  authenticate(header: string | undefined): User | 'anonymous' | 'invalid';
+}
+
+export interface Target {
+  readonly fullName: string;
+  readonly isPrivate: boolean;
+}
+
+const RANKS: Readonly<Record<Permission, number>> = { read: 1, write: 2, admin: 3 };
+
+export function createAccounts(users: readonly User[]): Accounts {
+  const byToken = new Map(users.map((user) => [user.token, user]));
+  return {
+    setUser(user) {
+      byToken.set(user.token, user);
+    },
+    setPermission(token, fullName, permission) {
+      const user = byToken.get(token);
+      if (user === undefined) {
+        throw new Error(`no user has the token whose permission for ${fullName} is to be set`);
+      }
+      const { [fullName.toLowerCase()]: _, ...others } = user.permissions;
+      const changed = permission === undefined ? others : { ...others, [fullName.toLowerCase()]: permission };
+      byToken.set(token, { ...user, permissions: changed });
+    },
+    revokeToken(token) {
+      byToken.delete(token);
+    },
+    authenticate(header) {
+      if (header === undefined) {
+        return 'anonymous';
+      }
+      return byToken.get(toToken(header)) ?? 'invalid';
+    },
+  };
+}
+
+function toToken(header: string): string {
+  const [, scheme = '', value = ''] = /^(\S+) +(\S+)$/.exec(header) ?? [];
+  if (scheme.toLowerCase() !== 'basic') {
+    return /^(?:bearer|token)$/i.test(scheme) ? value : '';
+  }
+  const credentials = Buffer.from(value, 'base64').toString('utf8');
+  return credentials.slice(credentials.indexOf(':') + 1);
+}
+
+/** Whether the user may do that much in the repository. */
+export function hasPermission(user: User | 'anonymous', target: Target, needed: Permission): boolean {
+  const granted =
+    user === 'anonymous' ? undefined : (user.permissions[target.fullName.toLowerCase()] ?? user.permissions['*']);
+  const rank = Math.max(granted === undefined ? 0 : RANKS[granted], target.isPrivate ? 0 : RANKS.read);
+  return rank >= RANKS[needed];
+}

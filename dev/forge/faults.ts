@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** What goes wrong with requests whose `METHOD /path?query` matches. */
+export type Fault = { readonly match: RegExp; /** How often; default always. */ readonly times?: number } & (
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
+  /** Answers rightly, that much later. */
+  | { readonly kind: 'delay'; readonly ms: number }
+  /** Closes the connection (RST) instead of an answer. */
+  | { readonly kind: 'cut' }
+);
+
+export interface Faults {
+  /** The function that is returned takes the fault away again. */
+  add(fault: Fault): () => void;
+  /** Does what is to go wrong. Whether the request was dealt with. */
+  apply(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<boolean>;
+}
+
+export function createFaults(): Faults {
+  const faults = new Map<Fault, number>();
+
+  function take(line: string): Fault | undefined {
+    for (const [fault, left] of faults) {
+      if (fault.match.test(line)) {
+        if (left <= 1) {
+          faults.delete(fault);
+        } else {
+          faults.set(fault, left - 1);
+        }
+        return fault;
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    add(fault) {
+      faults.set(fault, fault.times ?? Infinity);
+      return () => {
+        faults.delete(fault);
+      };
+    },
+    async apply(request, response, signal) {
+      const fault = take(`${request.method} ${request.url}`);
+      if (fault === undefined) {
+        return false;
+      }
+      if (fault.kind === 'delay') {
+        await sleep(fault.ms, undefined, { signal });
+        return false;
+      }
+      if (fault.kind === 'cut') {
+        request.socket.resetAndDestroy();
+        return true;
+      }
+      request.resume();
+      response.writeHead(fault.status, { 'content-type': 'application/json; charset=utf-8', ...fault.headers });
+      response.end(fault.body ?? JSON.stringify({ message: `Fault: ${fault.status}` }));
+      return true;
+    },
+  };
+}

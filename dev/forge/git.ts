@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { devNull } from 'node:os';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** Of one command's output: a payload or a file, never a pack. */
+const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
+const TIMEOUT_MS = 20_000;
+
+/** Git's environment, without anything of the machine's or the user's configuration. */
+export const GIT_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+  HOME: '/nonexistent',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: devNull,
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_AUTHOR_NAME: 'forge',
+  GIT_AUTHOR_EMAIL: 'forge@example.invalid',
+  GIT_COMMITTER_NAME: 'forge',
+  GIT_COMMITTER_EMAIL: 'forge@example.invalid',
+  LC_ALL: 'C.UTF-8',
+};
+
+/** Runs git in a bare repository; its output as bytes. Rejects when git exits with anything but 0. */
+export async function runGit(directory: string, args: readonly string[]): Promise<Buffer> {
+  const { stdout } = await execute('git', ['--git-dir', directory, ...args], {
+    encoding: 'buffer',
+    env: GIT_ENVIRONMENT,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    timeout: TIMEOUT_MS,
+  });
+  return stdout;
+}
+
+/** The trimmed output, or `undefined` when git exits with anything but 0: there is no such object. */
+export async function tryGit(directory: string, args: readonly string[]): Promise<string | undefined> {
+  try {
+    return (await runGit(directory, args)).toString('utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The object that an exact ref or a sha names, peeled to `type`. */
+export function resolveObject(directory: string, name: string, type: 'commit' | 'object'): Promise<string | undefined> {
+  return tryGit(directory, ['rev-parse', '--quiet', '--verify', '--end-of-options', `${name}^{${type}}`]);
+}
+
+/** A branch's name, a tag's, or a whole sha, as GitHub resolves `:ref`: to a commit's sha. */
+export async function resolveCommit(directory: string, ref: string): Promise<string | undefined> {
+  if (/^[0-9a-f]{40}$/.test(ref)) {
+    // The sha of a tag object is not taken for its commit's.
+    return (await tryGit(directory, ['cat-file', '-t', ref])) === 'commit' ? ref : undefined;
+  }
+  const names = [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/${ref}`];
+  for (const name of names) {
+    const sha = await resolveObject(directory, name, 'commit');
+    if (sha !== undefined) {
+      return sha;
+    }
+  }
+  return undefined;
+}
+
+export interface Commit {
+  readonly sha: string;
+  readonly tree: string;
+  readonly message: string;
+  /** ISO 8601. */
+  readonly timestamp: string;
+  readonly author: { readonly name: string; readonly email: string };
+  readonly committer: { readonly name: string; readonly email: string };
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly modified: readonly string[];
+}
+
+const COMMIT_FORMAT = '%H%x00%T%x00%cI%x00%an%x00%ae%x00%cn%x00%ce%x00%B';
+
+export async function readCommit(directory: string, sha: string): Promise<Commit> {
+  const [text, changes] = await Promise.all([
+    runGit(directory, ['show', '--no-patch', `--format=${COMMIT_FORMAT}`, sha, '--']),
+    runGit(directory, ['diff-tree', '--root', '--no-commit-id', '--name-status', '--no-renames', '-r', '-z', sha]),
+  ]);
+  const [id = '', tree = '', timestamp = '', ...rest] = text.toString('utf8').split('\0');
+  const [authorName = '', authorEmail = '', committerName = '', committerEmail = '', message = ''] = rest;
+  const parts = changes.toString('utf8').split('\0');
+  const withStatus = (status: RegExp): string[] =>
+    parts.filter((_, index) => index % 2 === 1 && status.test(parts[index - 1] ?? ''));
+  return {
+    sha: id,
+    tree,
+    timestamp,
+    message: message.trimEnd(),
+    author: { name: authorName, email: authorEmail },
+    committer: { name: committerName, email: committerEmail },
+    added: withStatus(/^A/),
+    removed: withStatus(/^D/),
+    modified: withStatus(/^[MT]/),
+  };
+}
+
+export async function isAncestor(directory: string, ancestor: string, descendant: string): Promise<boolean> {
+  return (await tryGit(directory, ['merge-base', '--is-ancestor', ancestor, descendant])) !== undefined;
+}
+
+export async function countCommits(directory: string, range: string): Promise<number> {
+  return Number(await runGit(directory, ['rev-list', '--count', range, '--']));
+}

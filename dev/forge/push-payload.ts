@@ -1,0 +1,106 @@
+import { countCommits, isAncestor, readCommit, resolveObject, tryGit, type Commit } from './git.ts';
+import type { ReceivedPush, Repository } from './repositories.ts';
+
+type Json = Record<string, unknown>;
+
+/** GitHub lists up to 2048; nobody here reads them. */
+const MAX_COMMITS = 20;
+
+/**
+ * The body of a `push` webhook, made from the real repository.
+ *
+ * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+ */
+export async function toPushPayload(
+  origin: string,
+  push: ReceivedPush,
+  change: ReceivedPush['changes'][number],
+): Promise<Json> {
+  const { repository } = push;
+  const { path } = repository;
+  const { before, after, ref } = change;
+  const isCreated = /^0+$/.test(before);
+  const isDeleted = /^0+$/.test(after);
+  // An annotated tag's `after` is the tag object; `head_commit` is the commit.
+  const head = isDeleted ? undefined : await resolveObject(path, after, 'commit');
+  const url = `${origin}/${repository.fullName}`;
+  const login = push.pusher ?? repository.owner;
+  const commits =
+    head === undefined || isCreated || !ref.startsWith('refs/heads/') ? [] : await listCommits(path, before, head);
+  return {
+    ref,
+    before,
+    after,
+    base_ref: null,
+    created: isCreated,
+    deleted: isDeleted,
+    forced: !isCreated && !isDeleted && !(await isAncestor(path, before, after)),
+    compare: `${url}/compare/${before.slice(0, 12)}...${after.slice(0, 12)}`,
+    commits: commits.map((commit) => toCommitJson(url, commit)),
+    head_commit: head === undefined ? null : toCommitJson(url, await readCommit(path, head)),
+    repository: toRepositoryJson(origin, repository),
+    pusher: { name: login, email: `${login}@example.invalid` },
+    sender: toUserJson(origin, login),
+  };
+}
+
+async function listCommits(path: string, before: string, after: string): Promise<Commit[]> {
+  if (
+    (await resolveObject(path, before, 'commit')) === undefined ||
+    (await countCommits(path, `${before}..${after}`)) === 0
+  ) {
+    return [];
+  }
+  const list = await tryGit(path, ['rev-list', `--max-count=${MAX_COMMITS}`, `${before}..${after}`, '--']);
+  const shas = (list ?? '').split('\n').toReversed();
+  return Promise.all(shas.map((sha) => readCommit(path, sha)));
+}
+
+function toCommitJson(url: string, commit: Commit): Json {
+  const { sha, tree, message, timestamp, added, removed, modified } = commit;
+  return {
+    id: sha,
+    tree_id: tree,
+    distinct: true,
+    message,
+    timestamp,
+    url: `${url}/commit/${sha}`,
+    author: { ...commit.author, username: commit.author.name },
+    committer: { ...commit.committer, username: commit.committer.name },
+    added,
+    removed,
+    modified,
+  };
+}
+
+/** A repository as the API and the payloads show it: the fields that people use. */
+export function toRepositoryJson(origin: string, repository: Repository): Json {
+  const { id, name, fullName, owner } = repository;
+  const url = `${origin}/${fullName}`;
+  const api = `${origin}/api/v3/repos/${fullName}`;
+  return {
+    id,
+    name,
+    full_name: fullName,
+    private: repository.isPrivate,
+    owner: toUserJson(origin, owner),
+    html_url: url,
+    description: null,
+    fork: repository.isFork,
+    url: api,
+    hooks_url: `${api}/hooks`,
+    statuses_url: `${api}/statuses/{sha}`,
+    contents_url: `${api}/contents/{+path}`,
+    compare_url: `${api}/compare/{base}...{head}`,
+    git_url: `${url.replace(/^https?/, 'git')}.git`,
+    clone_url: `${url}.git`,
+    default_branch: repository.defaultBranch,
+    archived: false,
+    disabled: false,
+    visibility: repository.isPrivate ? 'private' : 'public',
+  };
+}
+
+export function toUserJson(origin: string, login: string): Json {
+  return { login, id: 1, name: login, html_url: `${origin}/${login}`, type: 'User', site_admin: false };
+}

@@ -1,0 +1,184 @@
+import { chmod, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { join } from 'node:path';
+import { runGit } from './git.ts';
+
+export interface Repository {
+  readonly id: number;
+  readonly owner: string;
+  readonly name: string;
+  /** `owner/name`, as it was created; compared in lower case. */
+  readonly fullName: string;
+  readonly isPrivate: boolean;
+  readonly defaultBranch: string;
+  /** The bare repository's directory. Pushing to this path counts as a push too. */
+  readonly path: string;
+  readonly isFork: boolean;
+  readonly protectedBranches: Set<string>;
+}
+
+export interface NewRepository {
+  readonly owner: string;
+  readonly name: string;
+  /** Default false. */
+  readonly isPrivate?: boolean;
+  /** Default `main`. */
+  readonly defaultBranch?: string;
+}
+
+/** One push, as its post-receive hook saw it. */
+export interface ReceivedPush {
+  readonly repository: Repository;
+  /** Who pushed over HTTP; `undefined` for a push to the path. */
+  readonly pusher: string | undefined;
+  /** When the hook ran, epoch milliseconds. */
+  readonly receivedAt: number;
+  readonly changes: readonly { readonly before: string; readonly after: string; readonly ref: string }[];
+}
+
+export interface Repositories {
+  create(options: NewRepository): Promise<Repository>;
+  /** A fork whose objects the parent serves too, by sha, as GitHub does, while the parent's refs do not show them. */
+  createFork(parent: Repository, owner: string): Promise<Repository>;
+  /** Case does not count. */
+  find(owner: string, name: string): Repository | undefined;
+  /** Resolves when nothing is being worked on any more. */
+  close(): Promise<void>;
+}
+
+/** Refs by which a parent keeps the objects of its forks. Hidden from clients. */
+const FORK_NAMESPACE = 'refs/forks';
+
+/**
+ * Bare repositories below `root`. A post-receive hook puts every push, over HTTP or to the path, into a spool directory, which
+ * is watched.
+ */
+export async function createRepositories(
+  root: string,
+  onPush: (push: ReceivedPush) => Promise<void>,
+): Promise<Repositories> {
+  const spool = join(root, 'spool');
+  await mkdir(spool, { recursive: true });
+  const repositories = new Map<string, Repository>();
+  const byId = new Map<number, Repository>();
+  let working: Promise<void> = Promise.resolve();
+
+  async function takeSpooled(): Promise<void> {
+    const names = (await readdir(spool)).filter((name) => name.endsWith('.push')).sort();
+    for (const name of names) {
+      const text = await readFile(join(spool, name), 'utf8');
+      const { mtimeMs } = await stat(join(spool, name));
+      await rm(join(spool, name));
+      const repository = byId.get(Number(/-(\d+)-\d+\.push$/.exec(name)?.[1]));
+      if (repository !== undefined) {
+        await onPush({ repository, receivedAt: mtimeMs, ...parseSpooled(text) });
+      }
+    }
+  }
+
+  const watcher = watch(spool, () => {
+    working = working.then(takeSpooled).catch((error: unknown) => {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    });
+  });
+
+  async function create(options: NewRepository, parent?: Repository): Promise<Repository> {
+    const { owner, name, isPrivate = false, defaultBranch = 'main' } = options;
+    const repository: Repository = {
+      id: repositories.size + 1,
+      owner,
+      name,
+      fullName: `${owner}/${name}`,
+      isPrivate,
+      defaultBranch,
+      path: join(root, owner.toLowerCase(), `${name.toLowerCase()}.git`),
+      isFork: parent !== undefined,
+      protectedBranches: new Set(),
+    };
+    const key = repository.fullName.toLowerCase();
+    if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
+      throw new Error(`cannot create the repository ${repository.fullName}: the name is bad or taken`);
+    }
+    repositories.set(key, repository);
+    byId.set(repository.id, repository);
+    await initialize(repository, { spool, parent });
+    return repository;
+  }
+
+  return {
+    create,
+    async createFork(parent, owner) {
+      const { name, isPrivate, defaultBranch } = parent;
+      const fork = await create({ owner, name, isPrivate, defaultBranch }, parent);
+      await runGit(fork.path, [
+        'fetch',
+        '--quiet',
+        parent.path,
+        '+refs/heads/*:refs/heads/*',
+        '+refs/tags/*:refs/tags/*',
+      ]);
+      return fork;
+    },
+    find: (owner, name) => repositories.get(`${owner}/${name}`.toLowerCase()),
+    async close() {
+      watcher.close();
+      await working;
+    },
+  };
+}
+
+async function initialize(
+  repository: Repository,
+  options: { readonly spool: string; readonly parent: Repository | undefined },
+): Promise<void> {
+  const { path } = repository;
+  await runGit(path, ['init', '--quiet', '--bare', `--initial-branch=${repository.defaultBranch}`, path]);
+  const settings = {
+    // GitHub serves any commit of the network by its sha.
+    'uploadpack.allowAnySHA1InWant': 'true',
+    'uploadpack.allowFilter': 'true',
+    'transfer.hideRefs': FORK_NAMESPACE,
+    'receive.denyDeleteCurrent': 'ignore',
+    'core.logAllRefUpdates': 'false',
+    'gc.auto': '0',
+  };
+  for (const [key, value] of Object.entries(settings)) {
+    await runGit(path, ['config', key, value]);
+  }
+  const hook = join(path, 'hooks', 'post-receive');
+  await mkdir(join(path, 'hooks'), { recursive: true });
+  await writeFile(`${hook}.new`, toHook(repository, options));
+  await chmod(`${hook}.new`, 0o755);
+  await rename(`${hook}.new`, hook);
+}
+
+/** A whole file at once, under its final name: whoever watches never sees half of one. The name begins with the time in nanoseconds. */
+function toHook(
+  repository: Repository,
+  options: { readonly spool: string; readonly parent: Repository | undefined },
+): string {
+  const share = options.parent
+    ? `env -u GIT_DIR git --git-dir=${quote(options.parent.path)} fetch --quiet --no-tags ${quote(repository.path)} ${quote(`+refs/heads/*:${FORK_NAMESPACE}/${repository.owner.toLowerCase()}/*`)}`
+    : ':';
+  return `#!/bin/sh
+set -e
+name=${quote(options.spool)}/$(date +%s%N)-${repository.id}-$$
+{ printf 'pusher %s\\n' "$REMOTE_USER"; cat; } > "$name.part"
+${share}
+mv "$name.part" "$name.push"
+`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function parseSpooled(text: string): Pick<ReceivedPush, 'pusher' | 'changes'> {
+  const [first = '', ...lines] = text.trimEnd().split('\n');
+  const pusher = first.slice('pusher '.length);
+  const changes = lines.map((line) => {
+    const [before = '', after = '', ...ref] = line.split(' ');
+    return { before, after, ref: ref.join(' ') };
+  });
+  return { pusher: pusher === '' ? undefined : pusher, changes };
+}

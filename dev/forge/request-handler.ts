@@ -1,0 +1,87 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Accounts } from './accounts.ts';
+import type { Faults } from './faults.ts';
+import type { Repositories } from './repositories.ts';
+import type { createRestApi } from './rest-api.ts';
+import type { SmartHttp } from './smart-http.ts';
+
+/** A request to the forge. Bodies and tokens are not kept. */
+export interface LoggedRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  /** 0: cut before there was one. */
+  readonly status: number;
+  /** `undefined` without a valid token. */
+  readonly login: string | undefined;
+  /** There is no such route. */
+  readonly isUnexpected: boolean;
+}
+
+/** Of an API request. */
+const MAX_BODY_BYTES = 1024 * 1024;
+export interface HandlerParts {
+  readonly origin: string;
+  readonly accounts: Accounts;
+  readonly repositories: Repositories;
+  readonly faults: Faults;
+  readonly git: SmartHttp;
+  readonly answerApi: ReturnType<typeof createRestApi>;
+  readonly signal: AbortSignal;
+  /** Called once for every request, when it is answered or cut. */
+  onRequest(request: LoggedRequest): void;
+}
+
+/** Leads a request to a fault, to git, or to the API. */
+export function createRequestHandler(
+  parts: HandlerParts,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  const { origin, accounts, repositories, faults, git, answerApi, signal } = parts;
+  return async function serve(request, response) {
+    const { pathname, search, searchParams } = new URL(request.url ?? '/', origin);
+    const user = accounts.authenticate(request.headers.authorization);
+    let isUnexpected = false;
+    response.once('close', () => {
+      const { method = 'GET', url: path = '/' } = request;
+      const login = typeof user === 'string' ? undefined : user.login;
+      const status = response.headersSent ? response.statusCode : 0;
+      parts.onRequest({ method, path, status, login, isUnexpected });
+    });
+    if (await faults.apply(request, response, signal)) {
+      return;
+    }
+    const [, owner, name, service] =
+      /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(pathname) ?? [];
+    if (owner !== undefined && name !== undefined && service !== undefined) {
+      await git.serve(request, response, { repository: repositories.find(owner, name), service, query: search });
+      return;
+    }
+    const body = await readBody(request);
+    const { method = 'GET', headers } = request;
+    const answer = await answerApi({
+      method,
+      path: pathname.startsWith('/api/v3/') ? pathname.slice('/api/v3'.length) : '',
+      query: searchParams,
+      accept: headers.accept ?? '*/*',
+      userAgent: headers['user-agent'],
+      user,
+      body,
+    });
+    isUnexpected = answer.isUnexpected === true;
+    response.writeHead(answer.status, { 'content-type': answer.contentType ?? 'application/json; charset=utf-8' });
+    response.end(answer.contentType === undefined ? JSON.stringify(answer.body) : answer.body);
+  };
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) {
+      throw new Error('the request body is too large');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,107 @@
+import { hasPermission, type User } from './accounts.ts';
+import { toRepositoryJson, toUserJson } from './push-payload.ts';
+import type { Repository } from './repositories.ts';
+import { createContentRoutes } from './rest-content.ts';
+import { createHookRoutes } from './rest-hooks.ts';
+import { createStatusRoutes } from './rest-statuses.ts';
+import { refuse, type ApiState, type Route, type RouteAnswer } from './route.ts';
+
+export interface ApiRequest {
+  readonly method: string;
+  /** Below the API base, encoded, `/repos/acme/shop`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly accept: string;
+  readonly userAgent: string | undefined;
+  readonly user: User | 'anonymous' | 'invalid';
+  readonly body: Uint8Array;
+}
+
+export interface ApiAnswer extends RouteAnswer {
+  /** No such route: the client asks for something that this forge does not have, and GitHub may not either. */
+  readonly isUnexpected?: boolean;
+}
+
+/** GitHub's REST API, as far as c3 and its set-up use it, and strict about it: what is not here is answered with 404 and noted. */
+export function createRestApi(state: ApiState): (request: ApiRequest) => Promise<ApiAnswer> {
+  const routes: readonly Route[] = [
+    {
+      method: 'GET',
+      pattern: /^$/,
+      permission: 'read',
+      handle: ({ repository, user }) => ({
+        status: 200,
+        body: { ...toRepositoryJson(state.origin, repository), permissions: toPermissions(user, repository) },
+      }),
+    },
+    ...createContentRoutes(),
+    ...createStatusRoutes(state),
+    ...createHookRoutes(state),
+  ];
+  return async (request) => {
+    const { user } = request;
+    if (!request.userAgent) {
+      return refuse(
+        403,
+        'Request forbidden by administrative rules. Please make sure your request has a User-Agent header',
+      );
+    }
+    // GitHub shows public data to anyone; here a request without a token is always a mistake.
+    if (user === 'anonymous' || user === 'invalid') {
+      return refuse(401, user === 'anonymous' ? 'Requires authentication' : 'Bad credentials');
+    }
+    if (request.path === '/user' && request.method === 'GET') {
+      return { status: 200, body: toUserJson(state.origin, user.login) };
+    }
+    const [, owner = '', name = '', rest = ''] = /^\/repos\/([^/]+)\/([^/]+)(\/.*)?$/.exec(request.path) ?? [];
+    const match = findRoute(routes, request.method, rest);
+    if (owner === '' || match === undefined) {
+      return { ...refuse(404, 'Not Found'), isUnexpected: true };
+    }
+    const repository = state.repositories.find(decodeURIComponent(owner), decodeURIComponent(name));
+    if (repository === undefined || !hasPermission(user, repository, 'read')) {
+      return refuse(404, 'Not Found');
+    }
+    if (!hasPermission(user, repository, match.route.permission)) {
+      return refuse(403, 'Resource not accessible by personal access token');
+    }
+    const body = request.method === 'POST' ? parseJson(request.body) : undefined;
+    if (request.method === 'POST' && body === undefined && request.body.length > 0) {
+      return refuse(400, 'Problems parsing JSON');
+    }
+    const { query, accept } = request;
+    return match.route.handle({ repository, user, captures: match.captures, query, accept, body });
+  };
+}
+
+function findRoute(
+  routes: readonly Route[],
+  method: string,
+  rest: string,
+): { readonly route: Route; readonly captures: readonly string[] } | undefined {
+  for (const route of routes) {
+    const match = route.method === method ? route.pattern.exec(rest) : null;
+    if (match !== null) {
+      return { route, captures: match.slice(1).map(decodeURIComponent) };
+    }
+  }
+  return undefined;
+}
+
+function toPermissions(user: User, repository: Repository): Record<string, boolean> {
+  return {
+    admin: hasPermission(user, repository, 'admin'),
+    maintain: hasPermission(user, repository, 'admin'),
+    push: hasPermission(user, repository, 'write'),
+    triage: hasPermission(user, repository, 'write'),
+    pull: true,
+  };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}

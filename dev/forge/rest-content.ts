@@ -1,0 +1,125 @@
+import { countCommits, readCommit, resolveCommit, resolveObject, runGit, tryGit, type Commit } from './git.ts';
+import type { Repository } from './repositories.ts';
+import { refuse, type Route, type RouteAnswer, type RouteCall } from './route.ts';
+
+const NOT_FOUND: RouteAnswer = refuse(404, 'Not Found');
+/** GitHub's page of commits in a comparison. */
+const MAX_COMMITS = 250;
+
+/** What is read from the repository: branches, refs, tags, commits, comparisons, files. */
+export function createContentRoutes(): Route[] {
+  return [
+    get(/^\/branches$/, listBranches),
+    get(/^\/branches\/(.+)$/, readBranch),
+    get(/^\/git\/ref\/((?:heads|tags)\/.+)$/, readRef),
+    get(/^\/git\/tags\/([0-9a-f]{40})$/, readTag),
+    get(/^\/commits\/((?:(?!\/status(?:es)?$).)+)$/, async ({ repository, captures: [ref = ''] }) => {
+      const sha = await resolveCommit(repository.path, ref);
+      return sha === undefined
+        ? refuse(422, `No commit found for SHA: ${ref}`)
+        : { status: 200, body: toCommitJson(await readCommit(repository.path, sha)) };
+    }),
+    get(/^\/compare\/(.+?)\.\.\.(.+)$/, compare),
+    get(/^\/contents\/(.+)$/, readContents),
+  ];
+}
+
+async function listBranches({ repository }: RouteCall): Promise<RouteAnswer> {
+  const list = await tryGit(repository.path, ['for-each-ref', '--format=%(refname:lstrip=2)', 'refs/heads']);
+  const names = (list ?? '').split('\n').filter((name) => name !== '');
+  return { status: 200, body: await Promise.all(names.map((name) => toBranchJson(repository, name))) };
+}
+
+/** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
+async function readBranch({ repository, captures: [name = ''] }: RouteCall): Promise<RouteAnswer> {
+  const body = await toBranchJson(repository, name);
+  return body === undefined ? refuse(404, 'Branch not found') : { status: 200, body };
+}
+
+async function toBranchJson(repository: Repository, name: string): Promise<Record<string, unknown> | undefined> {
+  const sha = await resolveObject(repository.path, `refs/heads/${name}`, 'commit');
+  const isProtected = repository.protectedBranches.has(name);
+  return sha === undefined ? undefined : { name, commit: { sha }, protected: isProtected };
+}
+
+/** @see https://docs.github.com/en/rest/git/refs#get-a-reference */
+async function readRef({ repository, captures: [ref = ''] }: RouteCall): Promise<RouteAnswer> {
+  const sha = await resolveObject(repository.path, `refs/${ref}`, 'object');
+  if (sha === undefined) {
+    return NOT_FOUND;
+  }
+  const type = await tryGit(repository.path, ['cat-file', '-t', sha]);
+  return { status: 200, body: { ref: `refs/${ref}`, object: { sha, type } } };
+}
+
+/** @see https://docs.github.com/en/rest/git/tags#get-a-tag */
+async function readTag({ repository, captures: [sha = ''] }: RouteCall): Promise<RouteAnswer> {
+  const text = await tryGit(repository.path, ['cat-file', 'tag', sha]);
+  const [, object, type, tag] = /^object (\S+)\ntype (\S+)\ntag (.+)$/m.exec(text ?? '') ?? [];
+  return object === undefined ? NOT_FOUND : { status: 200, body: { sha, tag, object: { sha: object, type } } };
+}
+
+/** @see https://docs.github.com/en/rest/commits/commits#compare-two-commits */
+async function compare({ repository, captures: [baseName = '', headName = ''] }: RouteCall): Promise<RouteAnswer> {
+  const { path } = repository;
+  const [base, head] = await Promise.all([resolveCommit(path, baseName), resolveCommit(path, headName)]);
+  const mergeBase =
+    base === undefined || head === undefined ? undefined : await tryGit(path, ['merge-base', base, head]);
+  if (base === undefined || head === undefined || mergeBase === undefined) {
+    return NOT_FOUND;
+  }
+  const [ahead, behind] = await Promise.all([
+    countCommits(path, `${base}..${head}`),
+    countCommits(path, `${head}..${base}`),
+  ]);
+  const list = await tryGit(path, ['rev-list', '--reverse', `--max-count=${MAX_COMMITS}`, `${base}..${head}`, '--']);
+  const shas = (list ?? '').split('\n').filter((sha) => sha !== '');
+  const status = ahead > 0 ? (behind > 0 ? 'diverged' : 'ahead') : behind > 0 ? 'behind' : 'identical';
+  return {
+    status: 200,
+    body: {
+      status,
+      ahead_by: ahead,
+      behind_by: behind,
+      total_commits: ahead,
+      base_commit: { sha: base },
+      merge_base_commit: { sha: mergeBase },
+      commits: shas.map((sha) => ({ sha })),
+      files: [],
+    },
+  };
+}
+
+/** @see https://docs.github.com/en/rest/repos/contents#get-repository-content */
+async function readContents({ repository, captures: [path = ''], query, accept }: RouteCall): Promise<RouteAnswer> {
+  const ref = query.get('ref') ?? repository.defaultBranch;
+  const commit = await resolveCommit(repository.path, ref);
+  if (commit === undefined) {
+    return refuse(404, `No commit found for the ref ${ref}`);
+  }
+  const object = `${commit}:${path}`;
+  const type = await tryGit(repository.path, ['cat-file', '-t', object]);
+  if (type === 'tree') {
+    const names = (await runGit(repository.path, ['ls-tree', '-z', '--name-only', object])).toString('utf8');
+    const entries = names.split('\0').filter((name) => name !== '');
+    return { status: 200, body: entries.map((name) => ({ name, path: `${path}/${name}` })) };
+  }
+  if (type !== 'blob') {
+    return NOT_FOUND;
+  }
+  const bytes = await runGit(repository.path, ['cat-file', 'blob', object]);
+  if (/^application\/vnd\.github\.(?:v3\.)?raw(?:\+json)?$/.test(accept)) {
+    return { status: 200, body: bytes, contentType: 'application/vnd.github.raw+json; charset=utf-8' };
+  }
+  const content = bytes.toString('base64');
+  return { status: 200, body: { type: 'file', path, size: bytes.length, encoding: 'base64', content } };
+}
+
+function toCommitJson(commit: Commit): Record<string, unknown> {
+  const { sha, tree, message, author, committer } = commit;
+  return { sha, commit: { message, author, committer, tree: { sha: tree } } };
+}
+
+function get(pattern: RegExp, handle: Route['handle']): Route {
+  return { method: 'GET', pattern, permission: 'read', handle };
+}

@@ -1,0 +1,116 @@
+import { resolveCommit } from './git.ts';
+import { field, refuse, type ApiState, type Route, type RouteAnswer, type RouteCall, type Status } from './route.ts';
+
+const STATES: readonly unknown[] = ['error', 'failure', 'pending', 'success'];
+const MAX_DESCRIPTION_LENGTH = 140;
+/** GitHub's limit for one commit and one context. */
+const MAX_STATUSES = 1000;
+
+/** @see https://docs.github.com/en/rest/commits/statuses */
+export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'>): Route[] {
+  const find = async ({ repository, captures: [ref = ''] }: RouteCall): Promise<Status[] | undefined> => {
+    const sha = await resolveCommit(repository.path, ref);
+    const isOfCommit = (status: Status): boolean => status.repository === repository.fullName && status.sha === sha;
+    // Newest first, as GitHub has them.
+    return sha === undefined ? undefined : state.statuses.filter(isOfCommit).toReversed();
+  };
+  return [
+    {
+      method: 'POST',
+      pattern: /^\/statuses\/([^/]+)$/,
+      permission: 'write',
+      async handle(call) {
+        const [sha = ''] = call.captures;
+        const problem = toProblem(call.body);
+        if (problem !== undefined) {
+          return refuse(422, 'Validation Failed', [problem]);
+        }
+        if (!/^[0-9a-f]{40}$/.test(sha) || (await resolveCommit(call.repository.path, sha)) === undefined) {
+          return refuse(422, `No commit found for SHA: ${sha}`);
+        }
+        const status = toStatus(call, state.statuses.length + 1);
+        const isSame = (other: Status): boolean =>
+          other.repository === status.repository && other.sha === sha && other.context === status.context;
+        if (state.statuses.filter(isSame).length >= MAX_STATUSES) {
+          return refuse(422, 'Validation Failed', [
+            { message: 'This SHA and context has reached the maximum number of statuses.' },
+          ]);
+        }
+        state.statuses.push(status);
+        state.onChange();
+        return { status: 201, body: toJson(status) };
+      },
+    },
+    {
+      method: 'GET',
+      pattern: /^\/commits\/(.+)\/statuses$/,
+      permission: 'read',
+      async handle(call) {
+        const statuses = await find(call);
+        return statuses === undefined ? refuse(404, 'Not Found') : { status: 200, body: statuses.map(toJson) };
+      },
+    },
+    {
+      method: 'GET',
+      pattern: /^\/commits\/(.+)\/status$/,
+      permission: 'read',
+      handle: async (call) => toCombined(await find(call)),
+    },
+  ];
+}
+
+/** The newest status of each context, and what they come to. */
+function toCombined(statuses: readonly Status[] | undefined): RouteAnswer {
+  if (statuses === undefined) {
+    return refuse(404, 'Not Found');
+  }
+  const newest = [...new Map(statuses.toReversed().map((status) => [status.context, status])).values()];
+  const isBad = newest.some(({ state }) => state === 'failure' || state === 'error');
+  const isGood = newest.length > 0 && newest.every(({ state }) => state === 'success');
+  const state = isBad ? 'failure' : isGood ? 'success' : 'pending';
+  return { status: 200, body: { state, total_count: newest.length, statuses: newest.map(toJson) } };
+}
+
+function toProblem(body: unknown): Record<string, string> | undefined {
+  const texts = ['context', 'description', 'target_url'].filter(
+    (name) => !['string', 'undefined'].includes(typeof (field(body, name) ?? undefined)),
+  );
+  if (texts[0] !== undefined) {
+    return invalid(texts[0], `${texts[0]} is not a string`);
+  }
+  if (!STATES.includes(field(body, 'state'))) {
+    return invalid('state', 'state is not included in the list');
+  }
+  const description = field(body, 'description');
+  if (typeof description === 'string' && description.length > MAX_DESCRIPTION_LENGTH) {
+    return invalid('description', `description is too long (maximum is ${MAX_DESCRIPTION_LENGTH} characters)`);
+  }
+  const targetUrl = field(body, 'target_url');
+  if (typeof targetUrl === 'string' && !/^https?:\/\//.test(targetUrl)) {
+    return invalid('target_url', 'target_url must use http(s) scheme');
+  }
+  return undefined;
+}
+
+function invalid(name: string, message: string): Record<string, string> {
+  return { resource: 'Status', code: 'custom', field: name, message };
+}
+
+function toStatus(call: RouteCall, id: number): Status {
+  const text = (name: string): string | null => (field(call.body, name) ?? null) as string | null;
+  return {
+    id,
+    repository: call.repository.fullName,
+    sha: call.captures[0] ?? '',
+    context: text('context') ?? 'default',
+    state: field(call.body, 'state') as Status['state'],
+    description: text('description'),
+    targetUrl: text('target_url'),
+    creator: call.user.login,
+  };
+}
+
+function toJson(status: Status): Record<string, unknown> {
+  const { id, context, state, description, targetUrl, creator } = status;
+  return { id, context, state, description, target_url: targetUrl, creator: { login: creator } };
+}

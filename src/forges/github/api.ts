@@ -1,0 +1,138 @@
+import { C3Error } from '../../errors.ts';
+import { formatScope, type Scope } from '../../sealing/scope.ts';
+import type { CommitStatus, FileAnswer } from '../forge.ts';
+import type { HttpAnswer, HttpCall, HttpClient } from '../http-client.ts';
+import { cutText, toSingleLine } from '../text.ts';
+
+/** A c3.yaml is at most this long (see the limits of the pipeline room). */
+const MAX_FILE_BYTES = 64 * 1024;
+/** Of any JSON answer. A repository's description is about 10 KiB. */
+const MAX_JSON_BYTES = 1024 * 1024;
+/** GitHub answers 422 to a longer one. */
+const MAX_DESCRIPTION_LENGTH = 140;
+/** Of GitHub's own words, quoted in ours. */
+const MAX_QUOTE_LENGTH = 200;
+const STATUS_CONTEXT = 'c3';
+
+/** One repository through GitHub's REST API. */
+export interface GithubApi {
+  readonly scope: Scope;
+  /** GET below `/repos/OWNER/NAME`. `path` begins with a slash; each segment is encoded here. */
+  get(path: string, signal: AbortSignal): Promise<HttpAnswer>;
+  send(call: Omit<HttpCall, 'headers'>, headers: Record<string, string>, signal: AbortSignal): Promise<HttpAnswer>;
+}
+
+export function createGithubApi(client: HttpClient, scope: Scope, token: string): GithubApi {
+  const base = `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
+  const common = {
+    authorization: `Bearer ${token}`,
+    // GitHub answers 403 to a request without one.
+    'user-agent': 'c3',
+    'x-github-api-version': '2022-11-28',
+  };
+  const send: GithubApi['send'] = async (call, headers, signal) => {
+    const answer = await client.send({ ...call, path: base + call.path, headers: { ...common, ...headers } }, signal);
+    if (answer.status === 401) {
+      throw new C3Error('FORGE_UNAUTHORIZED', 'The forge does not accept the token sealed in the hook key', {
+        hint: 'it may have expired or been revoked; make a new one and a new hook URL with it',
+      });
+    }
+    return answer;
+  };
+  return {
+    scope,
+    send,
+    get: (path, signal) =>
+      send(
+        { method: 'GET', path: encodePath(path), maxBytes: MAX_JSON_BYTES },
+        { accept: 'application/vnd.github+json' },
+        signal,
+      ),
+  };
+}
+
+/** @see https://docs.github.com/en/rest/repos/contents#get-repository-content */
+export async function readFile(api: GithubApi, path: string, options: ReadOptions): Promise<FileAnswer> {
+  const answer = await api.send(
+    {
+      method: 'GET',
+      path: `${encodePath(`/contents/${path}`)}?ref=${encodeURIComponent(options.sha)}`,
+      maxBytes: MAX_FILE_BYTES,
+    },
+    { accept: 'application/vnd.github.raw+json' },
+    options.signal,
+  );
+  // A directory or a submodule has no raw form: it comes as JSON, a file never does.
+  if (answer.status === 404 || (answer.status === 200 && answer.mediaType === 'application/json')) {
+    return { kind: 'missing' };
+  }
+  if (answer.status !== 200) {
+    throw new C3Error(
+      'FORGE_REFUSED',
+      `Cannot read ${path} of ${formatScope(api.scope)} at ${options.sha.slice(0, 12)}: ${toDiagnosis(answer)}`,
+      { hint: 'the token needs the right "Contents: read"' },
+    );
+  }
+  if (answer.isCut) {
+    return { kind: 'too-large', maxBytes: MAX_FILE_BYTES };
+  }
+  return { kind: 'found', text: new TextDecoder().decode(answer.body) };
+}
+
+export interface ReadOptions {
+  readonly sha: string;
+  readonly signal: AbortSignal;
+}
+
+/** @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
+export async function setStatus(api: GithubApi, sha: string, options: StatusOptions): Promise<void> {
+  const { state, description, targetUrl } = options.status;
+  const body = JSON.stringify({
+    state,
+    context: STATUS_CONTEXT,
+    description: cutText(description.toWellFormed(), MAX_DESCRIPTION_LENGTH),
+    ...(targetUrl === undefined ? {} : { target_url: targetUrl }),
+  });
+  const answer = await api.send(
+    { method: 'POST', path: encodePath(`/statuses/${sha}`), body, maxBytes: MAX_JSON_BYTES },
+    { accept: 'application/vnd.github+json', 'content-type': 'application/json' },
+    options.signal,
+  );
+  if (answer.status !== 201) {
+    throw new C3Error(
+      'FORGE_REFUSED',
+      `Cannot set the status of ${sha.slice(0, 12)} in ${formatScope(api.scope)}: ${toDiagnosis(answer)}`,
+      { hint: 'the token needs the right "Commit statuses: write"' },
+    );
+  }
+}
+
+export interface StatusOptions {
+  readonly status: CommitStatus;
+  readonly signal: AbortSignal;
+}
+
+/** `the forge answers 403 "Resource not accessible by personal access token"` */
+export function toDiagnosis(answer: HttpAnswer): string {
+  const { message } = answer.mediaType === 'application/json' ? toFields(parseJson(answer)) : {};
+  const words = typeof message === 'string' ? ` "${toSingleLine(message, MAX_QUOTE_LENGTH)}"` : '';
+  return `the forge answers ${answer.status}${words}`;
+}
+
+/** An answer's JSON; `undefined` when it is none, is cut off, or is not UTF-8. */
+export function parseJson(answer: HttpAnswer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(answer.body)) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The fields of a JSON object; of anything else, none. */
+export function toFields(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
+}

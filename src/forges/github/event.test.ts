@@ -1,0 +1,204 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import examples from '@octokit/webhooks-examples';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { C3Error } from '../../errors.ts';
+import type { ForgeEvent } from '../forge.ts';
+import { parseEvent } from './event.ts';
+
+const ORIGIN = 'https://github.com';
+const FIXTURES = new URL('../../../test/fixtures/github/', import.meta.url);
+const SHA = '6113728f27ae82c7b1a177c8d03f9e96e0adf246';
+
+interface Example {
+  readonly name: string;
+  readonly examples: readonly Record<string, unknown>[];
+}
+
+const all = examples as unknown as readonly Example[];
+const examplesOf = (name: string): readonly Record<string, unknown>[] =>
+  all.find((example) => example.name === name)?.examples ?? [];
+
+function parse(name: string, payload: unknown): ForgeEvent {
+  const bytes = Buffer.from(JSON.stringify(payload));
+  return parseEvent(ORIGIN, { 'x-github-event': name, 'content-type': 'application/json' }, { bytes, verified: true });
+}
+
+function parseText(text: string | Uint8Array, contentType = 'application/json'): ForgeEvent {
+  const headers = { 'x-github-event': 'push', 'content-type': contentType };
+  return parseEvent(ORIGIN, headers, { bytes: Buffer.from(text), verified: true });
+}
+
+/** The event's kind, or the code of the fault. */
+function outcome(parsing: () => ForgeEvent): string {
+  try {
+    return parsing().kind;
+  } catch (error) {
+    return error instanceof C3Error && error.message.length < 300 ? error.code : String(error);
+  }
+}
+
+const push = {
+  ref: 'refs/heads/main',
+  after: SHA,
+  deleted: false,
+  head_commit: { id: SHA, message: 'Fix it\n\nand more', author: { name: 'Ada', username: 'ada' } },
+  repository: { full_name: 'Acme/Shop', clone_url: 'https://evil.example/acme/shop.git' },
+  pusher: { name: 'bob' },
+};
+
+describe('the real payloads', () => {
+  test('every ping is a ping', () => {
+    expect(examplesOf('ping').map((payload) => parse('ping', payload))).toEqual([
+      ...Array.from({ length: 3 }, () => ({
+        kind: 'ping',
+        scope: { host: 'github.com', owner: 'octocoders', name: 'hello-world' },
+      })),
+      { kind: 'ping', scope: undefined },
+    ]);
+  });
+
+  test('every push is a push or a deletion', () => {
+    const events = examplesOf('push').map((payload) => parse('push', payload));
+    expect(
+      events.map((event) => (event.kind === 'push' ? event.push.ref : event.kind === 'ignored' && event.reason)),
+    ).toEqual([
+      'refs/tags/simple-tag',
+      'the ref was deleted',
+      'the ref was deleted',
+      'the ref was deleted',
+      'refs/heads/master',
+      'refs/heads/master',
+      'the ref was deleted',
+    ]);
+  });
+
+  const others = all.filter(({ name }) => name !== 'push' && name !== 'ping');
+  test.each(others.map(({ name, examples }) => ({ name, examples })))(
+    'every $name is ignored',
+    ({ name, examples }) => {
+      for (const payload of examples) {
+        expect(parse(name, payload)).toMatchObject({
+          kind: 'ignored',
+          reason: `nothing is done for the event "${name}"`,
+        });
+      }
+      expect(examples.length).toBeGreaterThan(0);
+    },
+  );
+});
+
+// `C3_UPDATE_GOLDEN=1 npx vitest run src/forges` writes the right-hand sides anew.
+test.each(['branch-push', 'annotated-tag', 'forced-push', 'branch-deleted', 'hostile-texts'])(
+  '%s.json becomes %s.event.json',
+  (name) => {
+    const payload: unknown = JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));
+    const golden = new URL(`${name}.event.json`, FIXTURES);
+    const event = parse('push', payload);
+    if (process.env['C3_UPDATE_GOLDEN'] === '1') {
+      writeFileSync(golden, `${JSON.stringify(event, undefined, 2)}\n`);
+    }
+    expect(event).toEqual(JSON.parse(readFileSync(golden, 'utf8')));
+  },
+);
+
+test('URLs and the host come from the forge, not from the payload', () => {
+  expect(parse('push', push)).toEqual({
+    kind: 'push',
+    scope: { host: 'github.com', owner: 'acme', name: 'shop' },
+    push: {
+      ref: 'refs/heads/main',
+      refKind: 'branch',
+      refName: 'main',
+      sha: SHA,
+      subject: 'Fix it',
+      author: 'Ada',
+      commitUrl: `https://github.com/acme/shop/commit/${SHA}`,
+    },
+  });
+});
+
+test("a form with the JSON in it, GitHub's default, is the same event", () => {
+  const form = new URLSearchParams({ payload: JSON.stringify(push) }).toString();
+  expect(parseText(form, 'application/x-www-form-urlencoded')).toEqual(parse('push', push));
+});
+
+test('the author may be missing, and is the pusher then', () => {
+  expect(parse('push', { ...push, head_commit: null })).toMatchObject({
+    push: { subject: '', author: 'bob', sha: SHA },
+  });
+});
+
+test('a ref that is neither branch nor tag is ignored', () => {
+  expect(parse('push', { ...push, ref: 'refs/notes/commits' })).toMatchObject({
+    kind: 'ignored',
+    reason: 'refs/notes/commits is neither a branch nor a tag',
+  });
+});
+
+test('a zero commit is a deletion, whatever "deleted" says', () => {
+  expect(parse('push', { ...push, after: '0'.repeat(40) })).toMatchObject({
+    kind: 'ignored',
+    reason: 'the ref was deleted',
+  });
+});
+
+test.each([
+  ['an upper-case commit', { after: SHA.toUpperCase() }, "not a commit's 40 or 64 lower-case hex digits"],
+  ['a short commit', { after: SHA.slice(0, 12) }, 'in after'],
+  ['a commit that is an option', { after: '--upload-pack=x' }, 'has "--upload-pack=x" in after'],
+  ['a number for a commit', { after: 7 }, 'The webhook has no text in after'],
+  ['a bad tag commit', { ref: 'refs/tags/v1', head_commit: { id: 'x' } }, 'in head_commit.id'],
+  ['a ref that is an option', { ref: 'refs/heads/-x' }, 'names the ref "refs/heads/-x", which is not a valid ref name'],
+  ['a ref that climbs', { ref: 'refs/heads/../../x' }, 'not a valid ref name'],
+  ['no ref', { ref: undefined }, 'has no text in ref'],
+  ['no repository', { repository: undefined }, 'The webhook is a push and names no repository'],
+  ['a repository that climbs', { repository: { full_name: '../shop' } }, 'not of the form OWNER/NAME'],
+  ['a repository with three parts', { repository: { full_name: 'a/b/c' } }, 'not of the form OWNER/NAME'],
+  ['a repository with a suffix', { repository: { full_name: 'a/b.git' } }, 'not of the form OWNER/NAME'],
+  ['a repository with spaces', { repository: { full_name: 'a/b ' } }, 'not of the form OWNER/NAME'],
+  ['a repository that is a list', { repository: [] }, 'has no object in repository'],
+])('refuses %s', (_, change, message) => {
+  const parsing = (): ForgeEvent => parse('push', { ...push, ...change });
+  expect(parsing).toThrow(message);
+  expect(parsing).toThrow(expect.objectContaining({ code: 'PAYLOAD_INVALID' }));
+});
+
+test.each([
+  ['half a JSON', '{"ref":', 'application/json', 'The webhook is not JSON'],
+  ['a list', '[]', 'application/json', 'has no object in the payload'],
+  ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
+  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is not JSON'],
+  ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'without the field "payload"'],
+  ['XML', '<a/>', 'text/xml', 'has the content type "text/xml", not application/json'],
+])('refuses %s', (_, text, contentType, message) => {
+  expect(() => parseText(text, contentType)).toThrow(message);
+});
+
+test('refuses a delivery that does not say what it is', () => {
+  const body = { bytes: Buffer.from('{}'), verified: true } as const;
+  expect(() => parseEvent(ORIGIN, {}, body)).toThrow('The webhook has no X-GitHub-Event header');
+});
+
+test('any JSON is an event or an invalid payload', () => {
+  const odd = fc.oneof(fc.jsonValue(), fc.string({ unit: 'binary' }), fc.constant(SHA), fc.constant('refs/heads/main'));
+  const payload = fc.oneof(
+    fc.jsonValue(),
+    fc.record(
+      {
+        ref: odd,
+        after: odd,
+        deleted: odd,
+        head_commit: odd,
+        repository: fc.oneof(odd, fc.record({ full_name: odd })),
+        pusher: odd,
+      },
+      { requiredKeys: [] },
+    ),
+  );
+  fc.assert(
+    fc.property(payload, (value) => {
+      expect(outcome(() => parse('push', value))).toMatch(/^(?:push|ignored|PAYLOAD_INVALID)$/);
+    }),
+  );
+});

@@ -1,0 +1,174 @@
+import { C3Error } from '../../errors.ts';
+import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
+import type { Delivery, ForgeEvent, Push, VerifiedBody } from '../forge.ts';
+import { isRefName } from '../ref-name.ts';
+import { toSingleLine } from '../text.ts';
+
+const MAX_SUBJECT_LENGTH = 200;
+const MAX_AUTHOR_LENGTH = 100;
+/** Of a text from the payload that a message quotes. */
+const MAX_QUOTE_LENGTH = 80;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a delivery. Every text in it may be an attacker's, even after its signature was verified: what leaves here is checked,
+ * and URLs are made from `origin`, never taken from the payload.
+ *
+ * @throws {C3Error} PAYLOAD_INVALID when it is not what GitHub sends
+ * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+ */
+export function parseEvent(origin: string, headers: Delivery['headers'], body: VerifiedBody): ForgeEvent {
+  const name = headers['x-github-event'];
+  if (name === undefined || name === '') {
+    throw invalid('has no X-GitHub-Event header');
+  }
+  const payload = toFields(parseJson(toJsonText(headers['content-type'] ?? '', body.bytes)), 'the payload');
+  const scope = parseRepository(origin, payload['repository']);
+  if (name === 'ping') {
+    return { kind: 'ping', scope };
+  }
+  if (name !== 'push') {
+    return {
+      kind: 'ignored',
+      scope,
+      reason: `nothing is done for the event "${toSingleLine(name, MAX_QUOTE_LENGTH)}"`,
+    };
+  }
+  if (scope === undefined) {
+    throw invalid('is a push and names no repository');
+  }
+  return parsePush(origin, scope, payload);
+}
+
+function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
+  const ref = toText(payload['ref'], 'ref');
+  if (!isRefName(ref)) {
+    throw invalid(`names the ref ${quote(ref)}, which is not a valid ref name`);
+  }
+  const [, kind, refName] = /^refs\/(heads|tags)\/(.+)$/.exec(ref) ?? [];
+  if (refName === undefined) {
+    return { kind: 'ignored', scope, reason: `${ref} is neither a branch nor a tag` };
+  }
+  const after = toSha(payload['after'], 'after');
+  if (payload['deleted'] === true || /^0+$/.test(after)) {
+    return { kind: 'ignored', scope, reason: 'the ref was deleted' };
+  }
+  const commit = isFields(payload['head_commit']) ? payload['head_commit'] : undefined;
+  const refKind = kind === 'heads' ? 'branch' : 'tag';
+  // `after` of an annotated tag is the tag object; the commit it points at is told only in `head_commit`:
+  // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
+  const sha = refKind === 'tag' && commit !== undefined ? toSha(commit['id'], 'head_commit.id') : after;
+  const push: Push = {
+    ref,
+    refKind,
+    refName,
+    sha,
+    subject: toDisplay(commit?.['message'], MAX_SUBJECT_LENGTH),
+    author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
+    commitUrl: `${origin}/${scope.owner}/${scope.name}/commit/${sha}`,
+  };
+  return { kind: 'push', scope, push };
+}
+
+/** GitHub's default content type is the form, with the JSON in its one field `payload`. */
+function toJsonText(contentType: string, bytes: Uint8Array): string {
+  const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
+  const text = toUtf8(bytes);
+  switch (mediaType.trim()) {
+    case 'application/json':
+      return text;
+    case 'application/x-www-form-urlencoded': {
+      const payload = new URLSearchParams(text).get('payload');
+      if (payload === null) {
+        throw invalid('is a form without the field "payload"');
+      }
+      return payload;
+    }
+    default:
+      throw invalid(`has the content type ${quote(contentType)}, not application/json`);
+  }
+}
+
+function toUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw invalid('is not UTF-8', error);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    // The parser's own message quotes the text, which may be anything.
+    throw invalid('is not JSON', error);
+  }
+}
+
+function parseRepository(origin: string, repository: unknown): Scope | undefined {
+  if (repository === undefined || repository === null) {
+    return undefined;
+  }
+  const fullName = toText(toFields(repository, 'repository')['full_name'], 'repository.full_name');
+  const expected = `${new URL(origin).host}/${fullName.toLowerCase()}`;
+  const scope = /^[^/]+\/[^/]+$/.test(fullName) ? tryParseScope(expected) : undefined;
+  // What parseScope forgives people (spaces, `.git`), a forge never sends.
+  if (scope === undefined || formatScope(scope) !== expected) {
+    throw invalid(`names the repository ${quote(fullName)}, which is not of the form OWNER/NAME`);
+  }
+  return scope;
+}
+
+function tryParseScope(text: string): Scope | undefined {
+  try {
+    return parseScope(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function toAuthor(value: unknown): string {
+  const author = isFields(value) ? value : {};
+  return toDisplay(author['name'], MAX_AUTHOR_LENGTH) || toDisplay(author['username'], MAX_AUTHOR_LENGTH);
+}
+
+function toDisplay(value: unknown, maxLength: number): string {
+  return typeof value === 'string' ? toSingleLine(value, maxLength) : '';
+}
+
+function toSha(value: unknown, field: string): string {
+  const text = toText(value, field);
+  // Lower case only: a second spelling of one commit once got around a deny-list.
+  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)) {
+    throw invalid(`has ${quote(text)} in ${field}, not a commit's 40 or 64 lower-case hex digits`);
+  }
+  return text;
+}
+
+function toText(value: unknown, field: string): string {
+  if (typeof value !== 'string') {
+    throw invalid(`has no text in ${field}`);
+  }
+  return value;
+}
+
+function toFields(value: unknown, field: string): Fields {
+  if (!isFields(value)) {
+    throw invalid(`has no object in ${field}`);
+  }
+  return value;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function quote(text: string): string {
+  return `"${toSingleLine(text, MAX_QUOTE_LENGTH)}"`;
+}
+
+function invalid(what: string, cause?: unknown): C3Error {
+  return new C3Error('PAYLOAD_INVALID', `The webhook ${what}`, { cause });
+}

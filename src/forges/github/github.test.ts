@@ -1,0 +1,312 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  createForgeServer,
+  type ForgeServer,
+  type LoggedRequest,
+  type Repository as Bare,
+} from '../../../dev/forge/index.ts';
+import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
+import type { Push, Repository } from '../forge.ts';
+import { createGithub, type GithubForge } from './github.ts';
+
+const OWNER = 'owner-token';
+const READER = 'reader-token';
+const ZERO = '0'.repeat(40);
+const { signal } = new AbortController();
+
+let root: string;
+let server: ForgeServer;
+let github: GithubForge;
+let tree: WorkTree;
+let bare: Bare;
+let first: string;
+let second: string;
+let imposter: string;
+let tagObject: string;
+
+// One real repository serves all tests: each git command costs more than all that is asserted about it.
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'c3-github-test-'));
+  server = await createForgeServer({ root });
+  bare = await server.createRepository({ owner: 'Acme', name: 'Shop', isPrivate: true });
+  tree = await createWorkTree({ path: join(root, 'work-tree') });
+  first = await tree.commit(
+    { 'c3.yaml': 'steps: []\n', 'dir/ü #%.yaml': 'odd', big: 'x'.repeat(64 * 1024 + 1) },
+    'first',
+  );
+  second = await tree.commit({ 'c3.yaml': 'steps: [grüße]\n', big: 'x'.repeat(64 * 1024) }, 'second');
+  await tree.git('tag', 'light', first);
+  await tree.git('tag', '--annotate', '--message', 'one', 'v1', first);
+  await tree.git('tag', '--annotate', '--message', 'two', 'nested', 'v1');
+  tagObject = await tree.git('rev-parse', 'v1');
+  await tree.git('push', '--quiet', bare.path, 'main', 'main:release/1.x', 'main:tags/ghost', '--tags');
+  const fork = await server.createFork(bare, 'mallory');
+  imposter = await tree.commit({ 'c3.yaml': 'evil' }, 'imposter');
+  await tree.git('push', '--quiet', fork.path, 'main:evil');
+});
+
+afterAll(async () => {
+  await server.close();
+  await rm(root, { recursive: true });
+});
+
+beforeEach(() => {
+  server.setUser({ login: 'acme', token: OWNER, permissions: { 'acme/shop': 'write' } });
+  server.setUser({ login: 'bob', token: READER, permissions: { 'acme/shop': 'read' } });
+  bare.protectedBranches.clear();
+  github = createGithub({
+    origin: server.origin,
+    apiBase: server.apiBase,
+    patience: { callTimeoutMs: 10_000, idleTimeoutMs: 10_000, retryDelaysMs: [1, 1], maxRetryAfterMs: 1_000 },
+    lagMs: 1,
+  });
+});
+
+afterEach(async () => {
+  await github.close();
+});
+
+function open(token = OWNER, name = 'shop'): Repository {
+  return github.openRepository({ host: server.host, owner: 'acme', name }, token);
+}
+
+function push(sha: string, ref = 'refs/heads/main'): Push {
+  const refKind = ref.startsWith('refs/heads/') ? 'branch' : 'tag';
+  return { ref, refKind, refName: ref.split('/').slice(2).join('/'), sha, subject: '', author: '', commitUrl: '' };
+}
+
+/** The requests since `start`, once there are `count`. */
+function requested(start: number, count: number): Promise<LoggedRequest[]> {
+  const find = (): LoggedRequest[] | undefined => {
+    const requests = server.requests.slice(start);
+    return requests.length < count ? undefined : requests;
+  };
+  return server.waitFor(find, AbortSignal.timeout(5_000));
+}
+
+describe('prove', () => {
+  test('the head of a branch is proven', async () => {
+    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', isProtected: false });
+  });
+
+  test('a branch under protection is told apart', async () => {
+    server.protectBranch(bare, 'release/1.x');
+    expect(await open().prove(push(second, 'refs/heads/release/1.x'), signal)).toEqual({
+      kind: 'proven',
+      isProtected: true,
+    });
+    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', isProtected: false });
+  });
+
+  test('a commit that the branch has moved on from is proven', async () => {
+    expect(await open().prove(push(first), signal)).toEqual({ kind: 'proven', isProtected: false });
+  });
+
+  test.each(['light', 'v1', 'nested'])('the commit of the tag %s is proven', async (tag) => {
+    expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual({ kind: 'proven', isProtected: false });
+  });
+
+  test('two requests prove a push, at the same time', async () => {
+    const start = server.requests.length;
+    await open().prove(push(second), signal);
+    const requests = await requested(start, 2);
+    expect(requests.map(({ path }) => path).sort()).toEqual([
+      '/api/v3/repos/acme/shop',
+      '/api/v3/repos/acme/shop/branches/main',
+    ]);
+  });
+
+  test("a fork's commit is refused, though the forge shows it", async () => {
+    const { status } = await fetch(`${server.apiBase}/repos/acme/shop/commits/${imposter}`, {
+      headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
+    });
+    expect(status).toBe(200);
+    expect(await open().prove(push(imposter), signal)).toEqual({
+      kind: 'refused',
+      message: `commit ${imposter.slice(0, 12)} is not reachable from refs/heads/main`,
+    });
+  });
+
+  test.each([
+    ['a commit that is nowhere', 'refs/heads/main', ZERO.replace('0', 'f')],
+    ['a newer commit on an older tag', 'refs/tags/light', ''],
+  ])('%s is refused', async (_, ref, sha) => {
+    expect(await open().prove(push(sha || second, ref), signal)).toMatchObject({
+      kind: 'refused',
+      message: `commit ${(sha || second).slice(0, 12)} is not reachable from ${ref}`,
+    });
+  });
+
+  test.each(['refs/heads/gone', 'refs/tags/gone', 'refs/tags/ghost', 'refs/heads/a%2fb?c#d'])(
+    '%s does not exist',
+    async (ref) => {
+      expect(await open().prove(push(second, ref), signal)).toEqual({
+        kind: 'refused',
+        message: `ref ${ref} does not exist any more`,
+      });
+    },
+  );
+
+  test('the tag object itself is not the commit', async () => {
+    expect(await open().prove(push(tagObject, 'refs/tags/v1'), signal)).toMatchObject({ kind: 'refused' });
+  });
+
+  test('a token that may only read is refused', async () => {
+    expect(await open(READER).prove(push(second), signal)).toEqual({
+      kind: 'refused',
+      message: `the token sealed in the hook key may not push to ${server.host}/acme/shop`,
+    });
+  });
+
+  test('a repository that the token cannot see is refused', async () => {
+    expect(await open(OWNER, 'other').prove(push(second), signal)).toEqual({
+      kind: 'refused',
+      message: `the token sealed in the hook key cannot see ${server.host}/acme/other: the forge answers 404 "Not Found"`,
+    });
+  });
+
+  test('a token that was revoked is a fault', async () => {
+    server.revokeToken(OWNER);
+    await expect(open().prove(push(second), signal)).rejects.toMatchObject({
+      code: 'FORGE_UNAUTHORIZED',
+      message: 'The forge does not accept the token sealed in the hook key',
+    });
+  });
+
+  test.each([
+    ['a redirect', { status: 301, headers: { location: 'http://127.0.0.1:1/' } }],
+    ['another name', { status: 200, body: '{"full_name":"acme/new-shop","permissions":{"push":true}}' }],
+    ['no JSON', { status: 200, body: '<html>' }],
+  ])('a repository that answers with %s is refused', async (_, fault) => {
+    server.faults.add({ match: /repos\/acme\/shop$/, kind: 'status', times: 1, ...fault });
+    expect(await open().prove(push(second), signal)).toEqual({
+      kind: 'refused',
+      message: `${server.host}/acme/shop was renamed or moved; seal the token for its new name`,
+    });
+  });
+
+  test.each([
+    ['a renamed branch', '{"name":"trunk","commit":{"sha":"x"}}', 200, 'does not exist any more'],
+    ['no JSON', 'null', 200, 'does not exist any more'],
+    ['a redirect', '', 301, 'does not exist any more'],
+    [
+      '403',
+      '{"message":"no\\u001b way"}',
+      403,
+      'the forge does not show ref refs/heads/main: the forge answers 403 "no way"',
+    ],
+  ])('a branch that answers with %s is refused', async (_, body, status, message) => {
+    const stop = server.faults.add({ match: /branches\/main$/, kind: 'status', status, body });
+    const proof = await open().prove(push(second), signal);
+    stop();
+    expect(proof).toMatchObject({ kind: 'refused', message: expect.stringContaining(message) as string });
+  });
+
+  test('a copy of the forge that lags behind is asked again', async () => {
+    server.faults.add({ match: /branches\/main$/, kind: 'status', status: 404, times: 1 });
+    expect(await open().prove(push(second), signal)).toMatchObject({ kind: 'proven' });
+  });
+
+  test('a forge that is down is a fault', async () => {
+    const stop = server.faults.add({ match: /./, kind: 'cut' });
+    await expect(open().prove(push(second), signal)).rejects.toMatchObject({ code: 'FORGE_UNREACHABLE' });
+    stop();
+  });
+});
+
+describe('readFile', () => {
+  test('reads a file as it was at the commit', async () => {
+    expect(await open().readFile('c3.yaml', first, signal)).toEqual({ kind: 'found', text: 'steps: []\n' });
+    expect(await open().readFile('c3.yaml', second, signal)).toEqual({ kind: 'found', text: 'steps: [grüße]\n' });
+    expect(await open().readFile('dir/ü #%.yaml', second, signal)).toEqual({ kind: 'found', text: 'odd' });
+  });
+
+  test.each(['nothing.yaml', 'dir', 'c3.yaml/x'])('%s is missing', async (path) => {
+    expect(await open().readFile(path, first, signal)).toEqual({ kind: 'missing' });
+  });
+
+  test('64 KiB are read, one byte more is too large', async () => {
+    expect(await open().readFile('big', second, signal)).toMatchObject({ kind: 'found' });
+    expect(await open().readFile('big', first, signal)).toEqual({ kind: 'too-large', maxBytes: 65_536 });
+  });
+
+  test("a refusal is told in the forge's words", async () => {
+    const body = '{"message":"Resource not accessible by personal access token"}';
+    server.faults.add({ match: /contents/, kind: 'status', status: 403, body, times: 1 });
+    await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
+      code: 'FORGE_REFUSED',
+      message: `Cannot read c3.yaml of ${server.host}/acme/shop at ${first.slice(0, 12)}: the forge answers 403 "Resource not accessible by personal access token"`,
+    });
+  });
+});
+
+describe('setStatus', () => {
+  test('sets the status, with a description that fits', async () => {
+    const targetUrl = 'https://c3.example/b/x';
+    await open().setStatus(second, { state: 'pending', description: '1 of 2', targetUrl }, signal);
+    const description = `${'x'.repeat(138)}😀 and more`;
+    await open().setStatus(second, { state: 'success', description }, signal);
+    expect(server.statuses.slice(-2)).toMatchObject([
+      { repository: 'Acme/Shop', sha: second, context: 'c3', state: 'pending', description: '1 of 2', targetUrl },
+      { state: 'success', description: `${'x'.repeat(138)}…`, targetUrl: null, creator: 'acme' },
+    ]);
+  });
+
+  test('a status for an unknown commit, or without the right, is a fault', async () => {
+    const status = { state: 'error', description: '' } as const;
+    const message = `Cannot set the status of ffffffffffff in ${server.host}/acme/shop: the forge answers`;
+    await expect(open().setStatus('f'.repeat(40), status, signal)).rejects.toMatchObject({
+      code: 'FORGE_REFUSED',
+      message: `${message} 422 "No commit found for SHA: ${'f'.repeat(40)}"`,
+    });
+    await expect(open(READER).setStatus('f'.repeat(40), status, signal)).rejects.toMatchObject({
+      code: 'FORGE_REFUSED',
+      message: `${message} 403 "Resource not accessible by personal access token"`,
+      hint: 'the token needs the right "Commit statuses: write"',
+    });
+  });
+});
+
+describe('gitAccess', () => {
+  test('git clones with the header, for this repository alone', async () => {
+    const { url, urlPrefix, header, secrets } = open().gitAccess();
+    expect(url).toBe(`${server.origin}/acme/shop.git`);
+    expect(await tree.git('-c', `http.${urlPrefix}.extraHeader=${header}`, 'ls-remote', url, 'main')).toContain(second);
+    const other = await server.createRepository({ owner: 'acme', name: 'vault', isPrivate: true });
+    server.setPermission(OWNER, other.fullName, 'read');
+    const clone = tree.git(
+      '-c',
+      `http.${urlPrefix}.extraHeader=${header}`,
+      'ls-remote',
+      `${server.origin}/acme/vault.git`,
+    );
+    await expect(clone).rejects.toThrow('could not read Username');
+    expect(header).toBe(`Authorization: Basic ${secrets[1]}`);
+    expect(secrets[0]).toBe(OWNER);
+  });
+});
+
+test.each([
+  ['another host', { host: 'github.com', owner: 'acme', name: 'shop' }],
+  ['a group of groups', { host: '', owner: 'acme/sub', name: 'shop' }],
+])('a scope with %s is refused', (_, scope) => {
+  const full = { ...scope, host: scope.host || server.host };
+  expect(() => github.openRepository(full, OWNER)).toThrow(expect.objectContaining({ code: 'SCOPE_REFUSED' }));
+});
+
+test.each(['', 'a b', 'a\r\nx-evil: 1', 'ü'])('the token %j is refused, and not quoted', (token) => {
+  expect(() => open(token)).toThrow(
+    expect.objectContaining({
+      code: 'FORGE_UNAUTHORIZED',
+      message: 'The token sealed in the hook key holds spaces, line ends or other characters that no token has',
+    }),
+  );
+});
+
+test('the forge got no request that it does not know', async () => {
+  await github.openRepository({ host: server.host, owner: 'acme', name: 'shop' }, OWNER).close();
+  expect(server.requests.filter(({ isUnexpected }) => isUnexpected)).toEqual([]);
+});

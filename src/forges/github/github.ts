@@ -1,0 +1,81 @@
+import { C3Error } from '../../errors.ts';
+import { formatScope, type Scope } from '../../sealing/scope.ts';
+import type { Forge, GitAccess } from '../forge.ts';
+import { createHttpClient, type Patience } from '../http-client.ts';
+import { createGithubApi, readFile, setStatus } from './api.ts';
+import { parseEvent } from './event.ts';
+import { prove } from './prove.ts';
+import { verifyDelivery } from './verify.ts';
+
+export interface GithubOptions {
+  /** `https://github.com`: scheme and host, no path. */
+  readonly origin: string;
+  /** `https://api.github.com`, or `https://ghe.example.com/api/v3`: no slash at its end. */
+  readonly apiBase: string;
+  readonly patience?: Patience;
+  /** See {@link prove}. Default one second. */
+  readonly lagMs?: number;
+}
+
+export interface GithubForge extends Forge {
+  /** Ends all connections, those of its repositories too. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_LAG_MS = 1_000;
+
+/** GitHub, or GitHub Enterprise Server. All repositories share its connections, so that a build finds them warm. */
+export function createGithub(options: GithubOptions): GithubForge {
+  const { origin, host } = new URL(options.origin);
+  const client = createHttpClient(options.apiBase, options.patience);
+  const lagMs = options.lagMs ?? DEFAULT_LAG_MS;
+  return {
+    host,
+    webUrl: (scope) => `${origin}/${scope.owner}/${scope.name}`,
+    verify: verifyDelivery,
+    parseEvent: (headers, body) => parseEvent(origin, headers, body),
+    openRepository(scope, token) {
+      checkScope(host, scope);
+      checkToken(token);
+      const api = createGithubApi(client, scope, token);
+      return {
+        prove: (push, signal) => prove(api, push, { signal, lagMs }),
+        readFile: (path, sha, signal) => readFile(api, path, { sha, signal }),
+        setStatus: (sha, status, signal) => setStatus(api, sha, { status, signal }),
+        gitAccess: () => toGitAccess(origin, scope, token),
+        // The connections are the forge's, and stay warm for the next build.
+        close: () => Promise.resolve(),
+      };
+    },
+    close: () => client.close(),
+  };
+}
+
+/**
+ * GitHub takes any token as the password of the user `x-access-token`. The header goes to this forge alone, and to all of it:
+ * private submodules are other repositories. Whoever may push could read the token in the git container's environment anyway.
+ */
+function toGitAccess(origin: string, scope: Scope, token: string): GitAccess {
+  const url = `${origin}/${scope.owner}/${scope.name}.git`;
+  const credentials = Buffer.from(`x-access-token:${token}`).toString('base64');
+  return { url, urlPrefix: `${origin}/`, header: `Authorization: Basic ${credentials}`, secrets: [token, credentials] };
+}
+
+function checkScope(host: string, scope: Scope): void {
+  if (scope.host !== host || scope.owner.includes('/')) {
+    throw new C3Error('SCOPE_REFUSED', `${formatScope(scope)} cannot be a repository on ${host}`);
+  }
+}
+
+function checkToken(token: string): void {
+  // Anything else cannot stand in a header, and would be quoted by whatever refuses it.
+  if (!/^[\x21-\x7e]{1,1024}$/.test(token)) {
+    throw new C3Error(
+      'FORGE_UNAUTHORIZED',
+      'The token sealed in the hook key holds spaces, line ends or other characters that no token has',
+      {
+        hint: 'seal it again, the token alone',
+      },
+    );
+  }
+}

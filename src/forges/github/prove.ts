@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { formatScope } from '../../sealing/scope.ts';
+import type { Proof, Push } from '../forge.ts';
+import { parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
+
+/** A tag may point at a tag that points at a tag; nobody does it on purpose. */
+const MAX_TAG_DEPTH = 4;
+
+type Head = { kind: 'head'; sha: string; isProtected: boolean } | { kind: 'no'; message: string };
+
+/**
+ * Asks whether the token may push and whether the commit is reachable from the ref, at the same time.
+ *
+ * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
+ */
+export async function prove(api: GithubApi, push: Push, options: ProveOptions): Promise<Proof> {
+  const [permission, reachable] = await Promise.all([
+    proveMayPush(api, options.signal),
+    proveReachable(api, push, options),
+  ]);
+  return permission ?? reachable;
+}
+
+export interface ProveOptions {
+  readonly signal: AbortSignal;
+  /** How long to wait before a "no" is asked for once more: the webhook may be faster than the copy the API reads from. */
+  readonly lagMs: number;
+}
+
+/** `undefined`: it may. */
+async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof | undefined> {
+  const scope = formatScope(api.scope);
+  const answer = await api.get('', signal);
+  if (answer.status === 301 || answer.status === 307 || answer.status === 308) {
+    return refuse(`${scope} was renamed or moved; seal the token for its new name`);
+  }
+  if (answer.status !== 200) {
+    return refuse(`the token sealed in the hook key cannot see ${scope}: ${toDiagnosis(answer)}`);
+  }
+  const repository = toFields(parseJson(answer));
+  const fullName = repository['full_name'];
+  if (typeof fullName !== 'string' || fullName.toLowerCase() !== `${api.scope.owner}/${api.scope.name}`) {
+    return refuse(`${scope} was renamed or moved; seal the token for its new name`);
+  }
+  // The user's right, not the token's: a token that lacks the right to set statuses is found out by the first status.
+  if (toFields(repository['permissions'])['push'] !== true) {
+    return refuse(`the token sealed in the hook key may not push to ${scope}`);
+  }
+  return undefined;
+}
+
+/**
+ * Proves that a commit is the ref's head or an ancestor of it. Asking for the commit alone proves nothing: GitHub serves
+ * the commits of every fork through its parent. A "no" is asked for once more after `lagMs`.
+ */
+async function proveReachable(api: GithubApi, push: Push, options: ProveOptions): Promise<Proof> {
+  const proof = await proveOnce(api, push, options.signal);
+  if (proof.kind === 'proven') {
+    return proof;
+  }
+  await sleep(options.lagMs, undefined, { signal: options.signal });
+  return proveOnce(api, push, options.signal);
+}
+
+async function proveOnce(api: GithubApi, push: Push, signal: AbortSignal): Promise<Proof> {
+  const head = push.refKind === 'branch' ? await readBranch(api, push, signal) : await readTag(api, push, signal);
+  if (head.kind === 'no') {
+    return refuse(head.message);
+  }
+  if (head.sha === push.sha || (await isAncestor(api, head.sha, { sha: push.sha, signal }))) {
+    return { kind: 'proven', isProtected: head.isProtected };
+  }
+  return refuse(`commit ${push.sha.slice(0, 12)} is not reachable from ${push.ref}`);
+}
+
+/** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
+async function readBranch(api: GithubApi, push: Push, signal: AbortSignal): Promise<Head> {
+  const answer = await api.get(`/branches/${push.refName}`, signal);
+  if (answer.status !== 200) {
+    return toNoHead(push, answer.status, toDiagnosis(answer));
+  }
+  const branch = toFields(parseJson(answer));
+  const sha = toFields(branch['commit'])['sha'];
+  // A renamed branch is answered under its new name.
+  if (branch['name'] !== push.refName || typeof sha !== 'string') {
+    return toNoHead(push, 404, '');
+  }
+  return { kind: 'head', sha, isProtected: branch['protected'] === true };
+}
+
+/**
+ * The commit that a tag points at. The exact ref is asked for, since the commit API would also take a branch called
+ * `tags/NAME`. Tags have no `protected` of their own, so a tag never counts as protected.
+ *
+ * @see https://docs.github.com/en/rest/git/refs#get-a-reference
+ * @see https://docs.github.com/en/rest/git/tags#get-a-tag
+ */
+async function readTag(api: GithubApi, push: Push, signal: AbortSignal): Promise<Head> {
+  let path = `/git/ref/tags/${push.refName}`;
+  for (let depth = 0; depth <= MAX_TAG_DEPTH; depth += 1) {
+    const answer = await api.get(path, signal);
+    if (answer.status !== 200) {
+      return toNoHead(push, answer.status, toDiagnosis(answer));
+    }
+    const { sha, type } = toFields(toFields(parseJson(answer))['object']);
+    if (typeof sha !== 'string' || type !== 'tag') {
+      return type === 'commit' && typeof sha === 'string'
+        ? { kind: 'head', sha, isProtected: false }
+        : { kind: 'no', message: `ref ${push.ref} does not point at a commit` };
+    }
+    path = `/git/tags/${sha}`;
+  }
+  return { kind: 'no', message: `ref ${push.ref} points at a tag of a tag of a tag` };
+}
+
+function toNoHead(push: Push, status: number, diagnosis: string): Head {
+  return status === 404 || status === 301
+    ? { kind: 'no', message: `ref ${push.ref} does not exist any more` }
+    : { kind: 'no', message: `the forge does not show ref ${push.ref}: ${diagnosis}` };
+}
+
+/**
+ * Whether `sha` is in the history of `head`. Of such a commit there are no commits and no files to list, so the answer is
+ * short; one that is cut off is about another commit.
+ *
+ * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
+ */
+async function isAncestor(
+  api: GithubApi,
+  head: string,
+  commit: { readonly sha: string; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const answer = await api.get(`/compare/${head}...${commit.sha}`, commit.signal);
+  const { status } = answer.status === 200 ? toFields(parseJson(answer)) : {};
+  return status === 'behind' || status === 'identical';
+}
+
+function refuse(message: string): Proof {
+  return { kind: 'refused', message };
+}

@@ -1,0 +1,33 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { C3Error } from '../../errors.ts';
+import type { Delivery, VerifiedBody } from '../forge.ts';
+
+const HINT = "set the webhook's secret to the one that came with the hook URL";
+
+/**
+ * Checks `X-Hub-Signature-256`, `sha256=` and the lower-case hex HMAC-SHA256 of the raw body under the webhook's secret. The
+ * older SHA-1 header is not looked at.
+ *
+ * @throws {C3Error} SIGNATURE_MISSING without the header; SIGNATURE_INVALID when it is malformed or of another body or secret
+ * @throws {TypeError} when the secret is empty: everybody knows that one
+ * @see https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+ */
+export function verifyDelivery(delivery: Delivery, webhookSecret: string): VerifiedBody {
+  if (webhookSecret === '') {
+    throw new TypeError('a webhook secret is not empty');
+  }
+  const header = delivery.headers['x-hub-signature-256'];
+  if (header === undefined || header === '') {
+    throw new C3Error('SIGNATURE_MISSING', 'The webhook is not signed: it has no X-Hub-Signature-256 header', {
+      hint: HINT,
+    });
+  }
+  const [, hex] = /^sha256=([0-9a-f]{64})$/.exec(header) ?? [];
+  const expected = createHmac('sha256', webhookSecret).update(delivery.body).digest();
+  if (hex === undefined || !timingSafeEqual(Buffer.from(hex, 'hex'), expected)) {
+    throw new C3Error('SIGNATURE_INVALID', "The webhook's signature does not fit its body and this hook key", {
+      hint: HINT,
+    });
+  }
+  return { bytes: delivery.body, verified: true };
+}

@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { createHttpClient, type HttpAnswer, type HttpCall, type HttpClient, type Patience } from './http-client.ts';
+
+const PATIENCE: Patience = {
+  callTimeoutMs: 5_000,
+  idleTimeoutMs: 5_000,
+  retryDelaysMs: [1, 1, 1],
+  maxRetryAfterMs: 2_000,
+};
+const CALL: HttpCall = { method: 'GET', path: '/x', headers: { authorization: 'Bearer secret-token' }, maxBytes: 100 };
+
+const closers: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0)) {
+    await close();
+  }
+});
+
+interface Setup {
+  readonly client: HttpClient;
+  readonly server: Server;
+  readonly host: string;
+  readonly count: () => number;
+  readonly connections: () => number;
+}
+
+async function setup(listener: RequestListener, patience: Partial<Patience> = {}): Promise<Setup> {
+  let count = 0;
+  let connections = 0;
+  const server = createServer((request, response) => {
+    count += 1;
+    listener(request, response);
+  });
+  server.on('connection', () => {
+    connections += 1;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = createHttpClient(`http://${host}`, { ...PATIENCE, ...patience });
+  closers.push(async () => {
+    await client.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return { client, server, host, count: () => count, connections: () => connections };
+}
+
+function send(client: HttpClient, signal = new AbortController().signal): Promise<HttpAnswer> {
+  return client.send(CALL, signal);
+}
+
+/** Fails the first `times` requests. */
+function failing(times: number, fail: RequestListener): RequestListener {
+  let left = times;
+  return (request, response) => {
+    left -= 1;
+    if (left >= 0) {
+      fail(request, response);
+    } else {
+      response.writeHead(200, { 'content-type': 'Text/Plain; charset=utf-8' }).end('good');
+    }
+  };
+}
+
+test.each<[string, RequestListener]>([
+  ['a cut connection', (request) => request.socket.resetAndDestroy()],
+  ['502', (_, response) => response.writeHead(502).end('bad gateway'.repeat(100))],
+  ['429 with Retry-After', (_, response) => response.writeHead(429, { 'retry-after': '0' }).end()],
+  ['403 with Retry-After', (_, response) => response.writeHead(403, { 'retry-after': '0' }).end()],
+])('tries again after %s', async (_, fail) => {
+  const { client, count } = await setup(failing(3, fail));
+  expect(await send(client)).toEqual({ status: 200, mediaType: 'text/plain', body: Buffer.from('good'), isCut: false });
+  expect(count()).toBe(4);
+});
+
+test('gives up after the last try, and says what it met', async () => {
+  const { client, host, count } = await setup((_, response) => response.writeHead(503).end());
+  await expect(send(client)).rejects.toMatchObject({ code: 'FORGE_UNREACHABLE', message: `${host} answers 503` });
+  expect(count()).toBe(4);
+});
+
+test('a server that is not there is named, the token is not', async () => {
+  const { client, server, host } = await setup(() => {});
+  await new Promise((resolve) => server.close(resolve));
+  await expect(send(client)).rejects.toMatchObject({
+    code: 'FORGE_UNREACHABLE',
+    message: `${host} cannot be reached: ECONNREFUSED`,
+  });
+});
+
+test.each([
+  [{ 'retry-after': '3600' }, 429, ', and wants 3600 s of silence'],
+  [{}, 429, ''],
+  [{ 'x-ratelimit-remaining': '0' }, 403, ''],
+])('does not wait for a rate limit of %j', async (headers, status, wait) => {
+  const { client, host, count } = await setup((_, response) => response.writeHead(status, headers).end());
+  await expect(send(client)).rejects.toMatchObject({
+    code: 'FORGE_UNREACHABLE',
+    message: `${host} refuses more requests with this token for now${wait}`,
+  });
+  expect(count()).toBe(1);
+});
+
+test.each([301, 307, 401, 403, 404, 422])('%i is an answer, and not tried again', async (status) => {
+  const { client, count } = await setup((_, response) => response.writeHead(status, { location: '/elsewhere' }).end());
+  expect(await send(client)).toMatchObject({ status, mediaType: '', isCut: false });
+  expect(count()).toBe(1);
+});
+
+test('a huge answer is cut, and the rest is not read', async () => {
+  const { client } = await setup((request, response) => {
+    response.writeHead(200);
+    const more = (): void => {
+      while (!request.socket.destroyed && response.write('x'.repeat(1000)));
+    };
+    response.on('drain', more);
+    more();
+  });
+  const answer = await send(client);
+  expect(answer.isCut).toBe(true);
+  expect(answer.body).toHaveLength(100);
+});
+
+test('an answer that fits exactly is whole', async () => {
+  const { client } = await setup((_, response) => response.end('x'.repeat(100)));
+  expect(await send(client)).toMatchObject({ isCut: false, body: Buffer.from('x'.repeat(100)) });
+});
+
+test('a server that says nothing is given up', async () => {
+  const { client, host } = await setup(() => {}, { callTimeoutMs: 50 });
+  await expect(send(client)).rejects.toMatchObject({
+    code: 'FORGE_UNREACHABLE',
+    message: `${host} did not answer within 0.05 s`,
+  });
+});
+
+test('an aborted call ends with the reason, while it waits and while it retries', async () => {
+  const controller = new AbortController();
+  const { client } = await setup(() => controller.abort(new Error('cancelled')));
+  await expect(send(client, controller.signal)).rejects.toThrow('cancelled');
+  await expect(send(client, controller.signal)).rejects.toThrow('cancelled');
+  const other = new AbortController();
+  const slow = await setup(
+    (_, response) => {
+      response.writeHead(500).end();
+      other.abort(new Error('cancelled'));
+    },
+    { retryDelaysMs: [60_000] },
+  );
+  await expect(send(slow.client, other.signal)).rejects.toThrow('cancelled');
+});
+
+test('connections are kept for the next call', async () => {
+  const { client, count, connections } = await setup((_, response) => response.end('good'));
+  for (let index = 0; index < 10; index += 1) {
+    await send(client);
+  }
+  expect(count()).toBe(10);
+  // Two: a call may begin before the connection of the last one is counted as idle.
+  expect(connections()).toBeLessThanOrEqual(2);
+});
