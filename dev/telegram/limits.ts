@@ -1,0 +1,28 @@
+/** Telegram's own limits are not published; these are the ones of its FAQ for bots, which the real ones resemble. */
+const MAX_PER_MINUTE_IN_GROUP = 20;
+/** "Avoid sending more than one message per second"; short bursts pass. */
+const BURST = 3;
+const MINUTE_MS = 60_000;
+
+export interface RateLimiter {
+  /** Counts one send or edit; the answer is how many seconds to wait, 0 if it passes. */
+  take(chatId: number): number;
+}
+
+/** `now` in epoch milliseconds. */
+export function createRateLimiter(now: () => number): RateLimiter {
+  const taken = new Map<number, number[]>();
+  return {
+    take(chatId): number {
+      const at = now();
+      const recent = (taken.get(chatId) ?? []).filter((time) => time > at - MINUTE_MS);
+      taken.set(chatId, recent);
+      const inGroup = chatId < 0 && recent.length >= MAX_PER_MINUTE_IN_GROUP;
+      if (inGroup) return Math.max(1, Math.ceil(((recent[0] ?? at) + MINUTE_MS - at) / 1000));
+      const burst = recent.filter((time) => time > at - BURST * 1000).length;
+      if (burst >= BURST) return 1;
+      recent.push(at);
+      return 0;
+    },
+  };
+}

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { formatDuration } from './duration.ts';
+
+test.each([
+  [-5, '0s'],
+  [999, '0s'],
+  [59_999, '59s'],
+  [60_000, '1m'],
+  [72_000, '1m 12s'],
+  [3_600_000, '1h'],
+  [7_530_000, '2h 5m'],
+])('%d ms is %s', (ms, text) => {
+  expect(formatDuration(ms)).toBe(text);
+});

@@ -1,0 +1,126 @@
+import type { ApiMethods, ApiResponse } from '@grammyjs/types';
+
+/** A status takes Telegram well under a second; its own flood control holds an answer for about three. */
+const REQUEST_TIMEOUT_MS = 20_000;
+/** An answer holds the sent message once more, at most 32 KiB of text and its entities. */
+const MAX_ANSWER_BYTES = 256 * 1024;
+/** Telegram's sentences are short; this is for something else that answers in its place. */
+const MAX_DESCRIPTION_LENGTH = 200;
+
+export type SendMessage = Parameters<ApiMethods<never>['sendMessage']>[0];
+export type EditMessageText = Parameters<ApiMethods<never>['editMessageText']>[0];
+
+/** How a call ended. Never thrown, and without the token: it is a part of the URL's path, and errors of `fetch` may quote the URL. */
+export type TelegramAnswer =
+  /** `messageId` is there if the answer is a message. */
+  | { readonly kind: 'ok'; readonly messageId: number | undefined }
+  | {
+      readonly kind: 'refused';
+      /** Telegram's own: 400, 401, 403, 404, 429, 500. */
+      readonly code: number;
+      readonly description: string;
+      readonly retryAfterSeconds: number | undefined;
+      readonly migrateToChatId: number | undefined;
+    }
+  /** No answer of Telegram's: no connection, time limit, or something else that answered. */
+  | { readonly kind: 'unreachable'; readonly reason: string };
+
+export interface TelegramClient {
+  sendMessage(message: SendMessage): Promise<TelegramAnswer>;
+  editMessageText(edit: EditMessageText): Promise<TelegramAnswer>;
+}
+
+export interface TelegramClientOptions {
+  readonly token: string;
+  /** `https://api.telegram.org`, or a Bot API server of one's own. */
+  readonly apiBase: string;
+  /** Default: the global one. */
+  readonly fetch?: typeof fetch;
+}
+
+/** The two methods that c3 needs. @see https://core.telegram.org/bots/api#making-requests */
+export function createTelegramClient(options: TelegramClientOptions): TelegramClient {
+  const base = options.apiBase.replace(/\/+$/, '');
+  const send = options.fetch ?? fetch;
+
+  async function call(method: string, parameters: object): Promise<TelegramAnswer> {
+    try {
+      const response = await send(`${base}/bot${options.token}/${method}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(parameters),
+        redirect: 'error',
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+      const body = await readBody(response);
+      return body === undefined
+        ? { kind: 'unreachable', reason: `an answer of more than ${MAX_ANSWER_BYTES} bytes` }
+        : toAnswer(response.status, body, options.token);
+    } catch (error) {
+      return { kind: 'unreachable', reason: toReason(error) };
+    }
+  }
+
+  return {
+    sendMessage: (message) => call('sendMessage', message),
+    editMessageText: (edit) => call('editMessageText', edit),
+  };
+}
+
+async function readBody(response: Response): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    // Leaving the loop cancels the stream, which ends the connection.
+    if (size > MAX_ANSWER_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function toAnswer(status: number, body: string, token: string): TelegramAnswer {
+  const answer = parseAnswer(body);
+  if (answer === undefined) return { kind: 'unreachable', reason: `HTTP ${status} and no answer of a Bot API` };
+  if (answer.ok) return { kind: 'ok', messageId: toMessageId(answer.result) };
+  return {
+    kind: 'refused',
+    code: typeof answer.error_code === 'number' ? answer.error_code : status,
+    description: answer.description.replaceAll(token, '***').slice(0, MAX_DESCRIPTION_LENGTH),
+    retryAfterSeconds: toNumber(answer.parameters?.retry_after),
+    migrateToChatId: toNumber(answer.parameters?.migrate_to_chat_id),
+  };
+}
+
+function parseAnswer(body: string): ApiResponse<unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    const isAnswer =
+      typeof value === 'object' &&
+      value !== null &&
+      'ok' in value &&
+      (value.ok === true || ('description' in value && typeof value.description === 'string'));
+    return isAnswer ? (value as ApiResponse<unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function toMessageId(result: unknown): number | undefined {
+  if (typeof result !== 'object' || result === null || !('message_id' in result)) return undefined;
+  return toNumber(result.message_id);
+}
+
+function toNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** A code such as ECONNREFUSED, or the kind of error; never its text. */
+function toReason(error: unknown): string {
+  if (!(error instanceof Error)) return 'no connection';
+  if (error.name === 'TimeoutError') return `no answer in ${REQUEST_TIMEOUT_MS / 1000} s`;
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'string' && /^[A-Z0-9_]{1,40}$/.test(cause.code)) return cause.code;
+  }
+  return 'no connection';
+}

@@ -1,0 +1,61 @@
+import { C3Error } from '../../errors.ts';
+
+/** Where a build's message goes. */
+export interface TelegramDestination {
+  /** Secret: a bot's token, `<bot id>:<key>`. */
+  readonly token: string;
+  /** A chat's id (negative: a group; supergroups and channels begin with -100), or `@name` of a public one. */
+  readonly chat: number | string;
+  /** A topic of a forum, `message_thread_id`. */
+  readonly thread?: number;
+}
+
+const HINT = 'for example {"token": "123456789:AAE…", "chat": -1001234567890, "thread": 7}; "thread" may be left out';
+/** Also keeps the token, which becomes a part of a URL's path, from being anything but one segment. */
+const TOKEN = /^[0-9]{1,20}:[A-Za-z0-9_-]{10,128}$/;
+const KEYS = new Set(['token', 'chat', 'thread']);
+
+/**
+ * Reads the plaintext of a sealed `telegram:` value, `{token, chat, thread?}` in JSON. Numbers may be given as text.
+ *
+ * @throws {C3Error} TELEGRAM_INVALID when it is anything else; the error quotes nothing of the text, which may be a token
+ */
+export function parseDestination(text: string): TelegramDestination {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid('is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('is not a JSON object');
+  if (Object.keys(value).some((key) => !KEYS.has(key)))
+    throw invalid('has keys other than "token", "chat" and "thread"');
+  const { token, chat, thread } = value as Record<string, unknown>;
+  if (typeof token !== 'string' || !TOKEN.test(token)) throw invalid('has no "token" of the form <digits>:<key>');
+  const chatId = toChat(chat);
+  if (chatId === undefined) throw invalid('has no "chat" that is a whole number or a @name');
+  if (thread === undefined || thread === null) return { token, chat: chatId };
+  const threadId = toWholeNumber(thread);
+  if (threadId === undefined || threadId < 1) throw invalid('has a "thread" that is not a whole number above 0');
+  return { token, chat: chatId, thread: threadId };
+}
+
+/** Groups, supergroups and channels, which share a stricter rate limit than a private chat. */
+export function isGroupChat(chat: number | string): boolean {
+  return typeof chat === 'string' || chat < 0;
+}
+
+function toChat(value: unknown): number | string | undefined {
+  if (typeof value === 'string' && /^@[A-Za-z][A-Za-z0-9_]{3,31}$/.test(value)) return value;
+  const id = toWholeNumber(value);
+  return id === 0 ? undefined : id;
+}
+
+function toWholeNumber(value: unknown): number | undefined {
+  const number = typeof value === 'string' && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value;
+  return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
+}
+
+function invalid(what: string): C3Error {
+  return new C3Error('TELEGRAM_INVALID', `The Telegram destination ${what}`, { hint: HINT });
+}

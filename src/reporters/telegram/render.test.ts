@@ -1,0 +1,237 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  createEnded,
+  createState,
+  createStep,
+  FAILED,
+  PASSED,
+  RUNNING,
+  START,
+} from '../../../dev/telegram/build-states.ts';
+import { parseTelegramHtml } from '../../../dev/telegram/html.ts';
+import type { BuildPhase, BuildState, StepPhase } from '../../engine/build-state.ts';
+import { MAX_VISIBLE_LENGTH, renderMessage } from './render.ts';
+
+const MAX_SOURCE_BYTES = 32_768;
+const NOW = START + 30_000;
+
+test('a running build shows its steps with durations and the time that runs', () => {
+  expect(renderMessage(RUNNING, { now: NOW })).toEqual({
+    html: `🔄 <b>Running</b> · <a href="https://github.com/acme/shop">acme/shop</a> · <code>main</code> · <a href="https://github.com/acme/shop/commit/1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d">1a2b3c4</a>
+Round prices half to even, not half up — Ann Lee
+
+✅ git · 2s
+✅ lint · 9s
+🔄 <b>test</b> · 18s
+▫️ image
+▫️ deploy
+⏱ 30s · warm`,
+    plain: `🔄 Running · acme/shop · main · 1a2b3c4
+Round prices half to even, not half up — Ann Lee
+
+✅ git · 2s
+✅ lint · 9s
+🔄 test · 18s
+▫️ image
+▫️ deploy
+⏱ 30s · warm`,
+  });
+});
+
+test('a failed build quotes the end of the failing step as a terminal would show it', () => {
+  const { html } = renderMessage(FAILED, { now: NOW });
+  expect(html).toContain('❌ <b>Failed</b>');
+  expect(html).toContain(`❌ <b>test</b> · 42s · exit 1
+▫️ image · skipped
+▫️ deploy · skipped
+<blockquote expandable> RUN  v4.1.12
+ ✓ src/cart.test.ts (18 tests) 41ms
+ ✓ src/tax.test.ts (9 tests) 12ms
+ loading 100%
+ × src/price.test.ts &gt; rounds 2.345 to 2.34`);
+  expect(html).toMatch(/\(30\)<\/blockquote>\ntest failed: exit 1\n⏱ 54s · warm$/);
+});
+
+test('a config error shows the excerpt as it is typed, with its caret in place', () => {
+  const detail = '  3 | - sh: y\n  4 |   wen: main\n    |   ^^^ did you mean "when"?';
+  const state = createEnded(
+    { kind: 'config-error', message: 'c3.yaml:4:3: unknown key "wen"', detail },
+    { isWarm: undefined },
+  );
+  expect(renderMessage(state, { now: NOW }).html).toMatch(
+    /c3.yaml:4:3: unknown key &quot;wen&quot;\n<pre>  3 \| - sh: y\n {2}4 \| {3}wen: main\n {4}\| {3}\^\^\^ did you mean &quot;when&quot;\?<\/pre>\n⏱ 1m 36s$/,
+  );
+});
+
+test.each([
+  [{ kind: 'queued' }, '⏳ Queued'],
+  [{ kind: 'preparing', detail: 'waiting for another build' }, '⏳ Preparing'],
+  [{ kind: 'running' }, '🔄 Running'],
+  [{ kind: 'ended', ending: { kind: 'passed' } }, '✅ Passed'],
+  [{ kind: 'ended', ending: { kind: 'failed', step: 'a', message: 'm' } }, '❌ Failed'],
+  [{ kind: 'ended', ending: { kind: 'timed-out', message: 'm' } }, '⏰ Timed out'],
+  [{ kind: 'ended', ending: { kind: 'cancelled', message: 'm' } }, '🚫 Cancelled'],
+  [{ kind: 'ended', ending: { kind: 'config-error', message: 'm' } }, '🛠 Config error'],
+  [{ kind: 'ended', ending: { kind: 'refused', message: 'm' } }, '⛔ Refused'],
+  [{ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'm' } }, '💥 Infrastructure error'],
+] satisfies [BuildPhase, string][])('the message of %j begins with %s', (phase, start) => {
+  expect(renderMessage(createState(phase), { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
+});
+
+test('what a preparing build waits for and the first three warnings are shown', () => {
+  const warnings = ['c3.yaml:1:1 warning: a', 'b', 'c', 'd', 'e'];
+  const { plain } = renderMessage(createState({ kind: 'preparing', detail: 'pulling image node:24' }, { warnings }), {
+    now: NOW,
+  });
+  expect(plain).toMatch(
+    /Ann Lee\n\npulling image node:24\n⚠️ c3.yaml:1:1 warning: a\n⚠️ b\n⚠️ c\n… 2 more warnings\n⏱ 30s$/,
+  );
+});
+
+test('a commit by anyone cannot mention people, link, break out of the markup or turn the text around', () => {
+  const source = {
+    ...PASSED.source,
+    subject: '</b> @everyone \u202Ex\u001B[31m',
+    author: 'a@b',
+    commitUrl: 'javascript:alert(1)',
+  };
+  const { html } = renderMessage({ ...PASSED, source }, { now: NOW });
+  expect(html).toContain('&lt;/b&gt; @\u2060everyone x — a@\u2060b');
+  expect(html).not.toContain('javascript');
+});
+
+test('of a long output the end is kept, from the start of a line', () => {
+  const tail = Array.from({ length: 300 }, (_, index) => `line ${index} ${'x'.repeat(index % 50)}`).join('\n');
+  const steps = [createStep('test', { kind: 'failed', exitCode: 1 }, { from: 0, to: 1, tail })];
+  const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
+  expect(plain).toMatch(/\n…\nline 280 x+\n/);
+  expect(plain).toMatch(/\nline 299 x+\ntest failed/);
+});
+
+test('of a hundred steps the first, the last and those around the failed one are kept', () => {
+  const steps = Array.from({ length: 200 }, (_, index) =>
+    createStep(
+      `step ${index} ${'x'.repeat(40)}`,
+      index === 100 ? { kind: 'failed', exitCode: 2 } : { kind: 'passed' },
+      {
+        from: index,
+        to: index + 1,
+        tail: 'why\n'.repeat(30),
+      },
+    ),
+  );
+  const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
+  for (const index of [0, 99, 100, 101, 199]) expect(plain).toContain(` step ${index} `);
+  expect(plain.match(/^… \d+ more steps$/gm)).toHaveLength(2);
+  expect(plain).toContain('\n…\nwhy\n');
+  expect(plain.length).toBeLessThanOrEqual(MAX_VISIBLE_LENGTH);
+});
+
+/** Texts as bad as they come: markup, mentions, controls, half surrogates, long. */
+function hostileText(maxLength: number): fc.Arbitrary<string> {
+  const units = [
+    '<',
+    '>',
+    '&',
+    '"',
+    '@a',
+    '\n',
+    '\r',
+    '\b',
+    '\u001B[',
+    'K',
+    ' ',
+    'x',
+    '😀',
+    '\uD83D',
+    '汉',
+    '</b>',
+    '&amp;',
+    '\u0000',
+  ];
+  return fc.oneof(
+    fc.string({ unit: fc.constantFrom(...units), maxLength }),
+    fc.string({ unit: 'binary', maxLength }),
+    fc.tuple(fc.constantFrom(...units), fc.nat({ max: maxLength })).map(([unit, count]) => unit.repeat(count)),
+  );
+}
+
+const time = fc.option(fc.integer({ min: START - 1000, max: START + 1e7 }), { nil: undefined });
+
+function stepPhase(): fc.Arbitrary<StepPhase> {
+  return fc.oneof(
+    fc.constantFrom<StepPhase>({ kind: 'pending' }, { kind: 'running' }, { kind: 'passed' }, { kind: 'timed-out' }),
+    fc.constantFrom<StepPhase>({ kind: 'cancelled' }, { kind: 'skipped' }),
+    fc.integer({ min: 0, max: 255 }).map((exitCode): StepPhase => ({ kind: 'failed', exitCode })),
+    hostileText(50).map((message): StepPhase => ({ kind: 'lost', message })),
+  );
+}
+
+function buildPhase(): fc.Arbitrary<BuildPhase> {
+  const text = hostileText(3_000);
+  const ending = fc.oneof(
+    fc.record({ kind: fc.constant('failed' as const), step: text, message: text }),
+    fc.record({ kind: fc.constant('config-error' as const), message: text, detail: text }),
+    fc.record({ kind: fc.constantFrom('timed-out', 'cancelled', 'refused', 'infrastructure-error'), message: text }),
+    fc.constant({ kind: 'passed' as const }),
+  );
+  return fc.oneof(
+    fc.constantFrom<BuildPhase>({ kind: 'queued' }, { kind: 'running' }),
+    text.map((detail): BuildPhase => ({ kind: 'preparing', detail })),
+    ending.map((ending): BuildPhase => ({ kind: 'ended', ending })),
+  );
+}
+
+function buildState(): fc.Arbitrary<BuildState> {
+  const text = hostileText(1_500);
+  const url = fc.oneof(
+    text,
+    text.map((path) => `https://x.example/?${path}`),
+    fc.webUrl(),
+  );
+  const step = fc.record({
+    name: text,
+    container: text,
+    phase: stepPhase(),
+    startedAt: time,
+    endedAt: time,
+    tail: hostileText(8_192),
+  });
+  return fc.record({
+    id: text,
+    source: fc.record({
+      scope: text.map((name) => `host/${name}`),
+      repositoryUrl: url,
+      refKind: fc.constantFrom('branch', 'tag'),
+      refName: text,
+      sha: fc.stringMatching(/^[0-9a-f]{40}$/),
+      commitUrl: url,
+      subject: text,
+      author: text,
+    }),
+    phase: buildPhase(),
+    steps: fc.oneof(
+      fc.array(step, { maxLength: 4 }),
+      step.map((one) => Array.from({ length: 60 }, () => one)),
+    ),
+    warnings: fc.array(text, { maxLength: 5 }),
+    isWarm: fc.option(fc.boolean(), { nil: undefined }),
+    startedAt: fc.constant(START),
+    endedAt: time,
+  });
+}
+
+test('any build renders to strict Telegram HTML within every limit, and to the same text without markup', () => {
+  fc.assert(
+    fc.property(buildState(), (state) => {
+      const { html, plain } = renderMessage(state, { now: NOW });
+      expect(parseTelegramHtml(html).text).toBe(plain);
+      expect(plain.length).toBeLessThanOrEqual(MAX_VISIBLE_LENGTH);
+      expect(plain.length).toBeGreaterThan(0);
+      expect(Buffer.byteLength(html)).toBeLessThanOrEqual(MAX_SOURCE_BYTES);
+      expect(plain.isWellFormed()).toBe(true);
+    }),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,224 @@
+/* oxlint-disable typescript/consistent-return -- it does not see that the switches are exhaustive; tsc does (noImplicitReturns) */
+import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../engine/build-state.ts';
+import { formatDuration } from '../duration.ts';
+import { clip, toOneLine, toPlainText } from '../terminal-text.ts';
+import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
+
+/** `sendMessage`, `text`: 1-4096 characters after entities parsing; UTF-16 units, the strictest reading of it. */
+export const MAX_VISIBLE_LENGTH = 4_096;
+
+/** Lines and characters of the failing step's output: what fits a phone's screen twice, and what Telegram's flood control bears well. */
+const MAX_TAIL_LINES = 20;
+const MAX_TAIL_LENGTH = 2_500;
+/** Steps in the middle give way before the tail becomes shorter than this. */
+const MIN_TAIL_LENGTH = 600;
+
+/** Each part alone is short enough that the steps always keep several hundred characters; together below 3,400. */
+const MAX_NAME_LENGTH = 120;
+const MAX_STEP_LENGTH = 60;
+const MAX_SUBJECT_LENGTH = 200;
+const MAX_AUTHOR_LENGTH = 80;
+const MAX_SENTENCE_LENGTH = 500;
+const MAX_DETAIL_LENGTH = 1_200;
+const MAX_WARNINGS = 3;
+const MAX_WARNING_LENGTH = 200;
+/** "… 999 more steps" and its line break. */
+const GAP_LENGTH = 24;
+
+/**
+ * The message of a build at one moment: state first, since previews and chat lists show the beginning; then what was pushed, the
+ * steps, the end of the failing step's output, how it ended, warnings, time.
+ *
+ * `html` is Telegram's HTML, at most 4,096 visible UTF-16 units and 32 KiB; `plain` is the same without markup. What does not fit
+ * goes in this order: the beginning of the output, steps in the middle (far from the one that failed or runs).
+ */
+export function renderMessage(state: BuildState, options: { readonly now: number }): Markup {
+  const before = join([toHeader(state), toCommit(state)], '\n');
+  const after = join(
+    [toSentence(state.phase), toDetail(state.phase), toWarnings(state.warnings), toFooter(state, options.now)],
+    '\n',
+  );
+  const tail = toTail(state);
+  // Five line breaks at most stand between the parts.
+  const room = MAX_VISIBLE_LENGTH - before.plain.length - after.plain.length - 5;
+  const steps = toSteps(state.steps, { now: options.now, room: room - Math.min(tail.length, MIN_TAIL_LENGTH) });
+  const fitted = fitTail(tail, Math.min(MAX_TAIL_LENGTH, room - steps.plain.length));
+  const body = join([steps, fitted === '' ? undefined : expandableQuote(fitted), after], '\n');
+  return join([before, body], '\n\n');
+}
+
+function toHeader({ phase, source }: BuildState): Markup {
+  const [icon, word] = toStateWord(phase);
+  const repository = source.scope.slice(source.scope.indexOf('/') + 1);
+  const ref = toOneLine(source.refName, MAX_NAME_LENGTH);
+  return join(
+    [
+      join([{ html: icon, plain: icon }, bold(word)], ' '),
+      link(oneLine(repository, MAX_NAME_LENGTH), source.repositoryUrl),
+      join([source.refKind === 'tag' ? text('tag') : undefined, code(ref)], ' '),
+      link(text(source.sha.slice(0, 7)), source.commitUrl),
+    ],
+    ' · ',
+  );
+}
+
+function toStateWord(phase: BuildPhase): readonly [icon: string, word: string] {
+  switch (phase.kind) {
+    case 'queued':
+      return ['⏳', 'Queued'];
+    case 'preparing':
+      return ['⏳', 'Preparing'];
+    case 'running':
+      return ['🔄', 'Running'];
+    case 'ended':
+      return toEndingWord(phase.ending);
+  }
+}
+
+function toEndingWord(ending: Ending): readonly [icon: string, word: string] {
+  switch (ending.kind) {
+    case 'passed':
+      return ['✅', 'Passed'];
+    case 'failed':
+      return ['❌', 'Failed'];
+    case 'timed-out':
+      return ['⏰', 'Timed out'];
+    case 'cancelled':
+      return ['🚫', 'Cancelled'];
+    case 'config-error':
+      return ['🛠', 'Config error'];
+    case 'refused':
+      return ['⛔', 'Refused'];
+    case 'infrastructure-error':
+      return ['💥', 'Infrastructure error'];
+  }
+}
+
+function toCommit({ source }: BuildState): Markup {
+  return join([oneLine(source.subject, MAX_SUBJECT_LENGTH), oneLine(source.author, MAX_AUTHOR_LENGTH)], ' — ');
+}
+
+/** Lines of the steps, at most `room` characters: the one that failed or runs, the first, the last, then its neighbours. */
+function toSteps(steps: readonly StepState[], { now, room }: { now: number; room: number }): Markup {
+  const lines = steps.map((step) => toStepLine(step, now));
+  if (lines.reduce((sum, { plain }) => sum + plain.length + 1, 0) <= room) return join(lines, '\n');
+  const focus = Math.max(0, steps.findIndex(isFocus));
+  const distance = (index: number): number =>
+    index === 0 || index === lines.length - 1 ? Math.min(0.5, Math.abs(index - focus)) : Math.abs(index - focus);
+  const byImportance = lines.map((_, index) => index).sort((a, b) => distance(a) - distance(b));
+  // The kept steps make at most three runs, with a gap between each two.
+  let left = room - 2 * GAP_LENGTH;
+  const kept = new Set<number>();
+  for (const index of byImportance) {
+    left -= (lines[index]?.plain.length ?? 0) + 1;
+    if (left < 0) break;
+    kept.add(index);
+  }
+  return join(
+    lines.map((line, index) => {
+      if (kept.has(index)) return line;
+      if (index > 0 && !kept.has(index - 1)) return undefined;
+      const next = lines.findIndex((_, other) => other > index && kept.has(other));
+      return text(`… ${(next === -1 ? lines.length : next) - index} more steps`);
+    }),
+    '\n',
+  );
+}
+
+function isFocus({ phase }: StepState): boolean {
+  return phase.kind === 'running' || hasTrouble(phase);
+}
+
+function hasTrouble(phase: StepPhase): boolean {
+  return phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost';
+}
+
+function toStepLine(step: StepState, now: number): Markup {
+  const [icon, note] = toStepWord(step.phase);
+  const time = step.startedAt === undefined ? undefined : formatDuration((step.endedAt ?? now) - step.startedAt);
+  const name = toOneLine(step.name, MAX_STEP_LENGTH);
+  return join(
+    [
+      join([text(icon), step.phase.kind === 'running' || hasTrouble(step.phase) ? bold(name) : text(name)], ' '),
+      time === undefined ? undefined : text(time),
+      note === undefined ? undefined : text(note),
+    ],
+    ' · ',
+  );
+}
+
+function toStepWord(phase: StepPhase): readonly [icon: string, note: string | undefined] {
+  switch (phase.kind) {
+    case 'pending':
+      return ['▫️', undefined];
+    case 'running':
+      return ['🔄', undefined];
+    case 'passed':
+      return ['✅', undefined];
+    case 'failed':
+      return ['❌', `exit ${phase.exitCode}`];
+    case 'timed-out':
+      return ['⏰', 'timed out'];
+    case 'cancelled':
+      return ['🚫', 'cancelled'];
+    case 'lost':
+      return ['❔', 'outcome unknown'];
+    case 'skipped':
+      return ['▫️', 'skipped'];
+  }
+}
+
+/** Of the step that went wrong, once the build has ended. */
+function toTail({ phase, steps }: BuildState): string {
+  if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return '';
+  const step = steps.find((candidate) => hasTrouble(candidate.phase));
+  return step === undefined ? '' : fitTail(toPlainText(step.tail), MAX_TAIL_LENGTH);
+}
+
+/** The last lines, as they will be seen, in at most `room` characters; a first line longer than that is cut at its start. */
+function fitTail(tail: string, room: number): string {
+  const lines = tail.split('\n');
+  const kept: string[] = [];
+  let left = room;
+  for (const line of lines.toReversed().slice(0, MAX_TAIL_LINES)) {
+    // `text` makes a mention one character longer.
+    const length = text(line).plain.length + 1;
+    if (length > left) break;
+    left -= length;
+    kept.unshift(line);
+  }
+  if (kept.length === lines.length) return tail;
+  if (kept.length > 0) {
+    const end = kept.join('\n').replace(/^\n+/, '');
+    return left >= 2 ? `…\n${end}` : end;
+  }
+  // One endless line: its end, and half the room in case that each second character is a mention's sign.
+  const end = (lines.at(-1) ?? '').slice(-Math.max(1, Math.floor(room / 2) - 1)).replace(/^[\uDC00-\uDFFF]/, '');
+  return room < 4 ? '' : `…${end}`;
+}
+
+function toSentence(phase: BuildPhase): Markup | undefined {
+  if (phase.kind === 'preparing') return oneLine(phase.detail, MAX_SENTENCE_LENGTH);
+  if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return undefined;
+  return oneLine(phase.ending.message, MAX_SENTENCE_LENGTH);
+}
+
+function toDetail(phase: BuildPhase): Markup | undefined {
+  if (phase.kind !== 'ended' || phase.ending.kind !== 'config-error' || phase.ending.detail === undefined)
+    return undefined;
+  const detail = clip(toPlainText(phase.ending.detail), MAX_DETAIL_LENGTH);
+  return detail === '' ? undefined : preformatted(detail);
+}
+
+function toWarnings(warnings: readonly string[]): Markup {
+  const shown = warnings
+    .slice(0, MAX_WARNINGS)
+    .map((warning) => join([text('⚠️'), oneLine(warning, MAX_WARNING_LENGTH)], ' '));
+  const hidden = warnings.length - shown.length;
+  return join([...shown, hidden > 0 ? text(`… ${hidden} more warning${hidden === 1 ? '' : 's'}`) : undefined], '\n');
+}
+
+function toFooter(state: BuildState, now: number): Markup {
+  const duration = formatDuration((state.endedAt ?? now) - state.startedAt);
+  return text(state.isWarm === undefined ? `⏱ ${duration}` : `⏱ ${duration} · ${state.isWarm ? 'warm' : 'cold'}`);
+}
