@@ -1,7 +1,7 @@
 const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
 
 /** Seven days: a build or a Pod that needs more is a mistake, and Node's timers end at 24.8 days. */
-export const maxDurationMs: number = 7 * 24 * 3_600_000;
+export const MAX_DURATION_MS: number = 7 * 24 * 3_600_000;
 
 /**
  * Milliseconds of `90s`, `10m`, `1h30m`, `12h`: whole numbers with `h`, `m`, `s`, each at most once and in this order.

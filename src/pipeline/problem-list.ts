@@ -31,7 +31,7 @@ export interface ProblemSource {
 }
 
 /** Nobody reads more at once, and a hostile file could produce tens of thousands. Of errors, and of warnings. */
-const maxProblems = 50;
+const MAX_PROBLEMS = 50;
 
 export function createProblemList(source: ProblemSource): ProblemList {
   const found: Record<Problem['severity'], Map<string, Problem>> = { error: new Map(), warning: new Map() };
@@ -41,11 +41,11 @@ export function createProblemList(source: ProblemSource): ProblemList {
   function add(severity: Problem['severity'], at: Located, message: string, hint: string | undefined): void {
     if (unreadable.has(at.start)) return;
     const problems = found[severity];
-    if (problems.size > maxProblems) return;
+    if (problems.size > MAX_PROBLEMS) return;
     const position = toPosition(source, at);
     const problem: Problem =
-      problems.size === maxProblems
-        ? { severity, message: `more than ${maxProblems} ${severity}s, the rest is not shown`, ...position }
+      problems.size === MAX_PROBLEMS
+        ? { severity, message: `more than ${MAX_PROBLEMS} ${severity}s, the rest is not shown`, ...position }
         : { severity, message, ...(hint === undefined ? {} : { hint }), ...position };
     problems.set(`${problem.line}:${problem.column}:${problem.message}`, problem);
   }
@@ -58,7 +58,7 @@ export function createProblemList(source: ProblemSource): ProblemList {
     },
     warning: (at, message, hint) => add('warning', at, message, hint),
     get isFull() {
-      return found.error.size > maxProblems;
+      return found.error.size > MAX_PROBLEMS;
     },
     get hasErrors() {
       return found.error.size > 0;

@@ -7,13 +7,13 @@ export interface FormatOptions {
 }
 
 /** Of an excerpt's line: what a phone or a terminal shows without breaking it. */
-const maxLineLength = 100;
+const MAX_LINE_LENGTH = 100;
 
 /** How much of a longer line stands before the place in question. */
-const lead = 40;
+const LEAD = 40;
 
 /** What forges keep of a commit status. */
-const maxSummaryLength = 140;
+const MAX_SUMMARY_LENGTH = 140;
 
 /**
  * A problem for people, in two to four lines without a line break at the end:
@@ -48,7 +48,7 @@ export function formatProblem(problem: Problem, source: string, options: FormatO
 /** The first line alone, at most 140 characters: for a commit status. */
 export function summarizeProblem(problem: Problem, options: FormatOptions = {}): string {
   const headline = toHeadline(problem, options);
-  return headline.length <= maxSummaryLength ? headline : `${headline.slice(0, maxSummaryLength - 1)}…`;
+  return headline.length <= MAX_SUMMARY_LENGTH ? headline : `${headline.slice(0, MAX_SUMMARY_LENGTH - 1)}…`;
 }
 
 function toHeadline(problem: Problem, options: FormatOptions): string {
@@ -56,13 +56,13 @@ function toHeadline(problem: Problem, options: FormatOptions): string {
   return `${options.file ?? 'c3.yaml'}:${problem.line}:${problem.column} ${problem.severity}: ${message}`;
 }
 
-/** At most {@link maxLineLength} characters around a column, and where that column is now. */
+/** At most {@link MAX_LINE_LENGTH} characters around a column, and where that column is now. */
 function clip(line: string, column: number): { text: string; column: number } {
-  if (line.length <= maxLineLength) return { text: line, column: Math.min(column, line.length + 1) };
-  const start = column <= maxLineLength - lead ? 0 : Math.min(column - 1, line.length) - lead;
+  if (line.length <= MAX_LINE_LENGTH) return { text: line, column: Math.min(column, line.length + 1) };
+  const start = column <= MAX_LINE_LENGTH - LEAD ? 0 : Math.min(column - 1, line.length) - LEAD;
   const head = start === 0 ? '' : '…';
-  const tail = start + maxLineLength < line.length ? '…' : '';
-  return { text: head + line.slice(start, start + maxLineLength) + tail, column: column - start + head.length };
+  const tail = start + MAX_LINE_LENGTH < line.length ? '…' : '';
+  return { text: head + line.slice(start, start + MAX_LINE_LENGTH) + tail, column: column - start + head.length };
 }
 
 /** One column a character: a tab would move the caret, a control character worse. */

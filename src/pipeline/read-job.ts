@@ -15,7 +15,7 @@ export interface JobContainer extends Located {
 }
 
 /** A label has 63 characters: room for a hyphen and a hash. */
-const maxNameLength = 45;
+const MAX_NAME_LENGTH = 45;
 
 /**
  * The Pod. Only what c3 itself relies on is checked; everything else is the cluster's to judge and goes there verbatim.
@@ -56,8 +56,8 @@ function readName(map: YamlMap, problems: ProblemList): string | undefined {
     return undefined;
   }
   const name = readText(node, 'job.metadata.name', problems);
-  if (name === undefined || (isLabel(name) && name.length <= maxNameLength)) return name;
-  const hint = `lower-case letters, digits and "-", at most ${maxNameLength}: c3 appends a hash`;
+  if (name === undefined || (isLabel(name) && name.length <= MAX_NAME_LENGTH)) return name;
+  const hint = `lower-case letters, digits and "-", at most ${MAX_NAME_LENGTH}: c3 appends a hash`;
   problems.error(node, `job.metadata.name ${quote(name)} cannot name a Pod`, hint);
   return undefined;
 }

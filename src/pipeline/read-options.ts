@@ -5,16 +5,16 @@ import { quote } from './problem-list.ts';
 import { child, readBoolean, readDuration, readInteger, readText, refuseUnknownKeys, toMap } from './read-value.ts';
 import type { YamlNode } from './yaml-tree.ts';
 
-const hourMs = 3_600_000;
+const HOUR_MS = 3_600_000;
 
-export const defaultTimeoutMs: number = hourMs;
+export const defaultTimeoutMs: number = HOUR_MS;
 
 const defaultCheckout: Checkout = { container: 'git', path: '/c3/project', depth: 50, submodules: false, clean: true };
 
-const defaultPodLife: PodLife = { reuse: true, idleMs: hourMs, maxAgeMs: 12 * hourMs };
+const defaultPodLife: PodLife = { reuse: true, idleMs: HOUR_MS, maxAgeMs: 12 * HOUR_MS };
 
 /** `git fetch --depth` takes a 32-bit number; "everything" is what a million means in practice. */
-const maxDepth = 1_000_000;
+const MAX_DEPTH = 1_000_000;
 
 export interface CheckoutAnswer {
   readonly checkout: Checkout | false;
@@ -36,7 +36,7 @@ export function readCheckout(node: YamlNode | undefined, problems: ProblemList):
   const depth = child(node, 'depth');
   const submodules = child(node, 'submodules');
   const clean = child(node, 'clean');
-  const limits = { min: 1, max: maxDepth, problems };
+  const limits = { min: 1, max: MAX_DEPTH, problems };
   const checkout: Checkout = {
     container: (container && readText(container, 'checkout.container', problems)) ?? defaultCheckout.container,
     path: (path && readPath(path, problems)) ?? defaultCheckout.path,

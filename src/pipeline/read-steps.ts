@@ -17,10 +17,10 @@ export interface StepsContext {
 }
 
 /** Each is a line of the message in Telegram, which holds 4,096 characters. */
-const maxSteps = 100;
+const MAX_STEPS = 100;
 
 /** Of a step, as Telegram and the commit status show it. */
-const maxNameLength = 80;
+const MAX_NAME_LENGTH = 80;
 
 const vocabulary = { keys: stepKeys, later: laterStepKeys, aliases: stepAliases };
 
@@ -33,10 +33,10 @@ export function readSteps(node: YamlNode, context: StepsContext): Step[] {
     return [];
   }
   if (node.items.length === 0) problems.error(node, 'steps is empty', 'say at least one: `- container: command`');
-  const beyond = node.items[maxSteps];
+  const beyond = node.items[MAX_STEPS];
   if (beyond !== undefined)
-    problems.error(beyond, `more than ${maxSteps} steps`, 'put several commands into one script');
-  const steps = node.items.slice(0, maxSteps).map((item) => readStep(item, context));
+    problems.error(beyond, `more than ${MAX_STEPS} steps`, 'put several commands into one script');
+  const steps = node.items.slice(0, MAX_STEPS).map((item) => readStep(item, context));
   return steps.filter((step) => step !== undefined);
 }
 
@@ -162,8 +162,8 @@ function readCommand(node: YamlNode, what: string, problems: ProblemList): Step[
 function readName(node: YamlNode, problems: ProblemList): string | undefined {
   const name = readText(node, 'name', problems)?.trim();
   if (name === undefined) return undefined;
-  if (name !== '' && name.length <= maxNameLength && !/\p{Cc}/u.test(name)) return name;
-  problems.error(node, `name must be one line of 1 to ${maxNameLength} characters`);
+  if (name !== '' && name.length <= MAX_NAME_LENGTH && !/\p{Cc}/u.test(name)) return name;
+  problems.error(node, `name must be one line of 1 to ${MAX_NAME_LENGTH} characters`);
   return undefined;
 }
 

@@ -1,4 +1,4 @@
-import { formatDuration, maxDurationMs, parseDuration } from './duration.ts';
+import { formatDuration, MAX_DURATION_MS, parseDuration } from './duration.ts';
 import type { ProblemList } from './problem-list.ts';
 import { quote } from './problem-list.ts';
 import { suggest } from './suggest.ts';
@@ -91,7 +91,7 @@ export function readInteger(
   return undefined;
 }
 
-/** Milliseconds, above zero and at most {@link maxDurationMs}. */
+/** Milliseconds, above zero and at most {@link MAX_DURATION_MS}. */
 export function readDuration(node: YamlNode, what: string, problems: ProblemList): number | undefined {
   const value = node.kind === 'scalar' ? node.value : undefined;
   const ms = typeof value === 'string' ? parseDuration(value) : undefined;
@@ -102,7 +102,7 @@ export function readDuration(node: YamlNode, what: string, problems: ProblemList
     problems.error(node, `${what} must be a duration, not ${describe(node)}`, hint);
     return undefined;
   }
-  if (ms > 0 && ms <= maxDurationMs) return ms;
-  problems.error(node, `${what} must be longer than 0s and at most ${formatDuration(maxDurationMs)}`);
+  if (ms > 0 && ms <= MAX_DURATION_MS) return ms;
+  problems.error(node, `${what} must be longer than 0s and at most ${formatDuration(MAX_DURATION_MS)}`);
   return undefined;
 }

@@ -28,7 +28,7 @@ interface RepairedScript {
 const insertion = '  ';
 
 /** Each pass repairs every script it can see; one that begins with a quote hides the next from the parser until it is repaired. */
-const maxPasses = 8;
+const MAX_PASSES = 8;
 
 /**
  * A script under `container: |` that is indented as deep as its key, not deeper, is invalid YAML, or worse: an empty script
@@ -49,7 +49,7 @@ export function repairScripts(original: string): Repair | undefined {
   const lines = original.split('\n');
   const insertedColumns = new Map<number, number>();
   const found = new Map<number, Omit<RepairedScript, 'header'> & { readonly column: number }>();
-  for (let pass = 0; pass < maxPasses; pass++) {
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
     const starts = toLineStarts(lines);
     const countBefore = found.size;
     for (const { key, style, keyColumn, offset } of findEmptyScripts(lines.join('\n'))) {

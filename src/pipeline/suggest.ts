@@ -1,5 +1,5 @@
 /** More candidates than any honest file has; keeps a hostile one from buying a quadratic search. */
-const maxCandidates = 100;
+const MAX_CANDIDATES = 100;
 
 /**
  * The candidate that `word` most likely misspells: at most two edits away (one for words of up to three letters, where
@@ -10,7 +10,7 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = word.length <= 3 ? 1 : 2;
   let count = 0;
   for (const candidate of candidates) {
-    if (++count > maxCandidates) break;
+    if (++count > MAX_CANDIDATES) break;
     if (candidate === word || Math.abs(candidate.length - word.length) > bestDistance) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance || (distance === bestDistance && best === undefined)) {

@@ -6,7 +6,7 @@ import type { Located, ProblemList } from './problem-list.ts';
 import { quote } from './problem-list.ts';
 
 /** One mistake makes the parser stumble on: of a cascade only the beginning helps. */
-const maxYamlErrors = 10;
+const MAX_YAML_ERRORS = 10;
 
 /** Says the parser's errors in words for people who do not know YAML's grammar: the first in each line. */
 export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): void {
@@ -15,7 +15,7 @@ export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): voi
     const at = { start: error.pos[0], end: error.pos[1] };
     const line = problems.lineOf(at);
     if (lines.has(line)) continue;
-    if (lines.size === maxYamlErrors) return;
+    if (lines.size === MAX_YAML_ERRORS) return;
     lines.add(line);
     const explain = explanations[error.code] ?? explainOther;
     const explanation = explain(error, at, yaml);

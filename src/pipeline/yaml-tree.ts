@@ -7,7 +7,7 @@ import { quote } from './problem-list.ts';
 
 /**
  * A YAML value with its place in the text. Aliases are resolved to the very node they name, so the tree is a graph
- * without cycles whose expanded size is bounded by {@link maxWeight} and {@link maxDepth}.
+ * without cycles whose expanded size is bounded by {@link MAX_WEIGHT} and {@link MAX_DEPTH}.
  */
 export type YamlNode = YamlMap | YamlList | YamlScalar;
 
@@ -43,13 +43,13 @@ export interface YamlEntry {
 }
 
 /** A Pod nests about 12 deep; the API server's own limit is far above. Keeps every walk of the tree off the stack's end. */
-const maxDepth = 64;
+const MAX_DEPTH = 64;
 
 /** Four times the largest file: room for aliases, none for "a billion laughs". */
-const maxWeight = 256 * 1024;
+const MAX_WEIGHT = 256 * 1024;
 
 /** Keys looked at on behalf of `<<`: each merge costs its source's size, and a file has room for 8,000 merges. */
-const maxMergedKeys = 10_000;
+const MAX_MERGED_KEYS = 10_000;
 
 interface Conversion {
   readonly text: string;
@@ -61,7 +61,7 @@ interface Conversion {
 
 /** The document as a tree; what cannot be one (duplicate keys, unknown aliases, tags, depth) is reported and replaced by null. */
 export function toTree(document: Document.Parsed, text: string, problems: ProblemList): YamlNode {
-  const conversion = { text, problems, anchors: new Map<string, YamlNode>(), mergeBudget: maxMergedKeys };
+  const conversion = { text, problems, anchors: new Map<string, YamlNode>(), mergeBudget: MAX_MERGED_KEYS };
   return convert(document.contents, { start: 0, end: 0 }, 1, conversion);
 }
 
@@ -82,8 +82,8 @@ export function describe(node: YamlNode): string {
 function convert(node: ParsedNode | null, fallback: Located, depth: number, conversion: Conversion): YamlNode {
   if (node === null) return nullAt(fallback);
   const at = { start: node.range[0], end: node.range[1] };
-  if (depth > maxDepth) {
-    conversion.problems.unreadable(at, `the file is nested deeper than ${maxDepth} levels`);
+  if (depth > MAX_DEPTH) {
+    conversion.problems.unreadable(at, `the file is nested deeper than ${MAX_DEPTH} levels`);
     return nullAt(at);
   }
   if (isAlias(node)) return resolveAlias(node, at, depth, conversion);
@@ -160,7 +160,7 @@ function mergeInto(entries: Map<string, YamlEntry>, merge: YamlEntry, conversion
     }
     conversion.mergeBudget -= source.entries.size;
     if (conversion.mergeBudget < 0) {
-      conversion.problems.error(merge.key, `merge keys bring in more than ${maxMergedKeys} keys`);
+      conversion.problems.error(merge.key, `merge keys bring in more than ${MAX_MERGED_KEYS} keys`);
       return;
     }
     for (const [name, entry] of source.entries) if (!entries.has(name)) entries.set(name, entry);
@@ -175,8 +175,8 @@ function resolveAlias(alias: Alias.Parsed, at: Located, depth: number, conversio
     conversion.problems.unreadable(at, 'this alias names no anchor', hint);
     return nullAt(at);
   }
-  if (depth + target.height > maxDepth) {
-    conversion.problems.unreadable(at, `the file is nested deeper than ${maxDepth} levels`);
+  if (depth + target.height > MAX_DEPTH) {
+    conversion.problems.unreadable(at, `the file is nested deeper than ${MAX_DEPTH} levels`);
     return nullAt(at);
   }
   return target;
@@ -184,8 +184,8 @@ function resolveAlias(alias: Alias.Parsed, at: Located, depth: number, conversio
 
 /** Refuses a collection whose aliases, written out, are too much; what holds it weighs little again. */
 function guardWeight(node: YamlMap | YamlList, conversion: Conversion): YamlNode {
-  if (node.weight <= maxWeight) return node;
-  conversion.problems.unreadable(node, `with its aliases written out this is larger than ${maxWeight / 1024} KiB`);
+  if (node.weight <= MAX_WEIGHT) return node;
+  conversion.problems.unreadable(node, `with its aliases written out this is larger than ${MAX_WEIGHT / 1024} KiB`);
   return nullAt(node);
 }
 
