@@ -1,0 +1,182 @@
+/**
+ * The few objects of the Kubernetes API that c3 reads, cut down to the fields it reads. What a server sends is read into
+ * these once; a field of another type than expected counts as absent, so that no answer can break a build's bookkeeping.
+ *
+ * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
+ */
+export interface Pod {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Whether deletion has begun. */
+  readonly isDeleting: boolean;
+  readonly activeDeadlineSeconds: number | undefined;
+  /** Memory limit by container, as written: `512Mi`. */
+  readonly memoryLimits: Readonly<Record<string, string>>;
+  /** Pending, Running, Succeeded, Failed, Unknown. */
+  readonly phase: string;
+  readonly reason: string;
+  readonly message: string;
+  /** Epoch milliseconds of `status.startTime`, when the node took the Pod. */
+  readonly startedAt: number | undefined;
+  readonly conditions: readonly PodCondition[];
+  readonly initContainers: readonly ContainerStatus[];
+  readonly containers: readonly ContainerStatus[];
+  /** How many containers the spec has: statuses may not be there yet. */
+  readonly containerCount: number;
+}
+
+export interface PodCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly image: string;
+  readonly isReady: boolean;
+  readonly restartCount: number;
+  readonly state: ContainerState;
+  readonly lastState: ContainerState;
+}
+
+export type ContainerState =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'waiting'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'terminated'; readonly exitCode: number; readonly reason: string; readonly message: string };
+
+/** An Event about a Pod. `type` is Normal or Warning. */
+export interface PodEvent {
+  /** Epoch milliseconds; 0 when the event does not say. */
+  readonly at: number;
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function toPod(value: unknown): Pod {
+  const root = fields(value);
+  const metadata = fields(root['metadata']);
+  const spec = fields(root['spec']);
+  const status = fields(root['status']);
+  const startedAt = Date.parse(text(status['startTime']));
+  const deadline = spec['activeDeadlineSeconds'];
+  return {
+    name: text(metadata['name']),
+    uid: text(metadata['uid']),
+    resourceVersion: text(metadata['resourceVersion']),
+    annotations: texts(metadata['annotations']),
+    isDeleting: text(metadata['deletionTimestamp']) !== '',
+    activeDeadlineSeconds: typeof deadline === 'number' ? deadline : undefined,
+    memoryLimits: Object.fromEntries(
+      list(spec['containers']).flatMap((container) => {
+        const limit = text(fields(fields(container['resources'])['limits'])['memory']);
+        return limit ? [[text(container['name']), limit]] : [];
+      }),
+    ),
+    phase: text(status['phase']),
+    reason: text(status['reason']),
+    message: text(status['message']),
+    startedAt: Number.isNaN(startedAt) ? undefined : startedAt,
+    conditions: list(status['conditions']).map((condition) => ({
+      type: text(condition['type']),
+      status: text(condition['status']),
+      reason: text(condition['reason']),
+      message: text(condition['message']),
+    })),
+    initContainers: list(status['initContainerStatuses']).map(toContainerStatus),
+    containers: list(status['containerStatuses']).map(toContainerStatus),
+    containerCount: list(spec['containers']).length,
+  };
+}
+
+export function toPodEvent(value: unknown): PodEvent {
+  const event = fields(value);
+  // Events of the newer API leave `lastTimestamp` empty.
+  const at = Date.parse(text(event['lastTimestamp']) || text(event['eventTime']));
+  return {
+    at: Number.isNaN(at) ? 0 : at,
+    type: text(event['type']),
+    reason: text(event['reason']),
+    message: text(event['message']),
+  };
+}
+
+/** `items` and `metadata.resourceVersion` of a list. */
+export function toList(value: unknown): { items: readonly unknown[]; resourceVersion: string } {
+  const root = fields(value);
+  return { items: list(root['items']), resourceVersion: text(fields(root['metadata'])['resourceVersion']) };
+}
+
+/** A `Status`: how the API server says no. Empty texts where the body is none. */
+export function toStatus(value: unknown): {
+  status: string;
+  code: number;
+  reason: string;
+  message: string;
+  exitCode: number | undefined;
+} {
+  const root = fields(value);
+  const causes = list(fields(root['details'])['causes']);
+  // An exec's exit code travels as a cause: https://pkg.go.dev/k8s.io/apimachinery/pkg/util/remotecommand#NonZeroExitCodeReason
+  const cause = causes.find((candidate) => candidate['reason'] === 'ExitCode');
+  const exitCode = cause && /^\d{1,3}$/.test(text(cause['message'])) ? Number(cause['message']) : undefined;
+  return {
+    status: text(root['status']),
+    code: number(root['code']),
+    reason: text(root['reason']),
+    message: text(root['message']),
+    exitCode,
+  };
+}
+
+function toContainerStatus(value: Fields): ContainerStatus {
+  return {
+    name: text(value['name']),
+    image: text(value['image']),
+    isReady: value['ready'] === true,
+    restartCount: number(value['restartCount']),
+    state: toContainerState(fields(value['state'])),
+    lastState: toContainerState(fields(value['lastState'])),
+  };
+}
+
+function toContainerState(state: Fields): ContainerState {
+  const { waiting, running, terminated } = state;
+  if (terminated) {
+    const { exitCode, reason, message } = fields(terminated);
+    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: text(message) };
+  }
+  if (running) return { kind: 'running' };
+  if (waiting) {
+    const { reason, message } = fields(waiting);
+    return { kind: 'waiting', reason: text(reason), message: text(message) };
+  }
+  return { kind: 'unknown' };
+}
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function list(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.map(fields) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function texts(value: unknown): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(fields(value)).map(([name, member]) => [name, text(member)]));
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
+}

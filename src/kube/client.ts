@@ -1,0 +1,241 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
+import { C3Error } from '../errors.ts';
+import { toStatus } from './api-types.ts';
+import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
+import type { ClusterAccess } from './kubeconfig.ts';
+
+/** JSON over one pool of keep-alive connections to one API server. */
+export interface KubeClient {
+  readonly access: ClusterAccess;
+  /**
+   * One request, repeated a few times when it failed in passing.
+   *
+   * @throws {C3Error} CLUSTER_UNREACHABLE when there is no answer, or none that can be read
+   * Rejects also when the signal is aborted: look at the signal, not at the error.
+   */
+  request(request: KubeRequest): Promise<KubeAnswer>;
+  /**
+   * The lines of an endless answer (a watch). Ends when the server ends it.
+   *
+   * @throws {C3Error} CLUSTER_UNREACHABLE when the connection breaks or is silent for `silenceMs`
+   * Rejects also when the signal is aborted.
+   */
+  stream(request: KubeRequest, silenceMs: number): Promise<KubeStream>;
+  close(): Promise<void>;
+}
+
+export interface KubeRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** From `/api` on, encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+export type KubeRefusal = {
+  readonly kind: 'refused';
+  readonly code: number;
+  /** `NotFound`, `AlreadyExists`, … */
+  readonly reason: string;
+  /** The server's own words. */
+  readonly message: string;
+};
+export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
+export type KubeStream = { readonly kind: 'ok'; readonly lines: AsyncIterable<string> } | KubeRefusal;
+
+/** etcd holds objects of at most 1.5 MiB; lists that c3 asks for are of one Pod, or of 100 events. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/** Admission webhooks may take 30 s each (10 by default); more than a minute no API server lets a plain request last. */
+const ANSWER_TIMEOUT_MS = 45_000;
+/** A restart of the API server takes a few seconds: 0.2 + 0.4 + 0.8 + 1.6 s are bridged. */
+const MAX_ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 200;
+/** After this no repeat is begun: a server that takes each request and answers none must not hold a caller for minutes. */
+const RETRY_FOR_MS = 30_000;
+const MAX_RETRY_AFTER_MS = 10_000;
+/** Below the API server's own idle limit (90 s in Go's server), so that we close first and no request meets a closing socket. */
+const KEEP_ALIVE_MS = 60_000;
+/** One watch per running build needs a connection of its own. */
+const MAX_CONNECTIONS = 256;
+
+/** The caller closes it. */
+export function createClient(access: ClusterAccess): KubeClient {
+  const pool = new Pool(access.origin, {
+    connections: MAX_CONNECTIONS,
+    pipelining: 1,
+    connect: { ...toTlsOptions(access), timeout: CONNECT_TIMEOUT_MS },
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  });
+  return {
+    access,
+    request: async (request) => await requestRepeatedly(request, async () => await requestOnce(pool, access, request)),
+    async stream(request, silenceMs) {
+      const response = await send(pool, access, { ...request, silenceMs });
+      if (response.statusCode !== 200) {
+        const text = await readBody(response.body).catch(() => '');
+        return toRefusal(response.statusCode, parseJson(text), text);
+      }
+      return { kind: 'ok', lines: readLines(response.body, access, request.signal) };
+    },
+    async close() {
+      await pool.destroy();
+    },
+  };
+}
+
+/**
+ * Repeats what failed in passing, creations too: every object c3 creates has a name that c3 chose, so a creation that had
+ * succeeded unseen meets AlreadyExists at worst.
+ */
+async function requestRepeatedly(request: KubeRequest, attempt: () => Promise<TimedAnswer>): Promise<KubeAnswer> {
+  const startedAt = performance.now();
+  for (let count = 1; ; count += 1) {
+    const isLast = (): boolean => count === MAX_ATTEMPTS || performance.now() - startedAt > RETRY_FOR_MS;
+    let pauseMs = FIRST_PAUSE_MS * 2 ** (count - 1) * (0.75 + Math.random() / 2);
+    try {
+      const { answer, retryAfterMs } = await attempt();
+      const isFinal = answer.kind === 'ok' || !isTransientAnswer(answer.code, answer.message);
+      if (isFinal || isLast()) return answer;
+      pauseMs = retryAfterMs ?? pauseMs;
+    } catch (error) {
+      request.signal?.throwIfAborted();
+      if (isLast() || !(error instanceof UnreachableError) || !error.isTransient) throw error;
+    }
+    await sleep(pauseMs, undefined, request.signal ? { signal: request.signal } : {});
+  }
+}
+
+interface TimedAnswer {
+  readonly answer: KubeAnswer;
+  /** What the server asked for in `Retry-After`, within reason. */
+  readonly retryAfterMs: number | undefined;
+}
+
+async function requestOnce(pool: Pool, access: ClusterAccess, request: KubeRequest): Promise<TimedAnswer> {
+  const response = await send(pool, access, { ...request, silenceMs: ANSWER_TIMEOUT_MS });
+  let text: string;
+  try {
+    text = await readBody(response.body);
+  } catch (error) {
+    throw toUnreachable(access, error, request.signal);
+  }
+  const body = parseJson(text);
+  if (response.statusCode >= 200 && response.statusCode < 300) {
+    if (body !== undefined) return { answer: { kind: 'ok', body }, retryAfterMs: undefined };
+    throw new C3Error(
+      'CLUSTER_UNREACHABLE',
+      `${access.origin} answered ${request.method} with something that is no JSON`,
+    );
+  }
+  const seconds = Number(response.headers['retry-after']);
+  return {
+    answer: toRefusal(response.statusCode, body, text),
+    retryAfterMs: seconds > 0 ? Math.min(seconds * 1000, MAX_RETRY_AFTER_MS) : undefined,
+  };
+}
+
+async function send(
+  pool: Pool,
+  access: ClusterAccess,
+  request: KubeRequest & { readonly silenceMs: number },
+): Promise<Dispatcher.ResponseData> {
+  const query = request.query ? `?${new URLSearchParams(request.query).toString()}` : '';
+  const headers = { ...toHeaders(access), accept: 'application/json' };
+  try {
+    return await pool.request({
+      method: request.method,
+      path: `${access.basePath}${request.path}${query}`,
+      bodyTimeout: request.silenceMs,
+      ...(request.body === undefined
+        ? { headers }
+        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(request.body) }),
+      ...(request.signal ? { signal: request.signal } : {}),
+    });
+  } catch (error) {
+    throw toUnreachable(access, error, request.signal);
+  }
+}
+
+/** CLUSTER_UNREACHABLE; `isTransient`: it may pass by itself. */
+export class UnreachableError extends C3Error {
+  readonly isTransient: boolean;
+
+  constructor(message: string, isTransient: boolean) {
+    super('CLUSTER_UNREACHABLE', message);
+    this.isTransient = isTransient;
+  }
+}
+
+/** The error itself is not kept as the cause: it may hold the socket, and with it the client's key. */
+function toUnreachable(access: ClusterAccess, error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof C3Error) return error;
+  const fault = describeFault(error);
+  return new UnreachableError(`Cannot reach the cluster at ${access.origin}: ${fault.message}`, fault.isTransient);
+}
+
+function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
+  const status = toStatus(body);
+  const isRedirect = code >= 300 && code < 400;
+  const fallback = isRedirect
+    ? `it answered ${code}, a redirect, which c3 does not follow`
+    : `it answered ${code}${text.trim() ? `: ${text.trim().slice(0, 300)}` : ''}`;
+  return { kind: 'refused', code, reason: status.reason, message: status.message.slice(0, 2000) || fallback };
+}
+
+async function readBody(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) {
+      throw new C3Error('CLUSTER_UNREACHABLE', `The cluster's answer is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+async function* readLines(
+  body: AsyncIterable<Uint8Array>,
+  access: ClusterAccess,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string, void, undefined> {
+  let parts: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body) {
+      let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        parts.push(rest.subarray(0, end));
+        yield Buffer.concat(parts).toString('utf8');
+        parts = [];
+        size = 0;
+        rest = rest.subarray(end + 1);
+      }
+      size += rest.byteLength;
+      if (size > MAX_BODY_BYTES) {
+        throw new C3Error(
+          'CLUSTER_UNREACHABLE',
+          `A line of the cluster's watch is larger than ${MAX_BODY_BYTES} bytes`,
+        );
+      }
+      parts.push(rest);
+    }
+  } catch (error) {
+    throw toUnreachable(access, error, signal);
+  }
+}

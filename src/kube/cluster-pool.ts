@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import type { Cluster } from '../engine/cluster.ts';
+import { parseKubeconfig } from './kubeconfig.ts';
+import { createKubernetesCluster } from './kubernetes-cluster.ts';
+import type { KubernetesCluster } from './kubernetes-cluster.ts';
+
+/** Clusters that outlive builds, so that connections, queues and idle times do. */
+export interface ClusterPool {
+  /**
+   * The cluster of a kubeconfig's current context: the same one for the same text. The pool closes it, not the caller.
+   *
+   * @throws {C3Error} KUBECONFIG_INVALID
+   */
+  getCluster(kubeconfig: string): Cluster;
+  close(): Promise<void>;
+}
+
+/** A pushed repository is often pushed again within minutes; longer, credentials should not stay in memory for nothing. */
+const IDLE_MS = 10 * 60_000;
+const SWEEP_EVERY_MS = 60_000;
+/** An idle one is some kilobytes and no socket; this bounds what strangers' kubeconfigs can pile up. */
+const MAX_CLUSTERS = 500;
+
+interface Entry {
+  readonly cluster: KubernetesCluster;
+  lastUsedAt: number;
+}
+
+/** `close` ends every cluster in it. */
+export function createClusterPool({ idleMs = IDLE_MS, maxClusters = MAX_CLUSTERS }: PoolLimits = {}): ClusterPool {
+  /** By hash of the kubeconfig; least recently used first. */
+  const entries = new Map<string, Entry>();
+  const sweeper = setInterval(sweep, Math.min(SWEEP_EVERY_MS, idleMs));
+  sweeper.unref();
+
+  function sweep(): void {
+    for (const [key, { cluster, lastUsedAt }] of entries) {
+      if (!cluster.isBusy && performance.now() - lastUsedAt > idleMs) drop(key, cluster);
+    }
+  }
+  /** Makes room at the cost of whoever has waited longest; warm Pods it knew of live until their age limit. */
+  function makeRoom(): void {
+    for (const [key, { cluster }] of entries) {
+      if (entries.size < maxClusters) return;
+      // Those in use are bounded by the number of builds that run at a time.
+      if (!cluster.hasBuilds) drop(key, cluster);
+    }
+  }
+  function drop(key: string, cluster: KubernetesCluster): void {
+    entries.delete(key);
+    // Closing only destroys sockets: there is nothing to report to anybody.
+    void cluster.close().catch(() => undefined);
+  }
+
+  return {
+    getCluster(kubeconfig) {
+      const key = createHash('sha256').update(kubeconfig).digest('hex');
+      const cluster = entries.get(key)?.cluster ?? createKubernetesCluster(parseKubeconfig(kubeconfig));
+      entries.delete(key);
+      makeRoom();
+      entries.set(key, { cluster, lastUsedAt: performance.now() });
+      return cluster;
+    },
+    async close() {
+      clearInterval(sweeper);
+      const clusters = [...entries.values()];
+      entries.clear();
+      await Promise.all(clusters.map(async ({ cluster }) => await cluster.close()));
+    },
+  };
+}
+
+export interface PoolLimits {
+  readonly idleMs?: number;
+  readonly maxClusters?: number;
+}

@@ -1,0 +1,55 @@
+import type { ClusterAccess } from './kubeconfig.ts';
+
+/** How long TCP and TLS together may take. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** The trust and the identity of an access, as `tls.connect` takes them. */
+export function toTlsOptions(access: ClusterAccess): { ca?: string; cert?: string; key?: string; servername?: string } {
+  return {
+    ...(access.ca === undefined ? {} : { ca: access.ca }),
+    ...access.clientCertificate,
+    ...(access.serverName === undefined ? {} : { servername: access.serverName }),
+  };
+}
+
+/** Headers of every request. */
+export function toHeaders(access: ClusterAccess): Record<string, string> {
+  return {
+    'user-agent': 'c3',
+    ...(access.token === undefined ? {} : { authorization: `Bearer ${access.token}` }),
+  };
+}
+
+/** What trying again cannot mend: the certificate is not one we trust, or it is for another name, or the name does not exist. */
+const LASTING = /^(?:ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|HOSTNAME_MISMATCH|ENOTFOUND)/;
+
+/**
+ * What went wrong on the way to the API server, in words that hold no object of the connection: errors of `ws` and `undici`
+ * carry the socket, and with it the client's TLS key.
+ */
+export function describeFault(error: unknown): { message: string; isTransient: boolean } {
+  const causes: unknown[] = [error];
+  for (let cause = error; cause instanceof Error && cause.cause && causes.length < 5; cause = cause.cause) {
+    causes.push(cause.cause);
+  }
+  // An AggregateError (every address of a name refused) has an empty message of its own.
+  const first = error instanceof AggregateError ? (error.errors as unknown[])[0] : undefined;
+  const messages = [...causes, first].map((cause) => (cause instanceof Error ? cause.message : '')).filter(Boolean);
+  const codes = [...causes, first].map((cause) => (cause as { code?: unknown } | undefined)?.code);
+  return {
+    message: (messages.at(-1) ?? 'the connection failed').slice(0, 500),
+    isTransient: !codes.some((code) => typeof code === 'string' && LASTING.test(code)),
+  };
+}
+
+/**
+ * Words of an API server that cannot reach a node just now; a fresh node refuses execs like this for up to a minute.
+ * The list is GitLab Runner's `retryNetworkErrorsGroup`, widened by containerd's time limit.
+ */
+const TRANSIENT =
+  /error dialing backend|TLS handshake timeout|tls: internal error|connection (?:refused|reset|aborted)|broken pipe|EOF\b|etcdserver: |http2: client connection lost|i\/o timeout|context deadline exceeded|server is currently unable/i;
+
+/** Whether an answer other than the wanted one is worth another try. */
+export function isTransientAnswer(code: number, message: string): boolean {
+  return code === 429 || code === 502 || code === 503 || code === 504 || (code >= 500 && TRANSIENT.test(message));
+}

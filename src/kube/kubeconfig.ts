@@ -1,0 +1,215 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { C3Error } from '../errors.ts';
+
+/** What a kubeconfig comes down to: where the API server is, how to trust it, who we are. Holds secrets: never log it. */
+export interface ClusterAccess {
+  /** `https://host[:port]`. */
+  readonly origin: string;
+  /** Path in front of `/api`, without a slash at the end; mostly empty. */
+  readonly basePath: string;
+  /** PEM; without it the public authorities are trusted. */
+  readonly ca?: string;
+  /** Name expected in the server's certificate, where it is not the host. */
+  readonly serverName?: string;
+  readonly token?: string;
+  /** PEM, both. */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string };
+  readonly namespace: string;
+}
+
+/** A kubeconfig with a few certificate chains has 16 KiB; this leaves room for a laptop's, and bounds the parser. */
+const MAX_KUBECONFIG_BYTES = 256 * 1024;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const HINT =
+  'c3 reads server, certificate-authority-data, tls-server-name, token, client-certificate-data, client-key-data and namespace';
+
+/** Fields that kubectl knows and that say nothing c3 needs. */
+const HARMLESS = new Set(['extensions', 'disable-compression']);
+
+/** Why c3 refuses what kubectl would take: with a stranger's kubeconfig each of these acts on c3's own machine or network. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  exec: 'would run a program on the machine of c3',
+  'auth-provider': 'would run a program on the machine of c3',
+  tokenFile: 'names a file on the machine of c3; put the token itself in token',
+  'certificate-authority': 'names a file on the machine of c3; put its content in certificate-authority-data',
+  'client-certificate': 'names a file on the machine of c3; put its content in client-certificate-data',
+  'client-key': 'names a file on the machine of c3; put its content in client-key-data',
+  'proxy-url': 'would send the connection through another host',
+  'insecure-skip-tls-verify': 'would let anybody pose as the cluster; give certificate-authority-data',
+  username: 'is basic authentication, which Kubernetes removed in 1.19',
+  password: 'is basic authentication, which Kubernetes removed in 1.19',
+  as: 'is impersonation; use an account that has the rights itself',
+  'as-uid': 'is impersonation; use an account that has the rights itself',
+  'as-groups': 'is impersonation; use an account that has the rights itself',
+  'as-user-extra': 'is impersonation; use an account that has the rights itself',
+};
+
+/**
+ * Reads the current context of a kubeconfig that a stranger may have written. Takes what is on its own short list, refuses
+ * every other field of the objects in use by its name, and runs nothing, reads no file, connects nowhere.
+ *
+ * @throws {C3Error} KUBECONFIG_INVALID naming the field, never a secret's value
+ * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+ */
+export function parseKubeconfig(text: string): ClusterAccess {
+  const root = readYaml(text);
+  const currentContext = readText(root, 'current-context', 'current-context');
+  if (!currentContext) throw invalid('current-context is missing');
+  const context = findNamed(root, 'contexts', 'context', currentContext);
+  const contextPath = `contexts["${currentContext}"].context`;
+  allowOnly(context, ['cluster', 'user', 'namespace'], contextPath);
+  const clusterName = readText(context, 'cluster', `${contextPath}.cluster`);
+  const userName = readText(context, 'user', `${contextPath}.user`);
+  if (!clusterName) throw invalid(`${contextPath}.cluster is missing`);
+  if (!userName) throw invalid(`${contextPath}.user is missing`);
+  return {
+    ...readCluster(findNamed(root, 'clusters', 'cluster', clusterName), `clusters["${clusterName}"].cluster`),
+    ...readUser(findNamed(root, 'users', 'user', userName), `users["${userName}"].user`),
+    namespace: readNamespace(context, `${contextPath}.namespace`),
+  };
+}
+
+function readCluster(cluster: Fields, path: string): Pick<ClusterAccess, 'origin' | 'basePath' | 'ca' | 'serverName'> {
+  allowOnly(cluster, ['server', 'certificate-authority-data', 'tls-server-name'], path);
+  const ca = readBase64(cluster, 'certificate-authority-data', path);
+  if (ca !== undefined) checkCertificate(ca, `${path}.certificate-authority-data`);
+  const serverName = readText(cluster, 'tls-server-name', `${path}.tls-server-name`);
+  if (serverName && !/^[a-zA-Z0-9.-]{1,253}$/.test(serverName)) {
+    throw invalid(`${path}.tls-server-name is not a host name`);
+  }
+  return {
+    ...readServer(cluster, `${path}.server`),
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName ? { serverName } : {}),
+  };
+}
+
+function readServer(cluster: Fields, path: string): { origin: string; basePath: string } {
+  const text = readText(cluster, 'server', path);
+  if (!text) throw invalid(`${path} is missing`);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:')
+    throw invalid(`${path} is http://, where anybody on the way reads the credentials; use https://`);
+  if (url?.protocol !== 'https:') throw invalid(`${path} is not an https:// address`);
+  if (url.username || url.password) throw invalid(`${path} carries a user name or password; use token`);
+  if (text.includes('?') || text.includes('#')) throw invalid(`${path} carries a query or fragment`);
+  return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
+}
+
+function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {
+  allowOnly(user, ['token', 'client-certificate-data', 'client-key-data'], path);
+  const token = readText(user, 'token', `${path}.token`)?.trim();
+  // It becomes a header: anything but visible ASCII could start another one.
+  if (token && !/^[\x21-\x7e]+$/.test(token)) throw invalid(`${path}.token has characters that no token has`);
+  const cert = readBase64(user, 'client-certificate-data', path);
+  const key = readBase64(user, 'client-key-data', path);
+  if (cert !== undefined && key === undefined) throw invalid(`${path}.client-key-data is missing`);
+  if (key !== undefined && cert === undefined) throw invalid(`${path}.client-certificate-data is missing`);
+  if (!token && cert === undefined) throw invalid(`${path} has neither token nor client-certificate-data`);
+  return {
+    ...(token ? { token } : {}),
+    ...(cert === undefined || key === undefined ? {} : { clientCertificate: checkPair(cert, key, path) }),
+  };
+}
+
+function readNamespace(context: Fields, path: string): string {
+  const namespace = readText(context, 'namespace', path) || 'default';
+  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) throw invalid(`${path} is not a namespace's name`);
+  return namespace;
+}
+
+function checkCertificate(pem: string, path: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw invalid(`${path} is not a certificate in PEM`);
+  }
+}
+
+function checkPair(cert: string, key: string, path: string): { cert: string; key: string } {
+  const certificate = checkCertificate(cert, `${path}.client-certificate-data`);
+  let fits: boolean;
+  try {
+    fits = certificate.checkPrivateKey(createPrivateKey(key));
+  } catch {
+    throw invalid(`${path}.client-key-data is not an unencrypted private key in PEM`);
+  }
+  if (!fits) throw invalid(`${path}.client-key-data does not belong to client-certificate-data`);
+  return { cert, key };
+}
+
+function allowOnly(fields: Fields, allowed: readonly string[], path: string): void {
+  for (const [name, value] of Object.entries(fields)) {
+    // kubectl writes absent values in these forms too.
+    const isAbsent = value === null || value === '' || value === false;
+    if (isAbsent || allowed.includes(name) || HARMLESS.has(name)) continue;
+    const reason = Object.hasOwn(REFUSALS, name) ? REFUSALS[name] : 'is not a field c3 knows';
+    throw invalid(`${path}.${name.slice(0, 80)} ${reason}`);
+  }
+}
+
+function findNamed(root: Fields, list: string, member: string, name: string): Fields {
+  const entries = root[list];
+  if (!Array.isArray(entries)) throw invalid(`${list} is missing`);
+  const entry: unknown = entries.find((candidate) => isFields(candidate) && candidate['name'] === name);
+  if (!isFields(entry)) throw invalid(`${list} has no entry named "${name}"`);
+  const fields = entry[member];
+  if (!isFields(fields)) throw invalid(`${list}["${name}"].${member} is missing`);
+  return fields;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readText(fields: Fields, name: string, path: string): string | undefined {
+  const value = fields[name] ?? undefined;
+  if (value === undefined || typeof value === 'string') return value;
+  throw invalid(`${path} is not text`);
+}
+
+function readBase64(fields: Fields, name: string, path: string): string | undefined {
+  const text = readText(fields, name, `${path}.${name}`)?.replaceAll(/\s/g, '');
+  if (!text) return undefined;
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw invalid(`${path}.${name} is not base64`);
+  return Buffer.from(text, 'base64').toString('utf8');
+}
+
+function readYaml(text: string): Fields {
+  if (Buffer.byteLength(text) > MAX_KUBECONFIG_BYTES) throw invalid(`it is larger than ${MAX_KUBECONFIG_BYTES} bytes`);
+  const lines = new LineCounter();
+  // The parser's own check for equal keys is quadratic, and its pretty errors quote the source, which is secret: neither is wanted.
+  const document = parseDocument(text, {
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'error',
+    lineCounter: lines,
+    stringKeys: true,
+  });
+  const error = document.errors[0];
+  if (error) throw invalid(`line ${lines.linePos(error.pos[0]).line} is not YAML`);
+  visit(document, {
+    Alias: () => {
+      throw invalid('it uses YAML aliases');
+    },
+    Map: (_key, map) => {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : key;
+        if (seen.has(name)) throw invalid(`it says "${String(name).slice(0, 80)}" twice in one object`);
+        seen.add(name);
+      }
+    },
+  });
+  if (isAlias(document.contents) || !isMap(document.contents)) throw invalid('it is not a YAML object');
+  const root: unknown = document.toJS({ maxAliasCount: 0 });
+  if (!isFields(root)) throw invalid('it is not a YAML object');
+  return root;
+}
+
+function invalid(sentence: string): C3Error {
+  return new C3Error('KUBECONFIG_INVALID', `Kubeconfig refused: ${sentence}`, { hint: HINT });
+}

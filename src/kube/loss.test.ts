@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { toPod } from './api-types.ts';
+import { findLoss } from './loss.ts';
+
+const RUNNING = {
+  metadata: { name: 'shop-1', uid: 'u' },
+  spec: { containers: [{ name: 'main', resources: { limits: { memory: '512Mi' } } }, { name: 'git' }] },
+  status: {
+    phase: 'Running',
+    containerStatuses: [
+      { name: 'main', restartCount: 0, state: { running: {} } },
+      { name: 'git', restartCount: 0, state: { running: {} } },
+    ],
+  },
+};
+const BEFORE = toPod(RUNNING);
+
+function withStatus(status: object): object {
+  return { ...RUNNING, status: { ...RUNNING.status, ...status } };
+}
+
+function ended(name: string, terminated: object): object {
+  return { name, restartCount: 0, state: { terminated } };
+}
+
+test('a Pod that is as it was is not lost', () => {
+  expect(findLoss(BEFORE, BEFORE)).toBeUndefined();
+  const unready = withStatus({ conditions: [{ type: 'Ready', status: 'False' }] });
+  expect(findLoss(toPod(unready), BEFORE)).toBeUndefined();
+});
+
+test('no Pod is a deleted one', () => {
+  expect(findLoss(undefined, BEFORE)).toBe('Pod shop-1 was deleted');
+});
+
+const DELETING = { metadata: { ...RUNNING.metadata, deletionTimestamp: '2026-11-22T12:00:00Z' } };
+const DISRUPTED = {
+  conditions: [
+    { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler', message: 'preempting to accommodate' },
+  ],
+};
+
+test.each<[string, object]>([
+  ['Pod shop-1 was deleted and another one took its name', { ...RUNNING, metadata: { name: 'shop-1', uid: 'v' } }],
+  ['Pod shop-1 is being deleted', { ...RUNNING, ...DELETING }],
+  [
+    'Pod shop-1 is being deleted',
+    {
+      ...withStatus({ containerStatuses: [ended('main', { exitCode: 143, reason: 'Error' })] }),
+      ...DELETING,
+    },
+  ],
+  [
+    'Pod shop-1 was evicted: PreemptionByScheduler: preempting to accommodate',
+    { ...withStatus(DISRUPTED), ...DELETING },
+  ],
+  [
+    'Pod shop-1 was stopped: Evicted: The node was low on resource: ephemeral-storage.',
+    withStatus({ phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: ephemeral-storage.' }),
+  ],
+  [
+    'Pod shop-1 reached its age limit (activeDeadlineSeconds) and was stopped',
+    withStatus({ phase: 'Failed', reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than' }),
+  ],
+  [
+    'container "main" ran out of memory (its limit is 512Mi) and was killed',
+    withStatus({ containerStatuses: [ended('main', { exitCode: 137, reason: 'OOMKilled' })] }),
+  ],
+  [
+    'container "git" ran out of memory (it has no limit of its own) and was killed',
+    withStatus({ containerStatuses: [ended('git', { exitCode: 137, reason: 'OOMKilled' })] }),
+  ],
+  [
+    'container "main" ended in the middle of the build (exit code 0)',
+    withStatus({ containerStatuses: [ended('main', { exitCode: 0, reason: 'Completed' })] }),
+  ],
+  [
+    'container "main" ran out of memory (its limit is 512Mi) and was killed',
+    withStatus({
+      containerStatuses: [
+        {
+          name: 'main',
+          restartCount: 1,
+          state: { running: {} },
+          lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
+        },
+      ],
+    }),
+  ],
+  [
+    'container "main" restarted',
+    withStatus({ containerStatuses: [{ name: 'main', restartCount: 1, state: { running: {} } }] }),
+  ],
+  ['Pod shop-1 ended (Failed)', withStatus({ phase: 'Failed', containerStatuses: [] })],
+])('%s', (sentence, pod) => {
+  expect(findLoss(toPod(pod), BEFORE)).toBe(sentence);
+});

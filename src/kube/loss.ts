@@ -1,0 +1,47 @@
+import type { Pod } from './api-types.ts';
+
+/**
+ * What has happened to a Pod in which a build runs, as a sentence; undefined while it is as it was. `before` is the Pod at the
+ * build's start.
+ */
+export function findLoss(pod: Pod | undefined, before: Pod): string | undefined {
+  const name = `Pod ${before.name}`;
+  if (!pod) return `${name} was deleted`;
+  if (pod.uid !== before.uid) return `${name} was deleted and another one took its name`;
+  // Ahead of the deletion that follows it, because it says why.
+  const disruption = pod.conditions.find(({ type, status }) => type === 'DisruptionTarget' && status === 'True');
+  if (disruption) return `${name} was evicted: ${[disruption.reason, disruption.message].filter(Boolean).join(': ')}`;
+  return (
+    findEnd(pod, name) ?? findContainerLoss(pod, before) ?? (pod.isDeleting ? `${name} is being deleted` : undefined)
+  );
+}
+
+function findEnd(pod: Pod, name: string): string | undefined {
+  // A Pod whose containers ended has the story in them.
+  if (pod.phase !== 'Failed' || !pod.reason) return undefined;
+  if (pod.reason === 'DeadlineExceeded') return `${name} reached its age limit (activeDeadlineSeconds) and was stopped`;
+  return `${name} was stopped: ${[pod.reason, pod.message].filter(Boolean).join(': ')}`;
+}
+
+function findContainerLoss(pod: Pod, before: Pod): string | undefined {
+  for (const { name, state, lastState, restartCount } of pod.containers) {
+    const former = before.containers.find((container) => container.name === name);
+    const hasRestarted = restartCount > (former?.restartCount ?? 0);
+    const end = state.kind === 'terminated' ? state : lastState;
+    if (state.kind !== 'terminated' && !hasRestarted) continue;
+    if (end.kind !== 'terminated') return `container "${name}" restarted`;
+    // During a deletion containers end too, and the deletion is the reason.
+    if (pod.isDeleting && end.reason !== 'OOMKilled') return undefined;
+    return describeContainerEnd(pod, { container: name, exitCode: end.exitCode, reason: end.reason });
+  }
+  return pod.phase === 'Failed' || pod.phase === 'Succeeded' ? `Pod ${pod.name} ended (${pod.phase})` : undefined;
+}
+
+function describeContainerEnd(pod: Pod, end: { container: string; exitCode: number; reason: string }): string {
+  if (end.reason === 'OOMKilled') {
+    const limit = pod.memoryLimits[end.container];
+    return `container "${end.container}" ran out of memory ${limit ? `(its limit is ${limit})` : '(it has no limit of its own)'} and was killed`;
+  }
+  const detail = end.reason && end.reason !== 'Error' && end.reason !== 'Completed' ? `, ${end.reason}` : '';
+  return `container "${end.container}" ended in the middle of the build (exit code ${end.exitCode}${detail})`;
+}

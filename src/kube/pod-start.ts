@@ -1,0 +1,256 @@
+import { toMessage } from '../errors.ts';
+import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
+import { toList, toPod, toPodEvent } from './api-types.ts';
+import type { Pod, PodEvent } from './api-types.ts';
+import type { KubeClient } from './client.ts';
+import { findMismatch } from './pod.ts';
+import type { PodPlan } from './pod.ts';
+import { classifyStart, rememberPulls } from './start-failure.ts';
+import { toPodsPath, watchPod } from './watch.ts';
+
+/** A Pod with running containers, and the watch that saw it so, to be followed further. `stop` ends the watch. */
+export interface StartedPod {
+  readonly kind: 'ready';
+  readonly pod: Pod;
+  readonly isWarm: boolean;
+  readonly states: AsyncGenerator<Pod | undefined, void, undefined>;
+  readonly stop: AbortController;
+}
+
+export type PodStart =
+  | StartedPod
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'aborted' };
+
+export interface PodStartRequest {
+  readonly client: KubeClient;
+  readonly plan: PodPlan;
+  readonly order: WorkspaceOrder;
+  readonly options: OpenOptions;
+  /** Whether a Pod of this UID must not serve again, whatever it looks like. */
+  readonly isUnfit: (uid: string) => boolean;
+}
+
+/** Events come from another list than the Pod and are for people: seldom enough to cost nothing. */
+const EVENTS_EVERY_MS = 5_000;
+/** A restart of the API server takes seconds; a cluster that has not answered once by now is not there, and the user waits. */
+const FIRST_ANSWER_MS = 30_000;
+/** Nothing in a Pod that is given up is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
+const GRACE_SECONDS = 1;
+
+type Failure = Extract<PodStart, { kind: 'failed' }>;
+type Decision = Failure | { readonly kind: 'use'; readonly pod: Pod } | undefined;
+
+/**
+ * Makes the planned Pod run: takes the one that is there if it is exactly as expected, else deletes it, waits until it is gone
+ * and creates it. A warm Pod costs one request. A Pod that does not come up is deleted again if it was created here.
+ */
+export async function startPod(request: PodStartRequest): Promise<PodStart> {
+  const { client, plan, options } = request;
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  options.signal.addEventListener('abort', abort, { once: true });
+  const attempt = createAttempt(request, stop);
+  let isLate = false;
+  const deadline = setTimeout(() => {
+    isLate = true;
+    stop.abort();
+  }, options.startTimeoutMs);
+  let isUnreachable = false;
+  const firstAnswer = setTimeout(() => {
+    isUnreachable = true;
+    stop.abort();
+  }, FIRST_ANSWER_MS);
+  try {
+    if (options.signal.aborted) return { kind: 'aborted' };
+    const states = watchPod(client, {
+      namespace: plan.namespace,
+      name: plan.name,
+      signal: stop.signal,
+      onTrouble: attempt.say,
+    });
+    for (let state = await states.next(); !state.done; state = await states.next()) {
+      clearTimeout(firstAnswer);
+      const decision = await attempt.decide(state.value);
+      if (options.signal.aborted || isLate) break;
+      if (decision?.kind === 'use') {
+        return { kind: 'ready', pod: decision.pod, isWarm: !attempt.hasCreated(decision.pod), states, stop };
+      }
+      if (decision) return await attempt.giveUp(decision);
+    }
+    if (options.signal.aborted) return await attempt.giveUp({ kind: 'aborted' });
+    if (isUnreachable) return { kind: 'failed', message: attempt.reason() };
+    return await attempt.giveUp(
+      attempt.failure() ?? { kind: 'failed', message: describeDelay(request, attempt.reason()) },
+    );
+  } catch (error) {
+    return await attempt.giveUp(
+      options.signal.aborted ? { kind: 'aborted' } : { kind: 'failed', message: toMessage(error) },
+    );
+  } finally {
+    clearTimeout(deadline);
+    clearTimeout(firstAnswer);
+    options.signal.removeEventListener('abort', abort);
+    attempt.end();
+  }
+}
+
+/** What one start knows: which Pod it made, which it deleted, what it has said. */
+function createAttempt(request: PodStartRequest, stop: AbortController) {
+  const { client, plan, order, options } = request;
+  let createdUid: string | undefined;
+  let lastDeletion: string | undefined;
+  let lastReason = '';
+  const observer = createObserver({ client, plan, signal: stop.signal, say, onFailure: () => stop.abort() });
+
+  function say(reason: string): void {
+    if (reason === lastReason) return;
+    lastReason = reason;
+    options.onWaiting(reason);
+  }
+
+  async function create(): Promise<Decision> {
+    say(`creating Pod ${plan.name}`);
+    // Not under the signal: a creation cut off half-way would leave a Pod nobody knows of.
+    const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
+    if (answer.kind === 'ok') createdUid = toPod(answer.body).uid;
+    // Made by another replica, or by an earlier try of ours whose answer was lost: the watch shows it.
+    else if (answer.reason !== 'AlreadyExists') {
+      return { kind: 'failed', message: `The cluster refused Pod ${plan.name}: ${answer.message}` };
+    }
+    return undefined;
+  }
+
+  async function replace(pod: Pod, reason: string): Promise<Decision> {
+    say(`replacing Pod ${plan.name}: ${reason}`);
+    // Once nothing runs in it, its node may take another 10 s to let go of the name (kubelet 1.20): forcing skips that.
+    const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
+    const graceSeconds = hasEnded ? 0 : GRACE_SECONDS;
+    const deletion = `${pod.uid} ${graceSeconds}`;
+    if (deletion === lastDeletion || (pod.isDeleting && !hasEnded)) return undefined;
+    lastDeletion = deletion;
+    const refusal = await deletePod(client, { ...plan, uid: pod.uid, graceSeconds });
+    return refusal === undefined ? undefined : { kind: 'failed', message: refusal };
+  }
+
+  return {
+    say,
+    reason: (): string => lastReason,
+    failure: observer.failure,
+    end: observer.end,
+    hasCreated: (pod: Pod): boolean => pod.uid === createdUid,
+    async decide(pod: Pod | undefined): Promise<Decision> {
+      if (!pod) {
+        if (createdUid === undefined) return await create();
+        return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
+      }
+      if (pod.uid === createdUid) return observer.judge(pod);
+      const mismatch = request.isUnfit(pod.uid)
+        ? 'an earlier build did not end cleanly in it'
+        : findMismatch(pod, plan, { neededMs: order.neededMs, now: Date.now() });
+      if (mismatch) return await replace(pod, mismatch);
+      const decision = observer.judge(pod);
+      // One that somebody else made and that cannot start: ours may do better.
+      return decision?.kind === 'failed' ? await replace(pod, decision.message) : decision;
+    },
+    async giveUp<T>(answer: T): Promise<T> {
+      stop.abort();
+      if (createdUid !== undefined) await deletePod(client, { ...plan, uid: createdUid });
+      return answer;
+    },
+  };
+}
+
+/** Judges a Pod that is starting by its states, and every few seconds by its events as well. */
+function createObserver(context: {
+  client: KubeClient;
+  plan: PodPlan;
+  signal: AbortSignal;
+  say: (reason: string) => void;
+  onFailure: () => void;
+}) {
+  const { client, plan, signal, say, onFailure } = context;
+  let latest: Pod | undefined;
+  let events: readonly PodEvent[] = [];
+  let pullMessages: Readonly<Record<string, string>> = {};
+  let failure: Failure | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  function judge(pod: Pod): Decision {
+    if (latest?.uid !== pod.uid) [events, pullMessages] = [[], {}];
+    latest = pod;
+    pullMessages = rememberPulls(pod, pullMessages);
+    const verdict = classifyStart(pod, { events, pullMessages });
+    if (verdict.kind === 'ready') return { kind: 'use', pod };
+    if (verdict.kind === 'failed') return verdict;
+    say(verdict.reason);
+    timer ??= setInterval(() => void lookAtEvents(pod.uid), EVENTS_EVERY_MS);
+    return undefined;
+  }
+  async function lookAtEvents(uid: string): Promise<void> {
+    const found = await listEvents(client, { plan, uid, signal });
+    if (found === undefined || signal.aborted || latest?.uid !== uid) return;
+    events = found;
+    const decision = judge(latest);
+    if (decision?.kind !== 'failed') return;
+    failure = decision;
+    onFailure();
+  }
+
+  return {
+    judge,
+    /** What the events alone have told. */
+    failure: (): Failure | undefined => failure,
+    end: (): void => clearInterval(timer),
+  };
+}
+
+/** Deletes this very Pod, not one that took its name. Undefined when it is gone or going, else a sentence. Never throws. */
+export async function deletePod(
+  client: KubeClient,
+  {
+    namespace,
+    name,
+    uid,
+    graceSeconds = GRACE_SECONDS,
+  }: { namespace: string; name: string; uid: string; graceSeconds?: number },
+): Promise<string | undefined> {
+  try {
+    const answer = await client.request({
+      method: 'DELETE',
+      path: `${toPodsPath(namespace)}/${encodeURIComponent(name)}`,
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: graceSeconds, preconditions: { uid } },
+    });
+    // 409: another Pod has the name by now.
+    if (answer.kind === 'ok' || answer.code === 404 || answer.code === 409) return undefined;
+    return `The cluster refused to delete Pod ${name}: ${answer.message}`;
+  } catch (error) {
+    return `Pod ${name} could not be deleted: ${toMessage(error)}`;
+  }
+}
+
+/** Undefined where events cannot be had: they only help to explain. */
+async function listEvents(
+  client: KubeClient,
+  { plan, uid, signal }: { plan: PodPlan; uid: string; signal: AbortSignal },
+): Promise<readonly PodEvent[] | undefined> {
+  try {
+    const answer = await client.request({
+      method: 'GET',
+      path: `/api/v1/namespaces/${encodeURIComponent(plan.namespace)}/events`,
+      query: { fieldSelector: `involvedObject.uid=${uid}`, limit: '100' },
+      signal,
+    });
+    if (answer.kind === 'refused') return undefined;
+    return toList(answer.body)
+      .items.map(toPodEvent)
+      .sort((a, b) => a.at - b.at);
+  } catch {
+    return undefined;
+  }
+}
+
+function describeDelay({ plan, options }: PodStartRequest, reason: string): string {
+  const limit = `${Math.round(options.startTimeoutMs / 1000)} s`;
+  return `Pod ${plan.name} did not start within ${limit}${reason ? `: ${reason}` : ''}`;
+}

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import type { WorkspaceOrder } from '../engine/cluster.ts';
+import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
+import type { Pod } from './api-types.ts';
+
+/** The Pod c3 wants: what it creates, and what tells whether an existing one is the same. */
+export interface PodPlan {
+  readonly namespace: string;
+  readonly name: string;
+  readonly specHash: string;
+  readonly manifest: JsonObject;
+}
+
+/** Goes into the hash: raise it when Pods made by an older c3 must not be reused. */
+const FORMAT = 1;
+const PREFIX = 'c3.build/';
+const HASH_ANNOTATION = `${PREFIX}spec-hash`;
+/** A Pod's name becomes its host name, which is cut at 63. */
+const MAX_NAME_LENGTH = 63;
+const HASH_LENGTH = 10;
+
+/**
+ * The job as c3 creates it: verbatim, but for its name, for labels and annotations under `c3.build/`, for an age limit, and for
+ * `restartPolicy: Never` where the job names none (a container that restarts has lost the build's processes).
+ * `suffix` makes the name unique, for a Pod that is not to be reused; 5 characters or so.
+ */
+export function planPod(order: WorkspaceOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
+  const { metadata, desired } = desire(order);
+  const specHash = sha256(canonicalJson([FORMAT, order.scope, order.trustClass, desired]));
+  const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
+  const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
+  const inNamespace = metadata['namespace'];
+  return {
+    namespace: typeof inNamespace === 'string' ? inNamespace : namespace,
+    name,
+    specHash,
+    manifest: {
+      ...desired,
+      metadata: {
+        ...metadata,
+        name,
+        labels: {
+          ...asObject(metadata['labels']),
+          'app.kubernetes.io/managed-by': 'c3',
+          // A label holds at most 63 characters of a small alphabet: the hash is for selectors, the annotation for people.
+          [`${PREFIX}scope`]: sha256(order.scope).slice(0, 32),
+          [`${PREFIX}trust`]: order.trustClass,
+        },
+        annotations: {
+          ...asObject(metadata['annotations']),
+          [`${PREFIX}scope`]: order.scope,
+          [HASH_ANNOTATION]: specHash,
+        },
+      },
+    },
+  };
+}
+
+/** Why an existing Pod of the planned name must be replaced; undefined when it is exactly as expected, or about to be. */
+export function findMismatch(
+  pod: Pod,
+  plan: PodPlan,
+  { neededMs, now }: { neededMs: number; now: number },
+): string | undefined {
+  if (pod.annotations[HASH_ANNOTATION] !== plan.specHash) return 'it was made from another job';
+  if (pod.isDeleting) return 'it is being deleted';
+  if (pod.phase !== 'Running' && pod.phase !== 'Pending') return `it is ${pod.phase || 'in an unknown phase'}`;
+  const restarted = pod.containers.find((container) => container.restartCount > 0);
+  if (restarted) return `container "${restarted.name}" has restarted`;
+  const ended = pod.containers.find((container) => container.state.kind === 'terminated');
+  if (ended) return `container "${ended.name}" has ended`;
+  if (pod.activeDeadlineSeconds === undefined) return 'it has no age limit';
+  const endsAt = (pod.startedAt ?? now) + pod.activeDeadlineSeconds * 1000;
+  return endsAt - now < neededMs ? 'it is too old for another build' : undefined;
+}
+
+function desire(order: WorkspaceOrder): { metadata: JsonObject; desired: JsonObject } {
+  const { status: _status, metadata: given, spec: givenSpec, ...rest } = order.manifest;
+  const { generateName: _generateName, ...metadata } = asObject(given ?? null);
+  const own = {
+    ...metadata,
+    labels: withoutPrefix(metadata['labels']),
+    annotations: withoutPrefix(metadata['annotations']),
+  };
+  const spec = asObject(givenSpec ?? null);
+  const maxSeconds = Math.max(1, Math.ceil(order.maxAgeMs / 1000));
+  const asked = spec['activeDeadlineSeconds'];
+  const desired = {
+    ...rest,
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: own,
+    spec: {
+      restartPolicy: 'Never',
+      ...spec,
+      activeDeadlineSeconds: typeof asked === 'number' ? Math.min(asked, maxSeconds) : maxSeconds,
+    },
+  };
+  return { metadata: own, desired };
+}
+
+/** What is under `c3.build/` only c3 says: a job that brings its own is not believed. */
+function withoutPrefix(value: JsonValue | undefined): JsonObject {
+  return Object.fromEntries(Object.entries(asObject(value ?? null)).filter(([name]) => !name.startsWith(PREFIX)));
+}
+
+function toStem(name: JsonValue | undefined, maxLength: number): string {
+  const stem = (typeof name === 'string' ? name : '').toLowerCase().replaceAll(/[^a-z0-9-]/g, '-');
+  return stem.replace(/^-+/, '').slice(0, maxLength).replace(/-+$/, '') || 'job';
+}
+
+function asObject(value: JsonValue | undefined): JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** JSON with sorted keys: the same for the same value, however it was written. */
+export function canonicalJson(value: JsonValue): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${(value as readonly JsonValue[]).map(canonicalJson).join(',')}]`;
+  const members = Object.entries(value as JsonObject).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`;
+}

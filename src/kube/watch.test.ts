@@ -1,0 +1,173 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
+import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { createClient } from './client.ts';
+import type { KubeClient } from './client.ts';
+import { watchPod } from './watch.ts';
+
+let server: FakeApiServer;
+let client: KubeClient;
+let stop: AbortController;
+let troubles: string[];
+/** What each list and each watch is answered with, in order. */
+let lists: ((response: ServerResponse) => void)[];
+let watches: ((response: ServerResponse) => void)[];
+/** resourceVersion of each watch asked for. */
+let versions: (string | null)[];
+
+const selectors = new Set<string | null>();
+const bookmarks = new Set<string | null>();
+
+beforeAll(async () => {
+  server = await createFakeApiServer();
+  client = createClient(server.access);
+});
+afterAll(async () => {
+  await client.close();
+  await server.close();
+});
+beforeEach(() => {
+  [stop, troubles, lists, watches, versions] = [new AbortController(), [], [], [], []];
+  server.onRequest = (request: IncomingMessage, response) => {
+    const query = new URL(request.url ?? '', server.access.origin).searchParams;
+    selectors.add(query.get('fieldSelector'));
+    if (query.get('watch') === null) {
+      lists.shift()?.(response);
+      return;
+    }
+    versions.push(query.get('resourceVersion'));
+    bookmarks.add(query.get('allowWatchBookmarks'));
+    // After the script has ended, a watch stays silent.
+    (watches.shift() ?? ((silent) => silent.writeHead(200).flushHeaders()))(response);
+  };
+});
+afterEach(() => stop.abort());
+
+function pod(resourceVersion: string): object {
+  return { metadata: { name: 'p', uid: 'u', resourceVersion } };
+}
+function list(resourceVersion: string, ...items: object[]): (response: ServerResponse) => void {
+  return (response) => answerJson(response, 200, { metadata: { resourceVersion }, items });
+}
+function line(type: string, object: object): string {
+  return `${JSON.stringify({ type, object })}\n`;
+}
+function states(silenceMs?: number) {
+  return watchPod(client, {
+    namespace: 'default',
+    name: 'p',
+    signal: stop.signal,
+    onTrouble: (message) => troubles.push(message),
+    ...(silenceMs === undefined ? {} : { silenceMs }),
+  });
+}
+/** The next states' resourceVersions; `-` where there is no Pod. */
+async function take(watch: ReturnType<typeof states>, count: number): Promise<string[]> {
+  const taken: string[] = [];
+  while (taken.length < count) {
+    const state = await watch.next();
+    if (state.done) break;
+    taken.push(state.value?.resourceVersion ?? '-');
+  }
+  return taken;
+}
+
+test('tells the present state, then each change, in however many pieces it comes', async () => {
+  lists.push(list('10', pod('7')));
+  watches.push((response) => {
+    const text = line('MODIFIED', pod('11')) + line('DELETED', pod('12')) + line('ADDED', pod('13'));
+    response.write(text.slice(0, 30));
+    setImmediate(() => response.write(text.slice(30)));
+  });
+  expect(await take(states(), 4)).toEqual(['7', '11', '-', '13']);
+  expect(versions).toEqual(['10']);
+});
+
+test('tells that there is no Pod, and does not take another one for it', async () => {
+  lists.push(list('10', { metadata: { name: 'other', uid: 'x' } }));
+  expect(await take(states(), 1)).toEqual(['-']);
+});
+
+test('opens the watch only when the second state is asked for', async () => {
+  lists.push(list('10'));
+  const watch = states();
+  await watch.next();
+  expect(versions).toEqual([]);
+});
+
+test('goes on after a cut from the last version, bookmarks included', async () => {
+  lists.push(list('10'));
+  watches.push(
+    (response) => {
+      response.write(line('ADDED', pod('11')) + line('BOOKMARK', pod('20')));
+      setImmediate(() => response.socket?.destroy());
+    },
+    (response) => response.end(line('MODIFIED', pod('21'))),
+    (response) => response.write(line('MODIFIED', pod('22'))),
+  );
+  expect(await take(states(), 4)).toEqual(['-', '11', '21', '22']);
+  expect(versions).toEqual(['10', '20', '21']);
+  expect(troubles).toHaveLength(1);
+});
+
+test.each([
+  ['as an answer', (response: ServerResponse) => answerJson(response, 410, { code: 410, message: 'too old' })],
+  ['as an event', (response: ServerResponse) => response.end(line('ERROR', { code: 410, message: 'too old' }))],
+])('lists anew when the version is too old, told %s', async (_how, gone) => {
+  lists.push(list('10', pod('7')), list('30', pod('25')));
+  watches.push(gone);
+  expect(await take(states(), 2)).toEqual(['7', '25']);
+});
+
+test('takes silence for a cut', async () => {
+  lists.push(list('10'));
+  watches.push(
+    (response) => response.writeHead(200).flushHeaders(),
+    (response) => response.write(line('ADDED', pod('11'))),
+  );
+  // undici looks at such limits about once a second.
+  expect(await take(states(300), 2)).toEqual(['-', '11']);
+  expect(versions).toEqual(['10', '10']);
+});
+
+test('goes on through a server that cannot answer for a while', async () => {
+  lists.push(
+    (response) => answerJson(response, 503, { message: 'etcdserver: leader changed' }),
+    (response) => response.socket?.destroy(),
+    list('10', pod('7')),
+  );
+  expect(await take(states(), 1)).toEqual(['7']);
+});
+
+test('fails when the account may not list', async () => {
+  lists.push((response) => answerJson(response, 403, { reason: 'Forbidden', message: 'pods is forbidden' }));
+  await expect(states().next()).rejects.toMatchObject({
+    code: 'CLUSTER_REFUSED',
+    message: 'The cluster refused to list Pods in namespace default: pods is forbidden',
+  });
+});
+
+test('fails when the account may not watch', async () => {
+  lists.push(list('10'));
+  watches.push((response) => answerJson(response, 403, { reason: 'Forbidden', message: 'no watch' }));
+  const watch = states();
+  await watch.next();
+  await expect(watch.next()).rejects.toMatchObject({ code: 'CLUSTER_REFUSED' });
+});
+
+test('ends with its signal', async () => {
+  lists.push(list('10'));
+  watches.push((response) => {
+    response.writeHead(200).flushHeaders();
+    stop.abort();
+  });
+  const watch = states();
+  await watch.next();
+  expect((await watch.next()).done).toBe(true);
+});
+
+test('has always asked for this Pod alone, and for bookmarks', () => {
+  expect([...selectors]).toEqual(['metadata.name=p']);
+  expect([...bookmarks]).toEqual(['true']);
+});

@@ -1,0 +1,256 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { JsonObject } from '../../src/pipeline/pipeline.ts';
+import { toPod } from '../../src/kube/api-types.ts';
+import { createClient } from '../../src/kube/client.ts';
+import { toPodsPath } from '../../src/kube/watch.ts';
+import { createContractFixture } from './contract-fixture.ts';
+import type { ContractFixture, ContractTarget } from './contract-fixture.ts';
+import { describeWorkspaces } from './workspace.contract.ts';
+
+export interface ContractOptions {
+  /** How long a Pod may take to start or to go, in milliseconds. Default 30 s. */
+  readonly patienceMs?: number;
+}
+
+/**
+ * What c3 relies on, as tests: first the bare API, then workspaces. Run it against every cluster that is said to be one, the
+ * embedded and the real: what passes here may be believed of both. Pods it makes bear a random name and are deleted.
+ */
+export function describeClusterContract(
+  name: string,
+  getTarget: () => Promise<ContractTarget>,
+  { patienceMs = 30_000 }: ContractOptions = {},
+): void {
+  describe(`${name} keeps the contract`, { timeout: 2 * patienceMs }, () => {
+    const fixture = createContractFixture(getTarget, patienceMs);
+    beforeAll(async () => await fixture.start(), 2 * patienceMs);
+    afterAll(async () => await fixture.stop());
+    describeApi(fixture, patienceMs);
+    describePods(fixture);
+    describeExecs(fixture);
+    describeWorkspaces(fixture, patienceMs);
+  });
+}
+
+function describeApi(fixture: ContractFixture, patienceMs: number): void {
+  const { client, namespace, podName, create, remove, read, until, startPod, alone } = fixture;
+  describe('the API', () => {
+    test('creates a Pod, with a UID and a resourceVersion, and reads it back', async () => {
+      const answer = await read('main');
+      expect(answer.kind).toBe('ok');
+      const pod = toPod(answer.kind === 'ok' ? answer.body : undefined);
+      expect(pod).toMatchObject({ name: podName('main'), phase: 'Running', isDeleting: false, containerCount: 2 });
+      expect(pod.uid).not.toBe('');
+      expect(pod.resourceVersion).not.toBe('');
+      expect(pod.startedAt).toBeTypeOf('number');
+      expect(pod.conditions.find(({ type }) => type === 'Ready')?.status).toBe('True');
+    });
+
+    test('refuses a second Pod of the same name with AlreadyExists', async () => {
+      expect(await create('main', alone())).toMatchObject({ kind: 'refused', code: 409, reason: 'AlreadyExists' });
+    });
+
+    test('refuses a bad spec with 422 and the field', async () => {
+      const answer = await create('bad', alone({ name: 'Bad_Name' }));
+      expect(answer).toMatchObject({ kind: 'refused', code: 422, reason: 'Invalid' });
+      expect(answer.kind === 'refused' && answer.message).toContain('spec.containers[0].name');
+    });
+
+    test('answers 404 for what is not there', async () => {
+      expect(await read('nothing')).toMatchObject({ kind: 'refused', code: 404, reason: 'NotFound' });
+      expect(await remove(podName('nothing'))).toMatchObject({ kind: 'refused', code: 404, reason: 'NotFound' });
+    });
+
+    test('refuses credentials it does not know with 401', async () => {
+      const { clientCertificate: _certificate, ...access } = client().access;
+      const stranger = createClient({ ...access, token: 'nobody' });
+      expect(await stranger.request({ method: 'GET', path: toPodsPath(namespace()) })).toMatchObject({ code: 401 });
+      await stranger.close();
+    });
+
+    test('deletes only the Pod whose UID is meant, and tells the watch', async () => {
+      const pod = await startPod('doomed', alone());
+      expect(await remove(pod.name, { uid: 'another' })).toMatchObject({
+        kind: 'refused',
+        code: 409,
+        reason: 'Conflict',
+      });
+      expect((await remove(pod.name, { uid: pod.uid })).kind).toBe('ok');
+      await until('doomed', (state) => state === undefined || state.isDeleting);
+    });
+
+    test('lists by name, and has no event of a Pod that is not there', async () => {
+      const query = { fieldSelector: `metadata.name=${podName('main')}` };
+      const answer = await client().request({ method: 'GET', path: toPodsPath(namespace()), query });
+      expect(answer.kind === 'ok' && (answer.body as { items: unknown[] }).items).toHaveLength(1);
+      const events = await client().request({
+        method: 'GET',
+        path: `/api/v1/namespaces/${namespace()}/events`,
+        query: { fieldSelector: 'involvedObject.uid=none', limit: '100' },
+      });
+      expect(events.kind === 'ok' && (events.body as { items: unknown[] }).items).toEqual([]);
+    });
+
+    test('answers 410 for a watch from too old a version, or begins where it can', async () => {
+      const answer = await client().stream(
+        {
+          method: 'GET',
+          path: toPodsPath(namespace()),
+          query: { watch: 'true', resourceVersion: '1', timeoutSeconds: '1', fieldSelector: 'metadata.name=none' },
+        },
+        patienceMs,
+      );
+      const lines: string[] = [];
+      if (answer.kind === 'ok') for await (const line of answer.lines) lines.push(line);
+      const codes = lines.map((line) => (JSON.parse(line) as { object?: { code?: number } }).object?.code);
+      expect([[], [410]]).toContainEqual(answer.kind === 'refused' ? [answer.code] : codes);
+    });
+  });
+}
+
+function describePods(fixture: ContractFixture): void {
+  const { create, until, startPod, openExec, alone, sleeper } = fixture;
+  describe('a Pod', () => {
+    test.each<[string, JsonObject, RegExp]>([
+      [
+        'an image that may not be pulled',
+        { image: 'localhost/no-such:1', imagePullPolicy: 'Never' },
+        /^ErrImageNeverPull$/,
+      ],
+      ['an image that does not exist', { image: 'no-such.invalid/no-such:1' }, /^(?:ErrImagePull|ImagePullBackOff)$/],
+      ['an image whose name is none', { image: 'UPPER/case' }, /^InvalidImageName$/],
+    ])('with %s says so', async (_what, changes, reason) => {
+      const stem = `image-${reason.source
+        .replaceAll(/[^A-Za-z]/g, '')
+        .toLowerCase()
+        .slice(0, 12)}`;
+      await create(stem, alone(changes));
+      const pod = await until(stem, (state) => {
+        const container = state?.containers[0]?.state;
+        return container?.kind === 'waiting' && reason.test(container.reason);
+      });
+      expect(pod?.phase).toBe('Pending');
+    });
+
+    test('that no node takes says so', async () => {
+      await create('nowhere', { ...alone(), nodeSelector: { 'c3.test/nowhere': 'true' } });
+      const pod = await until(
+        'nowhere',
+        (state) => state?.conditions.some(({ reason }) => reason === 'Unschedulable') === true,
+      );
+      expect(pod?.conditions.find(({ type }) => type === 'PodScheduled')?.message).toContain('nodes are available');
+    });
+
+    test('whose container exits has its exit code', async () => {
+      await create('exits', alone({ command: ['sh', '-c', 'exit 7'] }));
+      const pod = await until('exits', (state) => state?.phase === 'Failed');
+      expect(pod?.containers[0]?.state).toMatchObject({ kind: 'terminated', exitCode: 7, reason: 'Error' });
+    });
+
+    test('that is past its age limit fails with DeadlineExceeded', async () => {
+      await create('aged', { ...alone(), activeDeadlineSeconds: 1 });
+      const pod = await until('aged', (state) => state?.phase === 'Failed');
+      expect(pod?.reason).toBe('DeadlineExceeded');
+    });
+
+    test('runs its init containers first', async () => {
+      const init = sleeper('init', { command: ['sh', '-c', 'echo made > /c3/by-init'] });
+      await startPod('init', { ...alone(), initContainers: [init] });
+      const { answer, output } = await openExec('a', ['cat', '/c3/by-init'], 'init');
+      if (answer.kind === 'open') await answer.session.done;
+      expect(output().stdout.toString()).toBe('made\n');
+    });
+
+    test('sees a directory of its node', async () => {
+      const volumes = [{ name: 'shared', hostPath: { path: '/etc' } }];
+      await startPod('host', { volumes, containers: [sleeper('a')] });
+      const { answer, output } = await openExec('a', ['ls', '/c3/passwd'], 'host');
+      if (answer.kind === 'open') await answer.session.done;
+      expect(output().stdout.toString()).toBe('/c3/passwd\n');
+    });
+  });
+}
+
+function describeExecs(fixture: ContractFixture): void {
+  const { create, until, openExec, exec, shell, alone } = fixture;
+  describe('an exec', () => {
+    test('ends with the exit code', async () => {
+      expect((await shell('exit 0')).end).toMatchObject({ kind: 'status', exitCode: 0 });
+      expect((await shell('exit 3')).end).toMatchObject({ kind: 'status', exitCode: 3 });
+      expect((await shell('kill -9 $$')).end).toMatchObject({ kind: 'status', exitCode: 137 });
+    });
+
+    test('keeps stdout and stderr apart', async () => {
+      expect(await shell('echo one; echo two >&2')).toMatchObject({ stdout: 'one\n', stderr: 'two\n' });
+    });
+
+    test('passes each argument as it is', async () => {
+      const strange = ['a b', '', 'é', '$HOME', `'"&?#%`, 'line\nline'];
+      const { stdout } = await exec('a', ['sh', '-c', 'printf "%s|" "$@"', 'sh', ...strange]);
+      expect(Buffer.from(stdout, 'latin1').toString()).toBe(`${strange.join('|')}|`);
+    });
+
+    test('reads its input by length, without an end', async () => {
+      const input = 'x'.repeat(200_000);
+      const { end, stdout } = await exec('a', ['head', '-c', '200000'], input);
+      expect(end).toMatchObject({ kind: 'status', exitCode: 0 });
+      expect(stdout).toBe(input);
+    });
+
+    test('brings every byte of a large output, in order', async () => {
+      const script =
+        'i=0; while [ $i -lt 20 ]; do dd if=/dev/zero bs=65536 count=4 2>/dev/null; printf "<%s>" $i; i=$((i+1)); done';
+      const { end, stdout } = await shell(script);
+      expect(end).toMatchObject({ kind: 'status', exitCode: 0 });
+      const expected = Array.from({ length: 20 }, (_, index) => `${'\0'.repeat(4 * 65_536)}<${index}>`).join('');
+      expect(stdout === expected).toBe(true);
+    });
+
+    test('of a program that does not exist ends with a failure', async () => {
+      const { end } = await exec('a', ['no-such-program']);
+      expect(end.kind).toBe('status');
+      expect(end.kind === 'status' && end.exitCode).not.toBe(0);
+    });
+
+    test('shares the volume between containers', async () => {
+      await shell('echo shared > /c3/shared', 'a');
+      expect((await shell('cat /c3/shared', 'b')).stdout).toBe('shared\n');
+    });
+
+    test('into a container that is not in the Pod is refused', async () => {
+      const { answer } = await openExec('nope', ['true']);
+      expect(answer).toMatchObject({ kind: 'refused', isTransient: false });
+      expect(answer.kind === 'refused' && answer.message).toContain('nope');
+    });
+
+    test('into a Pod that does not exist is refused', async () => {
+      const { answer } = await openExec('a', ['true'], 'nothing');
+      expect(answer).toMatchObject({ kind: 'refused', isTransient: false });
+      expect(answer.kind === 'refused' && answer.message).toContain('not found');
+    });
+
+    test('into a Pod that has ended never succeeds', async () => {
+      await create('ended', alone({ command: ['true'] }));
+      await until('ended', (state) => state?.phase === 'Succeeded');
+      const { answer } = await openExec('a', ['true'], 'ended');
+      const end = answer.kind === 'open' ? await answer.session.done : undefined;
+      expect(end?.kind === 'status' && end.exitCode === 0).toBe(false);
+    });
+
+    test('leaves its program running when the connection is closed', async () => {
+      const { answer, output } = await openExec('a', [
+        'sh',
+        '-c',
+        'echo up; while [ ! -e /c3/go ]; do sleep 0.1; done; echo lived > /c3/lived',
+      ]);
+      if (answer.kind === 'refused') throw new Error(answer.message);
+      await expect.poll(() => output().stdout.toString()).toBe('up\n');
+      answer.session.close();
+      expect(await answer.session.done).toEqual({ kind: 'cut', message: 'closed by c3' });
+      const { stdout } = await shell(
+        'touch /c3/go; n=0; while [ ! -e /c3/lived ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; cat /c3/lived',
+      );
+      expect(stdout).toBe('lived\n');
+    });
+  });
+}

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import type { Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { toPod } from '../../src/kube/api-types.ts';
+import { toPodsPath } from '../../src/kube/watch.ts';
+import { NEVER } from './contract-fixture.ts';
+import type { ContractFixture } from './contract-fixture.ts';
+
+/** What the engine relies on: Pods as workspaces. */
+export function describeWorkspaces(fixture: ContractFixture, patienceMs: number): void {
+  const { cluster, client, namespace, adopt, alone, podName, remove } = fixture;
+  describe('a workspace', () => {
+    function order(stem: string, changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
+      return {
+        manifest: { metadata: { name: podName(stem) }, spec: alone() },
+        scope: 'example.com/contract/contract',
+        trustClass: 'other',
+        buildId: 'build',
+        reuse: true,
+        idleMs: 600_000,
+        maxAgeMs: 600_000,
+        neededMs: 60_000,
+        ...changes,
+      };
+    }
+    async function answerTo(
+      wanted: WorkspaceOrder,
+      startTimeoutMs = patienceMs,
+    ): Promise<{ answer: WorkspaceAnswer; reasons: string[] }> {
+      const reasons: string[] = [];
+      const options = { signal: NEVER, startTimeoutMs, onWaiting: (reason: string) => void reasons.push(reason) };
+      const answer = await cluster().openWorkspace(wanted, options);
+      if (answer.kind === 'ready') adopt(answer.workspace.name);
+      return { answer, reasons };
+    }
+    async function open(wanted: WorkspaceOrder): Promise<Workspace> {
+      const { answer } = await answerTo(wanted);
+      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      return answer.workspace;
+    }
+    async function failure(wanted: WorkspaceOrder, startTimeoutMs?: number): Promise<string> {
+      const { answer } = await answerTo(wanted, startTimeoutMs);
+      return answer.kind === 'failed' ? answer.message : `it is ${answer.kind}`;
+    }
+
+    test('is warm the second time, the same Pod, in turn', async () => {
+      const first = await open(order('warm'));
+      expect(first.isWarm).toBe(false);
+      const second = answerTo(order('warm'));
+      await first.release({ isClean: true });
+      const { answer, reasons } = await second;
+      expect(reasons).toContain('another build of this repository has the Pod');
+      expect(answer).toMatchObject({ kind: 'ready', workspace: { id: first.id, name: first.name, isWarm: true } });
+      if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
+    });
+
+    test('is another one for another job and for another trust class', async () => {
+      const first = await open(order('mine'));
+      await first.release({ isClean: true });
+      const other = await open(order('mine', { trustClass: 'protected' }));
+      expect(other.id).not.toBe(first.id);
+      await Promise.all([other.release({ isClean: false }), remove(first.name)]);
+    });
+
+    test('that was left unclean is not used again', async () => {
+      const first = await open(order('dirty'));
+      await first.release({ isClean: false });
+      const second = await open(order('dirty'));
+      expect(second.id).not.toBe(first.id);
+      expect(second.isWarm).toBe(false);
+      await second.release({ isClean: false });
+    });
+
+    test('that is too old for the build is not used again', async () => {
+      const first = await open(order('old', { maxAgeMs: 60_000 }));
+      await first.release({ isClean: true });
+      const second = await open(order('old', { maxAgeMs: 60_000, neededMs: 60_001 }));
+      expect(second.id).not.toBe(first.id);
+      await second.release({ isClean: false });
+    });
+
+    test('that is not to be reused is deleted after the build', async () => {
+      const only = await open(order('once', { reuse: false }));
+      await only.release({ isClean: true });
+      const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${only.name}` });
+      expect(answer.kind === 'refused' ? answer.code : toPod(answer.body).isDeleting).toBeOneOf([404, true]);
+    });
+
+    test('that is deleted under the build is lost', async () => {
+      const workspace = await open(order('lost'));
+      await remove(workspace.name);
+      expect(await workspace.lost).toMatch(/ (?:is being|was) deleted$/);
+      await workspace.release({ isClean: true });
+    });
+
+    test('fails in the words of the cluster', async () => {
+      const bad = { metadata: { name: podName('w-bad') }, spec: alone({ name: 'Bad_Name' }) };
+      expect(await failure(order('w-bad', { manifest: bad }))).toContain('spec.containers[0].name');
+      const image = { metadata: { name: podName('w-image') }, spec: alone({ image: 'no-such.invalid/no-such:1' }) };
+      expect(await failure(order('w-image', { manifest: image }))).toContain(
+        'container "a" cannot pull image "no-such.invalid/no-such:1": ',
+      );
+      const nowhere = {
+        metadata: { name: podName('w-nowhere') },
+        spec: { ...alone(), nodeSelector: { nowhere: 'true' } },
+      };
+      expect(await failure(order('w-nowhere', { manifest: nowhere }), 1_000)).toMatch(
+        /did not start within 1 s: no node takes Pod .*: 0\/\d+ nodes are available/,
+      );
+    });
+
+    test('whose container exits tells its exit code, be it before or after it was seen running', async () => {
+      const exits = { metadata: { name: podName('w-exits') }, spec: alone({ command: ['sh', '-c', 'exit 7'] }) };
+      const { answer } = await answerTo(order('w-exits', { manifest: exits }));
+      const sentence =
+        answer.kind === 'ready' ? await answer.workspace.lost : answer.kind === 'failed' && answer.message;
+      expect(sentence).toMatch(
+        /^container "a" (?:exited with code 7|ended in the middle of the build \(exit code 7\))/,
+      );
+      if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
+    });
+
+    test('of a build that is aborted is not kept', async () => {
+      const abort = new AbortController();
+      const answer = await cluster().openWorkspace(order('aborted'), {
+        signal: abort.signal,
+        startTimeoutMs: patienceMs,
+        onWaiting: () => abort.abort(),
+      });
+      expect(answer).toEqual({ kind: 'aborted' });
+    });
+
+    test('opens many execs at once', async () => {
+      const workspace = await open(order('many'));
+      const ends = Array.from({ length: 40 }, async (_, index) => {
+        const options = { signal: NEVER, onStdout: () => undefined, onStderr: () => undefined };
+        const answer = await workspace.exec('a', ['sh', '-c', `exit ${index}`], options);
+        return answer.kind === 'open' ? await answer.session.done : answer;
+      });
+      expect((await Promise.all(ends)).map((end) => (end.kind === 'status' ? end.exitCode : end.message))).toEqual(
+        Array.from({ length: 40 }, (_, index) => index),
+      );
+      await workspace.release({ isClean: false });
+    });
+  });
+}
