@@ -1,0 +1,80 @@
+import type { Store } from '../store.ts';
+
+/** The answers that kubectl asks for before it asks for a Pod; undefined for a path that is none of them. */
+export function answerDiscovery(
+  path: string,
+  store: Store,
+): { readonly type: string; readonly body: string } | undefined {
+  const json = (value: unknown) => ({ type: 'application/json', body: JSON.stringify(value) });
+  const namespace = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
+  if (namespace !== undefined) {
+    const found = store.get('namespaces', '', namespace);
+    return found && json(found);
+  }
+  switch (path) {
+    case '/healthz':
+    case '/livez':
+    case '/readyz':
+      return { type: 'text/plain', body: 'ok' };
+    case '/version':
+      return json(VERSION);
+    case '/api':
+      return json({ kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] });
+    case '/apis':
+      return json({ kind: 'APIGroupList', apiVersion: 'v1', groups: [] });
+    case '/api/v1':
+      return json({ kind: 'APIResourceList', groupVersion: 'v1', resources: RESOURCES });
+    case '/api/v1/namespaces':
+      return json({
+        kind: 'NamespaceList',
+        apiVersion: 'v1',
+        metadata: { resourceVersion: String(store.revision()) },
+        items: store.list('namespaces'),
+      });
+    default:
+      return undefined;
+  }
+}
+
+/** The release whose behaviour is imitated; `gitVersion` says that it is an imitation. */
+const VERSION = {
+  major: '1',
+  minor: '32',
+  gitVersion: 'v1.32.0+c3-embedded',
+  gitCommit: '',
+  gitTreeState: '',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: '',
+  compiler: '',
+  platform: 'linux/amd64',
+};
+
+const RESOURCES = [
+  {
+    name: 'namespaces',
+    singularName: 'namespace',
+    namespaced: false,
+    kind: 'Namespace',
+    verbs: ['get', 'list'],
+    shortNames: ['ns'],
+  },
+  {
+    name: 'pods',
+    singularName: 'pod',
+    namespaced: true,
+    kind: 'Pod',
+    verbs: ['create', 'delete', 'get', 'list', 'patch', 'watch'],
+    shortNames: ['po'],
+    categories: ['all'],
+  },
+  { name: 'pods/exec', singularName: '', namespaced: true, kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  { name: 'pods/log', singularName: '', namespaced: true, kind: 'Pod', verbs: ['get'] },
+  {
+    name: 'events',
+    singularName: 'event',
+    namespaced: true,
+    kind: 'Event',
+    verbs: ['get', 'list', 'watch'],
+    shortNames: ['ev'],
+  },
+];

@@ -1,0 +1,288 @@
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { type Client, createClient, isReady, toExecPath, toTestPod } from './client.ts';
+import { createEmbeddedCluster, type EmbeddedCluster } from './embedded-cluster.ts';
+import type { KubeStatus, Pod } from './objects.ts';
+
+const PODS = '/api/v1/namespaces/default/pods';
+let root: string;
+let cluster: EmbeddedCluster;
+let client: Client;
+
+beforeAll(async () => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'c3-test-')));
+  await chmod(root, 0o755);
+  cluster = await createEmbeddedCluster({ root, backoffMs: 20 });
+  client = createClient(cluster.kubeconfig);
+});
+
+afterAll(async () => {
+  await client.close();
+  await cluster.close();
+  // Fails when the cluster left anything.
+  rmdirSync(root);
+});
+
+async function run(pod: string, script: string): Promise<{ stdout: string; code: number }> {
+  const { stdout, status } = await client.openExec(toExecPath(pod, ['sh', '-c', script])).ended;
+  const cause = status?.details?.causes?.find((entry) => entry.reason === 'ExitCode');
+  return { stdout, code: status?.status === 'Success' ? 0 : Number(cause?.message ?? NaN) };
+}
+
+async function finalPhase(name: string): Promise<Pod | undefined> {
+  return client.waitForPod(name, (pod) => ['Succeeded', 'Failed'].includes(pod.status.phase));
+}
+
+test('a Pod becomes ready, runs commands in its volume and leaves nothing when it is deleted', async () => {
+  const created = await client.create(toTestPod('life'));
+  expect(created.status.phase).toBe('Pending');
+  const ready = await client.waitForPod('life', isReady);
+  expect(ready?.status.containerStatuses?.[0]).toMatchObject({ restartCount: 0, ready: true, state: { running: {} } });
+  expect(await run('life', 'cd /c3 && echo hello > x && cat x && hostname && exit 7')).toStrictEqual({
+    stdout: 'hello\nlife\n',
+    code: 7,
+  });
+  const gone = client.waitForPod('life', () => false);
+  const deleted = await client.call('DELETE', `${PODS}/life`, { body: { gracePeriodSeconds: 1 } });
+  expect((deleted.body as Pod).metadata.deletionGracePeriodSeconds).toBe(1);
+  expect(await gone).toBeUndefined();
+  expect(existsSync(join(root, readdirSync(root)[0] ?? '', 'pods', created.metadata.uid))).toBe(false);
+});
+
+test('containers of a Pod share its volumes, and what they write elsewhere stays their own', async () => {
+  const mount = [{ name: 'c3', mountPath: '/c3' }];
+  const containers = ['main', 'other'].map((name) => ({
+    name,
+    image: 'a/b:1',
+    command: ['sleep', '100'],
+    volumeMounts: mount,
+  }));
+  await client.create(toTestPod('shared', { containers }));
+  await client.waitForPod('shared', isReady);
+  await run('shared', 'echo one > /c3/file; echo two > /tmp/file; echo three > /file');
+  const other = await client.openExec(toExecPath('shared', ['sh', '-c', 'cat /c3/file; ls /tmp /file'], 'other')).ended;
+  expect(other.stdout).toContain('one\n');
+  expect(other.stderr).toContain('/file');
+  expect(existsSync('/file')).toBe(false);
+});
+
+test('an exec reads stdin to the end that v5 can tell, and its output arrives whole', async () => {
+  await client.create(toTestPod('streams'));
+  await client.waitForPod('streams', isReady);
+  const exec = client.openExec(toExecPath('streams', ['sh', '-c', 'cat; seq 1 200000; echo done >&2']));
+  exec.socket.once('open', () => {
+    exec.socket.send(Buffer.from('\0input\n'));
+    exec.socket.send(Buffer.of(255, 0));
+  });
+  const result = await exec.ended;
+  expect(result.stdout).toHaveLength('input\n'.length + 1_288_895);
+  expect(result).toMatchObject({ stderr: 'done\n', closeCode: 1000, status: { metadata: {}, status: 'Success' } });
+});
+
+test('forty execs at once each end with their own exit code and all of their output', async () => {
+  await client.create(toTestPod('crowd'));
+  await client.waitForPod('crowd', isReady);
+  // More than a socket's buffer holds, so that some programs end with output unread, and so short that they end at once.
+  const script = (index: number): string => `printf '%0${100_000 + index}d' 0; printf end >&2; exit ${index}`;
+  const results = await Promise.all(
+    Array.from({ length: 40 }, async (_, index) => {
+      const { stdout, stderr, status } = await client.openExec(toExecPath('crowd', ['sh', '-c', script(index)])).ended;
+      return [stdout.length, stderr, status?.status === 'Success' ? '0' : status?.details?.causes?.[0]?.message];
+    }),
+  );
+  expect(results).toStrictEqual(Array.from({ length: 40 }, (_, index) => [100_000 + index, 'end', String(index)]));
+});
+
+test('a client that does not read blocks the program, and misses nothing when it reads again', async () => {
+  await client.create(toTestPod('slow'));
+  await client.waitForPod('slow', isReady);
+  const blocks = 160;
+  const script = `i=0; while [ $i -lt ${blocks} ]; do head -c 262144 /dev/zero; i=$((i+1)); echo $i > /c3/count; done`;
+  const exec = client.openExec(toExecPath('slow', ['sh', '-c', `echo up; ${script}`]));
+  await exec.waitForStdout('up');
+  exec.socket.pause();
+  // It has stopped when it gets no further while some other execs come and go.
+  const counts: number[] = [];
+  do counts.push(Number((await run('slow', 'cat /c3/count')).stdout));
+  while (counts.length < 5 || counts.slice(-5).some((count) => count !== counts.at(-1)));
+  expect(counts.at(-1)).toBeLessThan(blocks / 3);
+  exec.socket.resume();
+  const { stdout, status } = await exec.ended;
+  expect(stdout).toHaveLength('up\n'.length + blocks * 262_144);
+  expect(status?.status).toBe('Success');
+});
+
+test('an exec whose client is gone before the program starts has the end of its input', async () => {
+  await client.create(toTestPod('hasty'));
+  await client.waitForPod('hasty', isReady);
+  const exec = client.openExec(toExecPath('hasty', ['sh', '-c', 'mkfifo /c3/f; cat; echo ended > /c3/f']));
+  exec.socket.once('open', () => exec.socket.terminate());
+  await exec.ended;
+  expect((await run('hasty', 'while [ ! -p /c3/f ]; do :; done; cat /c3/f')).stdout).toBe('ended\n');
+});
+
+test('an exec outlives its connection, and dies with its container', async () => {
+  await client.create(toTestPod('orphan'));
+  await client.waitForPod('orphan', isReady);
+  const exec = client.openExec(toExecPath('orphan', ['sh', '-c', 'mkfifo /c3/f; echo up; cat /c3/f > /c3/got']));
+  await exec.waitForStdout('up');
+  exec.socket.terminate();
+  await exec.ended;
+  await run('orphan', 'echo late > /c3/f; while [ ! -s /c3/got ]; do :; done');
+  expect(await run('orphan', 'cat /c3/got')).toStrictEqual({ stdout: 'late\n', code: 0 });
+  const second = client.openExec(toExecPath('orphan', ['sh', '-c', 'echo up; exec sleep 1000']));
+  await second.waitForStdout('up');
+  cluster.faults.oomKill('orphan', 'main');
+  expect((await second.ended).status?.details?.causes?.[0]?.message).toBe('137');
+});
+
+test('refuses an exec in the words of Kubernetes', async () => {
+  await client.create(toTestPod('words'));
+  await client.waitForPod('words', isReady);
+  const refused = async (path: string, protocols?: string[]) => (await client.openExec(path, protocols).ended).refused;
+  expect(await refused(toExecPath('absent', ['true']))).toMatchObject({ code: 404, body: { reason: 'NotFound' } });
+  expect(await refused(toExecPath('words', ['true'], 'bad'))).toMatchObject({
+    code: 400,
+    body: { message: 'container bad is not valid for pod words' },
+  });
+  const missing = await client.openExec(toExecPath('words', ['no-such-program'])).ended;
+  expect(missing.status).toMatchObject({ status: 'Failure', reason: 'InternalError', code: 500 });
+  expect(missing.status?.message).toContain('executable file not found in $PATH');
+  const plain = await client.call('GET', toExecPath('words', ['true']));
+  expect(plain).toMatchObject({ code: 400, body: { message: 'Upgrade request required' } });
+});
+
+test('says which container is gone: before 101 with v4, in a status after 101 with v5', async () => {
+  await client.create(toTestPod('done', { containers: [{ name: 'main', image: 'a', command: ['true'] }] }));
+  await finalPhase('done');
+  const message = 'Internal error occurred: unable to upgrade connection: container not found ("main")';
+  const old = await client.openExec(toExecPath('done', ['true']), ['v4.channel.k8s.io']).ended;
+  expect(old.refused).toMatchObject({ code: 500, body: { message } });
+  const current = await client.openExec(toExecPath('done', ['true'])).ended;
+  expect(current).toMatchObject({ refused: undefined, status: { message, code: 500 } });
+});
+
+test.each([
+  ['ok', ['true'], 'Succeeded', { exitCode: 0, reason: 'Completed' }],
+  ['bad', ['sh', '-c', 'exit 3'], 'Failed', { exitCode: 3, reason: 'Error' }],
+  ['killed', ['sh', '-c', 'trap "exit 9" TERM; kill 1'], 'Failed', { exitCode: 9, reason: 'Error' }],
+  ['absent', ['no-such-program'], 'Failed', { exitCode: 128, reason: 'StartError' }],
+])('a Pod that ends (%s) is told as the kubelet tells it', async (name, command, phase, terminated) => {
+  await client.create(toTestPod(name, { containers: [{ name: 'main', image: 'a', command }] }));
+  const pod = await finalPhase(name);
+  expect(pod?.status.phase).toBe(phase);
+  expect(pod?.status.containerStatuses?.[0]?.state).toMatchObject({ terminated });
+});
+
+test('restarts by policy, with back-off', async () => {
+  const containers = [{ name: 'main', image: 'a', command: ['false'] }];
+  await client.create(toTestPod('crash', { containers, restartPolicy: 'Always' }));
+  const pod = await client.waitForPod('crash', (entry) => {
+    const status = entry.status.containerStatuses?.[0];
+    return status !== undefined && 'waiting' in status.state && status.state.waiting.reason === 'CrashLoopBackOff';
+  });
+  expect(pod?.status.phase).toBe('Running');
+  expect(pod?.status.containerStatuses?.[0]).toMatchObject({
+    restartCount: 1,
+    lastState: { terminated: { exitCode: 1 } },
+  });
+  await client.call('DELETE', `${PODS}/crash`);
+});
+
+test('init containers run first, in order, and their failure is the Pod’s', async () => {
+  const step = (name: string, script: string) => ({
+    name,
+    image: 'a',
+    command: ['sh', '-c', script],
+    volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
+  });
+  const containers = [step('main', 'test "$(cat /c3/log)" = ab')];
+  await client.create(
+    toTestPod('init', {
+      initContainers: [step('a', 'printf a >> /c3/log'), step('b', 'printf b >> /c3/log')],
+      containers,
+    }),
+  );
+  expect((await finalPhase('init'))?.status.phase).toBe('Succeeded');
+  await client.create(toTestPod('init-bad', { initContainers: [step('a', 'exit 4')], containers }));
+  const failed = await finalPhase('init-bad');
+  expect(failed?.status.phase).toBe('Failed');
+  expect(failed?.status.containerStatuses?.[0]?.state).toStrictEqual({ waiting: { reason: 'PodInitializing' } });
+});
+
+test.each([
+  ['registry.invalid/x', 'Always', 'ImagePullBackOff'],
+  ['no-such', 'Never', 'ErrImageNeverPull'],
+  ['Not An Image', 'Always', 'InvalidImageName'],
+])('a container whose image is %s (%s) waits with %s', async (image, imagePullPolicy, reason) => {
+  const name = `image-${reason.toLowerCase()}`;
+  await client.create(toTestPod(name, { containers: [{ name: 'main', image, imagePullPolicy, command: ['true'] }] }));
+  const pod = await client.waitForPod(name, (entry) => {
+    const state = entry.status.containerStatuses?.[0]?.state;
+    return state !== undefined && 'waiting' in state && state.waiting.reason === reason;
+  });
+  expect(pod?.status.phase).toBe('Pending');
+  await client.call('DELETE', `${PODS}/${name}`);
+});
+
+test('says what it cannot do instead of doing something else', async () => {
+  await client.create(toTestPod('entrypoint', { containers: [{ name: 'main', image: 'nginx' }] }));
+  const pod = await client.waitForPod('entrypoint', (entry) => JSON.stringify(entry).includes('CreateContainerError'));
+  expect(JSON.stringify(pod)).toContain('does not know the entrypoint of image');
+  const probes = [{ name: 'main', image: 'a', readinessProbe: {} }];
+  const refused = await client.call('POST', PODS, { body: toTestPod('probe', { containers: probes }) });
+  expect(refused).toMatchObject({
+    code: 422,
+    body: { message: expect.stringContaining('spec.containers[0].readinessProbe: Forbidden') as string },
+  });
+});
+
+test('a Pod that fits no node, or lives longer than its deadline, says so', async () => {
+  await client.create(toTestPod('misfit', { nodeSelector: { disk: 'ssd' } }));
+  const misfit = await client.waitForPod('misfit', (pod) => pod.status.conditions !== undefined);
+  expect(misfit?.status.conditions?.[0]).toMatchObject({ status: 'False', reason: 'Unschedulable' });
+  await client.create(toTestPod('late', { activeDeadlineSeconds: 1 }));
+  expect((await finalPhase('late'))?.status).toMatchObject({ phase: 'Failed', reason: 'DeadlineExceeded' });
+});
+
+test('refuses what Kubernetes refuses, with its Status', async () => {
+  await client.create(toTestPod('twice'));
+  const code = async (body: object, path = PODS) => {
+    const answer = await client.call('POST', path, { body });
+    return [answer.code, (answer.body as KubeStatus).reason];
+  };
+  expect(await code(toTestPod('twice'))).toStrictEqual([409, 'AlreadyExists']);
+  expect(await code(toTestPod('a'), '/api/v1/namespaces/absent/pods')).toStrictEqual([404, 'NotFound']);
+  expect(await code({ kind: 'Pod' })).toStrictEqual([400, 'BadRequest']);
+  const invalid = await client.call('POST', PODS, { body: toTestPod('Bad_Name', { containers: [] }) });
+  const status = invalid.body as KubeStatus;
+  expect(status.details?.causes?.map((cause) => cause.field)).toStrictEqual(['metadata.name', 'spec.containers']);
+  const wrong = await client.call('DELETE', `${PODS}/twice`, { body: { preconditions: { uid: 'other' } } });
+  expect([wrong.code, (wrong.body as KubeStatus).reason]).toStrictEqual([409, 'Conflict']);
+  const anonymous = await client.call('GET', PODS, { headers: { authorization: 'Bearer wrong' } });
+  expect(anonymous).toMatchObject({ code: 401, body: { kind: 'Status', reason: 'Unauthorized' } });
+});
+
+test('patches labels and annotations, selects by them, and lists the events of a Pod', async () => {
+  const pod = await client.create(toTestPod('labelled'));
+  const body = { metadata: { labels: { app: null, tier: 'x' }, annotations: { note: 'y' } } };
+  const headers = { 'content-type': 'application/merge-patch+json' };
+  const patched = await client.call('PATCH', `${PODS}/labelled`, { body, headers });
+  expect((patched.body as Pod).metadata).toMatchObject({ labels: { tier: 'x' }, annotations: { note: 'y' } });
+  const names = async (selector: string) => {
+    const { body: list } = await client.call('GET', `${PODS}?labelSelector=${encodeURIComponent(selector)}`);
+    return (list as { items: Pod[] }).items.map((item) => item.metadata.name);
+  };
+  expect(await names('tier=x')).toStrictEqual(['labelled']);
+  expect(await names('tier in (x,z),!app')).toStrictEqual(['labelled']);
+  await client.waitForPod('labelled', isReady);
+  const field = encodeURIComponent(`involvedObject.uid=${pod.metadata.uid}`);
+  const events = await client.call('GET', `/api/v1/namespaces/default/events?fieldSelector=${field}`);
+  const reasons = (events.body as { items: { reason: string }[] }).items.map((item) => item.reason);
+  expect(reasons).toStrictEqual(['Scheduled', 'Started']);
+});

@@ -1,0 +1,229 @@
+import { spawn } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { C3Error } from '../../src/errors.ts';
+import { type ApiServer, createApiServer } from './api/server.ts';
+import { createCertificate } from './certificate.ts';
+import { createFaultGate, type ExecBreak, type FaultPlan, type RequestKind } from './faults.ts';
+import { existsByDefault, type ImageOracle } from './node/images.ts';
+import { createKubelet, type Kubelet } from './node/kubelet.ts';
+import { startSandbox } from './node/sandbox.ts';
+import { JANITOR_SCRIPT } from './node/scripts.ts';
+import { ALTERNATIVE, findTools, type Tools } from './node/tools.ts';
+import { type KubeObject, type Pod, toTimestamp } from './objects.ts';
+import { createStore, type Store } from './store.ts';
+
+export interface EmbeddedClusterOptions {
+  /** Under which the cluster makes its own directory; default: the system's directory for temporary files. */
+  readonly root?: string;
+  /** Default: any free port. */
+  readonly port?: number;
+  /** An IP address; default: 127.0.0.1. The certificate names it and `localhost`. */
+  readonly host?: string;
+  /** Default: default, kube-system. */
+  readonly namespaces?: readonly string[];
+  /** Whether an image exists; default: all but those with `no-such` in the name or a registry under `.invalid`. */
+  readonly images?: ImageOracle;
+  /** First back-off of restarts and pulls; default: the kubelet's 10 s. */
+  readonly backoffMs?: number;
+}
+
+export interface EmbeddedCluster {
+  /** `https://127.0.0.1:PORT` */
+  readonly url: string;
+  /** YAML with one context, `embedded`: the authority's certificate and a bearer token. */
+  readonly kubeconfig: string;
+  readonly faults: ClusterFaults;
+  /** All Pods as they are stored now. */
+  pods(): Pod[];
+  /** How many requests of each kind came in. */
+  stats(): Record<RequestKind, number>;
+  /** Kills every container, removes every directory, cuts every connection. */
+  close(): Promise<void>;
+}
+
+/** What can be made to go wrong. Pods are named `NAMESPACE/NAME`, or `NAME` for the namespace default. */
+export interface ClusterFaults extends FaultPlan {
+  /** Breaks the execs that are open now; returns how many. */
+  cutExecs(how: ExecBreak): number;
+  /** Ends the watches that are open now: with a last bookmark as at a time-out, or by a cut. Returns how many. */
+  dropWatches(how: 'normal' | 'cut'): number;
+  /** Sends a bookmark on each watch that asked for them. */
+  sendBookmarks(): void;
+  /** Forgets past changes: a watch from an older version gets 410 Expired. */
+  compact(): void;
+  /** The API server dies: every connection is cut, new ones are refused; containers run on. */
+  stopServer(): Promise<void>;
+  /** It is back on the same port, with all its state. */
+  startServer(): Promise<void>;
+  /** The Pod's containers are killed; it stays as Failed, reason Evicted. */
+  evict(pod: string, message?: string): Promise<void>;
+  /** Kills a container; its status says OOMKilled, 137. */
+  oomKill(pod: string, container: string): void;
+  /** No Pod is scheduled any more, for the reason given; undefined ends it. */
+  unschedulable(message: string | undefined): void;
+}
+
+/**
+ * Starts a cluster of one node in this process. Its containers share the machine's network and programs, have their own
+ * file tree, processes and host name, and ignore `resources`. When this process dies, by whatever signal, so do they.
+ * An exec's streams are socket pairs, not pipes: /dev/stdin and /dev/stdout cannot be opened anew in it.
+ *
+ * @throws {C3Error} CLUSTER_UNREACHABLE when this machine has no namespaces for it; the hint names the alternative
+ */
+export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
+  const host = options.host ?? '127.0.0.1';
+  const tools = await findTools(process.env['PATH'] ?? '');
+  const directory = await mkdtemp(join(await realpath(options.root ?? tmpdir()), 'c3-cluster-'));
+  // Containers of other users pass through it; its name cannot be guessed, and volumes are theirs to share anyway.
+  await chmod(directory, 0o711);
+  const dismissJanitor = startJanitor(directory, tools);
+  try {
+    await mkdir(join(directory, 'root'));
+    await probe(directory, tools);
+    const certificate = await createCertificate(host);
+    const token = randomBytes(24).toString('base64url');
+    const store = createStore();
+    for (const name of options.namespaces ?? ['default', 'kube-system']) store.put('namespaces', toNamespace(name));
+    const kubelet = createKubelet({
+      store,
+      tools,
+      directory,
+      imageExists: options.images ?? existsByDefault,
+      backoffMs: options.backoffMs ?? 10_000,
+    });
+    const gate = createFaultGate();
+    const server = createApiServer({ store, kubelet, gate, token, ...certificate });
+    const port = await server.listen(host, options.port ?? 0);
+    const url = `https://${host}:${port}`;
+    return {
+      url,
+      kubeconfig: toKubeconfig({ url, token, authority: certificate.authority }),
+      faults: { ...gate, ...createClusterFaults({ store, kubelet, server, restart: () => server.listen(host, port) }) },
+      pods: () => store.list('pods'),
+      stats: () => server.stats(),
+      close: async () => {
+        gate.clear();
+        await server.stop();
+        await kubelet.close();
+        await dismissJanitor();
+      },
+    };
+  } catch (error) {
+    await dismissJanitor();
+    throw error;
+  }
+}
+
+interface FaultParts {
+  readonly store: Store;
+  readonly kubelet: Kubelet;
+  readonly server: ApiServer;
+  restart(): Promise<number>;
+}
+
+function createClusterFaults({ store, kubelet, server, restart }: FaultParts): Omit<ClusterFaults, keyof FaultPlan> {
+  const find = (path: string): Pod => {
+    const [namespace, name] = path.includes('/') ? path.split('/') : ['default', path];
+    const pod = store.get('pods', namespace ?? '', name ?? '');
+    if (!pod) throw new C3Error('USAGE_INVALID', `There is no Pod "${path}" in the embedded cluster`);
+    return pod;
+  };
+  return {
+    cutExecs: (how) => {
+      const sessions = server.execs();
+      for (const session of sessions) session.break(how);
+      return sessions.length;
+    },
+    dropWatches: (how) => {
+      const watches = server.watches();
+      for (const watch of watches) watch.end(how);
+      return watches.length;
+    },
+    sendBookmarks: () => {
+      for (const watch of server.watches()) watch.bookmark();
+    },
+    compact: store.compact,
+    stopServer: () => server.stop(),
+    startServer: async () => void (await restart()),
+    evict: (path, message = 'The node was low on resource: ephemeral-storage.') =>
+      kubelet.fail(find(path), { reason: 'Evicted', message }),
+    oomKill: (path, container) => kubelet.runner(find(path), container)?.kill('OOMKilled'),
+    unschedulable: kubelet.refuseScheduling,
+  };
+}
+
+/** Starts one container and ends it: what does not work is told now and not by the first Pod. */
+async function probe(directory: string, tools: Tools): Promise<void> {
+  const answer = await startSandbox(
+    {
+      hostname: 'probe',
+      argv: ['true'],
+      environment: {},
+      workingDirectory: '/',
+      mounts: [],
+      user: undefined,
+      logFile: join(directory, 'probe.log'),
+      rootDirectory: join(directory, 'root'),
+    },
+    tools,
+  );
+  if (answer.kind === 'running') {
+    await answer.sandbox.exited;
+    return;
+  }
+  throw new C3Error('CLUSTER_UNREACHABLE', `The embedded cluster cannot make a container here: ${answer.message}`, {
+    hint: `allow user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or ${ALTERNATIVE}`,
+  });
+}
+
+/** Returns what removes the directory and ends the janitor; if that is never called, the janitor removes it when this process is gone. */
+function startJanitor(directory: string, tools: Tools): () => Promise<void> {
+  const janitor = spawn(tools.sh, ['-c', JANITOR_SCRIPT, 'c3-janitor', directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+    env: { PATH: tools.path },
+  });
+  janitor.unref();
+  (janitor.stdin as unknown as { unref?: () => void }).unref?.();
+  const ended = new Promise<void>((resolve) => {
+    janitor.once('exit', () => resolve());
+    janitor.once('error', () => resolve());
+  });
+  return async () => {
+    janitor.ref();
+    janitor.stdin.end();
+    await ended;
+    await rm(directory, { recursive: true, force: true });
+  };
+}
+
+function toNamespace(name: string): KubeObject {
+  const metadata = { name, namespace: '', uid: randomUUID(), resourceVersion: '', creationTimestamp: toTimestamp() };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata };
+}
+
+function toKubeconfig({ url, token, authority }: { url: string; token: string; authority: string }): string {
+  return `apiVersion: v1
+kind: Config
+clusters:
+- name: embedded
+  cluster:
+    server: ${url}
+    certificate-authority-data: ${Buffer.from(authority).toString('base64')}
+users:
+- name: user
+  user:
+    token: ${token}
+contexts:
+- name: embedded
+  context:
+    cluster: embedded
+    user: user
+    namespace: default
+current-context: embedded
+`;
+}

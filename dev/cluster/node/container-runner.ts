@@ -1,0 +1,237 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Container, ContainerState, ContainerStatus, Pod } from '../objects.ts';
+import { toTimestamp } from '../objects.ts';
+import { expand, hostnameOf, toEnvironment } from './environment.ts';
+import { checkImage, type ImageOracle } from './images.ts';
+import { type Sandbox, type SandboxOrder, startSandbox } from './sandbox.ts';
+import type { Tools } from './tools.ts';
+import { toMounts } from './volumes.ts';
+
+export interface RunnerContext {
+  readonly pod: Pod;
+  readonly container: Container;
+  /** Where each volume is; known once the Pod's volumes are made. */
+  sources(): ReadonlyMap<string, string>;
+  readonly directory: string;
+  readonly rootDirectory: string;
+  readonly tools: Tools;
+  readonly imageExists: ImageOracle;
+  /** The first wait before a second restart, or before another try to pull; doubled up to 32 times. */
+  readonly backoffMs: number;
+  readonly isInit: boolean;
+  onChange(): void;
+  onEvent(type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** Resolves after the time, at once when `signal` is aborted. */
+  pause(milliseconds: number): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+export interface ContainerRunner {
+  status(): ContainerStatus;
+  sandbox(): Sandbox | undefined;
+  logFile(): string;
+  /** Kills it; the reason is what its status will say instead of Error. */
+  kill(reason: string): void;
+  /** Until the container is over for good: by its restart policy, or because the Pod stops. True when it ended with 0. */
+  run(): Promise<boolean>;
+}
+
+/** The longest back-off of the kubelet is 5 minutes, 32 times its first, 10 s. */
+const MAX_BACKOFF_FACTOR = 32;
+/** How long a failed pull is shown as such before it is shown as backing off. */
+const PULL_ERROR_MS = 1000;
+
+export function createContainerRunner(context: RunnerContext): ContainerRunner {
+  return new Runner(context);
+}
+
+class Runner implements ContainerRunner {
+  readonly #context: RunnerContext;
+  readonly #logFile: string;
+  readonly #status: ContainerStatus;
+  #sandbox: Sandbox | undefined;
+  #killReason: string | undefined;
+  #runs = 0;
+  #factor = 1;
+
+  constructor(context: RunnerContext) {
+    const { container, isInit, pod } = context;
+    this.#context = context;
+    this.#logFile = join(context.directory, `${container.name}.log`);
+    const reason = isInit || !pod.spec.initContainers?.length ? 'ContainerCreating' : 'PodInitializing';
+    this.#status = {
+      name: container.name,
+      state: { waiting: { reason } },
+      lastState: {},
+      ready: false,
+      started: false,
+      restartCount: 0,
+      image: container.image,
+      imageID: '',
+    };
+  }
+
+  status(): ContainerStatus {
+    return { ...this.#status };
+  }
+
+  sandbox(): Sandbox | undefined {
+    return this.#sandbox;
+  }
+
+  logFile(): string {
+    return this.#logFile;
+  }
+
+  kill(reason: string): void {
+    this.#killReason = reason;
+    this.#sandbox?.kill('SIGKILL');
+  }
+
+  async run(): Promise<boolean> {
+    const { pod, container, signal, isInit } = this.#context;
+    while (!signal.aborted) {
+      if (await this.#start()) {
+        const exitCode = (await this.#sandbox?.exited) ?? 0;
+        this.#sandbox = undefined;
+        this.#terminate(exitCode, { reason: this.#killReason ?? (exitCode === 0 ? 'Completed' : 'Error') });
+      }
+      const { state } = this.#status;
+      if ('terminated' in state) {
+        const { exitCode } = state.terminated;
+        if (signal.aborted || isOver(pod, isInit, exitCode)) return exitCode === 0;
+        // The first restart is at once, as the kubelet's.
+        if (this.#runs === 1) continue;
+        const seconds = Math.round((this.#context.backoffMs * this.#factor) / 1000);
+        const message = `back-off ${seconds}s restarting failed container=${container.name} pod=${pod.metadata.name}`;
+        this.#wait('CrashLoopBackOff', message);
+        this.#context.onEvent('Warning', 'BackOff', message);
+      }
+      await this.#context.pause(this.#context.backoffMs * this.#factor);
+      this.#factor = Math.min(this.#factor * 2, MAX_BACKOFF_FACTOR);
+    }
+    return 'terminated' in this.#status.state && this.#status.state.terminated.exitCode === 0;
+  }
+
+  /** One try to start. True when the container runs. */
+  async #start(): Promise<boolean> {
+    const context = this.#context;
+    const problem = checkImage(context.container, context.imageExists);
+    if (problem) {
+      context.onEvent('Warning', 'Failed', problem.message);
+      this.#wait(problem.reason, problem.message);
+      if (problem.reason === 'ErrImagePull') {
+        await context.pause(Math.min(context.backoffMs, PULL_ERROR_MS));
+        if (!context.signal.aborted) {
+          this.#wait('ImagePullBackOff', `Back-off pulling image "${context.container.image}"`);
+        }
+      }
+      return false;
+    }
+    const order = await toOrder(context, this.#logFile);
+    if (order.kind === 'failed') {
+      context.onEvent('Warning', 'Failed', order.message);
+      this.#wait(order.reason, order.message);
+      return false;
+    }
+    return context.signal.aborted ? false : this.#launch(order.order);
+  }
+
+  async #launch(order: SandboxOrder): Promise<boolean> {
+    const { pod, container, tools, signal, onEvent } = this.#context;
+    this.#runs += 1;
+    this.#status.containerID = `embedded://${pod.metadata.uid}-${container.name}-${this.#runs}`;
+    this.#status.imageID = `embedded://${container.image}`;
+    this.#status.restartCount = this.#runs - 1;
+    const answer = await startSandbox(order, tools);
+    if (answer.kind === 'failed') {
+      onEvent('Warning', 'Failed', `Error: ${answer.message}`);
+      if (answer.isMissingCommand) this.#terminate(128, { reason: 'StartError', message: answer.message });
+      else this.#wait('CreateContainerError', answer.message);
+      return false;
+    }
+    this.#sandbox = answer.sandbox;
+    this.#killReason = undefined;
+    if ('terminated' in this.#status.state) this.#status.lastState = this.#status.state;
+    onEvent('Normal', 'Started', `Started container ${container.name}`);
+    this.#enter({ running: { startedAt: toTimestamp() } });
+    // The Pod was stopped while this one started.
+    if (signal.aborted) this.#sandbox.kill('SIGKILL');
+    return true;
+  }
+
+  #terminate(exitCode: number, why: { readonly reason: string; readonly message?: string }): void {
+    const { state, containerID = '' } = this.#status;
+    const startedAt = 'running' in state ? state.running.startedAt : '1970-01-01T00:00:00Z';
+    this.#enter({ terminated: { exitCode, ...why, startedAt, finishedAt: toTimestamp(), containerID } });
+  }
+
+  #wait(reason: string, message: string): void {
+    if ('terminated' in this.#status.state) this.#status.lastState = this.#status.state;
+    this.#enter({ waiting: { reason, message } });
+  }
+
+  #enter(state: ContainerState): void {
+    const isDone = 'terminated' in state && state.terminated.exitCode === 0;
+    this.#status.state = state;
+    this.#status.started = 'running' in state;
+    this.#status.ready = 'running' in state || (this.#context.isInit && isDone);
+    this.#context.onChange();
+  }
+}
+
+function isOver(pod: Pod, isInit: boolean, exitCode: number): boolean {
+  const { restartPolicy } = pod.spec;
+  if (restartPolicy === 'Never') return true;
+  return exitCode === 0 && (isInit || restartPolicy === 'OnFailure');
+}
+
+type Order =
+  | { readonly kind: 'ready'; readonly order: SandboxOrder }
+  | {
+      readonly kind: 'failed';
+      readonly reason: 'CreateContainerError' | 'CreateContainerConfigError';
+      readonly message: string;
+    };
+
+async function toOrder(context: RunnerContext, logFile: string): Promise<Order> {
+  const { pod, container, tools } = context;
+  const config = (message: string): Order => ({ kind: 'failed', reason: 'CreateContainerConfigError', message });
+  const answer = toEnvironment(pod, container, tools.path);
+  if (answer.kind === 'failed') return config(answer.message);
+  const { environment } = answer;
+  const security = { ...pod.spec.securityContext, ...container.securityContext };
+  const uid = security.runAsUser ?? 0;
+  if (uid === 0 && security.runAsNonRoot === true) {
+    return config(
+      `container has runAsNonRoot and image will run as root (pod: "${pod.metadata.name}", container: ${container.name})`,
+    );
+  }
+  if (uid !== 0 && process.getuid?.() !== 0) {
+    return config(`runAsUser ${uid} is only possible when the embedded cluster itself runs as root`);
+  }
+  const argv = [...(container.command ?? []), ...(container.args ?? [])].map((word) => expand(word, environment));
+  if (!container.command?.length) {
+    return {
+      kind: 'failed',
+      reason: 'CreateContainerError',
+      message: `container "${container.name}" has no command, and the embedded cluster does not know the entrypoint of image "${container.image}": set command`,
+    };
+  }
+  await mkdir(context.directory, { recursive: true });
+  return {
+    kind: 'ready',
+    order: {
+      hostname: hostnameOf(pod),
+      argv,
+      environment,
+      workingDirectory: container.workingDir ?? '/',
+      mounts: await toMounts(container, context.sources()),
+      user: uid === 0 ? undefined : { uid, gid: security.runAsGroup ?? 0 },
+      logFile,
+      rootDirectory: context.rootDirectory,
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+
+import type { EventObject, Pod } from '../objects.ts';
+import { toTimestamp } from '../objects.ts';
+import type { Store } from '../store.ts';
+import type { ContainerRunner } from './container-runner.ts';
+import type { ImageOracle } from './images.ts';
+import { condition, type Verdict } from './pod-status.ts';
+import { type PodWorker, startPodWorker, toBoundPod } from './pod-worker.ts';
+import type { Tools } from './tools.ts';
+
+/** The one node, with the labels a nodeSelector can match. */
+const NODE_NAME = 'embedded';
+const NODE_LABELS: Readonly<Record<string, string>> = {
+  'kubernetes.io/hostname': NODE_NAME,
+  'kubernetes.io/os': 'linux',
+  'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+};
+
+export interface KubeletOptions {
+  readonly store: Store;
+  readonly tools: Tools;
+  readonly directory: string;
+  readonly imageExists: ImageOracle;
+  readonly backoffMs: number;
+}
+
+/** Scheduler and kubelet of the one node. */
+export interface Kubelet {
+  /** Takes up a Pod that was just stored. */
+  admit(pod: Pod): void;
+  /** Begins the graceful end; the object goes when the containers are gone. */
+  terminate(pod: Pod, graceMs: number): void;
+  runner(pod: Pod, container: string): ContainerRunner | undefined;
+  fail(pod: Pod, verdict: Verdict): Promise<void>;
+  /** From now on no Pod is scheduled, for this reason of the scheduler; undefined: Pods are scheduled again, waiting ones too. */
+  refuseScheduling(message: string | undefined): void;
+  close(): Promise<void>;
+}
+
+export function createKubelet(options: KubeletOptions): Kubelet {
+  const { store } = options;
+  const workers = new Map<string, PodWorker>();
+  const ending = new Set<Promise<void>>();
+  let refusal: string | undefined;
+  let isClosed = false;
+
+  function current(pod: Pod): Pod | undefined {
+    const found = store.get('pods', pod.metadata.namespace, pod.metadata.name);
+    return found?.metadata.uid === pod.metadata.uid ? found : undefined;
+  }
+
+  function schedule(pod: Pod): void {
+    const why = refusal ?? findMisfit(pod);
+    if (why !== undefined) {
+      const message = `0/1 nodes are available: ${why}`;
+      const conditions = [condition(pod, 'PodScheduled', { reason: 'Unschedulable', message })];
+      store.put('pods', { ...pod, status: { ...pod.status, conditions } });
+      store.put('events', toEvent(pod, { type: 'Warning', reason: 'FailedScheduling', message }));
+      return;
+    }
+    const bound = store.put('pods', toBoundPod(pod, NODE_NAME));
+    const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${NODE_NAME}`;
+    store.put('events', toEvent(pod, { type: 'Normal', reason: 'Scheduled', message }));
+    const worker = startPodWorker(bound, {
+      ...options,
+      directory: join(options.directory, 'pods', pod.metadata.uid),
+      rootDirectory: join(options.directory, 'root'),
+      read: () => current(pod),
+      write: (next) => void store.put('pods', next),
+      onEvent: (subject, event) => void store.put('events', toEvent(subject, event)),
+    });
+    workers.set(pod.metadata.uid, worker);
+  }
+
+  async function finish(pod: Pod, graceMs: number): Promise<void> {
+    await workers.get(pod.metadata.uid)?.stop(graceMs);
+    workers.delete(pod.metadata.uid);
+    if (current(pod)) store.remove('pods', pod.metadata.namespace, pod.metadata.name);
+  }
+
+  return {
+    admit: (pod) => {
+      // A Pod that names another node waits for that node's kubelet, for ever.
+      if (pod.spec.nodeName === undefined || pod.spec.nodeName === NODE_NAME)
+        setImmediate(() => {
+          const found = current(pod);
+          if (found && !isClosed) schedule(found);
+        });
+    },
+    terminate: (pod, graceMs) => {
+      const end = finish(pod, graceMs);
+      ending.add(end);
+      void end.finally(() => ending.delete(end));
+    },
+    runner: (pod, container) => workers.get(pod.metadata.uid)?.runner(container),
+    fail: async (pod, verdict) => workers.get(pod.metadata.uid)?.fail(verdict),
+    refuseScheduling: (message) => {
+      refusal = message;
+      if (message !== undefined) return;
+      for (const pod of store.list('pods')) {
+        if (pod.spec.nodeName === undefined) schedule(pod);
+      }
+    },
+    close: async () => {
+      isClosed = true;
+      await Promise.all([...workers.values()].map((worker) => worker.stop(0)));
+      await Promise.all(ending);
+    },
+  };
+}
+
+function findMisfit(pod: Pod): string | undefined {
+  const wanted = Object.entries(pod.spec.nodeSelector ?? {});
+  if (wanted.every(([key, value]) => NODE_LABELS[key] === value)) return undefined;
+  return "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+}
+
+function toEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): EventObject {
+  const now = toTimestamp();
+  const { namespace, name, uid } = pod.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: {
+      name: `${name}.${randomBytes(8).toString('hex')}`,
+      namespace,
+      uid: randomUUID(),
+      resourceVersion: '',
+      creationTimestamp: now,
+    },
+    involvedObject: { kind: 'Pod', namespace, name, uid, apiVersion: 'v1' },
+    ...event,
+    source: {
+      component:
+        event.reason.endsWith('cheduled') || event.reason === 'FailedScheduling' ? 'default-scheduler' : 'kubelet',
+      host: NODE_NAME,
+    },
+    firstTimestamp: now,
+    lastTimestamp: now,
+    count: 1,
+  };
+}

@@ -1,0 +1,233 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { constants } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+
+import { EXEC_SCRIPT, INIT_SCRIPT, WAIT_SCRIPT } from './scripts.ts';
+import type { Tools } from './tools.ts';
+
+export interface SandboxOrder {
+  readonly hostname: string;
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Created when it is missing, as container runtimes do. */
+  readonly workingDirectory: string;
+  /** `source` is a real path of the machine: no symbolic link in it. */
+  readonly mounts: readonly { readonly source: string; readonly target: string; readonly isReadOnly: boolean }[];
+  /** Undefined: root (without root: the user's own identity, shown as root). Only root can be somebody else. */
+  readonly user: { readonly uid: number; readonly gid: number } | undefined;
+  /** Where stdout and stderr are appended. */
+  readonly logFile: string;
+  /** An empty directory that may serve every container at once: each mounts its root on it in its own namespace. */
+  readonly rootDirectory: string;
+}
+
+export type SandboxAnswer =
+  | { readonly kind: 'running'; readonly sandbox: Sandbox }
+  /** `isMissingCommand`: the root was built, but there is no such program. */
+  | { readonly kind: 'failed'; readonly message: string; readonly isMissingCommand: boolean };
+
+/** A running container. When its first process ends, the kernel kills every other process in it. */
+export interface Sandbox {
+  /** The first process, as the machine numbers it. */
+  readonly pid: number;
+  /** 128 + signal when it was killed, as the kubelet reports. Never rejects. */
+  readonly exited: Promise<number>;
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+  exec(argv: readonly string[], options: { readonly hasStdin: boolean }): Promise<SandboxExec>;
+}
+
+export type SandboxExec =
+  | { readonly kind: 'running'; readonly program: RunningProgram }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** A program in a container. Nothing is lost by who comes late: its end is remembered, its output waits to be read. */
+export interface RunningProgram {
+  /** Undefined: it was started without. */
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** 128 + signal when it was killed. Never rejects. Output may still be unread then. */
+  readonly exited: Promise<number>;
+}
+
+const IS_ROOT = process.getuid?.() === 0;
+/** A report on descriptor 3 is one line or an error of a few; more is cut. */
+const MAX_REPORT_BYTES = 4096;
+
+/**
+ * Starts a container; resolves when its program is about to be executed. It dies with this process, by the parent-death
+ * signal: set after the user namespace is made, because a change of credentials clears it.
+ */
+export async function startSandbox(order: SandboxOrder, tools: Tools): Promise<SandboxAnswer> {
+  const namespaces = [tools.unshare, '--mount', '--uts', '--pid', tools.sh, '-c', WAIT_SCRIPT, 'c3'];
+  const dying = [tools.setpriv, '--pdeathsig', 'KILL'];
+  const argv = [
+    ...(IS_ROOT ? [] : [tools.unshare, '--user', '--map-root-user']),
+    ...dying,
+    ...namespaces,
+    ...dying,
+    tools.sh,
+    '-c',
+    INIT_SCRIPT,
+    'c3',
+    order.rootDirectory,
+    IS_ROOT ? '' : ',userxattr',
+    order.hostname,
+    resolverFile(),
+    IS_ROOT ? 'machine' : 'empty',
+    order.environment['PATH'] ?? tools.path,
+    order.workingDirectory,
+    tools.setsid,
+    String(order.mounts.length),
+    ...order.mounts.flatMap((mount) => [mount.source, mount.target, mount.isReadOnly ? 'ro' : 'rw']),
+    ...asUser(order, tools),
+    ...order.argv,
+  ];
+  const log = await open(order.logFile, 'a', 0o644);
+  try {
+    const [program = '', ...rest] = argv;
+    const child = spawn(program, rest, {
+      env: { ...order.environment, PATH: tools.path },
+      stdio: ['ignore', log.fd, log.fd, 'pipe'],
+      detached: true,
+    });
+    const exited = waitForExit(child);
+    const report = await readReport(child);
+    const pid = /^ready (\d+)\n$/.exec(report)?.[1];
+    if (pid === undefined) {
+      const exitCode = await exited;
+      return {
+        kind: 'failed',
+        message: report.trim() || 'no report from the container',
+        isMissingCommand: exitCode === 127,
+      };
+    }
+    return { kind: 'running', sandbox: createSandbox({ order, tools, pid: Number(pid), exited }) };
+  } finally {
+    await log.close();
+  }
+}
+
+interface Parts {
+  readonly order: SandboxOrder;
+  readonly tools: Tools;
+  readonly pid: number;
+  readonly exited: Promise<number>;
+}
+
+function createSandbox({ order, tools, pid, exited }: Parts): Sandbox {
+  let isOver = false;
+  void exited.then(() => {
+    isOver = true;
+  });
+  return {
+    pid,
+    exited,
+    kill: (signal) => {
+      // The number may belong to somebody else once the container is over.
+      if (isOver) return;
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It ended in this instant; `exited` tells.
+      }
+    },
+    exec: async (argv, options) => {
+      const command = [
+        tools.nsenter,
+        '--target',
+        String(pid),
+        '--mount',
+        '--uts',
+        '--pid',
+        ...(IS_ROOT ? [] : ['--user', '--preserve-credentials']),
+        '--',
+        tools.setsid,
+        tools.sh,
+        '-c',
+        EXEC_SCRIPT,
+        'c3',
+        order.workingDirectory,
+        order.environment['PATH'] ?? tools.path,
+        ...asUser(order, tools),
+        ...argv,
+      ];
+      const [file = '', ...rest] = command;
+      const child = spawn(file, rest, {
+        env: { ...order.environment, PATH: tools.path },
+        stdio: [options.hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
+        detached: true,
+      });
+      const program = holdProgram(child);
+      const report = await readReport(child);
+      if (report === 'ready\n') return { kind: 'running', program };
+      child.kill('SIGKILL');
+      return { kind: 'failed', message: report.trim() || 'the container is gone' };
+    },
+  };
+}
+
+function asUser(order: SandboxOrder, tools: Tools): string[] {
+  if (order.user === undefined) return [];
+  return [
+    tools.setpriv,
+    '--reuid',
+    String(order.user.uid),
+    '--regid',
+    String(order.user.gid),
+    '--clear-groups',
+    '--pdeathsig',
+    'KILL',
+    '--',
+  ];
+}
+
+/** What /etc/resolv.conf stands for, if it lies in the directory that containers have anew. */
+function resolverFile(): string {
+  try {
+    const file = realpathSync('/etc/resolv.conf');
+    return file.startsWith('/run/') ? file : '';
+  } catch {
+    return '';
+  }
+}
+
+function waitForExit(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(128));
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
+  });
+}
+
+/**
+ * Must be called in the turn of the event loop that started the child: a short program is over before its report is read. Node
+ * then discards the output that nobody reads (`flushStdio` in lib/internal/child_process.js resumes the streams), unless
+ * somebody listens for `readable`.
+ */
+function holdProgram(child: ChildProcess): RunningProgram {
+  const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
+  for (const stream of [stdout, stderr]) stream.on('readable', () => undefined);
+  child.stdin?.on('error', () => undefined);
+  return { stdin: child.stdin ?? undefined, stdout, stderr, exited: waitForExit(child) };
+}
+
+/** Ends at `ready`, or at the end of the last process that holds the descriptor: unshare and nsenter keep it while they wait. */
+function readReport(child: ChildProcess): Promise<string> {
+  const stream = child.stdio[3] as Readable;
+  return new Promise((resolve) => {
+    let report = '';
+    const settle = (): void => {
+      resolve(report);
+      stream.destroy();
+    };
+    stream.on('data', (chunk: Buffer) => {
+      report = (report + chunk.toString()).slice(0, MAX_REPORT_BYTES);
+      if (/^ready.*\n/.test(report)) settle();
+    });
+    stream.once('error', settle);
+    stream.once('close', settle);
+    child.once('error', settle);
+  });
+}

@@ -1,0 +1,69 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+
+import { C3Error } from '../../../src/errors.ts';
+
+/** The programs of the machine that make a container, as absolute paths: a container's own PATH must not matter. */
+export interface Tools {
+  readonly sh: string;
+  readonly unshare: string;
+  readonly nsenter: string;
+  readonly setpriv: string;
+  readonly setsid: string;
+  /** Where they were looked for; mount, pivot_root and the like are found here too. */
+  readonly path: string;
+}
+
+/** Directories for administrators' programs, which an ordinary user's PATH often lacks. */
+const EXTRA_DIRECTORIES = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+export const ALTERNATIVE = 'use a real cluster instead: --kubeconfig FILE --context NAME';
+
+/** @throws {C3Error} CLUSTER_UNREACHABLE when this is not Linux or a program is missing */
+export async function findTools(environmentPath: string): Promise<Tools> {
+  if (process.platform !== 'linux') {
+    throw new C3Error(
+      'CLUSTER_UNREACHABLE',
+      `The embedded cluster needs Linux namespaces, this is ${process.platform}`,
+      {
+        hint: ALTERNATIVE,
+      },
+    );
+  }
+  const directories = [...new Set([...environmentPath.split(delimiter), ...EXTRA_DIRECTORIES])].filter((directory) =>
+    directory.startsWith('/'),
+  );
+  const find = async (name: string): Promise<string> => {
+    for (const directory of directories) {
+      const file = join(directory, name);
+      if (await isExecutable(file)) return file;
+    }
+    throw new C3Error(
+      'CLUSTER_UNREACHABLE',
+      `The embedded cluster needs the program "${name}", which is not on this machine`,
+      {
+        hint: `install util-linux, or ${ALTERNATIVE}`,
+      },
+    );
+  };
+  await find('mount');
+  await find('pivot_root');
+  return {
+    sh: await find('sh'),
+    unshare: await find('unshare'),
+    nsenter: await find('nsenter'),
+    setpriv: await find('setpriv'),
+    setsid: await find('setsid'),
+    path: directories.join(delimiter),
+  };
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

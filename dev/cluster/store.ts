@@ -1,0 +1,112 @@
+import type { EventObject, KubeObject, Pod } from './objects.ts';
+
+/** What is stored, by its name in the URL. */
+export interface StoredKinds {
+  pods: Pod;
+  events: EventObject;
+  namespaces: KubeObject;
+}
+
+export type Resource = keyof StoredKinds;
+
+export interface Change {
+  readonly revision: number;
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  readonly object: KubeObject;
+  /** What was there before, so that a watch with a selector can tell that an object no longer matches. */
+  readonly previous: KubeObject | undefined;
+}
+
+/** Like etcd behind the API server: objects, one revision for all of them, and the latest changes. Nothing in it is ever mutated. */
+export interface Store {
+  revision(): number;
+  /** A watch may start at this revision or later. */
+  oldestRevision(): number;
+  get<R extends Resource>(resource: R, namespace: string, name: string): StoredKinds[R] | undefined;
+  list<R extends Resource>(resource: R, namespace?: string): StoredKinds[R][];
+  /** Adds or replaces, with the next resourceVersion; returns what is stored now. */
+  put<R extends Resource>(resource: R, object: StoredKinds[R]): StoredKinds[R];
+  remove(resource: Resource, namespace: string, name: string): void;
+  changesAfter(resource: Resource, revision: number): Change[];
+  /** Calls back for each change, in order; returns the function that ends it. */
+  subscribe(resource: Resource, listener: (change: Change) => void): () => void;
+  /** Forgets all past changes: older watches answer 410 Gone. */
+  compact(): void;
+}
+
+/** How many past changes are kept for watches; the API server's watch cache keeps at least 100 by kind. */
+const MAX_CHANGES = 1000;
+/** Events live an hour in a real cluster; here the latest of them do. */
+const MAX_EVENTS = 1000;
+
+export function createStore(): Store {
+  const objects: Record<Resource, Map<string, KubeObject>> = {
+    pods: new Map(),
+    events: new Map(),
+    namespaces: new Map(),
+  };
+  const listeners: Record<Resource, Set<(change: Change) => void>> = {
+    pods: new Set(),
+    events: new Set(),
+    namespaces: new Set(),
+  };
+  let changes: { resource: Resource; change: Change }[] = [];
+  let revision = 1;
+  let oldest = 1;
+
+  function record(resource: Resource, change: Change): void {
+    changes.push({ resource, change });
+    if (changes.length > MAX_CHANGES) oldest = changes.shift()?.change.revision ?? oldest;
+    for (const listener of listeners[resource]) listener(change);
+  }
+
+  function remove(resource: Resource, namespace: string, name: string): void {
+    const key = `${namespace}/${name}`;
+    const previous = objects[resource].get(key);
+    if (previous === undefined) return;
+    objects[resource].delete(key);
+    revision += 1;
+    const object = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(revision) } };
+    record(resource, { revision, type: 'DELETED', object, previous });
+  }
+
+  return {
+    revision: () => revision,
+    oldestRevision: () => oldest,
+    get: <R extends Resource>(resource: R, namespace: string, name: string) =>
+      objects[resource].get(`${namespace}/${name}`) as StoredKinds[R] | undefined,
+    list: <R extends Resource>(resource: R, namespace?: string) =>
+      [...objects[resource].values()].filter(
+        (object) => namespace === undefined || object.metadata.namespace === namespace,
+      ) as StoredKinds[R][],
+    put: <R extends Resource>(resource: R, given: StoredKinds[R]): StoredKinds[R] => {
+      const key = `${given.metadata.namespace}/${given.metadata.name}`;
+      const previous = objects[resource].get(key);
+      revision += 1;
+      const object = { ...given, metadata: { ...given.metadata, resourceVersion: String(revision) } };
+      objects[resource].set(key, object);
+      record(resource, { revision, type: previous === undefined ? 'ADDED' : 'MODIFIED', object, previous });
+      if (resource === 'events' && objects.events.size > MAX_EVENTS) {
+        const [first] = objects.events.values();
+        if (first) remove('events', first.metadata.namespace, first.metadata.name);
+      }
+      return object;
+    },
+    remove,
+    changesAfter: (resource, after) =>
+      changes
+        .filter((entry) => entry.resource === resource && entry.change.revision > after)
+        .map((entry) => entry.change),
+    subscribe: (resource, listener) => {
+      listeners[resource].add(listener);
+      return () => {
+        listeners[resource].delete(listener);
+      };
+    },
+    compact: () => {
+      changes = [];
+      revision += 1;
+      oldest = revision;
+    },
+  };
+}
