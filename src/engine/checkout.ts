@@ -1,0 +1,71 @@
+import type { GitAccess, Push } from '../forges/forge.ts';
+import type { Checkout } from '../pipeline/pipeline.ts';
+
+/**
+ * The git settings with which every git of the build reaches the forge, private submodules too: as environment, so that they are
+ * in no argv, no file and no `.git/config`. The header is sent to this forge alone: git matches scheme, host and port.
+ *
+ * @see https://git-scm.com/docs/git-config#ENVIRONMENT (git 2.31 or newer)
+ */
+export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<string, string> {
+  const host = new URL(access.urlPrefix).host;
+  const settings: [string, string][] = [
+    [`http.${access.urlPrefix}.extraHeader`, access.header],
+    // Submodules are often written with SSH addresses; the token is for HTTPS.
+    [`url.${access.urlPrefix}.insteadOf`, `git@${host}:`],
+    [`url.${access.urlPrefix}.insteadOf`, `ssh://git@${host}/`],
+    // The work tree may belong to another user than the container's.
+    ['safe.directory', '*'],
+    ['advice.detachedHead', 'false'],
+  ];
+  const environment: Record<string, string> = { GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_COUNT: String(settings.length) };
+  for (const [index, [key, value]] of settings.entries()) {
+    environment[`GIT_CONFIG_KEY_${index}`] = key;
+    environment[`GIT_CONFIG_VALUE_${index}`] = value;
+  }
+  return { ...environment, C3_CHECKOUT_URL: access.url, C3_CHECKOUT_PATH: checkout.path };
+}
+
+/**
+ * The script that brings the pushed revision into the work tree: cloned once, fetched and cleaned in a warm Pod. Nothing from
+ * outside is in its text: url, ref and sha are variables. What an earlier build left in the repository's settings (hooks,
+ * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once.
+ */
+export function formatCheckoutScript(checkout: Checkout, push: Push): string {
+  const submodules = checkout.submodules
+    ? ' &&\n  git submodule sync -q --recursive && git submodule update -q --init --recursive --depth "$depth"'
+    : '';
+  const clean = checkout.clean ? ' &&\n  git clean -q -ffdx' : '';
+  return `
+depth=${checkout.depth}
+cd "$C3_CHECKOUT_PATH"
+# Joined by && throughout: a shell ignores -e in a function whose outcome is asked for.
+fetch() {
+  git init -q ${push.sha.length === 64 ? '--object-format=sha256 ' : ''}. && {
+    git cat-file -e "$C3_SHA^{commit}" 2> /dev/null || fetch_one "$C3_SHA" || fetch_one "$C3_REF"
+  } &&
+  git -c core.hooksPath=/dev/null checkout -q --force --detach "$C3_SHA" &&
+  git config remote.origin.url "$C3_CHECKOUT_URL"${clean}${submodules}
+}
+fetch_one() {
+  git -c http.followRedirects=false fetch -q --no-tags --no-recurse-submodules --depth "$depth" "$C3_CHECKOUT_URL" "$1"
+}
+empty() { find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +; }
+if ! git --version > /dev/null 2>&1; then
+  echo "c3: this container has no git: the checkout needs git 2.31 or newer" >&2
+  exit 1
+fi
+if [ -d .git ]; then
+  rm -rf .git/hooks .git/info .git/config .git/worktrees .git/*.lock
+  if [ -d .git/modules ]; then
+    git init -q . && git submodule deinit -q -f --all || :
+    rm -rf .git/modules
+  fi
+  fetch || { echo "c3: the warm work tree cannot be used, cloning anew"; empty; fetch; }
+else
+  empty
+  fetch
+fi
+if [ "$(git rev-parse HEAD)" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
+`;
+}

@@ -1,0 +1,123 @@
+/**
+ * What a courier says (shell/courier.sh), one frame a line; a `data` frame's bytes follow its line. Offsets are positions in the
+ * step's log, so a frame that was cut is simply asked for again.
+ */
+export type Frame =
+  /** The courier is there; its files are under `root`. */
+  | { readonly kind: 'ready'; readonly root: string }
+  /** A piece of the data frame at hand, in order. */
+  | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
+  /** The step has ended and the whole log, `offset` bytes, was sent. */
+  | { readonly kind: 'exit'; readonly offset: number; readonly exitCode: number; readonly why: ExitReason }
+  | { readonly kind: 'heartbeat' }
+  /** The supervisor is gone and left no exit file. */
+  | { readonly kind: 'lost' }
+  /** The step was never started. */
+  | { readonly kind: 'never-started' }
+  | { readonly kind: 'cancel-noted' }
+  | { readonly kind: 'swept'; readonly isClean: boolean }
+  | { readonly kind: 'fault'; readonly message: string };
+
+export type ExitReason = 'exited' | 'timed-out' | 'cancelled' | 'log-limit';
+
+const EXIT_REASONS: readonly string[] = ['exited', 'timed-out', 'cancelled', 'log-limit'] satisfies ExitReason[];
+
+/** No line of the protocol is longer; what is, is not the protocol. */
+const MAX_LINE_BYTES = 4096;
+
+/** The largest data frame the courier makes, with room. */
+const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+export interface FrameReader {
+  /** The frames that `chunk` completes. After a `fault` frame nothing more comes out. */
+  push(chunk: Uint8Array): Frame[];
+}
+
+/** A reader for one connection; chunks may be cut anywhere. */
+export function createFrameReader(): FrameReader {
+  let line: Uint8Array[] = [];
+  let lineBytes = 0;
+  let open: { offset: number; left: number } | undefined;
+  let isBroken = false;
+
+  function push(chunk: Uint8Array): Frame[] {
+    const frames: Frame[] = [];
+    let rest = chunk;
+    while (rest.length > 0 && !isBroken) {
+      if (open) {
+        const bytes = rest.subarray(0, open.left);
+        frames.push({ kind: 'data', offset: open.offset, bytes });
+        rest = rest.subarray(bytes.length);
+        open =
+          open.left === bytes.length
+            ? undefined
+            : { offset: open.offset + bytes.length, left: open.left - bytes.length };
+        continue;
+      }
+      const end = rest.indexOf(0x0a);
+      const piece = end === -1 ? rest : rest.subarray(0, end);
+      line.push(piece);
+      lineBytes += piece.length;
+      rest = end === -1 ? rest.subarray(rest.length) : rest.subarray(end + 1);
+      if (lineBytes > MAX_LINE_BYTES) frames.push(toFault('a line of the courier is too long'));
+      else if (end !== -1) readLine(frames);
+    }
+    return frames;
+  }
+
+  function readLine(frames: Frame[]): void {
+    const text = Buffer.concat(line).toString('utf8');
+    line = [];
+    lineBytes = 0;
+    const frame = parseFrame(text);
+    if (frame === undefined) frames.push(toFault(`the courier said ${JSON.stringify(text.slice(0, 80))}`));
+    else if ('length' in frame) open = { offset: frame.offset, left: frame.length };
+    else frames.push(frame);
+  }
+
+  function toFault(message: string): Frame {
+    isBroken = true;
+    return { kind: 'fault', message };
+  }
+
+  return { push };
+}
+
+function parseFrame(line: string): Frame | { offset: number; length: number } | undefined {
+  const [verb, ...words] = line.split(' ');
+  switch (verb) {
+    case 'R':
+      return { kind: 'ready', root: words.join(' ') };
+    case 'D': {
+      const [offset, length] = [toCount(words[0]), toCount(words[1])];
+      return offset === undefined || !length || length > MAX_FRAME_BYTES ? undefined : { offset, length };
+    }
+    case 'X': {
+      const [offset, exitCode, why] = [toCount(words[0]), toCount(words[1]), words[2]];
+      if (offset === undefined || exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
+      return { kind: 'exit', offset, exitCode, why };
+    }
+    case 'H':
+      return { kind: 'heartbeat' };
+    case 'L':
+      return { kind: 'lost' };
+    case 'N':
+      return { kind: 'never-started' };
+    case 'C':
+      return { kind: 'cancel-noted' };
+    case 'S':
+      return { kind: 'swept', isClean: words[0] === 'clean' };
+    case 'E':
+      return { kind: 'fault', message: words.join(' ') };
+    default:
+      return undefined;
+  }
+}
+
+function isExitReason(text: string | undefined): text is ExitReason {
+  return text !== undefined && EXIT_REASONS.includes(text);
+}
+
+function toCount(text: string | undefined): number | undefined {
+  return text !== undefined && /^(?:0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : undefined;
+}

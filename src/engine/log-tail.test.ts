@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { createLogTail } from './log-tail.ts';
+
+function tailOf(chunks: readonly string[], maxBytes: number): string {
+  const tail = createLogTail(maxBytes);
+  for (const chunk of chunks) tail.push(Buffer.from(chunk));
+  return tail.text();
+}
+
+it('keeps a short log whole', () => {
+  expect(tailOf(['one\n', 'two\n'], 100)).toBe('one\ntwo\n');
+});
+
+it('keeps the last whole lines of a long log', () => {
+  expect(tailOf(['first line\n', 'second\nthird\n'], 15)).toBe('second\nthird\n');
+});
+
+it('keeps the end of one endless line', () => {
+  expect(tailOf(['a'.repeat(50), 'b'.repeat(4)], 10)).toBe('aaaaaabbbb');
+});
+
+it('cuts no character in two', () => {
+  expect(tailOf(['x'.repeat(20), 'é'.repeat(10)], 7)).toBe('ééé');
+});
+
+it('holds the end of the log, within its limit, however it comes', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string()), fc.integer({ min: 1, max: 40 }), (chunks, maxBytes) => {
+      const whole = Buffer.from(chunks.join('')).toString();
+      const tail = tailOf(chunks, maxBytes);
+      const isWhole = Buffer.byteLength(whole) <= maxBytes;
+      expect(isWhole ? tail === whole : whole.endsWith(tail.replaceAll('\uFFFD', ''))).toBe(true);
+    }),
+  );
+});

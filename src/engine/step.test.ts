@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  createLocalWorkspace,
+  isShellInstalled,
+  type LocalWorkspace,
+  type Shell,
+} from '../../test/fakes/local-workspace.ts';
+import { createCourier, type Courier } from './courier.ts';
+import { formatArgv } from './shell.ts';
+import { runStep, type StepLimits, type StepResult } from './step.ts';
+
+const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
+const limits: StepLimits = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
+
+const open: { close(): void }[] = [];
+afterEach(() => {
+  for (const one of open.splice(0).toReversed()) one.close();
+});
+
+interface Run {
+  workspace: LocalWorkspace;
+  controller: AbortController;
+  /** The log so far. */
+  text(): string;
+  /** Resolves once the log holds the text. */
+  seen(text: string): Promise<void>;
+  run(
+    script: string,
+    options?: { env?: Record<string, string>; timeoutMs?: number; stepId?: string },
+  ): Promise<StepResult>;
+  sweep(): Promise<boolean | undefined>;
+}
+
+function setUp(shell: Shell): Run {
+  const workspace = createLocalWorkspace(shell);
+  const controller = new AbortController();
+  const roots = [join(workspace.directory, 'c3'), join(workspace.directory, 'tmp')] as const;
+  let log = Buffer.alloc(0);
+  const waiting: { text: string; resolve: () => void }[] = [];
+  function openCourier(): Courier {
+    const courier = createCourier(workspace, 'main', { roots, silenceMs: 30_000 });
+    open.push(courier);
+    return courier;
+  }
+  open.push(workspace);
+  const courier = openCourier();
+  return {
+    workspace,
+    controller,
+    text: () => log.toString('latin1'),
+    seen: (text) => new Promise((resolve) => waiting.push({ text, resolve })),
+    run: (script, { env = {}, timeoutMs = 60_000, stepId = 's1' } = {}) =>
+      runStep(
+        courier,
+        {
+          buildId: 'b1',
+          stepId,
+          workdir: join(workspace.directory, 'project'),
+          env: { C3_BUILD_ID: 'b1', ...env },
+          script,
+          timeoutMs,
+        },
+        {
+          signal: controller.signal,
+          lost: workspace.lost,
+          openCourier,
+          limits,
+          onOutput: (bytes) => {
+            log = Buffer.concat([log, bytes]);
+            for (const one of waiting) if (log.includes(one.text)) one.resolve();
+          },
+        },
+      ),
+    async sweep() {
+      const answer = await courier.perform('sweep b1\n', (frame) =>
+        frame.kind === 'swept' ? frame.isClean : undefined,
+      );
+      return answer.kind === 'answered' ? answer.value : undefined;
+    },
+  };
+}
+
+describe.each(shells)('a step under %s', (shell) => {
+  it('ends with the exit code of its script and its whole output, in order', async () => {
+    const step = setUp(shell);
+    expect(await step.run('echo one; echo two >&2; echo three; exit 3')).toEqual({ kind: 'exited', exitCode: 3 });
+    expect(step.text()).toBe('one\ntwo\nthree\n');
+  });
+
+  it('starts in the work directory, with its environment, whatever the values hold', async () => {
+    const step = setUp(shell);
+    const value = `it's "$HOME" \\ \`x\`\n  two lines\t`;
+    await step.run('pwd; printf %s "$ODD"', { env: { ODD: value } });
+    expect(step.text()).toBe(`${join(step.workspace.directory, 'project')}\n${value}`);
+  });
+
+  it('leaves no environment behind on disk', async () => {
+    const step = setUp(shell);
+    await step.run('ls "$ROOT/b1/s1"', {
+      env: { ROOT: join(step.workspace.directory, 'c3'), SECRET: 'hunter2hunter2' },
+    });
+    expect(step.text().split('\n')).not.toContain('env');
+    expect(step.text().split('\n')).toContain('script');
+  });
+
+  it('stops at the first command that fails', async () => {
+    const step = setUp(shell);
+    expect(await step.run('echo before\nfalse\necho after')).toEqual({ kind: 'exited', exitCode: 1 });
+    expect(step.text()).toBe('before\n');
+  });
+
+  it.each([
+    ['no-such-command-here', 127],
+    ['kill -9 $$', 137],
+    ['kill -TERM $$', 143],
+    ['exit 255', 255],
+    ['cat <<END > /dev/null\nhere\nEND\nexit 7', 7],
+    ['exec sh -c "exit 9"', 9],
+  ])('tells the exit code of `%s`', async (script, exitCode) => {
+    expect(await setUp(shell).run(script)).toEqual({ kind: 'exited', exitCode });
+  });
+
+  it('runs a list command without word splitting', async () => {
+    const step = setUp(shell);
+    await step.run(formatArgv(['printf', '%s|', 'a b', '$HOME', "it's"]));
+    expect(step.text()).toBe("a b|$HOME|it's|");
+  });
+
+  it('fails a script with a syntax error', async () => {
+    const result = await setUp(shell).run('if true; then echo (; fi');
+    expect(result).toMatchObject({ kind: 'exited' });
+    expect(result).not.toEqual({ kind: 'exited', exitCode: 0 });
+  });
+
+  it('carries binary output byte for byte', async () => {
+    const step = setUp(shell);
+    const bytes = randomBytes(200_000);
+    const source = join(step.workspace.directory, 'source');
+    writeFileSync(source, bytes);
+    expect(await step.run(`cat ${source}; cat ${source}`)).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(Buffer.from(step.text(), 'latin1').equals(Buffer.concat([bytes, bytes]))).toBe(true);
+  });
+
+  it.each([0, 10, 5000])('runs once and keeps its log whole when connections are cut after %i bytes', async (bytes) => {
+    const step = setUp(shell);
+    step.workspace.plan.push({ kind: 'refuse', message: 'dialing backend: EOF' });
+    for (let cut = 0; cut < 4; cut += 1) step.workspace.plan.push({ kind: 'cut-after', bytes: bytes + cut });
+    const marker = join(step.workspace.directory, 'ran');
+    const script = `echo run >> ${marker}\ni=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i + 1)); done; exit 4`;
+    expect(await step.run(script)).toEqual({ kind: 'exited', exitCode: 4 });
+    expect(readFileSync(marker, 'utf8')).toBe('run\n');
+    expect(step.text()).toBe(Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join(''));
+  });
+
+  it('goes on while nobody is connected', async () => {
+    const step = setUp(shell);
+    const started = step.seen('started');
+    const result = step.run('echo started; sleep 1; echo done');
+    await started;
+    step.workspace.cut();
+    expect(await result).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(step.text()).toBe('started\ndone\n');
+  });
+
+  it('is ended at its time limit with all it started, TERM ignored or not', async () => {
+    const step = setUp(shell);
+    const result = await step.run('trap "" TERM; echo on; while :; do sleep 1; done', { timeoutMs: 1000 });
+    expect(result).toEqual({ kind: 'timed-out' });
+  });
+
+  it('is ended by a cancel', async () => {
+    const step = setUp(shell);
+    const started = step.seen('on');
+    const result = step.run('echo on; sleep 100');
+    await started;
+    step.controller.abort();
+    expect(await result).toEqual({ kind: 'cancelled' });
+  });
+
+  it('is lost, not passed, when its supervisor is killed', async () => {
+    const step = setUp(shell);
+    const result = step.run('read -r pid rest < "$ROOT/b1/s1/pid"; kill -9 $pid; sleep 2', {
+      env: { ROOT: join(step.workspace.directory, 'c3') },
+    });
+    expect(await result).toEqual({ kind: 'lost', message: 'its supervisor in the container was killed' });
+  });
+
+  it('is lost with the words of the workspace when that is lost', async () => {
+    const step = setUp(shell);
+    const started = step.seen('on');
+    const result = step.run('echo on; sleep 100');
+    await started;
+    step.workspace.lose('the Pod was evicted: out of disk');
+    expect(await result).toEqual({ kind: 'lost', message: 'the Pod was evicted: out of disk' });
+    await step.sweep();
+  });
+
+  it('leaves nothing running after the sweep, daemons neither', async () => {
+    const step = setUp(shell);
+    const pidFile = join(step.workspace.directory, 'daemon');
+    await step.run(
+      `setsid sh -c 'echo $$ > ${pidFile}; exec sleep 300' > /dev/null 2>&1 & while [ ! -s ${pidFile} ]; do sleep 0.05; done`,
+    );
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    expect(isRunning(pid)).toBe(true);
+    expect(await step.sweep()).toBe(true);
+    expect(isRunning(pid)).toBe(false);
+  });
+
+  it('needs one exec for many steps', async () => {
+    const step = setUp(shell);
+    for (let i = 0; i < 5; i += 1)
+      expect(await step.run('true', { stepId: `s${i}` })).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(step.workspace.execCount).toBe(1);
+  });
+});
+
+/** Neither gone nor a zombie that waits for its parent. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

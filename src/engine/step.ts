@@ -1,0 +1,202 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Courier } from './courier.ts';
+import type { Frame } from './frames.ts';
+import { formatExports } from './shell.ts';
+
+/**
+ * The story of a step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims
+ * it, keeps its time limit, and leaves the exit code in a file. c3 only follows the log by offset and reads that file; so a cut
+ * costs a reconnect, and an exec that says "Success" is never taken for a step that passed (decisions/001).
+ */
+export interface StepLaunch {
+  readonly buildId: string;
+  /** Unique within the build, `[a-z0-9-]+`. */
+  readonly stepId: string;
+  /** Where it starts; made if it is not there. */
+  readonly workdir: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Run by `sh -e`. */
+  readonly script: string;
+  readonly timeoutMs: number;
+}
+
+export type StepResult =
+  | { readonly kind: 'exited'; readonly exitCode: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'cancelled' }
+  /** It wrote more than the supervisor allows (2 GiB) and was ended for it. */
+  | { readonly kind: 'log-limit' }
+  /** How it ended cannot be known: never a success. */
+  | { readonly kind: 'lost'; readonly message: string };
+
+export interface StepOptions {
+  /** Aborted: the step is cancelled, with everything it started. */
+  readonly signal: AbortSignal;
+  /** Settles when the workspace is lost. */
+  readonly lost: Promise<string>;
+  /** The log, exactly once, in order. The promise slows the reading, never the step. */
+  onOutput(bytes: Uint8Array): Promise<void> | void;
+  /** A second line into the container, for cancelling. The caller closes it. */
+  openCourier(): Courier;
+  readonly limits: StepLimits;
+}
+
+export interface StepLimits {
+  /** How long the container may be out of reach before the step counts as lost. */
+  readonly outOfReachMs: number;
+  /** First pause before a new connection; doubles up to 5 s. */
+  readonly reconnectMs: number;
+  /** What a step that is ended gets between TERM and KILL, in whole seconds. */
+  readonly graceSeconds: number;
+  /** How long after its time limit, or a cancel, a step may take to say so: the grace and a reconnect. */
+  readonly answerMs: number;
+}
+
+export const DEFAULT_STEP_LIMITS: StepLimits = {
+  outOfReachMs: 300_000,
+  reconnectMs: 100,
+  graceSeconds: 10,
+  answerMs: 40_000,
+};
+
+const MAX_RECONNECT_MS = 5000;
+
+/** A launch that never arrived is sent again so often. */
+const MAX_LAUNCHES = 5;
+
+/** Every way a step can end is in this one race. */
+export async function runStep(courier: Courier, launch: StepLaunch, options: StepOptions): Promise<StepResult> {
+  const over = new AbortController();
+  let isFollowed = false;
+  const followed = follow(courier, launch, options, over.signal).finally(() => {
+    isFollowed = true;
+  });
+  try {
+    return await Promise.race([
+      followed,
+      options.lost.then((message): StepResult => ({ kind: 'lost', message })),
+      pastDeadline(launch, options, over.signal),
+      cancelled(launch, options, over.signal),
+    ]);
+  } finally {
+    over.abort();
+    // Where another ending won, the line is still following this step.
+    if (!isFollowed) courier.reset();
+  }
+}
+
+/** Follows the log to its end over as many connections as it takes. */
+async function follow(
+  courier: Courier,
+  launch: StepLaunch,
+  options: StepOptions,
+  over: AbortSignal,
+): Promise<StepResult> {
+  const { limits } = options;
+  let offset = 0;
+  let isStarted = false;
+  let launches = 0;
+  let pauseMs = limits.reconnectMs;
+  let lastContact = Date.now();
+
+  async function onFrame(frame: Frame): Promise<FollowAnswer | undefined> {
+    lastContact = Date.now();
+    pauseMs = limits.reconnectMs;
+    switch (frame.kind) {
+      case 'data':
+        if (frame.offset !== offset) return { kind: 'again' };
+        isStarted = true;
+        offset += frame.bytes.length;
+        if (!over.aborted) await options.onOutput(frame.bytes);
+        lastContact = Date.now();
+        return undefined;
+      case 'exit':
+        return frame.offset === offset ? { kind: 'ended', result: toResult(frame) } : { kind: 'again' };
+      case 'lost':
+        return { kind: 'ended', result: { kind: 'lost', message: 'its supervisor in the container was killed' } };
+      case 'never-started':
+        return { kind: 'again' };
+      case 'heartbeat':
+        isStarted = true;
+        return undefined;
+      case 'ready':
+      case 'cancel-noted':
+      case 'swept':
+      case 'fault':
+        return undefined;
+    }
+  }
+
+  while (!over.aborted) {
+    const command = isStarted ? '' : formatLaunch(launch, limits.graceSeconds);
+    if (!isStarted) launches += 1;
+    const answer = await courier.perform(`${command}follow ${launch.buildId} ${launch.stepId} ${offset}\n`, onFrame);
+    if (answer.kind === 'answered' && answer.value.kind === 'ended') return answer.value.result;
+    const message = answer.kind === 'cut' ? answer.message : 'it did not start';
+    if (answer.kind === 'cut' && answer.isFinal) return { kind: 'lost', message };
+    if (answer.kind === 'answered' && launches >= MAX_LAUNCHES) return { kind: 'lost', message };
+    if (Date.now() - lastContact > limits.outOfReachMs) {
+      const seconds = Math.round(limits.outOfReachMs / 1000);
+      return { kind: 'lost', message: `its container was out of reach for ${seconds} s: ${message}` };
+    }
+    await sleep(pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop looks at `over`
+    pauseMs = Math.min(pauseMs * 2, MAX_RECONNECT_MS);
+  }
+  return { kind: 'lost', message: 'nobody waits for it any more' };
+}
+
+type FollowAnswer = { readonly kind: 'ended'; readonly result: StepResult } | { readonly kind: 'again' };
+
+function toResult(frame: Extract<Frame, { kind: 'exit' }>): StepResult {
+  return frame.why === 'exited' ? { kind: 'exited', exitCode: frame.exitCode } : { kind: frame.why };
+}
+
+/** The supervisor keeps the limit; when not even its word arrives, the step is lost. */
+async function pastDeadline(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
+  await delay(launch.timeoutMs + options.limits.answerMs, over);
+  return { kind: 'lost', message: 'it did not end at its time limit' };
+}
+
+async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
+  await new Promise<void>((resolve) => {
+    if (options.signal.aborted) resolve();
+    options.signal.addEventListener('abort', () => resolve(), { once: true, signal: over });
+  });
+  const courier = options.openCourier();
+  over.addEventListener('abort', () => courier.close(), { once: true });
+  const command = `cancel ${launch.buildId} ${launch.stepId}\n`;
+  let isNoted = false;
+  const patience = Date.now() + options.limits.answerMs;
+  while (!isNoted && !over.aborted && Date.now() < patience) {
+    const answer = await courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+    isNoted = answer.kind === 'answered';
+    if (!isNoted) await sleep(options.limits.reconnectMs, undefined, { ref: false });
+  }
+  await delay(patience - Date.now(), over);
+  return { kind: 'lost', message: 'it was cancelled and did not say that it ended' };
+}
+
+/** Resolves after `ms`; never once `over` is aborted. Long delays are cut into pieces a timer can hold. */
+async function delay(ms: number, over: AbortSignal): Promise<void> {
+  const MAX_TIMER_MS = 2 ** 31 - 1;
+  for (let left = ms; left > 0; left -= MAX_TIMER_MS) {
+    try {
+      await sleep(Math.min(left, MAX_TIMER_MS), undefined, { signal: over, ref: false });
+    } catch {
+      await new Promise(() => {});
+    }
+  }
+}
+
+function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
+  const mark = `#c3-${randomBytes(12).toString('hex')}`;
+  const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
+  return [
+    `launch ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${mark} ${launch.workdir}\n`,
+    formatExports(launch.env),
+    `${mark}\n`,
+    launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,
+    `${mark}\n`,
+  ].join('');
+}

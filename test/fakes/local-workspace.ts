@@ -1,0 +1,115 @@
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecAnswer, ExecEnd, ExecOptions, ExecSession, Workspace } from '../../src/engine/cluster.ts';
+
+export type Shell = 'dash' | 'bash' | 'busybox';
+
+/** A Workspace whose containers are this machine: every exec is a local process, run by the shell and tools asked for. */
+export interface LocalWorkspace extends Workspace {
+  /** A directory of this workspace alone. */
+  readonly directory: string;
+  readonly execCount: number;
+  /** Cuts the connections there are: their programs live on, as after a lost socket. */
+  cut(): void;
+  /** What happens to the next execs, in order: refused before they start, or cut after so many bytes of output. */
+  readonly plan: ({ kind: 'refuse'; message: string } | { kind: 'cut-after'; bytes: number })[];
+  lose(message: string): void;
+  close(): void;
+}
+
+export function isShellInstalled(shell: Shell): boolean {
+  return spawnSync(shell === 'busybox' ? 'busybox' : shell, shell === 'busybox' ? ['true'] : ['-c', ':']).status === 0;
+}
+
+export function createLocalWorkspace(shell: Shell): LocalWorkspace {
+  const directory = mkdtempSync(join(tmpdir(), 'c3-workspace-'));
+  const env = { PATH: makePath(shell, join(directory, 'bin')), HOME: directory };
+  const lost = Promise.withResolvers<string>();
+  const open = new Set<() => void>();
+  const children = new Set<ChildProcessWithoutNullStreams>();
+  const plan: LocalWorkspace['plan'] = [];
+  let execCount = 0;
+
+  async function exec(_container: string, argv: readonly string[], options: ExecOptions): Promise<ExecAnswer> {
+    execCount += 1;
+    const fate = plan.shift();
+    if (fate?.kind === 'refuse') return { kind: 'refused', message: fate.message, isTransient: true };
+    const [program = 'false', ...args] = argv;
+    const child = spawn(join(directory, 'bin', program), args, { env, detached: true });
+    children.add(child);
+    const done = Promise.withResolvers<ExecEnd>();
+    let left = fate?.kind === 'cut-after' ? fate.bytes : Number.POSITIVE_INFINITY;
+
+    function cut(): void {
+      open.delete(cut);
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+      done.resolve({ kind: 'cut', message: 'the connection was cut' });
+    }
+    open.add(cut);
+    options.signal.addEventListener('abort', cut, { once: true });
+    child.on('error', () => cut());
+    child.stdin.on('error', () => {});
+
+    async function pump(): Promise<void> {
+      for await (const data of child.stdout) {
+        const chunk = (data as Buffer).subarray(0, left);
+        left -= chunk.length;
+        await options.onStdout(chunk);
+        if (left <= 0) cut();
+      }
+    }
+    const pumped = pump().catch(() => {});
+    child.stderr.on('data', (chunk: Buffer) => void options.onStderr(chunk));
+    child.on('exit', (code) => {
+      children.delete(child);
+      void pumped.then(() =>
+        done.resolve({ kind: 'status', exitCode: code ?? 137, message: `exit code ${code ?? 137}` }),
+      );
+    });
+    const session: ExecSession = {
+      done: done.promise,
+      close: cut,
+      write: (data) =>
+        new Promise((resolve, reject) => {
+          child.stdin.write(data, (error) => (error ? reject(error) : resolve()));
+        }),
+    };
+    return { kind: 'open', session };
+  }
+
+  return {
+    name: 'local',
+    id: 'local',
+    isWarm: false,
+    lost: lost.promise,
+    directory,
+    get execCount() {
+      return execCount;
+    },
+    plan,
+    exec,
+    cut: () => {
+      for (const one of open) one();
+    },
+    lose: lost.resolve,
+    release: () => Promise.resolve(),
+    close(): void {
+      for (const one of open) one();
+      for (const child of children) child.kill('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A directory with the shell as `sh`; for busybox with its applets alone, so that nothing of the GNU tools helps. */
+function makePath(shell: Shell, bin: string): string {
+  mkdirSync(bin);
+  if (shell === 'busybox') {
+    spawnSync('busybox', ['--install', '-s', bin]);
+    return bin;
+  }
+  symlinkSync(spawnSync('which', [shell], { encoding: 'utf8' }).stdout.trim(), join(bin, 'sh'));
+  return `${bin}:${process.env['PATH'] ?? ''}`;
+}
