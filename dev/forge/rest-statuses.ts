@@ -107,10 +107,11 @@ function toStatus(call: RouteCall, id: number): Status {
     description: text('description'),
     targetUrl: text('target_url'),
     creator: call.user.login,
+    createdAt: new Date().toISOString(),
   };
 }
 
 function toJson(status: Status): Record<string, unknown> {
-  const { id, context, state, description, targetUrl, creator } = status;
-  return { id, context, state, description, target_url: targetUrl, creator: { login: creator } };
+  const { id, context, state, description, targetUrl, creator, createdAt } = status;
+  return { id, context, state, description, target_url: targetUrl, creator: { login: creator }, created_at: createdAt };
 }

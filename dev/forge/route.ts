@@ -52,6 +52,8 @@ export interface Status {
   readonly targetUrl: string | null;
   /** Login of whoever set it. */
   readonly creator: string;
+  /** ISO 8601, UTC, with milliseconds (GitHub's has whole seconds). */
+  readonly createdAt: string;
 }
 
 /** An error in GitHub's shape. */

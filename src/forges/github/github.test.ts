@@ -271,19 +271,16 @@ describe('setStatus', () => {
 });
 
 describe('gitAccess', () => {
-  test('git clones with the header, for this repository alone', async () => {
+  test('git reads this repository and private submodules with the header, and other hosts never see it', async () => {
     const { url, urlPrefix, header, secrets } = open().gitAccess();
     expect(url).toBe(`${server.origin}/acme/shop.git`);
-    expect(await tree.git('-c', `http.${urlPrefix}.extraHeader=${header}`, 'ls-remote', url, 'main')).toContain(second);
-    const other = await server.createRepository({ owner: 'acme', name: 'vault', isPrivate: true });
-    server.setPermission(OWNER, other.fullName, 'read');
-    const clone = tree.git(
-      '-c',
-      `http.${urlPrefix}.extraHeader=${header}`,
-      'ls-remote',
-      `${server.origin}/acme/vault.git`,
-    );
-    await expect(clone).rejects.toThrow('could not read Username');
+    const setting = `http.${urlPrefix}.extraHeader=${header}`;
+    expect(await tree.git('-c', setting, 'ls-remote', url, 'main')).toContain(second);
+    const library = await server.createRepository({ owner: 'acme', name: 'library', isPrivate: true });
+    server.setPermission(OWNER, library.fullName, 'read');
+    expect(await tree.git('-c', setting, 'ls-remote', `${server.origin}/acme/library.git`)).toBe('');
+    const elsewhere = url.replace('127.0.0.1', 'localhost');
+    await expect(tree.git('-c', setting, 'ls-remote', elsewhere)).rejects.toThrow('could not read Username');
     expect(header).toBe(`Authorization: Basic ${secrets[1]}`);
     expect(secrets[0]).toBe(OWNER);
   });

@@ -13,7 +13,7 @@ export interface Markup {
 const MAX_URL_LENGTH = 1_000;
 
 /** The one place where text becomes HTML. Telegram knows no other named entity than these four. */
-export function esc(text: string): string {
+function esc(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
