@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import { readConfig, type Flags } from '../config/index.ts';
+import { C3Error, toMessage } from '../errors.ts';
+import {
+  deriveWebhookSecret,
+  formatHookUrl,
+  MAX_HOOK_URL_CHARACTERS,
+  MAX_PLAINTEXT_BYTES,
+  parseKeyring,
+  parsePurpose,
+  parseScope,
+  seal,
+  sealForPublicKey,
+  stripNewline,
+  type Binding,
+} from '../sealing/index.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface EncryptFlags extends Flags {
+  readonly repo: string;
+  readonly for: string;
+  readonly publicKey?: string;
+}
+
+const FETCH_TIMEOUT_MS = 10_000;
+
+/** `c3 encrypt`: seals standard input, without a server: with the secret, or with a server's public key. */
+export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<number> {
+  const binding: Binding = { scope: parseScope(flags.repo), purpose: parsePurpose(flags.for) };
+  const sealer = await openSealer(terminal, flags, binding);
+  if (terminal.isInputTerminal) terminal.tell('c3: type or paste the value, then Ctrl-D on a line of its own');
+  const plaintext = stripNewline(await terminal.readInput(MAX_PLAINTEXT_BYTES + 2));
+  const token = await sealer.seal(plaintext);
+  if (binding.purpose.kind !== 'hook') {
+    terminal.print(token);
+    return 0;
+  }
+  const url = formatHookUrl(sealer.baseUrl, token, binding.scope);
+  if (url.length > MAX_HOOK_URL_CHARACTERS) {
+    terminal.tell(
+      `c3: warning: the URL has ${url.length} characters; GitHub has been seen to cut at ${MAX_HOOK_URL_CHARACTERS}`,
+    );
+    terminal.tell('c3: hint: look at the webhook after you have saved it; a shorter base URL helps');
+  }
+  terminal.print(url);
+  terminal.print(deriveWebhookSecret(plaintext, binding.scope));
+  return 0;
+}
+
+interface Sealer {
+  readonly baseUrl: string;
+  seal(plaintext: string): Promise<string>;
+}
+
+async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Binding): Promise<Sealer> {
+  const { publicKey, ...settings } = flags;
+  if (publicKey === undefined) {
+    const { repo: _repo, for: _for, ...configFlags } = settings;
+    const config = readConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
+    const keyring = parseKeyring(config.secret);
+    return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, binding) };
+  }
+  const jwks = await readPublicKey(publicKey);
+  const baseUrl = flags.url ?? terminal.env['C3_URL'] ?? (URL.canParse(publicKey) ? new URL(publicKey).origin : '');
+  if (baseUrl === '' && binding.purpose.kind === 'hook') {
+    throw new C3Error('USAGE_INVALID', 'The base URL of the hook is not known', {
+      hint: 'add --url https://c3.example',
+    });
+  }
+  return { baseUrl: baseUrl.replace(/\/+$/, ''), seal: (plaintext) => sealForPublicKey(jwks, plaintext, binding) };
+}
+
+/** A key set from a file, or from a URL: that of the key set, or of the c3 that serves it. */
+async function readPublicKey(place: string): Promise<unknown> {
+  try {
+    if (!/^https?:\/\//.test(place)) return JSON.parse(readFileSync(place, 'utf8')) as unknown;
+    const url = new URL(place);
+    if (url.pathname === '/') url.pathname = '/.well-known/jwks.json';
+    const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
+    return await answer.json();
+  } catch (error) {
+    throw new C3Error('USAGE_INVALID', `Cannot read the public key "${place}": ${toMessage(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,46 @@
+import { Hono } from 'hono';
+import { C3Error } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { toJwks } from '../sealing/index.ts';
+import { handleEncrypt, type EncryptDependencies } from './encrypt.ts';
+import { answerHeaders, answerText, toErrorAnswer } from './error-answer.ts';
+import { handleHook, type HookDependencies } from './hook.ts';
+
+export interface AppDependencies extends EncryptDependencies, HookDependencies {
+  readonly log: Log;
+}
+
+/** All routes, without a socket: `app.fetch(new Request(…))`. */
+export function createApp(dependencies: AppDependencies): Hono {
+  const app = new Hono();
+  app.get('/', () => answerText(200, START_PAGE));
+  app.post('/encrypt', (context) => handleEncrypt(context.req.raw, dependencies));
+  app.post('/hook', (context) => handleHook(context.req.raw, dependencies));
+  app.get('/healthz', () => answerText(200, 'ok'));
+  app.get('/readyz', () => {
+    dependencies.builds.checkOpen();
+    return answerText(200, 'ok');
+  });
+  app.get('/.well-known/jwks.json', async () => {
+    const keys = await toJwks(dependencies.keyring);
+    return new Response(JSON.stringify(keys), { headers: answerHeaders('application/jwk-set+json') });
+  });
+  app.notFound((context) => answerText(404, `There is no ${context.req.method} ${context.req.path} here`));
+  app.onError((error, context) => {
+    // The path only: the query of a hook holds its key.
+    const fields = { method: context.req.method, path: context.req.path };
+    if (error instanceof C3Error) dependencies.log.info({ ...fields, code: error.code }, `refused: ${error.message}`);
+    else dependencies.log.error({ ...fields, error: error.stack ?? String(error) }, 'request failed inside c3');
+    return toErrorAnswer(error);
+  });
+  return app;
+}
+
+const START_PAGE = `c3 is a minimal, stateless CI/CD service for Kubernetes.
+
+Seal a value for one repository and one purpose:
+  POST /encrypt?repo=HOST/OWNER/NAME&for=hook|k8s|telegram|secret:NAME   (the body is the value)
+Point the repository's webhook at the URL that for=hook answers, with the secret that it answers:
+  POST /hook?key=...&repo=...
+The public key, to seal without sending anything:
+  GET /.well-known/jwks.json`;

@@ -1,0 +1,3 @@
+export { createApp } from './app.ts';
+export { createBuilds } from './builds.ts';
+export { listen } from './listen.ts';
