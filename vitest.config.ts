@@ -4,6 +4,8 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'dev/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/cluster/**', '**/node_modules/**'],
+    // Most tests wait for processes more than they compute.
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 30_000,
   },

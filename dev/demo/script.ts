@@ -1,0 +1,48 @@
+import { styleText } from 'node:util';
+import type { TelegramServer } from '../telegram/server.ts';
+
+/** What the demonstration says, on standard output: pleasant in a terminal, plain without one or with NO_COLOR. */
+export interface Script {
+  say(text: string): void;
+  step(number: number, text: string): void;
+  tell(label: string, text: string): void;
+  quote(text: string): void;
+  fail(text: string): void;
+  /** Shows the first line of a commit's message each time it changes. `from`: epoch milliseconds that times count from. */
+  follow(telegram: TelegramServer, sha: string, from: number): { stop(): void };
+}
+
+export function createScript(): Script {
+  function print(line: string): void {
+    process.stdout.write(`${line}\n`);
+  }
+  function tell(label: string, text: string): void {
+    print(`    ${styleText('dim', label.padEnd(9))} ${text}`);
+  }
+  return {
+    say: (text) => print(`\n${styleText('bold', text)}`),
+    step: (number, text) => print(`\n${styleText('cyan', `${number}.`)} ${text}`),
+    tell,
+    quote(text): void {
+      for (const line of text.trimEnd().split('\n')) print(`    ${styleText('dim', '│')} ${line}`);
+    },
+    fail: (text) => print(`\n${styleText('red', 'demo: error:')} ${text}`),
+    follow(telegram, sha, from) {
+      const stop = new AbortController();
+      const seen = new Set<string>();
+      const short = sha.slice(0, 7);
+      // The predicate sees every change and never ends the waiting; the signal does.
+      telegram
+        .waitFor((message) => {
+          const newest = message.versions.at(-1);
+          if (newest === undefined || !newest.text.includes(short)) return false;
+          const [first = ''] = newest.text.split('\n');
+          if (!seen.has(first)) tell('message', `${String(newest.at - from).padStart(5)} ms  ${first}`);
+          seen.add(first);
+          return false;
+        }, stop.signal)
+        .catch(() => {});
+      return { stop: () => stop.abort() };
+    },
+  };
+}

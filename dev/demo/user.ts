@@ -1,0 +1,105 @@
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createWorkTree, type WorkTree } from '../forge/work-tree.ts';
+import type { Status } from '../forge/index.ts';
+import type { StoredMessage } from '../telegram/world.ts';
+import type { World } from './world.ts';
+
+/** What somebody who uses c3 does, over HTTP and git, and what they then see. */
+export interface User {
+  /** `host/owner/name`. */
+  readonly scope: string;
+  /** `owner/name`. */
+  readonly fullName: string;
+  readonly cloneUrl: string;
+  readonly tree: WorkTree;
+  /** `POST /encrypt`: the answer's text. @throws the refusal's sentence */
+  seal(purpose: string, value: string): Promise<string>;
+  /** Creates the webhook through the forge's API. */
+  createHook(url: string, secret: string): Promise<void>;
+  /** Commits the files and pushes; the commit's sha, and when the push was over. */
+  push(files: Readonly<Record<string, string>>, message: string, ref?: string): Promise<{ sha: string; at: number }>;
+  /** What c3 answered to the delivery of this commit's push. */
+  waitForAnswer(sha: string): Promise<{ status: number; body: string }>;
+  /** The last status of a commit, once it is one of an ended build. */
+  waitForEnd(sha: string): Promise<Status>;
+  /** The Telegram message that names the commit, once it tells of an end. */
+  waitForMessage(sha: string): Promise<{ message: StoredMessage; text: string }>;
+}
+
+/** A build of the demonstration or of a test is over by then, or hangs. */
+const PATIENCE_MS = 120_000;
+const REQUEST_MS = 15_000;
+
+/** Words with which the message of an ended build begins, after its sign. */
+const ENDED = /^\S+ (?:Passed|Failed|Timed out|Cancelled|Config error|Refused|Infrastructure error)/i;
+
+export async function createUser(
+  world: World,
+  options: { owner: string; name: string; token?: string },
+): Promise<User> {
+  const { forge, c3, telegram } = world;
+  const token = options.token ?? world.owner.token;
+  const fullName = `${options.owner}/${options.name}`;
+  const scope = `${forge.host}/${fullName}`;
+  const tree = await createWorkTree({ token, path: await mkdtemp(join(world.directory, 'tree-')) });
+  const cloneUrl = `${forge.origin}/${fullName}.git`;
+
+  return {
+    scope,
+    fullName,
+    cloneUrl,
+    tree,
+    async seal(purpose, value): Promise<string> {
+      const url = `${c3.url}/encrypt?repo=${encodeURIComponent(scope)}&for=${encodeURIComponent(purpose)}`;
+      const answer = await fetch(url, { method: 'POST', body: value, signal: AbortSignal.timeout(REQUEST_MS) });
+      const text = (await answer.text()).trimEnd();
+      if (!answer.ok) throw new Error(text);
+      return text;
+    },
+    async createHook(url, secret): Promise<void> {
+      const answer = await fetch(`${forge.apiBase}/repos/${fullName}/hooks`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'user-agent': 'c3-demo' },
+        body: JSON.stringify({
+          name: 'web',
+          active: true,
+          events: ['push'],
+          config: { url, secret, content_type: 'json' },
+        }),
+        signal: AbortSignal.timeout(REQUEST_MS),
+      });
+      if (!answer.ok) throw new Error(`The forge refused the webhook: ${await answer.text()}`);
+    },
+    async push(files, message, ref = 'refs/heads/main'): Promise<{ sha: string; at: number }> {
+      const sha = await tree.commit(files, message);
+      await tree.git('push', '--quiet', '--force', cloneUrl, `HEAD:${ref}`);
+      return { sha, at: Date.now() };
+    },
+    waitForAnswer(sha): Promise<{ status: number; body: string }> {
+      return forge.waitFor(() => {
+        const delivery = forge.deliveries.find(
+          ({ event, request }) => event === 'push' && request.body.includes(`"after":"${sha}"`),
+        );
+        if (delivery?.answer === undefined) return undefined;
+        if (delivery.answer.kind === 'answered')
+          return { status: delivery.answer.status, body: delivery.answer.body.trimEnd() };
+        throw new Error(`The webhook was not delivered: ${JSON.stringify(delivery.answer)}`);
+      }, AbortSignal.timeout(PATIENCE_MS));
+    },
+    waitForEnd(sha): Promise<Status> {
+      return forge.waitFor(
+        () => forge.statuses.findLast((status) => status.sha === sha && status.state !== 'pending'),
+        AbortSignal.timeout(PATIENCE_MS),
+      );
+    },
+    async waitForMessage(sha): Promise<{ message: StoredMessage; text: string }> {
+      const short = sha.slice(0, 7);
+      const message = await telegram.waitFor((one) => {
+        const text = one.versions.at(-1)?.text ?? '';
+        return text.includes(short) && ENDED.test(text);
+      }, AbortSignal.timeout(PATIENCE_MS));
+      return { message, text: message.versions.at(-1)?.text ?? '' };
+    },
+  };
+}

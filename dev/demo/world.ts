@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createForgeServer, type ForgeServer } from '../forge/index.ts';
+import { createTelegramServer, type TelegramServer } from '../telegram/server.ts';
+import { startC3, type C3Process } from './c3-process.ts';
+
+/** Everything around a cluster that c3 needs to be tried for real: a forge, Telegram's stand-in, and c3 itself. */
+export interface World {
+  readonly forge: ForgeServer;
+  readonly telegram: TelegramServer;
+  readonly c3: C3Process;
+  /** What c3 was started with; another c3 of the same settings opens the same values. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The group that the operator's bot reports to. */
+  readonly chat: number;
+  readonly bot: string;
+  /** A user who may do everything in the repositories of `acme`. */
+  readonly owner: { readonly login: string; readonly token: string };
+  /** A directory that is removed at the end. */
+  readonly directory: string;
+  close(): Promise<void>;
+}
+
+export interface WorldOptions {
+  /** Where the forge listens: an address that Pods reach. Default `127.0.0.1`. */
+  readonly forgeHost?: string;
+  /** Default: any free port. */
+  readonly forgePort?: number;
+  /** Whether Telegram's stand-in limits what is sent to a chat, as the real one does. Default true. */
+  readonly hasLimits?: boolean;
+  /** More settings for c3, or others. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+const CHAT = -1_002_003_004_005;
+
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
+  const directory = await mkdtemp(join(tmpdir(), 'c3-world-'));
+  const owner = { login: 'ann', token: `github_pat_${randomBytes(41).toString('hex')}` };
+  const bot = `${String(randomBytes(4).readUInt32BE(0)).padStart(9, '1')}:${randomBytes(26).toString('base64url')}`;
+  const forge = await createForgeServer({
+    root: await mkdtemp(join(directory, 'forge-')),
+    host: options.forgeHost ?? '127.0.0.1',
+    ...(options.forgePort === undefined ? {} : { port: options.forgePort }),
+    users: [{ ...owner, permissions: { '*': 'admin' } }],
+  });
+  const telegram = await createTelegramServer({
+    bots: [{ token: bot }],
+    chats: [{ id: CHAT, title: 'Acme builds' }],
+    hasLimits: options.hasLimits ?? true,
+  });
+  const settings = {
+    C3_SECRET: randomBytes(32).toString('base64url'),
+    C3_FORGES: `github=${forge.origin}|${forge.apiBase}`,
+    C3_TELEGRAM_API: telegram.url,
+    C3_TELEGRAM_TOKEN: bot,
+    C3_TELEGRAM_CHAT: String(CHAT),
+    ...options.settings,
+  };
+  const c3 = await startC3(settings).catch(async (error: unknown) => {
+    await Promise.all([forge.close(), telegram.close(), rm(directory, { recursive: true, force: true })]);
+    throw error;
+  });
+  return {
+    forge,
+    telegram,
+    c3,
+    settings,
+    chat: CHAT,
+    bot,
+    owner,
+    directory,
+    async close(): Promise<void> {
+      await c3.stop();
+      await Promise.all([forge.close(), telegram.close()]);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
