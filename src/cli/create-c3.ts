@@ -68,7 +68,8 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
 
   const app = createApp({
     keyring,
-    baseUrl: config.url,
+    // Where the system chose the port, the default base URL is known only now.
+    baseUrl: () => (config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url),
     checkScope,
     forgeFor: (scope) => forges.forgeFor(scope),
     builds,

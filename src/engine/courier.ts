@@ -25,6 +25,8 @@ export type CourierAnswer<T> =
   | { readonly kind: 'cut'; readonly message: string; readonly isFinal: boolean };
 
 export interface CourierOptions {
+  /** What any other build left running in the container is killed when the courier arrives. */
+  readonly buildId: string;
   /** Where the courier keeps its files: the first of the two directories that can be written. */
   readonly roots: readonly [string, string];
   /** No byte for so long while a command runs: the connection is dead. The courier speaks every ten seconds. */
@@ -111,7 +113,7 @@ async function openLine(workspace: Workspace, container: string, options: Courie
     return deadLine({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient });
   const { session } = answer;
   const over = session.done.then((end) => toCut(end, container, fault, stderr));
-  session.write(`${courierProgram}root ${options.roots.join(' ')}\n`).catch(() => {}); // `done` tells
+  session.write(`${courierProgram}root ${options.roots.join(' ')} ${options.buildId} ${container}\n`).catch(() => {}); // `done` tells
 
   return {
     async perform<T>(command: string, handle: (frame: Frame) => T | undefined | Promise<T | undefined>) {

@@ -52,7 +52,11 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const tasks = planTasks(order);
   const couriers = new Map<string, Courier>();
   function openCourier(container: string): Courier {
-    return createCourier(workspace, container, { roots: planRoots(pipeline), silenceMs: SILENCE_MS });
+    return createCourier(workspace, container, {
+      buildId: order.buildId,
+      roots: planRoots(pipeline),
+      silenceMs: SILENCE_MS,
+    });
   }
   for (const { step } of tasks) {
     if (couriers.has(step.container)) continue;

@@ -32,6 +32,8 @@ interface Run {
     options?: { env?: Record<string, string>; timeoutMs?: number; stepId?: string },
   ): Promise<StepResult>;
   sweep(): Promise<boolean | undefined>;
+  /** A courier of another build, as a new process of c3 would send it. */
+  openCourier(buildId?: string): Courier;
 }
 
 function setUp(shell: Shell): Run {
@@ -40,8 +42,8 @@ function setUp(shell: Shell): Run {
   const roots = [join(workspace.directory, 'c3'), join(workspace.directory, 'tmp')] as const;
   let log = Buffer.alloc(0);
   const waiting: { text: string; resolve: () => void }[] = [];
-  function openCourier(): Courier {
-    const courier = createCourier(workspace, 'main', { roots, silenceMs: 30_000 });
+  function openCourier(buildId = 'b1'): Courier {
+    const courier = createCourier(workspace, 'main', { buildId, roots, silenceMs: 30_000 });
     open.push(courier);
     return courier;
   }
@@ -66,7 +68,7 @@ function setUp(shell: Shell): Run {
         {
           signal: controller.signal,
           lost: workspace.lost,
-          openCourier,
+          openCourier: () => openCourier(),
           limits,
           onOutput: (bytes) => {
             log = Buffer.concat([log, bytes]);
@@ -74,6 +76,7 @@ function setUp(shell: Shell): Run {
           },
         },
       ),
+    openCourier,
     async sweep() {
       const answer = await courier.perform('sweep b1\n', (frame) =>
         frame.kind === 'swept' ? frame.isClean : undefined,
@@ -208,6 +211,20 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(isRunning(pid)).toBe(true);
     expect(await step.sweep()).toBe(true);
     expect(isRunning(pid)).toBe(false);
+  });
+
+  it('does not outlive the arrival of the next build when its c3 died', async () => {
+    const step = setUp(shell);
+    const pidFile = join(step.workspace.directory, 'abandoned');
+    const started = step.seen('on');
+    void step.run(`echo $$ > ${pidFile}; echo on; exec sleep 300`);
+    await started;
+    step.workspace.cut();
+    const answer = await step
+      .openCourier('b2')
+      .perform('sweep b2\n', (frame) => (frame.kind === 'swept' ? frame.isClean : undefined));
+    expect(answer).toEqual({ kind: 'answered', value: true });
+    expect(isRunning(Number(readFileSync(pidFile, 'utf8')))).toBe(false);
   });
 
   it('needs one exec for many steps', async () => {

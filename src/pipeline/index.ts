@@ -1,14 +1,3 @@
-export { formatDuration, parseDuration } from './duration.ts';
-export { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
-export type {
-  Checkout,
-  Job,
-  JsonObject,
-  JsonValue,
-  ParsedPipeline,
-  Pipeline,
-  PodLife,
-  Problem,
-  Step,
-} from './pipeline.ts';
+export { parsePipeline } from './parse-pipeline.ts';
+export type { Pipeline, Problem, Step } from './pipeline.ts';
 export { formatProblem, summarizeProblem } from './problem.ts';

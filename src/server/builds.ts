@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BuildRequest, BuildSource, Ending } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
-import type { Forge, Push } from '../forges/forge.ts';
+import type { Push, Repository } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
 import { formatScope, type Scope } from '../sealing/index.ts';
 
@@ -18,8 +18,8 @@ export interface Builds {
 
 export interface AcceptedPush {
   readonly scope: Scope;
-  readonly forge: Forge;
-  readonly token: string;
+  readonly repository: Repository;
+  readonly repositoryUrl: string;
   readonly push: Push;
   /** Equal for deliveries of the same content. */
   readonly fingerprint: string;
@@ -35,12 +35,11 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
   const cancel = new AbortController();
   let isDraining = false;
 
-  async function build(id: string, { scope, forge, token, push }: AcceptedPush): Promise<void> {
-    const repository = forge.openRepository(scope, token);
+  async function build(id: string, { scope, repository, repositoryUrl, push }: AcceptedPush): Promise<void> {
     const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
     log.info(fields, 'build started');
     try {
-      const source = toSource(scope, forge, push);
+      const source = toSource(scope, repositoryUrl, push);
       const ending = await run({ id, source, push, repository, signal: cancel.signal }, scope);
       const words =
         'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
@@ -76,10 +75,10 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
   };
 }
 
-function toSource(scope: Scope, forge: Forge, push: Push): BuildSource {
+function toSource(scope: Scope, repositoryUrl: string, push: Push): BuildSource {
   return {
     scope: formatScope(scope),
-    repositoryUrl: forge.webUrl(scope),
+    repositoryUrl,
     refKind: push.refKind,
     refName: push.refName,
     sha: push.sha,

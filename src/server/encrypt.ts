@@ -17,7 +17,7 @@ import { readBody } from './read-body.ts';
 export interface EncryptDependencies {
   readonly keyring: Keyring;
   /** c3's public base URL, without a slash at its end. */
-  readonly baseUrl: string;
+  baseUrl(): string;
   /** @throws {C3Error} SCOPE_REFUSED */
   checkScope(scope: Scope): void;
 }
@@ -38,7 +38,7 @@ export async function handleEncrypt(request: Request, dependencies: EncryptDepen
 
   const isJson = request.headers.get('accept')?.includes('application/json') === true;
   if (purpose.kind !== 'hook') return isJson ? answerJson({ token }) : answerText(200, token);
-  const url = formatHookUrl(dependencies.baseUrl, token, scope);
+  const url = formatHookUrl(dependencies.baseUrl(), token, scope);
   const secret = deriveWebhookSecret(plaintext, scope);
   return isJson ? answerJson({ url, secret }) : answerText(200, `${url}\n${secret}`);
 }

@@ -51,7 +51,13 @@ export async function handleHook(request: Request, dependencies: HookDependencie
     case 'push': {
       // The delivery id is not signed: the body is what a replay cannot change.
       const fingerprint = createHash('sha256').update(formatScope(scope)).update('\n').update(body).digest('hex');
-      const { id, isNew } = builds.accept({ scope, forge, token, push: event.push, fingerprint });
+      const { id, isNew } = builds.accept({
+        scope,
+        repository: forge.openRepository(scope, token),
+        repositoryUrl: forge.webUrl(scope),
+        push: event.push,
+        fingerprint,
+      });
       return answerText(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
     }
   }

@@ -57,7 +57,7 @@ describe.runIf(isOurs)('a step on a real Kubernetes', { timeout: 240_000 }, () =
     const { sha } = await user.push({ 'c3.yaml': formatPipeline(target, k8s, steps), name }, name);
     await world.telegram.waitFor((one) => {
       const text = one.versions.at(-1)?.text ?? '';
-      return text.includes(sha.slice(0, 7)) && /^🔄 Running/.test(text) && /🔄 main/.test(text);
+      return text.includes(sha.slice(0, 7)) && text.startsWith('🔄 Running') && /🔄 main/.test(text);
     }, AbortSignal.timeout(60_000));
     await act();
     const [pod = ''] = await pods.names();

@@ -16,13 +16,43 @@ started() {
   started_at=${20}
 }
 
-# root FIRST SECOND: the first of the two where files can be made.
+# root FIRST SECOND BUILD CONTAINER: the first of the two where files can be made. What a build left running here whose c3 died
+# before it swept is killed now, before BUILD starts anything.
 command_root() {
-  for root in "$1" "$2"; do
-    mkdir -p "$root" 2>/dev/null && [ -w "$root" ] && { chmod 1777 "$root" 2>/dev/null; say "R $root"; return; }
+  root=
+  for candidate in "$1" "$2"; do
+    mkdir -p "$candidate" 2>/dev/null && [ -w "$candidate" ] && { root=$candidate; break; }
   done
-  say "E no writable directory: neither $1 nor $2"
-  exit 1
+  [ -n "$root" ] || { say "E no writable directory: neither $1 nor $2"; exit 1; }
+  chmod 1777 "$root" 2>/dev/null
+  container=$4
+  for other in "$root"/*/; do
+    other=${other%/}; other=${other##*/}
+    if [ "$other" != "$3" ] && [ -d "$root/$other" ] && [ ! -e "$root/$other/swept.$container" ]; then
+      kill_build "$other"
+      [ -z "$left" ] || { say "E what build $other left running cannot be killed:$left"; exit 1; }
+      : > "$root/$other/swept.$container"
+    fi
+  done 2>/dev/null
+  say "R $root"
+}
+
+# Kills everything that carries a build's cookie, until nothing is left or it has tried often enough; left says what is.
+kill_build() {
+  round=0; left=1
+  while [ -n "$left" ] && [ "$round" -lt 20 ]; do
+    [ "$round" -gt 0 ] && nap "$short"
+    round=$((round + 1)); left=
+    for environ in /proc/[0-9]*/environ; do
+      # grep is no help: busybox reads a line up to its first NUL. What is dead but not yet reaped has an empty environment.
+      case $(tr '\000' '\n' < "$environ") in
+        *"C3_BUILD_ID=$1"*)
+          pid=${environ#/proc/}; pid=${pid%/environ}
+          left="$left $pid"
+          kill -KILL "$pid" ;;
+      esac
+    done 2>/dev/null
+  done
 }
 
 # Copies lines from standard input to a file up to the end mark.
@@ -131,23 +161,10 @@ command_cancel() {
   say "C"
 }
 
-# sweep BUILD: kills everything that carries the build's cookie, and drops the files of all but the newest builds.
+# sweep BUILD: the build is over here. Also drops the files of all but the newest builds.
 command_sweep() {
-  round=0; left=1
-  while [ "$round" -lt 20 ]; do
-    round=$((round + 1)); left=
-    for environ in /proc/[0-9]*/environ; do
-      # grep is no help: busybox reads a line up to its first NUL. What is dead but not yet reaped has an empty environment.
-      case $(tr '\000' '\n' < "$environ") in
-        *"C3_BUILD_ID=$1"*)
-          pid=${environ#/proc/}; pid=${pid%/environ}
-          left="$left $pid"
-          kill -KILL "$pid" ;;
-      esac
-    done 2>/dev/null
-    [ -z "$left" ] && break
-    nap "$short"
-  done
+  kill_build "$1"
+  [ -n "$left" ] || [ ! -d "$root/$1" ] || : > "$root/$1/swept.$container"
   keep=0
   for old in $(ls -t "$root" 2>/dev/null); do
     keep=$((keep + 1))
@@ -164,7 +181,7 @@ if sleep 0.001 2>/dev/null; then short=0.015 medium=0.1 long=0.4; else short=1 m
 started "$$"; my_start=$started_at
 while read -r verb a b c d e f; do
   case $verb in
-    root) command_root "$a" "$b" ;;
+    root) command_root "$a" "$b" "$c" "$d" ;;
     launch) command_launch "$a" "$b" "$c" "$d" "$e" "$f" ;;
     follow) command_follow "$a" "$b" "$c" ;;
     cancel) command_cancel "$a" "$b" ;;

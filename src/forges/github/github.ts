@@ -69,7 +69,7 @@ function checkScope(host: string, scope: Scope): void {
 
 function checkToken(token: string): void {
   // Anything else cannot stand in a header, and would be quoted by whatever refuses it.
-  if (!/^[\x21-\x7e]{1,1024}$/.test(token)) {
+  if (!/^[\x21-\x7e]{1,4096}$/.test(token)) {
     throw new C3Error(
       'FORGE_UNAUTHORIZED',
       'The token sealed in the hook key holds spaces, line ends or other characters that no token has',
