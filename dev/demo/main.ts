@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { toMessage } from '../../src/errors.ts';
 import { openCluster, type DemoCluster } from './open-cluster.ts';
 import { createScript } from './script.ts';
 import { createUser, type User } from './user.ts';
@@ -42,7 +41,7 @@ async function run(options: Options): Promise<void> {
     const user = await perform(world, cluster);
     if (!options.once) await stayUp(world, user);
   } catch (error) {
-    script.fail(toMessage(error));
+    script.fail(error);
     for (const line of world?.c3.log.slice(-10) ?? []) script.tell('c3 said', line);
     process.exitCode = 1;
   } finally {

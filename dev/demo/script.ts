@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { C3Error, toMessage } from '../../src/errors.ts';
 import type { TelegramServer } from '../telegram/server.ts';
 
 /** What the demonstration says, on standard output: pleasant in a terminal, plain without one or with NO_COLOR. */
@@ -7,7 +8,7 @@ export interface Script {
   step(number: number, text: string): void;
   tell(label: string, text: string): void;
   quote(text: string): void;
-  fail(text: string): void;
+  fail(error: unknown): void;
   /** Shows the first line of a commit's message each time it changes. `from`: epoch milliseconds that times count from. */
   follow(telegram: TelegramServer, sha: string, from: number): { stop(): void };
 }
@@ -26,7 +27,10 @@ export function createScript(): Script {
     quote(text): void {
       for (const line of text.trimEnd().split('\n')) print(`    ${styleText('dim', '│')} ${line}`);
     },
-    fail: (text) => print(`\n${styleText('red', 'demo: error:')} ${text}`),
+    fail(error): void {
+      print(`\n${styleText('red', 'demo: error:')} ${toMessage(error)}`);
+      if (error instanceof C3Error && error.hint !== undefined) print(`demo: hint: ${error.hint}`);
+    },
     follow(telegram, sha, from) {
       const stop = new AbortController();
       const seen = new Set<string>();

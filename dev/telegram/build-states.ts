@@ -87,7 +87,7 @@ const TAIL = `\u001B[1m\u001B[46m RUN \u001B[49m\u001B[22m v4.1.12
 `;
 
 export const FAILED: BuildState = createEnded(
-  { kind: 'failed', step: 'test', message: 'test failed: exit 1' },
+  { kind: 'failed', step: 'test', message: 'exit code 1' },
   {
     endedAt: START + 54_000,
     steps: [

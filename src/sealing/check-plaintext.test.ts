@@ -6,7 +6,7 @@ import { parsePurpose } from './purpose.ts';
 
 const TELEGRAM = 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
 const KUBECONFIG =
-  'This is not a kubeconfig: it has no "clusters". Give the file\'s text, for example from kubectl config view --raw --minify --flatten';
+  "This is the path of a kubeconfig: give the file's text, for example from kubectl config view --raw --minify --flatten";
 const ONE_WORD =
   'An access token is one word of printable ASCII: this text has white space, a control character or a letter outside ASCII';
 
@@ -36,7 +36,7 @@ describe('checkPlaintext', () => {
     ['hook', 'tok\u007fen', ONE_WORD],
     ['hook', 'a'.repeat(4097), 'An access token has at most 4096 characters, this text has 4097'],
     ['k8s', '/home/me/.kube/config', KUBECONFIG],
-    ['k8s', 'myclusters: x', KUBECONFIG],
+    ['k8s', '~/.kube/config', KUBECONFIG],
     ['telegram', '123:abc', `${TELEGRAM}: this text is not JSON`],
     ['telegram', '[]', `${TELEGRAM}: this is not an object`],
     ['telegram', 'null', `${TELEGRAM}: this is not an object`],

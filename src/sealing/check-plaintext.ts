@@ -39,11 +39,11 @@ const CHECKS: Readonly<Record<Purpose['kind'], (plaintext: string) => string | u
   secret: (text) => (text.includes('\0') ? 'A secret with a NUL byte cannot be an environment variable' : undefined),
 };
 
-/** Whether c3 accepts it is the business of the room that reads kubeconfigs. This catches a path or a token in its place. */
+/** Whether c3 accepts it is the business of the room that reads kubeconfigs. This catches the commonest slip: the file's name. */
 function findKubeconfigMistake(text: string): string | undefined {
-  return /(^|["'\s{,])clusters["']?\s*:/.test(text)
-    ? undefined
-    : 'This is not a kubeconfig: it has no "clusters". Give the file\'s text, for example from kubectl config view --raw --minify --flatten';
+  return /^[~.]?\/\S*$/.test(text)
+    ? "This is the path of a kubeconfig: give the file's text, for example from kubectl config view --raw --minify --flatten"
+    : undefined;
 }
 
 function findTokenMistake(token: string): string | undefined {

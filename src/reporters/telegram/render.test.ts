@@ -50,7 +50,7 @@ test('a failed build quotes the end of the failing step as a terminal would show
  ✓ src/tax.test.ts (9 tests) 12ms
  loading 100%
  × src/price.test.ts &gt; rounds 2.345 to 2.34`);
-  expect(html).toMatch(/\(30\)<\/blockquote>\ntest failed: exit 1\n⏱ 54s · warm$/);
+  expect(html).toMatch(/\(30\)<\/blockquote>\ntest failed: exit code 1\n⏱ 54s · warm$/);
 });
 
 test('a config error shows the excerpt as it is typed, with its caret in place', () => {

@@ -200,7 +200,9 @@ function fitTail(tail: string, room: number): string {
 function toSentence(phase: BuildPhase): Markup | undefined {
   if (phase.kind === 'preparing') return oneLine(phase.detail, MAX_SENTENCE_LENGTH);
   if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return undefined;
-  return oneLine(phase.ending.message, MAX_SENTENCE_LENGTH);
+  const { ending } = phase;
+  const sentence = ending.kind === 'failed' ? `${ending.step} failed: ${ending.message}` : ending.message;
+  return oneLine(sentence, MAX_SENTENCE_LENGTH);
 }
 
 function toDetail(phase: BuildPhase): Markup | undefined {

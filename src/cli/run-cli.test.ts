@@ -1,0 +1,165 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openSealed, parseHookQuery, parseKeyring, parseScope, toJwks } from '../sealing/index.ts';
+import { runCli } from './run-cli.ts';
+import type { Terminal } from './terminal.ts';
+
+const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
+const directory = mkdtempSync(join(tmpdir(), 'c3-cli-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+interface Transcript {
+  exitCode: number;
+  out: string;
+  err: string;
+}
+
+async function run(
+  args: string[],
+  part: { env?: Record<string, string>; input?: string; files?: Record<string, string> } = {},
+): Promise<Transcript> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const terminal: Terminal = {
+    env: part.env ?? {},
+    isInputTerminal: false,
+    readInput: () => Promise.resolve(part.input ?? ''),
+    readFile(path) {
+      const text = part.files?.[path];
+      if (text === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      return text;
+    },
+    print: (text) => void out.push(`${text}\n`),
+    tell: (text) => void err.push(`${text}\n`),
+  };
+  const exitCode = await runCli(args, terminal);
+  return { exitCode, out: out.join(''), err: err.join('') };
+}
+
+describe('c3 keygen', () => {
+  it('prints a new secret, alone, that C3_SECRET takes', async () => {
+    const [first, second] = [await run(['keygen']), await run(['keygen'])];
+    expect(first).toMatchObject({ exitCode: 0, err: '', out: expect.stringMatching(/^[\w-]{43}\n$/) });
+    expect(first.out).not.toBe(second.out);
+    expect(parseKeyring(first.out.trim()).keys).toHaveLength(1);
+  });
+});
+
+describe('c3 encrypt', () => {
+  const env = { C3_SECRET: SECRET, C3_URL: 'https://c3.example' };
+  const binding = { scope: parseScope('github.com/acme/shop'), purpose: { kind: 'k8s' } } as const;
+
+  it('prints the token alone', async () => {
+    const { exitCode, out, err } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s'], {
+      env,
+      input: 'kubeconfig\n',
+    });
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: 'kubeconfig' });
+  });
+
+  it('prints the hook URL, then the webhook secret', async () => {
+    const { out } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'hook'], {
+      env,
+      input: 'ghp_token',
+    });
+    const [url = '', secret, rest] = out.split('\n');
+    expect(url).toMatch(/^https:\/\/c3\.example\/hook\?key=/);
+    expect(secret).toMatch(/^[\w-]{43}$/);
+    expect(rest).toBe('');
+    const { key, scope } = parseHookQuery(new URL(url).searchParams);
+    expect(await openSealed(parseKeyring(SECRET), key, { scope, purpose: { kind: 'hook' } })).toMatchObject({
+      plaintext: 'ghp_token',
+    });
+  });
+
+  it('seals with a public key, without the secret', async () => {
+    const file = join(directory, 'jwks.json');
+    writeFileSync(file, JSON.stringify(await toJwks(parseKeyring(SECRET))));
+    const { out } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s', '--public-key', file], {
+      input: 'kubeconfig',
+    });
+    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: 'kubeconfig' });
+  });
+
+  it('warns about a URL that GitHub may cut', async () => {
+    const long = { ...env, C3_URL: `https://${'c'.repeat(150)}.example` };
+    const { err, exitCode } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'hook'], {
+      env: long,
+      input: 'x'.repeat(93),
+    });
+    expect(exitCode).toBe(0);
+    expect(err).toMatch(/^c3: warning: the URL has \d+ characters; GitHub has been seen to cut at 255\nc3: hint: /);
+  });
+
+  it.each([
+    [['encrypt', '--for', 'k8s'], "c3: error: required option '--repo <host/owner/name>' not specified\n"],
+    [
+      ['encrypt', '--repo', 'shop', '--for', 'k8s'],
+      'c3: error: Repository "shop" is not of the form HOST/OWNER/NAME\nc3: hint: for example github.com/acme/shop\n',
+    ],
+    [
+      ['encrypt', '--repo', 'github.com/a/b', '--for', 'k8s', '--public-key', '/no/such'],
+      /^c3: error: Cannot read the public key "\/no\/such": /,
+    ],
+  ])('refuses %j with exit code 2', async (args, err) => {
+    const transcript = await run(args, { env, input: 'x' });
+    expect(transcript.exitCode).toBe(2);
+    expect(transcript.err).toMatch(err);
+    expect(transcript.out).toBe('');
+  });
+});
+
+describe('c3 lint', () => {
+  it('tells every problem with its place and ends with 1', async () => {
+    const files = { 'c3.yaml': 'k8s: <x>\nsteps: []\nwat: 1\n' };
+    const { exitCode, out, err } = await run(['lint'], { files });
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/c3\.yaml:3:1 error: unknown key "wat"/);
+    expect(err).toMatch(/^c3\.yaml: \d+ errors, 0 warnings\n$/);
+  });
+
+  it('prints one JSON object with --json', async () => {
+    const { out } = await run(['lint', '--json', 'other.yaml'], { files: { 'other.yaml': 'wat: 1\n' } });
+    expect(JSON.parse(out)).toMatchObject({
+      file: 'other.yaml',
+      problems: expect.arrayContaining([expect.objectContaining({ line: 1, severity: 'error' })]),
+    });
+  });
+
+  it('says that there is no file', async () => {
+    expect(await run(['lint'])).toEqual({
+      exitCode: 2,
+      out: '',
+      err: 'c3: error: Cannot read "c3.yaml"\nc3: hint: name the file: c3 lint FILE\n',
+    });
+  });
+});
+
+describe('c3 serve', () => {
+  it('tells all wrong settings at once and ends with 2', async () => {
+    const { exitCode, err } = await run(['serve', '--port', 'abc'], {
+      env: { C3_FORGES: 'gitea=https://git.example.com' },
+    });
+    expect(exitCode).toBe(2);
+    expect(err.match(/^c3: error: (\w+)/gm)).toEqual([
+      'c3: error: C3_SECRET',
+      'c3: error: C3_PORT',
+      'c3: error: C3_FORGES',
+    ]);
+  });
+});
+
+it('knows its commands', async () => {
+  expect(await run(['frobnicate'])).toMatchObject({
+    exitCode: 2,
+    err: expect.stringMatching(/unknown command 'frobnicate'/),
+  });
+  expect(await run(['--help'])).toMatchObject({
+    exitCode: 0,
+    err: '',
+    out: expect.stringMatching(/serve[\s\S]*keygen[\s\S]*encrypt[\s\S]*lint/),
+  });
+});
