@@ -29,43 +29,55 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
 /**
  * The script that brings the pushed revision into the work tree: cloned once, fetched and cleaned in a warm Pod. Nothing from
  * outside is in its text: url, ref and sha are variables. What an earlier build left in the repository's settings (hooks,
- * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once.
+ * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once. Each git takes some
+ * milliseconds of every build, so it calls as few as it can: the config is a file, HEAD is a file.
  */
 export function formatCheckoutScript(checkout: Checkout, push: Push): string {
+  const isSha256 = push.sha.length === 64;
   const submodules = checkout.submodules
     ? ' &&\n  git submodule sync -q --recursive && git submodule update -q --init --recursive --depth "$depth"'
     : '';
-  const clean = checkout.clean ? ' &&\n  git clean -q -ffdx' : '';
+  const clean = checkout.clean ? ' && git clean -q -ffdx' : '';
   return `
 depth=${checkout.depth}
 cd "$C3_CHECKOUT_PATH"
-# Joined by && throughout: a shell ignores -e in a function whose outcome is asked for.
-fetch() {
-  git init -q ${push.sha.length === 64 ? '--object-format=sha256 ' : ''}. && {
-    git cat-file -e "$C3_SHA^{commit}" 2> /dev/null || fetch_one "$C3_SHA" || fetch_one "$C3_REF"
-  } &&
-  git -c core.hooksPath=/dev/null checkout -q --force --detach "$C3_SHA" &&
-  git config remote.origin.url "$C3_CHECKOUT_URL"${clean}${submodules}
+# What an earlier build put in an object's place is not looked at.
+export GIT_NO_REPLACE_OBJECTS=1
+configure() {
+  printf '[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tfilemode = true\n\tbare = false\n' &&
+  ${
+    isSha256
+      ? String.raw`printf '[extensions]
+	objectformat = sha256
+' &&`
+      : ''
+  }
+  printf '[remote "origin"]\n\turl = %s\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n' "$C3_CHECKOUT_URL"
 }
 fetch_one() {
   git -c http.followRedirects=false fetch -q --no-tags --no-recurse-submodules --depth "$depth" "$C3_CHECKOUT_URL" "$1"
 }
-empty() { find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +; }
-if ! git --version > /dev/null 2>&1; then
-  echo "c3: this container has no git: the checkout needs git 2.31 or newer" >&2
-  exit 1
-fi
-if [ -d .git ]; then
-  rm -rf .git/hooks .git/info .git/config .git/worktrees .git/*.lock
-  if [ -d .git/modules ]; then
-    git init -q . && git submodule deinit -q -f --all || :
-    rm -rf .git/modules
+# Joined by && throughout: a shell ignores -e in a function whose outcome is asked for.
+bring() {
+  { git cat-file -e "$C3_SHA^{commit}" 2> /dev/null || fetch_one "$C3_SHA" || fetch_one "$C3_REF"; } &&
+  git -c core.hooksPath=/dev/null checkout -q --force --detach "$C3_SHA"
+}
+make() {
+  if ! git --version > /dev/null 2>&1; then
+    echo "c3: this container has no git: the checkout needs git 2.31 or newer" >&2
+    exit 1
   fi
-  fetch || { echo "c3: the warm work tree cannot be used, cloning anew"; empty; fetch; }
-else
-  empty
-  fetch
-fi
-if [ "$(git rev-parse HEAD)" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
+  find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+  git init -q ${isSha256 ? '--object-format=sha256 ' : ''}. && configure > .git/config && bring${submodules}
+}
+renew() {
+  rm -rf .git/hooks .git/info .git/config .git/config.worktree .git/commondir .git/worktrees .git/refs/replace .git/*.lock && configure > .git/config && {
+    [ ! -d .git/modules ] || { git submodule deinit -q -f --all || :; rm -rf .git/modules; }
+  } &&
+  bring${clean}${submodules}
+}
+if [ ! -d .git ]; then make; else renew || { echo "c3: the warm work tree cannot be used, cloning anew"; make; }; fi
+read -r head < .git/HEAD
+if [ "$head" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
 `;
 }
