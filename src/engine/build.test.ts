@@ -248,6 +248,12 @@ describe('a build', () => {
     expect(ending).toEqual({ kind: 'timed-out', message: 'Step "main" was ended at its time limit' });
   });
 
+  it('ends at the time limit of the build, whichever step runs', async () => {
+    const world = createWorld();
+    const ending = await world.run({ file: toFile('- main: sleep 60\n  timeout: 5m', 'timeout: 2s\n') });
+    expect(ending).toEqual({ kind: 'timed-out', message: 'Step "main" was ended at the time limit of the build' });
+  });
+
   it('gives steps the environment, the secrets and the event, and masks the secrets', async () => {
     const world = createWorld();
     const file = toFile(

@@ -1,25 +1,16 @@
-import type { GitAccess, Push } from '../forges/forge.ts';
-import type { Pipeline, Step } from '../pipeline/pipeline.ts';
+import type { Pipeline } from '../pipeline/pipeline.ts';
 import type { Masker } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { Ending, StepPhase } from './build-state.ts';
-import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
+import type { Ending } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
 import { createCourier, type Courier } from './courier.ts';
 import { createLogTail } from './log-tail.ts';
-import { formatArgv } from './shell.ts';
 import { runStep, type StepLimits, type StepResult } from './step.ts';
+import { planTasks, toPhase, type Task, type TaskSource } from './tasks.ts';
 
-export interface StepsOrder {
+export interface StepsOrder extends TaskSource {
   readonly buildId: string;
-  readonly pipeline: Pipeline;
-  readonly push: Push;
   readonly workspace: Workspace;
-  readonly gitAccess: GitAccess;
-  /** Of the build, for every step. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** The opened `secrets:`, by name. */
-  readonly secrets: Readonly<Record<string, string>>;
   readonly progress: BuildProgress;
   createMasker(): Masker;
   readonly signal: AbortSignal;
@@ -38,79 +29,78 @@ const SILENCE_MS = 45_000;
 /** How long the clean-up after a build may take before the workspace is given up. */
 const SWEEP_MS = 30_000;
 
-interface Task {
-  readonly step: Pick<Step, 'name' | 'container'>;
-  readonly script: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly timeoutMs: number | undefined;
-  toEnding(result: StepResult, tail: string): Ending | undefined;
-}
-
 /** Checkout and steps, in order, up to the first that does not pass. */
 export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const { pipeline, progress, workspace } = order;
   const tasks = planTasks(order);
-  const couriers = new Map<string, Courier>();
-  function openCourier(container: string): Courier {
-    return createCourier(workspace, container, {
-      buildId: order.buildId,
-      roots: planRoots(pipeline),
-      silenceMs: SILENCE_MS,
-    });
-  }
-  for (const { step } of tasks) {
-    if (couriers.has(step.container)) continue;
-    const courier = openCourier(step.container);
-    // Opening an exec takes as long as a short step: all containers do it while the first one works.
-    courier.warmUp();
-    couriers.set(step.container, courier);
-  }
-  progress.plan(
-    tasks.map(({ step }) => step),
-    workspace.isWarm,
-  );
+  const couriers = openCouriers(order, tasks);
+  const steps = tasks.map(({ step }) => step);
+  progress.plan(steps, workspace.isWarm);
 
   const deadline = Date.now() + pipeline.timeoutMs;
-  let ending: Ending = { kind: 'passed' };
+  let ending: Ending | undefined;
   let isLost = false;
   for (const [index, task] of tasks.entries()) {
-    const courier = couriers.get(task.step.container);
-    if (courier === undefined) throw new Error(`no courier for container "${task.step.container}"`);
-    progress.startStep(index);
-    const { result, tail } = await runTask(task, `s${index}`, courier, order, deadline, openCourier);
-    progress.endStep(index, toPhase(result), tail);
-    const verdict = task.toEnding(result, tail);
-    isLost = result.kind === 'lost';
-    if (verdict) {
-      ending = verdict;
+    const leftMs = deadline - Date.now();
+    if (leftMs <= 0) {
+      ending = { kind: 'timed-out', message: `The build reached its time limit before step "${task.step.name}"` };
       break;
     }
+    progress.startStep(index);
+    const { result, tail } = await runTask(task, { stepId: `s${index}`, leftMs, couriers, order });
+    progress.endStep(index, toPhase(result), tail);
+    isLost = result.kind === 'lost';
+    ending = task.toEnding(result, tail, leftMs);
+    if (ending) break;
   }
 
   return {
-    ending,
+    ending: ending ?? { kind: 'passed' },
     async sweep(): Promise<boolean> {
-      const isClean = !isLost && (await sweepAll([...couriers.values()], order.buildId));
-      for (const courier of couriers.values()) courier.close();
+      const isClean = !isLost && (await sweepAll(couriers.all(), order.buildId));
+      for (const courier of couriers.all()) courier.close();
       return isClean;
     },
   };
 }
 
+interface Couriers {
+  of(container: string): Courier;
+  /** A second line into the same container; the caller closes it. */
+  openAnother(container: string): Courier;
+  all(): Courier[];
+}
+
+/** One courier for each container, opened at once: opening takes as long as a short step, and the first step works meanwhile. */
+function openCouriers(order: StepsOrder, tasks: readonly Task[]): Couriers {
+  const couriers = new Map<string, Courier>();
+  function open(container: string): Courier {
+    return createCourier(order.workspace, container, {
+      buildId: order.buildId,
+      roots: planRoots(order.pipeline),
+      silenceMs: SILENCE_MS,
+    });
+  }
+  function findOrOpen(container: string): Courier {
+    const courier = couriers.get(container) ?? open(container);
+    couriers.set(container, courier);
+    return courier;
+  }
+  for (const { step } of tasks) findOrOpen(step.container).warmUp();
+  return { of: findOrOpen, openAnother: open, all: () => [...couriers.values()] };
+}
+
 async function runTask(
   task: Task,
-  stepId: string,
-  courier: Courier,
-  order: StepsOrder,
-  deadline: number,
-  openCourier: (container: string) => Courier,
+  run: { stepId: string; leftMs: number; couriers: Couriers; order: StepsOrder },
 ): Promise<{ result: StepResult; tail: string }> {
+  const { stepId, leftMs, couriers, order } = run;
+  const { container } = task.step;
   const tail = createLogTail();
   const masker = order.createMasker();
-  const leftMs = Math.max(1000, deadline - Date.now());
   const second: Courier[] = [];
   const result = await runStep(
-    courier,
+    couriers.of(container),
     {
       buildId: order.buildId,
       stepId,
@@ -125,7 +115,7 @@ async function runTask(
       limits: order.limits,
       onOutput: (bytes) => tail.push(masker.push(bytes)),
       openCourier: () => {
-        const opened = openCourier(task.step.container);
+        const opened = couriers.openAnother(container);
         second.push(opened);
         return opened;
       },
@@ -134,82 +124,6 @@ async function runTask(
   for (const opened of second) opened.close();
   tail.push(masker.flush());
   return { result, tail: tail.text() };
-}
-
-function planTasks(order: StepsOrder): Task[] {
-  const { pipeline, push } = order;
-  const { checkout } = pipeline;
-  const gitEnvironment = checkout === false ? {} : toGitEnvironment(order.gitAccess, checkout);
-  const tasks = pipeline.steps.map((step): Task => {
-    // Only the container that checks out gets the token: for submodules, fetches and pushes of its own steps.
-    const isGit = checkout !== false && step.container === checkout.container;
-    return {
-      step,
-      script: step.run.kind === 'argv' ? formatArgv(step.run.argv) : step.run.text,
-      env: { ...pipeline.env, ...step.env, ...order.secrets, ...order.environment, ...(isGit ? gitEnvironment : {}) },
-      timeoutMs: step.timeoutMs,
-      toEnding: (result) => toStepEnding(step.name, result, step.timeoutMs),
-    };
-  });
-  if (checkout === false) return tasks;
-  const first: Task = {
-    step: { name: 'checkout', container: checkout.container },
-    script: formatCheckoutScript(checkout, push),
-    env: { ...order.environment, ...gitEnvironment },
-    timeoutMs: undefined,
-    toEnding(result, tail): Ending | undefined {
-      if (result.kind !== 'exited') return toStepEnding('checkout', result, undefined);
-      if (result.exitCode === 0) return undefined;
-      const words = tail.trim().split('\n').at(-1) ?? '';
-      const message = `Checking out ${push.sha.slice(0, 7)} in container "${checkout.container}" failed: ${words || `exit code ${result.exitCode}`}`;
-      return { kind: 'infrastructure-error', message };
-    },
-  };
-  return [first, ...tasks];
-}
-
-function toStepEnding(name: string, result: StepResult, stepTimeoutMs: number | undefined): Ending | undefined {
-  switch (result.kind) {
-    case 'exited':
-      if (result.exitCode === 0) return undefined;
-      return { kind: 'failed', step: name, message: formatExit(result.exitCode) };
-    case 'timed-out': {
-      const whose = stepTimeoutMs === undefined ? 'the time limit of the build' : 'its time limit';
-      return { kind: 'timed-out', message: `Step "${name}" was ended at ${whose}` };
-    }
-    case 'cancelled':
-      return { kind: 'cancelled', message: `The build was cancelled during step "${name}"` };
-    case 'log-limit':
-      return {
-        kind: 'failed',
-        step: name,
-        message: 'ended because it wrote more than 2 GiB of output',
-      };
-    case 'lost':
-      return { kind: 'infrastructure-error', message: `How step "${name}" ended is unknown: ${result.message}` };
-  }
-}
-
-function formatExit(exitCode: number): string {
-  if (exitCode === 127) return 'exit code 127 (a command was not found)';
-  if (exitCode === 126) return 'exit code 126 (a command cannot be run)';
-  if (exitCode === 137) return 'exit code 137 (killed, often for memory)';
-  return exitCode > 128 && exitCode < 160
-    ? `exit code ${exitCode} (signal ${exitCode - 128})`
-    : `exit code ${exitCode}`;
-}
-
-function toPhase(result: StepResult): StepPhase {
-  switch (result.kind) {
-    case 'exited':
-      return result.exitCode === 0 ? { kind: 'passed' } : { kind: 'failed', exitCode: result.exitCode };
-    case 'log-limit':
-      return { kind: 'failed', exitCode: 137 };
-    case 'timed-out':
-    case 'cancelled':
-    case 'lost':
-      return result;
-  }
 }
 
 async function sweepAll(couriers: readonly Courier[], buildId: string): Promise<boolean> {
