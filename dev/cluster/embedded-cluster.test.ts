@@ -71,102 +71,6 @@ test('containers of a Pod share its volumes, and what they write elsewhere stays
   expect(existsSync('/file')).toBe(false);
 });
 
-test('an exec reads stdin to the end that v5 can tell, and its output arrives whole', async () => {
-  await client.create(toTestPod('streams'));
-  await client.waitForPod('streams', isReady);
-  const exec = client.openExec(toExecPath('streams', ['sh', '-c', 'cat; seq 1 200000; echo done >&2']));
-  exec.socket.once('open', () => {
-    exec.socket.send(Buffer.from('\0input\n'));
-    exec.socket.send(Buffer.of(255, 0));
-  });
-  const result = await exec.ended;
-  expect(result.stdout).toHaveLength('input\n'.length + 1_288_895);
-  expect(result).toMatchObject({ stderr: 'done\n', closeCode: 1000, status: { metadata: {}, status: 'Success' } });
-});
-
-test('forty execs at once each end with their own exit code and all of their output', async () => {
-  await client.create(toTestPod('crowd'));
-  await client.waitForPod('crowd', isReady);
-  // More than a socket's buffer holds, so that some programs end with output unread, and so short that they end at once.
-  const script = (index: number): string => `printf '%0${100_000 + index}d' 0; printf end >&2; exit ${index}`;
-  const results = await Promise.all(
-    Array.from({ length: 40 }, async (_, index) => {
-      const { stdout, stderr, status } = await client.openExec(toExecPath('crowd', ['sh', '-c', script(index)])).ended;
-      return [stdout.length, stderr, status?.status === 'Success' ? '0' : status?.details?.causes?.[0]?.message];
-    }),
-  );
-  expect(results).toStrictEqual(Array.from({ length: 40 }, (_, index) => [100_000 + index, 'end', String(index)]));
-});
-
-test('a client that does not read blocks the program, and misses nothing when it reads again', async () => {
-  await client.create(toTestPod('slow'));
-  await client.waitForPod('slow', isReady);
-  const blocks = 160;
-  const script = `i=0; while [ $i -lt ${blocks} ]; do head -c 262144 /dev/zero; i=$((i+1)); echo $i > /c3/count; done`;
-  const exec = client.openExec(toExecPath('slow', ['sh', '-c', `echo up; ${script}`]));
-  await exec.waitForStdout('up');
-  exec.socket.pause();
-  // It has stopped when it gets no further while some other execs come and go.
-  const counts: number[] = [];
-  do counts.push(Number((await run('slow', 'cat /c3/count')).stdout));
-  while (counts.length < 5 || counts.slice(-5).some((count) => count !== counts.at(-1)));
-  expect(counts.at(-1)).toBeLessThan(blocks / 3);
-  exec.socket.resume();
-  const { stdout, status } = await exec.ended;
-  expect(stdout).toHaveLength('up\n'.length + blocks * 262_144);
-  expect(status?.status).toBe('Success');
-});
-
-test('an exec whose client is gone before the program starts has the end of its input', async () => {
-  await client.create(toTestPod('hasty'));
-  await client.waitForPod('hasty', isReady);
-  const exec = client.openExec(toExecPath('hasty', ['sh', '-c', 'mkfifo /c3/f; cat; echo ended > /c3/f']));
-  exec.socket.once('open', () => exec.socket.terminate());
-  await exec.ended;
-  expect((await run('hasty', 'while [ ! -p /c3/f ]; do :; done; cat /c3/f')).stdout).toBe('ended\n');
-});
-
-test('an exec outlives its connection, and dies with its container', async () => {
-  await client.create(toTestPod('orphan'));
-  await client.waitForPod('orphan', isReady);
-  const exec = client.openExec(toExecPath('orphan', ['sh', '-c', 'mkfifo /c3/f; echo up; cat /c3/f > /c3/got']));
-  await exec.waitForStdout('up');
-  exec.socket.terminate();
-  await exec.ended;
-  await run('orphan', 'echo late > /c3/f; while [ ! -s /c3/got ]; do :; done');
-  expect(await run('orphan', 'cat /c3/got')).toStrictEqual({ stdout: 'late\n', code: 0 });
-  const second = client.openExec(toExecPath('orphan', ['sh', '-c', 'echo up; exec sleep 1000']));
-  await second.waitForStdout('up');
-  cluster.faults.oomKill('orphan', 'main');
-  expect((await second.ended).status?.details?.causes?.[0]?.message).toBe('137');
-});
-
-test('refuses an exec in the words of Kubernetes', async () => {
-  await client.create(toTestPod('words'));
-  await client.waitForPod('words', isReady);
-  const refused = async (path: string, protocols?: string[]) => (await client.openExec(path, protocols).ended).refused;
-  expect(await refused(toExecPath('absent', ['true']))).toMatchObject({ code: 404, body: { reason: 'NotFound' } });
-  expect(await refused(toExecPath('words', ['true'], 'bad'))).toMatchObject({
-    code: 400,
-    body: { message: 'container bad is not valid for pod words' },
-  });
-  const missing = await client.openExec(toExecPath('words', ['no-such-program'])).ended;
-  expect(missing.status).toMatchObject({ status: 'Failure', reason: 'InternalError', code: 500 });
-  expect(missing.status?.message).toContain('executable file not found in $PATH');
-  const plain = await client.call('GET', toExecPath('words', ['true']));
-  expect(plain).toMatchObject({ code: 400, body: { message: 'Upgrade request required' } });
-});
-
-test('says which container is gone: before 101 with v4, in a status after 101 with v5', async () => {
-  await client.create(toTestPod('done', { containers: [{ name: 'main', image: 'a', command: ['true'] }] }));
-  await finalPhase('done');
-  const message = 'Internal error occurred: unable to upgrade connection: container not found ("main")';
-  const old = await client.openExec(toExecPath('done', ['true']), ['v4.channel.k8s.io']).ended;
-  expect(old.refused).toMatchObject({ code: 500, body: { message } });
-  const current = await client.openExec(toExecPath('done', ['true'])).ended;
-  expect(current).toMatchObject({ refused: undefined, status: { message, code: 500 } });
-});
-
 test.each([
   ['ok', ['true'], 'Succeeded', { exitCode: 0, reason: 'Completed' }],
   ['bad', ['sh', '-c', 'exit 3'], 'Failed', { exitCode: 3, reason: 'Error' }],
@@ -230,6 +134,26 @@ test.each([
   await client.call('DELETE', `${PODS}/${name}`);
 });
 
+test('a Secret that no container mounts is not missed, one that is mounted is', async () => {
+  const volumes = [
+    { name: 'c3', emptyDir: {} },
+    { name: 'key', secret: { secretName: 'absent' } },
+  ];
+  await client.create(toTestPod('unmounted', { volumes }));
+  expect((await client.waitForPod('unmounted', isReady))?.status.phase).toBe('Running');
+  const mounts = [{ name: 'key', mountPath: '/key' }];
+  const containers = [{ name: 'main', image: 'a', command: ['true'], volumeMounts: mounts }];
+  const { metadata } = await client.create(toTestPod('mounted', { volumes, containers }));
+  const field = encodeURIComponent(`involvedObject.uid=${metadata.uid}`);
+  for await (const { object } of client.watch(`/api/v1/namespaces/default/events?watch=1&fieldSelector=${field}`)) {
+    const { reason, message } = object;
+    if (reason !== 'FailedMount') continue;
+    expect(message).toBe('MountVolume.SetUp failed for volume "key" : secret "absent" not found');
+    break;
+  }
+  await client.call('DELETE', `${PODS}/mounted`);
+});
+
 test('says what it cannot do instead of doing something else', async () => {
   await client.create(toTestPod('entrypoint', { containers: [{ name: 'main', image: 'nginx' }] }));
   const pod = await client.waitForPod('entrypoint', (entry) => JSON.stringify(entry).includes('CreateContainerError'));
@@ -258,7 +182,9 @@ test('refuses what Kubernetes refuses, with its Status', async () => {
   };
   expect(await code(toTestPod('twice'))).toStrictEqual([409, 'AlreadyExists']);
   expect(await code(toTestPod('a'), '/api/v1/namespaces/absent/pods')).toStrictEqual([404, 'NotFound']);
-  expect(await code({ kind: 'Pod' })).toStrictEqual([400, 'BadRequest']);
+  expect(await code({ kind: 'Deployment' })).toStrictEqual([400, 'BadRequest']);
+  const typed = toTestPod('typed', { containers: [{ name: 'main', image: 'a', command: 'sleep' }] });
+  expect(await code(typed)).toStrictEqual([400, 'BadRequest']);
   const invalid = await client.call('POST', PODS, { body: toTestPod('Bad_Name', { containers: [] }) });
   const status = invalid.body as KubeStatus;
   expect(status.details?.causes?.map((cause) => cause.field)).toStrictEqual(['metadata.name', 'spec.containers']);
@@ -284,5 +210,5 @@ test('patches labels and annotations, selects by them, and lists the events of a
   const field = encodeURIComponent(`involvedObject.uid=${pod.metadata.uid}`);
   const events = await client.call('GET', `/api/v1/namespaces/default/events?fieldSelector=${field}`);
   const reasons = (events.body as { items: { reason: string }[] }).items.map((item) => item.reason);
-  expect(reasons).toStrictEqual(['Scheduled', 'Started']);
+  expect(reasons).toStrictEqual(['Scheduled', 'Pulled', 'Created', 'Started']);
 });

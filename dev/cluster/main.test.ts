@@ -32,13 +32,14 @@ async function untilEmpty(directory: string): Promise<void> {
   watcher.close();
 }
 
-test.each([
-  ['this user', 'SIGINT', undefined],
-  ['this user', 'SIGKILL', undefined],
-  ['an ordinary user', 'SIGINT', NOBODY],
-  ['an ordinary user', 'SIGKILL', NOBODY],
-] as const)('as %s, nothing is left after %s', async (_, signal, user) => {
-  if (user !== undefined && !IS_ROOT) return;
+const USERS = IS_ROOT ? ([undefined, NOBODY] as const) : [undefined];
+
+test.each(
+  USERS.flatMap((user) => [
+    [user === undefined ? 'this user' : 'an ordinary user', 'SIGINT', user] as const,
+    [user === undefined ? 'this user' : 'an ordinary user', 'SIGKILL', user] as const,
+  ]),
+)('as %s, nothing is left after %s', async (_, signal, user) => {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'c3-main-')));
   chmodSync(root, 0o777);
   const kubeconfig = join(root, 'kubeconfig');

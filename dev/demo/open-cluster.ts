@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { C3Error } from '../../src/errors.ts';
-import { createEmbeddedCluster } from '../cluster/embedded-cluster.ts';
+import { createEmbeddedCluster } from '../cluster/index.ts';
 
 /** Where the demonstration's builds run. */
 export interface DemoCluster {

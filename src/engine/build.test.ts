@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { createLocalWorkspace, type LocalWorkspace } from '../../test/fakes/local-workspace.ts';
 import { C3Error } from '../errors.ts';
 import type { CommitStatus, FileAnswer, Proof, Repository } from '../forges/forge.ts';
@@ -13,7 +13,7 @@ import type { WorkspaceAnswer, WorkspaceOrder } from './cluster.ts';
 import { DEFAULT_STEP_LIMITS } from './step.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'c3-build-'));
-process.on('exit', () => rmSync(root, { recursive: true, force: true }));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 /** A real repository with one commit: what every build of this file checks out. */
 const SHA = makeRepository();

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_proce
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import type { Push } from '../forges/forge.ts';
 import type { Checkout } from '../pipeline/pipeline.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
@@ -13,7 +13,7 @@ let number = 0;
 afterEach(() => {
   number += 1;
 });
-process.on('exit', () => rmSync(root, { recursive: true, force: true }));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 mkdirSync(home);
 
 const gitEnv = {

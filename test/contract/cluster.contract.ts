@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { toPod } from '../../src/kube/api-types.ts';
@@ -32,6 +33,9 @@ export function describeClusterContract(
   });
 }
 
+/** Of a poll for output; a cluster may be slow to start a program. */
+const POLL = { timeout: 10_000 };
+
 function describeApi(fixture: ContractFixture, patienceMs: number): void {
   const { client, namespace, podName, create, remove, read, until, startPod, alone } = fixture;
   describe('the API', () => {
@@ -54,6 +58,12 @@ function describeApi(fixture: ContractFixture, patienceMs: number): void {
       const answer = await create('bad', alone({ name: 'Bad_Name' }));
       expect(answer).toMatchObject({ kind: 'refused', code: 422, reason: 'Invalid' });
       expect(answer.kind === 'refused' && answer.message).toContain('spec.containers[0].name');
+    });
+
+    test('refuses a field of the wrong type with 400 and the field', async () => {
+      const answer = await create('typed', alone({ env: [{ name: 'A', value: 1 }] }));
+      expect(answer).toMatchObject({ kind: 'refused', code: 400, reason: 'BadRequest' });
+      expect(answer.kind === 'refused' && answer.message).toMatch(/EnvVar.*value/i);
     });
 
     test('answers 404 for what is not there', async () => {
@@ -109,7 +119,7 @@ function describeApi(fixture: ContractFixture, patienceMs: number): void {
 }
 
 function describePods(fixture: ContractFixture): void {
-  const { create, until, startPod, openExec, alone, sleeper } = fixture;
+  const { create, remove, until, startPod, openExec, podName, alone, sleeper } = fixture;
   describe('a Pod', () => {
     test.each<[string, JsonObject, RegExp]>([
       [
@@ -118,7 +128,7 @@ function describePods(fixture: ContractFixture): void {
         /^ErrImageNeverPull$/,
       ],
       ['an image that does not exist', { image: 'no-such.invalid/no-such:1' }, /^(?:ErrImagePull|ImagePullBackOff)$/],
-      ['an image whose name is none', { image: 'UPPER/case' }, /^InvalidImageName$/],
+      ['an image whose name is none', { image: 'acme/UPPER' }, /^InvalidImageName$/],
     ])('with %s says so', async (_what, changes, reason) => {
       const stem = `image-${reason.source
         .replaceAll(/[^A-Za-z]/g, '')
@@ -161,6 +171,49 @@ function describePods(fixture: ContractFixture): void {
       expect(output().stdout.toString()).toBe('made\n');
     });
 
+    test('gives its commands its environment and its working directory', async () => {
+      const env = [
+        { name: 'PLAIN', value: 'a b' },
+        { name: 'COMPOSED', value: '<$(PLAIN)> $(ABSENT) $$(PLAIN)' },
+        { name: 'POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      ];
+      await startPod('env', alone({ env, workingDir: '/c3/sub' }));
+      const script = 'printf "%s|" "$PLAIN" "$COMPOSED" "$POD" "$HOSTNAME"; pwd';
+      const { answer, output } = await openExec('a', ['sh', '-c', script], 'env');
+      if (answer.kind === 'open') await answer.session.done;
+      const name = podName('env');
+      expect(output().stdout.toString()).toBe(`a b|<a b> $(ABSENT) $(PLAIN)|${name}|${name}|/c3/sub\n`);
+    });
+
+    test('that is deleted has its grace: its programs are told, and its execs run on until it ends', async () => {
+      const main =
+        'trap "touch /c3/told; while [ ! -e /c3/go ]; do sleep 0.1; done; exit 0" TERM; echo up > /c3/up; while :; do sleep 0.1; done';
+      const spec = { ...alone({ command: ['sh', '-c', main] }), terminationGracePeriodSeconds: 600 };
+      const pod = await startPod('graceful', spec);
+      const script = 'echo open; while [ ! -e /c3/told ]; do sleep 0.1; done; echo told; touch /c3/go';
+      const { answer, output } = await openExec(
+        'a',
+        ['sh', '-c', `while [ ! -e /c3/up ]; do sleep 0.1; done; ${script}`],
+        'graceful',
+      );
+      if (answer.kind === 'refused') throw new Error(answer.message);
+      await expect.poll(() => output().stdout.toString(), POLL).toBe('open\n');
+      const path = `${toPodsPath(fixture.namespace())}/${pod.name}`;
+      expect((await fixture.client().request({ method: 'DELETE', path })).kind).toBe('ok');
+      await answer.session.done;
+      expect(output().stdout.toString()).toBe('open\ntold\n');
+      expect(await until('graceful', (state) => state === undefined)).toBeUndefined();
+    });
+
+    test('that does not heed the request to end is killed when its grace is over', async () => {
+      const pod = await startPod('stubborn', { ...alone(), terminationGracePeriodSeconds: 600 });
+      const { answer } = await openExec('a', ['sleep', '1000'], 'stubborn');
+      await remove(pod.name);
+      const end = answer.kind === 'open' ? await answer.session.done : undefined;
+      expect(end?.kind === 'status' && end.exitCode === 0).toBe(false);
+      expect(await until('stubborn', (state) => state === undefined)).toBeUndefined();
+    });
+
     test('sees a directory of its node', async () => {
       const volumes = [{ name: 'shared', hostPath: { path: '/etc' } }];
       await startPod('host', { volumes, containers: [sleeper('a')] });
@@ -180,6 +233,26 @@ function describeExecs(fixture: ContractFixture): void {
       expect((await shell('kill -9 $$')).end).toMatchObject({ kind: 'status', exitCode: 137 });
     });
 
+    test('has its own exit code and all its output among many at once', async () => {
+      const ends = Array.from({ length: 16 }, async (_, index) => {
+        const { end, stdout, stderr } = await shell(
+          `head -c 100000 /dev/zero; printf ${index}; printf end >&2; exit ${index}`,
+        );
+        return [end.kind === 'status' ? end.exitCode : end.message, stdout.length, stdout.slice(100_000), stderr];
+      });
+      expect(await Promise.all(ends)).toEqual(
+        Array.from({ length: 16 }, (_, index) => [index, 100_000 + String(index).length, String(index), 'end']),
+      );
+    });
+
+    test('that another kills ends with 137', async () => {
+      const { answer, output } = await openExec('a', ['sh', '-c', 'echo $$; exec sleep 1000']);
+      if (answer.kind === 'refused') throw new Error(answer.message);
+      await expect.poll(() => output().stdout.toString(), POLL).toMatch(/^\d+\n$/);
+      await shell(`kill -9 ${output().stdout.toString()}`);
+      expect(await answer.session.done).toMatchObject({ kind: 'status', exitCode: 137 });
+    });
+
     test('keeps stdout and stderr apart', async () => {
       expect(await shell('echo one; echo two >&2')).toMatchObject({ stdout: 'one\n', stderr: 'two\n' });
     });
@@ -190,19 +263,19 @@ function describeExecs(fixture: ContractFixture): void {
       expect(Buffer.from(stdout, 'latin1').toString()).toBe(`${strange.join('|')}|`);
     });
 
-    test('reads its input by length, without an end', async () => {
-      const input = 'x'.repeat(200_000);
-      const { end, stdout } = await exec('a', ['head', '-c', '200000'], input);
+    test('reads a mebibyte of input by length, without an end', async () => {
+      const input = randomBytes(1024 * 1024);
+      const { end, stdout } = await exec('a', ['head', '-c', String(input.length)], input);
       expect(end).toMatchObject({ kind: 'status', exitCode: 0 });
-      expect(stdout).toBe(input);
+      expect(Buffer.from(stdout, 'latin1').equals(input)).toBe(true);
     });
 
-    test('brings every byte of a large output, in order', async () => {
+    test('brings every byte of an output of ten mebibytes, in order', async () => {
       const script =
-        'i=0; while [ $i -lt 20 ]; do dd if=/dev/zero bs=65536 count=4 2>/dev/null; printf "<%s>" $i; i=$((i+1)); done';
+        'i=0; while [ $i -lt 40 ]; do dd if=/dev/zero bs=65536 count=4 2>/dev/null; printf "<%s>" $i; i=$((i+1)); done';
       const { end, stdout } = await shell(script);
       expect(end).toMatchObject({ kind: 'status', exitCode: 0 });
-      const expected = Array.from({ length: 20 }, (_, index) => `${'\0'.repeat(4 * 65_536)}<${index}>`).join('');
+      const expected = Array.from({ length: 40 }, (_, index) => `${'\0'.repeat(4 * 65_536)}<${index}>`).join('');
       expect(stdout === expected).toBe(true);
     });
 
@@ -244,7 +317,7 @@ function describeExecs(fixture: ContractFixture): void {
         'echo up; while [ ! -e /c3/go ]; do sleep 0.1; done; echo lived > /c3/lived',
       ]);
       if (answer.kind === 'refused') throw new Error(answer.message);
-      await expect.poll(() => output().stdout.toString()).toBe('up\n');
+      await expect.poll(() => output().stdout.toString(), POLL).toBe('up\n');
       answer.session.close();
       expect(await answer.session.done).toEqual({ kind: 'cut', message: 'closed by c3' });
       const { stdout } = await shell(

@@ -41,7 +41,7 @@ export interface ContractFixture {
   readonly startPod: (stem: string, spec: JsonObject) => Promise<Pod>;
   readonly openExec: (container: string, argv: readonly string[], stem?: string) => Promise<OpenedExec>;
   /** Runs a program in Pod "main" to its end; output as latin1. */
-  readonly exec: (container: string, argv: readonly string[], input?: string) => Promise<EndedExec>;
+  readonly exec: (container: string, argv: readonly string[], input?: string | Uint8Array) => Promise<EndedExec>;
   readonly shell: (script: string, container?: string) => Promise<EndedExec>;
 }
 
@@ -99,7 +99,6 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
   async function read(stem: string): Promise<KubeAnswer> {
     return await client.request({ method: 'GET', path: `${toPodsPath(namespace)}/${podName(stem)}` });
   }
-  /** Follows the Pod until `matches`; fails with what it saw last. */
   async function until(stem: string, matches: (pod: Pod | undefined) => boolean): Promise<Pod | undefined> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), patienceMs);
@@ -137,10 +136,10 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
     );
     return { answer, output: () => ({ stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) }) };
   }
-  async function exec(container: string, argv: readonly string[], input = ''): Promise<EndedExec> {
+  async function exec(container: string, argv: readonly string[], input: string | Uint8Array = ''): Promise<EndedExec> {
     const { answer, output } = await openExec(container, argv);
     if (answer.kind === 'refused') throw new Error(answer.message);
-    if (input) await answer.session.write(input);
+    if (input.length > 0) await answer.session.write(input);
     const end = await answer.session.done;
     return { end, stdout: output().stdout.toString('latin1'), stderr: output().stderr.toString('latin1') };
   }

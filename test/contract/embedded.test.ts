@@ -1,6 +1,5 @@
 import { afterAll } from 'vitest';
-import { createEmbeddedCluster } from '../../dev/cluster/embedded-cluster.ts';
-import type { EmbeddedCluster } from '../../dev/cluster/embedded-cluster.ts';
+import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { describeClusterContract } from './cluster.contract.ts';
 import type { ContractTarget } from './contract-fixture.ts';
 

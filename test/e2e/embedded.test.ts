@@ -1,5 +1,5 @@
 import { afterAll } from 'vitest';
-import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/embedded-cluster.ts';
+import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { describeBuilds } from './builds.e2e.ts';
 
 let cluster: EmbeddedCluster | undefined;

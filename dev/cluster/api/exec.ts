@@ -5,7 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { ExecBreak, ExecMoment, PlannedExecBreak } from '../faults.ts';
 import type { Kubelet } from '../node/kubelet.ts';
-import type { RunningProgram } from '../node/sandbox.ts';
+import type { RunningProgram } from '../node/running-program.ts';
 import type { KubeStatus, Pod } from '../objects.ts';
 import { ApiRefusal, badRequest, internalError } from './status.ts';
 
@@ -83,6 +83,11 @@ export function createExecServer(kubelet: Kubelet): ExecServer {
   });
 
   async function open(request: ExecRequest, { message, socket, head, planned }: Upgrade): Promise<void> {
+    if (message.headers.upgrade?.toLowerCase() !== 'websocket') {
+      throw badRequest(
+        `the embedded cluster has exec over WebSocket only, not ${message.headers.upgrade}: use kubectl 1.31 or newer`,
+      );
+    }
     const offered = (message.headers['sec-websocket-protocol'] ?? '').split(',').map((text) => text.trim());
     if (!offered.includes(V5) && !offered.includes(V4)) {
       throw badRequest(

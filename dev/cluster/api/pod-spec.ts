@@ -1,4 +1,5 @@
 import type { Container, Pod, PodSpec } from '../objects.ts';
+import { findTypeError } from './field-types.ts';
 import { badRequest, type FieldProblem, invalidPod } from './status.ts';
 
 const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -19,9 +20,17 @@ const UNSUPPORTED = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecyc
  */
 export function parsePod(body: unknown, namespace: string): Pod {
   const given = body as Partial<Pod> | null;
-  if (typeof given !== 'object' || given === null || given.kind !== 'Pod' || given.apiVersion !== 'v1') {
-    throw badRequest('the object provided is unrecognized (must be of type Pod): want apiVersion "v1" and kind "Pod"');
+  if (typeof given !== 'object' || given === null) {
+    throw badRequest('the object provided is unrecognized (must be of type Pod): want an object');
   }
+  // The address says what is wanted, so both may be left out.
+  const { apiVersion = 'v1', kind = 'Pod' } = given;
+  const refuse = `${kind} in version "${apiVersion}" cannot be handled as a Pod: `;
+  if (kind !== 'Pod' || apiVersion !== 'v1') {
+    throw badRequest(`${refuse}no kind "${kind}" is registered for version "${apiVersion}"`);
+  }
+  const typeError = findTypeError(given);
+  if (typeError !== undefined) throw badRequest(refuse + typeError);
   const metadata = given.metadata ?? ({} as Partial<Pod['metadata']>);
   if (metadata.namespace !== undefined && metadata.namespace !== namespace) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');

@@ -63,12 +63,12 @@ export function createPodApi(store: Store, kubelet: Kubelet): PodApi {
       const pod = get(namespace, name);
       const { uid, resourceVersion } = options.preconditions ?? {};
       if (uid !== undefined && uid !== pod.metadata.uid) {
-        const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`;
-        throw conflict('pods', name, why);
+        const why = `the UID in the precondition (${uid}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`;
+        throw conflict('Pod', name, why);
       }
       if (resourceVersion !== undefined && resourceVersion !== pod.metadata.resourceVersion) {
-        const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${pod.metadata.resourceVersion}`;
-        throw conflict('pods', name, why);
+        const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${pod.metadata.resourceVersion}). The object might have been modified`;
+        throw conflict('Pod', name, why);
       }
       const isIdle = pod.spec.nodeName === undefined || ['Succeeded', 'Failed'].includes(pod.status.phase);
       const asked = options.gracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds;

@@ -1,22 +1,12 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Container, ContainerState, ContainerStatus, Pod } from '../objects.ts';
+import type { ContainerState, ContainerStatus, Pod } from '../objects.ts';
 import { toTimestamp } from '../objects.ts';
-import { expand, hostnameOf, toEnvironment } from './environment.ts';
-import { checkImage, type ImageOracle } from './images.ts';
+import { checkImage, type ImageOracle, type ImageProblem, parseImageName } from './images.ts';
 import { type Sandbox, type SandboxOrder, startSandbox } from './sandbox.ts';
-import type { Tools } from './tools.ts';
-import { toMounts } from './volumes.ts';
+import { type OrderContext, toOrder } from './sandbox-order.ts';
 
-export interface RunnerContext {
-  readonly pod: Pod;
-  readonly container: Container;
-  /** Where each volume is; known once the Pod's volumes are made. */
-  sources(): ReadonlyMap<string, string>;
-  readonly directory: string;
-  readonly rootDirectory: string;
-  readonly tools: Tools;
+export interface RunnerContext extends OrderContext {
   readonly imageExists: ImageOracle;
   /** The first wait before a second restart, or before another try to pull; doubled up to 32 times. */
   readonly backoffMs: number;
@@ -120,35 +110,50 @@ class Runner implements ContainerRunner {
     const context = this.#context;
     const problem = checkImage(context.container, context.imageExists);
     if (problem) {
-      context.onEvent('Warning', 'Failed', problem.message);
-      this.#wait(problem.reason, problem.message);
-      if (problem.reason === 'ErrImagePull') {
-        await context.pause(Math.min(context.backoffMs, PULL_ERROR_MS));
-        if (!context.signal.aborted) {
-          this.#wait('ImagePullBackOff', `Back-off pulling image "${context.container.image}"`);
-        }
-      }
+      await this.#lackImage(problem);
       return false;
     }
+    context.onEvent('Normal', 'Pulled', `Container image "${context.container.image}" already present on machine`);
     const order = await toOrder(context, this.#logFile);
     if (order.kind === 'failed') {
-      context.onEvent('Warning', 'Failed', order.message);
+      context.onEvent('Warning', 'Failed', `Error: ${order.message}`);
       this.#wait(order.reason, order.message);
       return false;
     }
     return context.signal.aborted ? false : this.#launch(order.order);
   }
 
+  /** Events and states as of the kubelet: pkg/kubelet/images/image_manager.go */
+  async #lackImage({ reason, message }: ImageProblem): Promise<void> {
+    const { container, onEvent, pause, signal, backoffMs } = this.#context;
+    const isPull = reason === 'ErrImagePull';
+    if (isPull) onEvent('Normal', 'Pulling', `Pulling image "${container.image}"`);
+    const first = { InvalidImageName: 'InspectFailed', ErrImageNeverPull: reason, ErrImagePull: 'Failed' }[reason];
+    onEvent('Warning', first, isPull ? `Failed to pull image "${container.image}": ${message}` : message);
+    onEvent('Warning', 'Failed', `Error: ${reason}`);
+    this.#wait(reason, message);
+    if (!isPull) return;
+    await pause(Math.min(backoffMs, PULL_ERROR_MS));
+    if (signal.aborted) return;
+    const words = `Back-off pulling image "${container.image}"`;
+    onEvent('Normal', 'BackOff', words);
+    onEvent('Warning', 'Failed', 'Error: ImagePullBackOff');
+    this.#wait('ImagePullBackOff', words);
+  }
+
   async #launch(order: SandboxOrder): Promise<boolean> {
     const { pod, container, tools, signal, onEvent } = this.#context;
     this.#runs += 1;
     this.#status.containerID = `embedded://${pod.metadata.uid}-${container.name}-${this.#runs}`;
+    const image = parseImageName(container.image);
+    if (image.kind === 'valid') this.#status.image = image.name;
     this.#status.imageID = `embedded://${container.image}`;
     this.#status.restartCount = this.#runs - 1;
+    onEvent('Normal', 'Created', `Created container ${container.name}`);
     const answer = await startSandbox(order, tools);
     if (answer.kind === 'failed') {
       onEvent('Warning', 'Failed', `Error: ${answer.message}`);
-      if (answer.isMissingCommand) this.#terminate(128, { reason: 'StartError', message: answer.message });
+      if (answer.isRefusedCommand) this.#terminate(128, { reason: 'StartError', message: answer.message });
       else this.#wait('CreateContainerError', answer.message);
       return false;
     }
@@ -186,52 +191,4 @@ function isOver(pod: Pod, isInit: boolean, exitCode: number): boolean {
   const { restartPolicy } = pod.spec;
   if (restartPolicy === 'Never') return true;
   return exitCode === 0 && (isInit || restartPolicy === 'OnFailure');
-}
-
-type Order =
-  | { readonly kind: 'ready'; readonly order: SandboxOrder }
-  | {
-      readonly kind: 'failed';
-      readonly reason: 'CreateContainerError' | 'CreateContainerConfigError';
-      readonly message: string;
-    };
-
-async function toOrder(context: RunnerContext, logFile: string): Promise<Order> {
-  const { pod, container, tools } = context;
-  const config = (message: string): Order => ({ kind: 'failed', reason: 'CreateContainerConfigError', message });
-  const answer = toEnvironment(pod, container, tools.path);
-  if (answer.kind === 'failed') return config(answer.message);
-  const { environment } = answer;
-  const security = { ...pod.spec.securityContext, ...container.securityContext };
-  const uid = security.runAsUser ?? 0;
-  if (uid === 0 && security.runAsNonRoot === true) {
-    return config(
-      `container has runAsNonRoot and image will run as root (pod: "${pod.metadata.name}", container: ${container.name})`,
-    );
-  }
-  if (uid !== 0 && process.getuid?.() !== 0) {
-    return config(`runAsUser ${uid} is only possible when the embedded cluster itself runs as root`);
-  }
-  const argv = [...(container.command ?? []), ...(container.args ?? [])].map((word) => expand(word, environment));
-  if (!container.command?.length) {
-    return {
-      kind: 'failed',
-      reason: 'CreateContainerError',
-      message: `container "${container.name}" has no command, and the embedded cluster does not know the entrypoint of image "${container.image}": set command`,
-    };
-  }
-  await mkdir(context.directory, { recursive: true });
-  return {
-    kind: 'ready',
-    order: {
-      hostname: hostnameOf(pod),
-      argv,
-      environment,
-      workingDirectory: container.workingDir ?? '/',
-      mounts: await toMounts(container, context.sources()),
-      user: uid === 0 ? undefined : { uid, gid: security.runAsGroup ?? 0 },
-      logFile,
-      rootDirectory: context.rootDirectory,
-    },
-  };
 }

@@ -9,20 +9,46 @@ export function existsByDefault(image: string): boolean {
   return !image.includes('no-such') && !/\.invalid(?::\d+)?$/.test(host);
 }
 
-/** The grammar of github.com/distribution/reference, as far as a name can go wrong. */
-const REFERENCE =
-  /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$/;
+const REGISTRY = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?$/;
+const REPOSITORY =
+  /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$/;
+
+export type ImageName =
+  /** `name`: in full, with registry and tag, as container runtimes write it. */
+  { readonly kind: 'valid'; readonly name: string } | { readonly kind: 'invalid'; readonly cause: string };
+
+/**
+ * Reads an image's name as the kubelet does. What stands before the first slash is a registry only with a dot, a port or the
+ * name localhost, so that `UPPER/case` is a repository with a bad name. (Newer kubelets take `UPPER` for a registry.)
+ *
+ * @see https://github.com/distribution/reference/blob/main/normalize.go
+ */
+export function parseImageName(image: string): ImageName {
+  const slash = image.indexOf('/');
+  const first = image.slice(0, Math.max(slash, 0));
+  const hasRegistry = /[.:]/.test(first) || first === 'localhost';
+  const registry = hasRegistry ? first : 'docker.io';
+  const rest = hasRegistry ? image.slice(slash + 1) : image;
+  const repository = rest.replace(/[:@].*$/s, '');
+  if (repository !== repository.toLowerCase()) {
+    return { kind: 'invalid', cause: 'invalid reference format: repository name must be lowercase' };
+  }
+  if (!REGISTRY.test(registry) || !REPOSITORY.test(rest)) return { kind: 'invalid', cause: 'invalid reference format' };
+  const path = hasRegistry || rest.includes('/') ? rest : `library/${rest}`;
+  return { kind: 'valid', name: `${registry}/${path}${/[:@]/.test(rest) ? '' : ':latest'}` };
+}
 
 export interface ImageProblem {
   readonly reason: 'InvalidImageName' | 'ErrImageNeverPull' | 'ErrImagePull';
   readonly message: string;
 }
 
-/** What the kubelet would say of a container's image; undefined when it can be used. */
+/** What the kubelet would say of a container's image, on containerd; undefined when it can be used. */
 export function checkImage(container: Container, exists: ImageOracle): ImageProblem | undefined {
   const { image } = container;
-  if (!REFERENCE.test(image)) {
-    const cause = `couldn't parse image name "${image}": invalid reference format`;
+  const parsed = parseImageName(image);
+  if (parsed.kind === 'invalid') {
+    const cause = `couldn't parse image reference "${image}": ${parsed.cause}`;
     return { reason: 'InvalidImageName', message: `Failed to apply default image tag "${image}": ${cause}` };
   }
   if (exists(image)) return undefined;
@@ -32,9 +58,10 @@ export function checkImage(container: Container, exists: ImageOracle): ImageProb
       message: `Container image "${image}" is not present with pull policy of Never`,
     };
   }
-  const cause = `failed to resolve reference "${image}": ${image}: not found`;
+  const { name } = parsed;
+  const cause = `failed to resolve reference "${name}": ${name}: not found`;
   return {
     reason: 'ErrImagePull',
-    message: `rpc error: code = NotFound desc = failed to pull and unpack image "${image}": ${cause}`,
+    message: `rpc error: code = NotFound desc = failed to pull and unpack image "${name}": ${cause}`,
   };
 }

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { constants } from 'node:os';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 
+import { holdProgram, type RunningProgram, waitForExit } from './running-program.ts';
 import { EXEC_SCRIPT, INIT_SCRIPT, WAIT_SCRIPT } from './scripts.ts';
 import type { Tools } from './tools.ts';
 
@@ -25,8 +25,8 @@ export interface SandboxOrder {
 
 export type SandboxAnswer =
   | { readonly kind: 'running'; readonly sandbox: Sandbox }
-  /** `isMissingCommand`: the root was built, but there is no such program. */
-  | { readonly kind: 'failed'; readonly message: string; readonly isMissingCommand: boolean };
+  /** `isRefusedCommand`: the root was built, but there is no such program, or it may not be executed. */
+  | { readonly kind: 'failed'; readonly message: string; readonly isRefusedCommand: boolean };
 
 /** A running container. When its first process ends, the kernel kills every other process in it. */
 export interface Sandbox {
@@ -42,17 +42,13 @@ export type SandboxExec =
   | { readonly kind: 'running'; readonly program: RunningProgram }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** A program in a container. Nothing is lost by who comes late: its end is remembered, its output waits to be read. */
-export interface RunningProgram {
-  /** Undefined: it was started without. */
-  readonly stdin: Writable | undefined;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-  /** 128 + signal when it was killed. Never rejects. Output may still be unread then. */
-  readonly exited: Promise<number>;
-}
-
 const IS_ROOT = process.getuid?.() === 0;
+/** What the scripts end with when the program cannot be executed. */
+const REFUSED_EXIT_CODE = 127;
+/** What containerd puts before the words of runc, at the start of a container and of an exec. */
+const CREATE_FAILED =
+  'failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: ';
+const EXEC_FAILED = 'OCI runtime exec failed: exec failed: ';
 /** A report on descriptor 3 is one line or an error of a few; more is cut. */
 const MAX_REPORT_BYTES = 4096;
 
@@ -98,11 +94,9 @@ export async function startSandbox(order: SandboxOrder, tools: Tools): Promise<S
     const pid = /^ready (\d+)\n$/.exec(report)?.[1];
     if (pid === undefined) {
       const exitCode = await exited;
-      return {
-        kind: 'failed',
-        message: report.trim() || 'no report from the container',
-        isMissingCommand: exitCode === 127,
-      };
+      const isRefusedCommand = exitCode === REFUSED_EXIT_CODE;
+      const words = report.trim() || (await readEnd(order.logFile)) || 'it ended without a word';
+      return { kind: 'failed', message: isRefusedCommand ? CREATE_FAILED + words : words, isRefusedCommand };
     }
     return { kind: 'running', sandbox: createSandbox({ order, tools, pid: Number(pid), exited }) };
   } finally {
@@ -164,14 +158,15 @@ function createSandbox({ order, tools, pid, exited }: Parts): Sandbox {
       const report = await readReport(child);
       if (report === 'ready\n') return { kind: 'running', program };
       child.kill('SIGKILL');
-      return { kind: 'failed', message: report.trim() || 'the container is gone' };
+      return { kind: 'failed', message: EXEC_FAILED + (report.trim() || 'the container is gone') };
     },
   };
 }
 
+/** The words before the program that make it run as the container's user, and their number before them. */
 function asUser(order: SandboxOrder, tools: Tools): string[] {
-  if (order.user === undefined) return [];
-  return [
+  if (order.user === undefined) return ['0'];
+  const words = [
     tools.setpriv,
     '--reuid',
     String(order.user.uid),
@@ -182,6 +177,7 @@ function asUser(order: SandboxOrder, tools: Tools): string[] {
     'KILL',
     '--',
   ];
+  return [String(words.length), ...words];
 }
 
 /** What /etc/resolv.conf stands for, if it lies in the directory that containers have anew. */
@@ -194,23 +190,17 @@ function resolverFile(): string {
   }
 }
 
-function waitForExit(child: ChildProcess): Promise<number> {
-  return new Promise((resolve) => {
-    child.once('error', () => resolve(128));
-    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
-  });
-}
-
-/**
- * Must be called in the turn of the event loop that started the child: a short program is over before its report is read. Node
- * then discards the output that nobody reads (`flushStdio` in lib/internal/child_process.js resumes the streams), unless
- * somebody listens for `readable`.
- */
-function holdProgram(child: ChildProcess): RunningProgram {
-  const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
-  for (const stream of [stdout, stderr]) stream.on('readable', () => undefined);
-  child.stdin?.on('error', () => undefined);
-  return { stdin: child.stdin ?? undefined, stdout, stderr, exited: waitForExit(child) };
+/** The last words of a log: there `unshare` and `setpriv` tell why they made no container. */
+async function readEnd(logFile: string): Promise<string> {
+  const file = await open(logFile, 'r');
+  try {
+    const { size } = await file.stat();
+    const position = Math.max(0, size - MAX_REPORT_BYTES);
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_REPORT_BYTES), position });
+    return buffer.toString('utf8', 0, bytesRead).trim();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Ends at `ready`, or at the end of the last process that holds the descriptor: unshare and nsenter keep it while they wait. */

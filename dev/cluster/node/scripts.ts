@@ -1,4 +1,33 @@
 /**
+ * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is a file that can be executed; a shell's own `command -v`
+ * would also find its built-in commands and, for a path, any file. Arguments: USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
+ */
+const FIND_PROGRAM = `
+refuse() {
+  echo "unable to start container process: exec: \\"$1\\": $2: unknown" >&3
+  exit 127
+}
+find_program() {
+  shift "$(($1 + 1))"
+  case $1 in
+    */*)
+      [ -e "$1" ] || refuse "$1" "stat $1: no such file or directory"
+      [ -f "$1" ] && [ -x "$1" ] || refuse "$1" "permission denied"
+      return 0 ;;
+  esac
+  set -f
+  IFS=:
+  for directory in $PATH; do
+    if [ -n "$1" ] && [ -f "$directory/$1" ] && [ -x "$directory/$1" ]; then
+      set +f
+      unset IFS
+      return 0
+    fi
+  done
+  refuse "$1" "executable file not found in \\$PATH"
+}`;
+
+/**
  * Builds a container's root and becomes its first process. Runs as pid 1 of new mount, PID and UTS namespaces (and, without
  * root, of a user namespace in which it is root). The root is a tmpfs on an empty directory of the machine:
  *
@@ -10,10 +39,12 @@
  * - volumes are bound after the change of root, so that no symbolic link of an image path can lead out of it.
  *
  * Descriptor 3 tells the outcome: `ready PID` (the machine's number of this process), or the text of what went wrong.
- * Arguments: EMPTY_DIR OVERLAY_OPTIONS HOSTNAME RESOLV HOME_KIND PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT} ARGV…
+ * Arguments: EMPTY_DIR OVERLAY_OPTIONS HOSTNAME RESOLV HOME_KIND PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT}
+ * USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
 export const INIT_SCRIPT: string = `
 set -eu
+${FIND_PROGRAM}
 exec 2>&3
 root=$1 options=$2 hostname=$3 resolv=$4 home=$5 path=$6 workdir=$7 setsid=$8 count=$9
 shift 9
@@ -65,11 +96,10 @@ rmdir /.old
 hostname "$hostname" 2> /dev/null || :
 mkdir -p "$workdir"
 cd "$workdir"
+unset -v PWD OLDPWD
 PATH=$path
-if ! command -v "$1" > /dev/null; then
-  echo "exec: \\"$1\\": executable file not found in \\$PATH" >&3
-  exit 127
-fi
+find_program "$@"
+shift
 echo "ready $pid" >&3
 exec 2>&1 3>&-
 exec "$setsid" "$@"
@@ -83,16 +113,16 @@ export const WAIT_SCRIPT: string = `exec 2> /dev/null; "$@"; exit $?`;
 
 /**
  * The first act of an exec, inside the container's namespaces and in a session of its own (runc gives each exec one).
- * Descriptor 3 as above, `ready` alone. Arguments: WORKDIR PATH ARGV…
+ * Descriptor 3 as above, `ready` alone. Arguments: WORKDIR PATH USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
 export const EXEC_SCRIPT: string = `
+${FIND_PROGRAM}
 cd "$1" 2>&3 || exit 126
 PATH=$2
+unset -v PWD OLDPWD
 shift 2
-if ! command -v "$1" > /dev/null; then
-  echo "exec: \\"$1\\": executable file not found in \\$PATH" >&3
-  exit 127
-fi
+find_program "$@"
+shift
 echo ready >&3
 exec 3>&-
 exec "$@"

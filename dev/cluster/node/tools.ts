@@ -16,12 +16,23 @@ export interface Tools {
 }
 
 /** Directories for administrators' programs, which an ordinary user's PATH often lacks. */
-const EXTRA_DIRECTORIES = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const EXTRA_DIRECTORIES: readonly string[] = [
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/usr/sbin',
+  '/usr/bin',
+  '/sbin',
+  '/bin',
+];
 
 export const ALTERNATIVE = 'use a real cluster instead: --kubeconfig FILE --context NAME';
 
-/** @throws {C3Error} CLUSTER_UNREACHABLE when this is not Linux or a program is missing */
-export async function findTools(environmentPath: string): Promise<Tools> {
+/**
+ * Looks in the directories of a PATH, then in `extra`.
+ *
+ * @throws {C3Error} CLUSTER_UNREACHABLE when this is not Linux or a program is missing
+ */
+export async function findTools(environmentPath: string, extra: readonly string[] = EXTRA_DIRECTORIES): Promise<Tools> {
   if (process.platform !== 'linux') {
     throw new C3Error(
       'CLUSTER_UNREACHABLE',
@@ -31,7 +42,7 @@ export async function findTools(environmentPath: string): Promise<Tools> {
       },
     );
   }
-  const directories = [...new Set([...environmentPath.split(delimiter), ...EXTRA_DIRECTORIES])].filter((directory) =>
+  const directories = [...new Set([...environmentPath.split(delimiter), ...extra])].filter((directory) =>
     directory.startsWith('/'),
   );
   const find = async (name: string): Promise<string> => {

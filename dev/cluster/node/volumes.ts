@@ -15,7 +15,11 @@ export type VolumeAnswer =
  */
 export async function openVolumes(pod: Pod, directory: string): Promise<VolumeAnswer> {
   const sources = new Map<string, string>();
+  const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const mounted = new Set(containers.flatMap(({ volumeMounts }) => volumeMounts?.map(({ name }) => name) ?? []));
   for (const volume of pod.spec.volumes ?? []) {
+    // As the kubelet, which sets up what a container mounts and nothing else.
+    if (!mounted.has(volume.name)) continue;
     const own = join(directory, volume.name);
     const answer = await openVolume(volume, own);
     if (answer.problem !== undefined) {
