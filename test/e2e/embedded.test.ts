@@ -1,13 +1,18 @@
-import { afterAll } from 'vitest';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import { afterAll } from 'vitest';
 import { describeBuilds } from './builds.e2e.ts';
+import { describeMistakes } from './mistakes.e2e.ts';
+import type { Target } from './target.ts';
 
 let cluster: EmbeddedCluster | undefined;
 
-describeBuilds('the embedded cluster', async () => {
-  cluster = await createEmbeddedCluster();
+async function openTarget(): Promise<Target> {
+  cluster ??= await createEmbeddedCluster();
   // Its containers have the machine's own programs, git among them, whatever the image.
   return { kubeconfig: cluster.kubeconfig, forgeHost: '127.0.0.1', images: { git: 'alpine/git', main: 'ubuntu' } };
-});
+}
+
+describeBuilds('the embedded cluster', openTarget);
+describeMistakes('the embedded cluster', openTarget);
 
 afterAll(async () => await cluster?.close());

@@ -1,0 +1,133 @@
+import { createHmac } from 'node:crypto';
+import { afterAll, beforeAll, expect } from 'vitest';
+import type { C3Process } from '../../dev/demo/c3-process.ts';
+import { createUser, type User } from '../../dev/demo/user.ts';
+import { createWorld, type World } from '../../dev/demo/world.ts';
+import type { Repository } from '../../dev/forge/index.ts';
+import { openPods, type Pods } from './pods.ts';
+import type { Target } from './target.ts';
+
+/** One push of a repository that is set up as a user would, and what came of it. */
+export interface Outcome {
+  readonly sha: string;
+  readonly answer: { status: number; body: string };
+  readonly status: { state: string; description: string | null };
+  readonly text: string;
+}
+
+export interface SetUp {
+  readonly user: User;
+  /** The sealed kubeconfig. */
+  readonly k8s: string;
+  /** Of the hook. */
+  readonly url: string;
+  readonly secret: string;
+  readonly repository: Repository;
+}
+
+/** A world around a cluster for the tests of one `describe`, and what they do in it. */
+export interface Fixture {
+  readonly target: Target;
+  readonly world: World;
+  readonly pods: Pods;
+  /** A new repository with its webhook. `token`: sealed in place of the owner's. `c3`: another one, to which the webhook goes. */
+  setUp(options?: { token?: string; c3?: C3Process }): Promise<SetUp>;
+  push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome>;
+  /** Runs `act` and expects that no Pod came of it. */
+  expectNoPod(act: () => Promise<void>): Promise<void>;
+  /** Sends a push event by hand, signed with `secret`. */
+  deliver(url: string, secret: string, body: string): Promise<{ status: number; text: string }>;
+  /** The body of a delivery as the forge makes it. */
+  recordDelivery(user: User): Promise<string>;
+}
+
+/** Registers the hooks that make and remove it; its members are there once the tests run. */
+export function useFixture(getTarget: () => Promise<Target>): Fixture {
+  let made: { target: Target; world: World; pods: Pods } | undefined;
+  let number = 0;
+
+  function get(): { target: Target; world: World; pods: Pods } {
+    if (made === undefined) throw new Error('the fixture is not there before the tests run');
+    return made;
+  }
+
+  beforeAll(async () => {
+    const target = await getTarget();
+    const pods = await openPods(target.kubeconfig);
+    // Twenty builds a minute in one group are more than Telegram takes; what c3 does then is told in its reporter's tests.
+    const world = await createWorld({ forgeHost: target.forgeHost, hasLimits: false });
+    made = { target, world, pods };
+  }, 60_000);
+  afterAll(async () => {
+    await made?.world.close();
+    await made?.pods.clear();
+    await made?.pods.close();
+  });
+
+  async function setUp(options: { token?: string; c3?: C3Process } = {}): Promise<SetUp> {
+    number += 1;
+    const repository = await get().world.forge.createRepository({
+      owner: 'acme',
+      name: `shop${number}`,
+      isPrivate: true,
+    });
+    const user = await createUser(get().world, { owner: 'acme', name: `shop${number}` });
+    const [url = '', secret = ''] = (await user.seal('hook', options.token ?? get().world.owner.token)).split('\n');
+    await user.createHook(options.c3 ? url.replace(get().world.c3.url, options.c3.url) : url, secret);
+    return { user, url, secret, repository, k8s: await user.seal('k8s', get().target.kubeconfig) };
+  }
+
+  async function push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome> {
+    const { sha } = await user.push(files, `Change ${user.fullName}`, ref);
+    const answer = await user.waitForAnswer(sha);
+    const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
+    return { sha, answer, status, text };
+  }
+
+  async function expectNoPod(act: () => Promise<void>): Promise<void> {
+    const before = await get().pods.names();
+    await act();
+    expect(await get().pods.names()).toEqual(before);
+  }
+
+  async function deliver(url: string, secret: string, body: string): Promise<{ status: number; text: string }> {
+    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'x-github-event': 'push',
+        'x-github-delivery': 'd',
+        'x-hub-signature-256': signature,
+      },
+      body,
+    });
+    return { status: answer.status, text: (await answer.text()).trimEnd() };
+  }
+
+  async function recordDelivery(user: User): Promise<string> {
+    const { sha } = await user.push({ file: String(number) }, 'to be delivered again');
+    await user.waitForEnd(sha);
+    const delivery = get().world.forge.deliveries.find(
+      ({ event, request }) => event === 'push' && request.body.includes(sha),
+    );
+    return delivery?.request.body ?? '';
+  }
+
+  return {
+    get target() {
+      return get().target;
+    },
+    get world() {
+      return get().world;
+    },
+    get pods() {
+      return get().pods;
+    },
+    setUp,
+    push,
+    expectNoPod,
+    deliver,
+    recordDelivery,
+  };
+}
