@@ -46,6 +46,8 @@ watchdog() {
     sleep 1 &
     wait "$!"
     elapsed=$((elapsed + 1))
+    # The signal that ends this loop can be lost: a shell that was just forked has its parent's handlers for a moment.
+    [ -f exit ] && exit 0
     [ -f cancel ] && { trap '' TERM; stop cancelled; exit 0; }
     [ "$elapsed" -ge "$seconds" ] && { trap '' TERM; stop timed-out; exit 0; }
     set -- $(ls -ln log)
@@ -61,12 +63,13 @@ while :; do
   [ -z "$interrupted" ] && break
 done
 kill -TERM "$dog" 2>/dev/null
-wait "$dog" 2>/dev/null
 why=exited
-if [ -f why ]; then read -r why < why; signal KILL; fi
+# Written before the first signal: what the watchdog ends has a reason here. Then it heeds no TERM, and ends by itself.
+if [ -f why ]; then wait "$dog" 2>/dev/null; read -r why < why; signal KILL; fi
 printf '%s\n' "$code $why" > exit.tmp && mv exit.tmp exit
 
 # Wake the courier, if it is still the process it was: its number may belong to another by now.
 [ -f reader ] && read -r courier < reader
 if started "${courier% *}" && [ "$started_at" = "${courier#* }" ]; then kill -USR1 "${courier% *}" 2>/dev/null; fi
+wait "$dog" 2>/dev/null
 exit 0
