@@ -48,6 +48,8 @@ watchdog() {
     elapsed=$((elapsed + 1))
     # The signal that ends this loop can be lost: a shell that was just forked has its parent's handlers for a moment.
     [ -f exit ] && exit 0
+    # Nobody is left to note how the step ends: it is lost, and must not go on unseen.
+    kill -0 "$$" 2>/dev/null || { signal KILL; exit 0; }
     [ -f cancel ] && { trap '' TERM; stop cancelled; exit 0; }
     [ "$elapsed" -ge "$seconds" ] && { trap '' TERM; stop timed-out; exit 0; }
     set -- $(ls -ln log)
