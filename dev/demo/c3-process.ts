@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 export interface C3Process {
   /** Its base URL. */
   readonly url: string;
+  readonly pid: number;
   /** Its log so far, a JSON object a line. */
   readonly log: readonly string[];
   /** Resolves with the exit code when it has ended. */
@@ -47,6 +48,7 @@ export async function startC3(settings: Readonly<Record<string, string>>): Promi
   await listening.promise.finally(() => clearTimeout(timer));
   return {
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
     log,
     exited,
     kill: (signal) => void child.kill(signal),
