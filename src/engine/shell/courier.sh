@@ -96,9 +96,9 @@ command_follow() {
   # The supervisor makes the directory and then the log; the launch may still be on its way.
   while [ ! -f "$step/log" ]; do
     tick=$((tick + 1))
-    if [ "$tick" -lt 40 ]; then nap "$short"; else nap "$medium"; fi
-    if [ -d "$step" ]; then [ "$tick" -gt 300 ] && { say "L"; return; }
-    elif [ "$tick" -gt 70 ]; then say "N"; return; fi
+    if [ "$tick" -lt "$patience" ]; then nap "$shortest"; else nap "$long"; fi
+    if [ -d "$step" ]; then [ "$tick" -gt "$((patience + 75))" ] && { say "L"; return; }
+    elif [ "$tick" -gt "$patience" ]; then say "N"; return; fi
   done
   printf '%s\n' "$$ $my_start" > "$step/reader.$$" && mv -f "$step/reader.$$" "$step/reader"
   exec 3< "$step/log"
@@ -128,7 +128,7 @@ command_follow() {
       gone=$((gone + 1))
       [ "$gone" -ge 3 ] && { say "L"; exec 3<&-; return; }
     fi
-    if [ "$tick" -lt 12 ]; then nap "$short"; elif [ "$tick" -lt 40 ]; then nap "$medium"; else nap "$long"; fi
+    if [ "$tick" -lt 4 ]; then nap "$shortest"; elif [ "$tick" -lt 12 ]; then nap "$short"; elif [ "$tick" -lt 40 ]; then nap "$medium"; else nap "$long"; fi
     quiet=$((quiet + 1))
     # A sign of life about every ten seconds keeps idle proxies from cutting, and ends a courier nobody listens to.
     [ "$quiet" -ge 24 ] && { quiet=0; say "H $offset"; }
@@ -177,7 +177,8 @@ trap : USR1
 launched=
 if command -v setsid > /dev/null 2>&1; then setsid=setsid; else setsid=; fi
 # Not every sleep knows fractions.
-if sleep 0.001 2>/dev/null; then short=0.015 medium=0.1 long=0.4; else short=1 medium=1 long=1; fi
+if sleep 0.001 2>/dev/null; then shortest=0.004 short=0.015 medium=0.1 long=0.4 patience=200
+else shortest=1 short=1 medium=1 long=1 patience=3; fi
 started "$$"; my_start=$started_at
 while read -r verb a b c d e f; do
   case $verb in
