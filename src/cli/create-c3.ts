@@ -1,5 +1,6 @@
 import { matchRepo, type Config } from '../config/index.ts';
 import {
+  createLinePool,
   runBuild,
   DEFAULT_STEP_LIMITS,
   type BuildDependencies,
@@ -42,6 +43,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
   const forges = createForges(config.forges);
   const clusters = createClusterPool();
+  const lines = createLinePool();
   const openReporter = createReporterFactory(config, log);
 
   function checkScope(scope: Scope): void {
@@ -58,6 +60,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         open: (token, purpose) => openSealed(keyring, token, { scope, purpose }),
         openCluster: (kubeconfig) => clusters.getCluster(kubeconfig),
         openReporter,
+        lines,
         now: Date.now,
         onFault: (error) => log.error({ build: request.id, error: toMessage(error) }, 'a fault that no report carries'),
         limits: LIMITS,
@@ -85,6 +88,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     async close(signal): Promise<void> {
       // Answers "shutting down" while it drains, so that a load balancer can tell.
       await builds.drain(signal);
+      lines.close();
       await listener.close();
       await Promise.all([clusters.close(), forges.close()]);
     },

@@ -10,6 +10,7 @@ import { formatPurpose } from '../sealing/index.ts';
 import { runBuild } from './build.ts';
 import type { BuildState, Ending } from './build-state.ts';
 import type { WorkspaceAnswer, WorkspaceOrder } from './cluster.ts';
+import { createLinePool } from './line-pool.ts';
 import { DEFAULT_STEP_LIMITS } from './step.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'c3-build-'));
@@ -39,6 +40,7 @@ interface World {
   readonly states: BuildState[];
   readonly orders: WorkspaceOrder[];
   readonly released: boolean[];
+  readonly workspace: LocalWorkspace;
   run(part?: Partial<Answers>): Promise<Ending>;
 }
 
@@ -71,6 +73,7 @@ function createWorld(): World {
   const orders: WorkspaceOrder[] = [];
   const released: boolean[] = [];
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
+  const lines = createLinePool();
   workspaces.push(workspace);
 
   function fillIn(file: FileAnswer): FileAnswer {
@@ -105,6 +108,7 @@ function createWorld(): World {
     states,
     orders,
     released,
+    workspace,
     run(part = {}) {
       const answers: Answers = {
         proof: { kind: 'proven', isProtected: true },
@@ -158,6 +162,7 @@ function createWorld(): World {
             };
           },
           openReporter: () => ({ report: (state) => void states.push(state), finish: () => Promise.resolve() }),
+          lines,
           now: Date.now,
           onFault: (error) => {
             throw error;
@@ -269,6 +274,22 @@ describe('a build', () => {
     await world.run();
     await world.run({ proof: { kind: 'proven', isProtected: false } });
     expect(world.orders.map(({ trustClass }) => trustClass)).toEqual(['protected', 'other']);
+  });
+
+  it('leaves its connection to the next build in the Pod', async () => {
+    const world = createWorld();
+    await world.run();
+    await world.run();
+    expect(await world.run({ file: toFile('- main: exit 5') })).toMatchObject({ kind: 'failed' });
+    expect(world.workspace.execCount).toBe(1);
+  });
+
+  it('opens another connection when the one that was left is cut', async () => {
+    const world = createWorld();
+    await world.run();
+    world.workspace.cut();
+    expect(await world.run()).toEqual({ kind: 'passed' });
+    expect(world.workspace.execCount).toBe(2);
   });
 
   it('gives up a Pod in which a step was lost', async () => {

@@ -6,6 +6,7 @@ import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildSource, Ending, Reporter } from './build-state.ts';
 import type { Cluster, Workspace } from './cluster.ts';
+import type { LinePool } from './line-pool.ts';
 import { runSteps } from './run-steps.ts';
 import type { StepLimits } from './step.ts';
 
@@ -26,6 +27,8 @@ export interface BuildDependencies {
   openCluster(kubeconfig: string): Cluster;
   /** Reporters of this build; `telegram`: the project's own destination, opened, else the operator's. @throws {C3Error} TELEGRAM_INVALID */
   openReporter(request: BuildRequest, telegram: string | undefined): Reporter;
+  /** One for the process. */
+  readonly lines: LinePool;
   now(): number;
   /** Told of what no report could carry. */
   onFault(error: unknown): void;
@@ -198,7 +201,7 @@ async function runInCluster(
 
 async function runInWorkspace(
   request: BuildRequest,
-  { limits }: BuildDependencies,
+  { limits, lines }: BuildDependencies,
   progress: BuildProgress,
   { pipeline, secrets, workspace }: { pipeline: Pipeline; secrets: OpenedSecrets; workspace: Workspace },
 ): Promise<Outcome> {
@@ -218,6 +221,7 @@ async function runInWorkspace(
       createMasker: () => createMasker(masked),
       signal,
       limits,
+      lines,
     });
     return { ending, cleanUp: async () => workspace.release({ isClean: await sweep() }) };
   } catch (error) {

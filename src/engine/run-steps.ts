@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import type { Masker } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { Ending } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
 import { createCourier, type Courier } from './courier.ts';
+import type { LinePool } from './line-pool.ts';
 import { createLogTail } from './log-tail.ts';
 import { runStep, type StepLimits, type StepResult } from './step.ts';
 import { planTasks, toPhase, type Task, type TaskSource } from './tasks.ts';
@@ -15,6 +17,8 @@ export interface StepsOrder extends TaskSource {
   createMasker(): Masker;
   readonly signal: AbortSignal;
   readonly limits: StepLimits;
+  /** Without one, every build opens its own connections. */
+  readonly lines?: LinePool;
 }
 
 export interface StepsOutcome {
@@ -57,8 +61,11 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   return {
     ending: ending ?? { kind: 'passed' },
     async sweep(): Promise<boolean> {
-      const isClean = !isLost && (await sweepAll(couriers.all(), order.buildId));
-      for (const courier of couriers.all()) courier.close();
+      const isClean = !isLost && (await sweepAll(couriers.all(), order));
+      for (const courier of couriers.all()) {
+        if (isClean) courier.leave();
+        else courier.close();
+      }
       return isClean;
     },
   };
@@ -74,20 +81,22 @@ interface Couriers {
 /** One courier for each container, opened at once: opening takes as long as a short step, and the first step works meanwhile. */
 function openCouriers(order: StepsOrder, tasks: readonly Task[]): Couriers {
   const couriers = new Map<string, Courier>();
-  function open(container: string): Courier {
-    return createCourier(order.workspace, container, {
-      buildId: order.buildId,
-      roots: planRoots(order.pipeline),
-      silenceMs: SILENCE_MS,
-    });
+  const options = { buildId: order.buildId, roots: planRoots(order.pipeline), silenceMs: SILENCE_MS };
+  function openAnother(container: string): Courier {
+    return createCourier(order.workspace, container, options);
   }
   function findOrOpen(container: string): Courier {
-    const courier = couriers.get(container) ?? open(container);
+    const courier =
+      couriers.get(container) ??
+      createCourier(order.workspace, container, {
+        ...options,
+        ...(order.lines ? { pool: order.lines } : {}),
+      });
     couriers.set(container, courier);
     return courier;
   }
   for (const { step } of tasks) findOrOpen(step.container).warmUp();
-  return { of: findOrOpen, openAnother: open, all: () => [...couriers.values()] };
+  return { of: findOrOpen, openAnother, all: () => [...couriers.values()] };
 }
 
 async function runTask(
@@ -126,20 +135,29 @@ async function runTask(
   return { result, tail: tail.text() };
 }
 
-async function sweepAll(couriers: readonly Courier[], buildId: string): Promise<boolean> {
-  const timeout = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => timeout.resolve(false), SWEEP_MS);
-  const swept = Promise.all(
-    couriers.map(async (courier) => {
-      const answer = await courier.perform(`sweep ${buildId}\n`, (frame) =>
-        frame.kind === 'swept' ? frame.isClean : undefined,
-      );
-      return answer.kind === 'answered' && answer.value;
-    }),
-  );
-  const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), timeout.promise]);
+async function sweepAll(couriers: readonly Courier[], order: StepsOrder): Promise<boolean> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), SWEEP_MS);
+  const late = new Promise<boolean>((resolve) => {
+    timeout.signal.addEventListener('abort', () => resolve(false), { once: true });
+  });
+  const swept = Promise.all(couriers.map(async (courier) => await sweepOne(courier, order, timeout.signal)));
+  const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), late]);
   clearTimeout(timer);
   return isClean;
+}
+
+/** Again after a cut: to kill what is dead does no harm, and a connection that broke is no reason to give up a warm workspace. */
+async function sweepOne(courier: Courier, order: StepsOrder, over: AbortSignal): Promise<boolean> {
+  while (!over.aborted) {
+    const answer = await courier.perform(`sweep ${order.buildId}\n`, (frame) =>
+      frame.kind === 'swept' ? frame.isClean : undefined,
+    );
+    if (answer.kind === 'answered') return answer.value;
+    if (answer.isFinal) return false;
+    await sleep(order.limits.reconnectMs, undefined, { ref: false });
+  }
+  return false;
 }
 
 const DEFAULT_PATH = '/c3/project';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Cluster } from '../engine/cluster.ts';
+import type { ExecLimits } from './exec.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 import { createKubernetesCluster } from './kubernetes-cluster.ts';
 import type { KubernetesCluster } from './kubernetes-cluster.ts';
@@ -27,7 +28,11 @@ interface Entry {
 }
 
 /** `close` ends every cluster in it. */
-export function createClusterPool({ idleMs = IDLE_MS, maxClusters = MAX_CLUSTERS }: PoolLimits = {}): ClusterPool {
+export function createClusterPool({
+  idleMs = IDLE_MS,
+  maxClusters = MAX_CLUSTERS,
+  execs = {},
+}: PoolLimits = {}): ClusterPool {
   /** By hash of the kubeconfig; least recently used first. */
   const entries = new Map<string, Entry>();
   const sweeper = setInterval(sweep, Math.min(SWEEP_EVERY_MS, idleMs));
@@ -55,7 +60,7 @@ export function createClusterPool({ idleMs = IDLE_MS, maxClusters = MAX_CLUSTERS
   return {
     getCluster(kubeconfig) {
       const key = createHash('sha256').update(kubeconfig).digest('hex');
-      const cluster = entries.get(key)?.cluster ?? createKubernetesCluster(parseKubeconfig(kubeconfig));
+      const cluster = entries.get(key)?.cluster ?? createKubernetesCluster(parseKubeconfig(kubeconfig), execs);
       entries.delete(key);
       makeRoom();
       entries.set(key, { cluster, lastUsedAt: performance.now() });
@@ -73,4 +78,6 @@ export function createClusterPool({ idleMs = IDLE_MS, maxClusters = MAX_CLUSTERS
 export interface PoolLimits {
   readonly idleMs?: number;
   readonly maxClusters?: number;
+  /** In place of the defaults of `exec.ts` and `exec-session.ts`. */
+  readonly execs?: Partial<ExecLimits>;
 }

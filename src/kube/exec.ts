@@ -25,6 +25,11 @@ export interface ExecClient {
 
 /** From Kubernetes 1.30 on the API server itself speaks v5; before, the request reaches the kubelet, which speaks v4. */
 const SUBPROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
+export interface ExecLimits extends SessionLimits {
+  /** How long the way to an HTTP 101 may take: TCP, TLS and the server's answer. */
+  readonly handshakeMs: number;
+}
+
 /** A container's runtime under load takes seconds to start a process; the kubelet's own limit is longer than anyone's patience. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Servers send frames of 32 KiB; a bigger limit costs nothing, none at all would let a server fill the memory. */
@@ -37,7 +42,7 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-connect-get-connect-requests-to-exec-of-pod
  */
-export function createExecClient(access: ClusterAccess, limits: Partial<SessionLimits> = {}): ExecClient {
+export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimits> = {}): ExecClient {
   const agent = new Agent({ ...toTlsOptions(access), keepAlive: false, timeout: 0 });
   return {
     open: async (target, options) => await openExec(toAddress(access, target), { access, agent, limits, options }),
@@ -48,7 +53,7 @@ export function createExecClient(access: ClusterAccess, limits: Partial<SessionL
 interface Opening {
   readonly access: ClusterAccess;
   readonly agent: Agent;
-  readonly limits: Partial<SessionLimits>;
+  readonly limits: Partial<ExecLimits>;
   readonly options: ExecOptions;
 }
 
@@ -60,7 +65,7 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
     headers: toHeaders(access),
     perMessageDeflate: false,
     followRedirects: false,
-    handshakeTimeout: Math.max(HANDSHAKE_TIMEOUT_MS, CONNECT_TIMEOUT_MS),
+    handshakeTimeout: limits.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_FRAME_BYTES,
   });
   // An `error` event without a listener would end the process and print the object with the TLS key: one stays for ever.

@@ -4,6 +4,7 @@ import type { Cluster, OpenOptions, WorkspaceAnswer, WorkspaceOrder } from '../e
 import { createClient } from './client.ts';
 import type { KubeClient } from './client.ts';
 import { createExecClient } from './exec.ts';
+import type { ExecLimits } from './exec.ts';
 import { createGate } from './gate.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { planPod } from './pod.ts';
@@ -29,9 +30,12 @@ const MAX_OPENING_EXECS = 12;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A {@link Cluster} of Pods behind one API server. Queue, idle times and what is known of unfit Pods live in this process. */
-export function createKubernetesCluster(access: ClusterAccess): KubernetesCluster {
+export function createKubernetesCluster(
+  access: ClusterAccess,
+  execLimits: Partial<ExecLimits> = {},
+): KubernetesCluster {
   const client = createClient(access);
-  const execs = createExecClient(access);
+  const execs = createExecClient(access, execLimits);
   const openings = createGate(MAX_OPENING_EXECS);
   const turns = createTurns();
   const closing = new AbortController();

@@ -1,0 +1,189 @@
+import type { ExecEnd, ExecSession, Workspace } from './cluster.ts';
+import { createFrameReader, type Frame } from './frames.ts';
+import { courierArgv, courierProgram } from './shell.ts';
+
+export type CourierAnswer<T> =
+  | { readonly kind: 'answered'; readonly value: T }
+  /** The connection broke or never was; what the command did is unknown. `isFinal`: another try would end the same way. */
+  | { readonly kind: 'cut'; readonly message: string; readonly isFinal: boolean };
+
+export interface LineOptions {
+  /** What any other build left running in the container is killed when the courier arrives. */
+  readonly buildId: string;
+  /** Where the courier keeps its files: the first of the two directories that can be written. */
+  readonly roots: readonly [string, string];
+  /** No byte for so long while a command runs: the connection is dead. The courier speaks every ten seconds. */
+  readonly silenceMs: number;
+}
+
+/** The end of what a container's shell said on standard error, for the message of a courier that died. */
+const MAX_STDERR_BYTES = 512;
+
+/** A line that another build left open, and that does not answer by then, is not worth waiting for: a new one takes less. */
+const ANSWER_MS = 2000;
+
+/** One connection into one container, with a courier at its far end. One command at a time. */
+export interface Line {
+  /** Whether the connection has ended. */
+  readonly isOver: boolean;
+  /** Settles when it ends. */
+  readonly over: Promise<Cut>;
+  /** Gives an open line to another build; tells whether the courier answered. */
+  begin(buildId: string): Promise<boolean>;
+  perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>>;
+  close(): void;
+}
+
+export type Cut = Extract<CourierAnswer<never>, { kind: 'cut' }>;
+
+/** Opens an exec and starts the courier in it. A line that could not be opened is over, and answers every command with why. */
+export async function openLine(workspace: Workspace, container: string, options: LineOptions): Promise<Line> {
+  const ear = createEar();
+  const answer = await workspace.exec(container, courierArgv, {
+    signal: ear.signal,
+    onStdout: ear.hear,
+    onStderr: ear.overhear,
+  });
+  if (answer.kind === 'refused') {
+    return deadLine({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient });
+  }
+  const { session } = answer;
+  const over = session.done.then((end) => toCut(end, container, ear));
+  let isOver = false;
+  void over.then(() => {
+    isOver = true;
+  });
+  function send(text: string): void {
+    session.write(text).catch(() => {}); // `done` tells
+  }
+  function toRoot(buildId: string): string {
+    return `root ${options.roots.join(' ')} ${buildId} ${container}\n`;
+  }
+
+  async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>> {
+    const silence = watchSilence(session, options.silenceMs, ear);
+    const answered = ear.listen(onFrame).then((value): CourierAnswer<T> => ({ kind: 'answered', value }));
+    send(command);
+    const outcome = await Promise.race([answered, over]);
+    ear.ignore();
+    clearInterval(silence);
+    return outcome;
+  }
+
+  send(`${courierProgram}${toRoot(options.buildId)}`);
+  return {
+    get isOver() {
+      return isOver;
+    },
+    over,
+    perform,
+    async begin(buildId): Promise<boolean> {
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => late.resolve(undefined), ANSWER_MS);
+      const ready = perform(toRoot(buildId), (frame) => (frame.kind === 'ready' ? true : undefined));
+      const answer = await Promise.race([ready, late.promise]);
+      clearTimeout(timer);
+      return answer?.kind === 'answered';
+    },
+    close: () => session.close(),
+  };
+}
+
+type OnFrame<T> = (frame: Frame) => T | undefined | Promise<T | undefined>;
+
+/** What comes back over a line: frames for whoever listens, and the words of whatever went wrong. */
+interface Ear {
+  /** Aborted when the courier speaks no sense. */
+  readonly signal: AbortSignal;
+  readonly fault: string | undefined;
+  readonly stderr: string;
+  /** Epoch milliseconds. */
+  readonly lastSignOfLife: number;
+  hear(chunk: Uint8Array): Promise<void>;
+  overhear(chunk: Uint8Array): void;
+  /** Resolves with the first answer that is not undefined. */
+  listen<T>(onFrame: OnFrame<T>): Promise<T>;
+  ignore(): void;
+}
+
+function createEar(): Ear {
+  const controller = new AbortController();
+  const reader = createFrameReader();
+  let onFrame: ((frame: Frame) => Promise<void>) | undefined;
+  let fault: string | undefined;
+  let stderr = '';
+  let lastSignOfLife = Date.now();
+
+  return {
+    signal: controller.signal,
+    get fault() {
+      return fault;
+    },
+    get stderr() {
+      return stderr;
+    },
+    get lastSignOfLife() {
+      return lastSignOfLife;
+    },
+    async hear(chunk): Promise<void> {
+      lastSignOfLife = Date.now();
+      for (const frame of reader.push(chunk)) {
+        if (frame.kind === 'fault') {
+          fault = frame.message;
+          controller.abort();
+          return;
+        }
+        await onFrame?.(frame);
+      }
+      // Whoever took the frames may have taken their time: that is not the courier's silence.
+      lastSignOfLife = Date.now();
+    },
+    overhear(chunk): void {
+      stderr = (stderr + Buffer.from(chunk).toString('utf8')).slice(-MAX_STDERR_BYTES);
+    },
+    listen(handle) {
+      lastSignOfLife = Date.now();
+      return new Promise((resolve) => {
+        onFrame = async (frame): Promise<void> => {
+          const value = await handle(frame);
+          if (value !== undefined) resolve(value);
+        };
+      });
+    },
+    ignore(): void {
+      onFrame = undefined;
+    },
+  };
+}
+
+function watchSilence(session: ExecSession, silenceMs: number, ear: Ear): NodeJS.Timeout {
+  return setInterval(() => {
+    if (Date.now() - ear.lastSignOfLife > silenceMs) session.close();
+  }, silenceMs / 8).unref();
+}
+
+function deadLine(cut: Cut): Line {
+  return {
+    isOver: true,
+    over: Promise.resolve(cut),
+    begin: () => Promise.resolve(false),
+    perform: () => Promise.resolve(cut),
+    close: () => {},
+  };
+}
+
+/** Exit codes with which a runtime says that it found no such program. */
+const NOT_FOUND_CODES: readonly (number | undefined)[] = [126, 127, 128];
+
+function toCut(end: ExecEnd, container: string, { fault, stderr }: Ear): Cut {
+  if (fault !== undefined) return { kind: 'cut', message: `container "${container}": ${fault}`, isFinal: true };
+  const isMissingShell =
+    end.kind === 'status' &&
+    (NOT_FOUND_CODES.includes(end.exitCode) ||
+      /executable file not found|no such file or directory/i.test(end.message));
+  if (isMissingShell) {
+    return { kind: 'cut', message: `container "${container}" has no POSIX shell "sh": ${end.message}`, isFinal: true };
+  }
+  const words = stderr.trim() === '' ? end.message : `${end.message}: ${stderr.trim()}`;
+  return { kind: 'cut', message: words, isFinal: false };
+}
