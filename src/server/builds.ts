@@ -9,7 +9,11 @@ import { formatScope, type Scope } from '../sealing/index.ts';
 export interface Builds {
   /** @throws {C3Error} DRAINING */
   checkOpen(): void;
-  /** Starts a build in the background, or names the running one of the very same delivery. */
+  /**
+   * Starts a build in the background, or names the running one of the very same delivery.
+   *
+   * @throws {C3Error} DRAINING
+   */
   accept(delivery: AcceptedPush): { id: string; isNew: boolean };
   readonly count: number;
   /** Takes no more and resolves when every build has ended, at the latest `signal` ends the waiting by cancelling them. */
@@ -49,12 +53,16 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     }
   }
 
+  function checkOpen(): void {
+    if (!isDraining) return;
+    throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'deliver the event again in a minute' });
+  }
+
   return {
-    checkOpen(): void {
-      if (isDraining)
-        throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'deliver the event again in a minute' });
-    },
+    checkOpen,
     accept(delivery): { id: string; isNew: boolean } {
+      // Again: the draining may have begun while the body was read, and waits only for what runs by then.
+      checkOpen();
       const known = running.get(delivery.fingerprint);
       if (known) return { id: known.id, isNew: false };
       const id = randomBytes(6).toString('hex');
