@@ -113,6 +113,15 @@ it('runs no hook and keeps no setting that an earlier build planted', () => {
   expect(readFileSync(join(tree, '.git', 'config'), 'utf8')).not.toContain('planted');
 });
 
+it.each(['--assume-unchanged', '--skip-worktree'])('restores a file that a step changed and marked %s', (flag) => {
+  const { commit, checkOut, tree } = setUp();
+  checkOut(commit('file', 'one'));
+  git(tree, 'update-index', flag, 'file');
+  writeFileSync(join(tree, 'file'), 'changed by a step');
+  expect(checkOut(commit('other', 'two'))).toMatchObject({ status: 0 });
+  expect(readFileSync(join(tree, 'file'), 'utf8')).toBe('one');
+});
+
 it('makes a damaged warm work tree anew', () => {
   const { commit, checkOut, tree } = setUp();
   checkOut(commit('file', 'one'));

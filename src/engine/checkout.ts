@@ -74,6 +74,8 @@ make() {
 }
 renew() {
   rm -rf .git/hooks .git/info .git/config .git/config.worktree .git/commondir .git/worktrees .git/refs/replace .git/*.lock && configure > .git/config && {
+    # Files that a step told git to overlook would stay as it left them: without an index every file is written anew.
+    ! git ls-files -v | grep -q '^[a-zS]' || rm -f .git/index
     [ ! -d .git/modules ] || { git submodule deinit -q -f --all || :; rm -rf .git/modules; }
   } &&
   bring${clean}${submodules}
