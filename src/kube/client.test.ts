@@ -125,3 +125,15 @@ describe('faults', () => {
     await stranger.close();
   });
 });
+
+test('an answer that trickles in for ever is given up after the time for one', async () => {
+  const hasty = createClient(server.access, 200);
+  const trickles = new Set<NodeJS.Timeout>();
+  server.onRequest = (_request, response) => {
+    response.writeHead(200);
+    trickles.add(setInterval(() => response.write(' '), 10));
+  };
+  await expect(hasty.request(GET)).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
+  for (const trickle of trickles) clearInterval(trickle);
+  await hasty.close();
+});

@@ -61,8 +61,8 @@ const KEEP_ALIVE_MS = 60_000;
 /** One watch per running build needs a connection of its own. */
 const MAX_CONNECTIONS = 256;
 
-/** The caller closes it. */
-export function createClient(access: ClusterAccess): KubeClient {
+/** The caller closes it. `answerMs`: how long one answer may take, its body included. */
+export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TIMEOUT_MS): KubeClient {
   const pool = new Pool(access.origin, {
     connections: MAX_CONNECTIONS,
     pipelining: 1,
@@ -73,7 +73,8 @@ export function createClient(access: ClusterAccess): KubeClient {
   });
   return {
     access,
-    request: async (request) => await requestRepeatedly(request, async () => await requestOnce(pool, access, request)),
+    request: async (request) =>
+      await requestRepeatedly(request, async () => await requestOnce(pool, access, { ...request, answerMs })),
     async stream(request, silenceMs) {
       const response = await send(pool, access, { ...request, silenceMs });
       if (response.statusCode !== 200) {
@@ -116,8 +117,14 @@ interface TimedAnswer {
   readonly retryAfterMs: number | undefined;
 }
 
-async function requestOnce(pool: Pool, access: ClusterAccess, request: KubeRequest): Promise<TimedAnswer> {
-  const response = await send(pool, access, { ...request, silenceMs: ANSWER_TIMEOUT_MS });
+async function requestOnce(
+  pool: Pool,
+  access: ClusterAccess,
+  request: KubeRequest & { readonly answerMs: number },
+): Promise<TimedAnswer> {
+  // Over all, since undici's own limit on a body counts from its last byte: a server that trickles would never be left.
+  const limit = AbortSignal.timeout(request.answerMs);
+  const response = await send(pool, access, { ...request, silenceMs: request.answerMs, limit });
   let text: string;
   try {
     text = await readBody(response.body);
@@ -142,10 +149,11 @@ async function requestOnce(pool: Pool, access: ClusterAccess, request: KubeReque
 async function send(
   pool: Pool,
   access: ClusterAccess,
-  request: KubeRequest & { readonly silenceMs: number },
+  request: KubeRequest & { readonly silenceMs: number; readonly limit?: AbortSignal },
 ): Promise<Dispatcher.ResponseData> {
   const query = request.query ? `?${new URLSearchParams(request.query).toString()}` : '';
   const headers = { ...toHeaders(access), accept: 'application/json' };
+  const signals = [request.signal, request.limit].filter((signal) => signal !== undefined);
   try {
     return await pool.request({
       method: request.method,
@@ -154,7 +162,7 @@ async function send(
       ...(request.body === undefined
         ? { headers }
         : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(request.body) }),
-      ...(request.signal ? { signal: request.signal } : {}),
+      ...(signals.length > 0 ? { signal: AbortSignal.any(signals) } : {}),
     });
   } catch (error) {
     throw toUnreachable(access, error, request.signal);

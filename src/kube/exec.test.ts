@@ -109,6 +109,22 @@ describe('before the cluster has taken the exec', () => {
     stranger.close();
   });
 
+  test('an answer that trickles in for ever is a transient refusal after the time for the handshake', async () => {
+    const hasty = createExecClient(server.access, { ...QUICK, handshakeMs: 200 });
+    let trickle: NodeJS.Timeout | undefined;
+    server.onUpgrade = (_request, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nx-slow: ');
+      trickle = setInterval(() => socket.write('x'), 10);
+    };
+    expect(await hasty.open(TARGET, record().options)).toEqual({
+      kind: 'refused',
+      message: 'the cluster did not answer the request for an exec within 0.2 s',
+      isTransient: true,
+    });
+    clearInterval(trickle);
+    hasty.close();
+  });
+
   test('an abort ends an unanswered request', async () => {
     const abort = new AbortController();
     server.onUpgrade = () => abort.abort();

@@ -17,6 +17,11 @@ export interface ExecTarget {
   readonly argv: readonly string[];
 }
 
+export interface ExecLimits extends SessionLimits {
+  /** How long the way to an HTTP 101 may take: TCP, TLS and the server's answer. */
+  readonly handshakeMs: number;
+}
+
 /** Opens execs at one API server. */
 export interface ExecClient {
   open(target: ExecTarget, options: ExecOptions): Promise<ExecAnswer>;
@@ -25,11 +30,6 @@ export interface ExecClient {
 
 /** From Kubernetes 1.30 on the API server itself speaks v5; before, the request reaches the kubelet, which speaks v4. */
 const SUBPROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
-export interface ExecLimits extends SessionLimits {
-  /** How long the way to an HTTP 101 may take: TCP, TLS and the server's answer. */
-  readonly handshakeMs: number;
-}
-
 /** A container's runtime under load takes seconds to start a process; the kubelet's own limit is longer than anyone's patience. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Servers send frames of 32 KiB; a bigger limit costs nothing, none at all would let a server fill the memory. */
@@ -65,13 +65,17 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
     headers: toHeaders(access),
     perMessageDeflate: false,
     followRedirects: false,
-    handshakeTimeout: limits.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_FRAME_BYTES,
   });
   // An `error` event without a listener would end the process and print the object with the TLS key: one stays for ever.
   socket.on('error', () => undefined);
   return await new Promise((resolve) => {
+    // Not ws' own time limit, which counts from the last byte: whoever sends one now and then would be waited for without end.
+    const handshakeMs = limits.handshakeMs ?? HANDSHAKE_TIMEOUT_MS;
+    const timer = setTimeout(giveUp, handshakeMs);
+
     function settle(answer: ExecAnswer): void {
+      clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       socket.off('open', open).off('error', fail).off('unexpected-response', refuse);
       resolve(answer);
@@ -95,6 +99,11 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
     }
     function abort(): void {
       settle({ kind: 'refused', message: 'aborted', isTransient: false });
+      socket.terminate();
+    }
+    function giveUp(): void {
+      const message = `the cluster did not answer the request for an exec within ${handshakeMs / 1000} s`;
+      settle({ kind: 'refused', message, isTransient: true });
       socket.terminate();
     }
     signal.addEventListener('abort', abort, { once: true });

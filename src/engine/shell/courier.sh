@@ -118,8 +118,9 @@ command_follow() {
       read -r code why < "$step/exit"
       say "X $offset $code $why"
       exec 3<&-
-      # Its own child is collected, so that no zombie stays behind for a PID 1 that reaps no one.
-      [ -n "$launched" ] && wait "$launched" 2>/dev/null
+      # Its own child is collected, so that no zombie stays behind for a PID 1 that reaps no one. Twice: the first wait ends
+      # early when the child's USR1 comes only now, after its exit file was seen.
+      [ -n "$launched" ] && { wait "$launched" || wait "$launched"; } 2>/dev/null
       launched=
       return
     fi

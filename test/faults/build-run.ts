@@ -1,0 +1,74 @@
+import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
+import { createBuildProgress } from '../../src/engine/build-progress.ts';
+import type { Workspace } from '../../src/engine/cluster.ts';
+import type { LinePool } from '../../src/engine/line-pool.ts';
+import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
+import type { Push } from '../../src/forges/forge.ts';
+import type { Pipeline, Step } from '../../src/pipeline/pipeline.ts';
+import { createMasker } from '../../src/sealing/index.ts';
+import { STEP_LIMITS, toBuildId } from './fault-cluster.ts';
+
+/** The steps of a build without a forge: no checkout. */
+export interface BuildRun {
+  readonly buildId: string;
+  readonly outcome: Promise<StepsOutcome>;
+  cancel(): void;
+}
+
+const PUSH: Push = {
+  ref: 'refs/heads/main',
+  refKind: 'branch',
+  refName: 'main',
+  sha: '0'.repeat(40),
+  subject: 'a change',
+  author: 'Ann',
+  commitUrl: 'https://git.example.com/acme/shop/commit/0',
+};
+const SCOPE = 'git.example.com/acme/shop';
+
+export interface BuildOptions {
+  readonly timeoutMs?: number;
+  /** As in production, where one serves all builds of a process; default: none. */
+  readonly lines?: LinePool;
+}
+
+/** Every step in the container `main`, as the engine runs a build's steps, which are named 1, 2, …. */
+export function startBuild(
+  workspace: Workspace,
+  scripts: readonly [string, ...string[]],
+  { timeoutMs = 60_000, lines }: BuildOptions = {},
+): BuildRun {
+  const buildId = toBuildId();
+  const controller = new AbortController();
+  const source = { ...PUSH, scope: SCOPE, repositoryUrl: `https://${SCOPE}` };
+  const [first, ...rest] = scripts;
+  const pipeline: Pipeline = {
+    k8s: '',
+    job: { manifest: {}, name: 'faults', containers: ['main'] },
+    steps: [toStep(first, 0), ...rest.map((script, index) => toStep(script, index + 1))],
+    env: {},
+    secrets: {},
+    timeoutMs,
+    checkout: false,
+    pod: { reuse: true, idleMs: 600_000, maxAgeMs: 3_600_000 },
+  };
+  const outcome = runSteps({
+    buildId,
+    pipeline,
+    push: PUSH,
+    workspace,
+    gitAccess: { url: '', urlPrefix: '', header: '', secrets: [] },
+    environment: toBuildEnvironment({ id: buildId, scope: SCOPE, push: PUSH }),
+    secrets: {},
+    progress: createBuildProgress(buildId, source, Date.now),
+    createMasker: () => createMasker([]),
+    signal: controller.signal,
+    limits: STEP_LIMITS,
+    ...(lines ? { lines } : {}),
+  });
+  return { buildId, outcome, cancel: () => controller.abort() };
+}
+
+function toStep(script: string, index: number): Step {
+  return { name: String(index + 1), container: 'main', run: { kind: 'script', text: script }, env: {}, line: 1 };
+}

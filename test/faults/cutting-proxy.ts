@@ -1,0 +1,84 @@
+import { createServer, connect, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/** What becomes of one connection: cut at a byte, wherever in a TLS record, a WebSocket frame or a log frame that is. */
+export interface Cut {
+  /** Whose bytes are counted: those that c3 sends, or those that it gets. */
+  readonly direction: 'sent' | 'received';
+  /** So many pass, no more. */
+  readonly afterBytes: number;
+  /** `loud`: both ends are reset. `silent`: both stay open and hear nothing more, as when a middle box forgets the connection. */
+  readonly how: 'loud' | 'silent';
+}
+
+/** A relay between c3 and an API server that understands nothing of what it carries. */
+export interface CuttingProxy {
+  readonly port: number;
+  /** For the next connections, in order; those beyond the list pass unharmed. */
+  readonly plan: Cut[];
+  /** Connections that were cut as planned so far. */
+  readonly cutCount: number;
+  close(): Promise<void>;
+}
+
+export async function createCuttingProxy(targetPort: number): Promise<CuttingProxy> {
+  const sockets = new Set<Socket>();
+  const plan: Cut[] = [];
+  let cutCount = 0;
+
+  function keep(socket: Socket): Socket {
+    sockets.add(socket);
+    return socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
+  }
+  const server = createServer((near) => {
+    const cut = plan.shift();
+    const far = keep(connect(targetPort, '127.0.0.1'));
+    keep(near);
+    let isCut = false;
+
+    function end(): void {
+      isCut = true;
+      cutCount += 1;
+      if (cut?.how === 'loud') {
+        near.resetAndDestroy();
+        far.resetAndDestroy();
+      } else {
+        // Reads on, so that neither end notices by its buffers either.
+        near.resume();
+        far.resume();
+      }
+    }
+    function relay(from: Socket, to: Socket, direction: Cut['direction']): void {
+      let left = cut?.direction === direction ? cut.afterBytes : Number.POSITIVE_INFINITY;
+      from.on('data', (chunk: Buffer) => {
+        if (isCut) return;
+        const part = chunk.subarray(0, left);
+        left -= part.length;
+        const isLast = left <= 0;
+        if (!to.write(part, () => isLast && !isCut && end()) && !isLast) {
+          from.pause();
+          to.once('drain', () => from.resume());
+        }
+        if (isLast) from.pause();
+      });
+      from.on('close', () => {
+        // After a silent cut neither end hears that the other has gone.
+        if (!isCut) to.destroy();
+      });
+    }
+    relay(near, far, 'sent');
+    relay(far, near, 'received');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    plan,
+    get cutCount() {
+      return cutCount;
+    },
+    async close(): Promise<void> {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

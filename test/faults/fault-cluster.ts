@@ -1,0 +1,217 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { createCourier, type Courier } from '../../src/engine/courier.ts';
+import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
+import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
+import { openPods, type Pods } from '../e2e/pods.ts';
+import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
+
+/** An embedded cluster with c3's own way into it, by the production code of `kube` and `engine`. */
+export interface FaultCluster {
+  readonly embedded: EmbeddedCluster;
+  readonly cluster: Cluster;
+  openWorkspace(changes?: Partial<WorkspaceOrder>): Promise<Workspace>;
+  answerTo(changes?: Partial<WorkspaceOrder>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
+  /** The directory of this machine that the workspace's container sees as /c3; there also while the API server is dead. */
+  volumeOf(workspace: Workspace): string;
+  /** What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections meets. */
+  look(pod: string, script: string): Promise<string>;
+}
+
+interface FaultClusterOptions {
+  /** The kubeconfig by which c3 goes, made from the cluster's own. */
+  route?(embedded: EmbeddedCluster): Promise<string>;
+}
+
+/** c3 must notice a silent cut within a test's patience; in production it takes a minute. */
+const QUICK_EXECS = { pingEveryMs: 100, silenceMs: 400, stalledInputMs: 400, closeMs: 200, handshakeMs: 1000 };
+
+/** As in production, but for how soon it connects anew and how long a step that is ended may take. */
+export const STEP_LIMITS: StepLimits = {
+  outOfReachMs: 15_000,
+  reconnectMs: 20,
+  graceSeconds: 1,
+  answerMs: 15_000,
+};
+
+const SILENCE_MS = 45_000;
+
+/** Registers the hooks that make and remove it; its members are there once the tests run. */
+export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster {
+  const root = mkdtempSync(join(tmpdir(), 'c3-faults-'));
+  let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
+
+  function get(): { embedded: EmbeddedCluster; cluster: Cluster; pods: Pods } {
+    if (!made) throw new Error('the cluster is not there before the tests run');
+    return made;
+  }
+  beforeAll(async () => {
+    const embedded = await createEmbeddedCluster({ root });
+    const pool = createClusterPool({ execs: QUICK_EXECS });
+    const cluster = pool.getCluster((await options.route?.(embedded)) ?? embedded.kubeconfig);
+    made = { embedded, pool, cluster, pods: await openPods(embedded.kubeconfig) };
+  });
+  afterAll(async () => {
+    await made?.pool.close();
+    await made?.pods.close();
+    await made?.embedded.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  async function answerTo(
+    changes: Partial<WorkspaceOrder> = {},
+    onWaiting: (reason: string) => void = () => {},
+  ): Promise<WorkspaceAnswer> {
+    const order = { ...ORDER, buildId: toBuildId(), ...changes };
+    return await get().cluster.openWorkspace(order, {
+      signal: new AbortController().signal,
+      startTimeoutMs: 15_000,
+      onWaiting,
+    });
+  }
+  return {
+    get embedded() {
+      return get().embedded;
+    },
+    get cluster() {
+      return get().cluster;
+    },
+    async openWorkspace(changes): Promise<Workspace> {
+      const answer = await answerTo(changes);
+      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      return answer.workspace;
+    },
+    answerTo,
+    volumeOf(workspace): string {
+      const [cluster = ''] = readdirSync(root);
+      return join(root, cluster, 'pods', workspace.id, 'volumes', 'c3');
+    },
+    look: async (pod, script) => await get().pods.run(pod, 'main', ['sh', '-c', script]),
+  };
+}
+
+/** The same with a relay on c3's way, of which the cut connections are planned. */
+export function useProxiedCluster(): { faults: FaultCluster; readonly proxy: CuttingProxy } {
+  let made: CuttingProxy | undefined;
+  const faults = useFaultCluster({
+    async route({ url, kubeconfig }): Promise<string> {
+      made = await createCuttingProxy(Number(new URL(url).port));
+      return kubeconfig.replace(url, `https://127.0.0.1:${made.port}`);
+    },
+  });
+  afterAll(async () => await made?.close());
+  return {
+    faults,
+    get proxy() {
+      if (!made) throw new Error('the proxy is not there before the tests run');
+      return made;
+    },
+  };
+}
+
+const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
+  manifest: {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'faults' },
+    spec: {
+      restartPolicy: 'Never',
+      volumes: [{ name: 'c3', emptyDir: {} }],
+      containers: [
+        {
+          name: 'main',
+          image: 'busybox',
+          command: ['sleep', '100000'],
+          volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
+          resources: { limits: { memory: '64Mi' } },
+        },
+      ],
+    },
+  },
+  scope: 'git.example.com/acme/shop',
+  trustClass: 'protected',
+  reuse: true,
+  idleMs: 600_000,
+  maxAgeMs: 3_600_000,
+  neededMs: 60_000,
+};
+
+export function toBuildId(): string {
+  return `b-${randomBytes(6).toString('hex')}`;
+}
+
+/** One step in a workspace, as the engine runs it, and what came of it. */
+export interface StepRun {
+  readonly buildId: string;
+  readonly ended: Promise<StepResult>;
+  log(): Buffer;
+  /** Resolves once the log holds the text. */
+  seen(text: string): Promise<void>;
+}
+
+/**
+ * Starts a step of a new build. Its script finds `$ID` in its environment; what `body` writes goes to the log and, by `tee`, to
+ * /c3/wrote.$ID, and each run adds a line to /c3/ran.$ID. It ends with 7, which no exec status says by mistake.
+ */
+export function startStep(workspace: Workspace, body: string, silenceMs: number = SILENCE_MS): StepRun {
+  const buildId = toBuildId();
+  const openCourier = (): Courier =>
+    createCourier(workspace, 'main', { buildId, roots: ['/c3/.c3', '/tmp/.c3'], silenceMs });
+  const courier = openCourier();
+  const chunks: Uint8Array[] = [];
+  const waiting = new Set<{ text: string; resolve: () => void }>();
+  const ended = runStep(
+    courier,
+    {
+      buildId,
+      stepId: 's0',
+      workdir: '/c3/project',
+      env: { C3_BUILD_ID: buildId, ID: buildId },
+      script: `echo run >> "/c3/ran.$ID"\n{\n${body}\n} 2>&1 | tee "/c3/wrote.$ID"\nexit 7\n`,
+      timeoutMs: 60_000,
+    },
+    {
+      signal: new AbortController().signal,
+      lost: workspace.lost,
+      limits: STEP_LIMITS,
+      openCourier,
+      onOutput: (bytes) => {
+        chunks.push(bytes.slice());
+        if (waiting.size === 0) return;
+        const log = Buffer.concat(chunks);
+        for (const one of waiting) if (log.includes(one.text)) one.resolve();
+      },
+    },
+  ).finally(() => courier.close());
+  return {
+    buildId,
+    ended,
+    log: () => Buffer.concat(chunks),
+    seen: (text) =>
+      new Promise((resolve) => {
+        if (Buffer.concat(chunks).includes(text)) resolve();
+        else waiting.add({ text, resolve });
+      }),
+  };
+}
+
+/** The step ran once, ended with its own code, and every byte that it wrote has arrived, once and in order. */
+export async function expectWhole(
+  faults: FaultCluster,
+  { pod, step, what = 'the step' }: { pod: string; step: StepRun; what?: string },
+): Promise<void> {
+  expect({ what, result: await step.ended }).toEqual({ what, result: { kind: 'exited', exitCode: 7 } });
+  const log = step.log();
+  const { buildId } = step;
+  const told = await faults.look(
+    pod,
+    `cat /c3/ran.${buildId}; wc -c < /c3/wrote.${buildId}; sha256sum < /c3/wrote.${buildId}`,
+  );
+  const wanted = `run\n${log.length}\n${createHash('sha256').update(log).digest('hex')}  -\n`;
+  expect({ what, told }).toEqual({ what, told: wanted });
+}

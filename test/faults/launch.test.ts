@@ -1,0 +1,38 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Workspace } from '../../src/engine/cluster.ts';
+import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
+
+const world = useProxiedCluster();
+const { faults } = world;
+let workspace: Workspace;
+
+beforeAll(async () => {
+  workspace = await faults.openWorkspace();
+});
+
+/** With it the launch alone is 32 kB; a handshake and c3's program for the courier come before it and are about 10 kB. */
+const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 100000 /dev/urandom`;
+
+describe.each([
+  ['loud', 2],
+  ['silent', 1],
+] as const)('a step whose connection is cut (%s, %i times)', (how, times) => {
+  test.each([1000, 9000, 11_000, 12_000, 20_000, 40_000])(
+    'after %i bytes of handshake, program and launch runs once and keeps its log',
+    async (afterBytes) => {
+      const before = world.proxy.cutCount;
+      for (let cut = 0; cut < times; cut += 1) world.proxy.plan.push({ direction: 'sent', afterBytes, how });
+      const step = startStep(workspace, LONG_SCRIPT);
+      await expectWhole(faults, { pod: workspace.name, step });
+      expect(world.proxy.cutCount - before).toBe(times);
+    },
+  );
+});
+
+test('a script of a mebibyte whose sending is cut half-way runs once and keeps its log', async () => {
+  world.proxy.plan.push({ direction: 'sent', afterBytes: 600_000, how: 'silent' });
+  const lines = Array.from({ length: 15_000 }, (_, index) => `: ${String(index).padStart(66, '0')}`).join('\n');
+  const step = startStep(workspace, `${lines}\nhead -c 100000 /dev/urandom`);
+  await expectWhole(faults, { pod: workspace.name, step });
+  expect(world.proxy.plan).toEqual([]);
+});
