@@ -4,8 +4,8 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'dev/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/cluster/**', '**/node_modules/**'],
-    // Most tests wait for processes more than they compute.
-    maxWorkers: 2,
+    // More than a small machine has cores: most tests wait for processes more than they compute.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,
   },
