@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { openCluster, type DemoCluster } from './open-cluster.ts';
+import { formatPipeline, openCluster, type DemoCluster } from './open-cluster.ts';
 import { createScript } from './script.ts';
 import { createUser, type User } from './user.ts';
 import { createWorld, type World } from './world.ts';
@@ -34,7 +34,7 @@ async function run(options: Options): Promise<void> {
     script.say('c3, from a push to a Telegram message. Everything runs on this machine.');
     cluster = await openCluster(options);
     script.tell('cluster', cluster.description);
-    world = await createWorld({ forgeHost: options.forgeHost ?? cluster.forgeHost });
+    world = await createWorld(options.forgeHost === undefined ? {} : { forgeHost: options.forgeHost });
     script.tell('forge', `${world.forge.origin}, on real bare git repositories`);
     script.tell('telegram', `${world.telegram.url} shows the messages`);
     script.tell('c3', `${world.c3.url}, with nothing but C3_SECRET and these addresses`);
@@ -73,9 +73,9 @@ async function perform(world: World, cluster: DemoCluster): Promise<User> {
   script.step(4, 'The repository gets a c3.yaml; c3 will read it through the API at each pushed revision');
   script.step(5, 'its k8s: is the kubeconfig, encrypted for this repository alone');
   const k8s = await user.seal('k8s', cluster.kubeconfig);
-  const source = cluster.toPipeline(k8s);
+  const source = formatPipeline(k8s);
   script.step(6, 'its job: is a plain Pod, its steps: are commands for the containers');
-  script.quote(cluster.toPipeline(`${k8s.slice(0, 16)}…`));
+  script.quote(formatPipeline(`${k8s.slice(0, 16)}…`));
 
   script.step(7, 'A push. c3 makes the Pod, checks the revision out and runs the steps');
   script.step(8, 'and reports to Telegram, in one message that changes');

@@ -7,9 +7,6 @@ import { createEmbeddedCluster } from '../cluster/index.ts';
 export interface DemoCluster {
   readonly description: string;
   readonly kubeconfig: string;
-  /** Where its Pods reach a server of this machine. */
-  readonly forgeHost: string;
-  toPipeline(k8s: string): string;
   close(): Promise<void>;
 }
 
@@ -18,8 +15,6 @@ export async function openCluster(options: { kubeconfig?: string; context?: stri
     return {
       description: `the one that ${options.kubeconfig} names`,
       kubeconfig: selectContext(readFileSync(options.kubeconfig, 'utf8'), options.context),
-      forgeHost: '127.0.0.1',
-      toPipeline: (k8s) => formatPipeline(k8s, { git: 'alpine/git', main: 'ubuntu' }),
       close: () => Promise.resolve(),
     };
   }
@@ -27,8 +22,6 @@ export async function openCluster(options: { kubeconfig?: string; context?: stri
   return {
     description: `${cluster.url}, embedded: containers are processes of this machine`,
     kubeconfig: cluster.kubeconfig,
-    forgeHost: '127.0.0.1',
-    toPipeline: (k8s) => formatPipeline(k8s, { git: 'alpine/git', main: 'ubuntu' }),
     close: () => cluster.close(),
   };
 }
@@ -48,7 +41,8 @@ function selectContext(text: string, context: string | undefined): string {
   return document.toString();
 }
 
-function formatPipeline(k8s: string, images: { git: string; main: string }): string {
+/** What the demonstration commits; it runs on any cluster. */
+export function formatPipeline(k8s: string): string {
   return `k8s: ${k8s}
 job:
   apiVersion: v1
@@ -59,8 +53,8 @@ job:
     volumes:
     - {name: c3, emptyDir: {}}
     containers:
-    - {name: git, image: ${images.git}, command: [sleep, '100000'], volumeMounts: [{name: c3, mountPath: /c3}]}
-    - {name: main, image: ${images.main}, command: [sleep, '100000'], volumeMounts: [{name: c3, mountPath: /c3}]}
+    - {name: git, image: alpine/git, command: [sleep, '100000'], volumeMounts: [{name: c3, mountPath: /c3}]}
+    - {name: main, image: ubuntu, command: [sleep, '100000'], volumeMounts: [{name: c3, mountPath: /c3}]}
 steps:
 - git: git log --oneline -1
 - main: sh build.sh

@@ -101,14 +101,13 @@ async function prepare(
 ): Promise<Prepared> {
   const { push, repository, signal } = request;
   // Reading is not opening: the file is fetched while the forge is asked, and not looked at before it has answered.
-  const [proof, file] = await settleBoth(
-    repository.prove(push, signal),
-    repository.readFile(PIPELINE_FILE, push.sha, signal),
-  );
+  const file = repository.readFile(PIPELINE_FILE, push.sha, signal);
+  file.catch(() => {}); // nobody's failure, unless the file is asked for below
+  const proof = await repository.prove(push, signal);
   if (proof.kind === 'refused') return { kind: 'ended', ending: { kind: 'refused', message: proof.message } };
   await repository.setStatus(push.sha, { state: 'pending', description: 'building' }, signal);
 
-  const answer = await file();
+  const answer = await file;
   if (answer.kind === 'missing') return toConfigError(`There is no ${PIPELINE_FILE} at ${push.sha.slice(0, 7)}`);
   if (answer.kind === 'too-large')
     return toConfigError(`${PIPELINE_FILE} is larger than ${answer.maxBytes / 1024} KiB`);
@@ -129,12 +128,6 @@ async function prepare(
 
 function toConfigError(message: string, detail?: string): Prepared {
   return { kind: 'ended', ending: { kind: 'config-error', message, ...(detail === undefined ? {} : { detail }) } };
-}
-
-/** Waits for the first; the second is handed over as a thunk that waits for it, so that its failure is nobody's unless asked. */
-async function settleBoth<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, () => Promise<B>]> {
-  second.catch(() => {});
-  return [await first, () => second];
 }
 
 async function openSecrets(

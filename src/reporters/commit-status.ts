@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/consistent-return -- it does not see that the switches are exhaustive; tsc does (noImplicitReturns) */
 import { C3Error, type ErrorCode } from '../errors.ts';
 import type { BuildState, Ending, Reporter } from '../engine/build-state.ts';
 import type { CommitStatus } from '../forges/forge.ts';

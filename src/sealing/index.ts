@@ -1,4 +1,4 @@
-export { checkPlaintext, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
+export { MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
 export type { Binding } from './header.ts';
 export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';

@@ -1,6 +1,5 @@
 import { C3Error } from '../errors.ts';
 import {
-  checkPlaintext,
   deriveWebhookSecret,
   formatHookUrl,
   MAX_PLAINTEXT_BYTES,
@@ -33,7 +32,6 @@ export async function handleEncrypt(request: Request, dependencies: EncryptDepen
   dependencies.checkScope(scope);
 
   const plaintext = stripNewline(decodeText(await readBody(request, MAX_PLAINTEXT_BYTES + 2)));
-  checkPlaintext(purpose, plaintext);
   const token = await seal(dependencies.keyring, plaintext, { scope, purpose });
 
   const isJson = request.headers.get('accept')?.includes('application/json') === true;

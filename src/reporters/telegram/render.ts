@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/consistent-return -- it does not see that the switches are exhaustive; tsc does (noImplicitReturns) */
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../engine/build-state.ts';
 import { formatDuration } from '../duration.ts';
 import { clip, toOneLine, toPlainText } from '../terminal-text.ts';

@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/consistent-return -- it does not see that the switches are exhaustive; tsc does (noImplicitReturns) */
 import type { BuildState, Reporter } from '../../engine/build-state.ts';
 import { toMessage } from '../../errors.ts';
 import { systemClock, type Clock, type ReporterLog } from '../clock.ts';
