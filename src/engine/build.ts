@@ -178,6 +178,7 @@ async function runInCluster(
       scope: request.source.scope,
       trustClass: isProtected ? 'protected' : 'other',
       buildId: request.id,
+      isResumed: false,
       reuse: pipeline.pod.reuse,
       idleMs: pipeline.pod.idleMs,
       maxAgeMs: pipeline.pod.maxAgeMs,

@@ -21,6 +21,8 @@ export interface WorkspaceOrder {
   readonly scope: string;
   readonly trustClass: 'protected' | 'other';
   readonly buildId: string;
+  /** The build was begun by a c3 that died: only the workspace in which it began will do, if it began in one. */
+  readonly isResumed: boolean;
   readonly reuse: boolean;
   /** How long it stays warm after a build. */
   readonly idleMs: number;
@@ -51,7 +53,14 @@ export interface Workspace {
   /** The Pod's UID. */
   readonly id: string;
   readonly isWarm: boolean;
-  /** Settles, once, with a sentence when the workspace is lost: evicted, deleted, a container died, the node went silent. */
+  /**
+   * Greater for each holder of the workspace, across processes: the fencing token of its lease. Whoever comes with a smaller one
+   * is refused in the containers.
+   */
+  readonly epoch: number;
+  /** What the user must know of how it was got: "this kubeconfig may not use Leases: …". */
+  readonly warnings: readonly string[];
+  /** Settles, once, with a sentence when the workspace is lost: evicted, deleted, a container died, the node went silent, another c3 holds it. */
   readonly lost: Promise<string>;
   /**
    * Starts a program in a container, without a terminal, with stdin open. `argv` is visible to auditors of the cluster:

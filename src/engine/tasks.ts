@@ -30,7 +30,8 @@ export function planTasks(source: TaskSource): Task[] {
   const { pipeline, push } = source;
   const { checkout } = pipeline;
   const gitEnvironment = checkout === false ? {} : toGitEnvironment(source.gitAccess, checkout);
-  const tasks = pipeline.steps.map((step): Task => {
+  const steps = pipeline.steps.flatMap((stage) => (stage.kind === 'step' ? [stage.step] : stage.steps));
+  const tasks = steps.map((step): Task => {
     // Only the container that checks out gets the token: for submodules, fetches and pushes of its own steps.
     const isGit = checkout !== false && step.container === checkout.container;
     return {

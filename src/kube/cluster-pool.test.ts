@@ -68,6 +68,7 @@ async function open(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): Pr
       scope: 'github.com/acme/shop',
       trustClass: 'other',
       buildId: 'b',
+      isResumed: false,
       reuse: true,
       idleMs: 60_000,
       maxAgeMs: 3_600_000,

@@ -14,6 +14,7 @@ function order(changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
     scope: 'github.com/acme/shop',
     trustClass: 'protected',
     buildId: 'b1',
+    isResumed: false,
     reuse: true,
     idleMs: HOUR,
     maxAgeMs: 12 * HOUR,

@@ -45,6 +45,8 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     name: pod.name,
     id: pod.uid,
     isWarm,
+    epoch: 0,
+    warnings: [],
     lost: lost.promise,
     async exec(container, argv, options) {
       const leave = await openings.enter(options.signal);

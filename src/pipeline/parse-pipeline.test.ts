@@ -27,13 +27,14 @@ describe('the example that c3 must run as it stands', () => {
   test('has its under-indented script read as it is meant, with one warning', () => {
     const text = source.replace('<encrypted-k8s-config>', sealed);
     const { pipeline, problems } = parsePipeline(text);
-    expect(pipeline?.steps.map((step) => [step.container, step.line])).toEqual([
+    const steps = pipeline?.steps.flatMap((stage) => (stage.kind === 'step' ? [stage.step] : stage.steps));
+    expect(steps?.map((step) => [step.container, step.line])).toEqual([
       ['git', 55],
       ['clj', 56],
       ['clj', 57],
       ['kaniko', 58],
     ]);
-    expect(pipeline?.steps[3]?.run).toEqual({
+    expect(steps?.[3]?.run).toEqual({
       kind: 'script',
       text: [
         '/kaniko/executor \\',

@@ -3,7 +3,7 @@ import type { ComposedYaml } from './compose-yaml.ts';
 import { composeYaml } from './compose-yaml.ts';
 import { formatDuration } from './duration.ts';
 import { laterTopKeys, topAliases, topKeys } from './keys.ts';
-import type { ParsedPipeline, Pipeline } from './pipeline.ts';
+import type { ParsedPipeline, Pipeline, Stage, Step } from './pipeline.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
 import { readEnv, readSecrets } from './read-environment.ts';
@@ -108,13 +108,19 @@ function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeli
     k8s,
     ...(telegram === undefined ? {} : { telegram }),
     job: answer.job,
-    steps: [first, ...rest],
+    steps: [toStage(first), ...rest.map(toStage)],
+    finally: [],
     env,
     secrets,
     timeoutMs,
+    concurrency: { cancelPrevious: false },
     checkout: checkout.checkout,
     pod,
   };
+}
+
+function toStage(step: Step): Stage {
+  return { kind: 'step', step };
 }
 
 function readTopSealed(

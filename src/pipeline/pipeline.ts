@@ -5,13 +5,19 @@ export interface Pipeline {
   /** Sealed Telegram destination, still closed. */
   readonly telegram?: string;
   readonly job: Job;
-  readonly steps: readonly [Step, ...Step[]];
+  /** In order; the build ends with the first that fails and may not. */
+  readonly steps: readonly [Stage, ...Stage[]];
+  /** Run after the steps, however they ended. */
+  readonly finally: readonly Stage[];
+  /** Without one, every push to a branch and every tag is built. */
+  readonly when?: Condition;
   /** Environment of every step; names are valid shell names. */
   readonly env: Readonly<Record<string, string>>;
   /** Environment of every step, by name, still sealed (purpose `secret:NAME`). */
   readonly secrets: Readonly<Record<string, string>>;
   /** Of the whole build, from the first step on. Default 1 h. */
   readonly timeoutMs: number;
+  readonly concurrency: Concurrency;
   /** How the revision gets into the Pod; `false`: not at all. */
   readonly checkout: Checkout | false;
   readonly pod: PodLife;
@@ -31,6 +37,11 @@ export interface Job {
   readonly containers: readonly string[];
 }
 
+export type Stage =
+  | { readonly kind: 'step'; readonly step: Step }
+  /** Started together; the stage ends when all have ended. */
+  | { readonly kind: 'parallel'; readonly steps: readonly [Step, ...Step[]] };
+
 export interface Step {
   /** What people see: `name:`, or the container. */
   readonly name: string;
@@ -40,8 +51,34 @@ export interface Step {
     | { readonly kind: 'argv'; readonly argv: readonly string[] };
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** How often it is run again after it failed. Default 0. */
+  readonly retry: number;
+  /** Its failure does not fail the build. Default false. */
+  readonly allowFailure: boolean;
+  /** Without one, it runs for every event, while no step before it has failed; in `finally`, always. */
+  readonly when?: Condition;
   /** Line of the step in c3.yaml, from 1. */
   readonly line: number;
+}
+
+/** All that are given must hold. */
+export interface Condition {
+  readonly event?: readonly EventKind[];
+  /** Globs in order; `!` excludes. */
+  readonly branch?: readonly string[];
+  readonly tag?: readonly string[];
+  /** Globs over the paths that the push changed; one path that matches is enough. */
+  readonly path?: readonly string[];
+  /** Of the steps so far. Only at a step. */
+  readonly status?: readonly ('success' | 'failure')[];
+}
+
+/** A push to a branch, or a tag. */
+export type EventKind = 'push' | 'tag';
+
+export interface Concurrency {
+  /** Whether a build of a ref cancels the older ones of the same ref. Default false. */
+  readonly cancelPrevious: boolean;
 }
 
 export interface Checkout {

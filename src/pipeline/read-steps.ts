@@ -62,6 +62,8 @@ function readStep(node: YamlNode, context: StepsContext): Step | undefined {
     run,
     env,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    retry: 0,
+    allowFailure: false,
     line: problems.lineOf(node),
   };
 }

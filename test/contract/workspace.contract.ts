@@ -15,6 +15,7 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
         scope: 'example.com/contract/contract',
         trustClass: 'other',
         buildId: 'build',
+        isResumed: false,
         reuse: true,
         idleMs: 600_000,
         maxAgeMs: 600_000,

@@ -83,6 +83,8 @@ export function createLocalWorkspace(shell: Shell): LocalWorkspace {
     name: 'local',
     id: 'local',
     isWarm: false,
+    epoch: 1,
+    warnings: [],
     lost: lost.promise,
     directory,
     get execCount() {

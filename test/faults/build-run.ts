@@ -4,7 +4,7 @@ import type { Workspace } from '../../src/engine/cluster.ts';
 import type { LinePool } from '../../src/engine/line-pool.ts';
 import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
 import type { Push } from '../../src/forges/forge.ts';
-import type { Pipeline, Step } from '../../src/pipeline/pipeline.ts';
+import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
 import { createMasker } from '../../src/sealing/index.ts';
 import { STEP_LIMITS, toBuildId } from './fault-cluster.ts';
 
@@ -45,10 +45,12 @@ export function startBuild(
   const pipeline: Pipeline = {
     k8s: '',
     job: { manifest: {}, name: 'faults', containers: ['main'] },
-    steps: [toStep(first, 0), ...rest.map((script, index) => toStep(script, index + 1))],
+    steps: [toStage(first, 0), ...rest.map((script, index) => toStage(script, index + 1))],
+    finally: [],
     env: {},
     secrets: {},
     timeoutMs,
+    concurrency: { cancelPrevious: false },
     checkout: false,
     pod: { reuse: true, idleMs: 600_000, maxAgeMs: 3_600_000 },
   };
@@ -69,6 +71,8 @@ export function startBuild(
   return { buildId, outcome, cancel: () => controller.abort() };
 }
 
-function toStep(script: string, index: number): Step {
-  return { name: String(index + 1), container: 'main', run: { kind: 'script', text: script }, env: {}, line: 1 };
+function toStage(script: string, index: number): Stage {
+  const name = String(index + 1);
+  const run = { kind: 'script', text: script } as const;
+  return { kind: 'step', step: { name, container: 'main', run, env: {}, retry: 0, allowFailure: false, line: 1 } };
 }

@@ -135,6 +135,7 @@ const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
   },
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',
+  isResumed: false,
   reuse: true,
   idleMs: 600_000,
   maxAgeMs: 3_600_000,
