@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'dev/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['test/cluster/**', '**/node_modules/**'],
+    exclude: ['test/cluster/**', 'test/browser/**', '**/node_modules/**'],
     // More than a small machine has cores: most tests wait for processes more than they compute.
     maxWorkers: 3,
     testTimeout: 20_000,

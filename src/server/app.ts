@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { renderStartPage } from '../page/index.ts';
 import { toJwks } from '../sealing/index.ts';
 import { handleEncrypt, type EncryptDependencies } from './encrypt.ts';
 import { answerHeaders, answerText, toErrorAnswer } from './error-answer.ts';
@@ -13,7 +14,7 @@ export interface AppDependencies extends EncryptDependencies, HookDependencies {
 /** All routes, without a socket: `app.fetch(new Request(…))`. */
 export function createApp(dependencies: AppDependencies): Hono {
   const app = new Hono();
-  app.get('/', () => answerText(200, START_PAGE));
+  app.get('/', (context) => answerStart(context.req.header('accept') ?? '', dependencies));
   app.post('/encrypt', (context) => handleEncrypt(context.req.raw, dependencies));
   app.post('/hook', (context) => handleHook(context.req.raw, dependencies));
   app.get('/healthz', () => answerText(200, 'ok'));
@@ -36,7 +37,16 @@ export function createApp(dependencies: AppDependencies): Hono {
   return app;
 }
 
-const START_PAGE = `c3 is a minimal, stateless CI/CD service for Kubernetes.
+/** A page for browsers, the same in a few lines for a terminal. */
+function answerStart(accept: string, { keyring, baseUrl }: EncryptDependencies): Response {
+  if (!accept.includes('text/html')) return answerText(200, START_TEXT);
+  const [{ id, publicKey }] = keyring.keys;
+  const { html, contentSecurityPolicy } = renderStartPage({ baseUrl: baseUrl(), publicKey: { kid: id, x: publicKey } });
+  const headers = answerHeaders('text/html; charset=utf-8');
+  return new Response(html, { headers: { ...headers, 'content-security-policy': contentSecurityPolicy } });
+}
+
+const START_TEXT = `c3 is a minimal, stateless CI/CD service for Kubernetes.
 
 Seal a value for one repository and one purpose:
   POST /encrypt?repo=HOST/OWNER/NAME&for=hook|k8s|telegram|secret:NAME   (the body is the value)

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { FAILED, PASSED, RUNNING, START, createState } from '../../dev/telegram/build-states.ts';
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
@@ -8,6 +8,7 @@ import { newest } from '../../dev/telegram/world.ts';
 import type { BuildState } from '../../src/engine/build-state.ts';
 import { createChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
 import { createTelegramReporter } from '../../src/reporters/telegram/telegram-reporter.ts';
+import { openBrowser } from '../browser/browser.ts';
 
 /**
  * Draws the README's pictures of the Telegram message: the real reporter sends builds to the stand-in, and a browser shows them.
@@ -17,17 +18,6 @@ const TOKEN = '110201543:for-the-pictures';
 const CHAT = -1001234567890;
 const FOLDER = fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
 const WAIT_MS = 20_000;
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
 /** What each picture shows, and how many seconds into the build. */
 const PICTURES: readonly { readonly name: string; readonly state: BuildState; readonly afterMs: number }[] = [
   { name: 'running', state: RUNNING, afterMs: 38_000 },
@@ -36,10 +26,7 @@ const PICTURES: readonly { readonly name: string; readonly state: BuildState; re
 ];
 
 await mkdir(FOLDER, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  args: FLAGS,
-});
+const browser = await openBrowser();
 try {
   for (const picture of PICTURES) await draw(browser, picture);
 } finally {

@@ -1,0 +1,203 @@
+// Seals in the browser, with WebCrypto alone: what is typed into the form is sent nowhere. The format is told in docs/sealing.md and
+// proven by test/vectors/sealing.json. The page puts this file into itself as it is, so it imports nothing.
+
+const MAX_PLAINTEXT_BYTES = 16 * 1024;
+const FILLERS = ['B', 'CA', 'DAA', 'EAAA'];
+const encoder = new TextEncoder();
+
+/**
+ * `kid.epk.iv.ciphertext.tag`, a JWE of ECDH-ES (X25519) and A256GCM whose protected header is not sent: RFC 7516, RFC 7518 §4.6.
+ *
+ * @param {{ kid: string, x: string }} publicKey of the c3
+ * @param {string} plaintext at most 16 KiB
+ * @param {{ scope: string, purpose: string }} binding `host/owner/name` in lower case; `hook`, `k8s`, `telegram`, `secret:NAME`
+ */
+export async function sealForPublicKey(publicKey, plaintext, { scope, purpose }) {
+  const { subtle } = globalThis.crypto;
+  const theirs = await subtle.importKey('jwk', { kty: 'OKP', crv: 'X25519', x: publicKey.x }, 'X25519', false, []);
+  const ours = await subtle.generateKey('X25519', false, ['deriveBits']);
+  const epk = encodeBase64url(await subtle.exportKey('raw', ours.publicKey));
+  const agreed = await subtle.deriveBits({ name: 'X25519', public: theirs }, ours.privateKey, 256);
+  const key = await subtle.importKey('raw', await deriveKey(agreed), 'AES-GCM', false, ['encrypt']);
+  const header = {
+    alg: 'ECDH-ES',
+    enc: 'A256GCM',
+    kid: publicKey.kid,
+    typ: `c3/${purpose}`,
+    sub: scope,
+    epk: { x: epk, crv: 'X25519', kty: 'OKP' },
+  };
+  const iv = globalThis.crypto.getRandomValues(new Uint8Array(12));
+  const additionalData = encoder.encode(encodeBase64url(encoder.encode(JSON.stringify(header))));
+  const sealed = new Uint8Array(await subtle.encrypt({ name: 'AES-GCM', iv, additionalData }, key, pack(plaintext)));
+  const [ciphertext, tag] = [sealed.subarray(0, -16), sealed.subarray(-16)];
+  return [publicKey.kid, epk, ...[iv, ciphertext, tag].map(encodeBase64url)].join('.');
+}
+
+/**
+ * The secret with which the forge signs: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" + scope))`.
+ *
+ * @param {string} token
+ * @param {string} scope
+ */
+export async function deriveWebhookSecret(token, scope) {
+  const { subtle } = globalThis.crypto;
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+  const key = await subtle.importKey('raw', encoder.encode(token), algorithm, false, ['sign']);
+  return encodeBase64url(await subtle.sign('HMAC', key, encoder.encode(`c3-webhook-v1\n${scope}`)));
+}
+
+/**
+ * `host/owner/name` as it is sealed; undefined when the text is no repository.
+ *
+ * @param {string} text with or without `https://` and `.git`
+ */
+export function toScope(text) {
+  const bare = text
+    .trim()
+    .replace(/^https?:\/\//i, '')
+    .replace(/\/+$/, '')
+    .replace(/(\.git)+$/i, '');
+  const isScope =
+    /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?\/[a-z0-9._/-]{1,200}\/[a-z0-9._-]{1,100}$/i.test(bare);
+  const segments = bare.split('/').slice(1);
+  return isScope && segments.every((segment) => !/^\.{0,2}$/.test(segment)) ? bare.toLowerCase() : undefined;
+}
+
+/**
+ * What is wrong with a value, in the words of the server; undefined when nothing is.
+ *
+ * @param {string} purpose
+ * @param {string} plaintext
+ */
+export function findMistake(purpose, plaintext) {
+  if (plaintext.trim() === '') return 'There is nothing to seal: the value is empty';
+  const size = encoder.encode(plaintext).length;
+  if (size > MAX_PLAINTEXT_BYTES) return `The value is ${size} bytes long, at most ${MAX_PLAINTEXT_BYTES} are allowed`;
+  if (purpose === 'hook' && !/^[\x21-\x7e]{1,4096}$/.test(plaintext)) return 'An access token is one word of ASCII';
+  if (purpose === 'telegram' && !isDestination(plaintext)) {
+    return 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
+  }
+  if (purpose.startsWith('secret:') && !/^secret:[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(purpose)) {
+    return 'The name of a secret is the name of a shell variable, such as DEPLOY_KEY';
+  }
+  return undefined;
+}
+
+function isDestination(text) {
+  try {
+    const { token, chat, thread, ...others } = JSON.parse(text);
+    const isChat = Number.isSafeInteger(chat) || /^(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})$/.test(chat);
+    const isThread = thread === undefined || (Number.isSafeInteger(thread) && thread > 0);
+    return /^[0-9]+:[A-Za-z0-9_-]+$/.test(token) && isChat && isThread && Object.keys(others).length === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Text of base64url's own alphabet is stored as what it decodes to, six bits a character: hook URLs are short of space. */
+function pack(text) {
+  const isPlain = !/^[A-Za-z0-9_-]+$/.test(text);
+  return isPlain
+    ? Uint8Array.from([0, ...encoder.encode(text)])
+    : decodeBase64url(FILLERS[3 - (text.length % 4)] + text);
+}
+
+/** One round of the Concat KDF: 256 bits are one SHA-256. RFC 7518 §4.6.2. */
+async function deriveKey(agreed) {
+  const algorithm = encoder.encode('A256GCM');
+  const parts = [number(1), new Uint8Array(agreed), number(algorithm.length), algorithm];
+  const noParties = [number(0), number(0), number(256)];
+  return await globalThis.crypto.subtle.digest('SHA-256', join([...parts, ...noParties]));
+}
+
+function number(value) {
+  return Uint8Array.from([value >>> 24, value >>> 16, value >>> 8, value]);
+}
+
+function join(parts) {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
+
+function encodeBase64url(bytes) {
+  const binary = Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join('');
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+function decodeBase64url(text) {
+  return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
+}
+
+/** Brings the form to life. The page says everything else without a script. */
+function start(page) {
+  const form = page.querySelector('form');
+  const { baseUrl, publicKey } = JSON.parse(page.getElementById('c3').textContent);
+  const find = (id) => page.getElementById(id);
+  const [repo, purpose, secretName, value] = ['repo', 'for', 'name', 'value'].map(find);
+  const [answer, fault] = ['answer', 'fault'].map(find);
+
+  function choose() {
+    find('name-field').hidden = purpose.value !== 'secret';
+    for (const note of page.querySelectorAll('[data-for]')) note.hidden = note.dataset.for !== purpose.value;
+    answer.hidden = true;
+  }
+
+  async function sealForm() {
+    const scope = toScope(repo.value);
+    const named = purpose.value === 'secret' ? `secret:${secretName.value.trim()}` : purpose.value;
+    const plaintext = value.value.replace(/\r?\n$/, '');
+    const mistake =
+      scope === undefined ? 'The repository is not of the form HOST/OWNER/NAME' : findMistake(named, plaintext);
+    if (mistake !== undefined) throw new Error(mistake);
+    const token = await sealForPublicKey(publicKey, plaintext, { scope, purpose: named });
+    if (named !== 'hook')
+      return show([[named === 'k8s' || named === 'telegram' ? `${named}:` : `${secretName.value.trim()}:`, token]]);
+    const shown = /^github\.com\/[^/]+\/[^/]+$/.test(scope) ? scope.slice('github.com/'.length) : scope;
+    const url = `${baseUrl}/hook?key=${token}&repo=${shown}`;
+    show([
+      ['Payload URL', url],
+      ['Secret', await deriveWebhookSecret(plaintext, scope)],
+    ]);
+    find('too-long').hidden = url.length <= 255;
+  }
+
+  function show(lines) {
+    const list = find('sealed');
+    list.replaceChildren(...lines.flatMap(([label, text]) => toLine(page, label, text)));
+    answer.hidden = false;
+    value.value = '';
+    answer.focus();
+  }
+
+  purpose.addEventListener('change', choose);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    fault.textContent = '';
+    find('too-long').hidden = true;
+    sealForm().catch((error) => {
+      const isOld = error instanceof DOMException && error.name === 'NotSupportedError';
+      fault.textContent = isOld ? 'This browser has no X25519: seal with the command line instead' : error.message;
+      answer.hidden = true;
+    });
+  });
+  choose();
+  form.hidden = false;
+}
+
+function toLine(page, label, text) {
+  const [term, description, code, copy] = ['dt', 'dd', 'code', 'button'].map((name) => page.createElement(name));
+  term.textContent = label;
+  code.textContent = text;
+  copy.type = 'button';
+  copy.textContent = 'Copy';
+  copy.setAttribute('aria-label', `Copy ${label}`);
+  copy.addEventListener('click', () => {
+    void navigator.clipboard.writeText(text).then(() => {
+      copy.textContent = 'Copied';
+    });
+  });
+  description.append(code, ' ', copy);
+  return [term, description];
+}
+
+if (typeof document !== 'undefined') start(document);

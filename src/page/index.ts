@@ -1,0 +1,1 @@
+export { renderStartPage, type Page } from './start-page.ts';

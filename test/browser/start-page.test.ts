@@ -1,0 +1,129 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { readConfig } from '../../src/config/index.ts';
+import { createC3, type C3 } from '../../src/cli/create-c3.ts';
+import { deriveWebhookSecret, formatSecret, openSealed, parseKeyring, parseScope } from '../../src/sealing/index.ts';
+import { openBrowser } from './browser.ts';
+
+const SCOPE = parseScope('github.com/acme/shop');
+const secret = formatSecret(randomBytes(32));
+const keyring = parseKeyring(secret);
+const silent = { info: () => {}, warn: () => {}, error: () => {} };
+
+let c3: C3;
+let browser: Browser;
+let page: Page;
+/** Every request that the page caused. */
+let requests: string[];
+/** What the browser itself complained about: a script that the policy stopped, an error nobody caught. */
+let complaints: string[];
+
+beforeAll(async () => {
+  const config = readConfig({ C3_SECRET: secret, C3_PORT: '0', C3_HOST: '127.0.0.1' }, {}, () => '');
+  [c3, browser] = await Promise.all([createC3(config, silent), openBrowser()]);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await c3.close(new AbortController().signal);
+});
+
+beforeEach(async () => {
+  [requests, complaints] = [[], []];
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+  page = await context.newPage();
+  page.on('request', (request) => void requests.push(`${request.method()} ${new URL(request.url()).pathname}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().includes('favicon')) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => void complaints.push(error.message));
+  await page.goto(c3.origin);
+  return () => context.close();
+});
+
+async function fill(values: { repo: string; for: string; name?: string; value: string }): Promise<void> {
+  await page.getByLabel('Repository').fill(values.repo);
+  await page.getByLabel('For').selectOption(values.for);
+  if (values.name !== undefined) await page.getByLabel('Name').fill(values.name);
+  await page.getByLabel('Value').fill(values.value);
+  await page.getByRole('button', { name: 'Seal' }).click();
+}
+
+describe('the start page', () => {
+  test('seals a token into a hook URL that this c3 opens, with its webhook secret, and sends nothing', async () => {
+    await fill({ repo: 'https://github.com/Acme/Shop.git', for: 'hook', value: 'ghp_abcdefgh12345678\n' });
+    const [url = '', webhookSecret] = await page.locator('#sealed code').allTextContents();
+    const key = new URL(url).searchParams.get('key') ?? '';
+    const opened = await openSealed(keyring, key, { scope: SCOPE, purpose: { kind: 'hook' } });
+    expect(opened.plaintext).toBe('ghp_abcdefgh12345678');
+    expect(new URL(url).searchParams.get('repo')).toBe('acme/shop');
+    expect(webhookSecret).toBe(deriveWebhookSecret('ghp_abcdefgh12345678', SCOPE));
+    expect(requests.filter((request) => !request.endsWith('/favicon.ico'))).toStrictEqual(['GET /']);
+    expect(complaints).toStrictEqual([]);
+  });
+
+  test('the hook URL works as it is: a signed ping is answered', async () => {
+    await fill({ repo: 'github.com/acme/shop', for: 'hook', value: 'ghp_abcdefgh12345678' });
+    const [url = '', webhookSecret = ''] = await page.locator('#sealed code').allTextContents();
+    const body = JSON.stringify({ zen: 'Keep it simple', repository: { full_name: 'acme/shop' } });
+    const { search } = new URL(url);
+    const answer = await fetch(`${c3.origin}/hook${search}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'x-github-event': 'ping',
+        'x-hub-signature-256': `sha256=${createHmac('sha256', webhookSecret).update(body).digest('hex')}`,
+      },
+      body,
+    });
+    expect(await answer.text()).toBe('pong: the webhook of github.com/acme/shop works\n');
+  });
+
+  test('seals a secret for its name, copies it, and forgets the value', async () => {
+    await fill({ repo: 'github.com/acme/shop', for: 'secret', name: 'DEPLOY_KEY', value: 'größe\nline 2' });
+    await page.getByRole('button', { name: 'Copy DEPLOY_KEY' }).click();
+    await page.getByText('Copied').waitFor();
+    const token = await page.evaluate<string>('navigator.clipboard.readText()');
+    const opened = await openSealed(keyring, token, { scope: SCOPE, purpose: { kind: 'secret', name: 'DEPLOY_KEY' } });
+    expect(opened.plaintext).toBe('größe\nline 2');
+    expect(await page.getByLabel('Value').inputValue()).toBe('');
+    expect(complaints).toStrictEqual([]);
+  });
+
+  test.each([
+    [{ repo: 'nonsense', for: 'hook', value: 'ghp_abc' }, 'The repository is not of the form HOST/OWNER/NAME'],
+    [{ repo: 'github.com/a/b', for: 'hook', value: 'two words' }, 'An access token is one word of ASCII'],
+    [{ repo: 'github.com/a/b', for: 'k8s', value: ' ' }, 'There is nothing to seal: the value is empty'],
+  ])('says what is wrong with %o', async (values, sentence) => {
+    await fill(values);
+    await page.getByRole('alert').filter({ hasText: sentence }).waitFor();
+    expect(await page.locator('#answer').isVisible()).toBe(false);
+  });
+
+  test('says what to do when the hook URL is longer than GitHub may take', async () => {
+    await fill({ repo: `github.com/acme/${'x'.repeat(60)}`, for: 'hook', value: `github_pat_${'a'.repeat(82)}` });
+    expect(await page.locator('#too-long').isVisible()).toBe(true);
+  });
+
+  test('is used by keyboard alone', async () => {
+    await page.getByLabel('Repository').focus();
+    await page.keyboard.type('github.com/acme/shop');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('ghp_abcdefgh12345678');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.locator('#answer').waitFor();
+    expect(await page.locator(':focus').getAttribute('id')).toBe('answer');
+  });
+
+  test('without a script shows everything but the form', async () => {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const plain = await context.newPage();
+    await plain.goto(c3.origin);
+    expect(await plain.locator('form').isVisible()).toBe(false);
+    expect(await plain.getByText('c3 encrypt --public-key').isVisible()).toBe(true);
+    await context.close();
+  });
+});
