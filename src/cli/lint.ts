@@ -1,24 +1,107 @@
 import { C3Error } from '../errors.ts';
-import { formatProblem, parsePipeline } from '../pipeline/index.ts';
+import { fixPipeline, formatProblems, MAX_PIPELINE_BYTES, parsePipeline, type Problem } from '../pipeline/index.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `c3 lint [FILE]`: every problem of a c3.yaml at once. Exit code 0 (warnings allowed) or 1. */
-export function lint(terminal: Terminal, file: string, { isJson }: { isJson: boolean }): number {
-  const source = readSource(terminal, file);
-  const { problems } = parsePipeline(source);
-  if (isJson) terminal.print(JSON.stringify({ file, problems }));
-  else for (const problem of problems) terminal.print(`${formatProblem(problem, source, { file })}\n`);
-  const errors = problems.filter(({ severity }) => severity === 'error').length;
-  if (!isJson) terminal.tell(`${file}: ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`);
-  return errors > 0 ? 1 : 0;
+export interface LintFlags {
+  /** As `format: json`. */
+  readonly json?: boolean;
+  readonly format?: string;
+  readonly strict?: boolean;
+  readonly fix?: boolean;
 }
 
-function readSource(terminal: Terminal, file: string): string {
+/** How problems are called where there is no file. */
+const STANDARD_INPUT = 'standard input';
+
+/**
+ * `c3 lint [FILE]`: every problem of a c3.yaml at once. Exit code 0, or 1 when there is an error (with `--strict` a warning too).
+ *
+ * @param file `-` is standard input
+ * @throws {C3Error} `USAGE_INVALID` when there is no such file, or no such format
+ */
+export async function lint(terminal: Terminal, file: string, flags: LintFlags): Promise<number> {
+  const format = readFormat(flags);
+  const source = await readSource(terminal, file);
+  const fixed = flags.fix === true ? fix(terminal, file, source) : source;
+  const { problems } = parsePipeline(fixed);
+  const name = file === '-' ? STANDARD_INPUT : file;
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  switch (format) {
+    case 'json':
+      terminal.print(JSON.stringify({ file: name, problems }));
+      break;
+    case 'github':
+      for (const problem of problems) terminal.print(formatWorkflowCommand(problem, name));
+      break;
+    case 'text':
+      for (const text of formatProblems(problems, fixed, { file: name })) terminal.print(`${text}\n`);
+      terminal.tell(`${name}: ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`);
+      break;
+  }
+  return errors > 0 || (flags.strict === true && problems.length > 0) ? 1 : 0;
+}
+
+function readFormat({ json, format }: LintFlags): 'text' | 'json' | 'github' {
+  if (format === 'text' || format === 'json' || format === 'github') return format;
+  if (format === undefined) return json === true ? 'json' : 'text';
+  throw new C3Error('USAGE_INVALID', `--format "${format}" is not known`, { hint: 'text, json or github' });
+}
+
+async function readSource(terminal: Terminal, file: string): Promise<string> {
+  if (file === '-') return await terminal.readInput(MAX_PIPELINE_BYTES);
   try {
     return terminal.readFile(file);
   } catch (error) {
     throw new C3Error('USAGE_INVALID', `Cannot read "${file}"`, { cause: error, hint: 'name the file: c3 lint FILE' });
   }
+}
+
+/** Indents the scripts that are not indented deeply enough, in the file; answers what stands there now. */
+function fix(terminal: Terminal, file: string, source: string): string {
+  if (file === '-') {
+    throw new C3Error('USAGE_INVALID', '--fix changes a file, not standard input', { hint: 'name the file' });
+  }
+  const fixed = fixPipeline(source);
+  if (fixed === undefined) {
+    terminal.tell(`${file}: nothing changed`);
+    return source;
+  }
+  try {
+    terminal.writeFile(file, fixed.text);
+  } catch (error) {
+    throw new C3Error('USAGE_INVALID', `Cannot write "${file}"`, { cause: error });
+  }
+  for (const { key, firstLine, lastLine } of fixed.scripts) {
+    const lines = firstLine === lastLine ? `line ${firstLine}` : `lines ${firstLine}-${lastLine}`;
+    terminal.tell(`${file}: indented ${lines}, the script of "${key}"`);
+  }
+  return fixed.text;
+}
+
+/**
+ * What GitHub Actions shows beside the line.
+ *
+ * @see https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message
+ */
+function formatWorkflowCommand(problem: Problem, file: string): string {
+  const properties = [
+    ['file', file],
+    ['line', problem.line],
+    ['col', problem.column],
+    ['endColumn', problem.endColumn],
+  ] as const;
+  const shown = properties.map(([key, value]) => `${key}=${escapeProperty(String(value))}`).join(',');
+  const text = problem.hint === undefined ? problem.message : `${problem.message}: ${problem.hint}`;
+  return `::${problem.severity} ${shown}::${escapeData(text)}`;
+}
+
+/** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts */
+function escapeData(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+}
+
+function escapeProperty(text: string): string {
+  return escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 }
 
 function count(number: number, noun: string): string {

@@ -1,56 +1,75 @@
-import { checkCheckout } from './check-checkout.ts';
-import type { ComposedYaml } from './compose-yaml.ts';
-import { composeYaml } from './compose-yaml.ts';
+import { checkCheckout } from './read/check-checkout.ts';
+import { checkWaiting } from './read/check-waiting.ts';
+import type { ComposedYaml } from './yaml/compose-yaml.ts';
+import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts';
 import { formatDuration } from './duration.ts';
-import { laterTopKeys, topAliases, topKeys } from './keys.ts';
-import type { ParsedPipeline, Pipeline, Stage, Step } from './pipeline.ts';
+import { pipelineConditionVocabulary, pipelineVocabulary } from './language.ts';
+import type { ParsedPipeline, Pipeline, Problem } from './pipeline.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
-import { readEnv, readSecrets } from './read-environment.ts';
-import { readJob } from './read-job.ts';
-import { defaultTimeoutMs, readCheckout, readPodLife } from './read-options.ts';
-import { readSealed } from './read-sealed.ts';
-import { readSteps } from './read-steps.ts';
-import { child, readDuration, refuseKey, toMap } from './read-value.ts';
-import type { Repair } from './repair.ts';
-import { repairScripts } from './repair.ts';
-import { reportYamlErrors } from './yaml-error.ts';
+import { readCondition } from './read/read-condition.ts';
+import { readEnv, readSecrets } from './read/read-environment.ts';
+import { readJob } from './read/read-job.ts';
+import { defaultTimeoutMs, readCheckout, readConcurrency, readPodLife } from './read/read-options.ts';
+import { readSealed } from './read/read-sealed.ts';
+import { readStages } from './read/read-steps.ts';
+import { child, readDuration, refuseKey, toMap } from './read/read-value.ts';
+import type { Repair } from './yaml/repair.ts';
+import { repairScripts } from './yaml/repair.ts';
+import { reportYamlErrors } from './yaml/yaml-error.ts';
+import { stepsOf } from './stage.ts';
 import type { YamlMap } from './yaml-tree.ts';
 import { toTree } from './yaml-tree.ts';
 
 /** Of c3.yaml, in UTF-8. Ten times a large one; bounds what a stranger's file costs. */
 export const MAX_PIPELINE_BYTES: number = 64 * 1024;
 
+export interface ParseOptions {
+  /**
+   * Sealed values are not looked at: `k8s` may be missing, and each may be anything, a placeholder too. For whoever brings the
+   * cluster and the secrets himself (`c3 run`). Default false.
+   */
+  readonly withoutSeals?: boolean;
+}
+
 /**
  * Reads c3.yaml. Never throws, whatever the text: everything wrong with it is a {@link Problem}, all of them at once, as
  * long as the text is YAML at all. Scripts that are not indented deeply enough are read as they are meant, with a warning.
  */
-export function parsePipeline(text: string): ParsedPipeline {
+export function parsePipeline(text: string, options: ParseOptions = {}): ParsedPipeline {
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > MAX_PIPELINE_BYTES) {
-    return refuseText(`the file has ${bytes} bytes, more than ${MAX_PIPELINE_BYTES}`, 0, text);
+    return { problems: [refuseText(`the file has ${bytes} bytes, more than ${MAX_PIPELINE_BYTES}`, 0, text)] };
   }
   // oxlint-disable-next-line no-control-regex -- finding control characters is the point
   const control = text.search(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/);
   if (control !== -1) {
     const code = text.charCodeAt(control).toString(16).toUpperCase().padStart(4, '0');
-    return refuseText(`the file contains the control character U+${code}`, control, text);
+    return { problems: [refuseText(`the file contains the control character U+${code}`, control, text)] };
   }
   // A byte order mark would count as a column.
-  return parseYaml(text.replace(/^\uFEFF/, ''));
+  return parseYaml(text.replace(/^\uFEFF/, ''), options);
 }
 
-function parseYaml(original: string): ParsedPipeline {
-  const repair = repairScripts(original);
-  const repaired = repair === undefined ? undefined : composeYaml(repair.text);
-  if (repair !== undefined && repaired?.document.errors.length === 0) return readDocument(repaired, repair);
-  return readDocument(composeYaml(original), undefined);
+function parseYaml(original: string, options: ParseOptions): ParsedPipeline {
+  const tokens = readYamlTokens(original);
+  if (tokens === undefined) {
+    const message = `the file has more than ${MAX_LEXEMES} words and marks of YAML`;
+    return { problems: [{ ...refuseText(message, 0, original), hint: 'a script under "|" is one word' }] };
+  }
+  const repair = repairScripts(tokens);
+  const repaired = repair && composeYaml(repair.tokens);
+  if (repair !== undefined && repaired?.document.errors.length === 0) {
+    return readDocument(repaired, repair, options);
+  }
+  return readDocument(composeYaml(tokens), undefined, options);
 }
 
-function readDocument(yaml: ComposedYaml, repair: Repair | undefined): ParsedPipeline {
+function readDocument(yaml: ComposedYaml, repair: Repair | undefined, options: ParseOptions): ParsedPipeline {
   const problems = createProblemList({
     ...yaml,
     insertedColumns: repair?.insertedColumns ?? new Map<number, number>(),
+    withoutSeals: options.withoutSeals ?? false,
   });
   if (yaml.document.errors.length > 0) {
     reportYamlErrors(yaml, problems);
@@ -62,7 +81,11 @@ function readDocument(yaml: ComposedYaml, repair: Repair | undefined): ParsedPip
         ? `line ${script.firstLine} belongs`
         : `lines ${script.firstLine}-${script.lastLine} belong`;
     const message = `the text under ${quote(`${script.key}: ${script.style}`)} is not indented deeper than ${quote(script.key)}; read as if it were`;
-    problems.warning(script.header, message, `${lines} to this script: indent by 2 more spaces`);
+    problems.warning(
+      script.header,
+      message,
+      `${lines} to this script: indent by 2 more spaces (\`c3 lint --fix\` does it)`,
+    );
   }
   const start = { start: 0, end: 0 };
   if (yaml.document.directives.yaml.explicit === true) {
@@ -80,47 +103,57 @@ function readDocument(yaml: ComposedYaml, repair: Repair | undefined): ParsedPip
 }
 
 function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeline | undefined {
-  const vocabulary = { keys: topKeys, later: laterTopKeys, aliases: topAliases };
   for (const [key, entry] of map.entries) {
-    if (!key.startsWith('x-') && !topKeys.some((known) => known === key)) {
-      refuseKey(key, entry.key, vocabulary, problems);
+    if (!key.startsWith('x-') && !pipelineVocabulary.keys.has(key)) {
+      refuseKey(key, entry.key, pipelineVocabulary, problems);
     }
   }
-  for (const key of ['k8s', 'job', 'steps']) {
-    if (!map.entries.has(key)) problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
+  for (const [key, { isRequired, shape }] of pipelineVocabulary.keys) {
+    const isNeeded = isRequired === true && !(problems.withoutSeals && shape.kind === 'sealed');
+    if (isNeeded && !map.entries.has(key)) {
+      problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
+    }
   }
-  const k8s = readTopSealed(map, { key: 'k8s', content: 'a kubeconfig' }, problems);
+  const k8s =
+    readTopSealed(map, { key: 'k8s', content: 'a kubeconfig' }, problems) ?? (problems.withoutSeals ? '' : undefined);
   const telegram = readTopSealed(map, { key: 'telegram', content: 'the token and the chat' }, problems);
   const jobNode = child(map, 'job');
   const answer = jobNode && readJob(jobNode, problems);
+  const context = { problems, text, containers: answer?.containers };
   const stepsNode = child(map, 'steps');
-  const steps = stepsNode ? readSteps(stepsNode, { problems, text, containers: answer?.containers }) : [];
+  const finallyNode = child(map, 'finally');
+  const steps = stepsNode ? readStages(stepsNode, 'steps', context) : [];
+  const last = finallyNode ? readStages(finallyNode, 'finally', context) : [];
+  const when = readCondition(child(map, 'when'), pipelineConditionVocabulary, problems);
+  const concurrency = readConcurrency(child(map, 'concurrency'), problems);
   const checkout = readCheckout(child(map, 'checkout'), problems);
-  if (answer !== undefined) checkCheckout(checkout, { ...answer, steps }, problems);
   const env = readEnv(child(map, 'env'), 'env', problems);
   const secrets = readSecrets(child(map, 'secrets'), problems);
   refuseOverlap(map, problems);
   const pod = readPodLife(child(map, 'pod'), problems);
   const timeoutMs = readTimeout(map, pod.maxAgeMs, problems);
+  if (answer !== undefined) {
+    const used = new Set([...steps, ...last].flatMap(stepsOf).map((step) => step.container));
+    checkCheckout(checkout, { ...answer, used }, problems);
+    if (checkout.checkout !== false) used.add(checkout.checkout.container);
+    checkWaiting(answer.containers, used, { limitMs: timeoutMs, problems });
+  }
   const [first, ...rest] = steps;
   if (k8s === undefined || answer === undefined || first === undefined) return undefined;
   return {
     k8s,
     ...(telegram === undefined ? {} : { telegram }),
     job: answer.job,
-    steps: [toStage(first), ...rest.map(toStage)],
-    finally: [],
+    steps: [first, ...rest],
+    finally: last,
+    ...(when === undefined ? {} : { when }),
     env,
     secrets,
     timeoutMs,
-    concurrency: { cancelPrevious: false },
+    concurrency,
     checkout: checkout.checkout,
     pod,
   };
-}
-
-function toStage(step: Step): Stage {
-  return { kind: 'step', step };
 }
 
 function readTopSealed(
@@ -157,8 +190,8 @@ function readTimeout(map: YamlMap, maxAgeMs: number, problems: ProblemList): num
   return timeoutMs;
 }
 
-function refuseText(message: string, offset: number, text: string): ParsedPipeline {
+function refuseText(message: string, offset: number, text: string): Problem {
   const before = text.slice(0, offset).split('\n');
   const column = (before.at(-1)?.length ?? 0) + 1;
-  return { problems: [{ severity: 'error', message, line: before.length, column, endColumn: column + 1 }] };
+  return { severity: 'error', message, line: before.length, column, endColumn: column + 1 };
 }

@@ -17,6 +17,8 @@ export interface ProblemList {
   /** Enough has been found: what costs more than a look may be skipped. */
   readonly isFull: boolean;
   readonly hasErrors: boolean;
+  /** Sealed values are not looked at: see `ParseOptions`. */
+  readonly withoutSeals: boolean;
   /** Line of a place in the original text, from 1. */
   lineOf(at: Located): number;
   /** By line and column. */
@@ -28,6 +30,7 @@ export interface ProblemSource {
   readonly lineCounter: LineCounter;
   /** Columns that the repair inserted at the start of a line, by line: subtracted to tell positions in the original text. */
   readonly insertedColumns: ReadonlyMap<number, number>;
+  readonly withoutSeals: boolean;
 }
 
 /** Nobody reads more at once, and a hostile file could produce tens of thousands. Of errors, and of warnings. */
@@ -63,6 +66,7 @@ export function createProblemList(source: ProblemSource): ProblemList {
     get hasErrors() {
       return found.error.size > 0;
     },
+    withoutSeals: source.withoutSeals,
     lineOf: (at) => source.lineCounter.linePos(at.start).line || 1,
     toSorted: () =>
       [...found.error.values(), ...found.warning.values()].sort((a, b) => a.line - b.line || a.column - b.column),
@@ -71,7 +75,12 @@ export function createProblemList(source: ProblemSource): ProblemList {
 
 /** The value in quotes, as a message shows it: escaped, one line, at most 40 characters. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 40 ? `${value.slice(0, 39)}…` : value);
+  return JSON.stringify(shorten(value));
+}
+
+/** At most 40 characters. */
+export function shorten(value: string): string {
+  return value.length > 40 ? `${value.slice(0, 39)}…` : value;
 }
 
 function toPosition(source: ProblemSource, at: Located): Pick<Problem, 'line' | 'column' | 'endColumn'> {

@@ -1,5 +1,5 @@
 import type { Problem } from './pipeline.ts';
-import { isPlaceholder, isSealed } from './read-sealed.ts';
+import { isPlaceholder, isSealed } from './read/read-sealed.ts';
 
 export interface FormatOptions {
   /** How the file is called. Default `c3.yaml`. */
@@ -28,21 +28,25 @@ const MAX_SUMMARY_LENGTH = 140;
  * @param source the text that was parsed
  */
 export function formatProblem(problem: Problem, source: string, options: FormatOptions = {}): string {
-  const lines = source.replace(/^\uFEFF/, '').split('\n');
-  const numberWidth = String(problem.line).length;
-  const excerpt: string[] = [];
-  const before = toVisible(hideSecret(lines, problem.line - 2));
-  if (before.trim() !== '') {
-    excerpt.push(`  ${String(problem.line - 1).padStart(numberWidth)} | ${clip(before, 1).text}`);
-  }
-  const line = toVisible(hideSecret(lines, problem.line - 1));
-  const clipped = clip(line, problem.column);
-  excerpt.push(`  ${problem.line} | ${clipped.text}`);
-  const room = Math.max(1, clipped.text.length - clipped.column + 1);
-  const carets = '^'.repeat(Math.max(1, Math.min(problem.endColumn - problem.column, room)));
-  const hint = problem.hint === undefined ? '' : ` ${problem.hint}`;
-  excerpt.push(`  ${' '.repeat(numberWidth)} | ${' '.repeat(clipped.column - 1)}${carets}${hint}`);
-  return [toHeadline(problem, options), ...excerpt].map((text) => text.trimEnd()).join('\n');
+  return formatProblems([problem], source, options).join('');
+}
+
+/** Each as {@link formatProblem} does; the source is looked through once for all of them. */
+export function formatProblems(problems: readonly Problem[], source: string, options: FormatOptions = {}): string[] {
+  const lines = toSafeLines(source);
+  return problems.map((problem) => {
+    const numberWidth = String(problem.line).length;
+    const excerpt: string[] = [];
+    const before = clip(lines[problem.line - 2] ?? '', 1).text;
+    if (before.trim() !== '') excerpt.push(`  ${String(problem.line - 1).padStart(numberWidth)} | ${before}`);
+    const clipped = clip(lines[problem.line - 1] ?? '', problem.column);
+    excerpt.push(`  ${problem.line} | ${clipped.text}`);
+    const room = Math.max(1, clipped.text.length - clipped.column + 1);
+    const carets = '^'.repeat(Math.max(1, Math.min(problem.endColumn - problem.column, room)));
+    const hint = problem.hint === undefined ? '' : ` ${toVisible(problem.hint)}`;
+    excerpt.push(`  ${' '.repeat(numberWidth)} | ${' '.repeat(clipped.column - 1)}${carets}${hint}`);
+    return [toHeadline(problem, options), ...excerpt].map((text) => text.trimEnd()).join('\n');
+  });
 }
 
 /** The first line alone, at most 140 characters: for a commit status. */
@@ -56,39 +60,44 @@ function toHeadline(problem: Problem, options: FormatOptions): string {
   return `${options.file ?? 'c3.yaml'}:${problem.line}:${problem.column} ${problem.severity}: ${message}`;
 }
 
-/** At most {@link MAX_LINE_LENGTH} characters around a column, and where that column is now. */
+/** At most {@link MAX_LINE_LENGTH} characters around a column, fit to be seen, and where that column is now. */
 function clip(line: string, column: number): { text: string; column: number } {
-  if (line.length <= MAX_LINE_LENGTH) return { text: line, column: Math.min(column, line.length + 1) };
-  const start = column <= MAX_LINE_LENGTH - LEAD ? 0 : Math.min(column - 1, line.length) - LEAD;
+  const whole = line.trimEnd();
+  if (whole.length <= MAX_LINE_LENGTH) return { text: toVisible(whole), column: Math.min(column, whole.length + 1) };
+  const start = column <= MAX_LINE_LENGTH - LEAD ? 0 : Math.min(column - 1, whole.length) - LEAD;
   const head = start === 0 ? '' : '…';
-  const tail = start + MAX_LINE_LENGTH < line.length ? '…' : '';
-  return { text: head + line.slice(start, start + MAX_LINE_LENGTH) + tail, column: column - start + head.length };
+  const tail = start + MAX_LINE_LENGTH < whole.length ? '…' : '';
+  const text = head + toVisible(whole.slice(start, start + MAX_LINE_LENGTH)) + tail;
+  return { text, column: column - start + head.length };
 }
 
 /** One column a character: a tab would move the caret, a control character worse. */
-function toVisible(line: string): string {
-  return line
-    .trimEnd()
-    .replaceAll('\t', ' ')
-    .replace(/\p{Cc}/gu, '\uFFFD');
+function toVisible(text: string): string {
+  return text.replaceAll('\t', ' ').replace(/\p{Cc}/gu, '\uFFFD');
 }
 
 /**
- * A line under a top-level key whose values are secrets, cut after its first colon unless the value is sealed or a
- * placeholder. Works on text, because a file with syntax errors has no tree.
+ * The lines, each that stands under a top-level key whose values are secrets cut after its first colon, unless the value is
+ * sealed or a placeholder. Works on text, because a file with syntax errors has no tree.
  */
-function hideSecret(lines: readonly string[], index: number): string {
-  const line = lines[index] ?? '';
-  if (!isUnderSecretKey(lines, index)) return line;
-  const match = /^([^:]*:)?\s*(.*?)\s*$/.exec(line);
-  const value = (match?.[2] ?? '').replace(/\s#.*$/, '').replace(/^(["'])(.*)\1$/, '$2');
-  return value === '' || isSealed(value) || isPlaceholder(value) ? line : `${match?.[1] ?? ''} …`;
+function toSafeLines(source: string): string[] {
+  let isSecret = false;
+  return source
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .map((line) => {
+      const key = /^["']?([^\s#"':]+)["']?\s*:/.exec(line)?.[1];
+      if (key !== undefined) isSecret = key === 'k8s' || key === 'telegram' || key === 'secrets';
+      return isSecret ? hideSecret(line) : line;
+    });
 }
 
-function isUnderSecretKey(lines: readonly string[], index: number): boolean {
-  for (let at = index; at >= 0; at--) {
-    const key = /^["']?([^\s#"':]+)["']?\s*:/.exec(lines[at] ?? '')?.[1];
-    if (key !== undefined) return key === 'k8s' || key === 'telegram' || key === 'secrets';
-  }
-  return false;
+function hideSecret(line: string): string {
+  const colon = line.indexOf(':') + 1;
+  const value = line
+    .slice(colon)
+    .replace(/\s#.*$/, '')
+    .trim()
+    .replace(/^(["'])(.*)\1$/, '$2');
+  return value === '' || isSealed(value) || isPlaceholder(value) ? line : `${line.slice(0, colon)} …`;
 }

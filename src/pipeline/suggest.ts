@@ -1,11 +1,15 @@
 /** More candidates than any honest file has; keeps a hostile one from buying a quadratic search. */
 const MAX_CANDIDATES = 100;
 
+/** A distance costs the product of the lengths; no name that people misspell is longer. */
+const MAX_WORD_LENGTH = 64;
+
 /**
  * The candidate that `word` most likely misspells: at most two edits away (one for words of up to three letters, where
  * two would match nearly everything). The first of the nearest wins.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
+  if (word.length > MAX_WORD_LENGTH) return undefined;
   let best: string | undefined;
   let bestDistance = word.length <= 3 ? 1 : 2;
   let count = 0;

@@ -3,7 +3,7 @@ import { isAlias, isMap, isScalar, isSeq } from 'yaml';
 
 import type { JsonValue } from './pipeline.ts';
 import type { Located, ProblemList } from './problem-list.ts';
-import { quote } from './problem-list.ts';
+import { quote, shorten } from './problem-list.ts';
 
 /**
  * A YAML value with its place in the text. Aliases are resolved to the very node they name, so the tree is a graph
@@ -27,7 +27,7 @@ interface YamlScalar extends Weighed {
   readonly isPlain: boolean;
 }
 
-interface YamlList extends Weighed {
+export interface YamlList extends Weighed {
   readonly kind: 'list';
   readonly items: readonly YamlNode[];
 }
@@ -76,7 +76,7 @@ export function toJson(node: YamlNode): JsonValue {
 export function describe(node: YamlNode): string {
   if (node.kind !== 'scalar') return node.kind === 'list' ? 'a list' : 'a mapping';
   if (node.value === null) return 'nothing';
-  return typeof node.value === 'string' ? quote(node.value) : `the ${typeof node.value} ${node.source}`;
+  return typeof node.value === 'string' ? quote(node.value) : `the ${typeof node.value} ${shorten(node.source)}`;
 }
 
 function convert(node: ParsedNode | null, fallback: Located, depth: number, conversion: Conversion): YamlNode {
@@ -112,7 +112,11 @@ function convertScalar(node: Scalar.Parsed, at: Located, conversion: Conversion)
   const value: unknown = node.value;
   const isJson = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
   if (!isJson)
-    conversion.problems.unreadable(at, `${source} is not a number that JSON can hold`, `quote it: "${source}"`);
+    conversion.problems.unreadable(
+      at,
+      `${shorten(source)} is not a number that JSON can hold`,
+      `quote it: "${shorten(source)}"`,
+    );
   return {
     kind: 'scalar',
     value: isJson ? (value as YamlScalar['value']) : null,

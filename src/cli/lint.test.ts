@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { runCli } from './run-cli.ts';
+import type { Terminal } from './terminal.ts';
+
+const seed = readFileSync(join(import.meta.dirname, '../../examples/seed.c3.yaml'), 'utf8');
+const right = seed.replace('<encrypted-k8s-config>', 'aa.aXY.Y3Q.dGFn');
+const fixed = right.replaceAll(/^ {2}(?=\/kaniko\/executor|--)/gm, '    ');
+
+interface Transcript {
+  exitCode: number;
+  out: string;
+  err: string;
+  files: Record<string, string>;
+}
+
+async function lint(args: string[], source?: string, input = ''): Promise<Transcript> {
+  const files: Record<string, string> = source === undefined ? {} : { 'c3.yaml': source };
+  const out: string[] = [];
+  const err: string[] = [];
+  const terminal: Terminal = {
+    env: {},
+    isInputTerminal: false,
+    readInput: () => Promise.resolve(input),
+    readFile(path) {
+      const text = files[path];
+      if (text === undefined) throw new Error('no such file');
+      return text;
+    },
+    writeFile: (path, text) => void (files[path] = text),
+    print: (text) => void out.push(`${text}\n`),
+    tell: (text) => void err.push(`${text}\n`),
+  };
+  const exitCode = await runCli(['lint', ...args], terminal);
+  return { exitCode, out: out.join(''), err: err.join(''), files };
+}
+
+describe('the exit code', () => {
+  it.each<[string, string[], string, number]>([
+    ['is 0 without problems', [], fixed, 0],
+    ['is 0 with warnings', [], right, 0],
+    ['is 1 with warnings and --strict', ['--strict'], right, 1],
+    ['is 0 without problems and --strict', ['--strict'], fixed, 0],
+    ['is 1 with errors', [], seed, 1],
+    ['is 2 for a format that is not known', ['--format', 'xml'], right, 2],
+    ['is 2 for a file that is not there', ['other.yaml'], right, 2],
+    ['is 2 for --fix of standard input', ['--fix', '-'], right, 2],
+  ])('%s', async (_what, args, source, exitCode) => {
+    expect((await lint(args, source)).exitCode).toBe(exitCode);
+  });
+});
+
+it('shows each problem with its place, and counts them', async () => {
+  expect(await lint([], right)).toMatchObject({
+    out: [
+      'c3.yaml:58:12 warning: the text under "kaniko: |" is not indented deeper than "kaniko"; read as if it were',
+      '  57 | - clj: clojure -A:jar',
+      '  58 | - kaniko:  |',
+      '     |            ^ lines 59-63 belong to this script: indent by 2 more spaces (`c3 lint --fix` does it)',
+      '',
+      '',
+    ].join('\n'),
+    err: 'c3.yaml: 0 errors, 1 warning\n',
+  });
+});
+
+it('reads standard input for -', async () => {
+  expect(await lint(['-'], undefined, 'wat: 1\n')).toMatchObject({
+    exitCode: 1,
+    out: expect.stringContaining('standard input:1:1 error: unknown key "wat"'),
+    err: 'standard input: 4 errors, 0 warnings\n',
+  });
+});
+
+it('prints one JSON object, alone, with --json', async () => {
+  const { out, err } = await lint(['--json'], right);
+  expect(err).toBe('');
+  expect(JSON.parse(out)).toEqual({
+    file: 'c3.yaml',
+    problems: [
+      {
+        severity: 'warning',
+        message: 'the text under "kaniko: |" is not indented deeper than "kaniko"; read as if it were',
+        hint: 'lines 59-63 belong to this script: indent by 2 more spaces (`c3 lint --fix` does it)',
+        line: 58,
+        column: 12,
+        endColumn: 13,
+      },
+    ],
+  });
+  expect((await lint(['--format', 'json'], right)).out).toBe(out);
+});
+
+it('prints workflow commands, escaped, with --format github', async () => {
+  const source = `${fixed}\nenv: {"A%\\n::error::x": b}\n`;
+  expect(await lint(['--format', 'github'], source)).toMatchObject({
+    exitCode: 1,
+    out:
+      '::error file=c3.yaml,line=65,col=7,endColumn=23::"A%25\\n::error::x" is not the name of a shell variable: ' +
+      'letters, digits and "_", not beginning with a digit, at most 128\n',
+  });
+  const names = await lint(['--format', 'github', '-'], undefined, 'wat: 1\n');
+  expect(names.out.split('\n').every((line) => line === '' || line.startsWith('::error file=standard input,'))).toBe(
+    true,
+  );
+});
+
+describe('--fix', () => {
+  it('indents the script, says so, and tells what is left', async () => {
+    expect(await lint(['--fix'], right)).toEqual({
+      exitCode: 0,
+      out: '',
+      err: 'c3.yaml: indented lines 59-63, the script of "kaniko"\nc3.yaml: 0 errors, 0 warnings\n',
+      files: { 'c3.yaml': fixed },
+    });
+  });
+
+  it('changes nothing the second time', async () => {
+    expect(await lint(['--fix'], fixed)).toMatchObject({
+      exitCode: 0,
+      err: 'c3.yaml: nothing changed\nc3.yaml: 0 errors, 0 warnings\n',
+      files: { 'c3.yaml': fixed },
+    });
+  });
+
+  it('takes a placeholder for what it is, and still tells of it', async () => {
+    const { exitCode, files, out } = await lint(['--fix'], seed);
+    expect(exitCode).toBe(1);
+    expect(out).toContain('k8s is still the placeholder');
+    expect(files['c3.yaml']).toBe(fixed.replace('aa.aXY.Y3Q.dGFn', '<encrypted-k8s-config>'));
+  });
+
+  it('writes no file that would still have an error', async () => {
+    const broken = right.replace('- git: git', '- gti: git');
+    expect(await lint(['--fix'], broken)).toMatchObject({ exitCode: 1, files: { 'c3.yaml': broken } });
+  });
+});

@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest';
+
+import { createMatcher } from './match.ts';
+import { parsePipeline } from './parse-pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { PipelineEvent, PlannedStage } from './plan.ts';
+import { needsPaths, planPipeline } from './plan.ts';
+
+const push: PipelineEvent = { kind: 'push', branch: 'main' };
+const dev: PipelineEvent = { kind: 'push', branch: 'dev' };
+const tag: PipelineEvent = { kind: 'tag', tag: 'v1.2' };
+
+describe('the when of the file', () => {
+  const notEvent = (kind: string): string => `${kind} does not match when.event`;
+  test.each<[string, PipelineEvent, string | undefined]>([
+    ['{}', push, undefined],
+    ['{}', tag, undefined],
+    ['{event: push}', push, undefined],
+    ['{event: push}', tag, notEvent('a tag')],
+    ['{event: tag}', push, notEvent('a push to a branch')],
+    ['{event: [push, tag]}', tag, undefined],
+    // Who names branches means pushes, who names tags means tags.
+    ['{branch: main}', push, undefined],
+    ['{branch: main}', dev, 'branch "dev" does not match when.branch'],
+    ['{branch: main}', tag, 'a tag does not match when.branch'],
+    ['{tag: v*}', tag, undefined],
+    ['{tag: w*}', tag, 'tag "v1.2" does not match when.tag'],
+    ['{tag: v*}', push, 'a push to a branch does not match when.tag'],
+    ['{branch: main, tag: v*}', push, undefined],
+    ['{branch: main, tag: v*}', tag, undefined],
+    ['{branch: main, tag: v*}', dev, 'branch "dev" does not match when.branch'],
+    // A branch is asked of branches alone, a tag of tags.
+    ['{event: [push, tag], branch: main}', tag, undefined],
+    ['{event: [push, tag], branch: main}', dev, 'branch "dev" does not match when.branch'],
+    ['{event: [push, tag], tag: w*}', push, undefined],
+    ["{branch: ['**', '!dev']}", dev, 'branch "dev" does not match when.branch'],
+    ["{path: 'src/**'}", { ...push, paths: ['docs/a', 'src/a'] }, undefined],
+    ["{path: 'src/**'}", { ...push, paths: ['docs/a'] }, 'no changed path matches when.path'],
+    ["{path: 'src/**'}", { ...push, paths: [] }, 'no changed path matches when.path'],
+    ["{path: 'src/**'}", push, undefined],
+    ["{path: 'src/**'}", tag, undefined],
+    ["{path: ['**', '!docs/**']}", { ...push, paths: ['docs/a'] }, 'no changed path matches when.path'],
+    ["{path: ['**', '!docs/**']}", { ...push, paths: ['docs/a', 'a'] }, undefined],
+    ["{branch: main, path: 'src/**'}", { ...dev, paths: ['src/a'] }, 'branch "dev" does not match when.branch'],
+  ])('%s', (when, event, reason) => {
+    const plan = planPipeline(read(`steps:\n- clj: make\nwhen: ${when}\n`), event);
+    expect(plan.kind === 'skipped' ? plan.reason : undefined).toBe(reason);
+  });
+});
+
+test('the steps keep their order, and each says why it is left out and after what it runs', () => {
+  const pipeline = read(
+    [
+      'steps:',
+      '- clj: make',
+      '- parallel:',
+      '  - clj: a',
+      '    when: {branch: main}',
+      '  - clj: b',
+      '- clj: tell',
+      '  when: {status: failure}',
+      'finally:',
+      '- clj: clean',
+      '- clj: celebrate',
+      '  when: {status: success, event: tag}',
+    ].join('\n'),
+  );
+  const plan = planPipeline(pipeline, dev);
+  expect(plan.kind === 'run' && { steps: plan.steps.map(show), finally: plan.finally.map(show) }).toEqual({
+    steps: [
+      ['make after success'],
+      ['a skipped: branch "dev" does not match when.branch', 'b after success'],
+      ['tell after failure'],
+    ],
+    finally: [['clean after success, failure'], ['celebrate skipped: a push to a branch does not match when.event']],
+  });
+});
+
+test('a file without a step that could be the first is skipped', () => {
+  const reason = 'no step runs for this event';
+  const ofTags = read('steps:\n- clj: make\n  when: {event: tag}\nfinally:\n- clj: clean\n');
+  expect(planPipeline(ofTags, push)).toEqual({ kind: 'skipped', reason });
+  expect(planPipeline(ofTags, tag).kind).toBe('run');
+  const afterFailure = read('steps:\n- clj: tell\n  when: {status: failure}\n');
+  expect(planPipeline(afterFailure, push)).toEqual({ kind: 'skipped', reason });
+});
+
+test.each([
+  ['steps:\n- clj: make\n', false],
+  ['steps:\n- clj: make\nwhen: {branch: main}\n', false],
+  ['steps:\n- clj: make\nwhen: {path: a}\n', true],
+  ['steps:\n- parallel:\n  - clj: make\n    when: {path: a}\n', true],
+  ['steps:\n- clj: make\nfinally:\n- clj: make\n  when: {path: a}\n', true],
+])('%j needs changed paths: %s', (text, isNeeded) => {
+  expect(needsPaths(read(text))).toBe(isNeeded);
+});
+
+test('more paths than may be looked at count as not known', () => {
+  const pipeline = read(`steps:\n- clj: make\nwhen: {path: [${`'${'*a'.repeat(100)}b', `.repeat(60)}]}\n`);
+  const few = Array.from({ length: 3 }, () => 'a'.repeat(10));
+  const many = Array.from({ length: 1_000 }, () => 'a'.repeat(10));
+  expect(planPipeline(pipeline, { ...push, paths: few }).kind).toBe('skipped');
+  expect(planPipeline(pipeline, { ...push, paths: many }).kind).toBe('run');
+});
+
+test.each([
+  [['a*', '!ab', 'abc'], 'ab', false],
+  [['a*', '!ab*', 'abc'], 'abc', true],
+  [['!ab'], 'x', true],
+  [['!ab'], 'ab', false],
+  [['\\!a'], '!a', true],
+  [[], 'a', false],
+])('of %j the last that matches decides %j: %s', (globs, text, isMatch) => {
+  expect(createMatcher(globs)(text)).toBe(isMatch);
+});
+
+function show(stage: PlannedStage): string[] {
+  return stage.steps.map(({ step, skipped, runsAfter }) => {
+    const { run } = step;
+    const name = run.kind === 'script' ? run.text : run.argv.join(' ');
+    return skipped === undefined ? `${name} after ${runsAfter.join(', ')}` : `${name} skipped: ${skipped}`;
+  });
+}
+
+function read(text: string): Pipeline {
+  const head =
+    'k8s: a.b.c.d\njob: {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: clj}]}}\n';
+  const { pipeline, problems } = parsePipeline(`${head}checkout: false\n${text}`);
+  if (pipeline === undefined) throw new Error(problems.map(({ message }) => message).join('; '));
+  return pipeline;
+}

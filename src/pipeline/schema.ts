@@ -1,0 +1,165 @@
+import { MAX_GLOB_LENGTH } from './glob.ts';
+import type { Key, Shape, Vocabulary } from './language.ts';
+import { pipelineVocabulary, SEALED_PATTERN, stepVocabulary } from './language.ts';
+import type { JsonObject } from './pipeline.ts';
+import { VARIABLE_PATTERN } from './read/read-environment.ts';
+import { LABEL_PATTERN, MAX_POD_NAME_LENGTH } from './read/read-job.ts';
+import { MAX_PARALLEL, MAX_STEPS } from './read/read-steps.ts';
+
+/** `!` does not count. */
+const globPattern = `^(?:![\\s\\S]{1,${MAX_GLOB_LENGTH}}|[^!][\\s\\S]{0,${MAX_GLOB_LENGTH - 1}})$`;
+
+/** Of a schema's words each asks only values of its own type. */
+const commandSchema: JsonObject = {
+  type: ['string', 'array'],
+  pattern: '\\S',
+  items: [{ type: 'string', minLength: 1 }],
+  additionalItems: { type: 'string' },
+  minItems: 1,
+};
+
+/** What c3 relies on; everything else is the cluster's to judge. */
+const podSchema: JsonObject = {
+  type: 'object',
+  properties: {
+    apiVersion: { const: 'v1' },
+    kind: { const: 'Pod' },
+    metadata: {
+      type: 'object',
+      properties: { name: { type: 'string', pattern: LABEL_PATTERN.source, maxLength: MAX_POD_NAME_LENGTH } },
+      required: ['name'],
+    },
+    spec: {
+      type: 'object',
+      properties: {
+        containers: {
+          type: 'array',
+          minItems: 1,
+          items: {
+            type: 'object',
+            properties: {
+              name: { type: 'string', pattern: LABEL_PATTERN.source, description: 'what steps call the container' },
+              command: { type: 'array', items: { type: 'string' }, examples: [['sleep', '1000000']] },
+              args: { type: 'array', items: { type: 'string' } },
+            },
+            required: ['name'],
+          },
+        },
+      },
+      required: ['containers'],
+    },
+  },
+  required: ['apiVersion', 'kind', 'metadata', 'spec'],
+};
+
+/**
+ * c3.yaml as JSON Schema draft-07, which editors know best, made from the words of language.ts. It refuses nothing that the
+ * reader takes; what the reader knows and a schema cannot (whether a container exists) is left to `c3 lint`.
+ *
+ * @see https://json-schema.org/draft-07
+ */
+export const pipelineSchema: JsonObject = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'c3.yaml',
+  description: 'Where a build of c3 runs, in what, and which commands',
+  ...toMappingSchema(pipelineVocabulary),
+  patternProperties: { '^x-': true },
+  definitions: {
+    step: toStepSchema(false),
+    stage: toStepSchema(true),
+  },
+};
+
+/** The schema as it stands in schema/c3.schema.json. */
+export function formatSchema(): string {
+  return `${JSON.stringify(pipelineSchema, null, 2)}\n`;
+}
+
+function toMappingSchema({ keys }: Vocabulary): JsonObject {
+  const required = [...keys].filter(([, key]) => key.isRequired).map(([name]) => name);
+  return {
+    type: 'object',
+    properties: toProperties([...keys]),
+    ...(required.length === 0 ? {} : { required }),
+    additionalProperties: false,
+  };
+}
+
+function toProperties(keys: readonly (readonly [string, Key])[]): JsonObject {
+  return Object.fromEntries(keys.map(([name, key]) => [name, toKeySchema(key)]));
+}
+
+function toKeySchema(key: Key): JsonObject {
+  return {
+    // Links are of the documentation's pages.
+    description: key.text.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1'),
+    ...toShapeSchema(key.shape),
+    ...(key.default === undefined ? {} : { default: key.default }),
+    ...(key.examples === undefined ? {} : { examples: key.examples }),
+  };
+}
+
+function toShapeSchema(shape: Shape): JsonObject {
+  switch (shape.kind) {
+    case 'sealed':
+      return { type: 'string', pattern: SEALED_PATTERN.source };
+    case 'text':
+      return { type: 'string', ...(shape.pattern === undefined ? {} : { pattern: shape.pattern.source }) };
+    case 'boolean':
+      return { type: 'boolean' };
+    case 'integer':
+      return { type: 'integer', minimum: shape.limits.min, maximum: shape.limits.max };
+    case 'duration':
+      return { type: 'string', pattern: '^(?=\\d)(?:\\d{1,6}h)?(?:\\d{1,6}m)?(?:\\d{1,6}s)?$' };
+    case 'command':
+      return commandSchema;
+    case 'globs':
+      return {
+        type: ['string', 'array'],
+        pattern: globPattern,
+        items: { type: 'string', pattern: globPattern },
+        minItems: 1,
+      };
+    case 'words':
+      return { anyOf: [{ enum: shape.words }, { type: 'array', items: { enum: shape.words }, minItems: 1 }] };
+    case 'variables':
+      return {
+        type: 'object',
+        propertyNames: { pattern: VARIABLE_PATTERN.source },
+        additionalProperties: toShapeSchema({ kind: shape.values }),
+      };
+    case 'mapping':
+      // Not `anyOf`: editors would tell of `false` at every mistake within the mapping.
+      return shape.orFalse === true
+        ? { ...toMappingSchema(shape.vocabulary), type: ['object', 'boolean'], not: { const: true } }
+        : toMappingSchema(shape.vocabulary);
+    case 'stages':
+      return { type: 'array', items: { $ref: '#/definitions/stage' }, minItems: 1, maxItems: MAX_STEPS };
+    case 'steps':
+      return { type: 'array', items: { $ref: '#/definitions/step' }, minItems: 1, maxItems: MAX_PARALLEL };
+    case 'pod':
+      return podSchema;
+  }
+}
+
+/** A step, or a stage: a step or `parallel`. A key that is no option is a container; which, the schema cannot know. */
+function toStepSchema(isStage: boolean): JsonObject {
+  const options = [...stepVocabulary.keys].filter(([name]) => name !== 'parallel');
+  const parallel = stepVocabulary.keys.get('parallel');
+  const onlyOptions = { propertyNames: { enum: [...stepVocabulary.keys.keys()] } };
+  // oxlint-disable unicorn/no-thenable -- a word of JSON Schema
+  const command: JsonObject = {
+    if: { anyOf: [{ required: ['container'] }, { required: ['run'] }] },
+    then: { required: ['container', 'run'], ...onlyOptions },
+    else: { not: onlyOptions },
+  };
+  return {
+    type: 'object',
+    properties: {
+      ...toProperties(options),
+      parallel: isStage && parallel !== undefined ? toKeySchema(parallel) : false,
+    },
+    additionalProperties: commandSchema,
+    ...(isStage ? { if: { required: ['parallel'] }, then: { maxProperties: 1 }, else: command } : command),
+  };
+}

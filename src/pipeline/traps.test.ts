@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest';
+
+import { parsePipeline } from './parse-pipeline.ts';
+import { formatProblem } from './problem.ts';
+
+/** What YAML does to people who do not know it, each with the sentence that helps. */
+const head = [
+  'k8s: aa.aXY.Y3Q.dGFn',
+  'job: {apiVersion: v1, kind: Pod, metadata: {name: demo}, spec: {containers: [{name: sh}]}}',
+  'checkout: false',
+  'steps:',
+  '',
+].join('\n');
+
+test.each([
+  ['a misspelt option', '- sh: y\n  wen: main', '6:3 error: unknown key "wen"', 'did you mean "when"?'],
+  [
+    'a script that begins with *',
+    '- sh: *.js',
+    '5:7 error: this alias names no anchor',
+    'a value that begins with "*" is an alias in YAML: put it in quotes if it is text',
+  ],
+  [
+    'a script that begins with !',
+    '- sh: !test -f a',
+    '5:13 error: this value has a tag that c3 does not know',
+    'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
+  ],
+  [
+    'binary',
+    '- sh: !!binary bWFrZQ==',
+    '5:16 error: this value has a tag that c3 does not know',
+    'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
+  ],
+  [
+    'a second document',
+    '- sh: a\n---\nsteps: []',
+    '6:1 error: a second document begins here',
+    'c3.yaml is one document: remove the "---"',
+  ],
+  ['a list as a key', '- [sh]: a', '5:3 error: a key must be text', 'not a list or a mapping'],
+  [
+    'a version',
+    '- sh: 18.10',
+    '5:7 error: the command of "sh" must be text, not the number 18.10',
+    'quote it: "18.10"',
+  ],
+  [
+    'a number with a zero',
+    '- sh: ls\n  env: {MODE: 0755}',
+    '6:15 error: env.MODE must be text, not the number 0755',
+    'quote it: "0755"',
+  ],
+  [
+    'a comment in a script',
+    '- sh: echo #1',
+    '5:12 warning: this is a comment, not part of the script',
+    'to keep it, put the whole script in quotes or under "|"',
+  ],
+  [
+    'a colon in a script',
+    '- sh: echo foo: bar',
+    '5:7 error: this text contains ": ", which begins a mapping in YAML',
+    'put the whole text in quotes, or on its own lines under "|"',
+  ],
+  [
+    'a script that is not indented',
+    '- sh: |\n  make',
+    '5:7 warning: the text under "sh: |" is not indented deeper than "sh"; read as if it were',
+    'line 6 belongs to this script: indent by 2 more spaces (`c3 lint --fix` does it)',
+  ],
+  [
+    'a heredoc at the margin',
+    '- sh: |\n    cat <<EOF\nhello there\nEOF',
+    '7:1 error: the text under "sh: |" ends here, because this line is indented less',
+    'indent every line of the text deeper than "sh"',
+  ],
+  ['a tab', '- sh: a\n\tname: b', '6:1 error: the line is indented with a tab', 'YAML is indented with spaces'],
+  [
+    'quotes that begin a script',
+    '- sh: "a" && b',
+    '5:11 error: a value that begins with " ends where that closes',
+    'put the whole text in quotes, or on its own lines under "|"',
+  ],
+  ['a script that begins with @', '- sh: @all', '5:7 error: text cannot begin with "@"', 'put it in quotes'],
+  ['the same key twice', '- sh: a\n  sh: b', '6:3 error: the key "sh" is here twice', 'the first is in line 5'],
+  [
+    'a bare number as a time limit',
+    '- sh: a\n  timeout: 10',
+    '6:12 error: timeout must be a duration, not the number 10',
+    'say the unit: 10s, 10m or 10h',
+  ],
+])('%s', (_what, steps, headline, hint) => {
+  const source = `${head}${steps}\n`;
+  const texts = parsePipeline(source).problems.map((problem) => formatProblem(problem, source));
+  expect(texts[0]?.split('\n')[0]).toBe(`c3.yaml:${headline}`);
+  expect(texts[0]?.replace(/.*\^ /s, '')).toBe(hint);
+});
+
+test('an alias bomb is refused where it grows too large', () => {
+  const levels = Array.from({ length: 9 }, (_, level) => {
+    const source = level === 0 ? 'lol' : `*a${level - 1}`;
+    return `x-${level}: &a${level} [${Array.from({ length: 9 }, () => source).join(', ')}]`;
+  });
+  const { problems } = parsePipeline(`${levels.join('\n')}\n${head}- sh: a\n`);
+  expect(problems.map(({ line, message }) => `${line} ${message}`)).toEqual([
+    '1 with its aliases written out this is larger than 256 KiB',
+    '6 with its aliases written out this is larger than 256 KiB',
+  ]);
+});
+
+test.each([
+  ['no', 'no'],
+  ['on', 'on'],
+  ['2024-01-01', '2024-01-01'],
+  ['1_000', '1_000'],
+  ['"0755"', '0755'],
+])('%s is text, as YAML 1.2 has it', (value, text) => {
+  const { pipeline, problems } = parsePipeline(`${head}- sh: a\nenv: {A: ${value}}\n`);
+  expect(problems).toEqual([]);
+  expect(pipeline?.env).toEqual({ A: text });
+});
+
+test('a merge key merges', () => {
+  const { pipeline } = parsePipeline(`x-env: &env {A: a, B: b}\n${head}- sh: a\nenv: {<<: *env, B: c}\n`);
+  expect(pipeline?.env).toEqual({ A: 'a', B: 'c' });
+});
+
+test('a byte order mark moves no column', () => {
+  const [problem] = parsePipeline('\uFEFFwat: 1\n').problems.filter(({ message }) => message.startsWith('unknown'));
+  expect(problem).toMatchObject({ line: 1, column: 1, endColumn: 4 });
+});

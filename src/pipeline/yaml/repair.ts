@@ -1,0 +1,171 @@
+import type { CST } from 'yaml';
+
+import type { YamlTokens } from './compose-yaml.ts';
+import { readYamlTokens } from './compose-yaml.ts';
+import { isStepKey } from '../language.ts';
+import type { Located } from '../problem-list.ts';
+
+/** A c3.yaml whose under-indented scripts were indented. Only spaces were inserted, and only at the start of lines. */
+export interface Repair {
+  /** Of the repaired text. */
+  readonly tokens: YamlTokens;
+  /** Columns inserted, by line from 1. */
+  readonly insertedColumns: ReadonlyMap<number, number>;
+  readonly scripts: readonly RepairedScript[];
+}
+
+interface RepairedScript {
+  /** The container, or `run`. */
+  readonly key: string;
+  /** `|`, `>-`. */
+  readonly style: string;
+  /** Of `style` in the repaired text. */
+  readonly header: Located;
+  /** Of the script, from 1, inclusive. */
+  readonly firstLine: number;
+  readonly lastLine: number;
+}
+
+/** What is inserted: the least that makes the text deeper than its key. */
+const insertion = '  ';
+
+/** Each pass repairs every script it can see; one that begins with a quote hides the next from the parser until it is repaired. */
+const MAX_PASSES = 8;
+
+/** Of all passes together, in lexemes: an honest file takes two short ones, a hostile one as many as it may. */
+const MAX_LEXEMES_READ = 16_000;
+
+/**
+ * A script under `container: |` that is indented as deep as its key, not deeper, is invalid YAML, or worse: an empty script
+ * and some keys. People write it, and what they mean cannot be doubted:
+ *
+ *     - clj: |
+ *       make
+ *
+ * The parser's tokens show it before anything is composed: in a step, an empty block scalar without an
+ * indentation digit, whose next line that is not blank begins in its key's column and is no option of a step. The script
+ * then goes on to the next line that is indented less, or is an option.
+ *
+ * `undefined` when there is nothing to repair. The caller accepts a repair only when the result is valid YAML.
+ */
+export function repairScripts(original: YamlTokens): Repair | undefined {
+  let tokens: YamlTokens | undefined = original;
+  let lexemesLeft = MAX_LEXEMES_READ;
+  const lines = original.text.split('\n');
+  const insertedColumns = new Map<number, number>();
+  const found = new Map<number, Omit<RepairedScript, 'header'> & { readonly column: number }>();
+  for (let pass = 0; pass < MAX_PASSES && tokens !== undefined && lexemesLeft > 0; pass++) {
+    const starts = toLineStarts(lines);
+    const countBefore = found.size;
+    for (const { key, style, keyColumn, offset } of findEmptyScripts(tokens.tokens)) {
+      const index = indexOfLine(starts, offset);
+      const body = found.has(index) ? undefined : findBody(lines, index, keyColumn);
+      if (body === undefined) continue;
+      for (let line = body.first; line <= body.last; line++) {
+        if (lines[line]?.trim() === '') continue;
+        lines[line] = insertion + lines[line];
+        insertedColumns.set(line + 1, insertion.length);
+      }
+      const column = offset - (starts[index] ?? 0);
+      found.set(index, { key, style, column, firstLine: body.first + 1, lastLine: body.last + 1 });
+    }
+    if (found.size === countBefore) break;
+    lexemesLeft -= tokens.lexemeCount;
+    tokens = readYamlTokens(lines.join('\n'));
+  }
+  if (found.size === 0 || tokens === undefined) return undefined;
+  const starts = toLineStarts(lines);
+  const scripts = [...found].map(([index, { column, ...script }]) => {
+    const start = (starts[index] ?? 0) + column;
+    return { ...script, header: { start, end: start + script.style.length } };
+  });
+  return { tokens, insertedColumns, scripts };
+}
+
+interface EmptyScript {
+  readonly key: string;
+  readonly style: string;
+  /** From 0. */
+  readonly keyColumn: number;
+  /** Of `style` in the text. */
+  readonly offset: number;
+}
+
+function findEmptyScripts(tokens: readonly CST.Token[]): EmptyScript[] {
+  const scripts: EmptyScript[] = [];
+  for (const token of tokens) {
+    if (token.type !== 'document' || token.value?.type !== 'block-map') continue;
+    for (const item of token.value.items) {
+      const key = toKey(item);
+      if (key === 'steps' || key === 'finally') scripts.push(...findInSteps(item.value));
+    }
+  }
+  return scripts;
+}
+
+function findInSteps(steps: CST.Token | undefined): EmptyScript[] {
+  if (steps?.type !== 'block-seq') return [];
+  return steps.items.flatMap((step) => (step.value?.type === 'block-map' ? findInStep(step.value) : []));
+}
+
+function findInStep(step: CST.BlockMap): EmptyScript[] {
+  return step.items.flatMap((item) => {
+    const key = toKey(item);
+    if (key === 'parallel') return findInSteps(item.value);
+    if (key === undefined || (key !== 'run' && isStepKey(key)) || step.indent === 0) return [];
+    if (item.value?.type !== 'block-scalar' || item.value.source.trim() !== '') return [];
+    const header = item.value.props.find((token) => token.type === 'block-scalar-header');
+    if (header === undefined || !('source' in header) || /\d/.test(header.source)) return [];
+    return [{ key, style: header.source, keyColumn: step.indent, offset: header.offset }];
+  });
+}
+
+function toKey(item: CST.CollectionItem): string | undefined {
+  return item.key?.type === 'scalar' ? item.key.source : undefined;
+}
+
+/** Indices of the script's first and last line that is not blank. */
+function findBody(
+  lines: readonly string[],
+  header: number,
+  column: number,
+): { first: number; last: number } | undefined {
+  let first: number | undefined;
+  let last = header;
+  for (let index = header + 1; index < lines.length; index++) {
+    const line = lines[index] ?? '';
+    if (line.trim() === '') continue;
+    const indent = line.search(/[^ ]/);
+    if (indent < column || (indent === column && isOptionLine(line))) break;
+    if (first === undefined && indent !== column) break;
+    first ??= index;
+    last = index;
+  }
+  return first === undefined ? undefined : { first, last };
+}
+
+function isOptionLine(line: string): boolean {
+  const key = /^\s*([a-z_]+):(?:\s|$)/.exec(line)?.[1];
+  return key !== undefined && isStepKey(key);
+}
+
+function toLineStarts(lines: readonly string[]): number[] {
+  const starts: number[] = [];
+  let offset = 0;
+  for (const line of lines) {
+    starts.push(offset);
+    offset += line.length + 1;
+  }
+  return starts;
+}
+
+function indexOfLine(starts: readonly number[], offset: number): number {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((starts[middle] ?? 0) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
