@@ -65,6 +65,10 @@ export interface ClusterFaults extends FaultPlan {
   oomKill(pod: string, container: string): void;
   /** No Pod is scheduled any more, for the reason given; undefined ends it. */
   unschedulable(message: string | undefined): void;
+  /** The node goes silent: its Pods are no longer ready, execs hang or cannot be opened, nothing is started or deleted; containers run on. */
+  stopNode(): void;
+  /** It is back, and does what it was not told meanwhile. */
+  startNode(): void;
 }
 
 /**
@@ -84,7 +88,7 @@ export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}
   try {
     await mkdir(join(directory, 'root'));
     await probe(directory, tools);
-    const certificate = await createCertificate(host);
+    const certificate = createCertificate(host);
     const token = randomBytes(24).toString('base64url');
     const store = createStore();
     for (const name of options.namespaces ?? ['default', 'kube-system']) store.put('namespaces', toNamespace(name));
@@ -153,6 +157,11 @@ function createClusterFaults({ store, kubelet, server, restart }: FaultParts): O
       kubelet.fail(find(path), { reason: 'Evicted', message }),
     oomKill: (path, container) => kubelet.runner(find(path), container)?.kill('OOMKilled'),
     unschedulable: kubelet.refuseScheduling,
+    stopNode: () => {
+      kubelet.silence();
+      for (const session of server.execs()) session.break('silent');
+    },
+    startNode: kubelet.unsilence,
   };
 }
 

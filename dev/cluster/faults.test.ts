@@ -21,7 +21,10 @@ beforeAll(async () => {
   await client.waitForPod('pod', isReady);
 });
 
-afterEach(() => cluster.faults.clear());
+afterEach(() => {
+  cluster.faults.clear();
+  cluster.faults.startNode();
+});
 
 afterAll(async () => {
   await client.close();
@@ -146,6 +149,50 @@ test('no Pod is scheduled until the scheduler may again', async () => {
   expect(waiting?.status.conditions?.[0]?.message).toBe('0/1 nodes are available: 1 Insufficient cpu.');
   cluster.faults.unschedulable(undefined);
   expect((await client.waitForPod('waiting', isReady))?.status.phase).toBe('Running');
+});
+
+test('a node that goes silent makes its Pods unready, and takes up again what it was told meanwhile', async () => {
+  await client.create(toTestPod('silent'));
+  await client.waitForPod('silent', isReady);
+  const open = client.openExec(toExecPath('silent', ['sh', '-c', 'echo up; sleep 1000']));
+  await open.waitForStdout('up');
+  cluster.faults.stopNode();
+  const unready = await client.waitForPod('silent', (pod) => !isReady(pod));
+  const conditions = unready?.status.conditions?.map(({ type, status }) => [type, status]);
+  expect(conditions).toContainEqual(['Ready', 'False']);
+  expect(conditions).toContainEqual(['ContainersReady', 'True']);
+  const { status } = await client.openExec(toExecPath('silent', ['true'])).ended;
+  expect(status).toMatchObject({ status: 'Failure', message: expect.stringContaining('no route to host') as string });
+  await client.call('DELETE', `${PODS}/silent`, { body: { gracePeriodSeconds: 5 } });
+  expect(await client.call('GET', `${PODS}/silent`)).toMatchObject({ code: 200 });
+  const gone = client.waitForPod('silent', () => false);
+  cluster.faults.startNode();
+  expect(await gone).toBeUndefined();
+  open.socket.terminate();
+});
+
+test('a Pod whose emptyDir outgrows its limit is evicted with the name of the volume', async () => {
+  const volumes = [{ name: 'c3', emptyDir: { sizeLimit: '64Ki' } }];
+  await client.create(toTestPod('full', { volumes }));
+  await client.waitForPod('full', isReady);
+  await client.openExec(toExecPath('full', ['sh', '-c', 'head -c 100000 /dev/zero > /c3/big'])).ended;
+  const pod = await client.waitForPod('full', (entry) => entry.status.phase === 'Failed');
+  expect(pod?.status).toMatchObject({
+    reason: 'Evicted',
+    message: 'Usage of EmptyDir volume "c3" exceeds the limit "64Ki". ',
+  });
+});
+
+test('a Pod that is evicted by the API says so before it goes', async () => {
+  await client.create(toTestPod('drained', { terminationGracePeriodSeconds: 600 }));
+  await client.waitForPod('drained', isReady);
+  const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'drained' } };
+  expect(await client.call('POST', `${PODS}/drained/eviction`, { body })).toMatchObject({ code: 201 });
+  const pod = await client.waitForPod('drained', (entry) => entry.metadata.deletionTimestamp !== undefined);
+  expect(pod?.status.conditions).toContainEqual(
+    expect.objectContaining({ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }),
+  );
+  await client.call('DELETE', `${PODS}/drained`, { body: { gracePeriodSeconds: 0 } });
 });
 
 test('requests are counted by kind', async () => {

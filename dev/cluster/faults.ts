@@ -8,15 +8,19 @@ export type RequestKind =
   | 'create'
   | 'delete'
   | 'patch'
+  | 'evict'
   | 'exec'
   | 'log'
+  | LeaseRequestKind
   | 'discovery'
   | 'other';
+
+export type LeaseRequestKind = 'lease-get' | 'lease-list' | 'lease-create' | 'lease-update' | 'lease-delete';
 
 export interface RequestRule {
   /** Default: every kind. */
   readonly kind?: RequestKind;
-  /** A Pod's name in the path; for `create`, which has none there, the name in the body is not looked at. */
+  /** A Pod's or a Lease's name in the path; for `create`, which has none there, the name in the body is not looked at. */
   readonly name?: string;
   /** How many requests it meets before it ends by itself; default: until `remove`. */
   readonly times?: number;

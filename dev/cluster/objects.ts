@@ -80,7 +80,7 @@ export interface VolumeMount {
 
 export interface Volume {
   name: string;
-  emptyDir?: object;
+  emptyDir?: { sizeLimit?: string | number };
   hostPath?: { path: string; type?: string };
   secret?: { secretName?: string; optional?: boolean };
   configMap?: { name?: string; optional?: boolean };
@@ -133,6 +133,17 @@ export interface ContainerStatus {
   image: string;
   imageID: string;
   containerID?: string;
+}
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
+export interface Lease extends KubeObject {
+  spec: {
+    holderIdentity?: string;
+    leaseDurationSeconds?: number;
+    acquireTime?: string;
+    renewTime?: string;
+    leaseTransitions?: number;
+  };
 }
 
 export interface EventObject extends KubeObject {

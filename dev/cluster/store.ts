@@ -1,10 +1,11 @@
-import type { EventObject, KubeObject, Pod } from './objects.ts';
+import type { EventObject, KubeObject, Lease, Pod } from './objects.ts';
 
 /** What is stored, by its name in the URL. */
 export interface StoredKinds {
   pods: Pod;
   events: EventObject;
   namespaces: KubeObject;
+  leases: Lease;
 }
 
 export type Resource = keyof StoredKinds;
@@ -44,11 +45,13 @@ export function createStore(): Store {
     pods: new Map(),
     events: new Map(),
     namespaces: new Map(),
+    leases: new Map(),
   };
   const listeners: Record<Resource, Set<(change: Change) => void>> = {
     pods: new Set(),
     events: new Set(),
     namespaces: new Set(),
+    leases: new Set(),
   };
   let changes: { resource: Resource; change: Change }[] = [];
   let revision = 1;

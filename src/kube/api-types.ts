@@ -9,6 +9,8 @@ export interface Pod {
   readonly uid: string;
   readonly resourceVersion: string;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Empty until the scheduler has found one. */
+  readonly nodeName: string;
   /** Whether deletion has begun. */
   readonly isDeleting: boolean;
   readonly activeDeadlineSeconds: number | undefined;
@@ -58,6 +60,24 @@ export interface PodEvent {
   readonly message: string;
 }
 
+/**
+ * A Lease of coordination.k8s.io/v1, which records who has the Pod of the same name.
+ *
+ * @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/
+ */
+export interface Lease {
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Empty: nobody. */
+  readonly holder: string;
+  readonly durationSeconds: number;
+  /** Epoch milliseconds by the clock of whoever wrote it; 0 when it does not say. */
+  readonly renewedAt: number;
+  readonly transitions: number;
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 export function toPod(value: unknown): Pod {
@@ -72,6 +92,7 @@ export function toPod(value: unknown): Pod {
     uid: text(metadata['uid']),
     resourceVersion: text(metadata['resourceVersion']),
     annotations: texts(metadata['annotations']),
+    nodeName: text(spec['nodeName']),
     isDeleting: text(metadata['deletionTimestamp']) !== '',
     activeDeadlineSeconds: typeof deadline === 'number' ? deadline : undefined,
     memoryLimits: Object.fromEntries(
@@ -105,6 +126,23 @@ export function toPodEvent(value: unknown): PodEvent {
     type: text(event['type']),
     reason: text(event['reason']),
     message: text(event['message']),
+  };
+}
+
+export function toLease(value: unknown): Lease {
+  const root = fields(value);
+  const metadata = fields(root['metadata']);
+  const spec = fields(root['spec']);
+  const renewedAt = Date.parse(text(spec['renewTime']));
+  return {
+    name: text(metadata['name']),
+    resourceVersion: text(metadata['resourceVersion']),
+    labels: texts(metadata['labels']),
+    annotations: texts(metadata['annotations']),
+    holder: text(spec['holderIdentity']),
+    durationSeconds: number(spec['leaseDurationSeconds']),
+    renewedAt: Number.isNaN(renewedAt) ? 0 : renewedAt,
+    transitions: number(spec['leaseTransitions']),
   };
 }
 

@@ -3,26 +3,41 @@ import { stringify } from 'yaml';
 import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { Cluster, WorkspaceAnswer, WorkspaceOrder } from '../engine/cluster.ts';
+import { createAddressPolicy } from './address-policy.ts';
 import { createClusterPool } from './cluster-pool.ts';
+import { createExecClient } from './exec.ts';
+
+const allowNets = ['127.0.0.0/8'];
 
 let server: FakeApiServer;
 /** The one Pod the fake has, and what it was asked, as `METHOD` or `WATCH`. */
 let pod: Record<string, unknown> | undefined;
 let requests: string[];
 let onDelete: () => void;
+/** Its Lease, for which the fake asks no version. */
+let lease: unknown;
 
 beforeAll(async () => {
   server = await createFakeApiServer();
 });
 afterAll(async () => await server.close());
 beforeEach(() => {
-  [pod, requests, onDelete] = [undefined, [], () => undefined];
+  [pod, lease, requests, onDelete] = [undefined, undefined, [], () => undefined];
   server.onRequest = (request, response) => {
     const isWatch = request.url?.includes('watch=true') === true;
-    requests.push(isWatch ? 'WATCH' : (request.method ?? ''));
+    const isLease = request.url?.includes('/leases') === true;
+    requests.push(isWatch ? 'WATCH' : `${request.method ?? ''}${isLease ? ' lease' : ''}`);
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
     request.on('end', () => {
+      if (isLease) {
+        if (request.method === 'POST' || request.method === 'PUT') {
+          const { metadata, ...rest } = JSON.parse(body) as { metadata: object };
+          lease = { ...rest, metadata: { ...metadata, resourceVersion: `${requests.length}` } };
+        }
+        answerJson(response, 200, lease ?? { items: [] });
+        return;
+      }
       if (request.method === 'POST') pod = run(JSON.parse(body) as Record<string, unknown>);
       if (request.method === 'DELETE') {
         pod = undefined;
@@ -49,8 +64,8 @@ function run(manifest: Record<string, unknown>): Record<string, unknown> {
   };
 }
 
-function kubeconfig(token: string): string {
-  const { origin, ca = '' } = server.access;
+function kubeconfig(token: string, origin: string = server.access.origin): string {
+  const { ca = '' } = server.access;
   return stringify({
     'current-context': 'a',
     contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
@@ -88,18 +103,19 @@ async function build(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): P
 }
 
 describe('a cluster of the pool', () => {
-  test('opens a warm workspace with one request', async () => {
-    const pool = createClusterPool();
+  test('opens a warm workspace with two requests at the same time, and gives it back with one', async () => {
+    const pool = createClusterPool({ allowNets });
     const cluster = pool.getCluster(kubeconfig('a'));
     expect(await build(cluster)).toBe(false);
     requests.length = 0;
     expect(await build(cluster)).toBe(true);
-    expect(requests.filter((kind) => kind !== 'WATCH')).toEqual(['GET']);
+    expect(requests.slice(0, 2).sort()).toEqual(['GET', 'PUT lease']);
+    expect(requests.slice(2).filter((kind) => kind !== 'WATCH')).toEqual(['PUT lease']);
     await pool.close();
   });
 
   test('deletes a warm Pod when its idle time is over', async () => {
-    const pool = createClusterPool();
+    const pool = createClusterPool({ allowNets });
     const deleted = new Promise<void>((resolve) => (onDelete = resolve));
     await build(pool.getCluster(kubeconfig('a')), { idleMs: 10 });
     await deleted;
@@ -108,7 +124,7 @@ describe('a cluster of the pool', () => {
   });
 
   test('answers aborted when it is closed', async () => {
-    const pool = createClusterPool();
+    const pool = createClusterPool({ allowNets });
     const cluster = pool.getCluster(kubeconfig('a'));
     await pool.close();
     expect(await open(cluster)).toEqual({ kind: 'aborted' });
@@ -117,7 +133,7 @@ describe('a cluster of the pool', () => {
 
 describe('the pool', () => {
   test('gives the same cluster for the same kubeconfig, another for another', async () => {
-    const pool = createClusterPool();
+    const pool = createClusterPool({ allowNets });
     const first = pool.getCluster(kubeconfig('a'));
     expect(pool.getCluster(kubeconfig('a'))).toBe(first);
     expect(pool.getCluster(kubeconfig('b'))).not.toBe(first);
@@ -125,7 +141,7 @@ describe('the pool', () => {
   });
 
   test('drops the longest unused when it is full, but none that has a build', async () => {
-    const pool = createClusterPool({ maxClusters: 2 });
+    const pool = createClusterPool({ allowNets, maxClusters: 2 });
     const busy = pool.getCluster(kubeconfig('busy'));
     const answer = await open(busy);
     const idle = pool.getCluster(kubeconfig('idle'));
@@ -137,8 +153,52 @@ describe('the pool', () => {
   });
 
   test('refuses a bad kubeconfig', async () => {
-    const pool = createClusterPool();
+    const pool = createClusterPool({ allowNets });
     expect(() => pool.getCluster('users: []')).toThrow('Kubeconfig refused: current-context is missing');
+    await pool.close();
+  });
+});
+
+describe('an address that the operator did not open', () => {
+  test('is refused before anything is asked, when it stands in the kubeconfig', async () => {
+    const pool = createClusterPool({ allowNets: [] });
+    expect(() => pool.getCluster(kubeconfig('a'))).toThrow(
+      'Kubeconfig refused: its server has the loopback address 127.0.0.1, to which c3 does not connect',
+    );
+    await pool.close();
+    expect(requests).toEqual([]);
+  });
+
+  test('is not dialled when a name leads to it, neither for a request nor for an exec', async () => {
+    const { lookup } = createAddressPolicy([]);
+    const { port } = new URL(server.access.origin);
+    const access = { ...server.access, origin: `https://localhost:${port}`, lookup };
+    const opened = server.connections.opened;
+    const sentence =
+      /localhost has the loopback address \S+, to which c3 does not connect; its operator can open a network with C3_ALLOW_NETS$/;
+    const pool = createClusterPool({ allowNets: [] });
+    const answer = await open(pool.getCluster(kubeconfig('a', access.origin)));
+    expect(answer).toEqual({ kind: 'failed', message: expect.stringMatching(sentence) });
+    await pool.close();
+    const execs = createExecClient(access);
+    const target = { namespace: 'default', pod: 'p', container: 'main', argv: ['true'] };
+    const options = { signal: new AbortController().signal, onStdout: () => {}, onStderr: () => {} };
+    expect(await execs.open(target, options)).toEqual({
+      kind: 'refused',
+      message: expect.stringMatching(sentence),
+      isTransient: false,
+    });
+    execs.close();
+    expect(requests).toEqual([]);
+    expect(server.connections.opened).toBe(opened);
+  });
+
+  test('is dialled by a name once its network is open', async () => {
+    const pool = createClusterPool({ allowNets: ['127.0.0.0/8', '::1/128'] });
+    const { port } = new URL(server.access.origin);
+    const answer = await open(pool.getCluster(kubeconfig('a', `https://localhost:${port}`)));
+    // The certificate is of 127.0.0.1: that it was seen at all is what matters.
+    expect(answer).toEqual({ kind: 'failed', message: expect.stringMatching(/Hostname\/IP does not match/) });
     await pool.close();
   });
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Cluster } from '../engine/cluster.ts';
+import { createAddressPolicy } from './address-policy.ts';
 import type { ExecLimits } from './exec.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 import { createKubernetesCluster } from './kubernetes-cluster.ts';
@@ -10,7 +11,7 @@ export interface ClusterPool {
   /**
    * The cluster of a kubeconfig's current context: the same one for the same text. The pool closes it, not the caller.
    *
-   * @throws {C3Error} KUBECONFIG_INVALID
+   * @throws {C3Error} KUBECONFIG_INVALID, also for an address that may not be dialled; that of a name is told when it is dialled
    */
   getCluster(kubeconfig: string): Cluster;
   close(): Promise<void>;
@@ -29,10 +30,12 @@ interface Entry {
 
 /** `close` ends every cluster in it. */
 export function createClusterPool({
+  allowNets,
   idleMs = IDLE_MS,
   maxClusters = MAX_CLUSTERS,
   execs = {},
-}: PoolLimits = {}): ClusterPool {
+}: PoolOptions): ClusterPool {
+  const policy = createAddressPolicy(allowNets);
   /** By hash of the kubeconfig; least recently used first. */
   const entries = new Map<string, Entry>();
   const sweeper = setInterval(sweep, Math.min(SWEEP_EVERY_MS, idleMs));
@@ -51,6 +54,11 @@ export function createClusterPool({
       if (!cluster.hasBuilds) drop(key, cluster);
     }
   }
+  function open(kubeconfig: string): KubernetesCluster {
+    const access = parseKubeconfig(kubeconfig);
+    policy.checkOrigin(access.origin);
+    return createKubernetesCluster({ ...access, lookup: policy.lookup }, execs);
+  }
   function drop(key: string, cluster: KubernetesCluster): void {
     entries.delete(key);
     // Closing only destroys sockets: there is nothing to report to anybody.
@@ -60,7 +68,7 @@ export function createClusterPool({
   return {
     getCluster(kubeconfig) {
       const key = createHash('sha256').update(kubeconfig).digest('hex');
-      const cluster = entries.get(key)?.cluster ?? createKubernetesCluster(parseKubeconfig(kubeconfig), execs);
+      const cluster = entries.get(key)?.cluster ?? open(kubeconfig);
       entries.delete(key);
       makeRoom();
       entries.set(key, { cluster, lastUsedAt: performance.now() });
@@ -75,7 +83,9 @@ export function createClusterPool({
   };
 }
 
-export interface PoolLimits {
+export interface PoolOptions {
+  /** The networks beyond the public internet in which clusters may be, as `address/prefix`: {@link createAddressPolicy}. */
+  readonly allowNets: readonly string[];
   readonly idleMs?: number;
   readonly maxClusters?: number;
   /** In place of the defaults of `exec.ts` and `exec-session.ts`. */

@@ -1,11 +1,20 @@
+import type { LookupFunction } from 'node:net';
+import { ADDRESS_REFUSED } from './address-policy.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
 /** How long TCP and TLS together may take. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
-/** The trust and the identity of an access, as `tls.connect` takes them. */
-export function toTlsOptions(access: ClusterAccess): { ca?: string; cert?: string; key?: string; servername?: string } {
+/** What `tls.connect` takes of an access: the trust, the identity, and the resolver that knows which addresses may be dialled. */
+export function toTlsOptions(access: ClusterAccess): {
+  ca?: string;
+  cert?: string;
+  key?: string;
+  servername?: string;
+  lookup?: LookupFunction;
+} {
   return {
+    ...(access.lookup === undefined ? {} : { lookup: access.lookup }),
     ...(access.ca === undefined ? {} : { ca: access.ca }),
     ...access.clientCertificate,
     ...(access.serverName === undefined ? {} : { servername: access.serverName }),
@@ -20,8 +29,13 @@ export function toHeaders(access: ClusterAccess): Record<string, string> {
   };
 }
 
-/** What trying again cannot mend: the certificate is not one we trust, or it is for another name, or the name does not exist. */
-const LASTING = /^(?:ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|HOSTNAME_MISMATCH|ENOTFOUND)/;
+/**
+ * What trying again cannot mend: the certificate is not one we trust, or it is for another name, or the name does not exist or
+ * leads to an address that is not dialled.
+ */
+const LASTING = new RegExp(
+  `^(?:ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|HOSTNAME_MISMATCH|ENOTFOUND|${ADDRESS_REFUSED})`,
+);
 
 /**
  * What went wrong on the way to the API server, in words that hold no object of the connection: errors of `ws` and `undici`

@@ -1,4 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
 
@@ -16,6 +17,8 @@ export interface ClusterAccess {
   /** PEM, both. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string };
   readonly namespace: string;
+  /** In place of the system's resolver: `AddressPolicy.lookup`. */
+  readonly lookup?: LookupFunction;
 }
 
 /** A kubeconfig with a few certificate chains has 16 KiB; this leaves room for a laptop's, and bounds the parser. */
@@ -70,6 +73,18 @@ export function parseKubeconfig(text: string): ClusterAccess {
     ...readUser(findNamed(root, 'users', 'user', userName), `users["${userName}"].user`),
     namespace: readNamespace(context, `${contextPath}.namespace`),
   };
+}
+
+/**
+ * What of a kubeconfig must not show anywhere: the token, the client's key, and that as it stands in the file, so that a mask finds
+ * it too where the whole file was encoded once more.
+ *
+ * @throws {C3Error} KUBECONFIG_INVALID
+ */
+export function listKubeconfigSecrets(text: string): readonly string[] {
+  const { token, clientCertificate } = parseKubeconfig(text);
+  const key = clientCertificate?.key;
+  return [...(token ? [token] : []), ...(key ? [key, Buffer.from(key).toString('base64')] : [])];
 }
 
 function readCluster(cluster: Fields, path: string): Pick<ClusterAccess, 'origin' | 'basePath' | 'ca' | 'serverName'> {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { toPod } from './api-types.ts';
-import { findLoss } from './loss.ts';
+import { findLoss, isNodeSilent } from './loss.ts';
 
 const RUNNING = {
   metadata: { name: 'shop-1', uid: 'u' },
@@ -91,7 +91,60 @@ test.each<[string, object]>([
     'container "main" restarted',
     withStatus({ containerStatuses: [{ name: 'main', restartCount: 1, state: { running: {} } }] }),
   ],
+  [
+    'Pod shop-1 was lost with its node "n1": Node n1 which was running pod shop-1 is unresponsive',
+    {
+      ...withStatus({ reason: 'NodeLost', message: 'Node n1 which was running pod shop-1 is unresponsive' }),
+      ...DELETING,
+      spec: { ...RUNNING.spec, nodeName: 'n1' },
+    },
+  ],
   ['Pod shop-1 ended (Failed)', withStatus({ phase: 'Failed', containerStatuses: [] })],
 ])('%s', (sentence, pod) => {
   expect(findLoss(toPod(pod), BEFORE)).toBe(sentence);
+});
+
+test.each<[string, boolean, object[]]>([
+  [
+    'is ready',
+    false,
+    [
+      { type: 'Ready', status: 'True' },
+      { type: 'ContainersReady', status: 'True' },
+    ],
+  ],
+  [
+    'is not ready itself',
+    false,
+    [
+      { type: 'Ready', status: 'False' },
+      { type: 'ContainersReady', status: 'False' },
+    ],
+  ],
+  [
+    'waits for a gate of its own',
+    false,
+    [
+      { type: 'Ready', status: 'False', reason: 'ReadinessGatesNotReady' },
+      { type: 'ContainersReady', status: 'True' },
+    ],
+  ],
+  [
+    'is not ready though its containers are',
+    true,
+    [
+      { type: 'Ready', status: 'False' },
+      { type: 'ContainersReady', status: 'True' },
+    ],
+  ],
+  [
+    'is in an unknown state',
+    true,
+    [
+      { type: 'Ready', status: 'Unknown' },
+      { type: 'ContainersReady', status: 'True' },
+    ],
+  ],
+])('of the node of a Pod that %s it is said that it is silent: %s', (_what, isSilent, conditions) => {
+  expect(isNodeSilent(toPod(withStatus({ conditions })))).toBe(isSilent);
 });

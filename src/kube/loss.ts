@@ -1,4 +1,4 @@
-import type { Pod } from './api-types.ts';
+import type { Pod, PodCondition } from './api-types.ts';
 
 /**
  * What has happened to a Pod in which a build runs, as a sentence; undefined while it is as it was. `before` is the Pod at the
@@ -9,18 +9,37 @@ export function findLoss(pod: Pod | undefined, before: Pod): string | undefined 
   if (!pod) return `${name} was deleted`;
   if (pod.uid !== before.uid) return `${name} was deleted and another one took its name`;
   // Ahead of the deletion that follows it, because it says why.
-  const disruption = pod.conditions.find(({ type, status }) => type === 'DisruptionTarget' && status === 'True');
+  const disruption = findDisruption(pod);
   if (disruption) return `${name} was evicted: ${[disruption.reason, disruption.message].filter(Boolean).join(': ')}`;
   return (
     findEnd(pod, name) ?? findContainerLoss(pod, before) ?? (pod.isDeleting ? `${name} is being deleted` : undefined)
   );
 }
 
+/** Why the cluster is about to end the Pod: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions */
+export function findDisruption(pod: Pod): PodCondition | undefined {
+  return pod.conditions.find(({ type, status }) => type === 'DisruptionTarget' && status === 'True');
+}
+
+/**
+ * Whether the API server has not heard of the Pod's node for some 40 s. It then says that the Pod is not ready, while what the
+ * node said last, that its containers are, stays as it is. (A readiness gate of the job's own has a reason.)
+ *
+ * @see https://kubernetes.io/docs/reference/node/node-status/#heartbeats
+ */
+export function isNodeSilent(pod: Pod): boolean {
+  const isFalse = pod.conditions.some(
+    ({ type, status, reason }) => type === 'Ready' && status !== 'True' && reason !== 'ReadinessGatesNotReady',
+  );
+  return isFalse && pod.conditions.some(({ type, status }) => type === 'ContainersReady' && status === 'True');
+}
+
 function findEnd(pod: Pod, name: string): string | undefined {
   // A Pod whose containers ended has the story in them.
+  if (pod.reason === 'NodeLost') return `${name} was lost with its node "${pod.nodeName}": ${pod.message}`;
   if (pod.phase !== 'Failed' || !pod.reason) return undefined;
   if (pod.reason === 'DeadlineExceeded') return `${name} reached its age limit (activeDeadlineSeconds) and was stopped`;
-  return `${name} was stopped: ${[pod.reason, pod.message].filter(Boolean).join(': ')}`;
+  return `${name} was stopped: ${[pod.reason, pod.message.trim()].filter(Boolean).join(': ')}`;
 }
 
 function findContainerLoss(pod: Pod, before: Pod): string | undefined {

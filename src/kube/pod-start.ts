@@ -1,12 +1,17 @@
 import { toMessage } from '../errors.ts';
 import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
-import { toList, toPod, toPodEvent } from './api-types.ts';
-import type { Pod, PodEvent } from './api-types.ts';
+import { toPod } from './api-types.ts';
+import type { Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
+import { UNKNOWN_POD } from './leases/lease.ts';
+import type { Lease } from './leases/lease.ts';
+import { findLoss, isNodeSilent } from './loss.ts';
 import { findMismatch } from './pod.ts';
 import type { PodPlan } from './pod.ts';
-import { classifyStart, rememberPulls } from './start-failure.ts';
+import { createStartObserver } from './start-observer.ts';
+import type { Decision } from './start-observer.ts';
 import { toPodsPath, watchPod } from './watch.ts';
+import type { PodState } from './watch.ts';
 
 /** A Pod with running containers, and the watch that saw it so, to be followed further. `stop` ends the watch. */
 export interface StartedPod {
@@ -27,23 +32,22 @@ export interface PodStartRequest {
   readonly plan: PodPlan;
   readonly order: WorkspaceOrder;
   readonly options: OpenOptions;
+  readonly lease: Lease;
+  /** What was seen of the Pod while the Lease was asked for; undefined when it may not be true any more. */
+  readonly early: PodState | undefined;
   /** Whether a Pod of this UID must not serve again, whatever it looks like. */
   readonly isUnfit: (uid: string) => boolean;
 }
 
-/** Events come from another list than the Pod and are for people: seldom enough to cost nothing. */
-const EVENTS_EVERY_MS = 5_000;
 /** A restart of the API server takes seconds; a cluster that has not answered once by now is not there, and the user waits. */
 const FIRST_ANSWER_MS = 30_000;
 /** Nothing in a Pod that is given up is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
 const GRACE_SECONDS = 1;
 
-type Failure = Extract<PodStart, { kind: 'failed' }>;
-type Decision = Failure | { readonly kind: 'use'; readonly pod: Pod } | undefined;
-
 /**
  * Makes the planned Pod run: takes the one that is there if it is exactly as expected, else deletes it, waits until it is gone
- * and creates it. A warm Pod costs one request. A Pod that does not come up is deleted again if it was created here.
+ * and creates it. A build that is taken up again has the Pod in which it began, or none. A warm Pod costs one request. A Pod that
+ * does not come up is deleted again if it was created here.
  */
 export async function startPod(request: PodStartRequest): Promise<PodStart> {
   const { client, plan, options } = request;
@@ -67,6 +71,7 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
       namespace: plan.namespace,
       name: plan.name,
       signal: stop.signal,
+      from: request.early,
       onTrouble: attempt.say,
     });
     for (let state = await states.next(); !state.done; state = await states.next()) {
@@ -97,11 +102,11 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
 
 /** What one start knows: which Pod it made, which it deleted, what it has said. */
 function createAttempt(request: PodStartRequest, stop: AbortController) {
-  const { client, plan, order, options } = request;
+  const { client, plan, order, options, lease } = request;
   let createdUid: string | undefined;
   let lastDeletion: string | undefined;
   let lastReason = '';
-  const observer = createObserver({ client, plan, signal: stop.signal, say, onFailure: () => stop.abort() });
+  const observer = createStartObserver({ client, plan, signal: stop.signal, say, onFailure: () => stop.abort() });
 
   function say(reason: string): void {
     if (reason === lastReason) return;
@@ -111,6 +116,7 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
 
   async function create(): Promise<Decision> {
     say(`creating Pod ${plan.name}`);
+    await lease.begin('');
     // Not under the signal: a creation cut off half-way would leave a Pod nobody knows of.
     const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
     if (answer.kind === 'ok') createdUid = toPod(answer.body).uid;
@@ -125,9 +131,11 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     say(`replacing Pod ${plan.name}: ${reason}`);
     // Once nothing runs in it, its node may take another 10 s to let go of the name (kubelet 1.20): forcing skips that.
     const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
-    const graceSeconds = hasEnded ? 0 : GRACE_SECONDS;
+    // And a node that is silent lets go of nothing; if it comes back, it ends what it finds forgotten.
+    const isForced = hasEnded || isNodeSilent(pod);
+    const graceSeconds = isForced ? 0 : GRACE_SECONDS;
     const deletion = `${pod.uid} ${graceSeconds}`;
-    if (deletion === lastDeletion || (pod.isDeleting && !hasEnded)) return undefined;
+    if (deletion === lastDeletion || (pod.isDeleting && !isForced)) return undefined;
     lastDeletion = deletion;
     const refusal = await deletePod(client, { ...plan, uid: pod.uid, graceSeconds });
     return refusal === undefined ? undefined : { kind: 'failed', message: refusal };
@@ -140,6 +148,9 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     end: observer.end,
     hasCreated: (pod: Pod): boolean => pod.uid === createdUid,
     async decide(pod: Pod | undefined): Promise<Decision> {
+      const gone = findResumeFailure(pod, { name: plan.name, begunIn: lease.begunIn });
+      if (gone !== undefined) return { kind: 'failed', message: gone };
+      if (pod && lease.begunIn !== undefined) return observer.judge(pod);
       if (!pod) {
         if (createdUid === undefined) return await create();
         return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
@@ -161,51 +172,27 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
   };
 }
 
-/** Judges a Pod that is starting by its states, and every few seconds by its events as well. */
-function createObserver(context: {
-  client: KubeClient;
-  plan: PodPlan;
-  signal: AbortSignal;
-  say: (reason: string) => void;
-  onFailure: () => void;
-}) {
-  const { client, plan, signal, say, onFailure } = context;
-  let latest: Pod | undefined;
-  let events: readonly PodEvent[] = [];
-  let pullMessages: Readonly<Record<string, string>> = {};
-  let failure: Failure | undefined;
-  let timer: NodeJS.Timeout | undefined;
-
-  function judge(pod: Pod): Decision {
-    if (latest?.uid !== pod.uid) [events, pullMessages] = [[], {}];
-    latest = pod;
-    pullMessages = rememberPulls(pod, pullMessages);
-    const verdict = classifyStart(pod, { events, pullMessages });
-    if (verdict.kind === 'ready') return { kind: 'use', pod };
-    if (verdict.kind === 'failed') return verdict;
-    say(verdict.reason);
-    timer ??= setInterval(() => void lookAtEvents(pod.uid), EVENTS_EVERY_MS);
-    return undefined;
+/** Why a build that is taken up cannot go on in the Pod in which it began; undefined when it can, or when it never began. */
+function findResumeFailure(
+  pod: Pod | undefined,
+  { name, begunIn }: { name: string; begunIn: string | undefined },
+): string | undefined {
+  if (begunIn === undefined) return undefined;
+  if (!pod && begunIn === UNKNOWN_POD) {
+    return `Pod ${name} is not there, and without Leases c3 cannot tell whether the build had begun in it`;
   }
-  async function lookAtEvents(uid: string): Promise<void> {
-    const found = await listEvents(client, { plan, uid, signal });
-    if (found === undefined || signal.aborted || latest?.uid !== uid) return;
-    events = found;
-    const decision = judge(latest);
-    if (decision?.kind !== 'failed') return;
-    failure = decision;
-    onFailure();
+  if (!pod || (begunIn !== UNKNOWN_POD && pod.uid !== begunIn)) {
+    return `Pod ${name}, in which the build began, is gone: what its steps did is unknown`;
   }
-
-  return {
-    judge,
-    /** What the events alone have told. */
-    failure: (): Failure | undefined => failure,
-    end: (): void => clearInterval(timer),
-  };
+  // Compared with a Pod in which nothing has happened yet.
+  const loss = findLoss(pod, { ...pod, containers: [] });
+  return loss && `${loss}: what the steps of the build did is unknown`;
 }
 
-/** Deletes this very Pod, not one that took its name. Undefined when it is gone or going, else a sentence. Never throws. */
+/**
+ * Deletes the Pod of this UID, not one that took its name; without a UID, whichever has the name. Undefined when it is gone or
+ * going, else a sentence. Never throws.
+ */
 export async function deletePod(
   client: KubeClient,
   {
@@ -213,40 +200,24 @@ export async function deletePod(
     name,
     uid,
     graceSeconds = GRACE_SECONDS,
-  }: { namespace: string; name: string; uid: string; graceSeconds?: number },
+  }: { namespace: string; name: string; uid: string | undefined; graceSeconds?: number },
 ): Promise<string | undefined> {
   try {
     const answer = await client.request({
       method: 'DELETE',
       path: `${toPodsPath(namespace)}/${encodeURIComponent(name)}`,
-      body: { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: graceSeconds, preconditions: { uid } },
+      body: {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        gracePeriodSeconds: graceSeconds,
+        ...(uid === undefined ? {} : { preconditions: { uid } }),
+      },
     });
     // 409: another Pod has the name by now.
     if (answer.kind === 'ok' || answer.code === 404 || answer.code === 409) return undefined;
     return `The cluster refused to delete Pod ${name}: ${answer.message}`;
   } catch (error) {
     return `Pod ${name} could not be deleted: ${toMessage(error)}`;
-  }
-}
-
-/** Undefined where events cannot be had: they only help to explain. */
-async function listEvents(
-  client: KubeClient,
-  { plan, uid, signal }: { plan: PodPlan; uid: string; signal: AbortSignal },
-): Promise<readonly PodEvent[] | undefined> {
-  try {
-    const answer = await client.request({
-      method: 'GET',
-      path: `/api/v1/namespaces/${encodeURIComponent(plan.namespace)}/events`,
-      query: { fieldSelector: `involvedObject.uid=${uid}`, limit: '100' },
-      signal,
-    });
-    if (answer.kind === 'refused') return undefined;
-    return toList(answer.body)
-      .items.map(toPodEvent)
-      .sort((a, b) => a.at - b.at);
-  } catch {
-    return undefined;
   }
 }
 

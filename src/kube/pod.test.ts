@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { WorkspaceOrder } from '../engine/cluster.ts';
 import type { JsonObject } from '../pipeline/pipeline.ts';
 import { toPod } from './api-types.ts';
-import { canonicalJson, findMismatch, planPod } from './pod.ts';
+import { canonicalJson, findMismatch, isFormer, planPod, toSuffix } from './pod.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-22T12:00:00Z');
@@ -45,8 +45,15 @@ describe('planPod', () => {
           'app.kubernetes.io/managed-by': 'c3',
           'c3.build/scope': expect.stringMatching(/^[0-9a-f]{32}$/) as unknown,
           'c3.build/trust': 'protected',
+          'c3.build/job': 'shop',
         },
-        annotations: { note: 'n', 'c3.build/scope': 'github.com/acme/shop', 'c3.build/spec-hash': specHash },
+        annotations: {
+          'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+          'karpenter.sh/do-not-disrupt': 'true',
+          note: 'n',
+          'c3.build/scope': 'github.com/acme/shop',
+          'c3.build/spec-hash': specHash,
+        },
       },
       spec: { restartPolicy: 'Never', containers: [], hostNetwork: true, activeDeadlineSeconds: 43_200 },
     });
@@ -88,11 +95,34 @@ describe('planPod', () => {
     expect(unique.specHash).toBe(plan().specHash);
   });
 
+  test('the suffix of a build is always the same, and another build’s is another', () => {
+    expect(toSuffix('b1')).toBe(toSuffix('b1'));
+    expect(toSuffix('b1')).not.toBe(toSuffix('b2'));
+    expect(toSuffix('b1')).toMatch(/^[0-9a-f]{8}$/);
+  });
+
+  test('a changed job has the labels of its former self, another job, scope or trust class has others', () => {
+    const { labels } = plan({ maxAgeMs: HOUR });
+    expect(isFormer(labels, plan())).toBe(true);
+    expect(isFormer(labels, plan({ scope: 'github.com/acme/other' }))).toBe(false);
+    expect(isFormer(labels, plan({ trustClass: 'other' }))).toBe(false);
+    expect(isFormer(labels, plan({ manifest: { metadata: { name: 'other' }, spec: {} } }))).toBe(false);
+  });
+
+  test('a job’s own word on whether a node may be taken away counts', () => {
+    const annotations = { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' };
+    const { manifest } = plan({ manifest: { metadata: { name: 'a', annotations }, spec: {} } });
+    expect(manifest['metadata']).toMatchObject({ annotations });
+  });
+
   test('every name is one a Pod and its host can have', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 300 }), fc.boolean(), (name, isUnique) => {
         const manifest: JsonObject = { metadata: { name }, spec: { containers: [] } };
-        const planned = planPod(order({ manifest }), { namespace: 'ci', ...(isUnique ? { suffix: 'abc123' } : {}) });
+        const planned = planPod(order({ manifest }), {
+          namespace: 'ci',
+          ...(isUnique ? { suffix: toSuffix('b') } : {}),
+        });
         expect(planned.name).toMatch(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/);
       }),
     );
@@ -141,6 +171,23 @@ describe('findMismatch', () => {
     [
       'container "main" has ended',
       { status: { ...running.status, containerStatuses: [{ name: 'main', state: { terminated: { exitCode: 0 } } }] } },
+    ],
+    [
+      'it is being evicted',
+      { status: { ...running.status, conditions: [{ type: 'DisruptionTarget', status: 'True' }] } },
+    ],
+    [
+      'its node "n1" does not answer',
+      {
+        spec: { ...running.spec, nodeName: 'n1' },
+        status: {
+          ...running.status,
+          conditions: [
+            { type: 'Ready', status: 'False' },
+            { type: 'ContainersReady', status: 'True' },
+          ],
+        },
+      },
     ],
     ['it has no age limit', { spec: { containers: [] } }],
     ['it is too old for another build', { status: { ...running.status, startTime: '2026-11-22T00:30:00Z' } }],

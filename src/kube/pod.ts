@@ -2,27 +2,42 @@ import { createHash } from 'node:crypto';
 import type { WorkspaceOrder } from '../engine/cluster.ts';
 import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
 import type { Pod } from './api-types.ts';
+import { findDisruption, isNodeSilent } from './loss.ts';
 
 /** The Pod c3 wants: what it creates, and what tells whether an existing one is the same. */
 export interface PodPlan {
   readonly namespace: string;
   readonly name: string;
   readonly specHash: string;
+  /** What Pods and Leases are found by. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly manifest: JsonObject;
 }
 
 /** Goes into the hash: raise it when Pods made by an older c3 must not be reused. */
-const FORMAT = 1;
+const FORMAT = 2;
 const PREFIX = 'c3.build/';
 const HASH_ANNOTATION = `${PREFIX}spec-hash`;
 /** A Pod's name becomes its host name, which is cut at 63. */
 const MAX_NAME_LENGTH = 63;
 const HASH_LENGTH = 10;
+const SUFFIX_LENGTH = 8;
+/**
+ * A node's autoscaler must not take the Pod from under a build. From the beginning on and as long as it lives, so that it costs
+ * no request: a node that only has an idle Pod is kept until `pod.idle` is over. A job may say otherwise.
+ *
+ * @see https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
+ * @see https://karpenter.sh/docs/concepts/disruption/#pod-level-controls
+ */
+const UNDISTURBED = {
+  'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+  'karpenter.sh/do-not-disrupt': 'true',
+};
 
 /**
  * The job as c3 creates it: verbatim, but for its name, for labels and annotations under `c3.build/`, for an age limit, and for
  * `restartPolicy: Never` where the job names none (a container that restarts has lost the build's processes).
- * `suffix` makes the name unique, for a Pod that is not to be reused; 5 characters or so.
+ * `suffix` makes the name that of one build, for a Pod that is not to be reused.
  */
 export function planPod(order: WorkspaceOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
   const { metadata, desired } = desire(order);
@@ -30,23 +45,26 @@ export function planPod(order: WorkspaceOrder, { namespace, suffix }: { namespac
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
   const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
   const inNamespace = metadata['namespace'];
+  const labels = {
+    'app.kubernetes.io/managed-by': 'c3',
+    // A label holds at most 63 characters of a small alphabet: the hash is for selectors, the annotation for people.
+    [`${PREFIX}scope`]: sha256(order.scope).slice(0, 32),
+    [`${PREFIX}trust`]: order.trustClass,
+    [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
+  };
   return {
     namespace: typeof inNamespace === 'string' ? inNamespace : namespace,
     name,
     specHash,
+    labels,
     manifest: {
       ...desired,
       metadata: {
         ...metadata,
         name,
-        labels: {
-          ...asObject(metadata['labels']),
-          'app.kubernetes.io/managed-by': 'c3',
-          // A label holds at most 63 characters of a small alphabet: the hash is for selectors, the annotation for people.
-          [`${PREFIX}scope`]: sha256(order.scope).slice(0, 32),
-          [`${PREFIX}trust`]: order.trustClass,
-        },
+        labels: { ...asObject(metadata['labels']), ...labels },
         annotations: {
+          ...UNDISTURBED,
           ...asObject(metadata['annotations']),
           [`${PREFIX}scope`]: order.scope,
           [HASH_ANNOTATION]: specHash,
@@ -54,6 +72,22 @@ export function planPod(order: WorkspaceOrder, { namespace, suffix }: { namespac
       },
     },
   };
+}
+
+/** The suffix of a build that wants a Pod for itself: whoever takes the build up again finds the same Pod by it. */
+export function toSuffix(buildId: string): string {
+  return sha256(buildId).slice(0, SUFFIX_LENGTH);
+}
+
+/** Labels of everything of the plan's repository in its namespace. */
+export function toScopeLabels({ labels }: PodPlan): Readonly<Record<string, string>> {
+  const scope = `${PREFIX}scope`;
+  return { 'app.kubernetes.io/managed-by': 'c3', [scope]: labels[scope] ?? '' };
+}
+
+/** Whether a Lease or Pod with these labels was made for the same job, before that was changed. */
+export function isFormer(labels: Readonly<Record<string, string>>, plan: PodPlan): boolean {
+  return Object.entries(plan.labels).every(([name, value]) => labels[name] === value);
 }
 
 /** Why an existing Pod of the planned name must be replaced; undefined when it is exactly as expected, or about to be. */
@@ -64,6 +98,8 @@ export function findMismatch(
 ): string | undefined {
   if (pod.annotations[HASH_ANNOTATION] !== plan.specHash) return 'it was made from another job';
   if (pod.isDeleting) return 'it is being deleted';
+  if (findDisruption(pod)) return 'it is being evicted';
+  if (isNodeSilent(pod)) return `its node "${pod.nodeName}" does not answer`;
   if (pod.phase !== 'Running' && pod.phase !== 'Pending') return `it is ${pod.phase || 'in an unknown phase'}`;
   const restarted = pod.containers.find((container) => container.restartCount > 0);
   if (restarted) return `container "${restarted.name}" has restarted`;

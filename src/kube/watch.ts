@@ -5,11 +5,19 @@ import type { Pod } from './api-types.ts';
 import { UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
 
+/** A Pod, or that there is none, and the version of the list that said so. */
+export interface PodState {
+  readonly pod: Pod | undefined;
+  readonly resourceVersion: string;
+}
+
 export interface WatchOptions {
   readonly namespace: string;
   readonly name: string;
   /** Ends the watch. */
   readonly signal: AbortSignal;
+  /** The first state, when somebody has asked for it already. */
+  readonly from?: PodState | undefined;
   /** Told when the API server cannot be reached; the watch goes on trying. */
   onTrouble?(message: string): void;
   /** Default {@link SILENCE_MS}. */
@@ -40,9 +48,11 @@ export async function* watchPod(
 ): AsyncGenerator<Pod | undefined, void, undefined> {
   const { signal } = options;
   let failures = 0;
+  let { from } = options;
   while (!signal.aborted) {
     try {
-      const { pod, resourceVersion } = await listOne(client, options);
+      const { pod, resourceVersion } = from ?? (await listPod(client, options));
+      from = undefined;
       yield pod;
       let version: string | undefined = resourceVersion;
       while (version !== undefined && !signal.aborted) {
@@ -109,10 +119,11 @@ function settleRefusal(answer: KubeRefusal, version: string, options: WatchOptio
   return version;
 }
 
-async function listOne(
+/** @throws {C3Error} as {@link watchPod} */
+export async function listPod(
   client: KubeClient,
-  options: WatchOptions,
-): Promise<{ pod: Pod | undefined; resourceVersion: string }> {
+  options: Pick<WatchOptions, 'namespace' | 'name' | 'signal'>,
+): Promise<PodState> {
   const answer = await client.request({
     method: 'GET',
     path: toPodsPath(options.namespace),
@@ -129,7 +140,7 @@ async function listOne(
   return { pod, resourceVersion };
 }
 
-function toRefusedError(verb: string, answer: KubeRefusal, options: WatchOptions): C3Error {
+function toRefusedError(verb: string, answer: KubeRefusal, options: Pick<WatchOptions, 'namespace'>): C3Error {
   return new C3Error(
     'CLUSTER_REFUSED',
     `The cluster refused to ${verb} Pods in namespace ${options.namespace}: ${answer.message}`,

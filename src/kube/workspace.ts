@@ -2,7 +2,8 @@ import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
-import { findLoss } from './loss.ts';
+import type { Lease } from './leases/lease.ts';
+import { findLoss, isNodeSilent } from './loss.ts';
 import type { StartedPod } from './pod-start.ts';
 
 export interface WorkspaceDependencies {
@@ -10,6 +11,10 @@ export interface WorkspaceDependencies {
   readonly execs: ExecClient;
   /** Bounds the execs that are being opened. */
   readonly openings: Gate;
+  /** Whoever loses it loses the workspace. */
+  readonly lease: Lease;
+  /** A node that is out of reach for so long is lost with all that runs there. */
+  readonly silentNodeMs: number;
   /** Gives the Pod back. Called once, when the watch has ended. */
   readonly giveBack: (outcome: { readonly isClean: boolean }) => Promise<void>;
 }
@@ -19,11 +24,20 @@ export interface WorkspaceDependencies {
  * counts as being opened until its program says something or ends, but no longer than this, for it may be a quiet one.
  */
 const MAX_STARTING_MS = 1_000;
+/**
+ * Words of an API server that does not reach the node's kubelet, as an answer or, where it has answered 101 itself, as a status.
+ *
+ * @see https://github.com/kubernetes/apimachinery/blob/master/pkg/util/proxy/upgradeaware.go
+ */
+const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no route to host/i;
+
+/** A node tells how a container ended within a second or two; a busy one takes longer. */
+const TOLD_MS = 5_000;
 
 /** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
-  const { namespace, execs, openings, giveBack } = dependencies;
+  const { namespace, execs, openings, lease, giveBack } = dependencies;
   const lost = Promise.withResolvers<string>();
   let isLost = false;
   let released: Promise<void> | undefined;
@@ -32,12 +46,20 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     for await (const state of states) {
       const loss = findLoss(state, pod);
       if (loss !== undefined) return lose(loss);
+      if (state && isNodeSilent(state)) node.miss('it is not ready, the cluster says');
+      else node.hear();
     }
   }
   function lose(sentence: string): void {
     isLost = true;
     lost.resolve(sentence);
   }
+  const node = createNodeWatch(dependencies.silentNodeMs, (words) => {
+    const seconds = Math.round(dependencies.silentNodeMs / 1000);
+    const label = `node "${pod.nodeName}" of Pod ${pod.name}`;
+    lose(`${label} has been out of reach for ${seconds} s (${words}): what runs there is unknown`);
+  });
+  void lease.lost.then(lose);
   // A watch that is refused for good leaves the build blind: that is a loss too.
   follow().catch((error: unknown) => lose(toMessage(error)));
 
@@ -45,8 +67,8 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     name: pod.name,
     id: pod.uid,
     isWarm,
-    epoch: 0,
-    warnings: [],
+    epoch: lease.epoch,
+    warnings: lease.warnings,
     lost: lost.promise,
     async exec(container, argv, options) {
       const leave = await openings.enter(options.signal);
@@ -54,20 +76,54 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
       const target = { namespace, pod: pod.name, container, argv };
       const answer = await execs.open(target, {
         signal: options.signal,
-        onStdout: (chunk) => (leave(), options.onStdout(chunk)),
-        onStderr: (chunk) => (leave(), options.onStderr(chunk)),
+        onStdout: (chunk) => (leave(), node.hear(), options.onStdout(chunk)),
+        onStderr: (chunk) => (leave(), node.hear(), options.onStderr(chunk)),
       });
-      if (answer.kind === 'refused') leave();
-      else {
-        const timer = setTimeout(leave, MAX_STARTING_MS);
-        void answer.session.done.then(() => (clearTimeout(timer), leave()));
+      if (answer.kind === 'refused') {
+        leave();
+        if (OUT_OF_REACH.test(answer.message)) node.miss(answer.message);
+        // "container not found": the node has yet to tell the cluster how the container ended, and those are the words to report.
+        if (!answer.isTransient && !options.signal.aborted) await orAfter(lost.promise, TOLD_MS);
+        return answer;
       }
+      const timer = setTimeout(leave, MAX_STARTING_MS);
+      void answer.session.done.then((end) => {
+        clearTimeout(timer);
+        leave();
+        // A program's own end has an exit code.
+        if (end.kind === 'status' && end.exitCode === undefined && OUT_OF_REACH.test(end.message))
+          node.miss(end.message);
+      });
       return answer;
     },
     async release({ isClean }) {
       stop.abort();
+      node.close();
       released ??= giveBack({ isClean: isClean && !isLost });
       await released;
     },
   };
+}
+
+/** Counts the time since a node was first missed; to hear of it ends that. `onSilent` is told, at most once, when it is over the limit. */
+function createNodeWatch(limitMs: number, onSilent: (words: string) => void) {
+  let timer: NodeJS.Timeout | undefined;
+  function hear(): void {
+    clearTimeout(timer);
+    timer = undefined;
+  }
+  return {
+    hear,
+    miss(words: string): void {
+      timer ??= setTimeout(() => onSilent(words), limitMs);
+    },
+    close: hear,
+  };
+}
+
+async function orAfter(promise: Promise<unknown>, ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
 }

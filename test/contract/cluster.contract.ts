@@ -6,6 +6,9 @@ import { createClient } from '../../src/kube/client.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { createContractFixture } from './contract-fixture.ts';
 import type { ContractFixture, ContractTarget } from './contract-fixture.ts';
+import { describeEndings } from './endings.contract.ts';
+import { describeLeases } from './lease.contract.ts';
+import { describeSharing } from './sharing.contract.ts';
 import { describeWorkspaces } from './workspace.contract.ts';
 
 export interface ContractOptions {
@@ -29,7 +32,10 @@ export function describeClusterContract(
     describeApi(fixture, patienceMs);
     describePods(fixture);
     describeExecs(fixture);
+    describeLeases(fixture);
     describeWorkspaces(fixture, patienceMs);
+    describeSharing(fixture, patienceMs);
+    describeEndings(fixture, patienceMs);
   });
 }
 

@@ -7,13 +7,24 @@ import type { KubeAnswer, KubeClient } from '../../src/kube/client.ts';
 import { createExecClient } from '../../src/kube/exec.ts';
 import type { ExecClient } from '../../src/kube/exec.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
+import type { ClusterAccess } from '../../src/kube/kubeconfig.ts';
 import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
+import type { ClusterLimits } from '../../src/kube/kubernetes-cluster.ts';
 import { toPodsPath, watchPod } from '../../src/kube/watch.ts';
 
 export interface ContractTarget {
   readonly kubeconfig: string;
   /** An image with a POSIX shell, dd, head and sleep that the cluster has, or pulls fast. */
   readonly image: string;
+  readonly faults?: ContractFaults;
+}
+
+/** What cannot be made to happen through the API alone. A fault that a cluster cannot make is left out, and what it shows untested. */
+export interface ContractFaults {
+  /** The kernel kills the container for memory. Default: its program, which eats memory once /c3/eat exists, does it to itself. */
+  oomKill?(pod: string, container: string): Promise<void>;
+  /** The node of all Pods goes out of reach. Resolves with what brings it back. */
+  silenceNode?(): Promise<() => Promise<void>>;
 }
 
 export const NEVER: AbortSignal = new AbortController().signal;
@@ -24,6 +35,9 @@ export interface ContractFixture {
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly cluster: () => Cluster;
+  /** Another c3 on the same cluster, with its own connections. To close it while a build is in it is how it dies: it gives nothing back. */
+  readonly createOther: (limits?: ClusterLimits) => Cluster;
+  readonly faults: () => ContractFaults;
   readonly client: () => KubeClient;
   readonly namespace: () => string;
   /** Marks a Pod for deletion at the end. */
@@ -64,6 +78,9 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
   let client: KubeClient;
   let execs: ExecClient;
   let cluster: Cluster;
+  let access: ClusterAccess;
+  let faults: ContractFaults = {};
+  const others: Cluster[] = [];
 
   function sleeper(container: string, changes: JsonObject = {}): JsonObject {
     return {
@@ -95,6 +112,10 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
       ...(preconditions && { preconditions }),
     };
     return await client.request({ method: 'DELETE', path: `${toPodsPath(namespace)}/${pod}`, body });
+  }
+  async function removeLease(pod: string): Promise<void> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${pod}`;
+    await client.request({ method: 'DELETE', path });
   }
   async function read(stem: string): Promise<KubeAnswer> {
     return await client.request({ method: 'GET', path: `${toPodsPath(namespace)}/${podName(stem)}` });
@@ -150,8 +171,8 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
   return {
     async start() {
       const target = await getTarget();
-      const access = parseKubeconfig(target.kubeconfig);
-      [image, namespace] = [target.image, access.namespace];
+      access = parseKubeconfig(target.kubeconfig);
+      [image, namespace, faults] = [target.image, access.namespace, target.faults ?? {}];
       client = createClient(access);
       execs = createExecClient(access);
       cluster = createKubernetesCluster(access);
@@ -159,11 +180,18 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
     },
     async stop() {
       await Promise.all([...made].map(async (pod) => await remove(pod)));
-      await cluster.close();
+      await Promise.all([...made].map(async (pod) => await removeLease(pod)));
+      await Promise.all([cluster, ...others].map(async (one) => await one.close()));
       execs.close();
       await client.close();
     },
     cluster: () => cluster,
+    createOther(limits) {
+      const other = createKubernetesCluster(access, limits);
+      others.push(other);
+      return other;
+    },
+    faults: () => faults,
     client: () => client,
     namespace: () => namespace,
     adopt: (pod) => void made.add(pod),

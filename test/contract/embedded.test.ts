@@ -6,9 +6,21 @@ import type { ContractTarget } from './contract-fixture.ts';
 let embedded: EmbeddedCluster | undefined;
 
 async function getTarget(): Promise<ContractTarget> {
-  embedded = await createEmbeddedCluster();
-  // Its images are the machine's own programs, whatever the name.
-  return { kubeconfig: embedded.kubeconfig, image: 'busybox:1' };
+  const cluster = await createEmbeddedCluster({ backoffMs: 100 });
+  embedded = cluster;
+  const { faults, kubeconfig } = cluster;
+  return {
+    kubeconfig,
+    // Its images are the machine's own programs, whatever the name.
+    image: 'busybox:1',
+    faults: {
+      oomKill: async (pod, container) => await Promise.resolve(faults.oomKill(pod, container)),
+      silenceNode: async () => {
+        faults.stopNode();
+        return await Promise.resolve(async () => await Promise.resolve(faults.startNode()));
+      },
+    },
+  };
 }
 
 describeClusterContract('The embedded cluster', getTarget, { patienceMs: 10_000 });

@@ -1,45 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import type { Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { WorkspaceOrder } from '../../src/engine/cluster.ts';
 import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
+import { createOrders } from './orders.ts';
 
 /** What the engine relies on: Pods as workspaces. */
 export function describeWorkspaces(fixture: ContractFixture, patienceMs: number): void {
-  const { cluster, client, namespace, adopt, alone, podName, remove } = fixture;
+  const { cluster, client, namespace, alone, podName, remove } = fixture;
   describe('a workspace', () => {
-    function order(stem: string, changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
-      return {
-        manifest: { metadata: { name: podName(stem) }, spec: alone() },
-        scope: 'example.com/contract/contract',
-        trustClass: 'other',
-        buildId: 'build',
-        isResumed: false,
-        reuse: true,
-        idleMs: 600_000,
-        maxAgeMs: 600_000,
-        neededMs: 60_000,
-        ...changes,
-      };
-    }
-    async function answerTo(
-      wanted: WorkspaceOrder,
-      startTimeoutMs = patienceMs,
-    ): Promise<{ answer: WorkspaceAnswer; reasons: string[] }> {
-      const reasons: string[] = [];
-      const options = { signal: NEVER, startTimeoutMs, onWaiting: (reason: string) => void reasons.push(reason) };
-      const answer = await cluster().openWorkspace(wanted, options);
-      if (answer.kind === 'ready') adopt(answer.workspace.name);
-      return { answer, reasons };
-    }
-    async function open(wanted: WorkspaceOrder): Promise<Workspace> {
-      const { answer } = await answerTo(wanted);
-      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
-      return answer.workspace;
-    }
-    async function failure(wanted: WorkspaceOrder, startTimeoutMs?: number): Promise<string> {
-      const { answer } = await answerTo(wanted, startTimeoutMs);
+    const { order, answerTo, open } = createOrders(fixture, patienceMs);
+    async function failure(wanted: WorkspaceOrder, startTimeoutMs = patienceMs): Promise<string> {
+      const { answer } = await answerTo(wanted, { startTimeoutMs });
       return answer.kind === 'failed' ? answer.message : `it is ${answer.kind}`;
     }
 

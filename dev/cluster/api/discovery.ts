@@ -21,7 +21,9 @@ export function answerDiscovery(
     case '/api':
       return json({ kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] });
     case '/apis':
-      return json({ kind: 'APIGroupList', apiVersion: 'v1', groups: [] });
+      return json({ kind: 'APIGroupList', apiVersion: 'v1', groups: [LEASE_GROUP] });
+    case '/apis/coordination.k8s.io/v1':
+      return json({ kind: 'APIResourceList', groupVersion: 'coordination.k8s.io/v1', resources: [LEASES] });
     case '/api/v1':
       return json({ kind: 'APIResourceList', groupVersion: 'v1', resources: RESOURCES });
     case '/api/v1/namespaces':
@@ -49,6 +51,16 @@ const VERSION = {
   platform: 'linux/amd64',
 };
 
+const LEASE_VERSION = { groupVersion: 'coordination.k8s.io/v1', version: 'v1' };
+const LEASE_GROUP = { name: 'coordination.k8s.io', versions: [LEASE_VERSION], preferredVersion: LEASE_VERSION };
+const LEASES = {
+  name: 'leases',
+  singularName: 'lease',
+  namespaced: true,
+  kind: 'Lease',
+  verbs: ['create', 'delete', 'get', 'list', 'update'],
+};
+
 const RESOURCES = [
   {
     name: 'namespaces',
@@ -68,6 +80,7 @@ const RESOURCES = [
     categories: ['all'],
   },
   { name: 'pods/exec', singularName: '', namespaced: true, kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  { name: 'pods/eviction', singularName: '', namespaced: true, kind: 'Eviction', verbs: ['create'] },
   { name: 'pods/log', singularName: '', namespaced: true, kind: 'Pod', verbs: ['get'] },
   {
     name: 'events',

@@ -54,6 +54,9 @@ export function parseExec(pod: Pod, query: URLSearchParams): ExecRequest {
   return { pod, container, argv, ...streams };
 }
 
+/** The node's kubelet does not answer. */
+const NO_ROUTE = 'error dialing backend: dial tcp 127.0.0.1:10250: connect: no route to host';
+
 export interface ExecSession {
   readonly pod: string;
   readonly container: string;
@@ -94,8 +97,10 @@ export function createExecServer(kubelet: Kubelet): ExecServer {
         `unable to upgrade: unable to negotiate protocol: client supports [${offered.join(' ')}], server accepts [${V5} ${V4}]`,
       );
     }
-    const sandbox = kubelet.runner(request.pod, request.container)?.sandbox();
-    const missing = internalError(`unable to upgrade connection: container not found ("${request.container}")`);
+    const sandbox = kubelet.isSilent ? undefined : kubelet.runner(request.pod, request.container)?.sandbox();
+    const missing = kubelet.isSilent
+      ? internalError(NO_ROUTE)
+      : internalError(`unable to upgrade connection: container not found ("${request.container}")`);
     // With v4 the kubelet answers the upgrade itself; with v5 the API server has upgraded before it asks the kubelet.
     if (!sandbox && !offered.includes(V5)) throw missing;
     if (planned?.when === 'before-101' && planned.how === 'loud') {

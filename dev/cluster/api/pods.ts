@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
 import type { Kubelet } from '../node/kubelet.ts';
-import { type Pod, toTimestamp } from '../objects.ts';
+import { type KubeStatus, type Pod, type PodCondition, toTimestamp } from '../objects.ts';
 import type { Store } from '../store.ts';
 import { parsePod } from './pod-spec.ts';
 import { alreadyExists, badRequest, conflict, notFound } from './status.ts';
@@ -13,6 +13,8 @@ export interface PodApi {
   /** Merge-patch of labels and annotations; anything else of the patch must already be so. */
   patch(namespace: string, name: string, body: unknown): Pod;
   delete(namespace: string, name: string, options: DeleteOptions): Pod;
+  /** As `kubectl drain` does it: the Pod says that it is disrupted, and is deleted. */
+  evict(namespace: string, name: string, options: DeleteOptions): KubeStatus;
 }
 
 /** @see https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/ */
@@ -31,8 +33,44 @@ export function createPodApi(store: Store, kubelet: Kubelet): PodApi {
     return pod;
   }
 
+  function remove(namespace: string, name: string, options: DeleteOptions): Pod {
+    const pod = get(namespace, name);
+    const { uid, resourceVersion } = options.preconditions ?? {};
+    if (uid !== undefined && uid !== pod.metadata.uid) {
+      const why = `the UID in the precondition (${uid}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`;
+      throw conflict('Pod', name, why);
+    }
+    if (resourceVersion !== undefined && resourceVersion !== pod.metadata.resourceVersion) {
+      const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${pod.metadata.resourceVersion}). The object might have been modified`;
+      throw conflict('Pod', name, why);
+    }
+    const isIdle = pod.spec.nodeName === undefined || ['Succeeded', 'Failed'].includes(pod.status.phase);
+    const asked = options.gracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds;
+    const before = pod.metadata.deletionGracePeriodSeconds ?? Infinity;
+    const seconds = isIdle ? 0 : Math.max(0, asked);
+    if (seconds >= before) return pod;
+    const metadata = {
+      ...pod.metadata,
+      deletionTimestamp: toTimestamp(Date.now() + seconds * 1000),
+      deletionGracePeriodSeconds: seconds,
+    };
+    const marked = store.put('pods', { ...pod, metadata });
+    kubelet.terminate(marked, seconds * 1000);
+    // With no grace the API server forgets the Pod at once, whatever its containers still do.
+    if (seconds === 0) store.remove('pods', namespace, name);
+    return marked;
+  }
+
   return {
     get,
+    delete: remove,
+    evict: (namespace, name, options) => {
+      const pod = get(namespace, name);
+      const status = { ...pod.status, conditions: [...(pod.status.conditions ?? []), toDisruption()] };
+      store.put('pods', { ...pod, status });
+      remove(namespace, name, options);
+      return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
+    },
     create: (namespace, body, { isDryRun }) => {
       if (!store.get('namespaces', '', namespace)) throw notFound('namespaces', namespace);
       const pod = parsePod(withGeneratedName(body), namespace);
@@ -59,34 +97,14 @@ export function createPodApi(store: Store, kubelet: Kubelet): PodApi {
       };
       return store.put('pods', { ...pod, metadata });
     },
-    delete: (namespace, name, options) => {
-      const pod = get(namespace, name);
-      const { uid, resourceVersion } = options.preconditions ?? {};
-      if (uid !== undefined && uid !== pod.metadata.uid) {
-        const why = `the UID in the precondition (${uid}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`;
-        throw conflict('Pod', name, why);
-      }
-      if (resourceVersion !== undefined && resourceVersion !== pod.metadata.resourceVersion) {
-        const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${pod.metadata.resourceVersion}). The object might have been modified`;
-        throw conflict('Pod', name, why);
-      }
-      const isIdle = pod.spec.nodeName === undefined || ['Succeeded', 'Failed'].includes(pod.status.phase);
-      const asked = options.gracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds;
-      const before = pod.metadata.deletionGracePeriodSeconds ?? Infinity;
-      const seconds = isIdle ? 0 : Math.max(0, asked);
-      if (seconds >= before) return pod;
-      const metadata = {
-        ...pod.metadata,
-        deletionTimestamp: toTimestamp(Date.now() + seconds * 1000),
-        deletionGracePeriodSeconds: seconds,
-      };
-      const marked = store.put('pods', { ...pod, metadata });
-      kubelet.terminate(marked, seconds * 1000);
-      // With no grace the API server forgets the Pod at once, whatever its containers still do.
-      if (seconds === 0) store.remove('pods', namespace, name);
-      return marked;
-    },
   };
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions */
+function toDisruption(): PodCondition {
+  const lastTransitionTime = toTimestamp();
+  const cause = { reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting' };
+  return { type: 'DisruptionTarget', status: 'True', lastProbeTime: null, lastTransitionTime, ...cause };
 }
 
 function withGeneratedName(body: unknown): unknown {

@@ -9,14 +9,18 @@ const MAX_BODY_BYTES = 3 * 1024 * 1024;
 /** What a request is about, read from its method and URL alone. */
 export interface Target {
   readonly kind: RequestKind;
-  readonly resource: 'pods' | 'events' | undefined;
+  readonly resource: 'pods' | 'events' | 'leases' | undefined;
   /** Undefined: all namespaces. */
   readonly namespace: string | undefined;
   readonly name: string;
 }
 
 export function parseTarget(method: string, url: URL): Target {
-  const match = /^\/api\/v1(?:\/namespaces\/([^/]+))?\/(pods|events)(?:\/([^/]+)(?:\/(exec|log))?)?$/.exec(
+  const lease = /^\/apis\/coordination\.k8s\.io\/v1(?:\/namespaces\/([^/]+))?\/leases(?:\/([^/]+))?$/.exec(
+    url.pathname,
+  );
+  if (lease) return toLeaseTarget(method, lease[1], lease[2] ?? '');
+  const match = /^\/api\/v1(?:\/namespaces\/([^/]+))?\/(pods|events)(?:\/([^/]+)(?:\/(exec|log|eviction))?)?$/.exec(
     url.pathname,
   );
   if (!match) {
@@ -26,12 +30,22 @@ export function parseTarget(method: string, url: URL): Target {
   const target = { resource: resource as 'pods' | 'events', namespace, name };
   if (subresource === 'exec') return { ...target, kind: method === 'GET' || method === 'POST' ? 'exec' : 'other' };
   if (subresource === 'log') return { ...target, kind: method === 'GET' ? 'log' : 'other' };
+  if (subresource === 'eviction') return { ...target, kind: method === 'POST' ? 'evict' : 'other' };
   const isWatch = ['1', 'true'].includes(url.searchParams.get('watch') ?? '');
   if (method === 'GET') return { ...target, kind: isWatch ? 'watch' : name === '' ? 'list' : 'get' };
   if (resource === 'events') return { ...target, kind: 'other' };
   if (method === 'POST' && name === '' && namespace !== undefined) return { ...target, kind: 'create' };
   if (method === 'DELETE' && name !== '') return { ...target, kind: 'delete' };
   if (method === 'PATCH' && name !== '') return { ...target, kind: 'patch' };
+  return { ...target, kind: 'other' };
+}
+
+function toLeaseTarget(method: string, namespace: string | undefined, name: string): Target {
+  const target = { resource: 'leases', namespace, name } as const;
+  if (method === 'GET') return { ...target, kind: name === '' ? 'lease-list' : 'lease-get' };
+  if (method === 'POST' && name === '' && namespace !== undefined) return { ...target, kind: 'lease-create' };
+  if (method === 'PUT' && name !== '') return { ...target, kind: 'lease-update' };
+  if (method === 'DELETE' && name !== '') return { ...target, kind: 'lease-delete' };
   return { ...target, kind: 'other' };
 }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Kubelet } from '../node/kubelet.ts';
 import type { Store } from '../store.ts';
 import { answerDiscovery } from './discovery.ts';
+import type { LeaseApi } from './leases.ts';
 import { readLog } from './log.ts';
 import type { DeleteOptions, PodApi } from './pods.ts';
 import type { Target } from './request.ts';
@@ -14,6 +15,7 @@ export interface RouteContext {
   readonly store: Store;
   readonly kubelet: Kubelet;
   readonly pods: PodApi;
+  readonly leases: LeaseApi;
   /** The watches that are open now; kept up to date here. */
   readonly watches: Set<OpenWatch>;
 }
@@ -35,9 +37,15 @@ export interface Answer {
 /** The API server ends a watch that names no time after 30 to 60 minutes. */
 const WATCH_TIMEOUT_MS = 30 * 60_000;
 
+const TYPES = {
+  pods: { kind: 'Pod', apiVersion: 'v1' },
+  events: { kind: 'Event', apiVersion: 'v1' },
+  leases: { kind: 'Lease', apiVersion: 'coordination.k8s.io/v1' },
+} as const;
+
 /** Does what is asked. @throws {ApiRefusal} whatever the API server would refuse it with */
 export function answerCall(call: Call, context: RouteContext): Answer | 'streaming' {
-  const { store, kubelet, pods } = context;
+  const { store, kubelet, pods, leases } = context;
   const { url, target, body } = call;
   const { name, namespace = '' } = target;
   const query = url.searchParams;
@@ -46,6 +54,7 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
       if (target.resource === 'pods') return toAnswer(200, pods.get(namespace, name));
       throw unknownPath();
     case 'list':
+    case 'lease-list':
       return list(target, { query, store });
     case 'watch':
       watch(call, context);
@@ -59,6 +68,16 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
         throw refusal(415, 'UnsupportedMediaType', { message: 'the body of the request was in an unknown format' });
       }
       return toAnswer(200, pods.patch(namespace, name, body));
+    case 'evict':
+      return toAnswer(201, pods.evict(namespace, name, toDeleteOptions(query, readEviction(body))));
+    case 'lease-get':
+      return toAnswer(200, leases.get(namespace, name));
+    case 'lease-create':
+      return toAnswer(201, leases.create(namespace, body));
+    case 'lease-update':
+      return toAnswer(200, leases.update(namespace, name, body));
+    case 'lease-delete':
+      return toAnswer(200, leases.delete(namespace, name, toDeleteOptions(query, body)));
     case 'log':
       return { code: 200, type: 'text/plain', body: readLog(pods.get(namespace, name), { query, kubelet }) };
     case 'exec':
@@ -70,15 +89,20 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
       return { code: 200, ...found };
     }
     case 'other':
-      throw /\/(?:pods|events)(?:\/|$)/.test(url.pathname) ? methodNotAllowed() : unknownPath();
+      throw /\/(?:pods|events|leases)(?:\/|$)/.test(url.pathname) ? methodNotAllowed() : unknownPath();
   }
 }
 
 function list({ resource = 'pods', namespace }: Target, options: { query: URLSearchParams; store: Store }): Answer {
   const { query, store } = options;
   const items = store.list(resource, namespace).filter(toPredicate(query));
-  const kind = resource === 'pods' ? 'PodList' : 'EventList';
-  return toAnswer(200, { kind, apiVersion: 'v1', metadata: { resourceVersion: String(store.revision()) }, items });
+  const { kind, apiVersion } = TYPES[resource];
+  return toAnswer(200, {
+    kind: `${kind}List`,
+    apiVersion,
+    metadata: { resourceVersion: String(store.revision()) },
+    items,
+  });
 }
 
 function watch({ target, url, response }: Call, { store, watches }: RouteContext): void {
@@ -88,7 +112,7 @@ function watch({ target, url, response }: Call, { store, watches }: RouteContext
   const seconds = Number(query.get('timeoutSeconds') ?? 0);
   const request = {
     resource,
-    kind: resource === 'pods' ? 'Pod' : 'Event',
+    kind: TYPES[resource].kind,
     matches: (object: Parameters<typeof selected>[0]): boolean =>
       (namespace === undefined || object.metadata.namespace === namespace) &&
       (name === '' || object.metadata.name === name) &&
@@ -100,6 +124,12 @@ function watch({ target, url, response }: Call, { store, watches }: RouteContext
   const open = openWatch(store, request, response);
   watches.add(open);
   response.once('close', () => watches.delete(open));
+}
+
+function readEviction(body: unknown): unknown {
+  const eviction = (body ?? {}) as { kind?: string; deleteOptions?: unknown };
+  if (eviction.kind !== 'Eviction') throw badRequest('the object provided is no Eviction');
+  return eviction.deleteOptions;
 }
 
 /** The body and the query may both say them; the body counts. */

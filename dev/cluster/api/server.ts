@@ -7,6 +7,7 @@ import type { FaultGate, RequestKind } from '../faults.ts';
 import type { Kubelet } from '../node/kubelet.ts';
 import type { Store } from '../store.ts';
 import { createExecServer, type ExecServer, type ExecSession, parseExec, refuseUpgrade } from './exec.ts';
+import { createLeaseApi } from './leases.ts';
 import { createPodApi } from './pods.ts';
 import { parseTarget, readBody, type Target } from './request.ts';
 import { answerCall, type RouteContext } from './routes.ts';
@@ -49,8 +50,14 @@ class HttpsApiServer implements ApiServer {
     create: 0,
     delete: 0,
     patch: 0,
+    evict: 0,
     exec: 0,
     log: 0,
+    'lease-get': 0,
+    'lease-list': 0,
+    'lease-create': 0,
+    'lease-update': 0,
+    'lease-delete': 0,
     discovery: 0,
     other: 0,
   };
@@ -59,7 +66,13 @@ class HttpsApiServer implements ApiServer {
   constructor(options: ApiServerOptions) {
     const { store, kubelet } = options;
     this.#options = options;
-    this.#routes = { store, kubelet, pods: createPodApi(store, kubelet), watches: new Set() };
+    this.#routes = {
+      store,
+      kubelet,
+      pods: createPodApi(store, kubelet),
+      leases: createLeaseApi(store),
+      watches: new Set(),
+    };
     this.#exec = createExecServer(kubelet);
   }
 

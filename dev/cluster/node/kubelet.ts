@@ -7,7 +7,7 @@ import type { Store } from '../store.ts';
 import type { ContainerRunner } from './container-runner.ts';
 import type { ImageOracle } from './images.ts';
 import { condition, type Verdict } from './pod-status.ts';
-import { type PodWorker, startPodWorker, toBoundPod } from './pod-worker.ts';
+import { type PodWorker, startPodWorker, toBoundPod, type WorkerContext } from './pod-worker.ts';
 import type { Tools } from './tools.ts';
 
 /** The one node, with the labels a nodeSelector can match. */
@@ -36,6 +36,12 @@ export interface Kubelet {
   fail(pod: Pod, verdict: Verdict): Promise<void>;
   /** From now on no Pod is scheduled, for this reason of the scheduler; undefined: Pods are scheduled again, waiting ones too. */
   refuseScheduling(message: string | undefined): void;
+  /** Whether the API server can reach the node, and hears from it. */
+  readonly isSilent: boolean;
+  /** From now on the API server hears nothing of the node, and the node nothing of it; containers run on. */
+  silence(): void;
+  /** The node is there again, and does what it was not told meanwhile. */
+  unsilence(): void;
   close(): Promise<void>;
 }
 
@@ -44,6 +50,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   const workers = new Map<string, PodWorker>();
   const ending = new Set<Promise<void>>();
   let refusal: string | undefined;
+  let silence: PromiseWithResolvers<void> | undefined;
   let isClosed = false;
 
   function current(pod: Pod): Pod | undefined {
@@ -52,35 +59,41 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   }
 
   function schedule(pod: Pod): void {
-    const why = refusal ?? findMisfit(pod);
-    if (why !== undefined) {
-      const message = `0/1 nodes are available: ${why}`;
-      const conditions = [condition(pod, 'PodScheduled', { reason: 'Unschedulable', message })];
-      store.put('pods', { ...pod, status: { ...pod.status, conditions } });
-      store.put('events', toEvent(pod, { type: 'Warning', reason: 'FailedScheduling', message }));
-      return;
-    }
-    const bound = store.put('pods', toBoundPod(pod, NODE_NAME));
-    const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${NODE_NAME}`;
-    store.put('events', toEvent(pod, { type: 'Normal', reason: 'Scheduled', message }));
-    const worker = startPodWorker(bound, {
-      ...options,
-      directory: join(options.directory, 'pods', pod.metadata.uid),
-      rootDirectory: join(options.directory, 'root'),
-      read: () => current(pod),
-      write: (next) => void store.put('pods', next),
-      onEvent: (subject, event) => void store.put('events', toEvent(subject, event)),
-    });
+    const why = refusal ?? (silence ? UNREACHABLE : findMisfit(pod));
+    if (why !== undefined) return markUnschedulable(store, pod, why);
+    const worker = bindPod(pod, options, { read: () => current(pod), isNodeSilent: () => silence !== undefined });
     workers.set(pod.metadata.uid, worker);
   }
 
   async function finish(pod: Pod, graceMs: number): Promise<void> {
+    await silence?.promise;
     await workers.get(pod.metadata.uid)?.stop(graceMs);
     workers.delete(pod.metadata.uid);
     if (current(pod)) store.remove('pods', pod.metadata.namespace, pod.metadata.name);
   }
 
+  function scheduleAgain(): void {
+    for (const pod of store.list('pods')) {
+      if (pod.spec.nodeName === undefined) schedule(pod);
+    }
+  }
+  function unsilence(): void {
+    if (!silence) return;
+    silence.resolve();
+    silence = undefined;
+    for (const worker of workers.values()) worker.publish();
+    scheduleAgain();
+  }
+
   return {
+    get isSilent() {
+      return silence !== undefined;
+    },
+    silence: () => {
+      silence ??= Promise.withResolvers<void>();
+      for (const worker of workers.values()) worker.publish();
+    },
+    unsilence,
     admit: (pod) => {
       // A Pod that names another node waits for that node's kubelet, for ever.
       if (pod.spec.nodeName === undefined || pod.spec.nodeName === NODE_NAME)
@@ -98,23 +111,45 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     fail: async (pod, verdict) => workers.get(pod.metadata.uid)?.fail(verdict),
     refuseScheduling: (message) => {
       refusal = message;
-      if (message !== undefined) return;
-      for (const pod of store.list('pods')) {
-        if (pod.spec.nodeName === undefined) schedule(pod);
-      }
+      if (message === undefined) scheduleAgain();
     },
     close: async () => {
       isClosed = true;
+      silence?.resolve();
       await Promise.all([...workers.values()].map((worker) => worker.stop(0)));
       await Promise.all(ending);
     },
   };
 }
 
+const UNREACHABLE = '1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.';
+
 function findMisfit(pod: Pod): string | undefined {
   const wanted = Object.entries(pod.spec.nodeSelector ?? {});
   if (wanted.every(([key, value]) => NODE_LABELS[key] === value)) return undefined;
   return "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+}
+
+function bindPod(pod: Pod, options: KubeletOptions, sight: Pick<WorkerContext, 'read' | 'isNodeSilent'>): PodWorker {
+  const { store, directory } = options;
+  const bound = store.put('pods', toBoundPod(pod, NODE_NAME));
+  const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${NODE_NAME}`;
+  store.put('events', toEvent(pod, { type: 'Normal', reason: 'Scheduled', message }));
+  return startPodWorker(bound, {
+    ...options,
+    ...sight,
+    directory: join(directory, 'pods', pod.metadata.uid),
+    rootDirectory: join(directory, 'root'),
+    write: (next) => void store.put('pods', next),
+    onEvent: (subject, event) => void store.put('events', toEvent(subject, event)),
+  });
+}
+
+function markUnschedulable(store: Store, pod: Pod, why: string): void {
+  const message = `0/1 nodes are available: ${why}`;
+  const conditions = [condition(pod, 'PodScheduled', { reason: 'Unschedulable', message })];
+  store.put('pods', { ...pod, status: { ...pod.status, conditions } });
+  store.put('events', toEvent(pod, { type: 'Warning', reason: 'FailedScheduling', message }));
 }
 
 function toEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): EventObject {

@@ -11,11 +11,20 @@ export interface Observed {
   readonly init: readonly ContainerStatus[];
   readonly main: readonly ContainerStatus[];
   readonly verdict: Verdict | undefined;
+  /** The API server has not heard of the node for long: it says itself that the Pod is not ready. */
+  readonly isNodeSilent: boolean;
 }
+
+/**
+ * No reason is set, and ContainersReady stays as the kubelet left it.
+ *
+ * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/util/node/controller_utils.go MarkPodsNotReady
+ */
+const NODE_SILENT = { reason: '' };
 
 /** The status the kubelet would write for what it observes; keeps the transition times of conditions that did not change. */
 export function toPodStatus(pod: Pod, observed: Observed): PodStatus {
-  const { init, main, verdict } = observed;
+  const { init, main, verdict, isNodeSilent } = observed;
   const isInitialized = init.every((status) => 'terminated' in status.state && status.state.terminated.exitCode === 0);
   const isReady = main.every((status) => status.ready);
   const phase = verdict ? 'Failed' : toPhase(pod, { init, main, isInitialized });
@@ -35,9 +44,10 @@ export function toPodStatus(pod: Pod, observed: Observed): PodStatus {
     ...verdict,
     conditions: [
       condition(pod, 'Initialized', isInitialized ? {} : notInitialized),
-      condition(pod, 'Ready', ready ? {} : notReady),
+      condition(pod, 'Ready', ready && !isNodeSilent ? {} : ready ? NODE_SILENT : notReady),
       condition(pod, 'ContainersReady', ready ? {} : notReady),
       condition(pod, 'PodScheduled', {}),
+      ...(pod.status.conditions ?? []).filter(({ type }) => type === 'DisruptionTarget'),
     ],
     ...(init.length > 0 ? { initContainerStatuses: [...init] } : {}),
     containerStatuses: [...main],

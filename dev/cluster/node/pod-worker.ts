@@ -8,6 +8,7 @@ import { type ContainerRunner, createContainerRunner } from './container-runner.
 import type { ImageOracle } from './images.ts';
 import { toPodStatus, type Verdict } from './pod-status.ts';
 import type { Tools } from './tools.ts';
+import { watchSizes } from './volume-sizes.ts';
 import { openVolumes } from './volumes.ts';
 
 export interface WorkerContext {
@@ -20,12 +21,15 @@ export interface WorkerContext {
   /** The Pod as it is stored now; undefined once it is removed or replaced by another of its name. */
   read(): Pod | undefined;
   write(pod: Pod): void;
+  isNodeSilent(): boolean;
   onEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void;
 }
 
 /** What the kubelet does for one Pod that is bound to its node. */
 export interface PodWorker {
   runner(container: string): ContainerRunner | undefined;
+  /** Writes the status, as far as it has changed. */
+  publish(): void;
   /** Kills everything and leaves the Pod as Failed with this verdict. */
   fail(verdict: Verdict): Promise<void>;
   /** SIGTERM, then SIGKILL after the grace; resolves when no process and no directory is left. A later, shorter grace counts. */
@@ -45,6 +49,7 @@ class Worker implements PodWorker {
   readonly #running: Promise<void>;
   #killTimer: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #stopMeasuring: () => void = () => undefined;
   #sources: ReadonlyMap<string, string> = new Map();
   #verdict: Verdict | undefined;
 
@@ -67,6 +72,20 @@ class Worker implements PodWorker {
     return this.#all().find((runner) => runner.status().name === container);
   }
 
+  publish(): void {
+    const current = this.#context.read();
+    if (!current) return;
+    const init = this.#init.map((runner) => runner.status());
+    const main = this.#main.map((runner) => runner.status());
+    const status = toPodStatus(current, {
+      init,
+      main,
+      verdict: this.#verdict,
+      isNodeSilent: this.#context.isNodeSilent(),
+    });
+    if (JSON.stringify(status) !== JSON.stringify(current.status)) this.#context.write({ ...current, status });
+  }
+
   fail(verdict: Verdict): Promise<void> {
     const phase = this.#context.read()?.status.phase;
     if (phase !== 'Succeeded' && phase !== 'Failed') this.#verdict = verdict;
@@ -82,11 +101,13 @@ class Worker implements PodWorker {
   }
 
   async #run(): Promise<void> {
-    this.#publish();
+    this.publish();
     for (;;) {
       const volumes = await openVolumes(this.#pod, join(this.#context.directory, 'volumes'));
       if (volumes.kind === 'ready') {
         this.#sources = volumes.sources;
+        const fail = (message: string): void => void this.fail({ reason: 'Evicted', message });
+        this.#stopMeasuring = watchSizes(this.#pod, volumes.sources, fail);
         break;
       }
       this.#tell({ type: 'Warning', reason: 'FailedMount', message: volumes.message });
@@ -101,6 +122,7 @@ class Worker implements PodWorker {
 
   async #end(graceMs: number): Promise<void> {
     clearTimeout(this.#deadline);
+    this.#stopMeasuring();
     clearTimeout(this.#killTimer);
     this.#stopping.abort();
     const kill = (): void => this.#all().forEach((runner) => runner.sandbox()?.kill('SIGKILL'));
@@ -111,7 +133,7 @@ class Worker implements PodWorker {
     }
     await this.#running;
     clearTimeout(this.#killTimer);
-    this.#publish();
+    this.publish();
   }
 
   #all(): ContainerRunner[] {
@@ -120,15 +142,6 @@ class Worker implements PodWorker {
 
   #tell(event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void {
     this.#context.onEvent(this.#pod, event);
-  }
-
-  #publish(): void {
-    const current = this.#context.read();
-    if (!current) return;
-    const init = this.#init.map((runner) => runner.status());
-    const main = this.#main.map((runner) => runner.status());
-    const status = toPodStatus(current, { init, main, verdict: this.#verdict });
-    if (JSON.stringify(status) !== JSON.stringify(current.status)) this.#context.write({ ...current, status });
   }
 
   #pause(milliseconds: number): Promise<void> {
@@ -148,7 +161,7 @@ class Worker implements PodWorker {
       imageExists,
       backoffMs,
       signal: this.#stopping.signal,
-      onChange: () => this.#publish(),
+      onChange: () => this.publish(),
       onEvent: (type, reason, message) => this.#tell({ type, reason, message }),
       pause: (milliseconds) => this.#pause(milliseconds),
     });

@@ -1,0 +1,198 @@
+import type { LookupAddress } from 'node:dns';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { C3Error } from '../errors.ts';
+import { createAddressPolicy, type AddressPolicy } from './address-policy.ts';
+
+/** What the resolver answers; the tests ask no real one. */
+let answers: LookupAddress[] | Error = [];
+/** Lookups that have begun and get no answer until `name` is taken out. */
+const slow = new Map<string, () => void>();
+vi.mock('node:dns', () => ({
+  lookup(name: string, options: { all?: boolean }, callback: (error: Error | null, found: unknown) => void) {
+    if (options.all !== true) throw new Error('not all addresses were asked for');
+    if (name.startsWith('slow')) slow.set(name, () => callback(new Error(`${name} failed`), undefined));
+    else if (answers instanceof Error) callback(answers, undefined);
+    else callback(null, answers);
+  },
+}));
+afterEach(() => {
+  answers = [];
+});
+
+/** The class under which a literal is refused; undefined: it may be dialled. */
+function classify(host: string, policy: AddressPolicy = createAddressPolicy([])): string | undefined {
+  try {
+    policy.checkOrigin(`https://${host}:6443`);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof C3Error) || error.code !== 'KUBECONFIG_INVALID') throw error;
+    return / has the (.*) address /.exec(error.message)?.[1];
+  }
+}
+
+interface Found {
+  readonly error: NodeJS.ErrnoException | null;
+  readonly address: string | LookupAddress[];
+}
+
+async function resolve(given: LookupAddress[] | Error, policy: AddressPolicy, all = true): Promise<Found> {
+  answers = given;
+  return await new Promise((done) => {
+    policy.lookup('api.example.com', { all }, (error, address) => done({ error, address }));
+  });
+}
+
+describe('an address in figures', () => {
+  it.each([
+    ['loopback', ['127.0.0.1', '127.255.255.255', '[::1]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]']],
+    ['loopback', ['0x7f.1', '2130706433', '0177.0.0.1', '127.1', '127.0.0.1.', '１２７.0.0.1', '①②⑦.⓪.⓪.①']],
+    ['loopback', ['[2002:7f00:1::]', '[64:ff9b::7f00:1]', '[::127.0.0.1]']],
+    ['unspecified', ['0.0.0.0', '0.1.2.3', '0', '[::]', '[::ffff:0:0]']],
+    ['link-local', ['169.254.0.1', '169.254.255.255', '[fe80::1]', '[febf::1]', '[fec0::1]', '[::ffff:a9fe:1]']],
+    ['metadata', ['169.254.169.254', '[fd00:ec2::254]', '[fd20:ce::254]', '100.100.100.200', '192.0.0.192']],
+    ['metadata', ['[::ffff:169.254.169.254]', '[64:ff9b::a9fe:a9fe]', '[2002:a9fe:a9fe::1]', '168.63.129.16']],
+    [
+      'private',
+      ['10.0.0.1', '10.255.255.255', '172.16.0.1', '172.31.255.255', '192.168.0.1', '[fc00::1]', '[fdff::1]'],
+    ],
+    ['private', ['[64:ff9b:1::a00:1]', '[::ffff:10.0.0.1]', '[2002:c0a8:101::]']],
+    ['carrier-grade NAT', ['100.64.0.1', '100.127.255.255']],
+    ['documentation', ['192.0.2.1', '198.51.100.1', '203.0.113.1', '[2001:db8::1]', '[3fff::1]']],
+    ['multicast', ['224.0.0.1', '239.255.255.255', '[ff02::1]']],
+    ['reserved', ['192.0.0.1', '192.88.99.1', '198.18.0.1', '198.19.255.255', '240.0.0.1', '255.255.255.255']],
+    ['reserved', ['[2001::1]', '[100::1]', '[5f00::1]', '[::2]', '[4000::1]', '[200::1]']],
+  ])('is refused as %s: %j', (name, hosts) => {
+    expect(hosts.map((host) => classify(host))).toEqual(hosts.map(() => name));
+  });
+
+  it.each([
+    [
+      '1.1.1.1',
+      '8.8.8.8',
+      '172.15.255.255',
+      '172.32.0.0',
+      '100.63.255.255',
+      '100.128.0.0',
+      '169.253.0.1',
+      '223.255.255.255',
+    ],
+    ['[2606:4700::1111]', '[2a00::1]', '[::ffff:8.8.8.8]', '[64:ff9b::808:808]', '[2002:808:808::1]', '[2001:4860::1]'],
+  ])('is dialled when it is public: %s, …', (...hosts) => {
+    expect(hosts.map((host) => classify(host))).toEqual(hosts.map(() => undefined));
+  });
+
+  it('is told with the setting that opens its network, and one of a cloud with none', () => {
+    const { checkOrigin } = createAddressPolicy([]);
+    expect(() => checkOrigin('https://10.0.0.1:6443')).toThrow(
+      expect.objectContaining({
+        message: 'Kubeconfig refused: its server has the private address 10.0.0.1, to which c3 does not connect',
+        hint: 'its operator can open a network with C3_ALLOW_NETS',
+      }),
+    );
+    expect(() => checkOrigin('https://[::ffff:169.254.169.254]')).toThrow(
+      expect.objectContaining({
+        message:
+          'Kubeconfig refused: its server has the metadata address ::ffff:a9fe:a9fe, to which c3 does not connect',
+        hint: 'no setting opens it',
+      }),
+    );
+  });
+
+  it('that is a name is left to the resolver', () => {
+    expect(classify('localhost')).toBeUndefined();
+    expect(classify('127.0.0.1.nip.example')).toBeUndefined();
+  });
+
+  it('is refused in every spelling of IPv4 within IPv6 exactly when it is itself', () => {
+    const policy = createAddressPolicy(['10.1.0.0/16']);
+    fc.assert(
+      fc.property(fc.ipV4(), (address) => {
+        const hex = address
+          .split('.')
+          .map((byte) => Number(byte).toString(16).padStart(2, '0'))
+          .join('')
+          .replace(/^(.{4})/, '$1:');
+        const itself = classify(address, policy);
+        for (const host of [`[::ffff:${address}]`, `[64:ff9b::${address}]`, `[2002:${hex}::1]`]) {
+          expect(classify(host, policy)).toBe(itself);
+        }
+      }),
+    );
+  });
+
+  it('never is both refused and dialled for its zone or its upper-case letters', () => {
+    fc.assert(
+      fc.property(fc.ipV6(), (address) => {
+        expect(classify(`[${address.toUpperCase()}]`)).toBe(classify(`[${address}]`));
+      }),
+    );
+  });
+});
+
+describe('networks that the operator opened', () => {
+  it('are dialled, and nothing beside them', () => {
+    const policy = createAddressPolicy(['10.1.2.0/24', 'fd12:3456::/32', '127.0.0.1/32']);
+    for (const host of ['10.1.2.255', '[fd12:3456:1::1]', '127.0.0.1', '[::ffff:10.1.2.3]', '[64:ff9b::a01:203]']) {
+      expect(classify(host, policy)).toBeUndefined();
+    }
+    for (const host of ['10.1.3.0', '127.0.0.2', '[::1]']) expect(classify(host, policy)).toBeDefined();
+  });
+
+  it('do not open the metadata of a cloud, however wide they are', () => {
+    const policy = createAddressPolicy(['0.0.0.0/0', '::/0']);
+    expect(classify('10.0.0.1', policy)).toBeUndefined();
+    for (const host of ['169.254.169.254', '[::ffff:a9fe:a9fe]', '[64:ff9b::a9fe:a9fe]', '[fd00:ec2::254]']) {
+      expect(classify(host, policy)).toBe('metadata');
+    }
+  });
+});
+
+describe('a name', () => {
+  const policy = createAddressPolicy([]);
+  const PUBLIC = { address: '93.184.216.34', family: 4 };
+
+  it('leads to its addresses when all of them are public', async () => {
+    const both = [PUBLIC, { address: '2606:2800::1', family: 6 }];
+    expect(await resolve(both, policy)).toEqual({ error: null, address: both });
+    expect(await resolve(both, policy, false)).toEqual({ error: null, address: PUBLIC.address });
+  });
+
+  it.each([
+    ['127.0.0.1', 4, 'loopback'],
+    ['169.254.169.254', 4, 'metadata'],
+    ['::ffff:10.0.0.1', 6, 'private'],
+    ['fe80::1%eth0', 6, 'link-local'],
+  ])('is refused when one of its addresses is %s, be it the last', async (address, family, name) => {
+    for (const all of [true, false]) {
+      const { error, address: dialled } = await resolve([PUBLIC, { address, family }], policy, all);
+      expect(error).toMatchObject({ code: 'ERR_C3_ADDRESS_REFUSED' });
+      expect(error?.message).toContain(
+        `api.example.com has the ${name} address ${address}, to which c3 does not connect`,
+      );
+      expect(dialled).toBe('');
+    }
+  });
+
+  it('that leads nowhere is told as the resolver tells it', async () => {
+    const error = Object.assign(new Error('getaddrinfo ENOTFOUND api.example.com'), { code: 'ENOTFOUND' });
+    expect(await resolve(error, policy)).toEqual({ error, address: '' });
+    expect((await resolve([], policy)).error?.message).toBe('api.example.com has no address');
+  });
+
+  it('of a slow server holds back others of strangers only: two at a time are looked up', async () => {
+    const { lookup } = createAddressPolicy([]);
+    const ended: string[] = [];
+    const looked = ['slow1', 'slow2', 'slow3'].map(
+      (name) => new Promise<void>((done) => lookup(name, {}, (error) => (ended.push(error?.message ?? ''), done()))),
+    );
+    await expect.poll(() => [...slow.keys()]).toEqual(['slow1', 'slow2']);
+    slow.get('slow2')?.();
+    await looked[1];
+    await expect.poll(() => [...slow.keys()]).toContain('slow3');
+    slow.get('slow1')?.();
+    slow.get('slow3')?.();
+    await Promise.all(looked);
+    expect(ended).toEqual(['slow2 failed', 'slow1 failed', 'slow3 failed']);
+  });
+});

@@ -1,0 +1,151 @@
+import { generate } from 'selfsigned';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { parseKubeconfig } from './kubeconfig.ts';
+
+/** What a refusal says, word for word, and what is taken in spite of its looks. */
+let cert = '';
+let key = '';
+
+beforeAll(async () => {
+  const made = await generate(undefined, { keyType: 'ec' });
+  cert = Buffer.from(made.cert).toString('base64');
+  key = Buffer.from(made.private).toString('base64');
+});
+
+interface Parts {
+  readonly root?: object;
+  readonly context?: object;
+  readonly cluster?: object;
+  readonly user?: object;
+}
+
+function toText({ root, context, cluster, user }: Parts): string {
+  return stringify({
+    'current-context': 'm',
+    contexts: [{ name: 'm', context: { cluster: 'c', user: 'u', ...context } }],
+    clusters: [{ name: 'c', cluster: { server: 'https://k8s.example.com', ...cluster } }],
+    users: [{ name: 'u', user: { token: 'a-token', ...user } }],
+    ...root,
+  });
+}
+
+function refusalOf(parts: Parts | string): string {
+  try {
+    parseKubeconfig(typeof parts === 'string' ? parts : toText(parts));
+  } catch (error) {
+    return (error as Error).message.replace(/^Kubeconfig refused: /, '');
+  }
+  throw new Error('it was taken');
+}
+
+describe('a kubeconfig is refused by the name of', () => {
+  const context = 'contexts["m"].context';
+  const cluster = 'clusters["c"].cluster';
+  const user = 'users["u"].user';
+
+  it.each<[string, Parts]>([
+    ['current-context is missing', { root: { 'current-context': '' } }],
+    ['current-context is not text', { root: { 'current-context': 7 } }],
+    ['contexts is missing', { root: { contexts: { m: {} } } }],
+    ['clusters is missing', { root: { clusters: null } }],
+    ['users is missing', { root: { users: 'u' } }],
+    ['contexts has no entry named "m"', { root: { contexts: [null, 'm', { name: 'other' }] } }],
+    ['contexts["m"].context is missing', { root: { contexts: [{ name: 'm', context: null }] } }],
+    ['clusters["c"].cluster is missing', { root: { clusters: [{ name: 'c' }] } }],
+    ['users["u"].user is missing', { root: { users: [{ name: 'u', user: [] }] } }],
+    [`${context}.cluster is missing`, { context: { cluster: '' } }],
+    [`${context}.cluster is not text`, { context: { cluster: ['c'] } }],
+    [`${context}.user is missing`, { context: { user: null } }],
+    [`${context}.user is not text`, { context: { user: 7 } }],
+    [`${context}.namespace is not text`, { context: { namespace: true } }],
+    [`${context}.namespace is not a namespace's name`, { context: { namespace: 'a/b' } }],
+    [`${context}.namespace is not a namespace's name`, { context: { namespace: 'a'.repeat(64) } }],
+    [`${context}.namespace is not a namespace's name`, { context: { namespace: '-a' } }],
+    [`${cluster}.server is missing`, { cluster: { server: '' } }],
+    [`${cluster}.server is not text`, { cluster: { server: {} } }],
+    [`${cluster}.server is not an https:// address`, { cluster: { server: 'nonsense' } }],
+    [`${cluster}.server carries a user name or password; use token`, { cluster: { server: 'https://ann@h' } }],
+    [`${cluster}.server carries a user name or password; use token`, { cluster: { server: 'https://:word@h' } }],
+    [`${cluster}.server carries a query or fragment`, { cluster: { server: 'https://h/?' } }],
+    [`${cluster}.server carries a query or fragment`, { cluster: { server: 'https://h/#' } }],
+    [`${cluster}.tls-server-name is not text`, { cluster: { 'tls-server-name': 7 } }],
+    [`${cluster}.tls-server-name is not a host name`, { cluster: { 'tls-server-name': 'a b' } }],
+    [`${cluster}.tls-server-name is not a host name`, { cluster: { 'tls-server-name': 'a'.repeat(254) } }],
+    [`${cluster}.certificate-authority-data is not text`, { cluster: { 'certificate-authority-data': 7 } }],
+    [`${cluster}.certificate-authority-data is not base64`, { cluster: { 'certificate-authority-data': 'AAAA=?' } }],
+    [`${cluster}.certificate-authority-data is not base64`, { cluster: { 'certificate-authority-data': '?AAAA' } }],
+    [
+      `${cluster}.certificate-authority-data is not a certificate in PEM`,
+      { cluster: { 'certificate-authority-data': 'AAAA' } },
+    ],
+    [`${user}.token is not text`, { user: { token: 7 } }],
+    [`${user}.token has characters that no token has`, { user: { token: 'a b' } }],
+    [`${user} has neither token nor client-certificate-data`, { user: { token: '' } }],
+    [
+      `${user}.client-certificate-data is not a certificate in PEM`,
+      { user: { 'client-certificate-data': 'AAAA', 'client-key-data': 'AAAA' } },
+    ],
+    [`${user}.${'x'.repeat(80)} is not a field c3 knows`, { user: { ['x'.repeat(90)]: 1 } }],
+  ])('%s', (message, parts) => {
+    expect(refusalOf(parts)).toBe(message);
+  });
+
+  it.each(['client-certificate-data', 'client-key-data'])('the half of a pair that is missing: %s', (missing) => {
+    const pair = { 'client-certificate-data': cert, 'client-key-data': key, [missing]: '' };
+    expect(refusalOf({ user: pair })).toBe(`${user}.${missing} is missing`);
+  });
+
+  it.each([
+    ['it is not a YAML object', ''],
+    ['it is not a YAML object', '- a'],
+    ['it is not a YAML object', 'text'],
+    ['line 2 is not YAML', 'a: 1\n"b'],
+    ['it says "a" twice in one object', 'x: {a: 1, a: 2}'],
+    ['it uses YAML aliases', 'a: &a 1\nb: *a'],
+    ['it is larger than 262144 bytes', `#${'x'.repeat(262_144)}`],
+  ])('%s', (message, text) => {
+    expect(refusalOf(text)).toBe(message);
+  });
+});
+
+describe('a kubeconfig is taken', () => {
+  it('when it is as large as it may be', () => {
+    const text = toText({});
+    expect(parseKubeconfig(text + '#'.repeat(262_144 - text.length))).toMatchObject({ token: 'a-token' });
+  });
+
+  it('when fields that would be refused are there without a value', () => {
+    const absent = { exec: null, 'auth-provider': '', 'insecure-skip-tls-verify': false, username: '' };
+    expect(
+      parseKubeconfig(toText({ user: absent, cluster: { 'proxy-url': '', 'certificate-authority': null } })),
+    ).toEqual({
+      origin: 'https://k8s.example.com',
+      basePath: '',
+      token: 'a-token',
+      namespace: 'default',
+    });
+  });
+
+  it('with what people leave around a token, a path or a base64', () => {
+    const access = parseKubeconfig(
+      toText({
+        context: { namespace: 'a' },
+        cluster: {
+          server: 'https://h:1/p/q//',
+          'certificate-authority-data': `\n${cert.slice(0, 9)} \n${cert.slice(9)}\n`,
+        },
+        user: { token: ' a-token\n' },
+      }),
+    );
+    expect(access).toMatchObject({ origin: 'https://h:1', basePath: '/p/q', token: 'a-token', namespace: 'a' });
+    expect(access.ca).toBe(Buffer.from(cert, 'base64').toString());
+  });
+
+  it('with a certificate in place of a token, and nothing where nothing was', () => {
+    const access = parseKubeconfig(
+      toText({ user: { token: null, 'client-certificate-data': cert, 'client-key-data': key } }),
+    );
+    expect(Object.keys(access).sort()).toEqual(['basePath', 'clientCertificate', 'namespace', 'origin']);
+  });
+});

@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { toLease } from '../api-types.ts';
+import { formatLease, HEAD_MS, isFree, nextEpoch, planMove, toRecord, withBuild, withHolder } from './lease-record.ts';
+import type { Asker, LeaseRecord } from './lease-record.ts';
+
+const NOW = Date.UTC(2026, 10, 22);
+const PLACE = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' }, now: NOW };
+
+function asker(build: string, nonce = 'n1', isResumed = false): Asker {
+  return { identity: `${build}@${nonce}`, build, nonce, isResumed };
+}
+function record(changes: Partial<LeaseRecord> = {}): LeaseRecord {
+  return {
+    version: '7',
+    holder: '',
+    durationMs: 30_000,
+    renewedAt: NOW,
+    epoch: 5,
+    queue: [],
+    builds: [],
+    unfitPod: '',
+    ...changes,
+  };
+}
+
+describe('a record', () => {
+  test('is read back from the Lease as it was written', () => {
+    const text = fc.string({ maxLength: 20 });
+    fc.assert(
+      fc.property(
+        text,
+        text,
+        fc.array(text),
+        fc.array(fc.record({ build: text, pod: text })),
+        (holder, unfitPod, queue, builds) => {
+          const written = record({ holder, unfitPod, queue, builds });
+          expect(toRecord(toLease(formatLease(written, PLACE)))).toEqual(written);
+        },
+      ),
+    );
+  });
+
+  test('is read from any JSON without a fault', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.json(), (value, text) => {
+        const annotations = { 'c3.build/queue': text, 'c3.build/builds': text };
+        const read = toRecord(toLease({ metadata: { annotations }, spec: value }));
+        expect(read.queue.every((entry) => typeof entry === 'string')).toBe(true);
+        expect(read.builds.every(({ build, pod }) => typeof build === 'string' && typeof pod === 'string')).toBe(true);
+      }),
+    );
+  });
+
+  test('remembers the last 16 builds, each once', () => {
+    let latest = record();
+    for (let number = 0; number < 20; number += 1) latest = withBuild(latest, { build: `b${number}`, pod: 'p' });
+    latest = withBuild(latest, { build: 'b10', pod: 'q' });
+    expect(latest.builds).toHaveLength(16);
+    expect(latest.builds.filter(({ build }) => build === 'b10')).toEqual([{ build: 'b10', pod: 'q' }]);
+    expect(latest.builds.at(-1)).toEqual({ build: 'b10', pod: 'q' });
+  });
+});
+
+test('an epoch is greater than the last one, and than that of a Lease that was deleted before', () => {
+  expect(nextEpoch(5, Date.UTC(2026, 0, 1, 0, 0, 3))).toBe(6);
+  expect(nextEpoch(0, Date.UTC(2026, 0, 1, 1))).toBe(3600);
+  expect(nextEpoch(0, Date.UTC(2093, 0, 1))).toBeLessThan(2 ** 31);
+});
+
+describe('a Lease is free', () => {
+  test.each<[string, boolean, Partial<LeaseRecord>, Asker, number]>([
+    ['that nobody has', true, {}, asker('b'), 0],
+    ['whose holder has not renewed it for its duration', true, { holder: 'a@n2' }, asker('b'), 30_000],
+    ['that a former build of the same client left', true, { holder: 'a@n1' }, asker('b'), 0],
+    ['of the build that is taken up', true, { holder: 'b@n2' }, asker('b', 'n1', true), 0],
+    ['but not before the duration is over', false, { holder: 'a@n2' }, asker('b'), 29_999],
+    ['but not for a build of the same name that is not taken up', false, { holder: 'b@n2' }, asker('b'), 0],
+    ['but not for another build that is taken up', false, { holder: 'bb@n2' }, asker('b', 'n1', true), 0],
+  ])('%s: %s', (_what, expected, changes, who, holderMs) => {
+    expect(isFree(record(changes), who, holderMs)).toBe(expected);
+  });
+});
+
+describe('who asks', () => {
+  const now = { holderMs: 0, headMs: 0 };
+
+  test('takes a free Lease, and its place in the queue if it is the first', () => {
+    expect(planMove(record(), asker('b'), now)).toBe('take');
+    expect(planMove(record({ queue: ['b@n1', 'c@n2'] }), asker('b'), now)).toBe('take');
+    expect(withHolder(record({ queue: ['b@n1', 'c@n2'] }), asker('b'), NOW)).toMatchObject({
+      holder: 'b@n1',
+      queue: ['c@n2'],
+    });
+  });
+
+  test('stands in the queue behind a holder and behind those who were there before', () => {
+    expect(planMove(record({ holder: 'a@n2' }), asker('b'), now)).toBe('queue');
+    expect(planMove(record({ queue: ['c@n2'] }), asker('b'), now)).toBe('queue');
+    expect(planMove(record({ queue: ['c@n2', 'b@n1'] }), asker('b'), now)).toBe('wait');
+  });
+
+  test('passes over a first that lets its chance pass, and takes it out of the queue', () => {
+    const waiting = record({ queue: ['dead@n2', 'b@n1', 'c@n3'] });
+    expect(planMove(waiting, asker('b'), { holderMs: 0, headMs: HEAD_MS - 1 })).toBe('wait');
+    expect(planMove(waiting, asker('b'), { holderMs: 0, headMs: HEAD_MS })).toBe('take');
+    expect(withHolder(waiting, asker('b'), NOW).queue).toEqual(['c@n3']);
+  });
+
+  test('waits without a place when the queue is full', () => {
+    const queue = Array.from({ length: 100 }, (_, index) => `b${index}@n2`);
+    expect(planMove(record({ queue }), asker('b'), now)).toBe('wait');
+  });
+});

@@ -1,0 +1,375 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { UnreachableError } from '../client.ts';
+import type { KubeAnswer, KubeClient, KubeRequest } from '../client.ts';
+import type { Lease } from './lease.ts';
+import { createLeases } from './leases.ts';
+import type { LeaseRequest, Leases } from './leases.ts';
+
+/** The API's side: one Lease with versions, and what is to go wrong. */
+interface Stored {
+  metadata: { name: string; resourceVersion?: string; annotations?: Record<string, string> };
+  spec: { holderIdentity: string; leaseTransitions: number };
+}
+let stored: Stored | undefined;
+let requests: string[];
+let version: number;
+/** Told of each request before it is answered; may throw instead of an answer. */
+let before: (request: KubeRequest) => void;
+/** The same once it is done, so that the answer is lost. */
+let after: (request: KubeRequest) => void;
+
+const LIMITS = { leaseMs: 1000, renewMs: 20, lookMs: 4, unreachableMs: 60 };
+const PLAN = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' } };
+const NEVER = new AbortController().signal;
+/** A machine under load is slow. */
+const POLL = { timeout: 10_000 };
+const AWAY = new UnreachableError('Cannot reach the cluster', true);
+
+beforeEach(() => {
+  [stored, requests, version] = [undefined, [], 0];
+  before = () => undefined;
+  after = () => undefined;
+});
+
+const client: Pick<KubeClient, 'request'> = {
+  async request(request) {
+    requests.push(request.method);
+    await Promise.resolve();
+    before(request);
+    const answer = handle(request);
+    after(request);
+    return answer;
+  },
+};
+
+function handle({ method, body }: KubeRequest): KubeAnswer {
+  const given = body as Stored & { preconditions?: { resourceVersion: string } };
+  if (method === 'POST' && stored) return refuse(409, 'AlreadyExists');
+  if (method !== 'POST' && !stored) return refuse(404, 'NotFound');
+  const wanted = method === 'PUT' ? given.metadata.resourceVersion : given?.preconditions?.resourceVersion;
+  if (wanted !== undefined && wanted !== stored?.metadata.resourceVersion) return refuse(409, 'Conflict');
+  if (method === 'DELETE') stored = undefined;
+  else if (method !== 'GET') store(given);
+  return { kind: 'ok', body: structuredClone(stored) ?? {} };
+}
+function refuse(code: number, reason: string): KubeAnswer {
+  return { kind: 'refused', code, reason, message: reason };
+}
+function store(lease: Stored): void {
+  version += 1;
+  stored = { ...lease, metadata: { ...lease.metadata, resourceVersion: String(version) } };
+}
+/** A Lease as another process left it. */
+function leave(holder: string, annotations: Record<string, string> = {}): void {
+  const spec = { holderIdentity: holder, leaseTransitions: 1e9, leaseDurationSeconds: 1 };
+  store({ metadata: { name: 'shop-1', annotations }, spec });
+}
+
+function createProcess(limits: Partial<typeof LIMITS> = {}): Leases {
+  return createLeases(client as KubeClient, { ...LIMITS, ...limits });
+}
+async function acquire(
+  leases: Leases,
+  build: string,
+  options: { reasons?: string[]; signal?: AbortSignal; isResumed?: boolean } = {},
+): Promise<Lease> {
+  const request: LeaseRequest = { plan: PLAN, build, isResumed: options.isResumed ?? false };
+  const answer = await leases.acquire(request, {
+    signal: options.signal ?? NEVER,
+    onWaiting: (reason) => options.reasons?.push(reason),
+  });
+  if (answer.kind !== 'held') throw new Error(JSON.stringify(answer));
+  return answer.lease;
+}
+
+describe('a Lease', () => {
+  test('costs one request to take and one to give back, also the second time', async () => {
+    const leases = createProcess();
+    const first = await acquire(leases, 'b1');
+    expect(stored?.spec).toMatchObject({ holderIdentity: expect.stringMatching(/^b1@[0-9a-f]{12}$/) as string });
+    await first.release();
+    const second = await acquire(leases, 'b2');
+    await second.release();
+    expect(requests).toEqual(['POST', 'PUT', 'PUT', 'PUT']);
+    expect([first.isUndisputed, second.isUndisputed]).toEqual([false, true]);
+    expect(second.epoch).toBeGreaterThan(first.epoch);
+    expect(stored?.spec.holderIdentity).toBe('');
+  });
+
+  test('is renewed while it is held, and no more when it is given back', async () => {
+    const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
+    await expect.poll(() => requests.length, POLL).toBeGreaterThan(3);
+    await lease.release();
+    const { length } = requests;
+    await acquire(createProcess(), 'b2');
+    expect(requests.slice(length)).not.toContain('DELETE');
+    expect(requests.slice(length, length + 2)).toEqual(['POST', 'GET']);
+  });
+
+  test('is one process’s at a time, in the order in which they came, with a greater epoch each time', async () => {
+    let last = await acquire(createProcess(), 'a');
+    const taken: string[] = [];
+    const reasons: string[] = [];
+    const waiting: Promise<Lease>[] = [];
+    for (const build of ['b', 'c', 'd']) {
+      const lease = acquire(createProcess(), build, { reasons });
+      waiting.push(lease.then((held) => (taken.push(build), held)));
+      // In the queue before the next one comes.
+      await expect.poll(() => JSON.stringify(stored), POLL).toContain(`${build}@`);
+    }
+    expect(taken).toEqual([]);
+    for (const [index, next] of waiting.entries()) {
+      await last.release();
+      const lease = await next;
+      expect(taken).toEqual(['b', 'c', 'd'].slice(0, index + 1));
+      expect(lease.epoch).toBeGreaterThan(last.epoch);
+      last = lease;
+    }
+    expect(new Set(reasons)).toEqual(new Set(['another c3 has the Pod']));
+    await last.release();
+  });
+
+  test('is not taken by who has just given it back while another waits', async () => {
+    const [mine, other] = [createProcess(), createProcess()];
+    const first = await acquire(mine, 'b1');
+    const theirs = acquire(other, 'x');
+    await expect.poll(() => JSON.stringify(stored), POLL).toContain('x@');
+    await first.release();
+    const again = acquire(mine, 'b2');
+    const lease = await theirs;
+    expect(stored?.spec.holderIdentity).toMatch(/^x@/);
+    await lease.release();
+    expect((await again).isUndisputed).toBe(false);
+  });
+
+  test('of a dead holder is taken over once it was not renewed for its duration, and the dead one learns of it', async () => {
+    const dead = await acquire(createProcess({ leaseMs: 1000, renewMs: 1e9 }), 'dead');
+    const lease = await acquire(createProcess(), 'alive');
+    expect(lease.epoch).toBeGreaterThan(dead.epoch);
+    expect(await dead.confirm()).toBe(false);
+    expect(await dead.lost).toBe(
+      'another c3 has taken over Pod shop-1, for build alive: this one had not renewed its Lease in time',
+    );
+    await Promise.all([dead.release(), dead.remove()]);
+    expect(stored?.spec.holderIdentity).toMatch(/^alive@/);
+    expect(lease.isLost).toBe(false);
+    await lease.release();
+  });
+
+  test('is not lost while the cluster is away, and goes on when it is back', async () => {
+    const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
+    const { length } = requests;
+    before = () => {
+      throw AWAY;
+    };
+    await expect.poll(() => requests.length, POLL).toBeGreaterThan(length + 5);
+    before = () => undefined;
+    const back = version;
+    await expect.poll(() => version, POLL).toBeGreaterThan(back);
+    expect(lease.isLost).toBe(false);
+    await lease.release();
+    expect(stored?.spec.holderIdentity).toBe('');
+  });
+
+  test('that somebody deleted is made again, with the same epoch', async () => {
+    const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
+    stored = undefined;
+    await expect.poll(() => stored, POLL).toBeDefined();
+    expect(stored).toMatchObject({
+      spec: { leaseTransitions: lease.epoch, holderIdentity: expect.stringMatching(/^b1@/) },
+    });
+    await lease.release();
+  });
+
+  test('whose taking was done but not answered is taken', async () => {
+    after = () => {
+      after = () => undefined;
+      throw AWAY;
+    };
+    const lease = await acquire(createProcess(), 'b1');
+    expect(requests).toEqual(['POST', 'POST', 'GET']);
+    await lease.release();
+  });
+
+  test('whose giving back was done but not answered is given back', async () => {
+    const leases = createProcess();
+    const lease = await acquire(leases, 'b1');
+    // As the client does it, which repeats a request without an answer: the second finds another version.
+    before = (request) => {
+      before = () => undefined;
+      handle(request);
+    };
+    await lease.release();
+    expect(lease.isLost).toBe(false);
+    expect(requests).toEqual(['POST', 'PUT', 'GET']);
+    expect((await acquire(leases, 'b2')).isUndisputed).toBe(true);
+  });
+
+  test('is waited for no longer than a cluster may be out of reach', async () => {
+    before = () => {
+      throw AWAY;
+    };
+    await expect(acquire(createProcess(), 'b1')).rejects.toThrow(
+      '{"kind":"failed","message":"Cannot reach the cluster"}',
+    );
+  });
+
+  test('is no more waited for, and no place is kept, when the build is cancelled', async () => {
+    leave('other@x');
+    const abort = new AbortController();
+    const answer = acquire(createProcess(), 'b1', { signal: abort.signal });
+    await expect.poll(() => JSON.stringify(stored), POLL).toContain('b1@');
+    abort.abort();
+    await expect(answer).rejects.toThrow('{"kind":"aborted"}');
+    await expect.poll(() => JSON.stringify(stored), POLL).not.toContain('b1@');
+  });
+});
+
+test('of any number of builds in any number of processes one has the Lease at a time, whatever answers are lost', async () => {
+  const faults = fc.infiniteStream(fc.constantFrom('none', 'none', 'none', 'cut', 'lost answer'));
+  const counts = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 2, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(counts, faults, async (builds, schedule) => {
+      stored = undefined;
+      let fault = 'none';
+      before = ({ body }) => {
+        // Who cannot give it back is waited for until it counts as dead: that is another test.
+        const isGivenBack = (body as Stored | undefined)?.spec.holderIdentity === '';
+        fault = isGivenBack ? 'none' : String(schedule.next().value);
+        if (fault === 'cut') throw AWAY;
+      };
+      after = () => {
+        if (fault === 'lost answer') throw AWAY;
+      };
+      let holders = 0;
+      const epochs: number[] = [];
+      async function visit(leases: Leases, build: string): Promise<void> {
+        const lease = await acquire(leases, build);
+        holders += 1;
+        expect(holders).toBe(1);
+        epochs.push(lease.epoch);
+        await lease.begin('uid-1');
+        holders -= 1;
+        await lease.release();
+      }
+      const visits = builds.map(async (count, process) => {
+        const leases = createProcess({ lookMs: 1, renewMs: 1e9, unreachableMs: 1e9 });
+        for (let number = 0; number < count; number += 1) await visit(leases, `p${process}b${number}`);
+      });
+      await Promise.all(visits);
+      expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+      expect(stored).toMatchObject({ spec: { holderIdentity: '' } });
+    }),
+    { numRuns: 20 },
+  );
+});
+
+describe('a build that is taken up', () => {
+  test('takes the Lease from its former self at once, and knows in which Pod it began', async () => {
+    const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
+    await former.begin('uid-1');
+    const started = performance.now();
+    const lease = await acquire(createProcess({ leaseMs: 60_000 }), 'b1', { isResumed: true });
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect(lease.begunIn).toBe('uid-1');
+    expect(lease.epoch).toBeGreaterThan(former.epoch);
+    await lease.release();
+  });
+
+  test('has not begun while its Pod was not there', async () => {
+    const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
+    await former.begin('');
+    const lease = await acquire(createProcess(), 'b1', { isResumed: true });
+    expect(lease.begunIn).toBeUndefined();
+    await lease.release();
+  });
+
+  test('knows where it began also after others had the Pod', async () => {
+    const leases = createProcess();
+    for (const build of ['b1', 'b2', 'b3']) {
+      const lease = await acquire(leases, build);
+      await lease.begin('uid-1');
+      await lease.release();
+    }
+    const lease = await acquire(createProcess(), 'b1', { isResumed: true });
+    expect(lease.begunIn).toBe('uid-1');
+    await lease.release();
+  });
+});
+
+test('where the last build began is noted while the Lease is taken, with no request of its own', async () => {
+  const leases = createProcess();
+  const first = await acquire(leases, 'b1');
+  await first.begin('uid-1');
+  await first.release();
+  requests.length = 0;
+  const second = await acquire(leases, 'b2');
+  await second.begin('uid-1');
+  await second.release();
+  expect(requests).toEqual(['PUT', 'PUT']);
+  expect(stored?.metadata.annotations?.['c3.build/builds']).toBe('[["b1","uid-1"],["b2","uid-1"]]');
+});
+
+describe('removing a Lease', () => {
+  test('deletes one that has nothing more to tell', async () => {
+    const lease = await acquire(createProcess(), 'b1');
+    await lease.remove();
+    expect(stored).toBeUndefined();
+  });
+
+  test('gives one back that tells that another build began in the Pod', async () => {
+    leave('', { 'c3.build/builds': '[["b0","uid-1"]]' });
+    const lease = await acquire(createProcess(), 'b1');
+    await lease.remove();
+    expect(stored).toMatchObject({ spec: { holderIdentity: '' } });
+    expect(stored?.metadata.annotations?.['c3.build/builds']).toBe('[["b0","uid-1"],["b1","uid-1"]]');
+  });
+
+  test('gives one back that tells who waits', async () => {
+    const lease = await acquire(createProcess(), 'b1');
+    const next = acquire(createProcess(), 'b2');
+    await expect.poll(() => JSON.stringify(stored), POLL).toContain('b2@');
+    await lease.remove();
+    expect((await next).epoch).toBe(lease.epoch + 1);
+    await (await next).remove();
+    expect(stored).toBeDefined();
+  });
+});
+
+describe('claiming a Lease', () => {
+  test('takes what nobody has, and forgets who began there', async () => {
+    const leases = createProcess();
+    const lease = await acquire(leases, 'b1');
+    await lease.begin('uid-1');
+    await lease.release();
+    const claimed = await leases.claim(PLAN);
+    await claimed?.remove();
+    expect(stored).toBeUndefined();
+  });
+
+  test('leaves alone what another has taken since, or waits for', async () => {
+    const leases = createProcess();
+    const lease = await acquire(leases, 'b1');
+    await lease.release();
+    leave('other@x');
+    expect(await leases.claim(PLAN)).toBeUndefined();
+    leave('', { 'c3.build/queue': '["other@x"]' });
+    expect(await leases.claim(PLAN)).toBeUndefined();
+    expect(stored?.metadata.annotations).toEqual({ 'c3.build/queue': '["other@x"]' });
+  });
+});
+
+describe('without the right to use Leases', () => {
+  test('a build goes on, is told what is missing, and its epoch grows all the same', async () => {
+    const message = 'leases.coordination.k8s.io is forbidden: User "ci" cannot create resource "leases"';
+    const refuses = async () => await Promise.resolve({ kind: 'refused', code: 403, reason: 'Forbidden', message });
+    const leases = createLeases({ request: refuses } as unknown as KubeClient);
+    const [first, second] = [await acquire(leases, 'b1'), await acquire(leases, 'b2')];
+    expect(first.warnings).toEqual([
+      `c3 cannot see to it that no other c3 uses the Pod at the same time (${message}): the Role needs get, list, create, update and delete on "leases" of "coordination.k8s.io"`,
+    ]);
+    expect(second.epoch).toBeGreaterThan(first.epoch);
+    await Promise.all([first.release(), second.remove()]);
+  });
+});

@@ -1,0 +1,312 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../pipeline/pipeline.ts';
+import { checkPodPolicy, type PodPolicy } from './pod-policy.ts';
+
+type Change = readonly [path: string, value: unknown];
+
+/** A Pod with every kind of container, with the value at each `path` (`spec.containers.0.name`) set. */
+function createJob(...changes: readonly Change[]): JsonObject {
+  const job: Record<string, unknown> = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'shop', annotations: { 'example.com/any': 'thing' } },
+    spec: {
+      containers: [{ name: 'main', image: 'a' }],
+      initContainers: [{ name: 'init', image: 'a' }],
+      ephemeralContainers: [{ name: 'debug', image: 'a' }],
+      volumes: [{ name: 'c3', emptyDir: {} }],
+    },
+  };
+  for (const [path, value] of changes) {
+    const names = path.split('.');
+    const last = names.pop() ?? '';
+    let place = job;
+    for (const name of names) place = (place[name] ??= {}) as Record<string, unknown>;
+    place[last] = structuredClone(value);
+  }
+  return job as JsonObject;
+}
+
+/** What `restricted` wants of the Pod and of each container. */
+const CONFINED: readonly Change[] = [
+  ['spec.securityContext', { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } }],
+  ...['containers', 'initContainers', 'ephemeralContainers'].map((list): Change => [
+    `spec.${list}.0.securityContext`,
+    { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+  ]),
+];
+
+const POD = 'spec.securityContext';
+const LISTS = ['spec.containers.0', 'spec.initContainers.0', 'spec.ephemeralContainers.0'];
+const CONTEXTS = LISTS.map((path) => `${path}.securityContext`);
+
+/** Control of the standard, where it looks, what it refuses, what it takes. */
+type Rule = readonly [name: string, places: readonly string[], refused: readonly unknown[], taken: readonly unknown[]];
+
+function below(places: readonly string[], ...fields: readonly string[]): string[] {
+  return fields.flatMap((field) => places.map((place) => `${place}.${field}`));
+}
+
+const PROBES = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle.postStart', 'lifecycle.preStop'];
+const HANDLERS = PROBES.flatMap((probe) => [`${probe}.httpGet`, `${probe}.tcpSocket`]);
+
+const BASELINE: readonly Rule[] = [
+  [
+    'HostProcess',
+    below([POD, ...CONTEXTS], 'windowsOptions'),
+    [{ hostProcess: true }, { hostProcess: 'false' }, 'x'],
+    [{ hostProcess: false }, {}, null],
+  ],
+  ['Host Namespaces', ['spec.hostNetwork', 'spec.hostPID', 'spec.hostIPC'], [true, 'true', 1, {}], [false, null]],
+  ['Privileged Containers', below(CONTEXTS, 'privileged'), [true, 'true', 0, []], [false, null]],
+  [
+    'Capabilities',
+    below(CONTEXTS, 'capabilities.add'),
+    [['SYS_ADMIN'], ['CHOWN', 'NET_RAW'], ['ALL'], ['cap_chown'], [null], 'CHOWN', {}],
+    [['CHOWN', 'KILL', 'NET_BIND_SERVICE', 'SYS_CHROOT'], [], null],
+  ],
+  [
+    'HostPath Volumes',
+    ['spec.volumes'],
+    [
+      [{ name: 'a', hostPath: { path: '/' } }],
+      [{ name: 'a', hostPath: '' }],
+      [{ name: 'a' }, { hostPath: {} }],
+      {},
+      [1],
+    ],
+    [[{ name: 'a', hostPath: null }], [{ name: 'a', nfs: {} }], []],
+  ],
+  ['Host Ports', below(LISTS, 'ports'), [[{ hostPort: 80 }], [{}, { hostPort: '0' }], {}], [[{ hostPort: 0 }], [{}]]],
+  [
+    'Host Probes / Lifecycle Hooks',
+    below(LISTS, ...HANDLERS),
+    [{ host: '127.0.0.1' }, { host: 0 }, 'x'],
+    [{ host: '' }],
+  ],
+  [
+    'AppArmor',
+    below([POD, ...CONTEXTS], 'appArmorProfile.type'),
+    ['Unconfined', '', true],
+    ['RuntimeDefault', 'Localhost', null],
+  ],
+  [
+    'AppArmor',
+    ['metadata.annotations'],
+    ['unconfined', '', 'runtime/default2', 1, {}].map((value) => ({
+      'container.apparmor.security.beta.kubernetes.io/main': value,
+    })),
+    ['runtime/default', 'localhost/x'].map((value) => ({
+      'container.apparmor.security.beta.kubernetes.io/main': value,
+    })),
+  ],
+  [
+    'SELinux',
+    below([POD, ...CONTEXTS], 'seLinuxOptions'),
+    [{ type: 'spc_t' }, { user: 'system_u' }, { role: 'sysadm_r' }, { type: 1 }],
+    [{ type: 'container_t', user: '', role: '' }, { type: 'container_engine_t', level: 's0' }, { type: '' }],
+  ],
+  ['/proc Mount Type', below(CONTEXTS, 'procMount'), ['Unmasked', 'default', 1], ['Default', null]],
+  [
+    'Seccomp',
+    below([POD, ...CONTEXTS], 'seccompProfile.type'),
+    ['Unconfined', 'runtimedefault', 1],
+    ['RuntimeDefault', 'Localhost'],
+  ],
+  [
+    'Seccomp',
+    ['metadata.annotations'],
+    [
+      { 'seccomp.security.alpha.kubernetes.io/pod': 'unconfined' },
+      { 'container.seccomp.security.alpha.kubernetes.io/main': 'unconfined' },
+    ],
+    [{ 'seccomp.security.alpha.kubernetes.io/pod': 'runtime/default' }],
+  ],
+  [
+    'Sysctls',
+    [`${POD}.sysctls`],
+    [
+      [{ name: 'kernel.msgmax', value: '1' }],
+      [{ name: 'net.ipv4.tcp_rmem' }, { name: 'net.core.somaxconn' }],
+      [{}],
+      {},
+    ],
+    [[{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }], [], null],
+  ],
+];
+
+/** On top of a job that is otherwise as `restricted` wants it. */
+const RESTRICTED: readonly Rule[] = [
+  [
+    'Volume Types',
+    ['spec.volumes'],
+    ['nfs', 'iscsi', 'gitRepo', 'flexVolume', 'image', 'made-up'].map((type) => [{ name: 'a', [type]: {} }]),
+    ['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'persistentVolumeClaim', 'projected', 'secret']
+      .map((type): unknown => [{ name: 'a', [type]: {} }])
+      .concat([[{ name: 'a' }], [{ name: 'a', nfs: null }]]),
+  ],
+  ['Privilege Escalation', below(CONTEXTS, 'allowPrivilegeEscalation'), [true, null, undefined, 'false', 0], [false]],
+  ['Running as Non-root', below([POD], 'runAsNonRoot'), [false, null, 'true'], [true]],
+  ['Running as Non-root', below(CONTEXTS, 'runAsNonRoot'), [false, 'true', 1], [true, null, undefined]],
+  ['Running as Non-root user', below([POD, ...CONTEXTS], 'runAsUser'), [0, '1000', true, -0], [1, 1000, null]],
+  [
+    'Seccomp',
+    below([POD], 'seccompProfile'),
+    [{ type: 'Unconfined' }, null, {}, { type: '' }],
+    [{ type: 'Localhost' }],
+  ],
+  ['Seccomp', below(CONTEXTS, 'seccompProfile'), [{ type: 'Unconfined' }], [{ type: 'Localhost' }, {}, null]],
+  [
+    'Capabilities',
+    below(CONTEXTS, 'capabilities'),
+    [
+      {},
+      { drop: [] },
+      { drop: ['NET_RAW'] },
+      { drop: ['all'] },
+      { drop: 'ALL' },
+      { drop: ['ALL'], add: ['CHOWN'] },
+      null,
+    ],
+    [{ drop: ['ALL'], add: ['NET_BIND_SERVICE'] }, { drop: ['KILL', 'ALL'] }],
+  ],
+];
+
+function toCases(rules: readonly Rule[]): [string, string, Rule][] {
+  return rules.flatMap((rule) => rule[1].map((place): [string, string, Rule] => [rule[0], place, rule]));
+}
+
+describe('the policy "tenant"', () => {
+  it('takes every job', () => {
+    const worst = createJob(['spec.hostPID', true], ['spec.containers.0.securityContext', { privileged: true }]);
+    expect(checkPodPolicy(worst, 'tenant')).toEqual([]);
+  });
+});
+
+describe('the policy "baseline"', () => {
+  it('takes a plain job, and one whose contexts are empty', () => {
+    expect(checkPodPolicy(createJob(), 'baseline')).toEqual([]);
+    const empty = [POD, ...CONTEXTS].map((place): Change => [place, {}]);
+    expect(checkPodPolicy(createJob(...empty), 'baseline')).toEqual([]);
+  });
+
+  it.each(toCases(BASELINE))('%s: %s', (name, place, [, , refused, taken]) => {
+    const path = `job.${place.replaceAll(/\.(\d+)/g, '[$1]')}`;
+    function isRight(sentence: string): boolean {
+      // What is no map or list is told without the rule.
+      const isOfType = / must be a (?:map|list) \(baseline\)$/.test(sentence);
+      return sentence.startsWith(path) && (isOfType || sentence.endsWith(` (baseline: ${name})`));
+    }
+    const missed = refused.filter((value) => {
+      const sentences = checkPodPolicy(createJob([place, value]), 'baseline');
+      return sentences.length === 0 || !sentences.every(isRight);
+    });
+    expect(missed).toEqual([]);
+    expect(taken.flatMap((value) => checkPodPolicy(createJob([place, value]), 'baseline'))).toEqual([]);
+  });
+
+  it('tells every offence with its field and its rule', () => {
+    const job = createJob(
+      ['spec.hostNetwork', true],
+      ['spec.volumes', [{ name: 'root', hostPath: { path: '/' } }]],
+      ['spec.containers.0.securityContext', { privileged: true, capabilities: { add: ['SYS_PTRACE'] } }],
+      ['spec.initContainers', { name: 'init' }],
+    );
+    expect(checkPodPolicy(job, 'baseline')).toEqual([
+      'job.spec.hostNetwork is true, but may only be false (baseline: Host Namespaces)',
+      'job.spec.volumes[0].hostPath is {"path":"/"}, but must not be set (baseline: HostPath Volumes)',
+      'job.spec.initContainers must be a list (baseline)',
+      'job.spec.containers[0].securityContext.privileged is true, but may only be false (baseline: Privileged Containers)',
+      expect.stringMatching(
+        /^job\.spec\.containers\[0\]\.securityContext\.capabilities\.add\[0\] is "SYS_PTRACE", but may only be "AUDIT_WRITE", /,
+      ),
+    ]);
+  });
+
+  it.each([['spec'], ['metadata'], ['spec.containers'], [POD], ['metadata.annotations']])(
+    'refuses a job whose %s is of a wrong type',
+    (place) => {
+      expect(checkPodPolicy(createJob([place, 'text']), 'baseline')).toEqual([
+        expect.stringMatching(`^job\\.${place.replaceAll('.', '\\.')} must be a (?:map|list) \\(baseline\\)$`),
+      ]);
+    },
+  );
+
+  it('is not deceived by what an object inherits', () => {
+    const job = JSON.parse(
+      '{"spec":{"containers":[{"securityContext":{"__proto__":{"privileged":true}}}]}}',
+    ) as JsonObject;
+    expect(checkPodPolicy(job, 'baseline')).toEqual([]);
+    const spec: unknown = Object.create({ hostPID: true });
+    expect(checkPodPolicy({ spec } as JsonObject, 'baseline')).toEqual([]);
+  });
+});
+
+describe('the policy "restricted"', () => {
+  it('takes a job that is confined as a whole', () => {
+    expect(checkPodPolicy(createJob(...CONFINED), 'restricted')).toEqual([]);
+  });
+
+  it('takes a job whose every container is confined by itself', () => {
+    const context = {
+      allowPrivilegeEscalation: false,
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+      capabilities: { drop: ['ALL'] },
+    };
+    expect(checkPodPolicy(createJob(...CONTEXTS.map((place): Change => [place, context])), 'restricted')).toEqual([]);
+  });
+
+  it.each(toCases(BASELINE))('refuses what "baseline" refuses: %s: %s', (_, place, [, , refused]) => {
+    const missed = refused.filter(
+      (value) => checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted').length === 0,
+    );
+    expect(missed).toEqual([]);
+  });
+
+  it.each(toCases(RESTRICTED))('%s: %s', (name, place, [, , refused, taken]) => {
+    const missed = refused.filter((value) => {
+      const sentences = checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted');
+      return !sentences.some((sentence) => sentence.endsWith(` (restricted: ${name})`));
+    });
+    expect(missed).toEqual([]);
+    const offences = taken.flatMap((value) => checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted'));
+    expect(offences).toEqual([]);
+  });
+
+  it('tells a plain job what it lacks', () => {
+    const plain = { spec: { containers: [{ name: 'main' }] } };
+    const context = 'job.spec.containers[0].securityContext';
+    expect(checkPodPolicy(plain, 'restricted')).toEqual([
+      `${context}.runAsNonRoot must be true (restricted: Running as Non-root)`,
+      `${context}.seccompProfile.type must be "RuntimeDefault" or "Localhost" (restricted: Seccomp)`,
+      `${context}.allowPrivilegeEscalation must be false (restricted: Privilege Escalation)`,
+      `${context}.capabilities.drop must hold "ALL" (restricted: Capabilities)`,
+    ]);
+  });
+});
+
+describe('a job that offends without end', () => {
+  it('is told in at most fifty sentences, none of them long', () => {
+    const ports = Array.from({ length: 1000 }, (_, n) => ({ hostPort: n + 1 }));
+    const annotation = `container.apparmor.security.beta.kubernetes.io/${'x'.repeat(10_000)}`;
+    const job = createJob(
+      ['spec.containers.0.ports', ports],
+      ['metadata.annotations', { [annotation]: 'y'.repeat(10_000) }],
+    );
+    const sentences = checkPodPolicy(job, 'baseline');
+    expect(sentences).toHaveLength(50);
+    expect(Math.max(...sentences.map(({ length }) => length))).toBeLessThan(500);
+  });
+});
+
+describe('any policy', () => {
+  it('answers with sentences for whatever stands in a job', () => {
+    fc.assert(
+      fc.property(fc.object({ maxDepth: 6 }), fc.constantFrom<PodPolicy>('baseline', 'restricted'), (spec, policy) => {
+        for (const sentence of checkPodPolicy({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);
+      }),
+    );
+  });
+});

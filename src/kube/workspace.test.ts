@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from '../engine/cluster.ts';
+import { toPod } from './api-types.ts';
+import type { Pod } from './api-types.ts';
+import { createGate } from './gate.ts';
+import { createUnguardedLease } from './leases/lease.ts';
+import { createWorkspace } from './workspace.ts';
+
+const SILENT_MS = 120_000;
+const DIALING = 'error dialing backend: dial tcp 10.0.0.7:10250: connect: no route to host';
+
+let release: ((pod: Pod) => void) | undefined;
+let answer: ExecAnswer;
+let heard: ExecOptions | undefined;
+let lost: string | undefined;
+let givenBack: boolean[];
+let loseLease: (sentence: string) => void;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  [release, heard, lost, givenBack] = [undefined, undefined, undefined, []];
+});
+afterEach(() => vi.useRealTimers());
+
+function pod(ready: string): Pod {
+  const conditions = [
+    { type: 'Ready', status: ready },
+    { type: 'ContainersReady', status: 'True' },
+  ];
+  const metadata = { name: 'shop-1', uid: 'u' };
+  return toPod({ metadata, spec: { nodeName: 'n1' }, status: { phase: 'Running', conditions } });
+}
+
+function create(): Workspace {
+  async function* follow(): AsyncGenerator<Pod | undefined, void, undefined> {
+    while (true) yield await new Promise<Pod>((resolve) => (release = resolve));
+  }
+  const leaseLost = Promise.withResolvers<string>();
+  loseLease = leaseLost.resolve;
+  const lease = { ...createUnguardedLease(7, { warning: 'no Leases', isResumed: false }), lost: leaseLost.promise };
+  const workspace = createWorkspace(
+    { kind: 'ready', pod: pod('True'), isWarm: true, states: follow(), stop: new AbortController() },
+    {
+      namespace: 'ci',
+      execs: {
+        open: async (_target, options) => ((heard = options), await Promise.resolve(answer)),
+        close: () => undefined,
+      },
+      openings: createGate(1),
+      lease,
+      silentNodeMs: SILENT_MS,
+      giveBack: async ({ isClean }) => await Promise.resolve(void givenBack.push(isClean)),
+    },
+  );
+  void workspace.lost.then((sentence) => (lost = sentence));
+  return workspace;
+}
+async function exec(workspace: Workspace): Promise<void> {
+  const ignore = (): void => undefined;
+  await workspace.exec('a', ['true'], { signal: new AbortController().signal, onStdout: ignore, onStderr: ignore });
+}
+function ended(end: ExecEnd): ExecAnswer {
+  const session = { write: async () => await Promise.resolve(), done: Promise.resolve(end), close: () => undefined };
+  return { kind: 'open', session };
+}
+
+describe('a workspace whose node', () => {
+  test('is not ready for two minutes is lost, in words that name the node', async () => {
+    create();
+    await vi.advanceTimersByTimeAsync(0);
+    release?.(pod('Unknown'));
+    await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
+    expect(lost).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(lost).toBe(
+      'node "n1" of Pod shop-1 has been out of reach for 120 s (it is not ready, the cluster says): what runs there is unknown',
+    );
+  });
+
+  test('is ready again in time is not lost', async () => {
+    create();
+    await vi.advanceTimersByTimeAsync(0);
+    release?.(pod('False'));
+    await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
+    release?.(pod('True'));
+    await vi.advanceTimersByTimeAsync(SILENT_MS);
+    expect(lost).toBeUndefined();
+  });
+
+  test.each<[string, ExecAnswer]>([
+    ['before the exec is open', { kind: 'refused', message: DIALING, isTransient: true }],
+    ['as its status', ended({ kind: 'status', exitCode: undefined, message: `Internal error occurred: ${DIALING}` })],
+  ])('cannot be reached by execs for two minutes is lost, told %s', async (_when, given) => {
+    answer = given;
+    const workspace = create();
+    await exec(workspace);
+    await vi.advanceTimersByTimeAsync(SILENT_MS / 2);
+    await exec(workspace);
+    await vi.advanceTimersByTimeAsync(SILENT_MS / 2);
+    expect(lost).toContain(DIALING);
+  });
+
+  test('is heard of by an exec’s output is not lost, nor by a program that says the same words', async () => {
+    answer = { kind: 'refused', message: DIALING, isTransient: true };
+    const workspace = create();
+    await exec(workspace);
+    answer = ended({ kind: 'status', exitCode: 1, message: DIALING });
+    await exec(workspace);
+    await heard?.onStdout(Buffer.from('here'));
+    await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+    expect(lost).toBeUndefined();
+  });
+});
+
+test('a workspace whose Lease is lost is lost, and is not given back as clean', async () => {
+  const workspace = create();
+  loseLease('another c3 has taken over Pod shop-1');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(lost).toBe('another c3 has taken over Pod shop-1');
+  await workspace.release({ isClean: true });
+  expect(givenBack).toEqual([false]);
+});
+
+test('a workspace bears the epoch and the warnings of its Lease', () => {
+  expect(create()).toMatchObject({ name: 'shop-1', id: 'u', isWarm: true, epoch: 7, warnings: ['no Leases'] });
+});

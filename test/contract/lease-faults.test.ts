@@ -1,0 +1,143 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import type { Cluster, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
+
+/** What goes wrong around Leases, which only the embedded cluster does on demand. */
+let embedded: EmbeddedCluster;
+const clusters: Cluster[] = [];
+
+const FORBIDDEN = {
+  kind: 'refuse',
+  code: 403,
+  reason: 'Forbidden',
+  message: 'leases.coordination.k8s.io is forbidden: User "ci" cannot create resource "leases"',
+} as const;
+const NO_SUCH_API = {
+  kind: 'refuse',
+  code: 404,
+  reason: 'NotFound',
+  message: 'the server could not find the requested resource',
+} as const;
+
+beforeAll(async () => {
+  embedded = await createEmbeddedCluster();
+});
+afterEach(() => embedded.faults.clear());
+afterAll(async () => {
+  await Promise.all(clusters.map(async (cluster) => await cluster.close()));
+  await embedded.close();
+});
+
+function createProcess(): Cluster {
+  const limits = { leaseMs: 2_000, renewMs: 50, lookMs: 20 };
+  const cluster = createKubernetesCluster(parseKubeconfig(embedded.kubeconfig), limits);
+  clusters.push(cluster);
+  return cluster;
+}
+async function answerTo(
+  cluster: Cluster,
+  name: string,
+  changes: Partial<WorkspaceOrder> = {},
+): Promise<WorkspaceAnswer> {
+  const spec = {
+    terminationGracePeriodSeconds: 0,
+    containers: [{ name: 'main', image: 'busybox:1', command: ['sleep', '1000'] }],
+  };
+  const order = {
+    manifest: { metadata: { name }, spec },
+    scope: `git.example.com/acme/${name}`,
+    trustClass: 'other' as const,
+    buildId: 'b1',
+    isResumed: false,
+    reuse: true,
+    idleMs: 600_000,
+    maxAgeMs: 600_000,
+    neededMs: 1_000,
+    ...changes,
+  };
+  const options = { signal: new AbortController().signal, startTimeoutMs: 10_000, onWaiting: () => undefined };
+  return await cluster.openWorkspace(order, options);
+}
+async function open(...order: Parameters<typeof answerTo>) {
+  const answer = await answerTo(...order);
+  if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+  return answer.workspace;
+}
+
+describe('without Leases', () => {
+  test.each([
+    ['the right to use them is missing', FORBIDDEN],
+    ['the cluster has none', NO_SUCH_API],
+  ])('builds run all the same, warned that %s', async (_what, fault) => {
+    embedded.faults.onRequest({ kind: 'lease-create' }, fault);
+    const cluster = createProcess();
+    const name = `bare-${fault.code}`;
+    const first = await open(cluster, name);
+    expect(first.warnings).toEqual([expect.stringContaining(fault.message)]);
+    await first.release({ isClean: true });
+    const second = await open(cluster, name, { buildId: 'b2' });
+    expect(second.id).toBe(first.id);
+    expect(second.epoch).toBeGreaterThan(first.epoch);
+    await second.release({ isClean: false });
+  });
+
+  test('a build that is taken up goes on in the Pod that is there, and begins in no other', async () => {
+    embedded.faults.onRequest({ kind: 'lease-create' }, FORBIDDEN);
+    const first = await open(createProcess(), 'blind');
+    const again = await open(createProcess(), 'blind', { isResumed: true });
+    expect(again.id).toBe(first.id);
+    await again.release({ isClean: false });
+    await expect
+      .poll(() => embedded.pods().map(({ metadata }) => metadata.uid), { timeout: 10_000 })
+      .not.toContain(first.id);
+    expect(await answerTo(createProcess(), 'blind', { isResumed: true })).toEqual({
+      kind: 'failed',
+      message: `Pod ${first.name} is not there, and without Leases c3 cannot tell whether the build had begun in it`,
+    });
+  });
+});
+
+describe('a build with a Lease', () => {
+  test.each(['lease-create', 'lease-update'] as const)(
+    'has it once, though an answer to a %s is lost',
+    async (kind) => {
+      const cluster = createProcess();
+      if (kind === 'lease-update') await (await open(cluster, kind)).release({ isClean: true });
+      const fault = embedded.faults.onRequest({ kind, times: 1 }, { kind: 'lose-answer' });
+      const workspace = await open(cluster, kind, { buildId: 'b2' });
+      expect(fault.hits()).toBe(1);
+      expect(workspace.warnings).toEqual([]);
+      await workspace.release({ isClean: false });
+    },
+  );
+
+  test('keeps it while the API server is away for longer than a Lease lasts', async () => {
+    const workspace = await open(createProcess(), 'away');
+    let lost: string | undefined;
+    void workspace.lost.then((sentence) => (lost = sentence));
+    const before = embedded.stats()['lease-update'];
+    const refused = embedded.faults.onRequest({ kind: 'lease-update', times: 60 }, { kind: 'cut' });
+    await expect.poll(() => refused.hits(), { timeout: 15_000 }).toBeGreaterThan(5);
+    refused.remove();
+    const { hits } = refused;
+    await expect.poll(() => embedded.stats()['lease-update'], { timeout: 10_000 }).toBeGreaterThan(before + hits());
+    expect(lost).toBeUndefined();
+    await workspace.release({ isClean: true });
+    const other = await open(createProcess(), 'away', { buildId: 'b2' });
+    expect(other.id).toBe(workspace.id);
+    await other.release({ isClean: false });
+  });
+
+  test('that left its Pod unclean, and could not delete it, tells other processes', async () => {
+    const workspace = await open(createProcess(), 'stuck');
+    embedded.faults.onRequest({ kind: 'delete' }, { ...FORBIDDEN, message: 'pods "stuck" is forbidden' });
+    await workspace.release({ isClean: false });
+    expect(embedded.pods().map(({ metadata }) => metadata.uid)).toContain(workspace.id);
+    embedded.faults.clear();
+    const next = await open(createProcess(), 'stuck', { buildId: 'b2' });
+    expect(next.id).not.toBe(workspace.id);
+    await next.release({ isClean: false });
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import { toLease, toList } from '../../src/kube/api-types.ts';
+import type { KubeAnswer } from '../../src/kube/client.ts';
+import type { ContractFixture } from './contract-fixture.ts';
+
+/** What c3 relies on to have a Pod to itself: Leases that only whoever knows their version can change. */
+export function describeLeases(fixture: ContractFixture): void {
+  const { client, namespace, podName, adopt } = fixture;
+  const folder = (): string => `/apis/coordination.k8s.io/v1/namespaces/${namespace()}/leases`;
+  const path = (stem: string): string => `${folder()}/${podName(stem)}`;
+
+  function format(stem: string, holder: string, version?: string): object {
+    adopt(podName(stem));
+    return {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: {
+        name: podName(stem),
+        labels: { contract: podName(stem) },
+        annotations: { note: holder },
+        ...(version === undefined ? {} : { resourceVersion: version }),
+      },
+      spec: {
+        holderIdentity: holder,
+        leaseDurationSeconds: 30,
+        leaseTransitions: 28_000_000,
+        renewTime: '2026-11-22T10:00:00.123000Z',
+      },
+    };
+  }
+  async function create(stem: string, holder: string): Promise<KubeAnswer> {
+    return await client().request({ method: 'POST', path: folder(), body: format(stem, holder) });
+  }
+  async function update(stem: string, holder: string, version: string): Promise<KubeAnswer> {
+    return await client().request({ method: 'PUT', path: path(stem), body: format(stem, holder, version) });
+  }
+  function versionOf(answer: KubeAnswer): string {
+    if (answer.kind === 'refused') throw new Error(answer.message);
+    return toLease(answer.body).resourceVersion;
+  }
+
+  describe('a Lease', () => {
+    test('is made once under its name, and read back as it was written', async () => {
+      versionOf(await create('l-once', 'a@1'));
+      expect(await create('l-once', 'b@2')).toMatchObject({ kind: 'refused', code: 409, reason: 'AlreadyExists' });
+      const answer = await client().request({ method: 'GET', path: path('l-once') });
+      expect(toLease(answer.kind === 'ok' ? answer.body : undefined)).toMatchObject({
+        holder: 'a@1',
+        durationSeconds: 30,
+        transitions: 28_000_000,
+        renewedAt: Date.UTC(2026, 10, 22, 10, 0, 0, 123),
+        annotations: { note: 'a@1' },
+      });
+    });
+
+    test('is changed by whoever knows its version, and by no other', async () => {
+      const first = versionOf(await create('l-version', 'a@1'));
+      const second = versionOf(await update('l-version', '', first));
+      expect(second).not.toBe(first);
+      const answers = await Promise.all(
+        ['b@2', 'c@3', 'd@4'].map(async (holder) => await update('l-version', holder, second)),
+      );
+      expect(answers.filter(({ kind }) => kind === 'ok')).toHaveLength(1);
+      const [refusal] = answers.filter(({ kind }) => kind === 'refused');
+      expect(refusal).toMatchObject({ code: 409, reason: 'Conflict' });
+    });
+
+    test('keeps its version when nothing of it is changed', async () => {
+      const version = versionOf(await create('l-same', 'a@1'));
+      expect(versionOf(await update('l-same', 'a@1', version))).toBe(version);
+    });
+
+    test('is deleted in the version that is meant, and in no other', async () => {
+      const first = versionOf(await create('l-delete', 'a@1'));
+      const second = versionOf(await update('l-delete', '', first));
+      async function remove(resourceVersion: string): Promise<KubeAnswer> {
+        const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion } };
+        return await client().request({ method: 'DELETE', path: path('l-delete'), body });
+      }
+      expect(await remove(first)).toMatchObject({ kind: 'refused', code: 409, reason: 'Conflict' });
+      expect((await remove(second)).kind).toBe('ok');
+      expect(await client().request({ method: 'GET', path: path('l-delete') })).toMatchObject({ code: 404 });
+    });
+
+    test('that is gone does not come back under another holder when it is changed', async () => {
+      const version = versionOf(await create('l-gone', 'a@1'));
+      await client().request({ method: 'DELETE', path: path('l-gone') });
+      const answer = await update('l-gone', 'a@1', version);
+      // Kubernetes makes a Lease by PUT where there is none; elsewhere this is refused, which serves as well.
+      expect(answer.kind === 'ok' ? toLease(answer.body).holder : answer.code).toBeOneOf(['a@1', 404, 409]);
+    });
+
+    test('is listed by its labels', async () => {
+      versionOf(await create('l-listed', 'a@1'));
+      const query = { labelSelector: `contract=${podName('l-listed')}` };
+      const answer = await client().request({ method: 'GET', path: folder(), query });
+      const { items } = toList(answer.kind === 'ok' ? answer.body : undefined);
+      expect(items.map((item) => toLease(item).name)).toEqual([podName('l-listed')]);
+    });
+  });
+}

@@ -1,0 +1,52 @@
+import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { NEVER } from './contract-fixture.ts';
+import type { ContractFixture } from './contract-fixture.ts';
+
+/** Orders for workspaces of the run, and what comes of them. */
+export interface Orders {
+  /** A Pod of one sleeping container, "a". `stem`: of its name. */
+  order(stem: string, changes?: Partial<WorkspaceOrder>): WorkspaceOrder;
+  answerTo(wanted: WorkspaceOrder, options?: AnswerOptions): Promise<{ answer: WorkspaceAnswer; reasons: string[] }>;
+  /** Fails when there is no workspace to be had. */
+  open(wanted: WorkspaceOrder, options?: AnswerOptions): Promise<Workspace>;
+}
+
+export interface AnswerOptions {
+  readonly startTimeoutMs?: number;
+  /** Default: the fixture's. */
+  readonly by?: Cluster;
+  readonly reasons?: string[];
+}
+
+export function createOrders(fixture: ContractFixture, patienceMs: number): Orders {
+  const { cluster, adopt, alone, podName } = fixture;
+  async function answerTo(
+    wanted: WorkspaceOrder,
+    { startTimeoutMs = patienceMs, by = cluster(), reasons = [] }: AnswerOptions = {},
+  ): Promise<{ answer: WorkspaceAnswer; reasons: string[] }> {
+    const options = { signal: NEVER, startTimeoutMs, onWaiting: (reason: string) => void reasons.push(reason) };
+    const answer = await by.openWorkspace(wanted, options);
+    if (answer.kind === 'ready') adopt(answer.workspace.name);
+    return { answer, reasons };
+  }
+  return {
+    order: (stem, changes = {}) => ({
+      manifest: { metadata: { name: podName(stem) }, spec: alone() },
+      scope: 'example.com/contract/contract',
+      trustClass: 'other',
+      buildId: 'build',
+      isResumed: false,
+      reuse: true,
+      idleMs: 600_000,
+      maxAgeMs: 600_000,
+      neededMs: 60_000,
+      ...changes,
+    }),
+    answerTo,
+    async open(wanted, options) {
+      const { answer } = await answerTo(wanted, options);
+      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      return answer.workspace;
+    },
+  };
+}
