@@ -1,10 +1,12 @@
 import { countCommits, readCommit, resolveCommit, resolveObject, runGit, tryGit, type Commit } from './git.ts';
 import type { Repository } from './repositories.ts';
-import { refuse, type Route, type RouteAnswer, type RouteCall } from './route.ts';
+import { refuse, toPage, type Route, type RouteAnswer, type RouteCall } from './route.ts';
 
 const NOT_FOUND: RouteAnswer = refuse(404, 'Not Found');
 /** GitHub's page of commits in a comparison. */
 const MAX_COMMITS = 250;
+/** What GitHub shows of a comparison's files. */
+const MAX_FILES = 300;
 
 /** What is read from the repository: branches, refs, tags, commits, comparisons, files. */
 export function createContentRoutes(): Route[] {
@@ -60,7 +62,12 @@ async function readTag({ repository, captures: [sha = ''] }: RouteCall): Promise
 }
 
 /** @see https://docs.github.com/en/rest/commits/commits#compare-two-commits */
-async function compare({ repository, captures: [baseName = '', headName = ''] }: RouteCall): Promise<RouteAnswer> {
+async function compare(call: RouteCall): Promise<RouteAnswer> {
+  const {
+    repository,
+    query,
+    captures: [baseName = '', headName = ''],
+  } = call;
   const { path } = repository;
   const [base, head] = await Promise.all([resolveCommit(path, baseName), resolveCommit(path, headName)]);
   const mergeBase =
@@ -84,10 +91,26 @@ async function compare({ repository, captures: [baseName = '', headName = ''] }:
       total_commits: ahead,
       base_commit: { sha: base },
       merge_base_commit: { sha: mergeBase },
-      commits: shas.map((sha) => ({ sha })),
-      files: [],
+      commits: (query.has('per_page') ? toPage(shas, query) : shas).map((sha) => ({ sha })),
+      files: await listFiles(path, mergeBase, head),
     },
   };
+}
+
+const FILE_STATES: Readonly<Record<string, string>> = { A: 'added', D: 'removed', M: 'modified', T: 'changed' };
+
+/** What differs from the common ancestor, renames found as GitHub finds them; without the changes themselves. */
+async function listFiles(path: string, base: string, head: string): Promise<Record<string, unknown>[]> {
+  const output = await runGit(path, ['diff-tree', '--name-status', '--find-renames', '-r', '-z', base, head]);
+  const fields = output.toString('utf8').split('\0');
+  const files: Record<string, unknown>[] = [];
+  while (fields.length > 1) {
+    const state = fields.shift() ?? '';
+    const isRename = state.startsWith('R');
+    const previous = isRename ? { previous_filename: fields.shift() } : {};
+    files.push({ filename: fields.shift(), status: isRename ? 'renamed' : FILE_STATES[state], ...previous });
+  }
+  return files.slice(0, MAX_FILES);
 }
 
 /** @see https://docs.github.com/en/rest/repos/contents#get-repository-content */

@@ -1,5 +1,14 @@
 import { resolveCommit } from './git.ts';
-import { field, refuse, type ApiState, type Route, type RouteAnswer, type RouteCall, type Status } from './route.ts';
+import {
+  field,
+  refuse,
+  toPage,
+  type ApiState,
+  type Route,
+  type RouteAnswer,
+  type RouteCall,
+  type Status,
+} from './route.ts';
 
 const STATES: readonly unknown[] = ['error', 'failure', 'pending', 'success'];
 const MAX_DESCRIPTION_LENGTH = 140;
@@ -47,7 +56,9 @@ export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'
       permission: 'read',
       async handle(call) {
         const statuses = await find(call);
-        return statuses === undefined ? refuse(404, 'Not Found') : { status: 200, body: statuses.map(toJson) };
+        return statuses === undefined
+          ? refuse(404, 'Not Found')
+          : { status: 200, body: toPage(statuses, call.query).map(toJson) };
       },
     },
     {

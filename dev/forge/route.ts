@@ -65,6 +65,13 @@ export function refuse(status: number, message: string, errors?: readonly unknow
   };
 }
 
+/** A page of a list, as `per_page` and `page` ask for it; GitHub gives 30 when nobody says, and never more than 100. */
+export function toPage<T>(items: readonly T[], query: URLSearchParams): readonly T[] {
+  const length = Math.min(Math.max(Number(query.get('per_page') ?? 30), 1), 100);
+  const start = (Math.max(Number(query.get('page') ?? 1), 1) - 1) * length;
+  return items.slice(start, start + length);
+}
+
 /** A field of a JSON object that came from outside. */
 export function field(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;

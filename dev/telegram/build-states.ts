@@ -36,15 +36,20 @@ export function createEnded(ending: Ending, changes: Partial<BuildState> = {}): 
 export function createStep(
   name: string,
   phase: StepPhase,
-  times: { from?: number; to?: number; tail?: string } = {},
+  times: { from?: number; to?: number; tail?: string } & Partial<StepState> = {},
 ): StepState {
+  const { from: _from, to: _to, ...changes } = times;
   return {
     name,
     container: name,
     phase,
+    attempt: 1,
+    isAllowed: false,
+    group: undefined,
     startedAt: times.from === undefined ? undefined : START + times.from * 1000,
     endedAt: times.to === undefined ? undefined : START + times.to * 1000,
-    tail: times.tail ?? '',
+    tail: '',
+    ...changes,
   };
 }
 
@@ -63,7 +68,7 @@ export const RUNNING: BuildState = createState(
 );
 
 export const PASSED: BuildState = createEnded(
-  { kind: 'passed' },
+  { kind: 'passed', allowed: [] },
   {
     steps: [
       createStep('git', { kind: 'passed' }, { from: 1, to: 3 }),
@@ -94,8 +99,8 @@ export const FAILED: BuildState = createEnded(
       createStep('git', { kind: 'passed' }, { from: 1, to: 3 }),
       createStep('lint', { kind: 'passed' }, { from: 3, to: 12 }),
       createStep('test', { kind: 'failed', exitCode: 1 }, { from: 12, to: 54, tail: TAIL }),
-      createStep('image', { kind: 'skipped' }),
-      createStep('deploy', { kind: 'skipped' }),
+      createStep('image', { kind: 'skipped', reason: undefined }),
+      createStep('deploy', { kind: 'skipped', reason: undefined }),
     ],
   },
 );

@@ -1,3 +1,4 @@
+import { createMasker, type Masker } from '../sealing/index.ts';
 import type { BuildPhase, BuildSource, BuildState, Ending, Reporter, StepPhase, StepState } from './build-state.ts';
 
 /** The one place where a build's state changes; every change is told to the reporter, as soon as there is one. */
@@ -5,16 +6,27 @@ export interface BuildProgress {
   readonly state: BuildState;
   /** From now on changes are reported; the present state at once. */
   attach(reporter: Reporter): void;
+  /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
+  hide(secrets: readonly string[]): void;
   prepare(detail: string): void;
   warn(warnings: readonly string[]): void;
-  plan(steps: readonly { name: string; container: string }[], isWarm: boolean): void;
-  startStep(index: number): void;
+  plan(steps: readonly PlannedState[], isWarm: boolean): void;
+  startStep(index: number, attempt: number): void;
   endStep(index: number, phase: StepPhase, tail: string): void;
-  end(ending: Ending): void;
+  /** Answers the ending as it is told: masked. */
+  end(ending: Ending): Ending;
 }
+
+/** What is known of a step before it runs. */
+export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 'group'> & {
+  /** Why it never will. */
+  readonly skipped: string | undefined;
+};
 
 export function createBuildProgress(id: string, source: BuildSource, now: () => number): BuildProgress {
   let reporter: Reporter | undefined;
+  let hidden: readonly string[] = [];
+  let masker = createMasker(hidden);
   let state: BuildState = {
     id,
     source,
@@ -45,20 +57,49 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
       reporter = next;
       reporter.report(state);
     },
-    prepare: (detail) => change({ phase: { kind: 'preparing', detail } }),
-    warn: (warnings) => change({ warnings: [...state.warnings, ...warnings] }),
-    plan: (steps, isWarm) => change({ isWarm, steps: steps.map(({ name, container }) => toPending(name, container)) }),
-    startStep: (index) => changeStep(index, { phase: { kind: 'running' }, startedAt: now() }, { kind: 'running' }),
-    endStep: (index, phase, tail) => changeStep(index, { phase, tail, endedAt: now() }),
-    end(ending): void {
+    hide(secrets): void {
+      hidden = [...hidden, ...secrets];
+      masker = createMasker(hidden);
+    },
+    prepare: (detail) => change({ phase: { kind: 'preparing', detail: masker.mask(detail) } }),
+    warn(warnings): void {
+      if (warnings.length === 0) return;
+      change({ warnings: [...state.warnings, ...warnings.map((warning) => masker.mask(warning))] });
+    },
+    plan: (steps, isWarm) => change({ isWarm, steps: steps.map(toFirstState) }),
+    startStep(index, attempt): void {
+      const part = { phase: { kind: 'running' }, attempt, startedAt: now(), endedAt: undefined, tail: '' } as const;
+      changeStep(index, part, { kind: 'running' });
+    },
+    endStep: (index, phase, tail) => changeStep(index, { phase: maskWords(phase, masker), tail, endedAt: now() }),
+    end(ending): Ending {
       const steps = state.steps.map((step) =>
-        step.phase.kind === 'pending' ? { ...step, phase: { kind: 'skipped' as const } } : step,
+        step.phase.kind === 'pending' ? { ...step, phase: { kind: 'skipped', reason: undefined } as const } : step,
       );
-      change({ steps, phase: { kind: 'ended', ending }, endedAt: now() });
+      const masked = maskWords(ending, masker);
+      change({ steps, phase: { kind: 'ended', ending: masked }, endedAt: now() });
+      return masked;
     },
   };
 }
 
-function toPending(name: string, container: string): StepState {
-  return { name, container, phase: { kind: 'pending' }, startedAt: undefined, endedAt: undefined, tail: '' };
+/** An ending of a build or a step with what it says in words masked. */
+function maskWords<T extends Ending | StepPhase>(ending: T, masker: Masker): T {
+  const words = Object.entries(ending).filter(([key]) => key === 'message' || key === 'detail');
+  return { ...ending, ...Object.fromEntries(words.map(([key, text]) => [key, masker.mask(String(text))])) };
+}
+
+/** Field by field: what is planned may know more than people are to see. */
+function toFirstState({ name, container, isAllowed, group, skipped }: PlannedState): StepState {
+  return {
+    name,
+    container,
+    phase: skipped === undefined ? { kind: 'pending' } : { kind: 'skipped', reason: skipped },
+    attempt: 1,
+    isAllowed,
+    group,
+    startedAt: undefined,
+    endedAt: undefined,
+    tail: '',
+  };
 }

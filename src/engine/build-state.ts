@@ -34,11 +34,16 @@ export type BuildPhase =
 
 /** How a build ended. None is ever reported as another. `message`: the sentence a user needs. */
 export type Ending =
-  | { readonly kind: 'passed' }
+  /** `allowed`: names of the steps that failed and may, in order. */
+  | { readonly kind: 'passed'; readonly allowed: readonly string[] }
+  /** `when` leaves the whole build out; `message` is a clause: "branch "dev" does not match when.branch". */
+  | { readonly kind: 'skipped'; readonly message: string }
   /** `message`: the cause alone, "exit code 3". */
   | { readonly kind: 'failed'; readonly step: string; readonly message: string }
   | { readonly kind: 'timed-out'; readonly message: string }
   | { readonly kind: 'cancelled'; readonly message: string }
+  /** Cancelled for the sake of a newer build of the same ref. */
+  | { readonly kind: 'superseded'; readonly message: string }
   /** c3.yaml, a sealed value in it, or the kubeconfig is wrong. `detail`: excerpt with caret, several lines. */
   | { readonly kind: 'config-error'; readonly message: string; readonly detail?: string }
   /** The forge did not confirm the push; nothing was opened, nothing ran. */
@@ -49,6 +54,12 @@ export interface StepState {
   readonly name: string;
   readonly container: string;
   readonly phase: StepPhase;
+  /** From 1; greater when it was run again after it failed. Times and tail are the newest attempt's. */
+  readonly attempt: number;
+  /** Whether its failure does not fail the build. */
+  readonly isAllowed: boolean;
+  /** Equal for the steps of one parallel stage; undefined for a step alone. */
+  readonly group: number | undefined;
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
   /** The end of the output, masked, raw bytes decoded as UTF-8: at most 8 KiB, cut at a line's start. */
@@ -59,12 +70,14 @@ export type StepPhase =
   | { readonly kind: 'pending' }
   | { readonly kind: 'running' }
   | { readonly kind: 'passed' }
-  | { readonly kind: 'failed'; readonly exitCode: number }
+  /** Without an exit code it could not even start. */
+  | { readonly kind: 'failed'; readonly exitCode: number | undefined }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'cancelled' }
   /** It was started, and how it ended cannot be known. */
   | { readonly kind: 'lost'; readonly message: string }
-  | { readonly kind: 'skipped' };
+  /** `reason`: why `when` leaves it out; undefined when the build ended, or failed, before it. */
+  | { readonly kind: 'skipped'; readonly reason: string | undefined };
 
 /** Told of every change, in order, at once: `report` never blocks and never throws. `finish` resolves when the last state has arrived or been given up. */
 export interface Reporter {

@@ -1,185 +1,27 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { createLocalWorkspace, type LocalWorkspace } from '../../test/fakes/local-workspace.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createWorld as createBareWorld, toFile, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
-import type { CommitStatus, FileAnswer, Proof, Repository } from '../forges/forge.ts';
-import { formatPurpose } from '../sealing/index.ts';
-import { runBuild } from './build.ts';
-import type { BuildState, Ending } from './build-state.ts';
-import type { WorkspaceAnswer, WorkspaceOrder } from './cluster.ts';
-import { createLinePool } from './line-pool.ts';
-import { DEFAULT_STEP_LIMITS } from './step.ts';
+import type { BuildState } from './build-state.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'c3-build-'));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-/** A real repository with one commit: what every build of this file checks out. */
-const SHA = makeRepository();
-const workspaces: LocalWorkspace[] = [];
-let builds = 0;
-
-function makeRepository(): string {
-  function git(...args: string[]): string {
-    const identity = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.com'];
-    return execFileSync('git', ['-C', root, ...identity, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
-  }
-  git('init', '-q', '-b', 'main');
-  git('commit', '-q', '--allow-empty', '-m', 'first');
-  return git('rev-parse', 'HEAD');
-}
+const worlds: World[] = [];
 afterEach(() => {
-  for (const workspace of workspaces.splice(0)) workspace.close();
+  for (const world of worlds.splice(0)) world.close();
 });
 
-interface World {
-  /** What happened, in order: `prove`, `status pending`, `open k8s`, `pod`, … */
-  readonly events: string[];
-  readonly states: BuildState[];
-  readonly orders: WorkspaceOrder[];
-  readonly released: boolean[];
-  readonly workspace: LocalWorkspace;
-  run(part?: Partial<Answers>): Promise<Ending>;
-}
-
-interface Answers {
-  proof: Proof | C3Error;
-  file: FileAnswer;
-  status: C3Error | undefined;
-  open: C3Error | undefined;
-  cluster: C3Error | undefined;
-  workspace: WorkspaceAnswer | undefined;
-}
-
-/** A c3.yaml; the workspace's directory, which is the work tree's volume, is filled in when the build runs. */
-function toFile(steps: string, extra = ''): FileAnswer {
-  const text = `k8s: sealed.k8s.value.here
-${extra}checkout: {container: main, path: DIRECTORY/project}
-job:
-  apiVersion: v1
-  kind: Pod
-  metadata: {name: build}
-  spec: {containers: [{name: main, image: busybox, volumeMounts: [{name: v, mountPath: DIRECTORY}]}], volumes: [{name: v, emptyDir: {}}]}
-steps:
-${steps}`;
-  return { kind: 'found', text };
-}
-
 function createWorld(): World {
-  const events: string[] = [];
-  const states: BuildState[] = [];
-  const orders: WorkspaceOrder[] = [];
-  const released: boolean[] = [];
-  const workspace: LocalWorkspace = createLocalWorkspace('dash');
-  const lines = createLinePool();
-  workspaces.push(workspace);
-
-  function fillIn(file: FileAnswer): FileAnswer {
-    if (file.kind !== 'found') return file;
-    return { kind: 'found', text: file.text.replaceAll('DIRECTORY', workspace.directory) };
-  }
-
-  function repositoryOf(answers: Answers): Repository {
-    return {
-      async prove() {
-        events.push('prove');
-        if (answers.proof instanceof C3Error) throw answers.proof;
-        return answers.proof;
-      },
-      readFile: () => Promise.resolve(fillIn(answers.file)),
-      async setStatus(_sha, status: CommitStatus) {
-        events.push(`status ${status.state}`);
-        if (answers.status) throw answers.status;
-      },
-      gitAccess: () => ({
-        url: `file://${root}`,
-        urlPrefix: 'https://f.example/',
-        header: 'X: y',
-        secrets: ['tokentoken'],
-      }),
-      close: () => Promise.resolve(),
-    };
-  }
-
-  return {
-    events,
-    states,
-    orders,
-    released,
-    workspace,
-    run(part = {}) {
-      const answers: Answers = {
-        proof: { kind: 'proven', isProtected: true },
-        file: toFile('- main: echo hello'),
-        status: undefined,
-        open: undefined,
-        cluster: undefined,
-        workspace: undefined,
-        ...part,
-      };
-      const push = {
-        ref: 'refs/heads/main',
-        refKind: 'branch',
-        refName: 'main',
-        sha: SHA,
-        subject: 's',
-        author: 'a',
-        commitUrl: 'u',
-      } as const;
-      const source = { scope: 'f.example/a/b', repositoryUrl: 'https://f.example/a/b', ...push };
-      return runBuild(
-        {
-          id: `build${(builds += 1)}`,
-          source,
-          push,
-          repository: repositoryOf(answers),
-          signal: new AbortController().signal,
-        },
-        {
-          async open(token, purpose) {
-            events.push(`open ${formatPurpose(purpose)}`);
-            if (answers.open) throw answers.open;
-            return { plaintext: `opened ${token}`, isOldKey: false };
-          },
-          openCluster() {
-            if (answers.cluster) throw answers.cluster;
-            return {
-              async openWorkspace(order) {
-                events.push('pod');
-                orders.push(order);
-                const ready = {
-                  ...workspace,
-                  exec: workspace.exec,
-                  async release({ isClean }: { isClean: boolean }) {
-                    released.push(isClean);
-                  },
-                };
-                return answers.workspace ?? { kind: 'ready', workspace: ready };
-              },
-              close: () => Promise.resolve(),
-            };
-          },
-          openReporter: () => ({ report: (state) => void states.push(state), finish: () => Promise.resolve() }),
-          lines,
-          now: Date.now,
-          onFault: (error) => {
-            throw error;
-          },
-          limits: { ...DEFAULT_STEP_LIMITS, startTimeoutMs: 1000 },
-        },
-      );
-    },
-  };
+  const world = createBareWorld();
+  worlds.push(world);
+  return world;
 }
+
+const PASSED = { kind: 'passed', allowed: [] } as const;
 
 const last = (world: World): BuildState | undefined => world.states.at(-1);
 
 describe('a build', () => {
   it('proves, then says pending, then opens, then runs', async () => {
     const world = createWorld();
-    expect(await world.run()).toEqual({ kind: 'passed' });
+    expect(await world.run()).toEqual(PASSED);
     expect(world.events).toEqual(['prove', 'status pending', 'open k8s', 'pod']);
     expect(last(world)?.steps).toMatchObject([
       { name: 'checkout', phase: { kind: 'passed' } },
@@ -209,8 +51,9 @@ describe('a build', () => {
   });
 
   it('says that there is no c3.yaml', async () => {
-    const ending = await createWorld().run({ file: { kind: 'missing' } });
-    expect(ending).toEqual({ kind: 'config-error', message: `There is no c3.yaml at ${SHA.slice(0, 7)}` });
+    const world = createWorld();
+    const ending = await world.run({ file: { kind: 'missing' } });
+    expect(ending).toEqual({ kind: 'config-error', message: `There is no c3.yaml at ${world.sha.slice(0, 7)}` });
   });
 
   it('says what is wrong in c3.yaml with its line, and opens nothing', async () => {
@@ -244,7 +87,7 @@ describe('a build', () => {
       { kind: 'passed' },
       { kind: 'passed' },
       { kind: 'failed', exitCode: 3 },
-      { kind: 'skipped' },
+      { kind: 'skipped', reason: undefined },
     ]);
   });
 
@@ -265,8 +108,9 @@ describe('a build', () => {
       '- main: echo "$A $B $DEPLOY_KEY $C3_SHA"\n  env: {B: step}',
       'env: {A: a, B: b}\nsecrets: {DEPLOY_KEY: sealed.a.b.c}\n',
     );
-    expect(await world.run({ file })).toEqual({ kind: 'passed' });
-    expect(last(world)?.steps[1]?.tail).toBe(`a step *** ${SHA}\n`);
+    expect(await world.run({ file })).toEqual(PASSED);
+    expect(last(world)?.steps[1]?.tail).toBe(`a step *** ${world.sha}\n`);
+    expect(JSON.stringify(world.states)).not.toContain('opened sealed.a.b.c');
   });
 
   it('never serves a protected and another ref from one Pod', async () => {
@@ -288,13 +132,13 @@ describe('a build', () => {
     const world = createWorld();
     await world.run();
     world.workspace.cut();
-    expect(await world.run()).toEqual({ kind: 'passed' });
+    expect(await world.run()).toEqual(PASSED);
     expect(world.workspace.execCount).toBe(2);
   });
 
   it('gives up a Pod in which a step was lost', async () => {
     const world = createWorld();
-    const file = toFile('- main: read -r pid rest < DIRECTORY/.c3/$C3_BUILD_ID/s1/pid; kill -9 $pid; sleep 5');
+    const file = toFile('- main: read -r pid rest < DIRECTORY/.c3/$C3_BUILD_ID/s1.claim; kill -9 $pid; sleep 5');
     expect(await world.run({ file })).toMatchObject({ kind: 'infrastructure-error' });
     expect(world.released).toEqual([false]);
   });

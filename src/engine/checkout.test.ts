@@ -93,6 +93,35 @@ it('fetches into a warm work tree instead of cloning again', () => {
   expect(existsSync(join(tree, '.git', 'witness'))).toBe(true);
 });
 
+it('asks the forge for nothing when the work tree is at the revision, and cleans it all the same', () => {
+  const { commit, checkOut, tree, source } = setUp();
+  const first = commit('file', 'one');
+  checkOut(first);
+  writeFileSync(join(tree, 'file'), 'changed by a step');
+  writeFileSync(join(tree, 'left-over'), '');
+  rmSync(source, { recursive: true });
+  expect(checkOut(first)).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  expect(readFileSync(join(tree, 'file'), 'utf8')).toBe('one');
+  expect(existsSync(join(tree, 'left-over'))).toBe(false);
+});
+
+it('removes what a step left and had git watch', () => {
+  const { commit, checkOut, tree } = setUp();
+  checkOut(commit('file', 'one'));
+  writeFileSync(join(tree, 'added'), '');
+  git(tree, 'add', 'added');
+  expect(checkOut(commit('file', 'two'))).toMatchObject({ status: 0, stderr: '' });
+  expect(existsSync(join(tree, 'added'))).toBe(false);
+});
+
+it('fails, and does not pass off what is there, when the forge cannot be reached', () => {
+  const { commit, checkOut, source } = setUp();
+  checkOut(commit('file', 'one'));
+  const second = commit('file', 'two');
+  rmSync(source, { recursive: true });
+  expect(checkOut(second).status).not.toBe(0);
+});
+
 it('keeps what a step left when clean is off', () => {
   const { commit, checkOut, tree } = setUp();
   checkOut(commit('file', 'one'));

@@ -30,14 +30,14 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
  * The script that brings the pushed revision into the work tree: cloned once, fetched and cleaned in a warm Pod. Nothing from
  * outside is in its text: url, ref and sha are variables. What an earlier build left in the repository's settings (hooks,
  * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once. Each git takes some
- * milliseconds of every build, so it calls as few as it can: the config is a file, HEAD is a file.
+ * milliseconds of every build, so it calls as few as it can (the config is a file, HEAD is a file), and cleans while it fetches.
  */
 export function formatCheckoutScript(checkout: Checkout, push: Push): string {
   const isSha256 = push.sha.length === 64;
   const submodules = checkout.submodules
     ? ' &&\n  git submodule sync -q --recursive && git submodule update -q --init --recursive --depth "$depth"'
     : '';
-  const clean = checkout.clean ? ' && git clean -q -ffdx' : '';
+  const clean = checkout.clean ? ' &&\n  git clean -q -ffdx' : '';
   return `
 depth=${checkout.depth}
 cd "$C3_CHECKOUT_PATH"
@@ -60,9 +60,15 @@ fetch_one() {
     fetch -q --no-tags --no-recurse-submodules --depth "$depth" "$C3_CHECKOUT_URL" "$1"
 }
 # Joined by && throughout: a shell ignores -e in a function whose outcome is asked for.
-bring() {
-  { git cat-file -e "$C3_SHA^{commit}" 2> /dev/null || fetch_one "$C3_SHA" || fetch_one "$C3_REF"; } &&
-  git -c core.hooksPath=/dev/null checkout -q --force --detach "$C3_SHA"
+fetch() {
+  fetch_one "$C3_SHA" || fetch_one "$C3_REF"
+}
+read_head() {
+  head=
+  [ ! -f .git/HEAD ] || read -r head < .git/HEAD
+}
+switch() {
+  git -c core.hooksPath=/dev/null checkout -q --force --detach "$C3_SHA"${submodules}
 }
 make() {
   if ! git --version > /dev/null 2>&1; then
@@ -70,18 +76,27 @@ make() {
     exit 1
   fi
   find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-  git init -q ${isSha256 ? '--object-format=sha256 ' : ''}. && configure > .git/config && bring${submodules}
+  git init -q ${isSha256 ? '--object-format=sha256 ' : ''}. && configure > .git/config && fetch && switch
 }
-renew() {
-  rm -rf .git/hooks .git/info .git/config .git/config.worktree .git/commondir .git/worktrees .git/refs/replace .git/*.lock && configure > .git/config && {
+# Whatever the index says of a file, checkout brings it to the revision, or removes it; the rest is to go before.
+tidy() {
+  {
     # Files that a step told git to overlook would stay as it left them: without an index every file is written anew.
     ! git ls-files -v | grep -q '^[a-zS]' || rm -f .git/index
     [ ! -d .git/modules ] || { git submodule deinit -q -f --all || :; rm -rf .git/modules; }
-  } &&
-  bring${clean}${submodules}
+  }${clean}
+}
+renew() {
+  read_head
+  rm -rf .git/hooks .git/info .git/config .git/config.worktree .git/commondir .git/worktrees .git/refs/replace .git/*.lock && configure > .git/config || return
+  fetching=
+  # A detached HEAD names the commit that is there.
+  [ "$head" = "$C3_SHA" ] || { fetch & fetching=$!; }
+  tidy; tidied=$?
+  { [ -z "$fetching" ] || wait "$fetching"; } && [ "$tidied" -eq 0 ] && switch
 }
 if [ ! -d .git ]; then make; else renew || { echo "c3: the warm work tree cannot be used, cloning anew"; make; }; fi
-read -r head < .git/HEAD
+read_head
 if [ "$head" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
 `;
 }

@@ -1,7 +1,8 @@
 import type { Workspace } from './cluster.ts';
 import type { Frame } from './frames.ts';
-import { openLine, type CourierAnswer, type Line, type LineOptions } from './line.ts';
+import { openLine, type CourierAnswer, type Cut, type Line, type LineOptions } from './line.ts';
 import type { LinePool } from './line-pool.ts';
+import { hearLoss } from './loss.ts';
 
 /**
  * c3's way into one container for one build: a line that is opened when needed, kept over the steps, opened anew after a cut, and
@@ -18,6 +19,8 @@ export interface Courier {
   ): Promise<CourierAnswer<T>>;
   /** Opens the line ahead of the first command. */
   warmUp(): void;
+  /** When c3 first came into the container with this build: epoch milliseconds by the clock of the c3 that came. */
+  ready(): Promise<CourierAnswer<{ readonly begunAtMs: number }>>;
   /** Drops the line; the next command opens another. */
   reset(): void;
   /** Ends this courier; its line goes to the pool. Only when no command is under way. */
@@ -30,15 +33,20 @@ export interface CourierOptions extends LineOptions {
   readonly pool?: LinePool;
 }
 
+/** Nothing in the container tells any more what ran, so nothing may be started: it might run twice. */
+const FILES_REMOVED = 'the files of the build in the container were removed';
+
 export function createCourier(workspace: Workspace, container: string, options: CourierOptions): Courier {
   const key = `${workspace.id}/${container}`;
   let line: Promise<Line> | undefined;
+  let begunAtMs: number | undefined;
+  let loss: Promise<string | undefined> | undefined;
   let isClosed = false;
 
   async function open(): Promise<Line> {
     const kept = options.pool?.take(key);
     if (kept === undefined) return openLine(workspace, container, options);
-    if (await kept.begin(options.buildId)) return kept;
+    if (await kept.begin(options)) return kept;
     kept.close();
     return openLine(workspace, container, options);
   }
@@ -50,9 +58,29 @@ export function createCourier(workspace: Workspace, container: string, options: 
     if (isClosed) return { kind: 'cut', message: 'the connection was closed', isFinal: true };
     line ??= open();
     const opened = await line;
+    // The first time nothing is waited for: the command is on its way behind the arrival.
+    if (begunAtMs === undefined) void opened.ready.then(noteBegin);
+    else if (!noteBegin(await opened.ready)) return { kind: 'cut', message: FILES_REMOVED, isFinal: true };
     const answer = await opened.perform(command, onFrame);
-    if (answer.kind === 'cut') reset();
-    return answer;
+    if (answer.kind !== 'cut') return answer;
+    reset();
+    return await explain(answer);
+  }
+
+  /** Says of what is over for good why, where the cluster knows. It is asked once: who comes later finds the same. */
+  async function explain(cut: Cut): Promise<Cut> {
+    const { isShellMissing, ...plain } = cut;
+    // A container that had a shell before has not lost that: it is ending.
+    const isEnding = isShellMissing === true ? begunAtMs !== undefined : cut.isRefused === true;
+    if (!cut.isFinal || !isEnding) return cut;
+    loss ??= hearLoss(workspace);
+    return { ...plain, message: (await loss) ?? cut.message };
+  }
+
+  /** False: c3 has come here before with this build, and nothing is left of that. */
+  function noteBegin(arrival: CourierAnswer<{ begunAtMs: number }>): boolean {
+    if (arrival.kind === 'answered') begunAtMs ??= arrival.value.begunAtMs;
+    return arrival.kind === 'cut' || arrival.value.begunAtMs === begunAtMs;
   }
 
   function reset(): void {
@@ -64,6 +92,12 @@ export function createCourier(workspace: Workspace, container: string, options: 
     perform,
     warmUp(): void {
       line ??= open();
+    },
+    async ready() {
+      line ??= open();
+      return await (
+        await line
+      ).ready;
     },
     reset,
     leave(): void {

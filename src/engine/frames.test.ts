@@ -21,12 +21,17 @@ function split(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
 
 describe('a frame reader', () => {
   it('reads every kind of frame', () => {
-    expect(readText('R /c3/.c3\nD 0 3\na\nbX 3 7 exited\nH 3\nL\nN\nC\nS clean\nS left 12 13\nE no room\n')).toEqual([
-      { kind: 'ready', root: '/c3/.c3' },
+    expect(
+      readText(
+        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
+      ),
+    ).toEqual([
+      { kind: 'ready', begunAtMs: 1_700_000_000_000, root: '/c3/.c3' },
+      { kind: 'skipped', from: 3, to: 9 },
       { kind: 'data', offset: 0, bytes: encoder.encode('a\nb') },
       { kind: 'exit', offset: 3, exitCode: 7, why: 'exited' },
       { kind: 'heartbeat' },
-      { kind: 'lost' },
+      { kind: 'lost', message: 'it was killed' },
       { kind: 'never-started' },
       { kind: 'cancel-noted' },
       { kind: 'swept', isClean: true },
@@ -66,6 +71,8 @@ describe('a frame reader', () => {
     'X -1 0 exited',
     'X 3 00 exited',
     'D 0 0',
+    'R /c3/.c3',
+    'K 9 9',
     'D 0 99999999',
     'Z',
     'hello world',

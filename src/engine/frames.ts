@@ -3,15 +3,17 @@
  * step's log, so a frame that was cut is simply asked for again.
  */
 export type Frame =
-  /** The courier is there; its files are under `root`. */
-  | { readonly kind: 'ready'; readonly root: string }
+  /** The courier is there; its files are under `root`. `begunAtMs`: when c3 first came with this build, by c3's clock. */
+  | { readonly kind: 'ready'; readonly begunAtMs: number; readonly root: string }
   /** A piece of the data frame at hand, in order. */
   | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
+  /** The log from `from` to `to` is left out: too much of it lies before its end. */
+  | { readonly kind: 'skipped'; readonly from: number; readonly to: number }
   /** The step has ended and the whole log, `offset` bytes, was sent. */
   | { readonly kind: 'exit'; readonly offset: number; readonly exitCode: number; readonly why: ExitReason }
   | { readonly kind: 'heartbeat' }
-  /** The supervisor is gone and left no exit file. */
-  | { readonly kind: 'lost' }
+  /** How it ended will never be known; why, in a clause. */
+  | { readonly kind: 'lost'; readonly message: string }
   /** The step was never started. */
   | { readonly kind: 'never-started' }
   | { readonly kind: 'cancel-noted' }
@@ -86,8 +88,14 @@ export function createFrameReader(): FrameReader {
 function parseFrame(line: string): Frame | { offset: number; length: number } | undefined {
   const [verb, ...words] = line.split(' ');
   switch (verb) {
-    case 'R':
-      return { kind: 'ready', root: words.join(' ') };
+    case 'R': {
+      const begunAtMs = toCount(words[0]);
+      return begunAtMs === undefined ? undefined : { kind: 'ready', begunAtMs, root: words.slice(1).join(' ') };
+    }
+    case 'K': {
+      const [from, to] = [toCount(words[0]), toCount(words[1])];
+      return from === undefined || to === undefined || to <= from ? undefined : { kind: 'skipped', from, to };
+    }
     case 'D': {
       const [offset, length] = [toCount(words[0]), toCount(words[1])];
       return offset === undefined || !length || length > MAX_FRAME_BYTES ? undefined : { offset, length };
@@ -100,7 +108,7 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
     case 'H':
       return { kind: 'heartbeat' };
     case 'L':
-      return { kind: 'lost' };
+      return { kind: 'lost', message: words.join(' ') };
     case 'N':
       return { kind: 'never-started' };
     case 'C':

@@ -20,6 +20,7 @@ function createLine(): FakeLine {
     },
     over: over.promise,
     begin: () => Promise.resolve(true),
+    ready: over.promise,
     perform: () => over.promise,
     close(): void {
       isClosed = true;
@@ -39,6 +40,14 @@ it('hands a line that was kept to one taker', () => {
   expect(pool.take('pod/main')).toBe(line);
   expect(pool.take('pod/main')).toBeUndefined();
   expect(line.isClosed).toBe(false);
+});
+
+it('keeps several lines under a key and hands out the newest', () => {
+  const pool = createLinePool();
+  const [older, newer] = [createLine(), createLine()];
+  pool.keep('pod/main', older);
+  pool.keep('pod/main', newer);
+  expect([pool.take('pod/main'), pool.take('pod/main'), pool.take('pod/main')]).toEqual([newer, older, undefined]);
 });
 
 it('hands out no line that has ended', async () => {

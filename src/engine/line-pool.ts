@@ -5,8 +5,9 @@ import type { Line } from './line.ts';
  * step. One pool a process.
  */
 export interface LinePool {
-  /** The line that was kept under the key, if it is still open; the caller has it to itself. */
+  /** A line that was kept under the key and is still open; the caller has it to itself. */
   take(key: string): Line | undefined;
+  /** Beside those that are there: steps that run at once have a line each. */
   keep(key: string, line: Line): void;
   close(): void;
 }
@@ -24,38 +25,41 @@ const MAX_LINES = 200;
 
 export function createLinePool({ keepMs = KEEP_MS, maxLines = MAX_LINES }: LinePoolLimits = {}): LinePool {
   /** Oldest first. */
-  const kept = new Map<string, { line: Line; timer: NodeJS.Timeout }>();
+  const kept = new Set<Kept>();
 
-  function drop(key: string): void {
-    kept.get(key)?.line.close();
-    forget(key);
+  function forget(one: Kept): void {
+    clearTimeout(one.timer);
+    kept.delete(one);
   }
-  function forget(key: string): void {
-    clearTimeout(kept.get(key)?.timer);
-    kept.delete(key);
+  function drop(one: Kept): void {
+    forget(one);
+    one.line.close();
   }
 
   return {
     take(key): Line | undefined {
-      const line = kept.get(key)?.line;
-      forget(key);
-      return line?.isOver === false ? line : undefined;
+      // The newest: what a wide build left and nobody needs again grows old.
+      const found = [...kept].findLast((one) => one.key === key && !one.line.isOver);
+      if (found) forget(found);
+      return found?.line;
     },
     keep(key, line): void {
-      drop(key);
-      for (const oldest of kept.keys()) {
+      for (const oldest of kept) {
         if (kept.size < maxLines) break;
         drop(oldest);
       }
-      const timer = setTimeout(() => drop(key), keepMs);
-      timer.unref();
-      kept.set(key, { line, timer });
-      void line.over.then(() => {
-        if (kept.get(key)?.line === line) forget(key);
-      });
+      const one: Kept = { key, line, timer: setTimeout(() => drop(one), keepMs).unref() };
+      kept.add(one);
+      void line.over.then(() => forget(one));
     },
     close(): void {
-      for (const key of kept.keys()) drop(key);
+      for (const one of kept) drop(one);
     },
   };
+}
+
+interface Kept {
+  readonly key: string;
+  readonly line: Line;
+  readonly timer: NodeJS.Timeout;
 }

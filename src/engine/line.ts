@@ -5,11 +5,23 @@ import { courierArgv, courierProgram } from './shell.ts';
 export type CourierAnswer<T> =
   | { readonly kind: 'answered'; readonly value: T }
   /** The connection broke or never was; what the command did is unknown. `isFinal`: another try would end the same way. */
-  | { readonly kind: 'cut'; readonly message: string; readonly isFinal: boolean };
+  | {
+      readonly kind: 'cut';
+      readonly message: string;
+      readonly isFinal: boolean;
+      /** The container has no `sh`: nothing of c3's can run in it. */
+      readonly isShellMissing?: boolean;
+      /** The cluster would not connect: perhaps since the container has ended, of which it may tell in a moment. */
+      readonly isRefused?: boolean;
+    };
 
 export interface LineOptions {
   /** What any other build left running in the container is killed when the courier arrives. */
   readonly buildId: string;
+  /** `Workspace.epoch`: a courier that comes with a smaller one than was seen in the container is refused. */
+  readonly epoch: number;
+  /** Opened only to read logs: it takes the workspace from nobody. */
+  readonly isReader?: boolean;
   /** Where the courier keeps its files: the first of the two directories that can be written. */
   readonly roots: readonly [string, string];
   /** No byte for so long while a command runs: the connection is dead. The courier speaks every ten seconds. */
@@ -29,7 +41,9 @@ export interface Line {
   /** Settles when it ends. */
   readonly over: Promise<Cut>;
   /** Gives an open line to another build; tells whether the courier answered. */
-  begin(buildId: string): Promise<boolean>;
+  begin(build: { readonly buildId: string; readonly epoch: number }): Promise<boolean>;
+  /** When c3 first came here with the build the line serves. */
+  readonly ready: Promise<CourierAnswer<{ begunAtMs: number }>>;
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>>;
   close(): void;
 }
@@ -45,7 +59,7 @@ export async function openLine(workspace: Workspace, container: string, options:
     onStderr: ear.overhear,
   });
   if (answer.kind === 'refused') {
-    return deadLine({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient });
+    return deadLine({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient, isRefused: true });
   }
   const { session } = answer;
   const over = session.done.then((end) => toCut(end, container, ear));
@@ -56,8 +70,9 @@ export async function openLine(workspace: Workspace, container: string, options:
   function send(text: string): void {
     session.write(text).catch(() => {}); // `done` tells
   }
-  function toRoot(buildId: string): string {
-    return `root ${options.roots.join(' ')} ${buildId} ${container}\n`;
+  function toArrival({ buildId, epoch }: { buildId: string; epoch: number }): string {
+    const verb = options.isReader === true ? 'look' : 'root';
+    return `${verb} ${options.roots.join(' ')} ${buildId} ${container} ${epoch} ${Date.now()}\n`;
   }
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>> {
@@ -70,17 +85,21 @@ export async function openLine(workspace: Workspace, container: string, options:
     return outcome;
   }
 
-  send(`${courierProgram}${toRoot(options.buildId)}`);
+  send(`${courierProgram}${toArrival(options)}`);
+  let ready = Promise.race([ear.ready(), over]);
   return {
     get isOver() {
       return isOver;
     },
     over,
+    get ready() {
+      return ready;
+    },
     perform,
-    async begin(buildId): Promise<boolean> {
+    async begin(build): Promise<boolean> {
       const late = Promise.withResolvers<undefined>();
       const timer = setTimeout(() => late.resolve(undefined), ANSWER_MS);
-      const ready = perform(toRoot(buildId), (frame) => (frame.kind === 'ready' ? true : undefined));
+      ready = perform(toArrival(build), (frame) => (frame.kind === 'ready' ? frame : undefined));
       const answer = await Promise.race([ready, late.promise]);
       clearTimeout(timer);
       return answer?.kind === 'answered';
@@ -101,6 +120,8 @@ interface Ear {
   readonly lastSignOfLife: number;
   hear(chunk: Uint8Array): Promise<void>;
   overhear(chunk: Uint8Array): void;
+  /** Resolves with the courier's first word. */
+  ready(): Promise<CourierAnswer<{ begunAtMs: number }>>;
   /** Resolves with the first answer that is not undefined. */
   listen<T>(onFrame: OnFrame<T>): Promise<T>;
   ignore(): void;
@@ -109,6 +130,7 @@ interface Ear {
 function createEar(): Ear {
   const controller = new AbortController();
   const reader = createFrameReader();
+  const ready = Promise.withResolvers<CourierAnswer<{ begunAtMs: number }>>();
   let onFrame: ((frame: Frame) => Promise<void>) | undefined;
   let fault: string | undefined;
   let stderr = '';
@@ -133,6 +155,7 @@ function createEar(): Ear {
           controller.abort();
           return;
         }
+        if (frame.kind === 'ready') ready.resolve({ kind: 'answered', value: frame });
         await onFrame?.(frame);
       }
       // Whoever took the frames may have taken their time: that is not the courier's silence.
@@ -141,6 +164,7 @@ function createEar(): Ear {
     overhear(chunk): void {
       stderr = (stderr + Buffer.from(chunk).toString('utf8')).slice(-MAX_STDERR_BYTES);
     },
+    ready: () => ready.promise,
     listen(handle) {
       lastSignOfLife = Date.now();
       return new Promise((resolve) => {
@@ -166,6 +190,7 @@ function deadLine(cut: Cut): Line {
   return {
     isOver: true,
     over: Promise.resolve(cut),
+    ready: Promise.resolve(cut),
     begin: () => Promise.resolve(false),
     perform: () => Promise.resolve(cut),
     close: () => {},
@@ -182,7 +207,12 @@ function toCut(end: ExecEnd, container: string, { fault, stderr }: Ear): Cut {
     (NOT_FOUND_CODES.includes(end.exitCode) ||
       /executable file not found|no such file or directory/i.test(end.message));
   if (isMissingShell) {
-    return { kind: 'cut', message: `container "${container}" has no POSIX shell "sh": ${end.message}`, isFinal: true };
+    return {
+      kind: 'cut',
+      message: `container "${container}" has no POSIX shell "sh": ${end.message}`,
+      isFinal: true,
+      isShellMissing: true,
+    };
   }
   const words = stderr.trim() === '' ? end.message : `${end.message}: ${stderr.trim()}`;
   return { kind: 'cut', message: words, isFinal: false };

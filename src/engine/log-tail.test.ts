@@ -20,6 +20,21 @@ it('keeps the end of one endless line', () => {
   expect(tailOf(['a'.repeat(50), 'b'.repeat(4)], 10)).toBe('aaaaaabbbb');
 });
 
+it('says how much of a huge log was left out, before the end of it', () => {
+  const tail = createLogTail(100);
+  tail.push(Buffer.from('the head\n'));
+  tail.cut(1000 * 1024 * 1024);
+  tail.cut(24 * 1024 * 1024);
+  tail.push(Buffer.from('of a line\nthe end\n'));
+  expect(tail.text()).toBe('… 1024 MiB left out …\nthe end\n');
+});
+
+it('says so in smaller words of less', () => {
+  const tail = createLogTail(100);
+  tail.cut(2000);
+  expect(tail.text()).toBe('… 2 KiB left out …\n');
+});
+
 it('cuts no character in two', () => {
   expect(tailOf(['x'.repeat(20), 'é'.repeat(10)], 7)).toBe('ééé');
 });

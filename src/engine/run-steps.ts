@@ -1,24 +1,29 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pipeline } from '../pipeline/pipeline.ts';
 import type { Masker } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { Ending } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
-import { createCourier, type Courier } from './courier.ts';
+import { createCouriers, planWorkdir, type Couriers } from './couriers.ts';
 import type { LinePool } from './line-pool.ts';
-import { createLogTail } from './log-tail.ts';
-import { runStep, type StepLimits, type StepResult } from './step.ts';
-import { planTasks, toPhase, type Task, type TaskSource } from './tasks.ts';
+import { runTask, type Part, type TaskContext } from './run-task.ts';
+import type { StepLimits } from './step.ts';
+import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
 export interface StepsOrder extends TaskSource {
   readonly buildId: string;
   readonly workspace: Workspace;
+  /** The build was begun in this workspace by a c3 that died: what ran is not run again, and its time limit goes on. */
+  readonly isResumed: boolean;
   readonly progress: BuildProgress;
   createMasker(): Masker;
+  /** Aborted: the build is cancelled; `finally` still runs. */
   readonly signal: AbortSignal;
+  /** Aborted: `finally` is not waited for either. */
+  readonly haltSignal?: AbortSignal | undefined;
   readonly limits: StepLimits;
   /** Without one, every build opens its own connections. */
   readonly lines?: LinePool;
+  /** Told of what a step writes, masked, at once and in order. `index` is that of `BuildState.steps`. */
+  readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
 
 export interface StepsOutcome {
@@ -27,146 +32,98 @@ export interface StepsOutcome {
   sweep(): Promise<boolean>;
 }
 
-/** The courier says something every ten seconds. */
-const SILENCE_MS = 45_000;
+/** All steps of `finally` together: they clean up and tell, and whoever waits for the Pod waits for them. */
+const FINALLY_MS = 10 * 60_000;
 
-/** How long the clean-up after a build may take before the workspace is given up. */
-const SWEEP_MS = 30_000;
-
-/** Checkout and steps, in order, up to the first that does not pass. */
+/**
+ * The walk through a pipeline. Stages in order, the steps of one at once; after a failure only steps that ask for it; then, however
+ * that ended, `finally`. The first cause is the build's ending.
+ */
 export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const { pipeline, progress, workspace } = order;
   const tasks = planTasks(order);
-  const couriers = openCouriers(order, tasks);
-  const steps = tasks.map(({ step }) => step);
-  progress.plan(steps, workspace.isWarm);
+  const oversized = findOversizedVariable(tasks.all);
+  if (oversized !== undefined) {
+    return { ending: { kind: 'config-error', message: oversized }, sweep: () => Promise.resolve(true) };
+  }
+  const couriers = createCouriers({ ...order, reconnectMs: order.limits.reconnectMs });
+  for (const [container, count] of countAtOnce(tasks)) couriers.warmUp(container, count);
+  progress.plan(tasks.all, workspace.isWarm);
 
-  const deadline = Date.now() + pipeline.timeoutMs;
-  let ending: Ending | undefined;
+  const course = createCourse({ ...order, couriers, workdir: planWorkdir(pipeline) });
+  const begunAt = await findBegin(order, couriers, tasks);
+  await course.walk(tasks.steps, {
+    deadline: begunAt + pipeline.timeoutMs,
+    limit: 'the time limit of the build',
+    signal: order.signal,
+  });
+  await course.walk(tasks.finally, {
+    deadline: Date.now() + FINALLY_MS,
+    limit: 'the ten minutes that "finally" has',
+    signal: order.haltSignal ?? new AbortController().signal,
+  });
+  return { ending: course.toEnding(), sweep: couriers.sweep };
+}
+
+/** How a build goes so far. */
+interface Course {
+  /** Runs the stages of a part, up to one that stops it. */
+  walk(stages: TaskPlan['steps'], part: Part): Promise<void>;
+  toEnding(): Ending;
+}
+
+function createCourse(context: TaskContext): Course {
+  let cause: Ending | undefined;
+  const allowed: string[] = [];
   let isLost = false;
-  for (const [index, task] of tasks.entries()) {
-    const leftMs = deadline - Date.now();
-    if (leftMs <= 0) {
-      ending = { kind: 'timed-out', message: `The build reached its time limit before step "${task.step.name}"` };
-      break;
+  void context.workspace.lost.then(() => {
+    isLost = true;
+  });
+
+  async function runStage(stage: readonly Task[], part: Part): Promise<'go on' | 'stop'> {
+    const status = cause === undefined ? 'success' : 'failure';
+    const tasks = stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
+    const verdicts = await Promise.all(
+      tasks.map(async (task) => ({ task, verdict: await runTask(task, part, context) })),
+    );
+    // In their order in c3.yaml, not of their ends: a build that is taken up again comes to the same.
+    for (const { task, verdict } of verdicts) {
+      if (verdict.kind === 'failed' && task.isAllowed) allowed.push(task.name);
+      else if (verdict.kind !== 'passed') cause ??= verdict.ending;
     }
-    progress.startStep(index);
-    const { result, tail } = await runTask(task, { stepId: `s${index}`, leftMs, couriers, order });
-    progress.endStep(index, toPhase(result), tail);
-    isLost = result.kind === 'lost';
-    ending = task.toEnding(result, tail, leftMs);
-    if (ending) break;
+    return isLost || verdicts.some(({ verdict }) => verdict.kind === 'stopped') ? 'stop' : 'go on';
   }
 
   return {
-    ending: ending ?? { kind: 'passed' },
-    async sweep(): Promise<boolean> {
-      const isClean = !isLost && (await sweepAll(couriers.all(), order));
-      for (const courier of couriers.all()) {
-        if (isClean) courier.leave();
-        else courier.close();
+    async walk(stages, part): Promise<void> {
+      for (const stage of stages) {
+        if (isLost || (await runStage(stage, part)) === 'stop') return;
       }
-      return isClean;
     },
+    toEnding: () => cause ?? { kind: 'passed', allowed },
   };
 }
 
-interface Couriers {
-  of(container: string): Courier;
-  /** A second line into the same container; the caller closes it. */
-  openAnother(container: string): Courier;
-  all(): Courier[];
+/** When the build began, in epoch milliseconds: now, unless it is taken up again. */
+async function findBegin(order: StepsOrder, couriers: Couriers, { all }: TaskPlan): Promise<number> {
+  const now = Date.now();
+  const [first] = all;
+  if (!order.isResumed || !first) return now;
+  const courier = await couriers.take(first.container);
+  const answer = await courier.ready();
+  couriers.giveBack(first.container, courier);
+  return answer.kind === 'answered' ? Math.min(now, answer.value.begunAtMs) : now;
 }
 
-/** One courier for each container, opened at once: opening takes as long as a short step, and the first step works meanwhile. */
-function openCouriers(order: StepsOrder, tasks: readonly Task[]): Couriers {
-  const couriers = new Map<string, Courier>();
-  const options = { buildId: order.buildId, roots: planRoots(order.pipeline), silenceMs: SILENCE_MS };
-  function openAnother(container: string): Courier {
-    return createCourier(order.workspace, container, options);
+/** How many tasks run in each container at the same moment, at most. */
+function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const stage of [...steps, ...last]) {
+    const tasks = stage.filter(({ skipped }) => skipped === undefined);
+    for (const { container } of tasks) {
+      const count = tasks.filter((task) => task.container === container).length;
+      counts.set(container, Math.max(count, counts.get(container) ?? 0));
+    }
   }
-  function findOrOpen(container: string): Courier {
-    const courier =
-      couriers.get(container) ??
-      createCourier(order.workspace, container, {
-        ...options,
-        ...(order.lines ? { pool: order.lines } : {}),
-      });
-    couriers.set(container, courier);
-    return courier;
-  }
-  for (const { step } of tasks) findOrOpen(step.container).warmUp();
-  return { of: findOrOpen, openAnother, all: () => [...couriers.values()] };
-}
-
-async function runTask(
-  task: Task,
-  run: { stepId: string; leftMs: number; couriers: Couriers; order: StepsOrder },
-): Promise<{ result: StepResult; tail: string }> {
-  const { stepId, leftMs, couriers, order } = run;
-  const { container } = task.step;
-  const tail = createLogTail();
-  const masker = order.createMasker();
-  const second: Courier[] = [];
-  const result = await runStep(
-    couriers.of(container),
-    {
-      buildId: order.buildId,
-      stepId,
-      workdir: planWorkdir(order.pipeline),
-      env: task.env,
-      script: task.script,
-      timeoutMs: Math.min(leftMs, task.timeoutMs ?? leftMs),
-    },
-    {
-      signal: order.signal,
-      lost: order.workspace.lost,
-      limits: order.limits,
-      onOutput: (bytes) => tail.push(masker.push(bytes)),
-      openCourier: () => {
-        const opened = couriers.openAnother(container);
-        second.push(opened);
-        return opened;
-      },
-    },
-  );
-  for (const opened of second) opened.close();
-  tail.push(masker.flush());
-  return { result, tail: tail.text() };
-}
-
-async function sweepAll(couriers: readonly Courier[], order: StepsOrder): Promise<boolean> {
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), SWEEP_MS);
-  const late = new Promise<boolean>((resolve) => {
-    timeout.signal.addEventListener('abort', () => resolve(false), { once: true });
-  });
-  const swept = Promise.all(couriers.map(async (courier) => await sweepOne(courier, order, timeout.signal)));
-  const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), late]);
-  clearTimeout(timer);
-  return isClean;
-}
-
-/** Again after a cut: to kill what is dead does no harm, and a connection that broke is no reason to give up a warm workspace. */
-async function sweepOne(courier: Courier, order: StepsOrder, over: AbortSignal): Promise<boolean> {
-  while (!over.aborted) {
-    const answer = await courier.perform(`sweep ${order.buildId}\n`, (frame) =>
-      frame.kind === 'swept' ? frame.isClean : undefined,
-    );
-    if (answer.kind === 'answered') return answer.value;
-    if (answer.isFinal) return false;
-    await sleep(order.limits.reconnectMs, undefined, { ref: false });
-  }
-  return false;
-}
-
-const DEFAULT_PATH = '/c3/project';
-
-function planWorkdir(pipeline: Pipeline): string {
-  return pipeline.checkout === false ? DEFAULT_PATH : pipeline.checkout.path;
-}
-
-/** Beside the work tree, where a volume is; else in the container's own temporary directory. */
-function planRoots(pipeline: Pipeline): readonly [string, string] {
-  return [`${planWorkdir(pipeline).replace(/\/[^/]*\/*$/, '')}/.c3`, '/tmp/.c3'];
+  return counts;
 }

@@ -4,8 +4,7 @@ import { readFileSync } from 'node:fs';
  * What c3 says to a container's shell. The scripts live in shell/*.sh, where a shell can check them; here they become text to
  * send. Nothing of a build is ever in an argv: the API server logs argv, and processes of a container see each other's.
  */
-const courier = withoutComments(readScript('courier.sh'));
-const supervisor = withoutComments(readScript('supervisor.sh'));
+const program = ['processes', 'follow', 'step', 'watch', 'sweep', 'courier'].map(readScript).join('');
 
 const END_OF_BOOT = '#c3-boot-end';
 
@@ -18,7 +17,7 @@ export const courierArgv: readonly string[] = [
 ];
 
 /** The first thing to send: the courier's program. */
-export const courierProgram: string = `supervisor=${quoteForShell(supervisor)}\n${courier}${END_OF_BOOT}\n`;
+export const courierProgram: string = `${program}${END_OF_BOOT}\n`;
 
 /** `it's` becomes `'it'\''s'`. */
 function quoteForShell(text: string): string {
@@ -38,7 +37,7 @@ export function formatArgv(argv: readonly string[]): string {
 }
 
 function readScript(name: string): string {
-  return readFileSync(new URL(`./shell/${name}`, import.meta.url), 'utf8');
+  return withoutComments(readFileSync(new URL(`./shell/${name}.sh`, import.meta.url), 'utf8'));
 }
 
 /** A shell reads standard input byte by byte: what it need not read is not sent. */

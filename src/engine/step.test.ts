@@ -1,90 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  createLocalWorkspace,
-  isShellInstalled,
-  type LocalWorkspace,
-  type Shell,
-} from '../../test/fakes/local-workspace.ts';
-import { createCourier, type Courier } from './courier.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { isRunning, setUp, shells } from '../../test/fakes/local-steps.ts';
 import { formatArgv } from './shell.ts';
-import { runStep, type StepLimits, type StepResult } from './step.ts';
-
-const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
-const limits: StepLimits = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
-
-const open: { close(): void }[] = [];
-afterEach(() => {
-  for (const one of open.splice(0).toReversed()) one.close();
-});
-
-interface Run {
-  workspace: LocalWorkspace;
-  controller: AbortController;
-  /** The log so far. */
-  text(): string;
-  /** Resolves once the log holds the text. */
-  seen(text: string): Promise<void>;
-  run(
-    script: string,
-    options?: { env?: Record<string, string>; timeoutMs?: number; stepId?: string },
-  ): Promise<StepResult>;
-  sweep(): Promise<boolean | undefined>;
-  /** A courier of another build, as a new process of c3 would send it. */
-  openCourier(buildId?: string): Courier;
-}
-
-function setUp(shell: Shell): Run {
-  const workspace = createLocalWorkspace(shell);
-  const controller = new AbortController();
-  const roots = [join(workspace.directory, 'c3'), join(workspace.directory, 'tmp')] as const;
-  let log = Buffer.alloc(0);
-  const waiting: { text: string; resolve: () => void }[] = [];
-  function openCourier(buildId = 'b1'): Courier {
-    const courier = createCourier(workspace, 'main', { buildId, roots, silenceMs: 30_000 });
-    open.push(courier);
-    return courier;
-  }
-  open.push(workspace);
-  const courier = openCourier();
-  return {
-    workspace,
-    controller,
-    text: () => log.toString('latin1'),
-    seen: (text) => new Promise((resolve) => waiting.push({ text, resolve })),
-    run: (script, { env = {}, timeoutMs = 60_000, stepId = 's1' } = {}) =>
-      runStep(
-        courier,
-        {
-          buildId: 'b1',
-          stepId,
-          workdir: join(workspace.directory, 'project'),
-          env: { C3_BUILD_ID: 'b1', ...env },
-          script,
-          timeoutMs,
-        },
-        {
-          signal: controller.signal,
-          lost: workspace.lost,
-          openCourier: () => openCourier(),
-          limits,
-          onOutput: (bytes) => {
-            log = Buffer.concat([log, bytes]);
-            for (const one of waiting) if (log.includes(one.text)) one.resolve();
-          },
-        },
-      ),
-    openCourier,
-    async sweep() {
-      const answer = await courier.perform('sweep b1\n', (frame) =>
-        frame.kind === 'swept' ? frame.isClean : undefined,
-      );
-      return answer.kind === 'answered' ? answer.value : undefined;
-    },
-  };
-}
 
 describe.each(shells)('a step under %s', (shell) => {
   it('ends with the exit code of its script and its whole output, in order', async () => {
@@ -100,13 +19,11 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(step.text()).toBe(`${join(step.workspace.directory, 'project')}\n${value}`);
   });
 
-  it('leaves no environment behind on disk', async () => {
+  it('has its variables in no file, which a container beside it could read', async () => {
     const step = setUp(shell);
-    await step.run('ls "$ROOT/b1/s1"', {
-      env: { ROOT: join(step.workspace.directory, 'c3'), SECRET: 'hunter2hunter2' },
-    });
-    expect(step.text().split('\n')).not.toContain('env');
-    expect(step.text().split('\n')).toContain('script');
+    const env = { ROOT: step.root, SECRET: 'hunter2hunter2' };
+    await step.run('echo "${SECRET#hunter2}"; grep -rl "$SECRET" "$ROOT"', { env });
+    expect(step.text()).toBe('hunter2\n');
   });
 
   it('stops at the first command that fails', async () => {
@@ -185,8 +102,8 @@ describe.each(shells)('a step under %s', (shell) => {
 
   it('is lost, not passed, when its supervisor is killed', async () => {
     const step = setUp(shell);
-    const result = step.run('read -r pid rest < "$ROOT/b1/s1/pid"; kill -9 $pid; sleep 2', {
-      env: { ROOT: join(step.workspace.directory, 'c3') },
+    const result = step.run('read -r pid rest < "$ROOT/b1/s1.claim"; kill -9 $pid; sleep 2', {
+      env: { ROOT: step.root },
     });
     expect(await result).toEqual({ kind: 'lost', message: 'its supervisor in the container was killed' });
   });
@@ -198,6 +115,19 @@ describe.each(shells)('a step under %s', (shell) => {
     await started;
     step.workspace.lose('the Pod was evicted: out of disk');
     expect(await result).toEqual({ kind: 'lost', message: 'the Pod was evicted: out of disk' });
+    await step.sweep();
+  });
+
+  it('is lost with the words of the workspace that come after the refusal of a connection', async () => {
+    const step = setUp(shell);
+    const started = step.seen('on');
+    const result = step.run('echo on; sleep 100');
+    await started;
+    step.workspace.plan.push({ kind: 'refuse', message: 'container not found ("main")', isFinal: true });
+    step.workspace.cut();
+    await vi.waitUntil(() => step.workspace.execCount === 2);
+    setTimeout(() => step.workspace.lose('container "main" ran out of memory'), 300);
+    expect(await result).toEqual({ kind: 'lost', message: 'container "main" ran out of memory' });
     await step.sweep();
   });
 
@@ -221,7 +151,7 @@ describe.each(shells)('a step under %s', (shell) => {
     await started;
     step.workspace.cut();
     const answer = await step
-      .openCourier('b2')
+      .openCourier({ buildId: 'b2', epoch: 2 })
       .perform('sweep b2\n', (frame) => (frame.kind === 'swept' ? frame.isClean : undefined));
     expect(answer).toEqual({ kind: 'answered', value: true });
     expect(isRunning(Number(readFileSync(pidFile, 'utf8')))).toBe(false);
@@ -242,12 +172,3 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(step.workspace.execCount).toBe(1);
   });
 });
-
-/** Neither gone nor a zombie that waits for its parent. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

@@ -6,8 +6,9 @@ import { formatExports } from './shell.ts';
 
 /**
  * The story of a step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims
- * it, keeps its time limit, and leaves the exit code in a file. c3 only follows the log by offset and reads that file; so a cut
- * costs a reconnect, and an exec that says "Success" is never taken for a step that passed (decisions/001).
+ * it, keeps its time limit, and leaves the exit code in a file (shell/step.sh). c3 only follows the log by offset and reads that
+ * file; so a cut costs a reconnect, another c3 can take over at any moment, and an exec that says "Success" is never taken for a
+ * step that passed (decisions/001).
  */
 export interface StepLaunch {
   readonly buildId: string;
@@ -27,6 +28,8 @@ export type StepResult =
   | { readonly kind: 'cancelled' }
   /** It wrote more than the supervisor allows (2 GiB) and was ended for it. */
   | { readonly kind: 'log-limit' }
+  /** Nothing ran: the container has no `sh`. A list command can still run, by `runPlainStep`. */
+  | { readonly kind: 'no-shell'; readonly message: string }
   /** How it ended cannot be known: never a success. */
   | { readonly kind: 'lost'; readonly message: string };
 
@@ -37,6 +40,8 @@ export interface StepOptions {
   readonly lost: Promise<string>;
   /** The log, exactly once, in order. The promise slows the reading, never the step. */
   onOutput(bytes: Uint8Array): Promise<void> | void;
+  /** So many bytes of a huge log are left out here: what came before is its head, what comes next is nearer its end. */
+  onCut(bytes: number): void;
   /** A second line into the container, for cancelling. The caller closes it. */
   openCourier(): Courier;
   readonly limits: StepLimits;
@@ -86,6 +91,19 @@ export async function runStep(courier: Courier, launch: StepLaunch, options: Ste
   }
 }
 
+/** How far the following of a step has come. */
+interface Following {
+  /** What of the log has arrived, or was left out. */
+  offset: number;
+  /** Known to run, or to have run: it is not launched any more. */
+  isStarted: boolean;
+  launches: number;
+  /** Before the next connection. */
+  pauseMs: number;
+  /** Epoch milliseconds. */
+  lastContact: number;
+}
+
 /** Follows the log to its end over as many connections as it takes. */
 async function follow(
   courier: Courier,
@@ -94,59 +112,80 @@ async function follow(
   over: AbortSignal,
 ): Promise<StepResult> {
   const { limits } = options;
-  let offset = 0;
-  let isStarted = false;
-  let launches = 0;
-  let pauseMs = limits.reconnectMs;
-  let lastContact = Date.now();
-
-  async function onFrame(frame: Frame): Promise<FollowAnswer | undefined> {
-    lastContact = Date.now();
-    pauseMs = limits.reconnectMs;
-    switch (frame.kind) {
-      case 'data':
-        if (frame.offset !== offset) return { kind: 'again' };
-        isStarted = true;
-        offset += frame.bytes.length;
-        if (!over.aborted) await options.onOutput(frame.bytes);
-        lastContact = Date.now();
-        return undefined;
-      case 'exit':
-        return frame.offset === offset ? { kind: 'ended', result: toResult(frame) } : { kind: 'again' };
-      case 'lost':
-        return { kind: 'ended', result: { kind: 'lost', message: 'its supervisor in the container was killed' } };
-      case 'never-started':
-        return { kind: 'again' };
-      case 'heartbeat':
-        isStarted = true;
-        return undefined;
-      case 'ready':
-      case 'cancel-noted':
-      case 'swept':
-      case 'fault':
-        return undefined;
-    }
-  }
+  const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: Date.now() };
 
   while (!over.aborted) {
-    const command = isStarted ? '' : formatLaunch(launch, limits.graceSeconds);
-    if (!isStarted) launches += 1;
-    const answer = await courier.perform(`${command}follow ${launch.buildId} ${launch.stepId} ${offset}\n`, onFrame);
+    // A step that is cancelled before it was sent is only asked for: where it never started, the cancel claims it.
+    const isSent = !now.isStarted && !options.signal.aborted;
+    if (isSent) now.launches += 1;
+    const command = isSent
+      ? formatLaunch(launch, limits.graceSeconds)
+      : `follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
+    const answer = await courier.perform(command, async (frame) => {
+      now.pauseMs = limits.reconnectMs;
+      const heard = await hear(frame, now, { options, over });
+      now.lastContact = Date.now();
+      // What else comes over this line is not wanted.
+      if (heard?.kind === 'misplaced') courier.reset();
+      return heard;
+    });
     if (answer.kind === 'answered' && answer.value.kind === 'ended') return answer.value.result;
     const message = answer.kind === 'cut' ? answer.message : 'it did not start';
+    if (answer.kind === 'cut' && answer.isShellMissing) return { kind: 'no-shell', message };
     if (answer.kind === 'cut' && answer.isFinal) return { kind: 'lost', message };
-    if (answer.kind === 'answered' && launches >= MAX_LAUNCHES) return { kind: 'lost', message };
-    if (Date.now() - lastContact > limits.outOfReachMs) {
+    if (answer.kind === 'answered' && now.launches >= MAX_LAUNCHES) return { kind: 'lost', message };
+    if (Date.now() - now.lastContact > limits.outOfReachMs) {
       const seconds = Math.round(limits.outOfReachMs / 1000);
       return { kind: 'lost', message: `its container was out of reach for ${seconds} s: ${message}` };
     }
-    await sleep(pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop looks at `over`
-    pauseMs = Math.min(pauseMs * 2, MAX_RECONNECT_MS);
+    await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop looks at `over`
+    now.pauseMs = Math.min(now.pauseMs * 2, MAX_RECONNECT_MS);
   }
   return { kind: 'lost', message: 'nobody waits for it any more' };
 }
 
-type FollowAnswer = { readonly kind: 'ended'; readonly result: StepResult } | { readonly kind: 'again' };
+type Heard =
+  | { readonly kind: 'ended'; readonly result: StepResult }
+  /** It was never started. */
+  | { readonly kind: 'not-there' }
+  /** It does not go on from where the log is. */
+  | { readonly kind: 'misplaced' };
+
+async function hear(
+  frame: Frame,
+  now: Following,
+  { options, over }: { options: StepOptions; over: AbortSignal },
+): Promise<Heard | undefined> {
+  switch (frame.kind) {
+    case 'data':
+      if (frame.offset !== now.offset) return { kind: 'misplaced' };
+      now.isStarted = true;
+      now.offset += frame.bytes.length;
+      if (!over.aborted) await options.onOutput(frame.bytes);
+      return undefined;
+    case 'skipped':
+      if (frame.from !== now.offset) return { kind: 'misplaced' };
+      now.offset = frame.to;
+      if (!over.aborted) options.onCut(frame.to - frame.from);
+      return undefined;
+    case 'exit':
+      return frame.offset === now.offset ? { kind: 'ended', result: toResult(frame) } : { kind: 'misplaced' };
+    case 'lost':
+      return { kind: 'ended', result: frame };
+    case 'never-started':
+      // What ran and left no trace must not run again.
+      if (!now.isStarted) return { kind: 'not-there' };
+      return { kind: 'ended', result: { kind: 'lost', message: 'its files in the container were removed' } };
+    case 'heartbeat':
+      now.isStarted = true;
+      return undefined;
+    case 'ready':
+    case 'cancel-noted':
+    case 'swept':
+    case 'fault':
+      return undefined;
+  }
+}
 
 function toResult(frame: Extract<Frame, { kind: 'exit' }>): StepResult {
   return frame.why === 'exited' ? { kind: 'exited', exitCode: frame.exitCode } : { kind: frame.why };
@@ -193,7 +232,7 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const mark = `#c3-${randomBytes(12).toString('hex')}`;
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
   return [
-    `launch ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${mark} ${launch.workdir}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${mark} ${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
     launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,

@@ -1,22 +1,39 @@
 import type { GitAccess, Push } from '../forges/forge.ts';
+import type { Plan, PlannedStage, PlannedStep } from '../pipeline/index.ts';
 import type { Pipeline, Step } from '../pipeline/pipeline.ts';
-import type { Ending, StepPhase } from './build-state.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
-import { formatArgv } from './shell.ts';
-import type { StepResult } from './step.ts';
 
-/** One thing to run in a container, and what its result means for the build. */
+/** One thing to run in a container: the checkout or a step. */
 export interface Task {
-  readonly step: Pick<Step, 'name' | 'container'>;
-  readonly script: string;
+  /** Its place among all of the build, from 0, whether they run or not: a build that is taken up again counts alike. */
+  readonly index: number;
+  readonly kind: 'checkout' | 'step';
+  readonly name: string;
+  readonly container: string;
+  readonly run: Step['run'];
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number | undefined;
-  /** `leftMs`: what the build's time limit left to it. */
-  toEnding(result: StepResult, tail: string, leftMs: number): Ending | undefined;
+  readonly retry: number;
+  /** Its failure does not fail the build. */
+  readonly isAllowed: boolean;
+  /** Equal for those that are started together; undefined for one alone. */
+  readonly group: number | undefined;
+  /** Why `when` leaves it out. */
+  readonly skipped: string | undefined;
+  readonly runsAfter: PlannedStep['runsAfter'];
+}
+
+/** Each stage is started when the one before has ended. */
+export interface TaskPlan {
+  readonly steps: readonly (readonly Task[])[];
+  readonly finally: readonly (readonly Task[])[];
+  /** Of both, by index. */
+  readonly all: readonly Task[];
 }
 
 export interface TaskSource {
   readonly pipeline: Pipeline;
+  readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly push: Push;
   readonly gitAccess: GitAccess;
   /** Of the build, for every step. */
@@ -25,85 +42,89 @@ export interface TaskSource {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** The checkout, if there is one, and the steps, in order. Pure. */
-export function planTasks(source: TaskSource): Task[] {
-  const { pipeline, push } = source;
+/** The checkout, if there is one, and the steps. Pure. */
+export function planTasks(source: TaskSource): TaskPlan {
+  const { pipeline, plan, push } = source;
   const { checkout } = pipeline;
+  const all: Task[] = [];
+  function add(task: Omit<Task, 'index'>): Task {
+    const added = { index: all.length, ...task };
+    all.push(added);
+    return added;
+  }
   const gitEnvironment = checkout === false ? {} : toGitEnvironment(source.gitAccess, checkout);
-  const steps = pipeline.steps.flatMap((stage) => (stage.kind === 'step' ? [stage.step] : stage.steps));
-  const tasks = steps.map((step): Task => {
-    // Only the container that checks out gets the token: for submodules, fetches and pushes of its own steps.
-    const isGit = checkout !== false && step.container === checkout.container;
-    return {
-      step,
-      script: step.run.kind === 'argv' ? formatArgv(step.run.argv) : step.run.text,
-      env: { ...pipeline.env, ...step.env, ...source.secrets, ...source.environment, ...(isGit ? gitEnvironment : {}) },
-      timeoutMs: step.timeoutMs,
-      toEnding: (result, _tail, leftMs) => {
-        const isOwnLimit = step.timeoutMs !== undefined && step.timeoutMs < leftMs;
-        return toStepEnding(step.name, result, isOwnLimit ? 'its time limit' : 'the time limit of the build');
-      },
-    };
-  });
-  if (checkout === false) return tasks;
-  const first: Task = {
-    step: { name: 'checkout', container: checkout.container },
-    script: formatCheckoutScript(checkout, push),
-    env: { ...source.environment, ...gitEnvironment },
-    timeoutMs: undefined,
-    toEnding(result, tail): Ending | undefined {
-      if (result.kind !== 'exited') return toStepEnding('checkout', result, 'the time limit of the build');
-      if (result.exitCode === 0) return undefined;
-      const words = tail.trim().split('\n').at(-1) ?? '';
-      const message = `Checking out ${push.sha.slice(0, 7)} in container "${checkout.container}" failed: ${words || `exit code ${result.exitCode}`}`;
-      return { kind: 'infrastructure-error', message };
-    },
-  };
-  return [first, ...tasks];
-}
-
-function toStepEnding(name: string, result: StepResult, limit: string): Ending | undefined {
-  switch (result.kind) {
-    case 'exited':
-      if (result.exitCode === 0) return undefined;
-      return { kind: 'failed', step: name, message: formatExit(result.exitCode) };
-    case 'timed-out':
-      return { kind: 'timed-out', message: `Step "${name}" was ended at ${limit}` };
-    case 'cancelled':
-      return { kind: 'cancelled', message: `The build was cancelled during step "${name}"` };
-    case 'log-limit':
-      return {
-        kind: 'failed',
-        step: name,
-        message: 'ended because it wrote more than 2 GiB of output',
-      };
-    case 'lost':
-      return {
-        kind: 'infrastructure-error',
-        message: `Step "${name}" could not be followed to its end: ${result.message}`,
-      };
+  const first: Task[][] =
+    checkout === false
+      ? []
+      : [
+          [
+            add({
+              kind: 'checkout',
+              name: 'checkout',
+              container: checkout.container,
+              run: { kind: 'script', text: formatCheckoutScript(checkout, push) },
+              env: { ...source.environment, ...gitEnvironment },
+              timeoutMs: undefined,
+              retry: 0,
+              isAllowed: false,
+              group: undefined,
+              skipped: undefined,
+              runsAfter: ['success'],
+            }),
+          ],
+        ];
+  function toTasks({ steps }: PlannedStage): Task[] {
+    const group = steps.length > 1 ? all.length : undefined;
+    return steps.map(({ step, skipped, runsAfter }) => {
+      // Only the container that checks out gets the token: for submodules, fetches and pushes of its own steps.
+      const isGit = checkout !== false && step.container === checkout.container;
+      return add({
+        kind: 'step',
+        name: step.name,
+        container: step.container,
+        run: step.run,
+        env: {
+          ...pipeline.env,
+          ...step.env,
+          ...source.secrets,
+          ...source.environment,
+          ...(isGit ? gitEnvironment : {}),
+        },
+        timeoutMs: step.timeoutMs,
+        retry: step.retry,
+        isAllowed: step.allowFailure,
+        group,
+        skipped,
+        runsAfter,
+      });
+    });
   }
+  const steps = [...first, ...plan.steps.map(toTasks)];
+  return { steps, finally: plan.finally.map(toTasks), all };
 }
 
-function formatExit(exitCode: number): string {
-  if (exitCode === 127) return 'exit code 127 (a command was not found)';
-  if (exitCode === 126) return 'exit code 126 (a command cannot be run)';
-  if (exitCode === 137) return 'exit code 137 (killed, often for memory)';
-  return exitCode > 128 && exitCode < 160
-    ? `exit code ${exitCode} (signal ${exitCode - 128})`
-    : `exit code ${exitCode}`;
-}
+/** Linux takes no string of an environment, `NAME=value` and its NUL, that is longer: MAX_ARG_STRLEN, 32 pages. */
+const MAX_VARIABLE_BYTES = 128 * 1024;
 
-/** What people see of a result. */
-export function toPhase(result: StepResult): StepPhase {
-  switch (result.kind) {
-    case 'exited':
-      return result.exitCode === 0 ? { kind: 'passed' } : { kind: 'failed', exitCode: result.exitCode };
-    case 'log-limit':
-      return { kind: 'failed', exitCode: 137 };
-    case 'timed-out':
-    case 'cancelled':
-    case 'lost':
-      return result;
+/** Of one step together. Linux takes a quarter of the stack's limit, 2 MiB by default, for it and the arguments of each program. */
+const MAX_ENVIRONMENT_BYTES = 1024 * 1024;
+
+/** A sentence about the first variable that no program could be started with. @see execve(2), "Limits on size of arguments" */
+export function findOversizedVariable(tasks: readonly Task[]): string | undefined {
+  for (const { name, env } of tasks) {
+    const sizes = Object.entries(env).map(([variable, value]) => ({
+      variable,
+      bytes: Buffer.byteLength(variable) + Buffer.byteLength(value) + 2,
+    }));
+    const [largest] = sizes.toSorted((a, b) => b.bytes - a.bytes);
+    if (largest === undefined) continue;
+    if (largest.bytes > MAX_VARIABLE_BYTES) {
+      return `Variable ${largest.variable} of step "${name}" is ${largest.bytes} bytes long; no program takes more than ${MAX_VARIABLE_BYTES} in one`;
+    }
+    const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (total > MAX_ENVIRONMENT_BYTES) {
+      return `The variables of step "${name}" are ${total} bytes long together, most of it ${largest.variable}; c3 gives a step at most ${MAX_ENVIRONMENT_BYTES}`;
+    }
   }
+  return undefined;
 }

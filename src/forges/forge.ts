@@ -1,6 +1,6 @@
 import type { Scope } from '../sealing/scope.ts';
 
-/** A webhook's raw body whose signature was right. Only {@link Forge.verify} makes one; only it may be parsed. */
+/** A webhook's raw body whose signature was right, or whose hook needs none. Only {@link Forge.verify} makes one; only it may be parsed. */
 export interface VerifiedBody {
   readonly bytes: Uint8Array;
   readonly verified: true;
@@ -20,6 +20,8 @@ export interface Push {
   readonly refName: string;
   /** 40 or 64 lower-case hex digits; of a tag the commit it points at, as far as the payload tells. */
   readonly sha: string;
+  /** The commit that a branch pointed at before; undefined when it is new, and of a tag. Lower-case hex as `sha`. */
+  readonly before?: string;
   /** First line of the commit's message, at most 200 characters. */
   readonly subject: string;
   readonly author: string;
@@ -39,8 +41,10 @@ export type FileAnswer =
 
 export interface CommitStatus {
   readonly state: 'pending' | 'success' | 'failure' | 'error';
-  /** At most 140 characters are kept. */
+  /** Cut so that it fits the forge, with the build's id behind it. */
   readonly description: string;
+  /** Stands in what the forge shows, `passed in 8s (build 5f3a0c91d2e4)`, and is found again by it. */
+  readonly buildId: string;
   readonly targetUrl?: string;
 }
 
@@ -61,6 +65,13 @@ export interface Repository {
   readFile(path: string, sha: string, signal: AbortSignal): Promise<FileAnswer>;
   /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
   setStatus(sha: string, status: CommitStatus, signal: AbortSignal): Promise<void>;
+  /** The newest state that was set for a build of the commit; undefined: none. @throws {C3Error} as `setStatus` */
+  findStatus(sha: string, buildId: string, signal: AbortSignal): Promise<CommitStatus['state'] | undefined>;
+  /**
+   * Paths from the root of the repository that differ between two commits, both names of a renamed file among them. Undefined: not
+   * known, since the forge lists only so many, or `before` is no ancestor of `sha`, or it did not answer.
+   */
+  listChangedPaths(before: string, sha: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
   gitAccess(): GitAccess;
   /** Frees idle connections. */
   close(): Promise<void>;
@@ -70,6 +81,8 @@ export interface Delivery {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
+  /** The hook's key says that none is needed: one that is there must be right all the same. */
+  readonly isSignatureOptional?: boolean;
 }
 
 /** One kind of forge at one origin. */

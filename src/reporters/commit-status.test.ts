@@ -1,6 +1,14 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createEnded, createState, FAILED, PASSED, RUNNING, START } from '../../dev/telegram/build-states.ts';
+import {
+  createEnded,
+  createState,
+  createStep,
+  FAILED,
+  PASSED,
+  RUNNING,
+  START,
+} from '../../dev/telegram/build-states.ts';
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import type { Ending } from '../engine/build-state.ts';
 import { C3Error } from '../errors.ts';
@@ -16,7 +24,34 @@ test.each([
     'preparing: pulling image node:24',
   ],
   ['running', RUNNING, 'pending', 'running test'],
+  [
+    'running several steps at once',
+    createState(
+      { kind: 'running' },
+      { steps: ['lint', 'test'].map((name) => createStep(name, { kind: 'running' }, { from: 1, group: 0 })) },
+    ),
+    'pending',
+    'running lint, test',
+  ],
   ['passed', PASSED, 'success', 'passed in 1m 36s'],
+  [
+    'passed with allowed failures',
+    createEnded({ kind: 'passed', allowed: ['lint', 'audit'] }),
+    'success',
+    'passed in 1m 36s, with allowed failures: lint, audit',
+  ],
+  [
+    'passed with a warning',
+    createEnded({ kind: 'passed', allowed: [] }, { warnings: ['the hook URL is old\nand more', 'b'] }),
+    'success',
+    'passed in 1m 36s; warning: the hook URL is old',
+  ],
+  [
+    'skipped',
+    createEnded({ kind: 'skipped', message: 'branch "dev" does not match when.branch' }),
+    'success',
+    'skipped: branch "dev" does not match when.branch',
+  ],
   [
     'failed',
     createEnded({ kind: 'failed', step: 'test', message: 'exit 1' }),
@@ -36,8 +71,14 @@ test.each([
     'cancelled after 1m 36s: by a newer push',
   ],
   [
+    'superseded',
+    createEnded({ kind: 'superseded', message: 'The build was superseded by 1a2b3c4' }),
+    'error',
+    'superseded after 1m 36s: The build was superseded by 1a2b3c4',
+  ],
+  [
     'a config error',
-    createEnded({ kind: 'config-error', message: 'unknown key "wen"', detail: '…' }),
+    createEnded({ kind: 'config-error', message: 'unknown key "wen"\nunknown key "stpes"', detail: '…' }),
     'error',
     'config error: unknown key "wen"',
   ],
@@ -54,7 +95,7 @@ test.each([
     'infrastructure error after 1m 36s: Pod evicted',
   ],
 ] as const)('a build that is %s has its state and sentence', (_, state, expected, description) => {
-  expect(toCommitStatus(state)).toEqual({ state: expected, description });
+  expect(toCommitStatus(state)).toEqual({ state: expected, description, buildId: 'b-1' });
 });
 
 test('no description is longer than a forge takes, whatever the names and sentences', () => {
@@ -102,10 +143,10 @@ function createSetup({ faults, hangs = false }: Setup): {
 
 test('only the end is set, once', async () => {
   const { reporter, sent } = createSetup({ faults: [] });
-  const ending: Ending = { kind: 'passed' };
+  const ending: Ending = { kind: 'passed', allowed: [] };
   for (const state of [createState({ kind: 'queued' }), RUNNING, PASSED, createEnded(ending)]) reporter.report(state);
   await reporter.finish();
-  expect(sent).toEqual([{ state: 'success', description: 'passed in 1m 36s' }]);
+  expect(sent).toEqual([{ state: 'success', description: 'passed in 1m 36s', buildId: 'b-1' }]);
 });
 
 test('a passing fault is tried again', async () => {

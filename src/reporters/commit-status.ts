@@ -3,7 +3,7 @@ import type { BuildState, Ending, Reporter } from '../engine/build-state.ts';
 import type { CommitStatus } from '../forges/forge.ts';
 import { systemClock, type Clock, type ReporterLog } from './clock.ts';
 import { formatDuration } from './duration.ts';
-import { clip, toOneLine } from './terminal-text.ts';
+import { toOneLine } from './terminal-text.ts';
 
 /** GitHub refuses a longer description; the other forges take at least as much. */
 export const MAX_DESCRIPTION_LENGTH = 140;
@@ -22,44 +22,64 @@ const PERMANENT: ReadonlySet<ErrorCode> = new Set(['FORGE_UNAUTHORIZED', 'FORGE_
 
 /** What a forge shows beside the commit: a state, and a sentence of at most 140 characters that names step and time. */
 export function toCommitStatus(state: BuildState): CommitStatus {
+  const [kind, text] = toStateAndText(state);
+  return { state: kind, description: toOneLine(text, MAX_DESCRIPTION_LENGTH), buildId: state.id };
+}
+
+function toStateAndText(state: BuildState): readonly [CommitStatus['state'], string] {
   switch (state.phase.kind) {
     case 'queued':
-      return { state: 'pending', description: 'queued' };
+      return ['pending', 'queued'];
     case 'preparing':
-      return describe('pending', `preparing: ${state.phase.detail}`);
+      return ['pending', `preparing: ${state.phase.detail}`];
     case 'running': {
-      const step = state.steps.find(({ phase }) => phase.kind === 'running');
-      return describe('pending', step ? `running ${toOneLine(step.name, MAX_STEP_LENGTH)}` : 'running');
+      const names = state.steps
+        .filter(({ phase }) => phase.kind === 'running')
+        .map(({ name }) => toOneLine(name, MAX_STEP_LENGTH));
+      return ['pending', `running ${names.join(', ')}`.trim()];
     }
     case 'ended':
-      return toEndedStatus(state.phase.ending, formatDuration((state.endedAt ?? state.startedAt) - state.startedAt));
+      return toEnded(state, state.phase.ending);
   }
 }
 
-function toEndedStatus(ending: Ending, duration: string): CommitStatus {
+function toEnded(state: BuildState, ending: Ending): readonly [CommitStatus['state'], string] {
+  const duration = formatDuration((state.endedAt ?? state.startedAt) - state.startedAt);
   switch (ending.kind) {
     case 'passed':
-      return describe('success', `passed in ${duration}`);
-    case 'failed':
-      return describe(
-        'failure',
-        `failed at ${toOneLine(ending.step, MAX_STEP_LENGTH)} after ${duration}: ${ending.message}`,
-      );
+      return ['success', toPassed(ending.allowed, state.warnings, duration)];
+    case 'skipped':
+      return ['success', `skipped: ${ending.message}`];
+    case 'failed': {
+      const step = toOneLine(ending.step, MAX_STEP_LENGTH);
+      return ['failure', `failed at ${step} after ${duration}: ${ending.message}`];
+    }
     case 'timed-out':
-      return describe('failure', `timed out after ${duration}: ${ending.message}`);
+      return ['failure', `timed out after ${duration}: ${ending.message}`];
     case 'cancelled':
-      return describe('error', `cancelled after ${duration}: ${ending.message}`);
+      return ['error', `cancelled after ${duration}: ${ending.message}`];
+    case 'superseded':
+      return ['error', `superseded after ${duration}: ${ending.message}`];
     case 'config-error':
-      return describe('error', `config error: ${ending.message}`);
+      return ['error', `config error: ${toFirstLine(ending.message)}`];
     case 'refused':
-      return describe('error', `refused: ${ending.message}`);
+      return ['error', `refused: ${ending.message}`];
     case 'infrastructure-error':
-      return describe('error', `infrastructure error after ${duration}: ${ending.message}`);
+      return ['error', `infrastructure error after ${duration}: ${ending.message}`];
   }
 }
 
-function describe(state: CommitStatus['state'], text: string): CommitStatus {
-  return { state, description: clip(toOneLine(text, MAX_DESCRIPTION_LENGTH), MAX_DESCRIPTION_LENGTH) };
+/** A warning has its place here where nothing worse is to be told. */
+function toPassed(allowed: readonly string[], warnings: readonly string[], duration: string): string {
+  const failures = allowed.map((name) => toOneLine(name, MAX_STEP_LENGTH)).join(', ');
+  const passed =
+    allowed.length > 0 ? `passed in ${duration}, with allowed failures: ${failures}` : `passed in ${duration}`;
+  const [warning] = warnings;
+  return warning === undefined ? passed : `${passed}; warning: ${toFirstLine(warning)}`;
+}
+
+function toFirstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
 }
 
 export interface CommitStatusReporterOptions {

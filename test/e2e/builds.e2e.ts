@@ -17,6 +17,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       });
       expect(answer).toEqual({ status: 202, body: expect.stringMatching(/^build [0-9a-f]{12}$/) });
       expect(status).toMatchObject({ state: 'success', description: expect.stringMatching(/^passed in /) });
+      expect(status.description).toMatch(new RegExp(` \\(${answer.body}\\)$`));
       expect(fixture.world.forge.statuses.filter((one) => one.sha === sha).map(({ state }) => state)).toEqual([
         'pending',
         'success',
@@ -82,7 +83,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       const { status, text } = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps) });
       expect(status).toMatchObject({
         state: 'failure',
-        description: expect.stringMatching(/^failed at test after .*: exit code 3$/),
+        description: expect.stringMatching(/^failed at test after .*: exit code 3 \(build [0-9a-f]{12}\)$/),
       });
       expect(text).toMatch(/^❌ Failed/);
       expect(text).toContain('about to break');

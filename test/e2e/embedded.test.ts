@@ -1,7 +1,9 @@
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { afterAll } from 'vitest';
 import { describeBuilds } from './builds.e2e.ts';
+import { describeLanguage } from './language.e2e.ts';
 import { describeMistakes } from './mistakes.e2e.ts';
+import { describeResume } from './resume.e2e.ts';
 import type { Target } from './target.ts';
 
 let cluster: EmbeddedCluster | undefined;
@@ -14,5 +16,7 @@ async function openTarget(): Promise<Target> {
 
 describeBuilds('the embedded cluster', openTarget);
 describeMistakes('the embedded cluster', openTarget);
+describeLanguage('the embedded cluster', openTarget);
+describeResume('the embedded cluster', openTarget);
 
 afterAll(async () => await cluster?.close());

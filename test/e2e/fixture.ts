@@ -41,8 +41,8 @@ export interface Fixture {
   recordDelivery(user: User): Promise<string>;
 }
 
-/** Registers the hooks that make and remove it; its members are there once the tests run. */
-export function useFixture(getTarget: () => Promise<Target>): Fixture {
+/** Registers the hooks that make and remove it; its members are there once the tests run. `settings`: of c3, besides the usual. */
+export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<Record<string, string>> = {}): Fixture {
   let made: { target: Target; world: World; pods: Pods } | undefined;
   let number = 0;
 
@@ -55,7 +55,7 @@ export function useFixture(getTarget: () => Promise<Target>): Fixture {
     const target = await getTarget();
     const pods = await openPods(target.kubeconfig);
     // Twenty builds a minute in one group are more than Telegram takes; what c3 does then is told in its reporter's tests.
-    const world = await createWorld({ forgeHost: target.forgeHost, hasLimits: false });
+    const world = await createWorld({ forgeHost: target.forgeHost, hasLimits: false, settings });
     made = { target, world, pods };
   }, 60_000);
   afterAll(async () => {

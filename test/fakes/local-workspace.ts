@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecAnswer, ExecEnd, ExecOptions, ExecSession, Workspace } from '../../src/engine/cluster.ts';
@@ -14,7 +14,7 @@ export interface LocalWorkspace extends Workspace {
   /** Cuts the connections there are: their programs live on, as after a lost socket. */
   cut(): void;
   /** What happens to the next execs, in order: refused before they start, or cut after so many bytes of output. */
-  readonly plan: ({ kind: 'refuse'; message: string } | { kind: 'cut-after'; bytes: number })[];
+  readonly plan: ({ kind: 'refuse'; message: string; isFinal?: boolean } | { kind: 'cut-after'; bytes: number })[];
   lose(message: string): void;
   close(): void;
 }
@@ -23,9 +23,17 @@ export function isShellInstalled(shell: Shell): boolean {
   return spawnSync(shell === 'busybox' ? 'busybox' : shell, shell === 'busybox' ? ['true'] : ['-c', ':']).status === 0;
 }
 
-export function createLocalWorkspace(shell: Shell): LocalWorkspace {
-  const directory = mkdtempSync(join(tmpdir(), 'c3-workspace-'));
-  const env = { PATH: makePath(shell, join(directory, 'bin')), HOME: directory };
+interface LocalWorkspaceOptions {
+  /** Of a workspace that another process had: it is there already, and stays. Default: a new one, removed when it is closed. */
+  readonly directory?: string;
+  readonly epoch?: number;
+  /** Programs that are not installed in it. */
+  readonly without?: readonly string[];
+}
+
+export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOptions = {}): LocalWorkspace {
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'c3-workspace-'));
+  const env = { PATH: makePath(shell, join(directory, 'bin'), options.without), HOME: directory };
   const lost = Promise.withResolvers<string>();
   const open = new Set<() => void>();
   const children = new Set<ChildProcessWithoutNullStreams>();
@@ -35,7 +43,7 @@ export function createLocalWorkspace(shell: Shell): LocalWorkspace {
   async function exec(_container: string, argv: readonly string[], options: ExecOptions): Promise<ExecAnswer> {
     execCount += 1;
     const fate = plan.shift();
-    if (fate?.kind === 'refuse') return { kind: 'refused', message: fate.message, isTransient: true };
+    if (fate?.kind === 'refuse') return { kind: 'refused', message: fate.message, isTransient: fate.isFinal !== true };
     const [program = 'false', ...args] = argv;
     const child = spawn(join(directory, 'bin', program), args, { env, detached: true });
     children.add(child);
@@ -83,7 +91,7 @@ export function createLocalWorkspace(shell: Shell): LocalWorkspace {
     name: 'local',
     id: 'local',
     isWarm: false,
-    epoch: 1,
+    epoch: options.epoch ?? 1,
     warnings: [],
     lost: lost.promise,
     directory,
@@ -100,18 +108,30 @@ export function createLocalWorkspace(shell: Shell): LocalWorkspace {
     close(): void {
       for (const one of open) one();
       for (const child of children) child.kill('SIGKILL');
-      rmSync(directory, { recursive: true, force: true });
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
 /** A directory with the shell as `sh`; for busybox with its applets alone, so that nothing of the GNU tools helps. */
-function makePath(shell: Shell, bin: string): string {
+function makePath(shell: Shell, bin: string, without: readonly string[] = []): string {
+  const system = process.env['PATH'] ?? '';
+  const path = shell === 'busybox' || without.length > 0 ? bin : `${bin}:${system}`;
+  if (existsSync(bin)) return path;
   mkdirSync(bin);
-  if (shell === 'busybox') {
-    spawnSync('busybox', ['--install', '-s', bin]);
-    return bin;
+  if (shell === 'busybox') spawnSync('busybox', ['--install', '-s', bin]);
+  else symlinkSync(spawnSync('which', [shell], { encoding: 'utf8' }).stdout.trim(), join(bin, 'sh'));
+  if (shell !== 'busybox' && without.length > 0) linkAll(system.split(':'), bin);
+  for (const program of without) rmSync(join(bin, program), { force: true });
+  return path;
+}
+
+function linkAll(directories: readonly string[], bin: string): void {
+  for (const directory of directories.filter((one) => existsSync(one))) {
+    for (const program of readdirSync(directory)) {
+      const link = join(bin, program);
+      if (!existsSync(link)) rmSync(link, { force: true });
+      if (!existsSync(link)) symlinkSync(join(directory, program), link);
+    }
   }
-  symlinkSync(spawnSync('which', [shell], { encoding: 'utf8' }).stdout.trim(), join(bin, 'sh'));
-  return `${bin}:${process.env['PATH'] ?? ''}`;
 }

@@ -3,7 +3,9 @@ import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { LinePool } from '../../src/engine/line-pool.ts';
 import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
+import type { StepLimits } from '../../src/engine/step.ts';
 import type { Push } from '../../src/forges/forge.ts';
+import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
 import { createMasker } from '../../src/sealing/index.ts';
 import { STEP_LIMITS, toBuildId } from './fault-cluster.ts';
@@ -30,13 +32,15 @@ export interface BuildOptions {
   readonly timeoutMs?: number;
   /** As in production, where one serves all builds of a process; default: none. */
   readonly lines?: LinePool;
+  /** In place of those of a quick test. */
+  readonly limits?: Partial<StepLimits>;
 }
 
 /** Every step in the container `main`, as the engine runs a build's steps, which are named 1, 2, …. */
 export function startBuild(
   workspace: Workspace,
   scripts: readonly [string, ...string[]],
-  { timeoutMs = 60_000, lines }: BuildOptions = {},
+  { timeoutMs = 60_000, lines, limits = {} }: BuildOptions = {},
 ): BuildRun {
   const buildId = toBuildId();
   const controller = new AbortController();
@@ -54,18 +58,22 @@ export function startBuild(
     checkout: false,
     pod: { reuse: true, idleMs: 600_000, maxAgeMs: 3_600_000 },
   };
+  const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
+  if (plan.kind === 'skipped') throw new Error(plan.reason);
   const outcome = runSteps({
     buildId,
     pipeline,
+    plan,
     push: PUSH,
     workspace,
+    isResumed: false,
     gitAccess: { url: '', urlPrefix: '', header: '', secrets: [] },
     environment: toBuildEnvironment({ id: buildId, scope: SCOPE, push: PUSH }),
     secrets: {},
     progress: createBuildProgress(buildId, source, Date.now),
     createMasker: () => createMasker([]),
     signal: controller.signal,
-    limits: STEP_LIMITS,
+    limits: { ...STEP_LIMITS, ...limits },
     ...(lines ? { lines } : {}),
   });
   return { buildId, outcome, cancel: () => controller.abort() };

@@ -18,11 +18,14 @@ export interface CuttingProxy {
   readonly plan: Cut[];
   /** Connections that were cut as planned so far. */
   readonly cutCount: number;
+  /** Cuts every connection that there is; how many there were. */
+  cutAll(how: Cut['how']): number;
   close(): Promise<void>;
 }
 
 export async function createCuttingProxy(targetPort: number): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
+  const live = new Set<(how: Cut['how']) => void>();
   const plan: Cut[] = [];
   let cutCount = 0;
 
@@ -36,10 +39,12 @@ export async function createCuttingProxy(targetPort: number): Promise<CuttingPro
     keep(near);
     let isCut = false;
 
-    function end(): void {
+    function end(how: Cut['how']): void {
+      if (isCut) return;
       isCut = true;
       cutCount += 1;
-      if (cut?.how === 'loud') {
+      live.delete(end);
+      if (how === 'loud') {
         near.resetAndDestroy();
         far.resetAndDestroy();
       } else {
@@ -55,17 +60,19 @@ export async function createCuttingProxy(targetPort: number): Promise<CuttingPro
         const part = chunk.subarray(0, left);
         left -= part.length;
         const isLast = left <= 0;
-        if (!to.write(part, () => isLast && !isCut && end()) && !isLast) {
+        if (!to.write(part, () => isLast && cut && end(cut.how)) && !isLast) {
           from.pause();
           to.once('drain', () => from.resume());
         }
         if (isLast) from.pause();
       });
       from.on('close', () => {
+        live.delete(end);
         // After a silent cut neither end hears that the other has gone.
         if (!isCut) to.destroy();
       });
     }
+    live.add(end);
     relay(near, far, 'sent');
     relay(far, near, 'received');
   });
@@ -75,6 +82,11 @@ export async function createCuttingProxy(targetPort: number): Promise<CuttingPro
     plan,
     get cutCount() {
       return cutCount;
+    },
+    cutAll(how): number {
+      const ends = [...live];
+      for (const end of ends) end(how);
+      return ends.length;
     },
     async close(): Promise<void> {
       for (const socket of sockets) socket.destroy();

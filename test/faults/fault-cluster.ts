@@ -52,7 +52,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   }
   beforeAll(async () => {
     const embedded = await createEmbeddedCluster({ root });
-    const pool = createClusterPool({ execs: QUICK_EXECS });
+    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: QUICK_EXECS });
     const cluster = pool.getCluster((await options.route?.(embedded)) ?? embedded.kubeconfig);
     made = { embedded, pool, cluster, pods: await openPods(embedded.kubeconfig) };
   });
@@ -162,7 +162,12 @@ export interface StepRun {
 export function startStep(workspace: Workspace, body: string, silenceMs: number = SILENCE_MS): StepRun {
   const buildId = toBuildId();
   const openCourier = (): Courier =>
-    createCourier(workspace, 'main', { buildId, roots: ['/c3/.c3', '/tmp/.c3'], silenceMs });
+    createCourier(workspace, 'main', {
+      buildId,
+      epoch: workspace.epoch,
+      roots: ['/c3/.c3', '/tmp/.c3'],
+      silenceMs,
+    });
   const courier = openCourier();
   const chunks: Uint8Array[] = [];
   const waiting = new Set<{ text: string; resolve: () => void }>();
@@ -181,6 +186,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
       lost: workspace.lost,
       limits: STEP_LIMITS,
       openCourier,
+      onCut: () => {},
       onOutput: (bytes) => {
         chunks.push(bytes.slice());
         if (waiting.size === 0) return;
@@ -203,7 +209,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
 
 /** The step ran once, ended with its own code, and every byte that it wrote has arrived, once and in order. */
 export async function expectWhole(
-  faults: FaultCluster,
+  faults: Pick<FaultCluster, 'look'>,
   { pod, step, what = 'the step' }: { pod: string; step: StepRun; what?: string },
 ): Promise<void> {
   expect({ what, result: await step.ended }).toEqual({ what, result: { kind: 'exited', exitCode: 7 } });

@@ -2,9 +2,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { Cut } from './cutting-proxy.ts';
 import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
+import { createRandom, SEED, type Random } from './random.ts';
 
-/** C3_FAULT_SEED repeats the schedules of a run that failed. */
-const SEED = Number(process.env['C3_FAULT_SEED'] ?? Date.now() % 1_000_000_000);
 const SCHEDULES = 20;
 /** Makes the script long enough for cuts while it is being sent. */
 const PADDING = `# ${'x'.repeat(20_000)}\n`;
@@ -41,19 +40,6 @@ describe('a step', () => {
     },
   );
 });
-
-type Random = (limit: number) => number;
-
-/** Mulberry32: small, and good enough to place cuts. Gives whole numbers below the limit. */
-function createRandom(seed: number): Random {
-  let state = seed;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
-}
 
 /** One to six cuts; few are silent, for each takes the time that c3 needs to notice. Small positions are as likely as great ones. */
 function planCuts(random: Random): Cut[] {

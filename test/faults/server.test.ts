@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectWhole, startStep, useFaultCluster } from './fault-cluster.ts';
@@ -33,7 +33,9 @@ describe('a step', () => {
     const volume = faults.volumeOf(workspace);
     writeFileSync(join(volume, `go.${step.buildId}`), '');
     await expect
-      .poll(() => existsSync(join(volume, '.c3', step.buildId, 's0', 'exit')), { timeout: 10_000 })
+      .poll(() => readFileSync(join(volume, '.c3', step.buildId, 's0.exit'), 'utf8').includes('end'), {
+        timeout: 10_000,
+      })
       .toBe(true);
     await faults.embedded.faults.startServer();
     await expectWhole(faults, { pod: workspace.name, step });

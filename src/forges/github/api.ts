@@ -1,25 +1,28 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
-import type { CommitStatus, FileAnswer } from '../forge.ts';
+import type { FileAnswer } from '../forge.ts';
 import type { HttpAnswer, HttpCall, HttpClient } from '../http-client.ts';
-import { cutText, toSingleLine } from '../text.ts';
+import { toSingleLine } from '../text.ts';
 
 /** A c3.yaml is at most this long (see the limits of the pipeline room). */
 const MAX_FILE_BYTES = 64 * 1024;
 /** Of any JSON answer. A repository's description is about 10 KiB. */
-const MAX_JSON_BYTES = 1024 * 1024;
-/** GitHub answers 422 to a longer one. */
-const MAX_DESCRIPTION_LENGTH = 140;
+export const MAX_JSON_BYTES: number = 1024 * 1024;
 /** Of GitHub's own words, quoted in ours. */
 const MAX_QUOTE_LENGTH = 200;
-const STATUS_CONTEXT = 'c3';
 
 /** One repository through GitHub's REST API. */
 export interface GithubApi {
   readonly scope: Scope;
   /** GET below `/repos/OWNER/NAME`. `path` begins with a slash; each segment is encoded here. */
-  get(path: string, signal: AbortSignal): Promise<HttpAnswer>;
+  get(path: string, signal: AbortSignal, options?: GetOptions): Promise<HttpAnswer>;
   send(call: Omit<HttpCall, 'headers'>, headers: Record<string, string>, signal: AbortSignal): Promise<HttpAnswer>;
+}
+
+export interface GetOptions {
+  readonly query?: Readonly<Record<string, string>>;
+  /** Of the answer. Default 1 MiB. */
+  readonly maxBytes?: number;
 }
 
 export function createGithubApi(client: HttpClient, scope: Scope, token: string): GithubApi {
@@ -42,12 +45,11 @@ export function createGithubApi(client: HttpClient, scope: Scope, token: string)
   return {
     scope,
     send,
-    get: (path, signal) =>
-      send(
-        { method: 'GET', path: encodePath(path), maxBytes: MAX_JSON_BYTES },
-        { accept: 'application/vnd.github+json' },
-        signal,
-      ),
+    get(path, signal, { query = {}, maxBytes = MAX_JSON_BYTES } = {}) {
+      const search = new URLSearchParams(query).toString();
+      const call = { method: 'GET', path: `${encodePath(path)}${search && `?${search}`}`, maxBytes } as const;
+      return send(call, { accept: 'application/vnd.github+json' }, signal);
+    },
   };
 }
 
@@ -84,34 +86,6 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
-/** @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
-export async function setStatus(api: GithubApi, sha: string, options: StatusOptions): Promise<void> {
-  const { state, description, targetUrl } = options.status;
-  const body = JSON.stringify({
-    state,
-    context: STATUS_CONTEXT,
-    description: cutText(description.toWellFormed(), MAX_DESCRIPTION_LENGTH),
-    ...(targetUrl === undefined ? {} : { target_url: targetUrl }),
-  });
-  const answer = await api.send(
-    { method: 'POST', path: encodePath(`/statuses/${sha}`), body, maxBytes: MAX_JSON_BYTES },
-    { accept: 'application/vnd.github+json', 'content-type': 'application/json' },
-    options.signal,
-  );
-  if (answer.status !== 201) {
-    throw new C3Error(
-      'FORGE_REFUSED',
-      `Cannot set the status of ${sha.slice(0, 12)} in ${formatScope(api.scope)}: ${toDiagnosis(answer)}`,
-      { hint: 'the token needs the right "Commit statuses: write"' },
-    );
-  }
-}
-
-export interface StatusOptions {
-  readonly status: CommitStatus;
-  readonly signal: AbortSignal;
-}
-
 /** `the forge answers 403 "Resource not accessible by personal access token"` */
 export function toDiagnosis(answer: HttpAnswer): string {
   const { message } = answer.mediaType === 'application/json' ? toFields(parseJson(answer)) : {};
@@ -133,6 +107,6 @@ export function toFields(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-function encodePath(path: string): string {
+export function encodePath(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/');
 }

@@ -47,6 +47,38 @@ const push = {
   pusher: { name: 'bob' },
 };
 
+test.each(['Fix it [skip ci]', '[CI SKIP] wip', 'Fix it\n\nlong story\n[Skip CI]\n'])(
+  'a commit whose message is %j is ignored',
+  (message) => {
+    const event = parse('push', { ...push, head_commit: { ...push.head_commit, message } });
+    expect(event).toMatchObject({
+      kind: 'ignored',
+      reason: expect.stringMatching(/^the commit's message says \[(skip ci|ci skip)\]$/),
+    });
+  },
+);
+
+test('a commit whose message only speaks of skipping is a push', () => {
+  const event = parse('push', {
+    ...push,
+    head_commit: { ...push.head_commit, message: 'Document [skip-ci]; skip ci' },
+  });
+  expect(event.kind).toBe('push');
+});
+
+test.each([
+  ['a push that moves a branch', {}, 'b'.repeat(40), 'b'.repeat(40)],
+  ['a push that makes a branch', {}, '0'.repeat(40), undefined],
+  ['a tag', { ref: 'refs/tags/v1' }, 'b'.repeat(40), undefined],
+])('of %s the commit before is told, where there is one', (_, change, before, expected) => {
+  const event = parse('push', { ...push, ...change, before });
+  expect(event.kind === 'push' && event.push.before).toBe(expected);
+});
+
+test('a commit before that is no sha is not taken', () => {
+  expect(outcome(() => parse('push', { ...push, before: 'HEAD~1' }))).toBe('PAYLOAD_INVALID');
+});
+
 describe('the real payloads', () => {
   test('every ping is a ping', () => {
     expect(examplesOf('ping').map((payload) => parse('ping', payload))).toEqual([
@@ -90,7 +122,7 @@ describe('the real payloads', () => {
 
 // `C3_UPDATE_GOLDEN=1 npx vitest run src/forges` writes the right-hand sides anew.
 test.each(['branch-push', 'annotated-tag', 'forced-push', 'branch-deleted', 'hostile-texts'])(
-  '%s.json becomes %s.event.json',
+  '%s.json becomes its event',
   (name) => {
     const payload: unknown = JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));
     const golden = new URL(`${name}.event.json`, FIXTURES);

@@ -9,6 +9,9 @@ const MAX_AUTHOR_LENGTH = 100;
 /** Of a text from the payload that a message quotes. */
 const MAX_QUOTE_LENGTH = 80;
 
+/** Anywhere in the head commit's message, as the CI services of others read it. */
+const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
@@ -55,6 +58,10 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   }
   const commit = isFields(payload['head_commit']) ? payload['head_commit'] : undefined;
+  const [skipMark] = SKIP_MARK.exec(String(commit?.['message'])) ?? [];
+  if (skipMark !== undefined) {
+    return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
+  }
   const refKind = kind === 'heads' ? 'branch' : 'tag';
   // `after` of an annotated tag is the tag object; the commit it points at is told only in `head_commit`:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
@@ -64,11 +71,21 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     refKind,
     refName,
     sha,
+    ...toBefore(refKind, payload['before']),
     subject: toDisplay(commit?.['message'], MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
     commitUrl: `${origin}/${scope.owner}/${scope.name}/commit/${sha}`,
   };
   return { kind: 'push', scope, push };
+}
+
+/** All zeros: the branch is new. What a tag pointed at before says nothing about what changed. */
+function toBefore(refKind: Push['refKind'], value: unknown): Pick<Push, 'before'> {
+  if (refKind === 'tag' || value === undefined) {
+    return {};
+  }
+  const before = toSha(value, 'before');
+  return /^0+$/.test(before) ? {} : { before };
 }
 
 /** GitHub's default content type is the form, with the JSON in its one field `payload`. */

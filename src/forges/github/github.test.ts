@@ -244,19 +244,21 @@ describe('readFile', () => {
 });
 
 describe('setStatus', () => {
-  test('sets the status, with a description that fits', async () => {
+  test("sets the status, with a description that fits and the build's id behind it", async () => {
     const targetUrl = 'https://c3.example/b/x';
-    await open().setStatus(second, { state: 'pending', description: '1 of 2', targetUrl }, signal);
-    const description = `${'x'.repeat(138)}😀 and more`;
-    await open().setStatus(second, { state: 'success', description }, signal);
+    const buildId = '5f3a0c91d2e4';
+    await open().setStatus(second, { state: 'pending', description: '1 of 2', buildId, targetUrl }, signal);
+    const description = `${'x'.repeat(117)}😀 and more`;
+    await open().setStatus(second, { state: 'success', description, buildId }, signal);
+    const base = { repository: 'Acme/Shop', sha: second, context: 'c3', creator: 'acme' };
     expect(server.statuses.slice(-2)).toMatchObject([
-      { repository: 'Acme/Shop', sha: second, context: 'c3', state: 'pending', description: '1 of 2', targetUrl },
-      { state: 'success', description: `${'x'.repeat(138)}…`, targetUrl: null, creator: 'acme' },
+      { ...base, state: 'pending', description: `1 of 2 (build ${buildId})`, targetUrl },
+      { ...base, state: 'success', description: `${'x'.repeat(117)}… (build ${buildId})`, targetUrl: null },
     ]);
   });
 
   test('a status for an unknown commit, or without the right, is a fault', async () => {
-    const status = { state: 'error', description: '' } as const;
+    const status = { state: 'error', description: '', buildId: 'b' } as const;
     const message = `Cannot set the status of ffffffffffff in ${server.host}/acme/shop: the forge answers`;
     await expect(open().setStatus('f'.repeat(40), status, signal)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
@@ -267,6 +269,84 @@ describe('setStatus', () => {
       message: `${message} 403 "Resource not accessible by personal access token"`,
       hint: 'the token needs the right "Commit statuses: write"',
     });
+  });
+});
+
+describe('findStatus', () => {
+  test('finds the newest state of a build among those of others', async () => {
+    const description = 'x';
+    await open().setStatus(first, { state: 'pending', description, buildId: 'mine' }, signal);
+    await open().setStatus(first, { state: 'error', description, buildId: 'other' }, signal);
+    expect(await open().findStatus(first, 'mine', signal)).toBe('pending');
+    await open().setStatus(first, { state: 'failure', description, buildId: 'mine' }, signal);
+    expect(await open().findStatus(first, 'mine', signal)).toBe('failure');
+    expect(await open().findStatus(first, 'nobody', signal)).toBeUndefined();
+    expect(await open().findStatus('f'.repeat(40), 'mine', signal)).toBeUndefined();
+  });
+
+  test('takes no status of another service for its own', async () => {
+    await fetch(`${server.apiBase}/repos/acme/shop/statuses/${first}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
+      body: JSON.stringify({ state: 'success', context: 'lint', description: 'fine (build forged)' }),
+    });
+    expect(await open().findStatus(first, 'forged', signal)).toBeUndefined();
+  });
+
+  test('looks beyond the first page', async () => {
+    await open().setStatus(first, { state: 'success', description: 'old', buildId: 'buried' }, signal);
+    for (let count = 0; count < 100; count += 1) {
+      await open().setStatus(first, { state: 'success', description: '', buildId: 'many' }, signal);
+    }
+    expect(await open().findStatus(first, 'buried', signal)).toBe('success');
+  });
+
+  test.each([
+    ['403', { status: 403, body: '{"message":"no"}' }, 'the forge answers 403 "no"'],
+    ['no list', { status: 200, body: '{}' }, 'the forge answers 200'],
+  ])('an answer of %s is a fault', async (_, answer, words) => {
+    server.faults.add({ match: /statuses/, kind: 'status', times: 1, ...answer });
+    await expect(open().findStatus(first, 'mine', signal)).rejects.toMatchObject({
+      code: 'FORGE_REFUSED',
+      message: `Cannot read the statuses of ${first.slice(0, 12)} in ${server.host}/acme/shop: ${words}`,
+    });
+  });
+});
+
+describe('listChangedPaths', () => {
+  test('lists what a push changed, both names of what it moved', async () => {
+    await tree.git('switch', '--quiet', '--detach', second);
+    await tree.git('mv', 'big', 'moved');
+    await tree.git('rm', '--quiet', 'dir/ü #%.yaml');
+    const third = await tree.commit({ 'c3.yaml': 'changed', 'src/ü x': '' }, 'third');
+    await tree.git('push', '--quiet', bare.path, `${third}:refs/heads/moved`);
+    expect((await open().listChangedPaths(second, third, signal))?.toSorted()).toEqual([
+      'big',
+      'c3.yaml',
+      'dir/ü #%.yaml',
+      'moved',
+      'src/ü x',
+    ]);
+  });
+
+  test.each([
+    ['the commits before are none of its own', () => [second, first]],
+    ['the forge does not know the commit before', () => ['f'.repeat(40), second]],
+  ])('does not know where %s', async (_, pair) => {
+    const [before = '', sha = ''] = pair();
+    expect(await open().listChangedPaths(before, sha, signal)).toBeUndefined();
+  });
+
+  test('does not know where as many files changed as the forge lists at most, or where it does not answer', async () => {
+    const files = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`many/${index}`, '']));
+    await tree.git('switch', '--quiet', '--detach', second);
+    const wide = await tree.commit(files, 'wide');
+    await tree.git('push', '--quiet', bare.path, `${wide}:refs/heads/wide`);
+    expect(await open().listChangedPaths(second, wide, signal)).toBeUndefined();
+    const stop = server.faults.add({ match: /compare/, kind: 'cut' });
+    expect(await open().listChangedPaths(first, second, signal)).toBeUndefined();
+    stop();
+    expect(await open().listChangedPaths(first, second, signal)).toEqual(['big', 'c3.yaml']);
   });
 });
 

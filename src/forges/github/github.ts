@@ -2,9 +2,11 @@ import { C3Error } from '../../errors.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
 import type { Forge, GitAccess } from '../forge.ts';
 import { createHttpClient, type Patience } from '../http-client.ts';
-import { createGithubApi, readFile, setStatus } from './api.ts';
+import { createGithubApi, readFile } from './api.ts';
+import { listChangedPaths } from './compare.ts';
 import { parseEvent } from './event.ts';
 import { prove } from './prove.ts';
+import { findStatus, setStatus } from './statuses.ts';
 import { verifyDelivery } from './verify.ts';
 
 export interface GithubOptions {
@@ -42,6 +44,8 @@ export function createGithub(options: GithubOptions): GithubForge {
         prove: (push, signal) => prove(api, push, { signal, lagMs }),
         readFile: (path, sha, signal) => readFile(api, path, { sha, signal }),
         setStatus: (sha, status, signal) => setStatus(api, sha, { status, signal }),
+        findStatus: (sha, buildId, signal) => findStatus(api, sha, { buildId, signal }),
+        listChangedPaths: (before, sha, signal) => listChangedPaths(api, before, { sha, signal }),
         gitAccess: () => toGitAccess(origin, scope, token),
         // The connections are the forge's, and stay warm for the next build.
         close: () => Promise.resolve(),

@@ -8,7 +8,7 @@ const HINT = "set the webhook's secret to the one that came with the hook URL";
  * Checks `X-Hub-Signature-256`, `sha256=` and the lower-case hex HMAC-SHA256 of the raw body under the webhook's secret. The
  * older SHA-1 header is not looked at.
  *
- * @throws {C3Error} SIGNATURE_MISSING without the header; SIGNATURE_INVALID when it is malformed or of another body or secret
+ * @throws {C3Error} SIGNATURE_MISSING without the header, where the delivery needs one; SIGNATURE_INVALID when it is malformed or of another body or secret
  * @throws {TypeError} when the secret is empty: everybody knows that one
  * @see https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
  */
@@ -17,6 +17,7 @@ export function verifyDelivery(delivery: Delivery, webhookSecret: string): Verif
     throw new TypeError('a webhook secret is not empty');
   }
   const header = delivery.headers['x-hub-signature-256'];
+  if (header === undefined && delivery.isSignatureOptional === true) return { bytes: delivery.body, verified: true };
   if (header === undefined || header === '') {
     throw new C3Error('SIGNATURE_MISSING', 'The webhook is not signed: it has no X-Hub-Signature-256 header', {
       hint: HINT,

@@ -68,7 +68,10 @@ test.each([
   [{ kind: 'queued' }, '⏳ Queued'],
   [{ kind: 'preparing', detail: 'waiting for another build' }, '⏳ Preparing'],
   [{ kind: 'running' }, '🔄 Running'],
-  [{ kind: 'ended', ending: { kind: 'passed' } }, '✅ Passed'],
+  [{ kind: 'ended', ending: { kind: 'passed', allowed: [] } }, '✅ Passed'],
+  [{ kind: 'ended', ending: { kind: 'passed', allowed: ['lint'] } }, '✅ Passed with allowed failures'],
+  [{ kind: 'ended', ending: { kind: 'skipped', message: 'm' } }, '⏭ Skipped'],
+  [{ kind: 'ended', ending: { kind: 'superseded', message: 'm' } }, '⏭ Superseded'],
   [{ kind: 'ended', ending: { kind: 'failed', step: 'a', message: 'm' } }, '❌ Failed'],
   [{ kind: 'ended', ending: { kind: 'timed-out', message: 'm' } }, '⏰ Timed out'],
   [{ kind: 'ended', ending: { kind: 'cancelled', message: 'm' } }, '🚫 Cancelled'],
@@ -77,6 +80,27 @@ test.each([
   [{ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'm' } }, '💥 Infrastructure error'],
 ] satisfies [BuildPhase, string][])('the message of %j begins with %s', (phase, start) => {
   expect(renderMessage(createState(phase), { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
+});
+
+test('a step shows its attempt, that its failure is allowed, that it runs beside others, and why it was left out', () => {
+  const steps = [
+    createStep('audit', { kind: 'failed', exitCode: 2 }, { from: 0, to: 1, isAllowed: true, tail: 'not shown' }),
+    createStep('lint', { kind: 'passed' }, { from: 1, to: 2, group: 1 }),
+    createStep('test', { kind: 'failed', exitCode: 1 }, { from: 1, to: 3, group: 1, attempt: 2, tail: 'why' }),
+    createStep('tool', { kind: 'failed', exitCode: undefined }, { from: 3, to: 4 }),
+    createStep('deploy', { kind: 'skipped', reason: 'a tag does not match when.branch' }),
+    createStep('tell', { kind: 'skipped', reason: undefined }),
+  ];
+  const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
+  expect(plain).toContain(`⚠️ audit · 1s · exit 2, allowed
+✅ ∥ lint · 1s
+❌ ∥ test · attempt 2 · 2s · exit 1
+❌ tool · 1s · could not start
+▫️ deploy · skipped: a tag does not match when.branch
+▫️ tell · skipped
+why
+`);
+  expect(plain).not.toContain('not shown');
 });
 
 test('what a preparing build waits for and the first three warnings are shown', () => {
@@ -162,8 +186,11 @@ const time = fc.option(fc.integer({ min: START - 1000, max: START + 1e7 }), { ni
 function stepPhase(): fc.Arbitrary<StepPhase> {
   return fc.oneof(
     fc.constantFrom<StepPhase>({ kind: 'pending' }, { kind: 'running' }, { kind: 'passed' }, { kind: 'timed-out' }),
-    fc.constantFrom<StepPhase>({ kind: 'cancelled' }, { kind: 'skipped' }),
-    fc.integer({ min: 0, max: 255 }).map((exitCode): StepPhase => ({ kind: 'failed', exitCode })),
+    fc.constantFrom<StepPhase>({ kind: 'cancelled' }, { kind: 'skipped', reason: undefined }),
+    hostileText(300).map((reason): StepPhase => ({ kind: 'skipped', reason })),
+    fc
+      .option(fc.integer({ min: 0, max: 255 }), { nil: undefined })
+      .map((exitCode): StepPhase => ({ kind: 'failed', exitCode })),
     hostileText(50).map((message): StepPhase => ({ kind: 'lost', message })),
   );
 }
@@ -173,8 +200,11 @@ function buildPhase(): fc.Arbitrary<BuildPhase> {
   const ending = fc.oneof(
     fc.record({ kind: fc.constant('failed' as const), step: text, message: text }),
     fc.record({ kind: fc.constant('config-error' as const), message: text, detail: text }),
-    fc.record({ kind: fc.constantFrom('timed-out', 'cancelled', 'refused', 'infrastructure-error'), message: text }),
-    fc.constant({ kind: 'passed' as const }),
+    fc.record({
+      kind: fc.constantFrom('skipped', 'timed-out', 'cancelled', 'superseded', 'refused', 'infrastructure-error'),
+      message: text,
+    }),
+    fc.record({ kind: fc.constant('passed' as const), allowed: fc.array(text, { maxLength: 3 }) }),
   );
   return fc.oneof(
     fc.constantFrom<BuildPhase>({ kind: 'queued' }, { kind: 'running' }),
@@ -194,6 +224,9 @@ function buildState(): fc.Arbitrary<BuildState> {
     name: text,
     container: text,
     phase: stepPhase(),
+    attempt: fc.integer({ min: 1, max: 11 }),
+    isAllowed: fc.boolean(),
+    group: fc.constantFrom(undefined, 0),
     startedAt: time,
     endedAt: time,
     tail: hostileText(8_192),

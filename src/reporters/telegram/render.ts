@@ -1,4 +1,4 @@
-import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../engine/build-state.ts';
+import type { BuildPhase, BuildState, Ending, StepState } from '../../engine/build-state.ts';
 import { formatDuration } from '../duration.ts';
 import { clip, toOneLine, toPlainText } from '../terminal-text.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
@@ -15,6 +15,7 @@ const MIN_TAIL_LENGTH = 600;
 /** Each part alone is short enough that the steps always keep several hundred characters; together below 3,400. */
 const MAX_NAME_LENGTH = 120;
 const MAX_STEP_LENGTH = 60;
+const MAX_REASON_LENGTH = 100;
 const MAX_SUBJECT_LENGTH = 200;
 const MAX_AUTHOR_LENGTH = 80;
 const MAX_SENTENCE_LENGTH = 500;
@@ -77,13 +78,17 @@ function toStateWord(phase: BuildPhase): readonly [icon: string, word: string] {
 function toEndingWord(ending: Ending): readonly [icon: string, word: string] {
   switch (ending.kind) {
     case 'passed':
-      return ['✅', 'Passed'];
+      return ending.allowed.length > 0 ? ['✅', 'Passed with allowed failures'] : ['✅', 'Passed'];
     case 'failed':
       return ['❌', 'Failed'];
     case 'timed-out':
       return ['⏰', 'Timed out'];
+    case 'skipped':
+      return ['⏭', 'Skipped'];
     case 'cancelled':
       return ['🚫', 'Cancelled'];
+    case 'superseded':
+      return ['⏭', 'Superseded'];
     case 'config-error':
       return ['🛠', 'Config error'];
     case 'refused':
@@ -124,53 +129,86 @@ function toSteps(steps: readonly StepState[], { now, room }: { now: number; room
   );
 }
 
-function isFocus({ phase }: StepState): boolean {
-  return phase.kind === 'running' || hasTrouble(phase);
+function isFocus(step: StepState): boolean {
+  return step.phase.kind === 'running' || isCulprit(step);
 }
 
-function hasTrouble(phase: StepPhase): boolean {
+function hasTrouble({ phase }: StepState): boolean {
   return phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost';
 }
 
+/** Whether the build may have ended for its sake. */
+function isCulprit(step: StepState): boolean {
+  return hasTrouble(step) && !step.isAllowed;
+}
+
 function toStepLine(step: StepState, now: number): Markup {
-  const [icon, note] = toStepWord(step.phase);
   const time = step.startedAt === undefined ? undefined : formatDuration((step.endedAt ?? now) - step.startedAt);
   const name = toOneLine(step.name, MAX_STEP_LENGTH);
   return join(
     [
-      join([text(icon), step.phase.kind === 'running' || hasTrouble(step.phase) ? bold(name) : text(name)], ' '),
+      join(
+        [
+          text(toStepIcon(step)),
+          step.group === undefined ? undefined : text('∥'),
+          isFocus(step) ? bold(name) : text(name),
+        ],
+        ' ',
+      ),
+      step.attempt > 1 ? text(`attempt ${step.attempt}`) : undefined,
       time === undefined ? undefined : text(time),
-      note === undefined ? undefined : text(note),
+      toStepNote(step),
     ],
     ' · ',
   );
 }
 
-function toStepWord(phase: StepPhase): readonly [icon: string, note: string | undefined] {
+function toStepIcon(step: StepState): string {
+  switch (step.phase.kind) {
+    case 'pending':
+    case 'skipped':
+      return '▫️';
+    case 'running':
+      return '🔄';
+    case 'passed':
+      return '✅';
+    case 'failed':
+      return step.isAllowed ? '⚠️' : '❌';
+    case 'timed-out':
+      return step.isAllowed ? '⚠️' : '⏰';
+    case 'cancelled':
+      return '🚫';
+    case 'lost':
+      return '❔';
+  }
+}
+
+function toStepNote({ phase, isAllowed }: StepState): Markup | undefined {
+  const allowed = isAllowed ? ', allowed' : '';
   switch (phase.kind) {
     case 'pending':
-      return ['▫️', undefined];
     case 'running':
-      return ['🔄', undefined];
     case 'passed':
-      return ['✅', undefined];
+      return undefined;
     case 'failed':
-      return ['❌', `exit ${phase.exitCode}`];
+      return text(`${phase.exitCode === undefined ? 'could not start' : `exit ${phase.exitCode}`}${allowed}`);
     case 'timed-out':
-      return ['⏰', 'timed out'];
+      return text(`timed out${allowed}`);
     case 'cancelled':
-      return ['🚫', 'cancelled'];
+      return text('cancelled');
     case 'lost':
-      return ['❔', 'outcome unknown'];
+      return text('outcome unknown');
     case 'skipped':
-      return ['▫️', 'skipped'];
+      return phase.reason === undefined
+        ? text('skipped')
+        : join([text('skipped:'), oneLine(phase.reason, MAX_REASON_LENGTH)], ' ');
   }
 }
 
 /** Of the step that went wrong, once the build has ended. */
 function toTail({ phase, steps }: BuildState): string {
   if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return '';
-  const step = steps.find((candidate) => hasTrouble(candidate.phase));
+  const step = steps.find(isCulprit);
   return step === undefined ? '' : fitTail(toPlainText(step.tail), MAX_TAIL_LENGTH);
 }
 

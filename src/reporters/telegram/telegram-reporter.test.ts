@@ -52,6 +52,13 @@ function withSubject(state: BuildState, subject: string): BuildState {
   return { ...state, source: { ...state.source, subject } };
 }
 
+test('a build that c3.yaml leaves out sends nothing', async () => {
+  const reporter = createReporter();
+  reporter.report(createState({ kind: 'ended', ending: { kind: 'skipped', message: 'another branch' } }));
+  await reporter.finish();
+  expect(server.calls).toEqual([]);
+});
+
 test('the first message goes out at once, silent, without a preview, into its topic', async () => {
   const reporter = createReporter(GROUP, { thread: 7 });
   reporter.report(createState({ kind: 'queued' }));

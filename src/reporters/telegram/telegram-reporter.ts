@@ -43,6 +43,8 @@ export function createTelegramReporter(options: TelegramReporterOptions): Report
   let delivery: Promise<void> | undefined;
   return {
     report(state): void {
+      // What c3.yaml leaves out is nobody's news.
+      if (state.phase.kind === 'ended' && state.phase.ending.kind === 'skipped') return;
       live.update(state);
       delivery ??= live.run();
     },

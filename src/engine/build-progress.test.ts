@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { createWorld } from '../../test/fakes/build-world.ts';
+import { createBuildProgress } from './build-progress.ts';
+import type { BuildState } from './build-state.ts';
+
+const SOURCE = {
+  scope: 'github.com/acme/shop',
+  repositoryUrl: 'https://github.com/acme/shop',
+  refKind: 'branch',
+  refName: 'main',
+  sha: '1'.repeat(40),
+  commitUrl: '',
+  subject: '',
+  author: '',
+} as const;
+
+describe('the progress of a build', () => {
+  it('shows no secret in a sentence, whoever wrote it', () => {
+    const states: BuildState[] = [];
+    const progress = createBuildProgress('b', SOURCE, () => 0);
+    progress.attach({ report: (state) => void states.push(state), finish: () => Promise.resolve() });
+    progress.hide(['first-secret']);
+    progress.hide(['second-secret']);
+    progress.prepare('the server says first-secret');
+    progress.warn(['beware of second-secret', `and ${Buffer.from('first-secret').toString('base64')}`]);
+    progress.plan([{ name: 'a', container: 'c', isAllowed: false, group: undefined, skipped: undefined }], true);
+    progress.endStep(0, { kind: 'lost', message: 'lost with first-secret' }, '');
+    const ending = progress.end({ kind: 'config-error', message: 'no first-secret', detail: 'second-secret\n^' });
+
+    expect(ending).toEqual({ kind: 'config-error', message: 'no ***', detail: '***\n^' });
+    expect(states.at(-1)).toMatchObject({
+      phase: { kind: 'ended', ending },
+      warnings: ['beware of ***', 'and ***'],
+      steps: [{ phase: { kind: 'lost', message: 'lost with ***' } }],
+    });
+    expect(JSON.stringify(states)).not.toMatch(/first-secret|second-secret/);
+  });
+});
+
+describe('a cluster that repeats what it was given', () => {
+  it('does not make c3 repeat it', async () => {
+    const world = createWorld();
+    const message = 'Unauthorized: the token tokentoken is not known';
+    expect(await world.run({ workspace: { kind: 'failed', message } })).toEqual({
+      kind: 'infrastructure-error',
+      message: 'Unauthorized: the token *** is not known',
+    });
+    expect(JSON.stringify(world.states)).not.toContain('tokentoken');
+    world.close();
+  });
+});

@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest';
+import type { ExecAnswer, Workspace } from './cluster.ts';
+import { createCourier, type Courier } from './courier.ts';
+
+/** A courier into a workspace that refuses every exec for good, and of which the cluster says nothing. */
+function refuse(): { courier: Courier; execs: () => number } {
+  let execs = 0;
+  function exec(): Promise<ExecAnswer> {
+    execs += 1;
+    return Promise.resolve({ kind: 'refused', message: 'container not found ("main")', isTransient: false });
+  }
+  const workspace: Workspace = {
+    name: 'pod',
+    id: 'uid',
+    isWarm: false,
+    epoch: 1,
+    warnings: [],
+    lost: new Promise(() => {}),
+    exec,
+    release: () => Promise.resolve(),
+  };
+  const courier = createCourier(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 1000 });
+  return { courier, execs: () => execs };
+}
+
+it('answers with the refusal when the cluster does not tell why, after one wait for all that ask', async () => {
+  const { courier, execs } = refuse();
+  const timers: number[] = [];
+  for (let asked = 0; asked < 3; asked += 1) {
+    const before = performance.now();
+    const answer = await courier.perform('sweep b1\n', () => undefined);
+    timers.push(performance.now() - before);
+    expect(answer).toMatchObject({ kind: 'cut', message: 'container not found ("main")', isFinal: true });
+  }
+  expect(execs()).toBe(3);
+  // The first waits five seconds, the others not at all: on the busiest machine they are the shorter ones.
+  expect(Math.max(...timers.slice(1))).toBeLessThan(timers[0] ?? 0);
+});

@@ -1,0 +1,149 @@
+import { C3Error } from '../errors.ts';
+import type { Push } from '../forges/forge.ts';
+import {
+  formatProblems,
+  needsPaths,
+  parsePipeline,
+  planPipeline,
+  summarizeProblem,
+  type Pipeline,
+  type PipelineEvent,
+  type Plan,
+} from '../pipeline/index.ts';
+import type { Purpose } from '../sealing/index.ts';
+import type { BuildDependencies, BuildRequest } from './build-request.ts';
+import type { BuildProgress } from './build-progress.ts';
+import type { Ending } from './build-state.ts';
+
+/** What is known before the cluster is asked for anything. */
+export type Prepared =
+  | { readonly kind: 'ended'; readonly ending: Ending }
+  /** This very build has ended before, and was reported: nobody is told again. */
+  | { readonly kind: 'replayed'; readonly ending: Ending }
+  | PreparedBuild;
+
+export interface PreparedBuild {
+  readonly kind: 'ready';
+  readonly pipeline: Pipeline;
+  readonly plan: Extract<Plan, { kind: 'run' }>;
+  readonly secrets: OpenedSecrets;
+  readonly isProtected: boolean;
+  /** Some c3 began it before. */
+  readonly isResumed: boolean;
+}
+
+export interface OpenedSecrets {
+  readonly kubeconfig: string;
+  readonly telegram: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+const PIPELINE_FILE = 'c3.yaml';
+
+/** Prove → read c3.yaml → plan → open its secrets. Nothing of c3.yaml is opened before the forge has confirmed the push. */
+export async function prepare(
+  request: BuildRequest,
+  dependencies: BuildDependencies,
+  progress: BuildProgress,
+): Promise<Prepared> {
+  const { id, push, repository, signal } = request;
+  // Reading is not opening: both are fetched while the forge is asked, and not looked at before it has answered.
+  const file = repository.readFile(PIPELINE_FILE, push.sha, signal);
+  const before = repository.findStatus(push.sha, id, signal);
+  for (const early of [file, before]) early.catch(() => {}); // nobody's failure, unless it is asked for below
+  const proof = await repository.prove(push, signal);
+  if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
+  const state = await before;
+  if (state !== undefined && state !== 'pending') {
+    const message = `this delivery was built before, as the commit's status "${state}" says`;
+    return { kind: 'replayed', ending: { kind: 'skipped', message } };
+  }
+  if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make it anew']);
+  await repository.setStatus(push.sha, { state: 'pending', description: 'building', buildId: id }, signal);
+
+  const answer = await file;
+  const sha = push.sha.slice(0, 7);
+  if (answer.kind === 'missing') return endForConfig(`There is no ${PIPELINE_FILE} at ${sha}`);
+  if (answer.kind === 'too-large') return endForConfig(`${PIPELINE_FILE} is larger than ${answer.maxBytes / 1024} KiB`);
+  const read = readPipeline(answer.text, dependencies, progress);
+  if (read.kind === 'ended') return read;
+  const { pipeline } = read;
+  const plan = planPipeline(pipeline, await toEvent(request, pipeline));
+  if (plan.kind === 'skipped') return end({ kind: 'skipped', message: plan.reason });
+  const faults = dependencies.checkJob(pipeline.job.manifest);
+  if (faults[0] !== undefined) return endForConfig(faults[0], faults.length > 1 ? faults.join('\n') : undefined);
+  if (pipeline.concurrency.cancelPrevious) dependencies.cancelPrevious();
+  const secrets = await openSecrets(pipeline, dependencies, progress);
+  // A status that says "pending" was set by a c3 that did not live to set another.
+  const isResumed = request.isResumed || state === 'pending';
+  return { kind: 'ready', pipeline, plan, secrets, isProtected: proof.isProtected, isResumed };
+}
+
+type Ended = Extract<Prepared, { kind: 'ended' }>;
+
+function end(ending: Ending): Ended {
+  return { kind: 'ended', ending };
+}
+
+function endForConfig(message: string, detail?: string): Ended {
+  return end({ kind: 'config-error', message, ...(detail === undefined ? {} : { detail }) });
+}
+
+function readPipeline(
+  text: string,
+  { parse = parsePipeline }: BuildDependencies,
+  progress: BuildProgress,
+): Ended | { readonly kind: 'read'; readonly pipeline: Pipeline } {
+  const { pipeline, problems } = parse(text);
+  const options = { file: PIPELINE_FILE };
+  progress.warn(
+    problems.filter(({ severity }) => severity === 'warning').map((problem) => summarizeProblem(problem, options)),
+  );
+  if (pipeline) return { kind: 'read', pipeline };
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  const [first] = errors;
+  const detail = formatProblems(errors, text, options).join('\n\n');
+  return endForConfig(first ? summarizeProblem(first, options) : `${PIPELINE_FILE} cannot be read`, detail);
+}
+
+/** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */
+async function toEvent({ push, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
+  const paths =
+    push.before !== undefined && needsPaths(pipeline)
+      ? await repository.listChangedPaths(push.before, push.sha, signal)
+      : undefined;
+  return { ...toRef(push), ...(paths === undefined ? {} : { paths }) };
+}
+
+function toRef({ refKind, refName }: Push): PipelineEvent {
+  return refKind === 'tag' ? { kind: 'tag', tag: refName } : { kind: 'push', branch: refName };
+}
+
+async function openSecrets(
+  pipeline: Pipeline,
+  dependencies: BuildDependencies,
+  progress: BuildProgress,
+): Promise<OpenedSecrets> {
+  async function open(token: string, purpose: Purpose, where: string): Promise<string> {
+    try {
+      const { plaintext, isOldKey } = await dependencies.open(token, purpose);
+      if (isOldKey)
+        progress.warn([`${PIPELINE_FILE} warning: ${where} is sealed with an old key of this c3; seal it anew`]);
+      return plaintext;
+    } catch (error) {
+      if (!(error instanceof C3Error)) throw error;
+      throw new C3Error(error.code, `${PIPELINE_FILE}: ${where}: ${error.message}`, { cause: error });
+    }
+  }
+  const names = Object.keys(pipeline.secrets);
+  const [kubeconfig, telegram, ...values] = await Promise.all([
+    open(pipeline.k8s, { kind: 'k8s' }, 'k8s'),
+    pipeline.telegram === undefined ? undefined : open(pipeline.telegram, { kind: 'telegram' }, 'telegram'),
+    ...names.map((name) => open(pipeline.secrets[name] ?? '', { kind: 'secret', name }, `secrets.${name}`)),
+  ]);
+  return {
+    kubeconfig,
+    telegram,
+    environment: Object.fromEntries(names.map((name, index) => [name, values[index] ?? ''])),
+  };
+}

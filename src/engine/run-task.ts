@@ -1,0 +1,153 @@
+import type { Masker } from '../sealing/index.ts';
+import type { BuildProgress } from './build-progress.ts';
+import type { Ending } from './build-state.ts';
+import { toCancelEnding } from './cancel.ts';
+import type { Workspace } from './cluster.ts';
+import type { Courier } from './courier.ts';
+import type { Couriers } from './couriers.ts';
+import { createLogTail } from './log-tail.ts';
+import { runPlainStep } from './plain-step.ts';
+import { formatArgv } from './shell.ts';
+import { runStep, type StepLimits, type StepOptions, type StepResult } from './step.ts';
+import type { Task } from './tasks.ts';
+import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
+
+/** A part of a build: its steps, or its `finally`. */
+export interface Part {
+  /** Epoch milliseconds. */
+  readonly deadline: number;
+  /** What is reached then: "the time limit of the build". */
+  readonly limit: string;
+  /** Aborted: what runs of it is cancelled. */
+  readonly signal: AbortSignal;
+}
+
+/** What the tasks of a build have in common. */
+export interface TaskContext {
+  readonly buildId: string;
+  readonly workspace: Workspace;
+  readonly workdir: string;
+  /** What of it ran already is to be found in the workspace. */
+  readonly isResumed: boolean;
+  readonly couriers: Couriers;
+  readonly progress: BuildProgress;
+  createMasker(): Masker;
+  readonly limits: StepLimits;
+  /** Told of what a task writes, masked, at once and in order. */
+  readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
+}
+
+/** Runs a task to its end, again as often as `retry` allows while it fails. */
+export async function runTask(task: Task, part: Part, context: TaskContext): Promise<Verdict> {
+  const courier = await context.couriers.take(task.container);
+  try {
+    let failure: Verdict | undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      const hindrance = findHindrance(task, part, context);
+      // What failed and has no time to be tried again has failed.
+      if (hindrance) return (hindrance.kind === 'timed-out' && failure) || { kind: 'stopped', ending: hindrance };
+      const verdict = await runAttempt({ task, attempt, courier }, part, context);
+      if (verdict.kind !== 'failed' || attempt > task.retry) return verdict;
+      failure = verdict;
+    }
+  } finally {
+    context.couriers.giveBack(task.container, courier);
+  }
+}
+
+/** Why an attempt is not begun. Of a build that is taken up again, only the workspace knows whether it was. */
+function findHindrance({ name }: Task, part: Part, { isResumed }: TaskContext): Ending | undefined {
+  if (isResumed) return undefined;
+  if (part.signal.aborted) return toCancelEnding(part.signal, `before step "${name}"`);
+  return Date.now() < part.deadline ? undefined : toLimitEnding(name, part.limit);
+}
+
+interface Attempt {
+  readonly task: Task;
+  /** From 1. */
+  readonly attempt: number;
+  readonly courier: Courier;
+}
+
+async function runAttempt(work: Attempt, part: Part, context: TaskContext): Promise<Verdict> {
+  const { task, attempt } = work;
+  const { progress } = context;
+  const tail = createLogTail();
+  const masker = context.createMasker();
+  function onMasked(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    tail.push(bytes);
+    context.onOutput?.(task.index, bytes);
+  }
+  const cancelling: Courier[] = [];
+  const isLate = Date.now() >= part.deadline;
+  // Of a build that is taken up again too late it is only asked how it ended: what was never begun takes this for its end.
+  if (isLate) await forestall(work, context);
+  progress.startStep(task.index, attempt);
+  const result = await runAnywhere(work, part, context, {
+    signal: isLate ? AbortSignal.abort() : part.signal,
+    lost: context.workspace.lost,
+    limits: context.limits,
+    onOutput: (bytes) => onMasked(masker.push(bytes)),
+    onCut: (bytes) => {
+      onMasked(masker.flush());
+      tail.cut(bytes);
+      // Who reads along must not take what comes now for what came next.
+      context.onOutput?.(task.index, Buffer.from(`\n… ${bytes} bytes left out …\n`));
+    },
+    openCourier: () => {
+      const courier = context.couriers.openAnother(task.container);
+      cancelling.push(courier);
+      return courier;
+    },
+  });
+  for (const courier of cancelling) courier.close();
+  onMasked(masker.flush());
+  const isForestalled = isLate && result.kind === 'cancelled';
+  progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), tail.text());
+  if (result.kind === 'lost') context.couriers.condemn();
+  const isPastLimit = Date.now() >= part.deadline;
+  return toVerdict(task, result, { tail: tail.text(), isPastLimit, limit: part.limit, signal: part.signal });
+}
+
+function toStepId({ task, attempt }: Attempt): string {
+  return attempt === 1 ? `s${task.index}` : `s${task.index}r${attempt - 1}`;
+}
+
+/** Sees to it that a step is not begun, if it was not yet. */
+async function forestall(work: Attempt, { buildId }: TaskContext): Promise<void> {
+  const command = `cancel ${buildId} ${toStepId(work)}\n`;
+  await work.courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+}
+
+/** The shortest limit that a supervisor keeps. */
+const MIN_TIMEOUT_MS = 1000;
+
+/** Under a supervisor; where a container has no shell to run that, a command that needs none by a plain exec. */
+async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: StepOptions): Promise<StepResult> {
+  const { task, courier } = work;
+  const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - Date.now());
+  const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
+  const result = await runStep(
+    courier,
+    {
+      buildId: context.buildId,
+      stepId: toStepId(work),
+      workdir: context.workdir,
+      env: task.env,
+      script: task.run.kind === 'argv' ? formatArgv(task.run.argv) : task.run.text,
+      timeoutMs,
+    },
+    options,
+  );
+  if (result.kind !== 'no-shell' || task.run.kind !== 'argv') return result;
+  const { name, container, run } = task;
+  context.progress.warn([
+    `Step "${name}" runs in container "${container}", which has no shell: without variables and working directory, and what is known of its end is what the cluster says`,
+  ]);
+  // Nothing can look for what it leaves behind.
+  context.couriers.condemn();
+  if (context.isResumed)
+    return { kind: 'lost', message: 'in a container without a shell no trace tells whether it ran' };
+  return await runPlainStep(context.workspace, { container, argv: run.argv, timeoutMs }, options);
+}

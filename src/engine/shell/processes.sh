@@ -1,0 +1,69 @@
+# What /proc tells of processes, read by builtins alone: a fork costs more than all of a process's lines.
+
+# Sets state, parent, group, session and start (clock ticks since boot) of a process, and pid, also for "self". With its start a
+# process id names one process for ever. A name may hold blanks, brackets and line ends: what follows its last bracket counts.
+examine() {
+  stat_text=
+  while IFS= read -r stat_line; do stat_text="$stat_text$stat_line "; done 2> /dev/null < "/proc/$1/stat"
+  [ -n "$stat_text" ] || return 1
+  pid=${stat_text%% *}
+  set -f; set -- ${stat_text##*) }; set +f
+  state=$1 parent=$2 group=$3 session=$4 start=${20}
+}
+
+# Whether the process PID that started at START lives. What is dead and waits for its parent does not.
+is_alive() { examine "$1" && [ "$start" = "$2" ] && [ "$state" != Z ]; }
+
+# Whether a process carries a build's cookie: PID BUILD. A read drops the zero bytes between variables.
+has_cookie() {
+  while IFS= read -r environ_line || [ -n "$environ_line" ]; do
+    case $environ_line in *"C3_BUILD_ID=$2"*) return 0 ;; esac
+  done 2> /dev/null < "/proc/$1/environ"
+  return 1
+}
+
+# Whether a process descends from another: PID ANCESTOR.
+descends() {
+  set -- "$1" "$2" "$1"
+  while [ "$3" -gt 1 ] && examine "$3"; do
+    [ "$parent" = "$2" ] && return 0
+    set -- "$1" "$2" "$parent"
+  done
+  return 1
+}
+
+# Makes a file, with a line of text if one is given, unless it is there: of all who try, one succeeds. Fails with 1 when it is there,
+# with 2 when there is no room. A full disk still makes files without text, as a rule.
+claim() {
+  made=
+  set -C
+  { made=1; [ -z "$2" ] || printf '%s\n' "$2" || made=full; } 2> /dev/null > "$1"
+  set +C
+  case $made in
+    1) return 0 ;;
+    full) rm -f "$1"; return 2 ;;
+  esac
+  [ ! -d "${1%/*}" ] || [ -e "$1" ] || return 2
+  return 1
+}
+
+# Writes a line into a file in place, by one write of a fixed length: whoever reads it sees all of it or none, and what has its
+# place by an earlier note is written also when the disk is full.
+note() { printf '%-32s\n' "$2" 1<> "$1"; } 2> /dev/null
+
+# Reads the first words of a note. Fails as long as it is "pending": also where a shell that reads byte by byte got the first bytes
+# before another line took its place.
+recall() {
+  read -r word number rest 2> /dev/null < "$1" || return 1
+  case $word in p*) return 1 ;; esac
+}
+
+# Sleeps $1 seconds, or less when USR1 says that there is something to see. The signal counts here alone: in the midst of writing
+# it would make some shells lose what they write.
+nap() {
+  trap : USR1
+  sleep "$1" & napping=$!
+  wait "$napping"
+  [ $? -gt 128 ] && { kill "$napping"; wait "$napping"; } 2> /dev/null
+  trap '' USR1
+}

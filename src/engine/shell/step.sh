@@ -1,0 +1,92 @@
+# The life of a step. Its supervisor is the courier itself, which waits for the step in the foreground: so the step starts with no
+# signal ignored, and nothing need be forked but the step. It needs nobody outside the container: when the connection is cut, it
+# notes the exit code all the same and ends.
+
+# Copies lines from standard input to a file up to the end mark. Fails with 2 when there is no room.
+receive() {
+  while IFS= read -r line; do
+    [ "$line" = "$2" ] && return 0
+    printf '%s\n' "$line" || return 2
+  done 2> /dev/null > "$1"
+  [ -e "$1" ] || [ ! -d "${1%/*}" ] || return 2
+  return 1
+}
+
+# Takes lines into exports up to the end mark. Variables are in no file: containers share the directory, and the secrets of one are not
+# for the programs of another.
+take_exports() {
+  exports=
+  while IFS= read -r line; do
+    [ "$line" = "$1" ] && return 0
+    exports="$exports$line
+"
+  done
+  return 1
+}
+
+# run BUILD STEP SECONDS GRACE MARK WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless that was
+# done before, and tells of it as `follow` does. The script goes to a file of this courier's own until the step is claimed.
+command_run() {
+  step=$root/$1/$2; mine=$step.$my_pid-$my_start
+  take_exports "$5" && receive "$mine.script" "$5" || { [ $? = 2 ] && no_room; exit 1; }
+  claim "$step.claim" "$my_pid $my_start"
+  case $? in
+    1) follow 0 "$soft_cap"; return ;;
+    2) no_room ;;
+  esac
+  # What is to be noted of it has its place from now on, lest the disk be full then.
+  note "$step.exit" pending && note "$step.pid" pending && note "$step.why" pending || no_room
+  printf '%s\n' "$step $mine $3 $4 $epoch" >&5
+  # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
+  { (take_off "$6") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
+  exports=
+  land
+}
+
+# Becomes the step. Its number is written before the fence is looked at, and whoever raises the fence reads the numbers after
+# that (arrive): so a launch of a c3 that lost the Pod meanwhile either sees the fence here, or is seen and killed there.
+take_off() {
+  examine self
+  note "$step.pid" "$pid $start"
+  is_stale && { note "$step.pid" refused; exit 1; }
+  # Whatever names the variables of the build bear, they change nothing here.
+  set -- "$mine" "$1" "$setsid" "$exports"
+  umask 022
+  trap - USR1
+  eval "$4"
+  cd "$2" 2> /dev/null || { mkdir -p "$2" && cd "$2"; } 2> /dev/null
+  exec ${3:+"$3"} sh -e "$1.script"
+}
+
+# The step has ended with $code: notes it, and how it came to that, and tells of it unless a follower has been at it since before.
+land() {
+  child= why=exited
+  recall "$step.pid" && child=$word
+  if [ "$child" = refused ]; then
+    # Who has the Pod now may want this very step.
+    rm -f "$step.log" "$step.pid" "$step.why" "$step.exit" "$step.claim"
+    refuse
+  fi
+  recall "$step.why" && { why=$word; signal KILL; }
+  # It fails when the step has removed the directory, which the next courier finds, or on a disk where no place can be kept.
+  note "$step.exit" "$code $why end" || { [ -d "${step%/*}" ] && no_room; exit 1; }
+  claim "$mine.tail" ''
+  if [ $? = 1 ]; then wake "$mine"; else follow 0 "$soft_cap"; fi
+}
+
+# Signals a step's process and its group. Without setsid there is no group of that number: then all that descends from it, in tree.
+signal() {
+  tree=
+  if [ -n "$setsid" ]; then
+    kill "-$1" "-$child"
+  else
+    for entry in /proc/[0-9]*; do descends "${entry#/proc/}" "$child" && tree="$tree ${entry#/proc/}"; done
+    kill "-$1" $tree
+  fi
+  kill "-$1" "$child"
+} 2> /dev/null
+
+# Wakes the follower and the watch of a step, if they still are the processes they were.
+wake() {
+  read -r live watch < "$1.tail" && examine "$live" && [ "$parent" = "$watch" ] && kill -USR1 "$live" "$watch"
+} 2> /dev/null

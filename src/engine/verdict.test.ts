@@ -1,0 +1,94 @@
+import { expect, it } from 'vitest';
+import type { StepResult } from './step.ts';
+import type { Task } from './tasks.ts';
+import { toPhase, toVerdict, type Circumstances } from './verdict.ts';
+
+const SHA = 'abcdef0123456789abcdef0123456789abcdef01';
+const STEP: Task = {
+  index: 1,
+  kind: 'step',
+  name: 'test',
+  container: 'main',
+  run: { kind: 'script', text: '' },
+  env: { C3_SHA: SHA },
+  timeoutMs: undefined,
+  retry: 0,
+  isAllowed: false,
+  group: undefined,
+  skipped: undefined,
+  runsAfter: ['success'],
+};
+const CHECKOUT: Task = { ...STEP, kind: 'checkout', name: 'checkout', container: 'git' };
+const NOW: Circumstances = {
+  tail: 'one\nfatal: no such ref\n',
+  isPastLimit: false,
+  limit: 'the time limit of the build',
+  signal: new AbortController().signal,
+};
+const exited = (exitCode: number): StepResult => ({ kind: 'exited', exitCode });
+
+it.each([
+  [1, 'exit code 1'],
+  [126, 'exit code 126 (a command cannot be run)'],
+  [127, 'exit code 127 (a command was not found)'],
+  [137, 'exit code 137 (killed, often for memory)'],
+  [143, 'exit code 143 (signal 15)'],
+  [255, 'exit code 255'],
+])('a step that exits with %i has failed: %j', (code, message) => {
+  expect(toVerdict(STEP, exited(code), NOW)).toEqual({
+    kind: 'failed',
+    ending: { kind: 'failed', step: 'test', message },
+  });
+  expect(toPhase(exited(code))).toEqual({ kind: 'failed', exitCode: code });
+});
+
+it.each<[StepResult, Partial<Circumstances>, object]>([
+  [exited(0), {}, { kind: 'passed' }],
+  [
+    { kind: 'log-limit' },
+    {},
+    {
+      kind: 'failed',
+      ending: { kind: 'failed', step: 'test', message: 'ended because it wrote more than 2 GiB of output' },
+    },
+  ],
+  [
+    { kind: 'timed-out' },
+    {},
+    { kind: 'failed', ending: { kind: 'timed-out', message: 'Step "test" was ended at its time limit' } },
+  ],
+  [
+    { kind: 'timed-out' },
+    { isPastLimit: true },
+    { kind: 'stopped', ending: { kind: 'timed-out', message: 'Step "test" was ended at the time limit of the build' } },
+  ],
+  [
+    { kind: 'cancelled' },
+    { isPastLimit: true, signal: AbortSignal.abort() },
+    { kind: 'stopped', ending: { kind: 'cancelled', message: 'The build was cancelled during step "test"' } },
+  ],
+  [
+    { kind: 'lost', message: 'its container died' },
+    {},
+    {
+      kind: 'stopped',
+      ending: {
+        kind: 'infrastructure-error',
+        message: 'Step "test" could not be followed to its end: its container died',
+      },
+    },
+  ],
+])('%j in %j means %j', (result, part, verdict) => {
+  expect(toVerdict(STEP, result, { ...NOW, ...part })).toEqual(verdict);
+});
+
+it.each([
+  [NOW.tail, 'fatal: no such ref'],
+  ['', 'exit code 128'],
+])('a checkout that fails is no fault of the steps, and says why (%j)', (tail, why) => {
+  const message = `Checking out abcdef0 in container "git" failed: ${why}`;
+  expect(toVerdict(CHECKOUT, exited(128), { ...NOW, tail })).toEqual({
+    kind: 'stopped',
+    ending: { kind: 'infrastructure-error', message },
+  });
+});

@@ -1,0 +1,92 @@
+import type { Ending, StepPhase } from './build-state.ts';
+import { toCancelEnding } from './cancel.ts';
+import type { StepResult } from './step.ts';
+import type { Task } from './tasks.ts';
+
+/** What a step's result means for the build. */
+export type Verdict =
+  | { readonly kind: 'passed' }
+  /** By its own fault: it may be tried again, its failure may be allowed, and steps for that case come next. */
+  | { readonly kind: 'failed'; readonly ending: Ending }
+  /** Nothing of this part of the build runs after it. */
+  | { readonly kind: 'stopped'; readonly ending: Ending };
+
+export interface Circumstances {
+  /** The end of its output. */
+  readonly tail: string;
+  /** Whether the part of the build to which it belongs has no time left. */
+  readonly isPastLimit: boolean;
+  /** "the time limit of the build" */
+  readonly limit: string;
+  readonly signal: AbortSignal;
+}
+
+export function toVerdict(task: Task, result: StepResult, circumstances: Circumstances): Verdict {
+  const { name } = task;
+  const { isPastLimit, limit, signal } = circumstances;
+  switch (result.kind) {
+    case 'exited':
+      if (result.exitCode === 0) return { kind: 'passed' };
+      return task.kind === 'checkout'
+        ? { kind: 'stopped', ending: toCheckoutEnding(task, result.exitCode, circumstances.tail) }
+        : fail(name, formatExit(result.exitCode));
+    case 'log-limit':
+      return fail(name, 'ended because it wrote more than 2 GiB of output');
+    case 'no-shell':
+      return fail(name, `${result.message}; a command given as a list, ["program", "argument"], needs none`);
+    case 'timed-out': {
+      const ending = {
+        kind: 'timed-out',
+        message: `Step "${name}" was ended at ${isPastLimit ? limit : 'its time limit'}`,
+      } as const;
+      return isPastLimit ? { kind: 'stopped', ending } : { kind: 'failed', ending };
+    }
+    case 'cancelled':
+      if (isPastLimit && !signal.aborted) return { kind: 'stopped', ending: toLimitEnding(name, limit) };
+      return { kind: 'stopped', ending: toCancelEnding(signal, `during step "${name}"`) };
+    case 'lost': {
+      const message = `Step "${name}" could not be followed to its end: ${result.message}`;
+      return { kind: 'stopped', ending: { kind: 'infrastructure-error', message } };
+    }
+  }
+}
+
+/** Of a build that has no time left for a step. */
+export function toLimitEnding(name: string, limit: string): Ending {
+  return { kind: 'timed-out', message: `Step "${name}" was not begun: ${limit} was reached` };
+}
+
+function fail(step: string, message: string): Verdict {
+  return { kind: 'failed', ending: { kind: 'failed', step, message } };
+}
+
+function toCheckoutEnding({ container, env }: Task, exitCode: number, tail: string): Ending {
+  const words = tail.trim().split('\n').at(-1) ?? '';
+  const what = `Checking out ${env['C3_SHA']?.slice(0, 7)} in container "${container}" failed`;
+  return { kind: 'infrastructure-error', message: `${what}: ${words || `exit code ${exitCode}`}` };
+}
+
+function formatExit(exitCode: number): string {
+  if (exitCode === 127) return 'exit code 127 (a command was not found)';
+  if (exitCode === 126) return 'exit code 126 (a command cannot be run)';
+  if (exitCode === 137) return 'exit code 137 (killed, often for memory)';
+  return exitCode > 128 && exitCode < 160
+    ? `exit code ${exitCode} (signal ${exitCode - 128})`
+    : `exit code ${exitCode}`;
+}
+
+/** What people see of a result. */
+export function toPhase(result: StepResult): StepPhase {
+  switch (result.kind) {
+    case 'exited':
+      return result.exitCode === 0 ? { kind: 'passed' } : { kind: 'failed', exitCode: result.exitCode };
+    case 'log-limit':
+      return { kind: 'failed', exitCode: 137 };
+    case 'no-shell':
+      return { kind: 'failed', exitCode: undefined };
+    case 'timed-out':
+    case 'cancelled':
+    case 'lost':
+      return result;
+  }
+}

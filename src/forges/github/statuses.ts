@@ -1,0 +1,83 @@
+import { C3Error } from '../../errors.ts';
+import { formatScope } from '../../sealing/scope.ts';
+import type { CommitStatus } from '../forge.ts';
+import { cutText } from '../text.ts';
+import { encodePath, MAX_JSON_BYTES, parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
+
+/** GitHub answers 422 to a longer one. */
+const MAX_DESCRIPTION_LENGTH = 140;
+const STATUS_CONTEXT = 'c3';
+
+/** GitHub's largest page, and what it keeps at most of one context. */
+const PAGE_LENGTH = 100;
+const MAX_PAGES = 10;
+
+const STATES: readonly unknown[] = ['pending', 'success', 'failure', 'error'] satisfies CommitStatus['state'][];
+
+export interface StatusOptions {
+  readonly status: CommitStatus;
+  readonly signal: AbortSignal;
+}
+
+/** @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
+export async function setStatus(api: GithubApi, sha: string, options: StatusOptions): Promise<void> {
+  const { state, description, buildId, targetUrl } = options.status;
+  const mark = toMark(buildId);
+  const body = JSON.stringify({
+    state,
+    context: STATUS_CONTEXT,
+    description: cutText(description.toWellFormed(), MAX_DESCRIPTION_LENGTH - mark.length) + mark,
+    ...(targetUrl === undefined ? {} : { target_url: targetUrl }),
+  });
+  const answer = await api.send(
+    { method: 'POST', path: encodePath(`/statuses/${sha}`), body, maxBytes: MAX_JSON_BYTES },
+    { accept: 'application/vnd.github+json', 'content-type': 'application/json' },
+    options.signal,
+  );
+  if (answer.status !== 201) {
+    throw new C3Error(
+      'FORGE_REFUSED',
+      `Cannot set the status of ${sha.slice(0, 12)} in ${formatScope(api.scope)}: ${toDiagnosis(answer)}`,
+      { hint: 'the token needs the right "Commit statuses: write"' },
+    );
+  }
+}
+
+/**
+ * The newest state of c3's status for a build. Whoever may set statuses could forge one; they could as well push.
+ *
+ * @see https://docs.github.com/en/rest/commits/statuses#list-commit-statuses-for-a-reference
+ */
+export async function findStatus(
+  api: GithubApi,
+  sha: string,
+  build: { readonly buildId: string; readonly signal: AbortSignal },
+): Promise<CommitStatus['state'] | undefined> {
+  const mark = toMark(build.buildId);
+  for (let page = 1; page <= MAX_PAGES; page += 1) {
+    const query = { per_page: String(PAGE_LENGTH), page: String(page) };
+    const answer = await api.get(`/commits/${sha}/statuses`, build.signal, { query });
+    // A commit that the forge does not know has none; whether it is there is for prove to say.
+    if (answer.status === 404 || answer.status === 422) return undefined;
+    const list = answer.status === 200 ? parseJson(answer) : undefined;
+    if (!Array.isArray(list)) {
+      throw new C3Error(
+        'FORGE_REFUSED',
+        `Cannot read the statuses of ${sha.slice(0, 12)} in ${formatScope(api.scope)}: ${toDiagnosis(answer)}`,
+        { hint: 'the token needs the right "Commit statuses: write", which includes reading them' },
+      );
+    }
+    // Newest first.
+    const found = list.map(toFields).find(({ context, description }) => {
+      return context === STATUS_CONTEXT && typeof description === 'string' && description.endsWith(mark);
+    });
+    if (found && STATES.includes(found['state'])) return found['state'] as CommitStatus['state'];
+    if (list.length < PAGE_LENGTH) return undefined;
+  }
+  return undefined;
+}
+
+/** What stands at the end of a description. */
+function toMark(buildId: string): string {
+  return ` (build ${buildId})`;
+}

@@ -1,0 +1,90 @@
+import { afterEach, expect, it } from 'vitest';
+import { Superseded, type BuildRequest, type Ending } from '../engine/index.ts';
+import type { Repository } from '../forges/forge.ts';
+import { createBuilds, type AcceptedPush, type Builds } from './builds.ts';
+
+const SCOPE = { host: 'git.example.com', owner: 'acme', name: 'shop' };
+const FINGERPRINT = 'c0ffee'.repeat(11);
+
+interface Running {
+  readonly builds: Builds;
+  readonly requests: BuildRequest[];
+  readonly log: string[];
+  endAll(): void;
+}
+
+const open: Running[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) {
+    one.endAll();
+    await one.builds.drain(new AbortController().signal);
+  }
+});
+
+function setUp(): Running {
+  const requests: BuildRequest[] = [];
+  const ended = Promise.withResolvers<Ending>();
+  const log: string[] = [];
+  const note = (_fields: object, message: string): void => void log.push(message);
+  const builds = createBuilds({
+    log: { info: note, warn: note, error: note },
+    run(request) {
+      requests.push(request);
+      return ended.promise;
+    },
+  });
+  const running = { builds, requests, log, endAll: () => ended.resolve({ kind: 'passed', allowed: [] }) };
+  open.push(running);
+  return running;
+}
+
+function delivery(fingerprint: string, part: { ref?: string; sha?: string; owner?: string } = {}): AcceptedPush {
+  const { ref = 'refs/heads/main', sha = '1'.repeat(40), owner = 'acme' } = part;
+  const repository = { close: () => Promise.resolve() } as Repository;
+  return {
+    scope: { ...SCOPE, owner },
+    repository,
+    repositoryUrl: 'https://git.example.com/acme/shop',
+    push: { ref, refKind: 'branch', refName: 'main', sha, subject: '', author: '', commitUrl: '' },
+    fingerprint,
+    isOldKey: true,
+  };
+}
+
+it('names a build after its delivery, so that the same one has the same name for ever', () => {
+  const one = setUp();
+  expect(one.builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: true });
+  expect(one.builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: false });
+  expect(setUp().builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: true });
+  expect(one.requests).toMatchObject([{ id: 'c0ffeec0ffee', isOldKey: true, isResumed: false }]);
+});
+
+it('cancels what was accepted before of the same ref, and nothing else', () => {
+  const { builds, requests } = setUp();
+  builds.accept(delivery('a'.repeat(64)));
+  builds.accept(delivery('b'.repeat(64), { ref: 'refs/heads/dev' }));
+  builds.accept(delivery('c'.repeat(64), { owner: 'other' }));
+  const { id } = builds.accept(delivery('d'.repeat(64), { sha: 'abcdef0'.repeat(5) }));
+  builds.accept(delivery('e'.repeat(64)));
+  builds.cancelPrevious(id);
+  expect(requests.map(({ signal }) => signal.aborted)).toEqual([true, false, false, false, false]);
+  expect(requests[0]?.signal.reason).toBeInstanceOf(Superseded);
+  expect(requests[0]?.signal.reason).toMatchObject({ message: 'superseded by abcdef0' });
+});
+
+it('cancels all that run when a drain is told again, and halts them at the third time', async () => {
+  const { builds, requests, endAll } = setUp();
+  builds.accept(delivery('a'.repeat(64)));
+  const [cancel, halt] = [new AbortController(), new AbortController()];
+  const drained = builds.drain(cancel.signal, halt.signal);
+  const [request] = requests;
+  expect(() => builds.accept(delivery('b'.repeat(64)))).toThrow(expect.objectContaining({ code: 'DRAINING' }));
+  expect(request?.signal.aborted).toBe(false);
+  cancel.abort();
+  expect([request?.signal.aborted, request?.haltSignal?.aborted]).toEqual([true, false]);
+  halt.abort();
+  expect(request?.haltSignal?.aborted).toBe(true);
+  endAll();
+  await drained;
+  expect(builds.count).toBe(0);
+});

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { useFixture } from './fixture.ts';
+import { formatPipeline, type Target } from './target.ts';
+
+/** What c3.yaml says about when and in which order things run, from a push to its end, against any cluster. */
+export function describeLanguage(name: string, getTarget: () => Promise<Target>): void {
+  describe(`a c3.yaml whose builds run on ${name}`, { timeout: 180_000 }, () => {
+    const fixture = useFixture(getTarget);
+    const format = (k8s: string, steps: string, extra = ''): string =>
+      formatPipeline(fixture.target, k8s, steps, extra);
+
+    it('runs steps at once, again and at last, and passes with the failures that it allows', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const meet = (mine: string, other: string): string =>
+        `touch ${mine}; i=0; until [ -e ${other} ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done`;
+      const steps = `- main: exit 5
+  name: audit
+  allow_failure: true
+- parallel:
+  - main: ${meet('a', 'b')}
+    name: one
+  - git: ${meet('b', 'a')}
+    name: other
+- main: test -e tried || { touch tried; exit 3; }
+  name: flaky
+  retry: 2
+- main: echo never
+  name: release
+  when: {event: tag}
+finally:
+- main: touch /c3/cleaned
+  name: clean up`;
+      const { status, text } = await fixture.push(user, { 'c3.yaml': format(k8s, steps) });
+      expect(status).toMatchObject({
+        state: 'success',
+        description: expect.stringMatching(/^passed in \S+, with allowed failures: audit \(build /),
+      });
+      expect(text).toMatch(/^✅ Passed with allowed failures/);
+      expect(text).toMatch(/⚠️ audit · .* · exit 5, allowed\n✅ ∥ one · .*\n✅ ∥ other · .*\n✅ flaky · attempt 2 · /);
+      expect(text).toMatch(/▫️ release · skipped: .*when\.event\n✅ clean up/);
+    });
+
+    it('is left out for a ref or for paths that it does not name, quietly', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const source = format(k8s, '- main: echo', "when: {branch: main, path: ['src/**', c3.yaml]}\n");
+      await fixture.push(user, { 'c3.yaml': source });
+      await fixture.expectNoPod(async () => {
+        const branch = await user.push({ file: 'x' }, 'elsewhere', 'refs/heads/dev');
+        expect(await user.waitForEnd(branch.sha)).toMatchObject({
+          state: 'success',
+          description: expect.stringContaining('skipped: branch "dev" does not match when.branch (build'),
+        });
+        const docs = await user.push({ 'docs/a': 'x' }, 'only the docs');
+        expect(await user.waitForEnd(docs.sha)).toMatchObject({
+          state: 'success',
+          description: expect.stringContaining('skipped: no changed path matches when.path (build'),
+        });
+        const messages = fixture.world.telegram.messages().map((message) => message.versions.at(-1)?.text ?? '');
+        expect(messages.filter((text) => text.includes(branch.sha.slice(0, 7)))).toEqual([]);
+        expect(messages.filter((text) => text.includes(docs.sha.slice(0, 7)))).toEqual([]);
+      });
+      expect(await fixture.push(user, { 'src/a': 'x' })).toMatchObject({ status: { state: 'success' } });
+    });
+
+    it('is not read for a commit that asks to be skipped', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const { sha } = await user.push({ 'c3.yaml': format(k8s, '- main: echo') }, 'Draft\n\n[skip ci]');
+      expect(await user.waitForAnswer(sha)).toEqual({
+        status: 200,
+        body: "ignored: the commit's message says [skip ci]",
+      });
+    });
+
+    it('lets a newer push take the place of an older one', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const extra = 'concurrency: {cancel_previous: true}\n';
+      const steps = `- main: touch /c3/up; sleep 600
+finally:
+- main: echo tidy
+  name: tidy`;
+      const older = await user.push({ 'c3.yaml': format(k8s, steps, extra) }, 'older');
+      await fixture.world.telegram.waitFor((message) => {
+        const text = message.versions.at(-1)?.text ?? '';
+        return text.includes(older.sha.slice(0, 7)) && text.includes('🔄 main');
+      }, AbortSignal.timeout(60_000));
+      const newer = await fixture.push(user, { 'c3.yaml': format(k8s, '- main: echo', extra) });
+      expect(newer.status).toMatchObject({ state: 'success' });
+      expect(await user.waitForEnd(older.sha)).toMatchObject({
+        state: 'error',
+        description: expect.stringMatching(
+          new RegExp(`^superseded after .*: The build was superseded by ${newer.sha.slice(0, 7)} during step "main"`),
+        ),
+      });
+      const { text } = await user.waitForMessage(older.sha);
+      expect(text).toMatch(/^⏭ Superseded/);
+      expect(text).toContain('✅ tidy');
+    });
+
+    it('is not built twice from one delivery, whenever that comes again', async () => {
+      const { user, k8s, url, secret } = await fixture.setUp();
+      const { sha, answer } = await fixture.push(user, { 'c3.yaml': format(k8s, '- main: echo') });
+      const [, id] = answer.body.split(' ');
+      const says = (words: string): boolean =>
+        fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes(words));
+      // It is over when what it left in the Pod is swept away.
+      await expect.poll(() => says('build ended: passed'), { timeout: 20_000 }).toBe(true);
+      const delivery = fixture.world.forge.deliveries.find(({ request }) => request.body.includes(sha));
+      const messages = fixture.world.telegram.messages().length;
+      const statuses = fixture.world.forge.statuses.length;
+      const again = await fixture.deliver(url, secret, delivery?.request.body ?? '');
+      expect(again).toEqual({ status: 202, text: answer.body });
+      await expect.poll(() => says('built before'), { timeout: 20_000 }).toBe(true);
+      expect(fixture.world.forge.statuses).toHaveLength(statuses);
+      expect(fixture.world.telegram.messages()).toHaveLength(messages);
+    });
+  });
+}

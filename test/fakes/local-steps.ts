@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import { createCourier, type Courier, type CourierOptions } from '../../src/engine/courier.ts';
+import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
+import { createLocalWorkspace, isShellInstalled, type LocalWorkspace, type Shell } from './local-workspace.ts';
+
+/** Those of this machine. */
+export const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
+
+const LIMITS: StepLimits = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
+const SILENCE_MS = 30_000;
+
+const open: { close(): void }[] = [];
+afterEach(() => {
+  for (const one of open.splice(0).toReversed()) one.close();
+});
+
+/** Steps of the build `b1` in a workspace of this machine, closed after the test. */
+export interface LocalSteps {
+  readonly workspace: LocalWorkspace;
+  readonly controller: AbortController;
+  /** Where c3's files are. */
+  readonly root: string;
+  /** The log so far, all steps, as latin1; `<N left out>` where bytes were. */
+  text(): string;
+  /** Resolves once the log holds the text. */
+  seen(text: string): Promise<void>;
+  run(script: string, options?: LocalStepOptions): Promise<StepResult>;
+  sweep(): Promise<boolean | undefined>;
+  /** A courier beside the steps' own, by default of the same build and holder; closed after the test. */
+  openCourier(changes?: Partial<CourierOptions>): Courier;
+}
+
+interface LocalStepOptions {
+  readonly env?: Record<string, string>;
+  readonly timeoutMs?: number;
+  readonly stepId?: string;
+  readonly courier?: Courier;
+  /** Of the courier that a cancel opens. */
+  readonly epoch?: number;
+  /** Instead of `controller`. */
+  readonly signal?: AbortSignal;
+  /** Instead of `text`. */
+  readonly onOutput?: (bytes: Uint8Array) => void;
+}
+
+export function setUp(shell: Shell, { without = [] }: { without?: readonly string[] } = {}): LocalSteps {
+  const workspace = createLocalWorkspace(shell, { without });
+  const controller = new AbortController();
+  const root = join(workspace.directory, 'c3');
+  const log: Buffer[] = [];
+  const waiting = new Set<{ text: string; resolve: () => void }>();
+  function openCourier(changes: Partial<CourierOptions> = {}): Courier {
+    const options: CourierOptions = { buildId: 'b1', epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
+    const courier = createCourier(workspace, 'main', { ...options, ...changes });
+    open.push(courier);
+    return courier;
+  }
+  function text(): string {
+    return Buffer.concat(log).toString('latin1');
+  }
+  function add(bytes: Buffer): void {
+    log.push(bytes);
+    if (waiting.size === 0) return;
+    const all = text();
+    for (const one of waiting) if (all.includes(one.text)) one.resolve();
+  }
+  open.push(workspace);
+  const own = openCourier();
+  return {
+    workspace,
+    controller,
+    root,
+    text,
+    seen: (wanted) =>
+      new Promise((resolve) => {
+        if (text().includes(wanted)) resolve();
+        else waiting.add({ text: wanted, resolve });
+      }),
+    run: (script, { env = {}, timeoutMs = 60_000, stepId = 's1', ...options } = {}) =>
+      runStep(
+        options.courier ?? own,
+        {
+          buildId: 'b1',
+          stepId,
+          workdir: join(workspace.directory, 'project'),
+          env: { C3_BUILD_ID: 'b1', ...env },
+          script,
+          timeoutMs,
+        },
+        {
+          signal: options.signal ?? controller.signal,
+          lost: workspace.lost,
+          openCourier: () => openCourier({ epoch: options.epoch ?? 1 }),
+          limits: LIMITS,
+          onCut: (bytes) => add(Buffer.from(`<${bytes} left out>`)),
+          onOutput: options.onOutput ?? ((bytes) => add(Buffer.from(bytes))),
+        },
+      ),
+    openCourier,
+    async sweep() {
+      const answer = await own.perform('sweep b1\n', (frame) => (frame.kind === 'swept' ? frame.isClean : undefined));
+      return answer.kind === 'answered' ? answer.value : undefined;
+    },
+  };
+}
+
+/** Neither gone nor a zombie that waits for its parent. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Hono } from 'hono';
+import type { BuildRequest, Ending } from '../../src/engine/index.ts';
+import { C3Error } from '../../src/errors.ts';
+import type { Forge } from '../../src/forges/forge.ts';
+import { createForges } from '../../src/forges/index.ts';
+import { parseKeyring } from '../../src/sealing/index.ts';
+import { createApp } from '../../src/server/app.ts';
+import { createBuilds, type Builds } from '../../src/server/builds.ts';
+import { createBucket, createHookLimits } from '../../src/server/limits.ts';
+import { createBodyReader, type BodyLimits } from '../../src/server/read-body.ts';
+
+export const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
+export const TOKEN: string = `github_pat_${'x'.repeat(82)}`;
+
+/** An app whose builds run until `end` is called, whose forge confirms every push, and whose clock stands still. */
+export interface ServedApp {
+  readonly app: Hono;
+  readonly builds: Builds;
+  readonly requests: readonly BuildRequest[];
+  readonly log: readonly string[];
+  /** Lets the builds end. */
+  end(): void;
+}
+
+export interface ServedAppOptions {
+  readonly baseUrl?: () => string;
+  readonly keys?: string;
+  readonly rateLimitNew?: number;
+  readonly maxBuilds?: number;
+  readonly bodies?: Partial<BodyLimits>;
+}
+
+/** Limits are 60 of each where none is given, and 2 builds. */
+export function serveApp({
+  baseUrl = () => 'https://c3.example',
+  keys = SECRET,
+  rateLimitNew = 60,
+  maxBuilds = 2,
+  bodies = {},
+}: ServedAppOptions = {}): ServedApp {
+  const forges = createForges([{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }]);
+  const requests: BuildRequest[] = [];
+  const lines: string[] = [];
+  const ended = Promise.withResolvers<Ending>();
+  function note(fields: object, message: string): void {
+    lines.push(`${JSON.stringify(fields)} ${message}`);
+  }
+  const log = { info: note, warn: note, error: note };
+  const now = (): number => 0;
+  const builds = createBuilds({
+    log,
+    run(request) {
+      requests.push(request);
+      return ended.promise;
+    },
+  });
+  const app = createApp({
+    keyring: parseKeyring(keys),
+    bodies: createBodyReader(bodies),
+    sealings: createBucket(60, now),
+    limits: createHookLimits({ rateLimit: 60, rateLimitNew, maxBuilds, now }),
+    baseUrl,
+    builds,
+    log,
+    forgeFor: (scope) => confirmEverything(forges.forgeFor(scope)),
+    checkScope(scope) {
+      if (scope.owner !== 'stranger') return;
+      throw new C3Error('SCOPE_REFUSED', 'This c3 does not serve github.com/stranger/shop');
+    },
+  });
+  return { app, builds, requests, log: lines, end: () => ended.resolve({ kind: 'passed', allowed: [] }) };
+}
+
+function confirmEverything(forge: Forge): Forge {
+  return {
+    ...forge,
+    openRepository: (...args) => ({
+      ...forge.openRepository(...args),
+      prove: () => Promise.resolve({ kind: 'proven', isProtected: false }),
+    }),
+  };
+}
+
+/** `POST /encrypt`. */
+export async function encrypt(
+  app: Hono,
+  query: string,
+  body: string | Uint8Array,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string }> {
+  const answer = await app.request(`/encrypt?${query}`, { method: 'POST', body, headers });
+  return { status: answer.status, text: (await answer.text()).trimEnd() };
+}

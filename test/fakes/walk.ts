@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { createBuildProgress } from '../../src/engine/build-progress.ts';
+import type { BuildState, Ending } from '../../src/engine/build-state.ts';
+import type { ExecAnswer, ExecOptions } from '../../src/engine/cluster.ts';
+import { createLinePool } from '../../src/engine/line-pool.ts';
+import { runSteps } from '../../src/engine/run-steps.ts';
+import { planPipeline } from '../../src/pipeline/index.ts';
+import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';
+import { createMasker } from '../../src/sealing/index.ts';
+import { createLocalWorkspace, type LocalWorkspace } from './local-workspace.ts';
+import { createSourceRepository } from './source-repository.ts';
+
+const BRANCH = {
+  ref: 'refs/heads/main',
+  refKind: 'branch',
+  refName: 'main',
+  subject: 's',
+  author: 'a',
+  commitUrl: 'u',
+} as const;
+const LIMITS = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
+
+/** Of the container `bare`, which has no shell and one program: `exit CODE`. */
+async function execBare(argv: readonly string[], { onStdout }: ExecOptions): Promise<ExecAnswer> {
+  const [program = '', code = '0'] = argv;
+  const isThere = program === 'exit';
+  const message = isThere ? `exit code ${code}` : `exec: "${program}": executable file not found in $PATH`;
+  if (isThere) await onStdout(Buffer.from('from a bare container\n'));
+  const end = { kind: 'status', exitCode: isThere ? Number(code) : 127, message } as const;
+  return { kind: 'open', session: { done: Promise.resolve(end), write: () => Promise.resolve(), close: () => {} } };
+}
+
+/** `sh`: the script. */
+type StepPart = Partial<Step> & { readonly sh: string };
+
+export function step(name: string, { sh, ...part }: StepPart): Step {
+  const run = { kind: 'script', text: sh } as const;
+  return { name, container: 'main', run, env: {}, retry: 0, allowFailure: false, line: 1, ...part };
+}
+
+export const one = (name: string, part: StepPart): Stage => ({ kind: 'step', step: step(name, part) });
+export const parallel = (first: Step, ...rest: Step[]): Stage => ({ kind: 'parallel', steps: [first, ...rest] });
+
+/** The walk through a pipeline in a workspace of this machine, as `runSteps` goes it. */
+export interface Walk {
+  readonly workspace: LocalWorkspace;
+  readonly cancel: AbortController;
+  readonly halt: AbortController;
+  /** Every state so far. */
+  readonly states: BuildState[];
+  run(steps: readonly [Stage, ...Stage[]], part?: WalkPart): Promise<{ ending: Ending; isClean: boolean }>;
+  /** `name: phase` of each step at the end; the checkout apart. */
+  phases(): string[];
+  close(): void;
+}
+
+export interface WalkPart extends Partial<Pipeline> {
+  readonly id?: string;
+  readonly isResumed?: boolean;
+  readonly onOutput?: (text: string) => void;
+}
+
+export function createWalk(): Walk {
+  const workspace = createLocalWorkspace('dash');
+  const lines = createLinePool();
+  const source = createSourceRepository();
+  const push = { ...BRANCH, sha: source.sha };
+  const states: BuildState[] = [];
+  let number = 0;
+  const walk: Walk = {
+    workspace,
+    states,
+    cancel: new AbortController(),
+    halt: new AbortController(),
+    async run(steps, { id = `b${(number += 1)}`, isResumed = false, onOutput, ...part } = {}) {
+      const pipeline: Pipeline = {
+        k8s: '',
+        job: { manifest: {}, name: 'walk', containers: ['main', 'bare'] },
+        steps,
+        finally: [],
+        env: {},
+        secrets: {},
+        timeoutMs: 60_000,
+        concurrency: { cancelPrevious: false },
+        checkout: {
+          container: 'main',
+          path: join(workspace.directory, 'project'),
+          depth: 1,
+          submodules: false,
+          clean: true,
+        },
+        pod: { reuse: true, idleMs: 1, maxAgeMs: 1 },
+        ...part,
+      };
+      const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
+      if (plan.kind === 'skipped') throw new Error(plan.reason);
+      const progress = createBuildProgress(id, { ...push, scope: 'f/a/b', repositoryUrl: '' }, Date.now);
+      progress.attach({ report: (state) => void states.push(state), finish: () => Promise.resolve() });
+      const { ending, sweep } = await runSteps({
+        buildId: id,
+        pipeline,
+        plan,
+        push,
+        gitAccess: { url: `file://${source.path}`, urlPrefix: 'https://f.example/', header: 'X: y', secrets: [] },
+        environment: { C3_BUILD_ID: id, C3_SHA: push.sha, C3_REF: push.ref, DIR: workspace.directory },
+        secrets: {},
+        workspace: {
+          ...workspace,
+          exec: (container, argv, options) =>
+            container === 'bare' ? execBare(argv, options) : workspace.exec(container, argv, options),
+        },
+        isResumed,
+        progress,
+        createMasker: () => createMasker([]),
+        signal: walk.cancel.signal,
+        haltSignal: walk.halt.signal,
+        limits: LIMITS,
+        lines,
+        onOutput: (_index, bytes) => onOutput?.(Buffer.from(bytes).toString()),
+      });
+      progress.end(ending);
+      return { ending, isClean: await sweep() };
+    },
+    phases: () =>
+      (states.at(-1)?.steps.slice(1) ?? []).map(({ name, phase }) =>
+        phase.kind === 'failed' ? `${name}: failed ${phase.exitCode}` : `${name}: ${phase.kind}`,
+      ),
+    close(): void {
+      lines.close();
+      workspace.close();
+      source.remove();
+    },
+  };
+  return walk;
+}

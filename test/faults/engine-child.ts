@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecAnswer, Workspace } from '../../src/engine/cluster.ts';
+import { createCourier } from '../../src/engine/courier.ts';
+import { DEFAULT_STEP_LIMITS, runStep } from '../../src/engine/step.ts';
+import { createLocalWorkspace, type Shell } from '../fakes/local-workspace.ts';
+
+/** When the process kills itself, by SIGKILL. */
+export type Death =
+  | 'before its exec'
+  | 'while it sends a launch'
+  | 'while a step runs'
+  | 'after a step has ended'
+  | 'between two steps';
+
+export interface EngineOrder {
+  readonly shell: Shell;
+  readonly directory: string;
+  readonly scripts: readonly string[];
+  readonly death: Death;
+}
+
+/** A process that runs steps as c3 does, until it dies. Its argument is the order, as JSON. */
+const order = JSON.parse(process.argv[2] ?? '') as EngineOrder;
+const { directory, death } = order;
+
+function die(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+const local = createLocalWorkspace(order.shell, { directory });
+const workspace: Workspace = {
+  ...local,
+  async exec(container, argv, options): Promise<ExecAnswer> {
+    if (death === 'before its exec') die();
+    const answer = await local.exec(container, argv, options);
+    if (answer.kind === 'refused') return answer;
+    const { session } = answer;
+    async function write(data: string | Uint8Array): Promise<void> {
+      const isLaunch = String(data).startsWith('run ');
+      await session.write(isLaunch && death === 'while it sends a launch' ? data.slice(0, data.length / 2) : data);
+      if (isLaunch && death === 'while it sends a launch') die();
+    }
+    return { kind: 'open', session: { ...session, write } };
+  },
+};
+const courier = createCourier(workspace, 'main', {
+  buildId: 'b1',
+  epoch: 1,
+  roots: [join(directory, 'c3'), join(directory, 'tmp')],
+  silenceMs: 30_000,
+});
+
+/** Resolves when the step's exit code is in its file. */
+async function ended(step: string): Promise<void> {
+  while (!readFileSync(join(directory, 'c3', 'b1', `${step}.exit`), 'utf8').includes('end')) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+for (const [index, script] of order.scripts.entries()) {
+  await runStep(
+    courier,
+    {
+      buildId: 'b1',
+      stepId: `s${index}`,
+      workdir: join(directory, 'project'),
+      env: { C3_BUILD_ID: 'b1' },
+      script,
+      timeoutMs: 60_000,
+    },
+    {
+      signal: new AbortController().signal,
+      lost: workspace.lost,
+      limits: DEFAULT_STEP_LIMITS,
+      openCourier: () => courier,
+      onCut: () => {},
+      async onOutput(): Promise<void> {
+        if (death === 'while a step runs') die();
+        if (death !== 'after a step has ended') return;
+        await ended(`s${index}`);
+        die();
+      },
+    },
+  );
+  if (death === 'between two steps') die();
+}
