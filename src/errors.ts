@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'PLAINTEXT_INVALID' // what was given to be sealed is not what the purpose needs
   | 'BODY_TOO_LARGE'
   | 'BODY_UNREADABLE'
+  | 'RATE_LIMITED' // more requests or builds than one sender, or all together, may have
   | 'SIGNATURE_MISSING'
   | 'SIGNATURE_INVALID'
   | 'PAYLOAD_INVALID'

@@ -19,11 +19,19 @@ export interface C3Process {
 
 const START_MS = 30_000;
 
-/** Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. */
-export async function startC3(settings: Readonly<Record<string, string>>): Promise<C3Process> {
+const SOURCE = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/**
+ * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: what Node runs,
+ * by default c3 from its source.
+ */
+export async function startC3(
+  settings: Readonly<Record<string, string>>,
+  program: string = SOURCE,
+): Promise<C3Process> {
   const port = await findFreePort();
   const url = settings['C3_URL'] ?? `http://127.0.0.1:${port}`;
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../../src/main.ts', import.meta.url)), 'serve'], {
+  const child = spawn(process.execPath, [program, 'serve'], {
     env: { PATH: process.env['PATH'], C3_HOST: '127.0.0.1', C3_PORT: String(port), C3_URL: url, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -12,6 +12,7 @@ import {
   seal,
   sealForPublicKey,
   stripNewline,
+  withSignature,
   type Binding,
 } from '../sealing/index.ts';
 import type { Terminal } from './terminal.ts';
@@ -19,14 +20,21 @@ import type { Terminal } from './terminal.ts';
 export interface EncryptFlags extends Flags {
   readonly repo: string;
   readonly for: string;
+  readonly signature?: string;
   readonly publicKey?: string;
 }
 
+/** For the whole answer. */
 const FETCH_TIMEOUT_MS = 10_000;
+/** A key takes about 130 bytes, and `C3_SECRET` holds a few. */
+const MAX_KEY_SET_BYTES = 64 * 1024;
 
 /** `c3 encrypt`: seals standard input, without a server: with the secret, or with a server's public key. */
 export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<number> {
-  const binding: Binding = { scope: parseScope(flags.repo), purpose: parsePurpose(flags.for) };
+  const binding: Binding = {
+    scope: parseScope(flags.repo),
+    purpose: withSignature(parsePurpose(flags.for), flags.signature),
+  };
   const sealer = await openSealer(terminal, flags, binding);
   if (terminal.isInputTerminal) terminal.tell('c3: type or paste the value, then Ctrl-D on a line of its own');
   const plaintext = stripNewline(await terminal.readInput(MAX_PLAINTEXT_BYTES + 2));
@@ -35,7 +43,7 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
     terminal.print(token);
     return 0;
   }
-  const url = formatHookUrl(sealer.baseUrl, token, binding.scope);
+  const url = formatHookUrl(sealer.baseUrl, token, binding);
   if (url.length > MAX_HOOK_URL_CHARACTERS) {
     terminal.tell(
       `c3: warning: the URL has ${url.length} characters; GitHub has been seen to cut at ${MAX_HOOK_URL_CHARACTERS}`,
@@ -55,7 +63,7 @@ interface Sealer {
 async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Binding): Promise<Sealer> {
   const { publicKey, ...settings } = flags;
   if (publicKey === undefined) {
-    const { repo: _repo, for: _for, ...configFlags } = settings;
+    const { repo: _repo, for: _for, signature: _signature, ...configFlags } = settings;
     const config = readConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
     const keyring = parseKeyring(config.secret);
     return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, binding) };
@@ -78,8 +86,19 @@ async function readPublicKey(place: string): Promise<unknown> {
     if (url.pathname === '/') url.pathname = '/.well-known/jwks.json';
     const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
-    return await answer.json();
+    return JSON.parse(await readText(answer)) as unknown;
   } catch (error) {
     throw new C3Error('USAGE_INVALID', `Cannot read the public key "${place}": ${toMessage(error)}`, { cause: error });
   }
+}
+
+async function readText(answer: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of answer.body ?? []) {
+    length += chunk.length;
+    if (length > MAX_KEY_SET_BYTES) throw new Error(`the answer is larger than ${MAX_KEY_SET_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }

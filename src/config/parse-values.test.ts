@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseBaseUrl, parseForges, parsePort, parseRepoGlobs, parseTelegramChat } from './parse-values.ts';
+import {
+  parseBaseUrl,
+  parseCount,
+  parseForges,
+  parseNets,
+  parsePodPolicy,
+  parsePort,
+  parseRepoGlobs,
+  parseTelegramChat,
+} from './parse-values.ts';
 
 const GITHUB = { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' };
 
@@ -90,5 +99,60 @@ describe('parseRepoGlobs', () => {
     expect(parseRepoGlobs(text)).toStrictEqual({
       mistake: `has the entry "${entry}", which is not a glob of HOST/OWNER/NAME`,
     });
+  });
+});
+
+describe('parseNets', () => {
+  it.each([
+    ['', []],
+    ['10.0.0.0/8', ['10.0.0.0/8']],
+    [' 10.0.0.0/8 , fd00::/8,192.0.2.1,::1 ', ['10.0.0.0/8', 'fd00::/8', '192.0.2.1/32', '::1/128']],
+    ['0.0.0.0/0', ['0.0.0.0/0']],
+  ])('reads %j', (text, value) => {
+    expect(parseNets(text)).toStrictEqual({ value });
+  });
+
+  it.each([
+    '10.0.0.0/33',
+    '10.0/8',
+    'fd00::/129',
+    'localhost',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    'fe80::1%eth0',
+    'a,',
+    '/8',
+  ])('refuses %j', (text) => {
+    const [entry = ''] = text.split(',');
+    expect(parseNets(text)).toStrictEqual({
+      mistake: `has the entry "${entry}", which is not a network such as 10.0.0.0/8 or fd00::/8`,
+    });
+  });
+
+  it('refuses an empty entry among others', () => {
+    expect(parseNets('10.0.0.0/8,')).toHaveProperty('mistake');
+  });
+});
+
+describe('parsePodPolicy', () => {
+  it.each(['tenant', 'baseline', 'restricted'] as const)('reads %s', (value) => {
+    expect(parsePodPolicy(value)).toStrictEqual({ value });
+  });
+
+  it.each(['privileged', 'Restricted', 'none'])('refuses %s', (text) => {
+    expect(parsePodPolicy(text)).toStrictEqual({ mistake: `is "${text}", not one of tenant, baseline, restricted` });
+  });
+});
+
+describe('parseCount', () => {
+  it.each([
+    ['1', 1],
+    ['999999', 999_999],
+  ])('reads %s', (text, value) => {
+    expect(parseCount(text)).toStrictEqual({ value });
+  });
+
+  it.each(['0', '-1', '1.5', '1e3', '1000000', '01'])('refuses %s', (text) => {
+    expect(parseCount(text)).toStrictEqual({ mistake: `is "${text}", not a whole number from 1 to 999999` });
   });
 });

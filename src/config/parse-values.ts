@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** A setting's value, or what is wrong with its text: the end of a sentence that begins with the setting's name. */
 export type Parsed<T> = { readonly value: T } | { readonly mistake: string };
 
@@ -20,6 +22,10 @@ export interface ForgeSetting {
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const POD_POLICIES = ['tenant', 'baseline', 'restricted'] as const;
+/** The words of `checkPodPolicy`. */
+export type PodPolicy = (typeof POD_POLICIES)[number];
+
 const FORGE_KINDS = ['github'] as const;
 
 /** The forge that is always there, unless an entry for the same origin takes its place. */
@@ -37,6 +43,35 @@ export function parsePort(text: string): Parsed<number> {
 export function parseLogLevel(text: string): Parsed<LogLevel> {
   const value = LOG_LEVELS.find((level) => level === text);
   return value ? { value } : { mistake: `is "${text}", not one of ${LOG_LEVELS.join(', ')}` };
+}
+
+export function parsePodPolicy(text: string): Parsed<PodPolicy> {
+  const value = POD_POLICIES.find((policy) => policy === text);
+  return value ? { value } : { mistake: `is "${text}", not one of ${POD_POLICIES.join(', ')}` };
+}
+
+/** A positive number of things, in figures. */
+export function parseCount(text: string): Parsed<number> {
+  return /^[1-9][0-9]{0,5}$/.test(text)
+    ? { value: Number(text) }
+    : { mistake: `is "${text}", not a whole number from 1 to 999999` };
+}
+
+/** Networks as `address/prefix`, separated by commas; an address alone is a network of one. None of it is a name. */
+export function parseNets(text: string): Parsed<readonly string[]> {
+  const nets: string[] = [];
+  for (const entry of text.split(',').map((part) => part.trim())) {
+    if (entry === '' && text.trim() === '') break;
+    const [address = '', prefix, ...others] = entry.split('/');
+    const bits = { 4: 32, 6: 128 }[isIP(address)];
+    const length = prefix === undefined ? bits : /^[0-9]{1,3}$/.test(prefix) ? Number(prefix) : undefined;
+    const isZoned = address.includes('%');
+    if (bits === undefined || length === undefined || length > bits || others.length > 0 || isZoned) {
+      return { mistake: `has the entry "${entry}", which is not a network such as 10.0.0.0/8 or fd00::/8` };
+    }
+    nets.push(`${address}/${length}`);
+  }
+  return { value: nets };
 }
 
 /** An http(s) URL to which paths are added; slashes at its end are dropped. */

@@ -34,6 +34,11 @@ describe('readConfig', () => {
       telegramApi: 'https://api.telegram.org',
       forges: [{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }],
       allowRepos: ['**'],
+      allowNets: [],
+      podPolicy: 'tenant',
+      rateLimit: 120,
+      rateLimitNew: 300,
+      maxBuilds: 50,
       logLevel: 'info',
     });
   });

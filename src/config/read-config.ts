@@ -1,5 +1,5 @@
 import { C3Error } from '../errors.ts';
-import type { ForgeSetting, LogLevel, TelegramChat } from './parse-values.ts';
+import type { ForgeSetting, LogLevel, PodPolicy, TelegramChat } from './parse-values.ts';
 import { SETTINGS, type FlagName, type SettingName, type SettingValues } from './settings.ts';
 
 /** What c3 was told at its start. Frozen. Holds secrets: never log it whole. */
@@ -19,6 +19,15 @@ export interface Config {
   readonly forges: readonly ForgeSetting[];
   /** For `matchRepo`. */
   readonly allowRepos: readonly string[];
+  /** `address/prefix`, for `createClusterPool`. */
+  readonly allowNets: readonly string[];
+  readonly podPolicy: PodPolicy;
+  /** Deliveries a minute of one webhook. */
+  readonly rateLimit: number;
+  /** Deliveries a minute of all webhooks that have proven nothing yet. */
+  readonly rateLimitNew: number;
+  /** Builds of one webhook at a time. */
+  readonly maxBuilds: number;
   readonly logLevel: LogLevel;
 }
 
@@ -47,6 +56,11 @@ export function readConfig(
   const telegramApi = readSetting('telegramApi', source) ?? '';
   const forges = readSetting('forges', source) ?? [];
   const allowRepos = readSetting('allowRepos', source) ?? [];
+  const allowNets = readSetting('allowNets', source) ?? [];
+  const podPolicy = readSetting('podPolicy', source) ?? 'restricted';
+  const rateLimit = readSetting('rateLimit', source) ?? 1;
+  const rateLimitNew = readSetting('rateLimitNew', source) ?? 1;
+  const maxBuilds = readSetting('maxBuilds', source) ?? 1;
   const logLevel = readSetting('logLevel', source) ?? 'info';
   const { mistakes } = source;
   if (mistakes.length > 0) {
@@ -61,6 +75,11 @@ export function readConfig(
     telegramApi,
     forges: Object.freeze(forges.map((forge) => Object.freeze(forge))),
     allowRepos: Object.freeze([...allowRepos]),
+    allowNets: Object.freeze([...allowNets]),
+    podPolicy,
+    rateLimit,
+    rateLimitNew,
+    maxBuilds,
     logLevel,
   });
 }

@@ -1,8 +1,11 @@
 import {
   parseBaseUrl,
   parseBotToken,
+  parseCount,
   parseForges,
   parseLogLevel,
+  parseNets,
+  parsePodPolicy,
   parsePort,
   parseRepoGlobs,
   parseTelegramChat,
@@ -10,6 +13,7 @@ import {
   type ForgeSetting,
   type LogLevel,
   type Parsed,
+  type PodPolicy,
   type TelegramChat,
 } from './parse-values.ts';
 
@@ -42,6 +46,11 @@ export interface SettingValues {
   telegramApi: string;
   forges: readonly ForgeSetting[];
   allowRepos: readonly string[];
+  allowNets: readonly string[];
+  podPolicy: PodPolicy;
+  rateLimit: number;
+  rateLimitNew: number;
+  maxBuilds: number;
   logLevel: LogLevel;
 }
 
@@ -126,6 +135,47 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     default: '**',
     text: 'The repositories to serve, over `host/owner/name`, separated by commas; `*` stops at `/`, `**` does not',
     parse: parseRepoGlobs,
+  },
+  allowNets: {
+    env: 'C3_ALLOW_NETS',
+    flag: '--allow-nets <nets>',
+    kind: 'networks',
+    default: '',
+    defaultText: 'none',
+    text: 'The networks beyond the public internet in which the clusters of kubeconfigs may be, `10.0.0.0/8,fd00::/8`',
+    parse: parseNets,
+  },
+  podPolicy: {
+    env: 'C3_POD_POLICY',
+    flag: '--pod-policy <policy>',
+    kind: 'policy',
+    default: 'tenant',
+    text: 'What a `job` may ask for: `tenant`, all that its cluster takes; `baseline` or `restricted` of the Pod Security Standards',
+    parse: parsePodPolicy,
+  },
+  rateLimit: {
+    env: 'C3_RATE_LIMIT',
+    flag: '--rate-limit <number>',
+    kind: 'number',
+    default: '120',
+    text: 'Deliveries a minute that one webhook may send; those beyond it are answered with 429',
+    parse: parseCount,
+  },
+  rateLimitNew: {
+    env: 'C3_RATE_LIMIT_NEW',
+    flag: '--rate-limit-new <number>',
+    kind: 'number',
+    default: '300',
+    text: 'Deliveries a minute of all webhooks together whose token the forge has not yet confirmed to this process',
+    parse: parseCount,
+  },
+  maxBuilds: {
+    env: 'C3_MAX_BUILDS',
+    flag: '--max-builds <number>',
+    kind: 'number',
+    default: '50',
+    text: 'Builds of one webhook that run or wait at a time; a push beyond it is answered with 429',
+    parse: parseCount,
   },
   logLevel: {
     env: 'C3_LOG_LEVEL',

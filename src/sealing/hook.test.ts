@@ -20,8 +20,8 @@ describe('a hook URL', () => {
     ['github.com/acme/back/shop', 'https://c3.example/hook?key=ab.iv.ct.tag&repo=github.com/acme/back/shop'],
   ])('of %s is %s, and reads back', (repo, url) => {
     const scope = parseScope(repo);
-    expect(formatHookUrl('https://c3.example', KEY, scope)).toBe(url);
-    expect(parseHookQuery(new URL(url).searchParams)).toStrictEqual({ key: KEY, scope });
+    expect(formatHookUrl('https://c3.example', KEY, { scope, purpose: { kind: 'hook' } })).toBe(url);
+    expect(parseHookQuery(new URL(url).searchParams)).toStrictEqual({ key: KEY, scope, signature: undefined });
   });
 
   it.each([
@@ -31,7 +31,7 @@ describe('a hook URL', () => {
     'has 255 characters with %s, a 45-character base, a 93-character token and OWNER/NAME of %3$i',
     async (_, sealIt, room) => {
       const repo = `acme/${'x'.repeat(room - 'acme/'.length)}`;
-      const url = formatHookUrl(BASE_45, await sealIt(repo), hook(repo).scope);
+      const url = formatHookUrl(BASE_45, await sealIt(repo), hook(repo));
       expect([BASE_45.length, TOKEN_93.length, repo.length]).toStrictEqual([45, 93, room]);
       expect(url).toHaveLength(MAX_HOOK_URL_CHARACTERS);
 
@@ -50,6 +50,27 @@ describe('a hook URL', () => {
         'The key in the hook URL does not open for github.com/acme/other: it is damaged, or was sealed for another repository or purpose',
     });
   });
+});
+
+describe('a hook URL whose deliveries need no signature', () => {
+  it('says so, and reads back', () => {
+    const scope = parseScope('github.com/acme/shop');
+    const url = formatHookUrl('https://c3.example', KEY, { scope, purpose: { kind: 'hook', signature: 'optional' } });
+    expect(url).toBe('https://c3.example/hook?key=ab.iv.ct.tag&repo=acme/shop&signature=optional');
+    expect(parseHookQuery(new URL(url).searchParams)).toStrictEqual({ key: KEY, scope, signature: 'optional' });
+  });
+
+  it.each(['signature=none', 'signature=', 'signature=optional&signature=optional', 'signature=required'])(
+    'says nothing else: %s is refused',
+    (text) => {
+      expect(() => parseHookQuery(new URLSearchParams(`key=ab.iv.ct.tag&repo=a/b&${text}`))).toThrow(
+        expect.objectContaining({
+          code: 'SEALED_INVALID',
+          message: 'The hook URL asks for a signature otherwise than "signature=optional"',
+        }),
+      );
+    },
+  );
 });
 
 describe('parseHookQuery', () => {

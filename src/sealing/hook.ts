@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 import { C3Error } from '../errors.ts';
+import type { Binding } from './header.ts';
 import { formatScope, parseScope, type Scope } from './scope.ts';
 
 /**
@@ -24,24 +25,33 @@ export function deriveWebhookSecret(accessToken: string, scope: Scope): string {
 
 /**
  * `https://c3.example/hook?key=…&repo=acme/shop`. The repository is in clear because the key opens only with it; it cannot be
- * changed, since the key is sealed for it. `github.com/` is left out.
+ * changed, since the key is sealed for it. `github.com/` is left out. `&signature=optional` follows where the key is for that.
  *
  * @param baseUrl c3's public base URL, without a slash at its end
  * @param key what `seal` made for the purpose `hook`
  */
-export function formatHookUrl(baseUrl: string, key: string, scope: Scope): string {
+export function formatHookUrl(baseUrl: string, key: string, { scope, purpose }: Binding): string {
   // `/` and `:` may stand in a query as they are (RFC 3986 §3.4), and a scope holds nothing else that needs an escape.
   const text = formatScope(scope);
   const isShort = scope.host === DEFAULT_HOST && !scope.owner.includes('/');
-  return `${baseUrl}/hook?key=${key}&repo=${isShort ? text.slice(DEFAULT_HOST.length + 1) : text}`;
+  const isUnsigned = purpose.kind === 'hook' && purpose.signature === 'optional';
+  const repo = isShort ? text.slice(DEFAULT_HOST.length + 1) : text;
+  return `${baseUrl}/hook?key=${key}&repo=${repo}${isUnsigned ? '&signature=optional' : ''}`;
+}
+
+export interface HookQuery {
+  readonly key: string;
+  readonly scope: Scope;
+  /** A claim, until the key has opened for it. */
+  readonly signature: 'optional' | undefined;
 }
 
 /**
- * Reads `key` and `repo` from a hook's query. Whether the key opens is told by `openSealed`.
+ * Reads `key`, `repo` and `signature` from a hook's query. Whether the key opens is told by `openSealed`.
  *
  * @throws {C3Error} SEALED_INVALID when the key is missing, doubled or not whole; SCOPE_INVALID when the repository is
  */
-export function parseHookQuery(params: URLSearchParams): { key: string; scope: Scope } {
+export function parseHookQuery(params: URLSearchParams): HookQuery {
   const hint = 'copy the whole hook URL that c3 encrypt printed into the webhook';
   const [key, ...otherKeys] = params.getAll('key');
   const [repo, ...otherRepos] = params.getAll('repo');
@@ -54,5 +64,15 @@ export function parseHookQuery(params: URLSearchParams): { key: string; scope: S
     throw new C3Error('SCOPE_INVALID', 'The hook URL has no repository: the URL looks truncated', { hint });
   }
   if (otherRepos.length > 0) throw new C3Error('SCOPE_INVALID', 'The hook URL has more than one repository', { hint });
-  return { key, scope: parseScope(repo.split('/').length === 2 ? `${DEFAULT_HOST}/${repo}` : repo) };
+  const signatures = params.getAll('signature');
+  if (signatures.some((signature) => signature !== 'optional') || signatures.length > 1) {
+    throw new C3Error('SEALED_INVALID', 'The hook URL asks for a signature otherwise than "signature=optional"', {
+      hint,
+    });
+  }
+  return {
+    key,
+    scope: parseScope(repo.split('/').length === 2 ? `${DEFAULT_HOST}/${repo}` : repo),
+    signature: signatures.length === 1 ? 'optional' : undefined,
+  };
 }

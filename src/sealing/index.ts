@@ -4,6 +4,6 @@ export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQ
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
 export { createMasker, type Masker } from './mask.ts';
 export { openSealed } from './open.ts';
-export { formatPurpose, parsePurpose, type Purpose } from './purpose.ts';
+export { formatPurpose, parsePurpose, withSignature, type Purpose } from './purpose.ts';
 export { formatScope, parseScope, type Scope } from './scope.ts';
 export { seal, sealForPublicKey } from './seal.ts';

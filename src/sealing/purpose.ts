@@ -2,8 +2,8 @@ import { C3Error } from '../errors.ts';
 
 /** What a sealed value is for: the one place where it opens. A kubeconfig pasted into `secrets:` does not open there. */
 export type Purpose =
-  /** A forge's access token, in the URL of a webhook. */
-  | { readonly kind: 'hook' }
+  /** A forge's access token, in the URL of a webhook. `optional`: its deliveries need no signature. */
+  | { readonly kind: 'hook'; readonly signature?: 'optional' | undefined }
   /** A kubeconfig, `k8s:` in c3.yaml. */
   | { readonly kind: 'k8s' }
   /** A Telegram destination, `telegram:` in c3.yaml. */
@@ -11,16 +11,20 @@ export type Purpose =
   /** One environment variable of the steps, `secrets: {NAME: …}` in c3.yaml. */
   | { readonly kind: 'secret'; readonly name: string };
 
+const UNSIGNED_HOOK = 'hook:signature=optional';
+
 /** Longest name of a secret, so that the sealed header and every message about it stay short. */
 const MAX_SECRET_NAME_CHARACTERS = 100;
 
 /**
- * Reads `hook`, `k8s`, `telegram` or `secret:NAME`, where NAME is a shell variable's name of at most 100 characters.
+ * Reads `hook`, `hook:signature=optional`, `k8s`, `telegram` or `secret:NAME`, where NAME is a shell variable's name of at most 100
+ * characters.
  *
  * @throws {C3Error} USAGE_INVALID when it is none of them
  */
 export function parsePurpose(text: string): Purpose {
   if (text === 'hook' || text === 'k8s' || text === 'telegram') return { kind: text };
+  if (text === UNSIGNED_HOOK) return { kind: 'hook', signature: 'optional' };
   const name = text.startsWith('secret:') ? text.slice('secret:'.length) : undefined;
   if (name === undefined) {
     throw new C3Error(
@@ -36,7 +40,23 @@ export function parsePurpose(text: string): Purpose {
   return { kind: 'secret', name };
 }
 
-/** The inverse of {@link parsePurpose}: `hook`, `k8s`, `telegram` or `secret:NAME`. */
+/**
+ * The purpose of a hook key whose deliveries need no signature, when `signature` says "optional". It is another purpose, so that a
+ * key that was not made for it does not open with `signature=optional` in its URL, nor this one without.
+ *
+ * @throws {C3Error} USAGE_INVALID when `signature` is another text, or the purpose no hook
+ */
+export function withSignature(purpose: Purpose, signature: string | undefined): Purpose {
+  if (signature === undefined || signature === 'required') return purpose;
+  if (signature !== 'optional') {
+    throw new C3Error('USAGE_INVALID', `Signature "${signature.slice(0, 120)}" is not one of required, optional`);
+  }
+  if (purpose.kind !== 'hook') throw new C3Error('USAGE_INVALID', 'Only a hook has a signature');
+  return { kind: 'hook', signature };
+}
+
+/** The inverse of {@link parsePurpose}. */
 export function formatPurpose(purpose: Purpose): string {
-  return purpose.kind === 'secret' ? `secret:${purpose.name}` : purpose.kind;
+  if (purpose.kind === 'secret') return `secret:${purpose.name}`;
+  return purpose.kind === 'hook' && purpose.signature === 'optional' ? UNSIGNED_HOOK : purpose.kind;
 }

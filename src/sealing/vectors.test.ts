@@ -9,6 +9,7 @@ import { parseKeyring, toJwks } from './keyring.ts';
 import { openSealed } from './open.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';
+import { sealForPublicKey } from './seal.ts';
 
 interface Vectors {
   secret: string;
@@ -35,7 +36,7 @@ describe('the golden vectors', () => {
     const scope = parseScope(hook.repo);
     const { key } = parseHookQuery(new URL(hook.url).searchParams);
     expect(deriveWebhookSecret(hook.token, scope)).toBe(hook.webhookSecret);
-    expect(formatHookUrl(hook.baseUrl, key, scope)).toBe(hook.url);
+    expect(formatHookUrl(hook.baseUrl, key, { scope, purpose: { kind: 'hook' } })).toBe(hook.url);
   });
 });
 
@@ -65,6 +66,16 @@ describe('the format, with stock jose and node:crypto alone', () => {
     const jwk = { kty: 'OKP', crv: 'X25519', x: jwks.keys[0]?.x ?? '', d: derive('x25519').toString('base64url') };
     const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, jwk);
     expect(Buffer.from(plaintext).toString('utf8')).toBe('\0\ufeffПривет, 🌍\n');
+  });
+
+  it('opens what is sealed offline, with the key set that the server shows', async () => {
+    const binding = { scope: parseScope('github.com/acme/shop'), purpose: parsePurpose('k8s') };
+    const [kid, x, iv, ciphertext, tag] = (await sealForPublicKey(jwks, 'apiVersion: v1', binding)).split('.');
+    const epk = { x, crv: 'X25519', kty: 'OKP' };
+    const header = encode({ alg: 'ECDH-ES', enc: 'A256GCM', kid, typ: 'c3/k8s', sub: 'github.com/acme/shop', epk });
+    const jwk = { kty: 'OKP', crv: 'X25519', x: jwks.keys[0]?.x ?? '', d: derive('x25519').toString('base64url') };
+    const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, jwk);
+    expect(Buffer.from(plaintext).toString('utf8')).toBe('\0apiVersion: v1');
   });
 
   it('derives the webhook secret', () => {

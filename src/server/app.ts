@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { renderStartPage } from '../page/index.ts';
+import { formatSchema } from '../pipeline/index.ts';
 import { toJwks } from '../sealing/index.ts';
 import { handleEncrypt, type EncryptDependencies } from './encrypt.ts';
 import { answerHeaders, answerText, toErrorAnswer } from './error-answer.ts';
@@ -26,6 +27,7 @@ export function createApp(dependencies: AppDependencies): Hono {
     const keys = await toJwks(dependencies.keyring);
     return new Response(JSON.stringify(keys), { headers: answerHeaders('application/jwk-set+json') });
   });
+  app.get('/schema.json', () => new Response(SCHEMA, { headers: answerHeaders('application/schema+json') }));
   app.notFound((context) => answerText(404, `There is no ${context.req.method} ${context.req.path} here`));
   app.onError((error, context) => {
     // The path only: the query of a hook holds its key.
@@ -46,6 +48,9 @@ function answerStart(accept: string, { keyring, baseUrl }: EncryptDependencies):
   return new Response(html, { headers: { ...headers, 'content-security-policy': contentSecurityPolicy } });
 }
 
+/** Of c3.yaml, for editors. */
+const SCHEMA = formatSchema();
+
 const START_TEXT = `c3 is a minimal, stateless CI/CD service for Kubernetes.
 
 Seal a value for one repository and one purpose:
@@ -53,4 +58,7 @@ Seal a value for one repository and one purpose:
 Point the repository's webhook at the URL that for=hook answers, with the secret that it answers:
   POST /hook?key=...&repo=...
 The public key, to seal without sending anything:
-  GET /.well-known/jwks.json`;
+  GET /.well-known/jwks.json   (with it a key for the hook is 44 characters longer: of a 45-character base URL and a 93-character
+  token, GitHub's 255 characters leave 11 for OWNER/NAME)
+The JSON Schema of c3.yaml, for editors:
+  GET /schema.json`;

@@ -1,4 +1,5 @@
 import { C3Error, type ErrorCode } from '../errors.ts';
+import { LimitError } from './limits.ts';
 
 /** Which HTTP status a fault becomes. What is not listed is c3's own fault: 500. */
 const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {
@@ -14,6 +15,7 @@ const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {
   SCOPE_REFUSED: 403,
   REPOSITORY_MISMATCH: 403,
   BODY_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
   DRAINING: 503,
 };
 
@@ -21,7 +23,9 @@ const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {
 export function toErrorAnswer(error: unknown): Response {
   if (!(error instanceof C3Error)) return answerText(500, 'c3 failed on this request; its log says why');
   const status = STATUS_BY_CODE[error.code] ?? 500;
-  return answerText(status, error.hint === undefined ? error.message : `${error.message}\n${error.hint}`);
+  const answer = answerText(status, error.hint === undefined ? error.message : `${error.message}\n${error.hint}`);
+  if (error instanceof LimitError) answer.headers.set('retry-after', String(error.retryAfterSeconds));
+  return answer;
 }
 
 /** Plain text that nobody keeps or interprets. */
@@ -29,10 +33,12 @@ export function answerText(status: number, text: string): Response {
   return new Response(`${text}\n`, { status, headers: answerHeaders('text/plain; charset=utf-8') });
 }
 
+/** Nothing is kept, guessed at, framed, loaded or sent on, whatever a browser makes of the answer. */
 export function answerHeaders(contentType: string): Record<string, string> {
   return {
     'content-type': contentType,
     'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
   };

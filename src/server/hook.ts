@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { C3Error } from '../errors.ts';
-import type { Forge, ForgeEvent } from '../forges/forge.ts';
+import type { Forge, ForgeEvent, Push } from '../forges/forge.ts';
 import {
   deriveWebhookSecret,
   formatScope,
@@ -11,7 +11,8 @@ import {
 } from '../sealing/index.ts';
 import type { Builds } from './builds.ts';
 import { answerText } from './error-answer.ts';
-import { readBody } from './read-body.ts';
+import type { HookLimits } from './limits.ts';
+import type { BodyReader } from './read-body.ts';
 
 /** GitHub sends up to 25 MB; a push of 2,048 commits is about 3 MB. */
 const MAX_HOOK_BODY_BYTES = 5 * 1024 * 1024;
@@ -23,6 +24,8 @@ export interface HookDependencies {
   /** @throws {C3Error} SCOPE_REFUSED */
   checkScope(scope: Scope): void;
   readonly builds: Builds;
+  readonly limits: HookLimits;
+  readonly bodies: BodyReader;
 }
 
 /**
@@ -30,16 +33,23 @@ export interface HookDependencies {
  * parsed, and the answer goes out before the build starts to work.
  */
 export async function handleHook(request: Request, dependencies: HookDependencies): Promise<Response> {
-  const { keyring, builds } = dependencies;
+  const { keyring, builds, limits, bodies } = dependencies;
   builds.checkOpen();
-  const { key, scope } = parseHookQuery(new URL(request.url).searchParams);
+  const { key, scope, signature } = parseHookQuery(new URL(request.url).searchParams);
   dependencies.checkScope(scope);
   const forge = dependencies.forgeFor(scope);
-  const { plaintext: token } = await openSealed(keyring, key, { scope, purpose: { kind: 'hook' } });
+  const { plaintext: token, isOldKey } = await openSealed(keyring, key, {
+    scope,
+    purpose: { kind: 'hook', signature },
+  });
+  const hook = toDigest(formatScope(scope), token);
+  limits.countNewcomer(hook);
 
-  const body = await readBody(request, MAX_HOOK_BODY_BYTES);
+  const body = await bodies.read(request, MAX_HOOK_BODY_BYTES);
   const headers = Object.fromEntries(request.headers);
-  const verified = forge.verify({ headers, body }, deriveWebhookSecret(token, scope));
+  const isSignatureOptional = signature === 'optional';
+  const verified = forge.verify({ headers, body, isSignatureOptional }, deriveWebhookSecret(token, scope));
+  limits.countDelivery(hook);
   const event = forge.parseEvent(headers, verified);
   checkRepository(event, scope);
 
@@ -49,18 +59,63 @@ export async function handleHook(request: Request, dependencies: HookDependencie
     case 'ignored':
       return answerText(200, `ignored: ${event.reason}`);
     case 'push': {
-      // The delivery id is not signed: the body is what a replay cannot change.
-      const fingerprint = createHash('sha256').update(formatScope(scope)).update('\n').update(body).digest('hex');
-      const { id, isNew } = builds.accept({
-        scope,
-        repository: forge.openRepository(scope, token),
-        repositoryUrl: forge.webUrl(scope),
-        push: event.push,
-        fingerprint,
-      });
+      const { id, isNew } = acceptPush(event.push, { scope, token, forge, hook, body, isOldKey }, dependencies);
       return answerText(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
     }
   }
+}
+
+interface Delivered {
+  readonly scope: Scope;
+  readonly token: string;
+  readonly forge: Forge;
+  /** As {@link HookLimits} knows it. */
+  readonly hook: string;
+  readonly body: Uint8Array;
+  readonly isOldKey: boolean;
+}
+
+function acceptPush(
+  push: Push,
+  { scope, token, forge, hook, body, isOldKey }: Delivered,
+  { builds, limits }: HookDependencies,
+): { id: string; isNew: boolean } {
+  const leave = limits.enterBuild(hook);
+  const repository = forge.openRepository(scope, token);
+  try {
+    const accepted = builds.accept({
+      scope,
+      repository: {
+        ...repository,
+        async prove(...args) {
+          const proof = await repository.prove(...args);
+          if (proof.kind === 'proven') limits.trust(hook);
+          return proof;
+        },
+        // The last thing that a build does with its repository.
+        async close() {
+          leave();
+          await repository.close();
+        },
+      },
+      repositoryUrl: forge.webUrl(scope),
+      push,
+      // The delivery id is not signed: the body is what a replay cannot change. Of another hook it is another delivery, so that
+      // nobody takes the place of one that is to come.
+      fingerprint: toDigest(hook, body),
+      isOldKey,
+    });
+    if (!accepted.isNew) leave();
+    return accepted;
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+/** Tells the hooks of a repository, and the deliveries of a hook, apart, without holding what they are made of. */
+function toDigest(owner: string, content: string | Uint8Array): string {
+  return createHash('sha256').update(owner).update('\n').update(content).digest('hex');
 }
 
 function checkRepository(event: ForgeEvent, scope: Scope): void {

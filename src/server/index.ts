@@ -1,3 +1,5 @@
 export { createApp } from './app.ts';
 export { createBuilds } from './builds.ts';
+export { createBucket, createHookLimits } from './limits.ts';
 export { listen } from './listen.ts';
+export { createBodyReader } from './read-body.ts';

@@ -1,5 +1,7 @@
-import { serve, type ServerType } from '@hono/node-server';
+import { setImmediate } from 'node:timers/promises';
+import { serve, type HttpBindings, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { toErrorAnswer } from './error-answer.ts';
 
 export interface Listener {
   /** Where it listens, `http://127.0.0.1:8668`. */
@@ -12,19 +14,36 @@ export interface Listener {
 const MAX_HEADER_BYTES = 32 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** How often connections are looked at for the two limits above; Node's default would let each last 30 s more. */
+const CHECK_EVERY_MS = 2_000;
+/** A connection takes some 20 KiB. Beyond these new ones are closed at once, until old ones meet a limit above. */
+const MAX_CONNECTIONS = 2_000;
+/** How long a sender that was refused has to read the answer. */
+const LINGER_MS = 1_000;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  /** Told what the app threw, which answers its errors by itself, unless even that failed. */
+  onFault(error: unknown): void;
+}
 
 /** The one place that knows a socket. Rejects when the port is taken. */
-export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listener> {
+export function listen(app: Pick<Hono, 'fetch'>, { host, port, onFault }: ListenOptions): Promise<Listener> {
   return new Promise((resolve, reject) => {
     const server: ServerType = serve(
       {
-        fetch: app.fetch,
+        fetch: (request, bindings) => answer(() => fetchSafely(app, request, onFault), bindings as HttpBindings),
         hostname: host,
         port,
+        // It would read the rest of a refused body, up to 64 MB.
+        autoCleanupIncoming: false,
         serverOptions: {
           maxHeaderSize: MAX_HEADER_BYTES,
           requestTimeout: REQUEST_TIMEOUT_MS,
           headersTimeout: HEADERS_TIMEOUT_MS,
+          connectionsCheckingInterval: CHECK_EVERY_MS,
         },
       },
       (address) => {
@@ -35,6 +54,46 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
         });
       },
     );
+    server.maxConnections = MAX_CONNECTIONS;
     server.once('error', reject);
   });
+}
+
+/**
+ * Reads nothing of a body, beyond what came with the headers in one piece of at most 64 KiB, until the app asks for it; and nothing
+ * more once the app has answered.
+ */
+async function answer(fetch: () => Promise<Response>, { incoming }: HttpBindings): Promise<Response> {
+  const { socket } = incoming;
+  // Reading the body resumes it.
+  if (!incoming.complete) socket.pause();
+  const response = await fetch();
+  // A short body came with the headers; the parser is still at it.
+  if (!incoming.complete) await setImmediate();
+  if (incoming.complete) {
+    socket.resume();
+    return response;
+  }
+  response.headers.set('connection', 'close');
+  // Node resumes it, to throw the rest of the body away.
+  socket.on('resume', () => socket.pause());
+  // And then destroys it; the reset that follows, since there is unread input, can overtake the answer (RFC 9112 §9.6).
+  socket.destroySoon = () => {
+    socket.end();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  };
+  return response;
+}
+
+async function fetchSafely(
+  app: Pick<Hono, 'fetch'>,
+  request: Request,
+  onFault: ListenOptions['onFault'],
+): Promise<Response> {
+  try {
+    return await app.fetch(request);
+  } catch (error) {
+    onFault(error);
+    return toErrorAnswer(error);
+  }
 }

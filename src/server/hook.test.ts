@@ -1,0 +1,246 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { encrypt, SECRET, serveApp, TOKEN, type ServedApp } from '../../test/fakes/served-app.ts';
+import { formatSecret } from '../sealing/index.ts';
+
+const SHA = '1'.repeat(40);
+
+describe('POST /hook', () => {
+  let served: ServedApp;
+  let url: string;
+  let secret: string;
+
+  beforeEach(async () => {
+    served = serveApp();
+    const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', TOKEN);
+    [url = '', secret = ''] = text.split('\n');
+  });
+
+  function toPayload(part: object = {}): string {
+    return JSON.stringify({
+      ref: 'refs/heads/main',
+      before: '0'.repeat(40),
+      after: SHA,
+      created: false,
+      deleted: false,
+      forced: false,
+      repository: { full_name: 'acme/shop', html_url: 'https://github.com/acme/shop' },
+      head_commit: { id: SHA, message: 'Subject\n\nBody', author: { name: 'Ann' } },
+      pusher: { name: 'ann' },
+      ...part,
+    });
+  }
+
+  async function deliver(
+    body: string,
+    options: { to?: string; headers?: Record<string, string | undefined>; event?: string } = {},
+  ): Promise<{ status: number; text: string }> {
+    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+    const headers = {
+      'content-type': 'application/json',
+      'x-github-event': options.event ?? 'push',
+      'x-hub-signature-256': signature,
+      ...options.headers,
+    };
+    const given = Object.entries(headers).filter((header): header is [string, string] => header[1] !== undefined);
+    const answer = await served.app.request(options.to ?? url, { method: 'POST', body, headers: given });
+    return { status: answer.status, text: (await answer.text()).trimEnd() };
+  }
+
+  it('answers a push with 202 and the build, before the build has done anything', async () => {
+    const { status, text } = await deliver(toPayload());
+    expect(status).toBe(202);
+    expect(text).toMatch(/^build [0-9a-f]{12}$/);
+    expect(served.builds.count).toBe(1);
+    expect(served.requests[0]).toMatchObject({
+      source: { scope: 'github.com/acme/shop', refName: 'main', sha: SHA, subject: 'Subject' },
+    });
+    served.end();
+  });
+
+  it('starts one build for a push that is delivered twice while it runs', async () => {
+    const first = await deliver(toPayload());
+    const second = await deliver(toPayload(), { headers: { 'x-github-delivery': 'another' } });
+    expect(second).toEqual({ status: 202, text: `${first.text} is already running for this push` });
+    expect(served.requests.length).toBe(1);
+    served.end();
+  });
+
+  it('answers a ping', async () => {
+    const body = JSON.stringify({ zen: 'z', hook_id: 1, repository: { full_name: 'acme/shop' } });
+    expect(await deliver(body, { event: 'ping' })).toEqual({
+      status: 200,
+      text: 'pong: the webhook of github.com/acme/shop works',
+    });
+  });
+
+  it.each([
+    ['a deletion', toPayload({ deleted: true, after: '0'.repeat(40), head_commit: null }), 'push'],
+    ['an event that it does not know', toPayload(), 'watch'],
+  ])('ignores %s, with the reason', async (_, body, event) => {
+    const { status, text } = await deliver(body, { event });
+    expect(status).toBe(200);
+    expect(text).toMatch(/^ignored: \w/);
+    expect(served.requests).toEqual([]);
+  });
+
+  it('reads no byte of the body when the key does not open', async () => {
+    let pulled = 0;
+    const body = new ReadableStream(
+      {
+        pull(controller) {
+          pulled += 1;
+          controller.enqueue(new Uint8Array(1024));
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const tampered = url.replace(
+      /key=(..)\.(.)/,
+      (_, kid: string, first: string) => `key=${kid}.${first === 'A' ? 'B' : 'A'}`,
+    );
+    const request = new Request(tampered, { method: 'POST', body, duplex: 'half' });
+    const answer = await served.app.fetch(request);
+    expect(answer.status).toBe(401);
+    expect(pulled).toBe(0);
+  });
+
+  it.each([
+    ['no key', 'https://c3.example/hook', 401, /^The hook URL has no key\n/],
+    ['half a key', 'https://c3.example/hook?key=AA.bb', 401, /truncated/],
+  ])('refuses a URL with %s', async (_, to, status, text) => {
+    expect(await deliver('{}', { to })).toEqual({ status, text: expect.stringMatching(text) });
+  });
+
+  it('refuses a signature of another body and none at all, without parsing', async () => {
+    const other = { 'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update('other').digest('hex')}` };
+    expect(await deliver('{broken', { headers: other })).toMatchObject({ status: 401 });
+    expect(await deliver('{broken', { headers: { 'x-hub-signature-256': '' } })).toMatchObject({ status: 401 });
+    expect(await deliver('{broken')).toMatchObject({ status: 400 });
+  });
+
+  it('refuses an event of another repository', async () => {
+    const { status, text } = await deliver(toPayload({ repository: { full_name: 'acme/other' } }));
+    expect(status).toBe(403);
+    expect(text).toMatch(/^The hook key is of github\.com\/acme\/shop, but the event is of github\.com\/acme\/other\n/);
+    expect(served.requests).toEqual([]);
+  });
+
+  it('refuses a body that is too large, whether or not it says so', async () => {
+    const large = 'x'.repeat(5 * 1024 * 1024 + 1);
+    expect(await deliver(large)).toEqual({ status: 413, text: 'The body is larger than 5120 KiB' });
+    expect(await deliver(large, { headers: { 'content-length': String(large.length) } })).toMatchObject({
+      status: 413,
+    });
+  });
+
+  it('tells the build that the key is an old one', async () => {
+    const rotated = serveApp({ keys: `${formatSecret(randomBytes(32))},${SECRET}` });
+    served = rotated;
+    await deliver(toPayload());
+    expect(rotated.requests[0]?.isOldKey).toBe(true);
+    served = serveApp();
+    await deliver(toPayload());
+    expect(served.requests[0]?.isOldKey).toBe(false);
+    rotated.end();
+    served.end();
+  });
+
+  it('answers 429 with Retry-After when a hook has as many builds as it may, and not to another', async () => {
+    const one = await deliver(toPayload());
+    expect(await deliver(toPayload())).toMatchObject({ status: 202, text: expect.stringContaining('already running') });
+    await deliver(toPayload({ after: '2'.repeat(40) }));
+    const body = toPayload({ after: '3'.repeat(40) });
+    expect(await deliver(body)).toEqual({
+      status: 429,
+      text: '2 builds of this webhook run or wait already\ndeliver the event again later',
+    });
+    // The same repository with another token is another hook: nobody can use up what is not theirs.
+    const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
+    [url = '', secret = ''] = text.split('\n');
+    const other = await deliver(toPayload());
+    expect(other.status).toBe(202);
+    expect(other.text).not.toBe(one.text);
+    served.end();
+    await Promise.all(served.requests.map(async ({ repository }) => await repository.close()));
+    expect((await deliver(body)).status).toBe(202);
+  });
+
+  it('answers 429 when webhooks that have proven nothing sent too much, and not to one that has', async () => {
+    await deliver(toPayload());
+    const [request] = served.requests;
+    await request?.repository.prove(request.push, request.signal);
+    const mine = { url, secret };
+    const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
+    [url = '', secret = ''] = text.split('\n');
+    const answers: number[] = [];
+    for (let n = 0; n < 61; n += 1) answers.push((await deliver('{}', { event: 'watch' })).status);
+    expect(answers.at(-1)).toBe(429);
+    ({ url, secret } = mine);
+    expect((await deliver(toPayload(), { event: 'watch' })).status).toBe(200);
+    served.end();
+  });
+
+  describe('with a key whose signature is optional', () => {
+    beforeEach(async () => {
+      const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook&signature=optional', TOKEN);
+      [url = ''] = text.split('\n');
+    });
+    const unsigned = { 'x-hub-signature-256': undefined };
+
+    it('takes a delivery without a signature, and one with the right one', async () => {
+      expect((await deliver(toPayload(), { headers: unsigned })).status).toBe(202);
+      expect((await deliver(toPayload({ after: '2'.repeat(40) }))).status).toBe(202);
+      served.end();
+    });
+
+    it('refuses a wrong signature', async () => {
+      for (const signature of ['', 'sha256=', `sha256=${'0'.repeat(64)}`]) {
+        const answer = await deliver(toPayload(), { headers: { 'x-hub-signature-256': signature } });
+        expect(answer.status).toBe(401);
+      }
+    });
+
+    it('opens for neither of the two with the URL of the other', async () => {
+      const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', TOKEN);
+      const [signed = ''] = text.split('\n');
+      for (const to of [`${signed}&signature=optional`, url.replace('&signature=optional', '')]) {
+        const answer = await deliver(toPayload(), { to, headers: unsigned });
+        expect(answer).toMatchObject({ status: 401, text: expect.stringMatching(/^The key in the hook URL does not/) });
+      }
+      expect((await deliver(toPayload(), { to: signed, headers: unsigned })).text).toMatch(
+        /^The webhook is not signed/,
+      );
+      expect(served.requests).toEqual([]);
+    });
+  });
+
+  it('takes nothing more while it drains, and waits for what runs', async () => {
+    await deliver(toPayload());
+    const drained = served.builds.drain(new AbortController().signal);
+    expect(await deliver(toPayload({ after: '2'.repeat(40) }))).toMatchObject({ status: 503 });
+    expect((await served.app.request('/readyz')).status).toBe(503);
+    expect((await served.app.request('/healthz')).status).toBe(200);
+    served.end();
+    await drained;
+    expect(served.builds.count).toBe(0);
+  });
+
+  it('cancels what runs when the draining is cut short', async () => {
+    await deliver(toPayload());
+    const cut = new AbortController();
+    const drained = served.builds.drain(cut.signal);
+    cut.abort();
+    expect(served.requests[0]?.signal.aborted).toBe(true);
+    served.end();
+    await drained;
+  });
+
+  it('writes neither key nor token nor secret into its log', async () => {
+    await deliver(toPayload());
+    await deliver('{', { to: url.replace('repo=acme/shop', 'repo=acme/other') });
+    const key = new URL(url).searchParams.get('key') ?? '';
+    for (const hidden of [key, TOKEN, secret]) expect(served.log.join('\n')).not.toContain(hidden);
+    served.end();
+  });
+});

@@ -1,0 +1,139 @@
+import { C3Error } from '../errors.ts';
+
+/**
+ * What one process lets webhooks ask of it. A *hook* is a repository with a token, as the key in a hook URL seals them: anybody
+ * can seal a token of their own for somebody else's repository, so counting by the repository alone would let a stranger use up
+ * what its owner has. Until the forge has confirmed a hook, it shares one budget with all others that are as new.
+ */
+export interface HookLimits {
+  /** Counts what comes with the key of a hook that is new, before its body is read. @throws {LimitError} */
+  countNewcomer(hook: string): void;
+  /**
+   * Counts a delivery of a confirmed hook, once its signature was right: whoever knows the URL alone uses nothing up.
+   *
+   * @throws {LimitError}
+   */
+  countDelivery(hook: string): void;
+  /** The forge has confirmed the hook's token. */
+  trust(hook: string): void;
+  /** Takes a place for a build, and answers what gives it back. @throws {LimitError} */
+  enterBuild(hook: string): () => void;
+}
+
+export interface HookLimitsOptions {
+  /** Deliveries a minute of a confirmed hook; as many may come at once. */
+  readonly rateLimit: number;
+  /** The same, for all new hooks together. */
+  readonly rateLimitNew: number;
+  /** Builds of one hook that run or wait at a time. */
+  readonly maxBuilds: number;
+  /** Milliseconds, monotonic. */
+  now(): number;
+}
+
+/** RATE_LIMITED, with the time after which another try makes sense. */
+export class LimitError extends C3Error {
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super('RATE_LIMITED', message, { hint: 'deliver the event again later' });
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** An entry takes about 200 bytes. A hook that is forgotten counts as new at its next delivery. */
+const MAX_TRUSTED_HOOKS = 10_000;
+
+/** A build takes about 200 KiB of memory while it runs, with its connections and its log's tail. */
+const MAX_BUILDS_IN_ALL = 1000;
+
+/** When a build ends is not known; a warm one takes seconds. */
+const RETRY_BUILD_AFTER_SECONDS = 30;
+
+export function createHookLimits(options: HookLimitsOptions): HookLimits {
+  const newcomers = createBucket(options.rateLimitNew, options.now);
+  /** Least recently used first. */
+  const trusted = new Map<string, Bucket>();
+  const builds = new Map<string, number>();
+  let buildsInAll = 0;
+
+  function touch(hook: string, bucket: Bucket): void {
+    trusted.delete(hook);
+    trusted.set(hook, bucket);
+    const [oldest] = trusted.size > MAX_TRUSTED_HOOKS ? trusted.keys() : [];
+    if (oldest !== undefined) trusted.delete(oldest);
+  }
+
+  return {
+    countNewcomer(hook) {
+      if (trusted.has(hook)) return;
+      takeFrom(newcomers, 'Webhooks that have proven nothing yet have');
+    },
+    countDelivery(hook) {
+      const own = trusted.get(hook);
+      if (!own) return;
+      touch(hook, own);
+      takeFrom(own, 'This webhook has');
+    },
+    trust(hook) {
+      touch(hook, trusted.get(hook) ?? createBucket(options.rateLimit, options.now));
+    },
+    enterBuild(hook) {
+      const running = builds.get(hook) ?? 0;
+      if (running >= options.maxBuilds) {
+        throw new LimitError(`${running} builds of this webhook run or wait already`, RETRY_BUILD_AFTER_SECONDS);
+      }
+      if (buildsInAll >= MAX_BUILDS_IN_ALL) {
+        throw new LimitError(`This c3 runs ${buildsInAll} builds already`, RETRY_BUILD_AFTER_SECONDS);
+      }
+      builds.set(hook, running + 1);
+      buildsInAll += 1;
+      return once(() => {
+        buildsInAll -= 1;
+        const left = (builds.get(hook) ?? 1) - 1;
+        if (left > 0) builds.set(hook, left);
+        else builds.delete(hook);
+      });
+    },
+  };
+}
+
+function takeFrom(bucket: Bucket, who: string): void {
+  const waitMs = bucket.take();
+  if (waitMs === 0) return;
+  throw new LimitError(`${who} sent more than c3 takes in a minute`, Math.ceil(waitMs / 1000));
+}
+
+export interface Bucket {
+  /** 0: taken. Else nothing was taken, and this is how many milliseconds until something can be. */
+  take(): number;
+}
+
+/**
+ * A token bucket of `perMinute` that fills evenly, as one number: when it will be full again (the generic cell rate algorithm of
+ * ITU-T I.371).
+ */
+export function createBucket(perMinute: number, now: () => number): Bucket {
+  const intervalMs = 60_000 / perMinute;
+  let fullAt = 0;
+  return {
+    take() {
+      const at = now();
+      const next = Math.max(fullAt, at) + intervalMs;
+      const waitMs = next - at - perMinute * intervalMs;
+      // A floating-point interval must not make the last one wait for a fraction of nothing.
+      if (waitMs > 1e-6) return waitMs;
+      fullAt = next;
+      return 0;
+    },
+  };
+}
+
+function once(act: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    act();
+  };
+}

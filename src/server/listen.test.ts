@@ -1,0 +1,174 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { connect, type Socket } from 'node:net';
+import { Hono } from 'hono';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { C3Error } from '../errors.ts';
+import { toErrorAnswer } from './error-answer.ts';
+import { listen, type Listener } from './listen.ts';
+import { createBodyReader } from './read-body.ts';
+
+const bodies = createBodyReader({ maxMs: 400, maxIdleMs: 150 });
+let listener: Listener;
+/** The server's side of each connection that has sent a request. */
+let accepted: Set<Socket>;
+
+/** What the app threw. */
+let faults: unknown[];
+
+class Poison extends Error {
+  override get message(): string {
+    throw new Error('poison');
+  }
+}
+
+function note(message: unknown): void {
+  accepted.add((message as { socket: Socket }).socket);
+}
+
+beforeEach(async () => {
+  accepted = new Set();
+  subscribe('http.server.request.start', note);
+  const app = new Hono();
+  app.post('/refused', () => toErrorAnswer(new C3Error('SEALED_INVALID', 'The key does not open')));
+  app.post('/read', async ({ req }) => new Response(String((await bodies.read(req.raw, 5 * 1024 * 1024)).length)));
+  app.get('/', () => new Response('hello'));
+  app.onError((error) => (error.message === '' ? new Response() : toErrorAnswer(error)));
+  app.post('/poisoned', () => {
+    throw new Poison();
+  });
+  app.post('/null', () => {
+    // oxlint-disable-next-line typescript/only-throw-error -- what a dependency might throw
+    throw null;
+  });
+  faults = [];
+  listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: (error) => void faults.push(error) });
+});
+afterEach(async () => {
+  unsubscribe('http.server.request.start', note);
+  await listener.close();
+});
+
+interface Client {
+  readonly socket: Socket;
+  /** All that was received until the server closed. */
+  readonly answer: Promise<string>;
+}
+
+function open(text: string): Client {
+  const { hostname, port } = new URL(listener.origin);
+  const socket = connect(Number(port), hostname);
+  const received: Buffer[] = [];
+  const answer = new Promise<string>((resolve) => {
+    socket.on('data', (chunk) => received.push(chunk));
+    socket.on('error', () => {}); // a reset is the end, too
+    socket.on('close', () => resolve(Buffer.concat(received).toString()));
+  });
+  socket.write(text);
+  return { socket, answer };
+}
+
+function post(path: string, headers: string): string {
+  return `POST ${path} HTTP/1.1\r\nHost: c3\r\n${headers}\r\n\r\n`;
+}
+
+/** Sends as much of `byteLength` as the connection takes. */
+function pour(socket: Socket, byteLength: number): void {
+  const piece = Buffer.alloc(64 * 1024, 'x');
+  let left = byteLength;
+  function more(): void {
+    while (left > 0 && !socket.destroyed) {
+      left -= piece.length;
+      if (!socket.write(piece)) return void socket.once('drain', more);
+    }
+  }
+  more();
+}
+
+const LARGE = 25 * 1024 * 1024;
+
+describe('a body of 25 MB', () => {
+  it.each([
+    ['whose key does not open', '/refused', `Content-Length: ${LARGE}`, 'HTTP/1.1 401', 'The key does not open'],
+    ['that goes nowhere', '/nowhere', `Content-Length: ${LARGE}`, 'HTTP/1.1 404', ''],
+    ['that says its size', '/read', `Content-Length: ${LARGE}`, 'HTTP/1.1 413', 'The body is larger than 5120 KiB'],
+  ])('%s costs 64 KiB of reading, and its sender gets the answer', async (_, path, headers, status, text) => {
+    const client = open(post(path, headers));
+    pour(client.socket, LARGE);
+    const answer = await client.answer;
+    expect(answer).toContain(status);
+    expect(answer).toContain(text);
+    expect(answer.toLowerCase()).toContain('connection: close');
+    const [socket] = accepted;
+    expect(socket?.bytesRead).toBeGreaterThan(0);
+    expect(socket?.bytesRead).toBeLessThanOrEqual(64 * 1024);
+  });
+
+  it('that does not say its size is read as far as the limit, and not to its end', async () => {
+    const client = open(post('/read', 'Transfer-Encoding: chunked'));
+    const piece = Buffer.alloc(0x10000, 'x');
+    client.socket.on('drain', send);
+    let left = LARGE;
+    function send(): void {
+      while (left > 0 && !client.socket.destroyed) {
+        left -= piece.length;
+        client.socket.write('10000\r\n');
+        client.socket.write(piece);
+        if (!client.socket.write('\r\n')) return;
+      }
+    }
+    send();
+    expect(await client.answer).toContain('HTTP/1.1 413');
+    const [socket] = accepted;
+    expect(socket?.bytesRead).toBeLessThan(6 * 1024 * 1024);
+  });
+});
+
+describe('a slow body', () => {
+  it('ends when nothing more comes', async () => {
+    const client = open(`${post('/read', 'Content-Length: 100')}half`);
+    expect(await client.answer).toMatch(/HTTP\/1\.1 400[^]*The body took a pause of more than 0\.15 s\n/);
+  });
+
+  it('ends though a little comes now and then', async () => {
+    const client = open(post('/read', 'Content-Length: 100'));
+    const drip = setInterval(() => client.socket.write('x'), 50);
+    expect(await client.answer).toMatch(/HTTP\/1\.1 400[^]*The body took longer than 0\.4 s\n/);
+    clearInterval(drip);
+  });
+});
+
+describe('a connection', () => {
+  it('serves request after request, those with bodies that nobody reads among them', async () => {
+    const client = open(`${post('/refused', 'Content-Length: 4')}body`);
+    client.socket.write(`${post('/read', 'Content-Length: 5')}12345`);
+    client.socket.write('GET / HTTP/1.1\r\nHost: c3\r\nConnection: close\r\n\r\n');
+    const answer = await client.answer;
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 401', 'HTTP/1.1 200', 'HTTP/1.1 200']);
+    expect(answer).toContain('\r\n\r\n5');
+    expect(answer).toContain('hello');
+    expect(accepted.size).toBe(1);
+  });
+});
+
+describe('a sender that goes away in the middle of its body', () => {
+  it('costs nobody anything', async () => {
+    const client = open(`${post('/read', 'Content-Length: 100')}half`);
+    await expect.poll(() => accepted.size).toBe(1);
+    client.socket.destroy();
+    const [socket] = accepted;
+    await expect.poll(() => socket?.destroyed).toBe(true);
+    expect(await (await fetch(listener.origin)).text()).toBe('hello');
+    expect(faults).toEqual([]);
+  });
+});
+
+describe('a handler that throws what cannot even be looked at', () => {
+  it('costs its own request only', async () => {
+    for (const path of ['/poisoned', '/null']) {
+      const answer = await fetch(`${listener.origin}${path}`, { method: 'POST', body: 'x' });
+      expect([answer.status, await answer.text()]).toEqual([500, 'c3 failed on this request; its log says why\n']);
+    }
+    expect(faults).toEqual([expect.objectContaining({ message: 'poison' }), null]);
+    expect(await (await fetch(listener.origin)).text()).toBe('hello');
+  });
+});
