@@ -1,4 +1,4 @@
-import { readFileSync, writeSync } from 'node:fs';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { C3Error } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -20,8 +20,12 @@ export function createProcessTerminal(env: Terminal['env']): Terminal {
       return Buffer.concat(chunks).toString('utf8');
     },
     readFile: (path) => readFileSync(path, 'utf8'),
+    writeFile: (path, text) => writeFileSync(path, text),
     print: (text) => writeAll(1, `${text}\n`),
     tell: (text) => writeAll(2, `${text}\n`),
+    ...(process.stdout.isTTY
+      ? { screen: { columns: () => process.stdout.columns || 80, write: (text: string) => writeAll(1, text) } }
+      : {}),
   };
 }
 

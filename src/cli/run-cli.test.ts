@@ -1,10 +1,12 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openSealed, parseHookQuery, parseKeyring, parseScope, toJwks } from '../sealing/index.ts';
+import { openSealed, parseHookQuery, parseKeyring, parseScope, toJwks, type Purpose } from '../sealing/index.ts';
 import { runCli } from './run-cli.ts';
-import type { Terminal } from './terminal.ts';
+import { tellError, type Terminal } from './terminal.ts';
 
 const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
 const directory = mkdtempSync(join(tmpdir(), 'c3-cli-'));
@@ -30,6 +32,10 @@ async function run(
       const text = part.files?.[path];
       if (text === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
       return text;
+    },
+    writeFile(path, text) {
+      if (part.files === undefined) throw new Error('read-only');
+      part.files[path] = text;
     },
     print: (text) => void out.push(`${text}\n`),
     tell: (text) => void err.push(`${text}\n`),
@@ -92,6 +98,36 @@ describe('c3 encrypt', () => {
     });
     expect(exitCode).toBe(0);
     expect(err).toMatch(/^c3: warning: the URL has \d+ characters; GitHub has been seen to cut at 255\nc3: hint: /);
+  });
+
+  it('makes a hook key that needs no signature, and says so in its URL', async () => {
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'hook', '--signature', 'optional'];
+    const { exitCode, out } = await run(args, { env, input: 'a-token' });
+    const { key, scope, signature } = parseHookQuery(new URL(out.split('\n')[0] ?? '').searchParams);
+    expect([exitCode, signature]).toEqual([0, 'optional']);
+    const open = async (purpose: Purpose): Promise<unknown> =>
+      await openSealed(parseKeyring(SECRET), key, { scope, purpose });
+    expect(await open({ kind: 'hook', signature })).toMatchObject({ plaintext: 'a-token' });
+    await expect(open({ kind: 'hook' })).rejects.toMatchObject({ code: 'SEALED_INVALID' });
+  });
+
+  it('reads at most 64 KiB of what answers for a key set', async () => {
+    let isClosed = false;
+    const server = createServer((_, response) => {
+      response.on('close', () => (isClosed = true));
+      const piece = JSON.stringify({ keys: [] }).padEnd(64 * 1024);
+      const write = (): void => void (response.write(piece) ? setImmediate(write) : response.once('drain', write));
+      write();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { exitCode, err } = await run(['encrypt', '--repo', 'github.com/a/b', '--for', 'k8s', '--public-key', url], {
+      input: 'x',
+    });
+    expect(exitCode).toBe(2);
+    expect(err).toBe(`c3: error: Cannot read the public key "${url}": the answer is larger than 65536 bytes\n`);
+    await expect.poll(() => isClosed).toBe(true);
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it.each([
@@ -162,4 +198,14 @@ it('knows its commands', async () => {
     err: '',
     out: expect.stringMatching(/serve[\s\S]*keygen[\s\S]*encrypt[\s\S]*lint/),
   });
+});
+
+it('tells a fault of its own without the secrets of its environment', () => {
+  const told: string[] = [];
+  const terminal = {
+    env: { C3_SECRET: `${SECRET},x`, C3_TELEGRAM_TOKEN: '1:a-bot-token' },
+    tell: (text: string) => told.push(text),
+  };
+  expect(tellError(terminal, new Error(`no ${SECRET}, no 1:a-bot-token`))).toBe(1);
+  expect(told.join('\n')).toMatch(/^c3: error: Error: no \*\*\*, no \*\*\*\n/);
 });

@@ -1,7 +1,9 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Flags } from '../config/index.ts';
 import type { EncryptFlags } from './encrypt.ts';
+import type { LintFlags } from './lint.ts';
 import { createProcessTerminal } from './process-terminal.ts';
+import type { RunFlags } from './run.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
 /**
@@ -33,25 +35,40 @@ export async function runCli(
       exitCode = (await import('./keygen.ts')).keygen(terminal);
     });
 
-  program
-    .command('encrypt')
-    .description('seal standard input for one repository and one purpose; for a hook, print its URL and its secret')
-    .requiredOption('--repo <host/owner/name>', 'the repository, for example github.com/acme/shop')
-    .requiredOption('--for <purpose>', 'hook, k8s, telegram or secret:NAME')
-    .option('--public-key <url|file>', "seal with a server's public key instead of C3_SECRET")
-    .option('--secret-file <path>', 'a file that holds what C3_SECRET would')
-    .option('--url <url>', "the server's public base URL, for a hook (C3_URL)")
-    .action(async (flags: EncryptFlags) => {
-      exitCode = await (await import('./encrypt.ts')).encrypt(terminal, flags);
-    });
+  addEncrypt(program).action(async (flags: EncryptFlags) => {
+    exitCode = await (await import('./encrypt.ts')).encrypt(terminal, flags);
+  });
 
   program
     .command('lint')
     .description('check a c3.yaml: every problem at once, with line, column and hint')
-    .argument('[file]', 'the file', 'c3.yaml')
-    .option('--json', 'one JSON object on standard output')
-    .action(async (file: string, { json }: { json?: boolean }) => {
-      exitCode = (await import('./lint.ts')).lint(terminal, file, { isJson: json === true });
+    .argument('[file]', 'the file; - is standard input', 'c3.yaml')
+    .option('--fix', 'indent scripts as deeply as they are read, in the file')
+    .option('--strict', 'warnings fail too')
+    .option('--format <format>', 'text, json or github (default text)')
+    .option('--json', 'as --format json')
+    .action(async (file: string, flags: LintFlags) => {
+      exitCode = await (await import('./lint.ts')).lint(terminal, file, flags);
+    });
+
+  program
+    .command('run')
+    .description('run c3.yaml for the working tree, on an embedded cluster or one of your own')
+    .argument('[file-and-steps...]', 'the file, if it is not c3.yaml, and the names of the steps, if not all')
+    .option('--local', 'on the embedded cluster, the default where no cluster is named')
+    .option('--kubeconfig <file>', 'on the cluster of this kubeconfig')
+    .option('--context <name>', 'on this context of the kubeconfig, KUBECONFIG or ~/.kube/config')
+    .addOption(new Option('--event <kind>', 'what to pretend').choices(['push', 'tag']))
+    .option('--branch <name>', 'the branch that was pushed, instead of that of HEAD')
+    .option('--tag <name>', 'the tag that was pushed')
+    .option('--env-file <path>', 'variables, a line NAME=value each')
+    .option('--secret-file <path>', 'values for secrets, a line NAME=value each')
+    .option('--dry-run', 'print the plan and the Pod; nothing is contacted')
+    .option('--watch', 'run again when files change')
+    .option('--json', 'events on standard output, one JSON object a line')
+    .option('--fresh', 'in a Pod of its own, which is deleted afterwards')
+    .action(async (words: string[], flags: RunFlags) => {
+      exitCode = await (await import('./run.ts')).run(terminal, { words, directory: process.cwd() }, flags);
     });
 
   try {
@@ -75,4 +92,16 @@ function addSettings(command: Command): Command {
     'after',
     '\nSecrets come from the environment only: C3_SECRET, C3_TELEGRAM_TOKEN. See docs/settings.md.',
   );
+}
+
+function addEncrypt(program: Command): Command {
+  return program
+    .command('encrypt')
+    .description('seal standard input for one repository and one purpose; for a hook, print its URL and its secret')
+    .requiredOption('--repo <host/owner/name>', 'the repository, for example github.com/acme/shop')
+    .requiredOption('--for <purpose>', 'hook, k8s, telegram or secret:NAME')
+    .option('--signature <required|optional>', 'whether deliveries of the hook must be signed (default required)')
+    .option('--public-key <url|file>', "seal with a server's public key instead of C3_SECRET")
+    .option('--secret-file <path>', 'a file that holds what C3_SECRET would')
+    .option('--url <url>', "the server's public base URL, for a hook (C3_URL)");
 }

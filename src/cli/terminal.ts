@@ -1,4 +1,5 @@
 import { C3Error, type ErrorCode } from '../errors.ts';
+import { createMasker } from '../sealing/index.ts';
 
 /** The world of a command, handed in, so that a test can be the terminal. */
 export interface Terminal {
@@ -7,10 +8,21 @@ export interface Terminal {
   readInput(maxBytes: number): Promise<string>;
   /** @throws when there is no such file */
   readFile(path: string): string;
+  /** @throws when it cannot be written */
+  writeFile(path: string, text: string): void;
   /** Results: standard output. */
   print(text: string): void;
   /** Everything else: standard error. */
   tell(text: string): void;
+  /** Standard output, where it is a terminal. */
+  readonly screen?: Screen;
+}
+
+/** What can be drawn on. */
+export interface Screen {
+  columns(): number;
+  /** As it is, without a line's end. */
+  write(text: string): void;
 }
 
 /** Which exit code a fault becomes; what is not listed is 1. */
@@ -22,9 +34,12 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
 };
 
 /** Prints `c3: error: …`, then `c3: hint: …`, and answers the exit code. */
-export function tellError(terminal: Terminal, error: unknown): number {
+export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unknown): number {
   if (!(error instanceof C3Error)) {
-    terminal.tell(`c3: error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    // A fault of c3: nobody has seen to it that its sentence holds no secret.
+    const secrets = [...(terminal.env['C3_SECRET'] ?? '').split(','), terminal.env['C3_TELEGRAM_TOKEN'] ?? ''];
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    terminal.tell(`c3: error: ${createMasker(secrets).mask(text)}`);
     return 1;
   }
   for (const line of error.message.split('\n')) terminal.tell(`c3: error: ${line}`);

@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest';
+import { parsePipeline, type Pipeline, type Stage } from '../../pipeline/index.ts';
+import { chooseSteps } from './choose-steps.ts';
+
+const source = `
+job:
+  apiVersion: v1
+  kind: Pod
+  metadata: {name: shop}
+  spec:
+    volumes: [{name: project, emptyDir: {}}]
+    containers:
+    - {name: git, image: alpine/git, command: [sleep, '1000000'], volumeMounts: [{name: project, mountPath: /c3}]}
+steps:
+- git: make build
+  name: build
+- parallel:
+  - git: make lint
+    name: lint
+  - git: make test
+    name: test
+  - git: make docs
+    name: docs
+- git: make deploy
+  name: deploy
+finally:
+- git: make clean
+  name: clean
+`;
+
+function choose(...names: string[]): { steps: string[]; finally: string[] } {
+  const { pipeline, problems } = parsePipeline(source, { withoutSeals: true });
+  if (!pipeline) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const chosen: Pipeline = chooseSteps(pipeline, names);
+  return { steps: chosen.steps.map(describe), finally: chosen.finally.map(describe) };
+}
+
+function describe(stage: Stage): string {
+  return stage.kind === 'step' ? stage.step.name : stage.steps.map(({ name }) => name).join('+');
+}
+
+it.each([
+  [[], { steps: ['build', 'lint+test+docs', 'deploy'], finally: ['clean'] }],
+  [['deploy', 'build'], { steps: ['build', 'deploy'], finally: [] }],
+  [['docs', 'lint'], { steps: ['lint+docs'], finally: [] }],
+  [['test'], { steps: ['test'], finally: [] }],
+  [['test', 'clean'], { steps: ['test'], finally: ['clean'] }],
+  [['clean'], { steps: ['clean'], finally: [] }],
+])('of %j makes %j, in the order of the file', (names, expected) => {
+  expect(choose(...names)).toEqual(expected);
+});
+
+it('refuses an unknown name with the nearest one, else with all', () => {
+  expect(() => choose('biuld')).toThrow(
+    expect.objectContaining({
+      code: 'USAGE_INVALID',
+      message: 'No step is called "biuld"',
+      hint: 'did you mean "build"?',
+    }),
+  );
+  expect(() => choose('release')).toThrow(
+    expect.objectContaining({ hint: 'the steps are "build", "lint", "test", "docs", "deploy", "clean"' }),
+  );
+});

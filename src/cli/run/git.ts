@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { C3Error } from '../../errors.ts';
+
+export interface GitOptions {
+  readonly directory: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Of what one git prints here: lists of commits and of changed paths. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Settings for every git: no hook runs because of c3, and no index is written in two parts, one of which would be in the user's
+ * repository. Replaced objects would make a commit that is not the one it says it is.
+ */
+export const QUIET_ARGS: readonly string[] = [
+  '--no-replace-objects',
+  ...[
+    'core.hooksPath=/dev/null',
+    'core.fsmonitor=false',
+    'core.splitIndex=false',
+    'advice.addEmbeddedRepo=false',
+  ].flatMap((setting) => ['-c', setting]),
+];
+
+/**
+ * Runs git and answers what it printed, without white space at the ends.
+ *
+ * @throws {C3Error} USAGE_INVALID with git's own words
+ */
+export async function runGit(args: readonly string[], options: GitOptions): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)('git', [...QUIET_ARGS, ...args], {
+      cwd: options.directory,
+      env: options.env,
+      maxBuffer: MAX_OUTPUT_BYTES,
+    });
+    return stdout.trim();
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    if (code === 'ENOENT') throw new C3Error('USAGE_INVALID', 'c3 run needs git, which is not on this machine');
+    const words = stderr?.trim().replace(/^(?:fatal|error): /, '') || `it ended with ${String(code)}`;
+    throw new C3Error('USAGE_INVALID', `git ${args[0] ?? ''}: ${words}`, { cause: error });
+  }
+}
+
+/** As {@link runGit}; undefined when git says no. */
+export async function askGit(args: readonly string[], options: GitOptions): Promise<string | undefined> {
+  try {
+    return await runGit(args, options);
+  } catch {
+    return undefined;
+  }
+}

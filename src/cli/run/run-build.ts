@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import { hostname, userInfo } from 'node:os';
+import {
+  DEFAULT_STEP_LIMITS,
+  runBuild,
+  type BuildDependencies,
+  type BuildRequest,
+  type Cluster,
+  type LinePool,
+} from '../../engine/index.ts';
+import { C3Error, toMessage } from '../../errors.ts';
+import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
+import { runGit } from './git.ts';
+import { createOutputLines, type OutputLines } from './output-lines.ts';
+import { CANCELLED, toEvents, toExitCode, type View } from './run-event.ts';
+import { createTreeCluster } from './tree-cluster.ts';
+import { createTreeRepository } from './tree-repository.ts';
+import type { Snapshot, WorkingTree } from './working-tree.ts';
+
+/** What is pretended to have happened. */
+export interface EventFlags {
+  readonly event?: 'push' | 'tag';
+  readonly branch?: string;
+  readonly tag?: string;
+}
+
+/** One run of a pipeline for one snapshot. */
+export interface RunOrder {
+  /** With the kubeconfig as `k8s` and the values of its secrets, in clear. */
+  readonly pipeline: Pipeline;
+  readonly tree: WorkingTree;
+  readonly snapshot: Snapshot;
+  readonly event: PipelineEvent;
+  readonly isFresh: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** As a server's: a node may have to be made first. */
+const START_TIMEOUT_MS = 10 * 60_000;
+
+/** Where HEAD is detached, a build still has a branch. */
+const DETACHED = 'detached';
+
+/** @throws {C3Error} USAGE_INVALID when the flags contradict each other, or name no ref */
+export async function toPipelineEvent(
+  flags: EventFlags,
+  { branch }: Snapshot,
+  tree: WorkingTree,
+): Promise<PipelineEvent> {
+  const kind = flags.event ?? (flags.tag === undefined ? 'push' : 'tag');
+  if (kind === 'tag' && flags.tag === undefined) throw new C3Error('USAGE_INVALID', '--event tag needs --tag NAME');
+  if (kind === 'push' && flags.tag !== undefined) throw new C3Error('USAGE_INVALID', '--tag is for --event tag');
+  if (kind === 'tag' && flags.branch !== undefined) throw new C3Error('USAGE_INVALID', '--branch is for --event push');
+  const event: PipelineEvent =
+    kind === 'tag' ? { kind, tag: flags.tag ?? '' } : { kind, branch: flags.branch ?? branch ?? DETACHED };
+  await runGit(['check-ref-format', toRef(event)], tree.git).catch(() => {
+    throw new C3Error(
+      'USAGE_INVALID',
+      `"${event.tag ?? event.branch ?? ''}" is not a name for a ${event.kind === 'tag' ? 'tag' : 'branch'}`,
+    );
+  });
+  return event;
+}
+
+/** `refs/heads/main`, `refs/tags/v1`. */
+export function toRef(event: PipelineEvent): string {
+  return event.kind === 'tag' ? `refs/tags/${event.tag ?? ''}` : `refs/heads/${event.branch ?? ''}`;
+}
+
+/** A run's own Pod: of this user, this machine and this working tree. */
+function toPodScope(tree: WorkingTree): string {
+  return `c3-run/${userInfo().username}@${hostname()}${tree.root}`;
+}
+
+export interface RunParts {
+  readonly view: View;
+  openCluster(kubeconfig: string): Cluster;
+  readonly lines: LinePool;
+}
+
+/**
+ * Runs the very build that a server would run, with the working tree in the forge's place, and answers the exit code. Never
+ * rejects.
+ */
+export async function runOnce(order: RunOrder, { view, openCluster, lines }: RunParts): Promise<number> {
+  const { pipeline, tree } = order;
+  const outputs = new Map<number, OutputLines>();
+  let exitCode = CANCELLED;
+  const cluster = createTreeCluster(openCluster(pipeline.k8s), {
+    pipeline,
+    git: tree.git,
+    sha: order.snapshot.sha,
+    scope: toPodScope(tree),
+    isFresh: order.isFresh,
+  });
+
+  function tellLines(step: number, texts: readonly string[]): void {
+    const name = names[step] ?? '';
+    for (const text of texts) view.show({ kind: 'output', step, name, text });
+  }
+  let names: readonly string[] = [];
+  let before: Parameters<typeof toEvents>[0];
+  const dependencies: BuildDependencies = {
+    // What stands in the pipeline is the value itself.
+    open: (token) => Promise.resolve({ plaintext: token, isOldKey: false }),
+    openCluster: () => cluster,
+    openReporter: () => ({
+      report(state): void {
+        for (const event of toEvents(before, state)) {
+          if (event.kind === 'planned') names = event.steps.map(({ name }) => name);
+          if (event.kind === 'step-ended') tellLines(event.step, outputs.get(event.step)?.flush() ?? []);
+          view.show(event);
+        }
+        before = state;
+        if (state.phase.kind === 'ended') exitCode = toExitCode(state);
+      },
+      finish: () => Promise.resolve(),
+    }),
+    parse: () => ({ pipeline, problems: [] }),
+    checkJob: () => [],
+    cancelPrevious: () => {},
+    onOutput(step, bytes): void {
+      const lines = outputs.get(step) ?? createOutputLines();
+      outputs.set(step, lines);
+      tellLines(step, lines.push(bytes));
+    },
+    lines,
+    now: Date.now,
+    onFault: (error) => view.show({ kind: 'warning', message: toMessage(error) }),
+    limits: { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS },
+  };
+  await runBuild(toRequest(order, cluster.treePath), dependencies);
+  return exitCode;
+}
+
+function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => string): BuildRequest {
+  const { sha, subject, author } = snapshot;
+  const refKind = event.kind === 'tag' ? 'tag' : 'branch';
+  const refName = event.tag ?? event.branch ?? '';
+  return {
+    id: randomBytes(6).toString('hex'),
+    source: { scope: tree.scope, repositoryUrl: '', refKind, refName, sha, commitUrl: '', subject, author },
+    push: { ref: toRef(event), refKind, refName, sha, subject, author, commitUrl: '' },
+    repository: createTreeRepository('', treePath),
+    signal,
+    isOldKey: false,
+    isResumed: false,
+  };
+}

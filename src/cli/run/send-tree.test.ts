@@ -1,0 +1,147 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
+import { createLocalWorkspace, isShellInstalled, type LocalWorkspace } from '../../../test/fakes/local-workspace.ts';
+import { sendTree, type SendAnswer } from './send-tree.ts';
+import { openWorkingTree, type WorkingTree } from './working-tree.ts';
+
+const home = mkdtempSync(join(tmpdir(), 'c3-send-'));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+const env = {
+  PATH: process.env['PATH'],
+  HOME: home,
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_AUTHOR_NAME: 'Ann',
+  GIT_AUTHOR_EMAIL: 'ann@example.com',
+  GIT_COMMITTER_NAME: 'Ann',
+  GIT_COMMITTER_EMAIL: 'ann@example.com',
+};
+
+let directory: string;
+let tree: WorkingTree;
+let workspace: LocalWorkspace;
+
+function git(cwd: string, ...args: string[]): string {
+  return execFileSync('git', args, { cwd, env, encoding: 'utf8', stdio: 'pipe' }).trim();
+}
+
+function commit(text: string): void {
+  writeFileSync(join(directory, 'file'), text);
+  git(directory, 'add', '-A');
+  git(directory, 'commit', '-q', '-m', text);
+}
+
+async function send(part: { depth?: number; places?: [string, string] } = {}): Promise<SendAnswer & { sha: string }> {
+  const { sha } = await tree.takeSnapshot();
+  const places = part.places ?? [join(workspace.directory, 'tree.git'), join(workspace.directory, 'second.git')];
+  const order = {
+    container: 'git',
+    places,
+    git: tree.git,
+    sha,
+    depth: part.depth ?? 50,
+    signal: new AbortController().signal,
+  };
+  return { ...(await sendTree(workspace, order)), sha };
+}
+
+/** What a checkout does with the repository in the container. */
+function checkOut(path: string, sha: string): string {
+  const target = mkdtempSync(join(home, 'out-'));
+  git(target, 'init', '-q');
+  git(target, 'fetch', '-q', '--depth', '50', path, sha);
+  git(target, 'checkout', '-q', '--detach', sha);
+  return target;
+}
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(home, 'shop-'));
+  git(directory, 'init', '-q', '-b', 'main');
+  tree = await openWorkingTree(directory, env);
+  workspace = createLocalWorkspace('dash');
+});
+afterEach(async () => {
+  workspace.close();
+  await tree.close();
+});
+
+it('brings the working tree with its history to where a checkout can fetch it', async () => {
+  commit('one');
+  commit('two');
+  writeFileSync(join(directory, 'new'), 'new');
+  const answer = await send();
+  expect(answer).toMatchObject({ kind: 'sent', path: join(workspace.directory, 'tree.git') });
+  const target = checkOut(join(workspace.directory, 'tree.git'), answer.sha);
+  expect(readFileSync(join(target, 'new'), 'utf8')).toBe('new');
+  expect(git(target, 'log', '--format=%s')).toBe('Working tree on: two\ntwo\none');
+});
+
+it('sends no more of history than the depth, and goes on from there the next time', async () => {
+  for (const text of ['one', 'two', 'three']) commit(text);
+  const first = await send({ depth: 2 });
+  const path = join(workspace.directory, 'tree.git');
+  expect(git(checkOut(path, first.sha), 'log', '--format=%s')).toBe('three\ntwo');
+  commit('four');
+  git(path, 'config', 'c3.witness', 'kept');
+  const second = await send({ depth: 2 });
+  expect(second.kind).toBe('sent');
+  expect(git(checkOut(path, second.sha), 'log', '--format=%s')).toBe('four\nthree');
+  expect(git(path, 'config', 'c3.witness')).toBe('kept');
+});
+
+it('sends from a repository that is cut off itself', async () => {
+  for (const text of ['one', 'two', 'three']) commit(text);
+  const clone = join(home, 'clone');
+  git(home, 'clone', '-q', '--depth', '2', `file://${directory}`, clone);
+  await tree.close();
+  directory = clone;
+  tree = await openWorkingTree(clone, env);
+  const answer = await send();
+  expect(answer.kind).toBe('sent');
+  expect(git(checkOut(join(workspace.directory, 'tree.git'), answer.sha), 'log', '--format=%s')).toBe('three\ntwo');
+});
+
+it('begins from nothing where what an earlier run left is spoiled', async () => {
+  commit('one');
+  await send();
+  const path = join(workspace.directory, 'tree.git');
+  rmSync(join(path, 'objects'), { recursive: true });
+  commit('two');
+  const answer = await send();
+  expect(answer.kind).toBe('sent');
+  expect(git(checkOut(path, answer.sha), 'log', '--format=%s')).toBe('two\none');
+});
+
+it('takes the second place where the first cannot be written', async () => {
+  commit('one');
+  writeFileSync(join(workspace.directory, 'a-file'), '');
+  const second = join(workspace.directory, 'second.git');
+  expect(await send({ places: [join(workspace.directory, 'a-file', 'x'), second] })).toMatchObject({
+    kind: 'sent',
+    path: second,
+  });
+});
+
+it('tries again after a cut, and says why when that was cut too', async () => {
+  commit('one');
+  workspace.plan.push({ kind: 'cut-after', bytes: 1 });
+  expect((await send()).kind).toBe('sent');
+  workspace.plan.push({ kind: 'cut-after', bytes: 1 }, { kind: 'refuse', message: 'no such container' });
+  expect(await send()).toMatchObject({
+    kind: 'failed',
+    message: 'The working tree could not be sent to container "git": no such container',
+  });
+});
+
+it.skipIf(!isShellInstalled('busybox'))('says that a container has no git', async () => {
+  commit('one');
+  workspace.close();
+  workspace = createLocalWorkspace('busybox');
+  expect(await send()).toMatchObject({
+    kind: 'failed',
+    message: 'The working tree could not be sent to container "git": this container has no git',
+  });
+});

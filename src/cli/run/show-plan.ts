@@ -1,0 +1,41 @@
+import { stringify } from 'yaml';
+import type { Cluster } from '../../engine/index.ts';
+import { planPod } from '../../kube/index.ts';
+import { planPipeline, type Pipeline, type PipelineEvent, type PlannedStage } from '../../pipeline/index.ts';
+
+/** What would run, a step a line: `c3 run --dry-run`. */
+export function formatPlan(pipeline: Pipeline, event: PipelineEvent): string[] {
+  const plan = planPipeline(pipeline, event);
+  if (plan.kind === 'skipped') return [`# skipped: ${plan.reason}`];
+  const { checkout } = pipeline;
+  return [
+    ...(checkout === false ? [] : [`# checkout  in "${checkout.container}", into ${checkout.path}`]),
+    ...plan.steps.flatMap((stage) => formatStage(stage, '')),
+    ...plan.finally.flatMap((stage) => formatStage(stage, 'finally: ')),
+  ];
+}
+
+function formatStage({ steps }: PlannedStage, prefix: string): string[] {
+  return steps.map(({ step, skipped, runsAfter }) => {
+    const words = [
+      `in "${step.container}"`,
+      steps.length > 1 ? 'in parallel' : '',
+      runsAfter.includes('success') ? '' : 'after a failure',
+      step.retry > 0 ? `${step.retry + 1} attempts` : '',
+      step.allowFailure ? 'may fail' : '',
+      skipped === undefined ? '' : `skipped: ${skipped}`,
+    ];
+    return `# ${prefix}${step.name}  ${words.filter(Boolean).join(', ')}`;
+  });
+}
+
+/** A cluster that is none: it takes the order for the Pod, as the engine makes it, and the build ends. */
+export function createPodPrinter(print: (text: string) => void): Cluster {
+  return {
+    openWorkspace(order) {
+      print(stringify(planPod(order, { namespace: 'default' }).manifest, { aliasDuplicateObjects: false }).trimEnd());
+      return Promise.resolve({ kind: 'aborted' });
+    },
+    close: () => Promise.resolve(),
+  };
+}

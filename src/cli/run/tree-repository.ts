@@ -1,0 +1,15 @@
+import type { BuildRequest } from '../../engine/index.ts';
+
+/** The working tree in the forge's place: there is nobody to ask and nobody to tell. */
+export function createTreeRepository(text: string, treePath: () => string): BuildRequest['repository'] {
+  return {
+    prove: () => Promise.resolve({ kind: 'proven', isProtected: false }),
+    readFile: () => Promise.resolve({ kind: 'found', text }),
+    setStatus: () => Promise.resolve(),
+    findStatus: () => Promise.resolve(undefined),
+    // Not known: a condition on paths then holds.
+    listChangedPaths: () => Promise.resolve(undefined),
+    gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
+    close: () => Promise.resolve(),
+  };
+}

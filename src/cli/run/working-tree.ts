@@ -1,0 +1,143 @@
+import { copyFile, mkdir, mkdtemp, rm, stat, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { C3Error } from '../../errors.ts';
+import { askGit, runGit, type GitOptions } from './git.ts';
+
+/** A git working tree of the user. Nothing here touches its index, HEAD, refs or object store. */
+export interface WorkingTree {
+  /** Its root, absolute. */
+  readonly root: string;
+  /** For gits that must see the snapshots too. */
+  readonly git: GitOptions;
+  /** `host/owner/name` of the remote `origin`, else `local/local/FOLDER`. */
+  readonly scope: string;
+  /** The working tree as it is now: tracked and untracked files, without ignored and deleted ones. */
+  takeSnapshot(): Promise<Snapshot>;
+  /** Removes the snapshots. */
+  close(): Promise<void>;
+}
+
+export interface Snapshot {
+  /** HEAD's own when nothing differs from it, else that of a commit on top of it. The same files make the same sha. */
+  readonly sha: string;
+  /** How many files differ from HEAD. */
+  readonly changedFiles: number;
+  /** Undefined where HEAD is detached. */
+  readonly branch: string | undefined;
+  /** First line of HEAD's message. */
+  readonly subject: string;
+  readonly author: string;
+}
+
+/** What stands in a snapshot for its maker. */
+const IDENTITY = { name: 'c3 run', email: 'c3@localhost' };
+
+/** @throws {C3Error} USAGE_INVALID when there is no git working tree */
+export async function openWorkingTree(directory: string, env: NodeJS.ProcessEnv): Promise<WorkingTree> {
+  const root = await askGit(['rev-parse', '--show-toplevel'], { directory, env });
+  if (root === undefined || root === '') {
+    throw new C3Error('USAGE_INVALID', `There is no git working tree at "${directory}"`, {
+      hint: 'c3 run takes the files that git knows or could add: begin with git init',
+    });
+  }
+  const plain = { directory: root, env };
+  const store = resolve(root, await runGit(['rev-parse', '--git-path', 'objects'], plain));
+  const scratch = await mkdtemp(join(tmpdir(), 'c3-run-'));
+  await mkdir(join(scratch, 'objects'));
+  const others = env['GIT_ALTERNATE_OBJECT_DIRECTORIES'];
+  const git: GitOptions = {
+    directory: root,
+    env: {
+      ...env,
+      GIT_INDEX_FILE: join(scratch, 'index'),
+      GIT_OBJECT_DIRECTORY: join(scratch, 'objects'),
+      // Quoted, since a path may hold the separator.
+      GIT_ALTERNATE_OBJECT_DIRECTORIES: [JSON.stringify(store), ...(others ? [others] : [])].join(':'),
+    },
+  };
+  return {
+    root,
+    git,
+    scope: toScope(await askGit(['remote', 'get-url', 'origin'], plain), root),
+    takeSnapshot: () => takeSnapshot(plain, git),
+    close: () => rm(scratch, { recursive: true, force: true }),
+  };
+}
+
+async function takeSnapshot(plain: GitOptions, git: GitOptions): Promise<Snapshot> {
+  const [head, branch, index] = await Promise.all([
+    askGit(['rev-parse', '--quiet', '--verify', 'HEAD^{commit}'], plain),
+    askGit(['symbolic-ref', '--quiet', '--short', 'HEAD'], plain),
+    runGit(['rev-parse', '--git-path', 'index'], plain),
+  ]);
+  await copyIndex(resolve(plain.directory, index), git.env['GIT_INDEX_FILE'] ?? '');
+  await runGit(['add', '--all', '--', '.'], git);
+  const tree = await runGit(['write-tree'], git);
+  if (head === undefined) {
+    const sha = await commit(git, { tree, date: '@0 +0000', subject: 'Working tree' });
+    const files = await runGit(['ls-files'], git);
+    return { sha, changedFiles: countLines(files), branch, subject: 'Working tree', author: IDENTITY.name };
+  }
+  const [subject = '', author = '', date = '', headTree] = (
+    await runGit(['log', '-1', '--no-show-signature', '--format=%s%n%an%n@%ct +0000%n%T', head], git)
+  ).split('\n');
+  if (tree === headTree) return { sha: head, changedFiles: 0, branch, subject, author };
+  const changed = await runGit(['diff-index', '--cached', '--name-only', head], git);
+  const sha = await commit(git, { tree, parent: head, date, subject: `Working tree on: ${subject}` });
+  return { sha, changedFiles: countLines(changed), branch, subject, author };
+}
+
+/**
+ * The user's index knows what was looked at already, and which files are tracked although ignored. Its time goes with it: git
+ * looks again at files that are not older than the index, for they may have changed in the moment in which it was written.
+ */
+async function copyIndex(from: string, to: string): Promise<void> {
+  await rm(to, { force: true });
+  try {
+    const { mtimeMs } = await stat(from);
+    await copyFile(from, to);
+    await utimes(to, Math.floor(mtimeMs / 1000), Math.floor(mtimeMs / 1000));
+  } catch {
+    // Before the first `git add` there is none.
+    await rm(to, { force: true });
+  }
+}
+
+/** The date is HEAD's: the same files make the same commit, so that nothing is sent twice. */
+async function commit(
+  git: GitOptions,
+  order: { tree: string; parent?: string; date: string; subject: string },
+): Promise<string> {
+  const { tree, parent, date, subject } = order;
+  const env = {
+    ...git.env,
+    ...Object.fromEntries(
+      ['AUTHOR', 'COMMITTER'].flatMap((role) => [
+        [`GIT_${role}_NAME`, IDENTITY.name],
+        [`GIT_${role}_EMAIL`, IDENTITY.email],
+        [`GIT_${role}_DATE`, date],
+      ]),
+    ),
+  };
+  const parents = parent === undefined ? [] : ['-p', parent];
+  return await runGit(['commit-tree', ...parents, '-m', subject, tree], { ...git, env });
+}
+
+function countLines(text: string): number {
+  return text === '' ? 0 : text.split('\n').length;
+}
+
+/** `git@github.com:acme/shop.git` and `https://github.com/acme/shop.git` become `github.com/acme/shop`. */
+function toScope(remote: string | undefined, root: string): string {
+  const match = /^(?:[a-z+]+:\/\/)?(?:[^@/]*@)?([A-Za-z0-9.-]+)(?::\d+)?[:/]([\w./~-]+\/[\w.-]+?)(?:\.git)?\/*$/.exec(
+    remote ?? '',
+  );
+  if (match?.[1] && match[2]) return `${match[1].toLowerCase()}/${match[2].replace(/^\/+/, '')}`;
+  const folder =
+    root
+      .split('/')
+      .at(-1)
+      ?.replaceAll(/[^\w.-]/g, '-') || 'tree';
+  return `local/local/${folder}`;
+}
