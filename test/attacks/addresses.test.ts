@@ -1,0 +1,128 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { createAddressPolicy } from '../../src/kube/address-policy.ts';
+import { createExecClient } from '../../src/kube/exec.ts';
+import { createClusterPool } from '../../src/kube/index.ts';
+import { createTrap, type Trap } from './trap.ts';
+
+/** What c3 says of a cluster there, without a word to it. */
+async function refusalOf(server: string, allowNets: readonly string[] = []): Promise<string> {
+  const pool = createClusterPool({ allowNets });
+  const text = stringify({
+    'current-context': 'm',
+    contexts: [{ name: 'm', context: { cluster: 'c', user: 'u' } }],
+    clusters: [{ name: 'c', cluster: { server } }],
+    users: [{ name: 'u', user: { token: 'a-token' } }],
+  });
+  try {
+    const answer = await pool.getCluster(text).openWorkspace(ORDER, {
+      signal: AbortSignal.timeout(10_000),
+      startTimeoutMs: 10_000,
+      onWaiting: () => {},
+    });
+    return 'message' in answer ? answer.message : answer.kind;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await pool.close();
+  }
+}
+
+const ORDER = {
+  manifest: {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'x' },
+    spec: { containers: [{ name: 'm', image: 'x' }] },
+  },
+  scope: 'git.example.com/acme/shop',
+  trustClass: 'other',
+  buildId: 'abc',
+  isResumed: false,
+  reuse: true,
+  idleMs: 1_000,
+  maxAgeMs: 60_000,
+  neededMs: 1_000,
+} as const;
+
+describe('A5 A kubeconfig whose server is within the network of c3', () => {
+  const traps: Trap[] = [];
+  afterEach(async () => {
+    await Promise.all(traps.splice(0).map((trap) => trap.close()));
+  });
+
+  async function setTrap(): Promise<{ trap: Trap; port: string }> {
+    const trap = await createTrap(undefined, { isSecure: true });
+    traps.push(trap);
+    return { trap, port: new URL(trap.origin).port };
+  }
+
+  it.each([
+    ['the loopback interface', '127.0.0.1'],
+    ['the loopback interface by another of its addresses', '127.8.9.10'],
+    ['the loopback interface of IPv6', '[::1]'],
+    ['the loopback interface as one number', '2130706433'],
+    ['the loopback interface in hexadecimal', '0x7f.1'],
+    ['the loopback interface in octal', '0177.0.0.01'],
+    ['the loopback interface in full-width digits', '\uff11\uff12\uff17.0.0.1'],
+    ['the loopback interface with a dot at the end', '127.0.0.1.'],
+    ['the loopback interface as an IPv6 address of IPv4', '[::ffff:127.0.0.1]'],
+    ['the loopback interface through NAT64', '[64:ff9b::7f00:1]'],
+    ['the loopback interface through 6to4', '[2002:7f00:1::]'],
+    ['the unspecified address', '0.0.0.0'],
+    ['the unspecified address of IPv6', '[::]'],
+    ["the cloud's credentials", '169.254.169.254'],
+    ["the cloud's credentials over IPv6", '[fd00:ec2::254]'],
+    ['the link', '[fe80::1]'],
+    ['a private network', '10.0.0.1'],
+    ['another private network', '172.31.255.255'],
+    ['a third private network', '192.168.1.1'],
+    ['a private network of IPv6', '[fd12:3456::1]'],
+    ["a carrier's network", '100.64.0.1'],
+    ['a multicast group', '224.0.0.1'],
+    ['a reserved network', '240.0.0.1'],
+    ['everybody on the link', '255.255.255.255'],
+  ])('dials no address of %s', async (_, host) => {
+    const { trap, port } = await setTrap();
+    expect(await refusalOf(`https://${host}:${port}`)).toMatch(
+      /has the [\w-]+(?: \w+)? address .* to which c3 does not connect/,
+    );
+    expect(trap.requests).toEqual([]);
+  });
+
+  it('dials no name that leads to such an address, at the moment of dialling', async () => {
+    const { trap, port } = await setTrap();
+    for (const name of ['localhost', 'localhost.', 'LOCALHOST', 'a.localhost']) {
+      expect(await refusalOf(`https://${name}:${port}`)).toMatch(/loopback|ENOTFOUND|EAI_AGAIN/);
+    }
+    expect(trap.requests).toEqual([]);
+  });
+
+  it('opens no exec by another way than its requests go', async () => {
+    const { trap, port } = await setTrap();
+    const { lookup } = createAddressPolicy([]);
+    const execs = createExecClient({
+      origin: `https://localhost:${port}`,
+      basePath: '',
+      namespace: 'default',
+      ca: trap.ca,
+      lookup,
+    });
+    const target = { namespace: 'default', pod: 'p', container: 'c', argv: ['sh'] };
+    const answer = await execs.open(target, {
+      signal: AbortSignal.timeout(10_000),
+      onStdout: () => {},
+      onStderr: () => {},
+    });
+    expect(answer).toMatchObject({ kind: 'refused', message: expect.stringMatching(/loopback/) });
+    expect(trap.requests).toEqual([]);
+    execs.close();
+  });
+
+  it("dials no address of the cloud's credentials even where the operator has opened every network", async () => {
+    const everything = ['0.0.0.0/0', '::/0'];
+    for (const host of ['169.254.169.254', '[::ffff:169.254.169.254]', '[fd00:ec2::254]', '100.100.100.200']) {
+      expect(await refusalOf(`https://${host}`, everything)).toMatch(/metadata address/);
+    }
+  });
+});

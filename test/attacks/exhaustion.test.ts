@@ -1,0 +1,199 @@
+import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { startC3 } from '../../dev/demo/c3-process.ts';
+import { describe, expect, it } from 'vitest';
+import { parsePipeline } from '../../src/pipeline/index.ts';
+import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
+
+describe('A12 A request or a file that costs more than it should', { timeout: 60_000 }, () => {
+  const outsider = useOutsider();
+  const { fixture } = outsider;
+
+  async function expectAlive(): Promise<void> {
+    expect(await outsider.send('/healthz', { method: 'GET' })).toMatchObject({ status: 200, text: 'ok' });
+  }
+
+  /** Bytes as they are; resolves with the first bytes of the answer, or with nothing when the connection ends without one. */
+  function sendRaw(bytes: string): Promise<string> {
+    return new Promise((resolve) => {
+      const socket = connect(Number(new URL(fixture.world.c3.url).port), '127.0.0.1', () => socket.write(bytes));
+      socket.once('data', (data) => {
+        socket.destroy();
+        resolve(data.toString('latin1'));
+      });
+      socket.once('error', () => resolve(''));
+      socket.once('close', () => resolve(''));
+    });
+  }
+
+  it('answers a hook with a wrong key before a byte of its 25 MB has been sent', async () => {
+    const { user } = await fixture.setUp();
+    const head = `POST /hook?key=aa.bb.cc.dd&repo=${user.scope} HTTP/1.1\r\nhost: c3\r\ncontent-type: application/json\r\ncontent-length: 26214400\r\n\r\n`;
+    expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  it('answers a hook of a repository that it does not serve before a byte of its body has been sent', async () => {
+    const head = `POST /hook?key=aa.bb.cc.dd&repo=evil.example/a/b HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214400\r\n\r\n`;
+    expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  it('refuses a body that says it is too large before a byte of it has been sent, the right key or not', async () => {
+    const hook = await fixture.setUp();
+    const head = `POST ${toPath(hook.url)} HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214400\r\n\r\n`;
+    expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 413 /);
+    const encrypt = `POST /encrypt?repo=${hook.user.scope}&for=k8s HTTP/1.1\r\nhost: c3\r\ncontent-length: 17000\r\n\r\n`;
+    expect(await sendRaw(encrypt)).toMatch(/^HTTP\/1\.1 413 /);
+  });
+
+  it('refuses a body that lies about its size as soon as it shows', async () => {
+    const hook = await fixture.setUp();
+    const { status } = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=k8s`, {
+      headers: { 'transfer-encoding': 'chunked' },
+      body: Buffer.alloc(64 * 1024, 'x'),
+    });
+    expect(status).toBe(413);
+    await expectAlive();
+  });
+
+  it('refuses headers without end, by size and by number', async () => {
+    const one = `GET /healthz HTTP/1.1\r\nhost: c3\r\nx: ${'a'.repeat(100_000)}\r\n\r\n`;
+    expect(await sendRaw(one)).toMatch(/^HTTP\/1\.1 431 /);
+    const many = `GET /healthz HTTP/1.1\r\nhost: c3\r\n${Array.from({ length: 9000 }, (_, index) => `x${index}: y\r\n`).join('')}\r\n`;
+    expect(await sendRaw(many)).toMatch(/^HTTP\/1\.1 431 /);
+    const long = `GET /${'a'.repeat(100_000)} HTTP/1.1\r\nhost: c3\r\n\r\n`;
+    expect(await sendRaw(long)).toMatch(/^HTTP\/1\.1 4\d\d /);
+    await expectAlive();
+  });
+
+  it('refuses a request with two lengths, so that no proxy sees another one in it', async () => {
+    const both =
+      'POST /hook HTTP/1.1\r\nhost: c3\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: c3\r\n\r\n';
+    expect(await sendRaw(both)).toMatch(/^HTTP\/1\.1 400 /);
+    const twice = 'POST /hook HTTP/1.1\r\nhost: c3\r\ncontent-length: 5\r\ncontent-length: 50\r\n\r\nhello';
+    expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('parses a signed body of two million brackets, or of a number without end, into a refusal', async () => {
+    const hook = await fixture.setUp();
+    for (const body of [
+      '['.repeat(2_000_000),
+      `{"a":${'{"a":'.repeat(400_000)}`,
+      `{"after":${'9'.repeat(1_000_000)}}`,
+      '"',
+      '',
+      'null',
+    ]) {
+      const answer = await outsider.send(toPath(hook.url), { headers: toHeaders(hook.secret, body), body });
+      expect(answer.status).toBe(400);
+      expect(answer.text.length).toBeLessThan(1_000);
+    }
+    await expectAlive();
+  });
+
+  it('does not unpack a compressed body', async () => {
+    const hook = await fixture.setUp();
+    const body = gzipSync(JSON.stringify(toPayload(hook, '1'.repeat(40))));
+    const headers = { ...toHeaders(hook.secret, body), 'content-encoding': 'gzip' };
+    expect(await outsider.send(toPath(hook.url), { headers, body })).toMatchObject({ status: 400 });
+  });
+
+  it('goes on serving others during a flood of forged hooks', async () => {
+    const [hook, other] = [await fixture.setUp(), await fixture.setUp()];
+    const body = JSON.stringify(toPayload(hook, '1'.repeat(40)));
+    const flood = Array.from({ length: 300 }, () =>
+      outsider.send(toPath(hook.url, { key: 'aa.bb.cc.dd' }), { headers: toHeaders('guess', body), body }),
+    );
+    const { sha } = await other.user.push({ file: 'x' }, 'in the middle of it');
+    expect(await other.user.waitForAnswer(sha)).toMatchObject({ status: 202 });
+    for (const { status } of await Promise.all(flood)) expect([401, 429]).toContain(status);
+  });
+
+  it('does not let whoever knows a hook URL, and not its secret, use up the deliveries of its owner', async () => {
+    const c3 = await startC3({ ...fixture.world.settings, C3_RATE_LIMIT: '5' });
+    try {
+      const hook = await fixture.setUp({ c3 });
+      const { sha } = await hook.user.push({ file: 'x' }, 'confirms the hook');
+      await hook.user.waitForEnd(sha);
+      const url = hook.url.replace(fixture.world.c3.url, c3.url);
+      const flood = Array.from({ length: 40 }, () => outsider.deliver({ url, secret: 'guess' }, { any: 'thing' }));
+      for (const { status } of await Promise.all(flood)) expect([401, 429]).toContain(status);
+      const ping = { zen: 'x', repository: { full_name: hook.user.fullName } };
+      const answer = await outsider.deliver({ url, secret: hook.secret }, ping, { 'x-github-event': 'ping' });
+      expect(answer).toMatchObject({ status: 200, text: expect.stringMatching(/^pong/) });
+    } finally {
+      await c3.stop();
+    }
+  });
+
+  it('ends no build and no process on a forge that answers nonsense', async () => {
+    const hook = await fixture.setUp();
+    const answers = [
+      '',
+      '[]',
+      '{',
+      'null',
+      '{"permissions":null,"full_name":null}',
+      '<html>',
+      '['.repeat(100_000),
+      'x'.repeat(2_000_000),
+    ];
+    for (const body of answers) {
+      const end = fixture.world.forge.faults.add({
+        match: new RegExp(`^GET .*/repos/${hook.user.fullName}(?:/|$)`),
+        kind: 'status',
+        status: 200,
+        body,
+      });
+      const { sha } = await hook.user.push({ file: body.slice(0, 9) }, 'nonsense');
+      expect(await outsider.waitForRefusal(sha)).not.toBe('');
+      end();
+    }
+    await expectAlive();
+  });
+});
+
+describe('A12 A c3.yaml that is a bomb', () => {
+  const REFUSED = {
+    pipeline: undefined,
+    problems: expect.arrayContaining([expect.objectContaining({ severity: 'error' })]),
+  };
+
+  it('does not write out a billion laughs', () => {
+    const lines = ['a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]'];
+    for (let level = 1; level < 20; level += 1) {
+      lines.push(`a${level}: &a${level} [${Array.from({ length: 9 }, () => `*a${level - 1}`).join(', ')}]`);
+    }
+    expect({ pipeline: undefined, ...parsePipeline(`x-a:\n  ${lines.join('\n  ')}\njob: *a19`) }).toMatchObject(
+      REFUSED,
+    );
+  });
+
+  it('compares no key with every other', () => {
+    expect({
+      pipeline: undefined,
+      ...parsePipeline(Array.from({ length: 9_000 }, (_, index) => `k${index}: `).join('\n')),
+    }).toMatchObject(REFUSED);
+  });
+
+  it('ends at a depth that no Pod has', () => {
+    for (const open of ['[', '{a: ', '- ', '? ', '!!seq [', '&a ['])
+      expect({ pipeline: undefined, ...parsePipeline(open.repeat(Math.floor(65_000 / open.length))) }).toMatchObject(
+        REFUSED,
+      );
+  });
+
+  it('merges no map into itself or into a thousand others', () => {
+    expect({ pipeline: undefined, ...parsePipeline(`a: &a {<<: *a}`) }).toMatchObject(REFUSED);
+    const merges = Array.from({ length: 2_000 }, () => '*a').join(', ');
+    expect({
+      pipeline: undefined,
+      ...parsePipeline(
+        `x-a: &a {${Array.from({ length: 1_000 }, (_, index) => `k${index}: 1`).join(', ')}}\njob: {<<: [${merges}]}`,
+      ),
+    }).toMatchObject(REFUSED);
+  });
+
+  it('refuses a file that is larger than 64 KiB unread', () => {
+    expect({ pipeline: undefined, ...parsePipeline('#'.repeat(64 * 1024 + 1)) }).toMatchObject(REFUSED);
+  });
+});

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
+import { formatPipeline } from '../e2e/target.ts';
+import { useOutsider } from './outsider.ts';
+
+describe('A7 A job that reaches for the node under it, where the operator forbids it', { timeout: 60_000 }, () => {
+  const outsider = useOutsider();
+  const { fixture } = outsider;
+  let c3: C3Process;
+
+  beforeAll(async () => {
+    c3 = await startC3({ ...fixture.world.settings, C3_POD_POLICY: 'baseline' });
+  });
+  afterAll(async () => await c3.stop());
+
+  it.each([
+    ['a privileged container', 'command: [sleep', 'securityContext: {privileged: true}, command: [sleep', 'privileged'],
+    ['a path of the node', 'emptyDir: {}', 'hostPath: {path: /}', 'hostPath'],
+    ["the node's network", 'restartPolicy: Never', 'hostNetwork: true', 'hostNetwork'],
+    ["the node's processes", 'restartPolicy: Never', 'hostPID: true', 'hostPID'],
+    ["the node's shared memory", 'restartPolicy: Never', 'hostIPC: true', 'hostIPC'],
+    ['a port of the node', 'command: [sleep', 'ports: [{containerPort: 1, hostPort: 22}], command: [sleep', 'hostPort'],
+    [
+      'a capability',
+      'command: [sleep',
+      'securityContext: {capabilities: {add: [SYS_ADMIN]}}, command: [sleep',
+      'capabilities',
+    ],
+    ['an unmasked /proc', 'command: [sleep', 'securityContext: {procMount: Unmasked}, command: [sleep', 'procMount'],
+    [
+      'a container without a seccomp profile',
+      'restartPolicy: Never',
+      'securityContext: {seccompProfile: {type: Unconfined}}',
+      'seccompProfile',
+    ],
+    [
+      'a setting of the kernel',
+      'restartPolicy: Never',
+      'securityContext: {sysctls: [{name: kernel.msgmax, value: "1"}]}',
+      'sysctls',
+    ],
+    [
+      'a privileged container that runs before the others',
+      'restartPolicy: Never',
+      'initContainers: [{name: first, image: x, securityContext: {privileged: true}}]',
+      'initContainers',
+    ],
+    [
+      'a host process of Windows',
+      'restartPolicy: Never',
+      'securityContext: {windowsOptions: {hostProcess: true}}',
+      'hostProcess',
+    ],
+    [
+      'a privileged container by a text in place of a boolean',
+      'command: [sleep',
+      'securityContext: {privileged: "true"}, command: [sleep',
+      'privileged',
+    ],
+  ])('creates no Pod with %s', async (_, part, hostile, field) => {
+    const hook = await fixture.setUp({ c3 });
+    const source = formatPipeline(fixture.target, hook.k8s, '- main: echo').replace(part, hostile);
+    await outsider.spare(async () => {
+      const { status, text } = await fixture.push(hook.user, { 'c3.yaml': source });
+      expect(status).toMatchObject({ state: 'error', description: expect.stringMatching(/^config error/) });
+      expect(text).toContain(field);
+      expect(text).toContain('job.spec');
+    });
+  });
+
+  it('goes on creating Pods that ask for nothing of the kind', async () => {
+    const hook = await fixture.setUp({ c3 });
+    const source = formatPipeline(fixture.target, hook.k8s, '- main: echo');
+    expect(await fixture.push(hook.user, { 'c3.yaml': source })).toMatchObject({ status: { state: 'success' } });
+  });
+});
+
+describe('A7 A c3 that was broken into', () => {
+  const documents = parseAllDocuments(readFileSync(new URL('../../deploy/kubernetes.yaml', import.meta.url), 'utf8'));
+  const objects = documents.map((document) => document.toJS() as Record<string, unknown>);
+
+  it('has nothing to escalate with in its own Pod: no root, no capability, no writable file system', () => {
+    const deployment = objects.find(({ kind }) => kind === 'Deployment') as {
+      spec: { template: { spec: { securityContext: object; containers: { securityContext: object }[] } } };
+    };
+    const { securityContext, containers } = deployment.spec.template.spec;
+    expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    for (const container of containers) {
+      expect(container.securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+    }
+  });
+
+  it('may touch no Pod, Secret or exec of the cluster that it runs in', () => {
+    const roles = objects.filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole');
+    const resources = roles.flatMap((role) =>
+      (role['rules'] as { resources: string[] }[]).flatMap(({ resources }) => resources),
+    );
+    expect(resources.filter((resource) => resource !== 'leases')).toEqual([]);
+    expect(objects.filter(({ kind }) => kind === 'ClusterRole' || kind === 'ClusterRoleBinding')).toEqual([]);
+  });
+
+  it("gets from a tenant the rights to one namespace's Pods, and no wildcard, Secret or node", () => {
+    const text = readFileSync(new URL('../../deploy/tenant-role.yaml', import.meta.url), 'utf8');
+    const roles = parseAllDocuments(text).map(
+      (document) => document.toJS() as { kind: string; rules?: { resources: string[]; verbs: string[] }[] },
+    );
+    expect(roles.map(({ kind }) => kind)).not.toContain('ClusterRole');
+    const rules = roles.flatMap(({ rules }) => rules ?? []);
+    expect(rules.flatMap(({ verbs }) => verbs)).not.toContain('*');
+    const allowed = ['pods', 'pods/exec', 'pods/log', 'events', 'leases', 'nodes'];
+    expect(
+      rules
+        .flatMap(({ resources }) => resources)
+        .filter((resource) => !allowed.includes(resource) || resource === 'nodes'),
+    ).toEqual([]);
+  });
+});

@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The rows of the threat model, worst first, and what each is about. */
+const ROWS: Readonly<Record<string, string>> = {
+  A1: 'Copied or changed ciphertext',
+  A2: 'A push that nobody made',
+  A3: 'Forks, pull requests and shared Pods',
+  A4: 'Spoofed and replayed webhooks',
+  A5: 'Hostile kubeconfigs',
+  A6: 'Tokens carried to another address',
+  A7: 'Hostile jobs, and a c3 that was broken into',
+  A8: 'Injection',
+  A9: 'Secrets in what others read',
+  A10: 'The credential of the checkout',
+  A11: 'What a browser makes of an answer',
+  A12: 'Exhaustion',
+  A13: 'The keys of c3',
+};
+
+export interface Attack {
+  /** `A5`. */
+  readonly row: string;
+  readonly title: string;
+  readonly file: string;
+}
+
+/** Every test of this folder, as it stands in the source: a title is a text in quotes behind `it(`, or the first of each row of a table. */
+export function listAttacks(): Attack[] {
+  const folder = new URL('.', import.meta.url);
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.test.ts') && name !== 'list.test.ts')
+    .sort();
+  return files.flatMap((file) => parseTests(file, readFileSync(new URL(file, folder), 'utf8')));
+}
+
+/** As Markdown: a heading for each row, and under the name of its file a line for each test. */
+export function renderAttacks(attacks: readonly Attack[]): string {
+  return Object.entries(ROWS)
+    .map(([row, about]) => `### ${row} ${about}\n\n${renderRow(attacks.filter((attack) => attack.row === row))}`)
+    .join('\n');
+}
+
+function renderRow(attacks: readonly Attack[]): string {
+  const files = [...new Set(attacks.map(({ file }) => file))];
+  return files
+    .map((file) => {
+      const lines = attacks.filter((attack) => attack.file === file).map(({ title }) => `- ${escape(title)}\n`);
+      return `In [${file}](../test/attacks/${file}):\n\n${lines.join('')}`;
+    })
+    .join('\n');
+}
+
+/** Titles name variables and markup, which Markdown would take for its own. */
+function escape(title: string): string {
+  return title.replaceAll(/[\\`*_<>[\]$]/g, String.raw`\$&`);
+}
+
+const QUOTED = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/.source;
+const TEST = new RegExp(String.raw`\b(describe|it)(\.each\(\[[\s\S]*?\]\))?\(\s*(${QUOTED})`, 'g');
+const TABLE_ROW = new RegExp(String.raw`\[\s*(${QUOTED}),`, 'g');
+
+function parseTests(file: string, source: string): Attack[] {
+  let row = '';
+  return [...source.matchAll(TEST)].flatMap(([, kind = '', table, quoted = '']) => {
+    const title = unquote(quoted);
+    if (kind === 'describe') {
+      [row = ''] = title.split(' ');
+      return [];
+    }
+    if (table === undefined) return [{ row, title, file }];
+    const names = [...table.slice('.each(['.length, -2).matchAll(TABLE_ROW)].map(([, name = '']) => unquote(name));
+    return names.map((name) => ({ row, title: title.replace('%s', name), file }));
+  });
+}
+
+function unquote(text: string): string {
+  return /^['"]/.test(text) ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1') : text;
+}

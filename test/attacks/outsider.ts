@@ -1,0 +1,154 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import { request } from 'node:http';
+import { afterAll, expect } from 'vitest';
+import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import { useFixture, type Fixture, type SetUp } from '../e2e/fixture.ts';
+import type { Target } from '../e2e/target.ts';
+
+/** What somebody without any right sees of a c3 that serves others, and what they can send to it. */
+export interface Outsider {
+  readonly fixture: Fixture;
+  readonly cluster: EmbeddedCluster;
+  /** One HTTP request to c3, byte for byte: nothing of it is corrected on the way. */
+  send(path: string, message?: Message): Promise<Answer>;
+  /** A push event of the hook's repository with these changes, signed with the hook's secret. */
+  deliver(hook: Pick<SetUp, 'url' | 'secret'>, payload: object, headers?: Message['headers']): Promise<Answer>;
+  /** Does it, and expects that no Pod was made and no program started in one. */
+  spare(act: () => Promise<void>): Promise<void>;
+  /** Resolves with the sentence that says, in these words, why the build of this commit was refused. */
+  waitForRefusal(sha: string, reason?: RegExp): Promise<string>;
+  /** Delivers a push that must be refused before anything was opened or started; resolves with the reason, which is to be told in these words. */
+  refuse(hook: SetUp, payload: object, reason: RegExp): Promise<string>;
+}
+
+export interface Message {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+const PATIENCE_MS = 30_000;
+
+/** Registers the hooks that make and remove c3 and everything around it; its members are there once the tests run. */
+export function useOutsider(): Outsider {
+  let made: EmbeddedCluster | undefined;
+  // Before the fixture's: what is registered last is done first, and the fixture still needs the cluster.
+  afterAll(async () => await made?.close());
+  const fixture = useFixture(async (): Promise<Target> => {
+    made ??= await createEmbeddedCluster();
+    return { kubeconfig: made.kubeconfig, forgeHost: '127.0.0.1', images: { git: 'alpine/git', main: 'ubuntu' } };
+  });
+
+  function cluster(): EmbeddedCluster {
+    if (made === undefined) throw new Error('the cluster is not there before the tests run');
+    return made;
+  }
+
+  async function spare(act: () => Promise<void>): Promise<void> {
+    const before = cluster().stats();
+    const pods = cluster().pods().length;
+    await act();
+    expect(cluster().pods()).toHaveLength(pods);
+    expect(cluster().stats()).toMatchObject({ create: before.create, exec: before.exec });
+  }
+
+  /** From c3's own log: of many refusals in a minute, Telegram is told of some. */
+  async function waitForRefusal(sha: string, reason = /^/): Promise<string> {
+    const find = (): string | undefined =>
+      fixture.world.c3.log
+        .filter((line) => line.startsWith('{'))
+        .map((line) => JSON.parse(line) as { sha?: string; ending?: string; msg?: string })
+        .find(({ sha: of, ending, msg = '' }) => of === sha && ending === 'refused' && reason.test(msg))?.msg;
+    await expect.poll(find, { timeout: PATIENCE_MS }).toBeDefined();
+    return find() ?? '';
+  }
+
+  const deliver: Outsider['deliver'] = (hook, payload, headers) => {
+    const body = JSON.stringify(payload);
+    return post(hook.url, { headers: { ...toHeaders(hook.secret, body), ...headers }, body });
+  };
+
+  return {
+    fixture,
+    get cluster() {
+      return cluster();
+    },
+    send: (path, message) => post(`${fixture.world.c3.url}${path}`, message),
+    deliver,
+    spare,
+    waitForRefusal,
+    async refuse(hook, payload, reason): Promise<string> {
+      const { after } = payload as { after: string };
+      const countPending = (): number =>
+        fixture.world.forge.statuses.filter(({ sha, state }) => sha === after && state === 'pending').length;
+      const pending = countPending();
+      let told = '';
+      await spare(async () => {
+        expect(await deliver(hook, payload)).toMatchObject({ status: 202 });
+        told = await waitForRefusal(after, reason);
+      });
+      expect(countPending()).toBe(pending);
+      return told;
+    },
+  };
+}
+
+/** The headers of a delivery as GitHub sends it. */
+export function toHeaders(secret: string, body: string | Buffer): Record<string, string> {
+  return {
+    'content-type': 'application/json',
+    'x-github-event': 'push',
+    'x-github-delivery': randomUUID(),
+    'x-hub-signature-256': toSignature(secret, body),
+  };
+}
+
+export function toSignature(secret: string, body: string | Buffer): string {
+  return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+}
+
+/** The body of a push event with what c3 reads of it. */
+export function toPayload(hook: Pick<SetUp, 'user'>, sha: string, changes: object = {}): { after: string } {
+  return {
+    ref: 'refs/heads/main',
+    before: '0'.repeat(40),
+    after: sha,
+    deleted: false,
+    head_commit: { id: sha, message: 'a change', author: { name: 'Mallory', username: 'mallory' } },
+    repository: { full_name: hook.user.fullName },
+    pusher: { name: 'mallory' },
+    ...changes,
+  } as { after: string };
+}
+
+/** The part of a hook URL that c3 is asked with. */
+export function toPath(url: string, parameters: Readonly<Record<string, string>> = {}): string {
+  const { pathname, searchParams } = new URL(url);
+  for (const [name, value] of Object.entries(parameters)) searchParams.set(name, value);
+  return `${pathname}?${searchParams.toString()}`;
+}
+
+function post(url: string, { method = 'POST', headers = {}, body }: Message = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { method, headers: { ...headers }, agent: false }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.on('error', reject);
+      incoming.on('end', () =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          text: Buffer.concat(chunks).toString('utf8').trimEnd(),
+          headers: incoming.headers,
+        }),
+      );
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { formatPipeline } from '../e2e/target.ts';
+import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
+
+describe('A9 A secret that would show in what others read', { timeout: 60_000 }, () => {
+  const outsider = useOutsider();
+  const { fixture } = outsider;
+  const SECRET = 'corr3ct h0rse/battery+staple';
+
+  /** What Telegram and the forge show of a step that prints `$S` by this script and fails. */
+  async function show(script: string, secret = SECRET): Promise<string> {
+    const hook = await fixture.setUp();
+    const sealed = await hook.user.seal('secret:S', secret);
+    const source = formatPipeline(
+      fixture.target,
+      hook.k8s,
+      `- main: ${JSON.stringify(`echo begin; ${script}; echo; echo end; exit 1`)}`,
+      `secrets: {S: ${sealed}}\n`,
+    );
+    const { sha, status, text } = await fixture.push(hook.user, { 'c3.yaml': source });
+    const versions = fixture.world.telegram
+      .messages()
+      .flatMap((message) => message.versions.map((version) => version.text));
+    const shown = `${versions.filter((version) => version.includes(sha.slice(0, 7))).join('\n')}\n${status.description}`;
+    expect(text).toContain('begin');
+    expect(text).toContain('end');
+    return shown;
+  }
+
+  it('hides it as it is', async () => {
+    expect(await show('echo "$S"')).not.toContain(SECRET);
+  });
+
+  it('hides it when it is written byte by byte', async () => {
+    const script = 'for i in $(seq 1 ${#S}); do printf %s "$(printf %s "$S" | cut -c$i | tr " " _)"; done';
+    expect(await show(script, 'corr3ct_h0rse_battery')).not.toContain('corr3ct_h0rse_battery');
+  });
+
+  it('hides it in base64, wherever in the encoded text it begins', async () => {
+    const shown = await show('for before in "" x xx; do printf "%s" "$before$S and more" | base64 -w0; echo; done');
+    for (const before of ['', 'x', 'xx']) {
+      const encoded = Buffer.from(`${before}${SECRET}`).toString('base64').replace(/=+$/, '');
+      expect(shown).not.toContain(encoded.slice(4, -2));
+    }
+  });
+
+  it('hides it in hexadecimal of both cases', async () => {
+    const shown = await show(
+      String.raw`printf %s "$S" | od -An -v -tx1 | tr -d " \n"; echo; printf %s "$S" | od -An -v -tx1 | tr -d " \n" | tr a-f A-F`,
+    );
+    expect(shown.toLowerCase()).not.toContain(Buffer.from(SECRET).toString('hex'));
+  });
+
+  it('hides it as a part of a URL and of JSON', async () => {
+    const secret = 'p@ss"w0rd&more/';
+    const url = encodeURIComponent(secret);
+    const json = JSON.stringify(secret).slice(1, -1);
+    const shown = await show(
+      `echo "http://u:${url.replaceAll('%', '%')}@h/"; printf '%s\\n' '{"a":"${json}"}'`,
+      secret,
+    );
+    expect(shown).not.toContain(url);
+    expect(shown).not.toContain(json);
+  });
+
+  it('hides each line of a key', async () => {
+    const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nZZZZvQIBADANBgkqhkiG9w0BZZ\n-----END KEY-----';
+    const shown = await show(`printf '%s\\n' "$S" | sed -n 3p`, key);
+    expect(shown).not.toContain('ZZZZvQIBADANBgkqhkiG9w0BZZ');
+  });
+
+  it('hides the access token and the header that carries it, of which the steps of the git container know', async () => {
+    const hook = await fixture.setUp();
+    const source = formatPipeline(fixture.target, hook.k8s, '- git: env | grep GIT_CONFIG; exit 1');
+    const { text } = await fixture.push(hook.user, { 'c3.yaml': source });
+    const { token } = fixture.world.owner;
+    expect(text).toContain('Authorization: Basic ***');
+    expect(text).not.toContain(token);
+    expect(text).not.toContain(Buffer.from(`x-access-token:${token}`).toString('base64'));
+  });
+
+  it('quotes no plaintext when it refuses to seal it', async () => {
+    const hook = await fixture.setUp();
+    for (const purpose of ['hook', 'telegram', 'nonsense', 'secret:1']) {
+      const answer = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=${purpose}`, {
+        body: `${SECRET} not right`,
+      });
+      expect(answer.status).toBe(400);
+      expect(answer.text).not.toContain(SECRET);
+    }
+  });
+
+  it('shows no clear text that somebody put where a sealed value belongs', async () => {
+    const hook = await fixture.setUp();
+    const token = 'glpat-in-clear-text-by-mistake';
+    const source = formatPipeline(
+      fixture.target,
+      hook.k8s,
+      '- main: echo',
+      `secrets: {TOKEN: ${token}}\ntelegram: ${token}\n`,
+    );
+    const { text, status } = await fixture.push(hook.user, { 'c3.yaml': source });
+    expect(text).toMatch(/not a sealed value/);
+    expect(`${text}${status.description}`).not.toContain(token);
+  });
+
+  it('writes neither keys, tokens, signatures nor secrets into its own log', async () => {
+    const hook = await fixture.setUp();
+    const body = JSON.stringify(toPayload(hook, '1'.repeat(40)));
+    await outsider.send(toPath(hook.url), { headers: toHeaders('guess', body), body });
+    await outsider.send(`${toPath(hook.url)}&key=again`, { headers: toHeaders(hook.secret, body), body });
+    await outsider.send(toPath(hook.url).replace('/hook', '/hooks'), { body });
+    await outsider.send(`/encrypt?repo=${hook.user.scope}&for=telegram`, { body: fixture.world.bot });
+    const { sha } = await hook.user.push(
+      { 'c3.yaml': formatPipeline(fixture.target, 'aa.bb.cc.dd', '- main: x') },
+      'x',
+    );
+    await hook.user.waitForEnd(sha);
+    const log = fixture.world.c3.log.join('\n');
+    expect(log).toContain(sha);
+    const { settings, owner, bot } = fixture.world;
+    const key = new URL(hook.url).searchParams.get('key') ?? '';
+    for (const secret of [
+      settings['C3_SECRET'] ?? '',
+      owner.token,
+      bot,
+      bot.split(':')[1] ?? '',
+      key,
+      hook.secret,
+      hook.k8s,
+    ]) {
+      expect(secret.length).toBeGreaterThan(20);
+      expect(log).not.toContain(secret);
+    }
+  });
+
+  it('shows no secret in the list of processes of its machine', () => {
+    const argv = readFileSync(`/proc/${fixture.world.c3.pid}/cmdline`, 'utf8');
+    for (const value of Object.values(fixture.world.settings).filter((text) => text.length > 20)) {
+      expect(argv).not.toContain(value);
+    }
+  });
+
+  it('sets no address in a public commit status', () => {
+    expect(fixture.world.forge.statuses.length).toBeGreaterThan(0);
+    expect(JSON.stringify(fixture.world.forge.statuses)).not.toMatch(/"target_?url":"[^"]/i);
+  });
+});

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { createClient } from '../../src/kube/client.ts';
+import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
+import type { SetUp } from '../e2e/fixture.ts';
+import { formatPipeline } from '../e2e/target.ts';
+import { useOutsider } from './outsider.ts';
+
+describe('A3 A build that prepares the Pod for a more trusted one', { timeout: 60_000 }, () => {
+  const outsider = useOutsider();
+  const { fixture } = outsider;
+
+  async function run(hook: SetUp, script: string, ref?: string): Promise<string> {
+    const { status } = await fixture.push(
+      hook.user,
+      { 'c3.yaml': formatPipeline(fixture.target, hook.k8s, `- main: |\n    ${script}`) },
+      ref,
+    );
+    return status.state;
+  }
+
+  it('finds nothing that a branch without protection left, when it builds a protected one', async () => {
+    const hook = await fixture.setUp();
+    fixture.world.forge.protectBranch(hook.repository, 'main');
+    expect(await run(hook, 'touch /c3/poison; echo evil > /tmp/poison', 'refs/heads/topic')).toBe('success');
+    expect(await run(hook, 'test ! -e /c3/poison', 'refs/heads/main')).toBe('success');
+    expect(await run(hook, 'test -e /c3/poison', 'refs/heads/topic')).toBe('success');
+  });
+
+  it('counts a tag as not protected, since the forge does not say that it is', async () => {
+    const hook = await fixture.setUp();
+    fixture.world.forge.protectBranch(hook.repository, 'main');
+    expect(await run(hook, 'touch /c3/poison', 'refs/tags/main')).toBe('success');
+    expect(await run(hook, 'test ! -e /c3/poison', 'refs/heads/main')).toBe('success');
+  });
+
+  it('gives no repository the warm Pod of another, though job and cluster are the same', async () => {
+    const [one, two] = [await fixture.setUp(), await fixture.setUp()];
+    expect(await run(one, 'touch /c3/poison')).toBe('success');
+    expect(await run(two, 'test ! -e /c3/poison')).toBe('success');
+  });
+
+  it('runs nothing for events of pull requests, comments and other workflows', async () => {
+    const hook = await fixture.setUp();
+    const { sha } = await hook.user.push({ file: 'x' }, 'x');
+    await hook.user.waitForEnd(sha);
+    await outsider.spare(async () => {
+      for (const event of [
+        'pull_request',
+        'pull_request_target',
+        'issue_comment',
+        'workflow_run',
+        'status',
+        'create',
+        'fork',
+        'release',
+      ]) {
+        const payload = {
+          action: 'opened',
+          number: 1,
+          pull_request: { head: { sha, ref: 'evil', repo: { fork: true } } },
+          repository: { full_name: hook.user.fullName },
+        };
+        const answer = await outsider.deliver(hook, payload, { 'x-github-event': event });
+        expect(answer).toMatchObject({ status: 200, text: expect.stringMatching(/^ignored: /) });
+      }
+    });
+  });
+
+  it('runs nothing for a push to the refs of pull requests', async () => {
+    const hook = await fixture.setUp();
+    await outsider.spare(async () => {
+      for (const ref of ['refs/pull/1/head', 'refs/pull/1/merge', 'refs/notes/x', 'refs/replace/x', 'refs/forks/a/b']) {
+        const payload = { ref, after: '1'.repeat(40), repository: { full_name: hook.user.fullName } };
+        expect(await outsider.deliver(hook, payload)).toMatchObject({
+          status: 200,
+          text: expect.stringMatching(/^ignored: /),
+        });
+      }
+    });
+  });
+
+  it('uses no Pod that bears the right name and was not made by c3', async () => {
+    const hook = await fixture.setUp();
+    expect(await run(hook, 'true')).toBe('success');
+    const known = outsider.cluster.pods().at(-1);
+    const access = parseKubeconfig(fixture.target.kubeconfig);
+    const client = createClient({ ...access, lookup: undefined } as never);
+    const path = `/api/v1/namespaces/default/pods`;
+    const name = known?.metadata.name ?? '';
+    await client.request({ method: 'DELETE', path: `${path}/${name}`, query: { gracePeriodSeconds: '0' } });
+    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: known?.spec };
+    await expect
+      .poll(async () => (await client.request({ method: 'POST', path, body })).kind, { timeout: 10_000 })
+      .toBe('ok');
+    const planted = outsider.cluster.pods().find(({ metadata }) => metadata.name === name)?.metadata.uid;
+    expect(await run(hook, 'true')).toBe('success');
+    const used = outsider.cluster.pods().find(({ metadata }) => metadata.name === name)?.metadata.uid;
+    expect(planted).toBeDefined();
+    expect(used).not.toBe(planted);
+    await client.close();
+  });
+
+  it('does not believe what a job says about itself under c3.build/', async () => {
+    const hook = await fixture.setUp();
+    const forged = 'annotations: {c3.build/spec-hash: forged, c3.build/state: idle}, labels: {c3.build/scope: victim}';
+    const source = formatPipeline(fixture.target, hook.k8s, '- main: echo').replace(
+      '{name: shop}',
+      `{name: shop, ${forged}}`,
+    );
+    expect((await fixture.push(hook.user, { 'c3.yaml': source })).text).toMatch(/^✅/);
+    const { metadata } = outsider.cluster.pods().at(-1) ?? {};
+    expect(JSON.stringify(metadata)).not.toMatch(/forged|victim/);
+  });
+});

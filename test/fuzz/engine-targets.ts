@@ -1,0 +1,139 @@
+import { spawnSync } from 'node:child_process';
+import * as fc from 'fast-check';
+import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
+import { createFrameReader, type Frame } from '../../src/engine/frames.ts';
+import { createLogTail } from '../../src/engine/log-tail.ts';
+import { formatArgv, formatExports } from '../../src/engine/shell.ts';
+import { anyText, inPieces, mutated } from './arbitraries.ts';
+import { defineTarget, ensure, type Target } from './target.ts';
+
+const conversations = [
+  'R 1700000000000 /c3/.c3\nD 0 5\nhelloD 5 3\nabcH 8\nX 8 0 exited\nS clean\n',
+  'R 1 /tmp/.c3 with space\nK 0 100\nX 100 137 timed-out\nS left 12 13\n',
+  'N\nL\nC\nE no room\n',
+];
+
+/** Pieces of one data frame count as one: where a connection cuts them is nobody's business. */
+function join(frames: readonly Frame[]): string[] {
+  const joined: string[] = [];
+  let open: { offset: number; bytes: Buffer } | undefined;
+  const flush = (): void => {
+    if (open) joined.push(`data ${open.bytes.toString('latin1')}`);
+    open = undefined;
+  };
+  for (const frame of frames) {
+    if (frame.kind === 'data') {
+      ensure(open === undefined || frame.offset >= open.offset, 'data comes in order');
+      open = { offset: frame.offset, bytes: Buffer.concat([open?.bytes ?? Buffer.alloc(0), frame.bytes]) };
+    } else {
+      flush();
+      joined.push(JSON.stringify(frame));
+    }
+  }
+  flush();
+  return joined;
+}
+
+/** Reads one word as POSIX 2.2.2 and 2.2.1 tell: text in single quotes is itself, a backslash outside takes the next character. */
+function readWord(source: string, at: number): { text: string; end: number } {
+  let text = '';
+  let index = at;
+  while (index < source.length && source[index] !== ' ' && source[index] !== '\n') {
+    if (source[index] === "'") {
+      const close = source.indexOf("'", index + 1);
+      ensure(close > 0, 'a quote is closed');
+      text += source.slice(index + 1, close);
+      index = close + 1;
+    } else if (source[index] === '\\') {
+      text += source.charAt(index + 1);
+      index += 2;
+    } else {
+      ensure(/[\w=]/.test(source.charAt(index)), 'nothing stands outside of quotes that a shell would heed');
+      text += source.charAt(index);
+      index += 1;
+    }
+  }
+  return { text, end: index };
+}
+
+const value = fc
+  .oneof(anyText, fc.string({ unit: fc.constantFrom("'", '\\', '"', '$', '`', '\n', ' ', 'a', ';') }))
+  .map((text) => text.replaceAll('\0', ''));
+
+export const engineTargets: readonly Target[] = [
+  defineTarget(
+    'courier-frames',
+    inPieces(fc.constant(Buffer.alloc(0))).chain(() =>
+      mutated(conversations).chain((text) => inPieces(fc.constant(Buffer.from(text)))),
+    ),
+    ({ whole, pieces }) => {
+      const [inOne, inMany] = [createFrameReader(), createFrameReader()];
+      const one = join(inOne.push(whole));
+      const many = join(pieces.flatMap((piece) => inMany.push(piece)));
+      ensure(JSON.stringify(one) === JSON.stringify(many), 'frames are the same wherever they are cut');
+      const fault = one.findIndex((frame) => frame.startsWith('{"kind":"fault","message":"the courier said'));
+      ensure(fault === -1 || fault === one.length - 1, 'nothing comes out after nonsense');
+    },
+  ),
+
+  defineTarget(
+    'log-tail',
+    fc.tuple(
+      fc.array(
+        fc.oneof(
+          anyText.map((text) => Buffer.from(text)),
+          fc.uint8Array({ maxLength: 90 }),
+        ),
+        { maxLength: 8 },
+      ),
+      fc.integer({ min: 1, max: 64 }),
+    ),
+    ([chunks, maxBytes]) => {
+      const tail = createLogTail(maxBytes);
+      for (const chunk of chunks) tail.push(chunk);
+      const whole = Buffer.concat(chunks).toString('utf8');
+      const text = tail.text();
+      ensure(text.length <= maxBytes, 'a tail is as short as it must be');
+      ensure(whole.endsWith(text.replace(/^\uFFFD+/, '')) || text.includes('\uFFFD'), 'a tail is the end of the log');
+      tail.cut(5_000_000);
+      ensure(tail.text().includes('left out'), 'what is left out is said');
+    },
+  ),
+
+  defineTarget('shell-quotes', fc.tuple(value, fc.array(value, { minLength: 1, maxLength: 4 })), ([text, argv]) => {
+    const exports = formatExports({ NAME: text });
+    ensure(exports.startsWith('export NAME=') && exports.endsWith('\n'), 'a variable is set and exported');
+    const word = readWord(exports, 'export '.length);
+    ensure(word.text === `NAME=${text}` && word.end === exports.length - 1, 'a value is one word for a shell');
+    const command = formatArgv(argv);
+    let at = 'exec '.length;
+    for (const argument of argv) {
+      const { text: read, end } = readWord(command, at);
+      ensure(read === argument, 'an argument is one word for a shell');
+      at = end + 1;
+    }
+    ensure(at === command.length, 'there is nothing behind the last argument');
+  }),
+
+  defineTarget('event-variables', fc.tuple(anyText, anyText, anyText), ([name, subject, author]) => {
+    const push = {
+      ref: `refs/heads/${name}`,
+      refKind: 'branch',
+      refName: name,
+      sha: '1'.repeat(40),
+      subject,
+      author,
+      commitUrl: '',
+    } as const;
+    const variables = toBuildEnvironment({ id: 'abc', scope: 'git.example.com/a/b', push });
+    ensure(
+      Object.keys(variables).every((key) => key === 'CI' || /^C3(?:_[A-Z_]+)?$/.test(key)),
+      'an event sets variables of c3 alone',
+    );
+  }),
+];
+
+/** Whether this machine's own shell agrees, once: the reader above is only as good as what it was written after. */
+export function askShell(text: string): string {
+  return spawnSync('sh', ['-c', `${formatExports({ NAME: text })}printf %s "$NAME"`], { encoding: 'utf8' }).stdout;
+}

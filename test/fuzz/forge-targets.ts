@@ -1,0 +1,224 @@
+import { createHmac } from 'node:crypto';
+import { createRequire } from 'node:module';
+import * as fc from 'fast-check';
+import type { Push } from '../../src/forges/forge.ts';
+import { createGithubApi, readFile } from '../../src/forges/github/api.ts';
+import { listChangedPaths } from '../../src/forges/github/compare.ts';
+import { parseEvent } from '../../src/forges/github/event.ts';
+import { prove } from '../../src/forges/github/prove.ts';
+import { findStatus, setStatus } from '../../src/forges/github/statuses.ts';
+import { verifyDelivery } from '../../src/forges/github/verify.ts';
+import type { HttpAnswer } from '../../src/forges/http-client.ts';
+import { isRefName } from '../../src/forges/ref-name.ts';
+import { cutText, toSingleLine } from '../../src/forges/text.ts';
+import { anyText, jsonWith, mutated, readCorpus } from './arbitraries.ts';
+import { defineTarget, ensure, orRefusal, orRefusalLater, type Target } from './target.ts';
+
+interface Example {
+  readonly name: string;
+  readonly examples: readonly object[];
+}
+
+const ORIGIN = 'https://github.com';
+const SHA = '6113728f27ae82c7b1a177c8d03f9e96e0adf246';
+const PUSH: Push = {
+  ref: 'refs/heads/main',
+  refKind: 'branch',
+  refName: 'main',
+  sha: SHA,
+  subject: '',
+  author: '',
+  commitUrl: '',
+};
+
+// Its own import of JSON lacks the attribute that Node wants.
+const known = createRequire(import.meta.url)('@octokit/webhooks-examples') as readonly Example[];
+const payloads = [
+  ...readCorpus('test/fixtures/github', '.json'),
+  ...known
+    .filter(({ name }) => ['push', 'ping', 'create', 'delete', 'pull_request'].includes(name))
+    .flatMap(({ examples }) => examples.slice(0, 2).map((example) => JSON.stringify(example))),
+];
+
+const refs = [
+  'refs/heads/main',
+  'refs/heads/feature/ü-1',
+  'refs/tags/v1.0.0',
+  'refs/heads/a.lock/b',
+  'refs/pull/1/head',
+  'refs/heads/-x',
+  'refs/heads/@{1}',
+];
+const body = fc.string({ unit: 'binary', maxLength: 50 });
+const signatures = ['sha256=', `sha256=${'0'.repeat(64)}`, createHmac('sha256', 's').update('').digest('hex')];
+
+/** What an API may answer: any status, any JSON whose members have the names that are looked for, or none. */
+const answer: fc.Arbitrary<HttpAnswer> = fc
+  .tuple(
+    fc.oneof(
+      { weight: 5, arbitrary: fc.constant(200) },
+      { weight: 1, arbitrary: fc.constantFrom(201, 204, 301, 302, 307, 401, 403, 404, 422, 500) },
+    ),
+    fc.constantFrom('application/json', 'application/json', 'application/vnd.github.raw+json', 'text/html', ''),
+    fc.oneof(
+      jsonWith(
+        [
+          'full_name',
+          'permissions',
+          'push',
+          'commit',
+          'sha',
+          'protected',
+          'name',
+          'object',
+          'type',
+          'status',
+          'files',
+          'filename',
+          'context',
+          'description',
+          'state',
+          'message',
+        ],
+        [
+          'acme/shop',
+          true,
+          SHA,
+          'main',
+          'commit',
+          'tag',
+          'behind',
+          'identical',
+          'ahead',
+          'c3',
+          'success',
+          { push: true },
+          { sha: SHA },
+          { sha: SHA, type: 'commit' },
+        ],
+      ).map((value) => JSON.stringify(value) ?? ''),
+      fc.constantFrom(
+        '{"full_name":"acme/shop","permissions":{"push":true}}',
+        `{"name":"main","commit":{"sha":"${SHA}"},"protected":true}`,
+        '{"status":"behind"}',
+      ),
+      anyText,
+    ),
+    fc.boolean(),
+  )
+  .map(([status, mediaType, text, isCut]) => ({ status, mediaType, body: Buffer.from(text), isCut }));
+
+function createApi(answers: readonly HttpAnswer[]): ReturnType<typeof createGithubApi> {
+  let next = 0;
+  const client = {
+    send: () => Promise.resolve(answers[next++ % answers.length] as HttpAnswer),
+    close: () => Promise.resolve(),
+  };
+  return createGithubApi(client, { host: 'github.com', owner: 'acme', name: 'shop' }, 'token');
+}
+
+const { signal } = new AbortController();
+
+/** The rules of git-check-ref-format as its manual numbers them, written out once more. */
+function isSafeRef(ref: string): boolean {
+  const parts = ref.split('/');
+  const isRule1 = parts.every((part) => !part.startsWith('.') && !part.endsWith('.lock'));
+  const isRule3to5 =
+    !ref.includes('..') &&
+    // oxlint-disable-next-line no-control-regex -- rule 4 is about them
+    !/[\u0000-\u0020\u007f~^:?*[]/.test(ref);
+  const isRule6to9 =
+    parts.every((part) => part !== '') && !ref.endsWith('.') && !ref.includes('@{') && !ref.includes('\\');
+  return isRule1 && isRule3to5 && isRule6to9 && parts.length >= 3 && parts[2]?.startsWith('-') === false;
+}
+
+export const forgeTargets: readonly Target[] = [
+  defineTarget('webhook-signature', fc.tuple(fc.oneof(mutated(signatures), anyText), body), ([header, text]) => {
+    const bytes = Buffer.from(text);
+    const right = `sha256=${createHmac('sha256', 's').update(bytes).digest('hex')}`;
+    for (const signature of [header, right, right.toUpperCase(), `${right} `]) {
+      const verified = orRefusal(() =>
+        verifyDelivery({ headers: { 'x-hub-signature-256': signature }, body: bytes }, 's'),
+      );
+      ensure((verified === 'refused') === (signature !== right), 'one signature alone is right');
+    }
+  }),
+
+  defineTarget(
+    'github-payload',
+    fc.tuple(
+      mutated(payloads),
+      fc.oneof(fc.constantFrom('push', 'ping', 'create', 'pull_request'), anyText),
+      fc.oneof(
+        fc.constantFrom('application/json', 'application/x-www-form-urlencoded', 'application/json; charset=utf-8'),
+        anyText,
+      ),
+    ),
+    ([text, event, type]) => {
+      const isForm = type.startsWith('application/x-www-form');
+      const bytes = Buffer.from(isForm ? `payload=${encodeURIComponent(text.toWellFormed())}` : text);
+      const headers = { 'x-github-event': event, 'content-type': type };
+      const parsed = orRefusal(() => parseEvent(ORIGIN, headers, { bytes, verified: true }));
+      if (parsed === 'refused' || parsed.kind !== 'push') return;
+      const { push } = parsed;
+      ensure(isSafeRef(push.ref) && /^refs\/(?:heads|tags)\//.test(push.ref), 'the ref of a push is one for git');
+      ensure(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(push.sha), 'a sha is lower-case hex of full length');
+      ensure(push.commitUrl.startsWith(`${ORIGIN}/`), 'no address is of the payload');
+      ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e]/u.test(push.subject + push.author), 'what is shown is one line');
+      ensure(push.subject.length <= 200 && push.author.length <= 100, 'what is shown is short');
+    },
+  ),
+
+  defineTarget(
+    'ref-name',
+    fc.oneof(
+      mutated(refs),
+      anyText.map((text) => `refs/heads/${text}`),
+    ),
+    (ref) => {
+      if (isRefName(ref)) ensure(isSafeRef(ref) && ref.length <= 255, 'an accepted ref is one of git’s, and no option');
+    },
+  ),
+
+  defineTarget('one-line', fc.tuple(anyText, fc.integer({ min: 1, max: 40 })), ([text, length]) => {
+    const line = toSingleLine(text, length);
+    ensure(line.length <= length && line.isWellFormed(), 'a line is short and well-formed');
+    ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(line), 'a line has no control character');
+    ensure(cutText(text, length).length <= length, 'a text is cut to its length');
+  }),
+
+  defineTarget('github-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
+    const proof = await orRefusalLater(() => prove(createApi(answers), PUSH, { signal, lagMs: 0 }));
+    if (proof === 'refused' || proof.kind === 'refused') return;
+    const texts = answers.filter(({ status }) => status === 200).map(({ body }) => Buffer.from(body).toString());
+    ensure(
+      texts.some((text) => /"push":true/.test(text) && text.includes('acme/shop')),
+      'who may push is proven by an answer',
+    );
+    ensure(
+      texts.some((text) => text.includes('"main"')),
+      'the ref is proven by an answer',
+    );
+  }),
+
+  defineTarget('github-answers', fc.array(answer, { minLength: 1, maxLength: 3 }), async (answers) => {
+    const file = await orRefusalLater(() => readFile(createApi(answers), 'c3.yaml', { sha: SHA, signal }));
+    ensure(
+      file === 'refused' || file.kind !== 'found' || file.text.length <= answers[0]!.body.length,
+      'a file is what was answered',
+    );
+    await orRefusalLater(() =>
+      setStatus(createApi(answers), SHA, {
+        status: { state: 'success', description: '\ud800x', buildId: 'abc' },
+        signal,
+      }),
+    );
+    const found = await orRefusalLater(() => findStatus(createApi(answers), SHA, { buildId: 'abc', signal }));
+    ensure([undefined, 'refused', 'pending', 'success', 'failure', 'error'].includes(found), 'a state is one of four');
+    const paths = await orRefusalLater(() => listChangedPaths(createApi(answers), SHA, { sha: SHA, signal }));
+    ensure(
+      paths === 'refused' || paths === undefined || paths.every((path) => typeof path === 'string'),
+      'paths are texts',
+    );
+  }),
+];

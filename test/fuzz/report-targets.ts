@@ -1,0 +1,204 @@
+import * as fc from 'fast-check';
+import { parseTelegramHtml } from '../../dev/telegram/html.ts';
+import { readConfig } from '../../src/config/index.ts';
+import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/engine/build-state.ts';
+import { toCommitStatus } from '../../src/reporters/commit-status.ts';
+import { clip, toOneLine, toPlainText } from '../../src/reporters/terminal-text.ts';
+import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
+import { parseDestination } from '../../src/reporters/telegram/parse-destination.ts';
+import { renderMessage } from '../../src/reporters/telegram/render.ts';
+import { toVerdict } from '../../src/reporters/telegram/verdict.ts';
+import { anyText, bent, mutated } from './arbitraries.ts';
+import { defineTarget, ensure, orRefusal, type Target } from './target.ts';
+
+// oxlint-disable-next-line no-control-regex -- what no reader may see
+const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
+const BOT = '123456789:AAEabcdefghijklmnopqrstuvwxyz-_0123';
+
+const output = fc.oneof(
+  anyText,
+  fc
+    .array(
+      fc.constantFrom(
+        '\r',
+        '\b',
+        '\u001b[K',
+        '\u001b[2K',
+        '\u001b[31m',
+        '\u001b]0;',
+        '\u0007',
+        '\u009b',
+        '\u001bP',
+        'abc',
+        '\n',
+        '\t',
+        '<',
+        '&',
+        '@all',
+        '\u001b',
+      ),
+      { maxLength: 60 },
+    )
+    .map((parts) => parts.join('')),
+);
+const long = fc
+  .tuple(output, fc.integer({ min: 1, max: 400 }))
+  .map(([text, count]) => text.repeat(count).slice(0, 9_000));
+
+const ending: fc.Arbitrary<Ending> = fc.oneof(
+  fc.record({ kind: fc.constant('passed' as const), allowed: fc.array(output, { maxLength: 3 }) }),
+  fc.record({ kind: fc.constant('failed' as const), step: output, message: output }),
+  fc.record({ kind: fc.constant('config-error' as const), message: output, detail: long }),
+  fc.record({
+    kind: fc.constantFrom('skipped', 'timed-out', 'cancelled', 'superseded', 'refused', 'infrastructure-error'),
+    message: long,
+  }),
+);
+const stepPhase: fc.Arbitrary<StepPhase> = fc.oneof(
+  fc.record({ kind: fc.constantFrom('pending', 'running', 'passed', 'timed-out', 'cancelled') }),
+  fc.record({ kind: fc.constant('failed' as const), exitCode: fc.constantFrom(undefined, 1, 137) }),
+  fc.record({ kind: fc.constant('lost' as const), message: output }),
+  fc.record({ kind: fc.constant('skipped' as const), reason: fc.oneof(fc.constant(undefined), output) }),
+);
+const step: fc.Arbitrary<StepState> = fc.record({
+  name: output,
+  container: output,
+  phase: stepPhase,
+  attempt: fc.integer({ min: 1, max: 3 }),
+  isAllowed: fc.boolean(),
+  group: fc.constantFrom(undefined, 0, 1),
+  startedAt: fc.constantFrom(undefined, 0),
+  endedAt: fc.constantFrom(undefined, 1e9),
+  tail: long,
+});
+const phase: fc.Arbitrary<BuildPhase> = fc.oneof(
+  fc.record({ kind: fc.constantFrom('queued', 'running') }),
+  fc.record({ kind: fc.constant('preparing' as const), detail: long }),
+  ending.map((one) => ({ kind: 'ended', ending: one }) as const),
+);
+const state: fc.Arbitrary<BuildState> = fc.record({
+  id: fc.constant('abc'),
+  source: fc.record({
+    scope: fc.constantFrom('github.com/acme/shop', 'a/b/c'),
+    repositoryUrl: fc.oneof(fc.constant('https://github.com/acme/shop'), output),
+    refKind: fc.constantFrom('branch', 'tag'),
+    refName: output,
+    sha: fc.constant('1'.repeat(40)),
+    commitUrl: fc.oneof(fc.constant('https://github.com/a'), output, fc.constant('javascript:alert(1)')),
+    subject: output,
+    author: output,
+  }),
+  phase,
+  steps: fc.oneof(fc.array(step, { maxLength: 4 }), fc.array(step, { minLength: 50, maxLength: 60 })),
+  warnings: fc.array(long, { maxLength: 5 }),
+  isWarm: fc.constantFrom(undefined, true, false),
+  startedAt: fc.constant(0),
+  endedAt: fc.constantFrom(undefined, 1e6),
+});
+
+const answers = [
+  '{"ok":true,"result":{"message_id":7}}',
+  `{"ok":false,"error_code":429,"description":"Too Many Requests: ${BOT}","parameters":{"retry_after":3}}`,
+  '{"ok":false,"error_code":400,"description":"Bad Request: group chat was upgraded","parameters":{"migrate_to_chat_id":-1001}}',
+];
+
+const settings = {
+  C3_SECRET: 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYzI',
+  C3_PORT: '8668',
+  C3_URL: 'https://c3.example',
+  C3_TELEGRAM_TOKEN: BOT,
+  C3_TELEGRAM_CHAT: '-100123/45',
+  C3_FORGES: 'github=https://ghe.example.com|https://ghe.example.com/api/v3',
+  C3_ALLOW_REPOS: 'github.com/acme/*',
+  C3_ALLOW_NETS: '10.0.0.0/8,fd00::/8',
+  C3_POD_POLICY: 'restricted',
+  C3_LOG_LEVEL: 'info',
+};
+
+export const reportTargets: readonly Target[] = [
+  defineTarget('terminal-text', long, (text) => {
+    const plain = toPlainText(text);
+    ensure(plain.isWellFormed() && !INVISIBLE.test(plain), 'plain text has nothing that a terminal obeys');
+    ensure(toPlainText(plain) === plain, 'plain text stays as it is');
+    const line = toOneLine(text, 20);
+    ensure(line.length <= 20 && !line.includes('\n') && line.isWellFormed(), 'one line is one, and short');
+    ensure(clip(plain, 5).length <= 5, 'what is clipped is short');
+  }),
+
+  defineTarget('telegram-html', state, (one) => {
+    const { html, plain } = renderMessage(one, { now: 5_000 });
+    const { text, nodes } = parseTelegramHtml(html);
+    ensure(text === plain, 'what is seen is what was meant: no text became markup');
+    ensure(plain.length <= 4_096 && Buffer.byteLength(html) <= 32_768, 'Telegram takes a message of this length');
+    ensure(!INVISIBLE.test(plain.replaceAll('\u2060', '')), 'a message has no control character');
+    ensure(!/@\w/.test(JSON.stringify(nodes.filter((node) => node.kind === 'text'))), 'nobody is mentioned');
+    ensure(!/href="(?!https?:\/\/)/.test(html), 'a link leads to the web');
+  }),
+
+  defineTarget('commit-status', state, (one) => {
+    const { description, state: told } = toCommitStatus(one);
+    ensure(description.length <= 140 && !/[\p{Cc}\u2028\u2029]/u.test(description), 'a description is one short line');
+    const isGood =
+      one.phase.kind === 'ended' && (one.phase.ending.kind === 'passed' || one.phase.ending.kind === 'skipped');
+    ensure((told === 'success') === isGood, 'nothing else is a success');
+  }),
+
+  defineTarget(
+    'telegram-answers',
+    fc.tuple(
+      fc.oneof(
+        mutated(answers),
+        bent(JSON.parse(answers[1] ?? '')).map((value) => JSON.stringify(value) ?? ''),
+      ),
+      fc.constantFrom(200, 400, 403, 429, 500, 502),
+    ),
+    async ([text, status]) => {
+      const client = createTelegramClient({
+        token: BOT,
+        apiBase: 'https://api.telegram.org',
+        fetch: () => Promise.resolve(new Response(text, { status })),
+      });
+      const answer = await client.sendMessage({ chat_id: 1, text: 'x' });
+      ensure(!JSON.stringify(answer).includes(BOT), 'an answer holds no token');
+      const verdict = toVerdict(answer);
+      if (verdict.kind === 'wait') ensure(verdict.ms > 0 && verdict.ms <= 86_400_000, 'a wait ends');
+      if (verdict.kind === 'migrated') ensure(Number.isSafeInteger(verdict.chat), 'a chat is a number');
+    },
+  ),
+
+  defineTarget(
+    'telegram-destination',
+    mutated([`{"token":"${BOT}","chat":-100123,"thread":4}`, `{"token":"${BOT}","chat":"@name"}`]),
+    (text) => {
+      const destination = orRefusal(() => parseDestination(text));
+      if (destination === 'refused') return;
+      ensure(/^[0-9]+:[\w-]+$/.test(destination.token), 'a token is one segment of a path');
+      ensure(
+        typeof destination.chat === 'string' ? /^@\w+$/.test(destination.chat) : Number.isSafeInteger(destination.chat),
+        'a chat is one',
+      );
+    },
+  ),
+
+  defineTarget(
+    'settings',
+    fc.array(fc.tuple(fc.constantFrom(...Object.keys(settings)), fc.oneof(anyText, mutated(Object.values(settings)))), {
+      maxLength: 3,
+    }),
+    (changes) => {
+      const env = { ...settings, ...Object.fromEntries(changes) };
+      try {
+        const config = readConfig(env, {}, () => '');
+        ensure(Object.isFrozen(config) && config.forges.length > 0, 'a configuration is whole and stays as it is');
+      } catch (error) {
+        orRefusal(() => {
+          throw error;
+        });
+        ensure(
+          !(error as Error).message.includes(BOT) || changes.some(([, value]) => value.includes(BOT)),
+          'a mistake quotes no token',
+        );
+      }
+    },
+  ),
+];

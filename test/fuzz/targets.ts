@@ -1,0 +1,19 @@
+import { engineTargets } from './engine-targets.ts';
+import { forgeTargets } from './forge-targets.ts';
+import { kubeTargets } from './kube-targets.ts';
+import { pipelineTargets } from './pipeline-targets.ts';
+import { policyTargets } from './policy-targets.ts';
+import { reportTargets } from './report-targets.ts';
+import { sealingTargets } from './sealing-targets.ts';
+import type { Target } from './target.ts';
+
+/** Every parser that reads what others wrote. `npm test` gives each a few inputs, `npm run fuzz` as many as are asked for. */
+export const targets: readonly Target[] = [
+  ...sealingTargets,
+  ...forgeTargets,
+  ...pipelineTargets,
+  ...policyTargets,
+  ...kubeTargets,
+  ...engineTargets,
+  ...reportTargets,
+];

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+/** What `npm run mutation` runs against each mutant: the tests beside the files that are mutated, which need no world. */
+const config: ReturnType<typeof defineConfig> = defineConfig({
+  test: {
+    include: ['src/sealing/*.test.ts', 'src/forges/github/*.test.ts', 'src/kube/*{kubeconfig,policy}*.test.ts'],
+    testTimeout: 20_000,
+  },
+});
+
+export default config;
