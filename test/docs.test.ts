@@ -50,12 +50,21 @@ test('docs/command-line.md has a section for each command, with each of its flag
 test('docs/http.md has a row for each route, and for no other', () => {
   const app = createApp({
     keyring: parseKeyring(formatSecret(randomBytes(32))),
+    bodies: { read: () => Promise.resolve(new Uint8Array(0)) },
+    sealings: { take: () => 0 },
+    limits: { countNewcomer: () => {}, countDelivery: () => {}, trust: () => {}, enterBuild: () => () => {} },
     baseUrl: () => 'https://c3.example',
     checkScope: () => {},
     forgeFor: (scope) => {
       throw new C3Error('SCOPE_REFUSED', `no forge for ${scope.host}`);
     },
-    builds: { count: 0, checkOpen: () => {}, accept: () => ({ id: '', isNew: true }), drain: () => Promise.resolve() },
+    builds: {
+      count: 0,
+      checkOpen: () => {},
+      accept: () => ({ id: '', isNew: true }),
+      cancelPrevious: () => {},
+      drain: () => Promise.resolve(),
+    },
     log: { info: () => {}, warn: () => {}, error: () => {} },
   });
   const rows = [...read('docs/http.md').matchAll(/^\| `((?:GET|POST) [^`]+)` \|/gm)].map(([, route]) => route);
@@ -200,6 +209,7 @@ function createTerminal(printed: string[]): Terminal {
     readFile: (path) => {
       throw new Error(`no file "${path}"`);
     },
+    writeFile: () => {},
     print: (text) => void printed.push(text),
     tell: () => {},
   };
