@@ -82,6 +82,38 @@ describe('the steps of a parallel stage', () => {
   });
 });
 
+describe('a workspace that is lost between two steps', () => {
+  /** Lost in the moment in which the step has passed. */
+  async function runLosing(walk: Walk, last: string, part: { finally?: Stage[] } = {}): Promise<unknown> {
+    const steps = [one('a', { sh: 'true' }), one('b', { sh: 'true', when: { status: ['success'] } })] as const;
+    const { ending } = await walk.run([...steps], {
+      ...part,
+      onState: ({ steps: states }) => {
+        if (states.find(({ name }) => name === last)?.phase.kind === 'passed') walk.workspace.lose('Pod x was evicted');
+      },
+    });
+    return ending;
+  }
+  const lostBefore = (name: string): object => ({
+    kind: 'infrastructure-error',
+    message: `Step "${name}" was not begun: Pod x was evicted`,
+  });
+
+  it('is never a build that passed', async () => {
+    const walk = setUp();
+    expect(await runLosing(walk, 'a')).toEqual(lostBefore('b'));
+    expect(walk.phases()).toEqual(['a: passed', 'b: skipped']);
+  });
+
+  it('is none that passed without its finally', async () => {
+    expect(await runLosing(setUp(), 'b', { finally: [one('clean', { sh: 'true' })] })).toEqual(lostBefore('clean'));
+  });
+
+  it('does no harm to one whose steps have all passed', async () => {
+    expect(await runLosing(setUp(), 'b')).toEqual(PASSED);
+  });
+});
+
 describe('after a failure', () => {
   it('only steps that ask for one run, and then finally', async () => {
     const walk = setUp();

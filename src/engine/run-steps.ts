@@ -75,14 +75,18 @@ interface Course {
 function createCourse(context: TaskContext): Course {
   let cause: Ending | undefined;
   const allowed: string[] = [];
-  let isLost = false;
-  void context.workspace.lost.then(() => {
-    isLost = true;
+  let loss: string | undefined;
+  void context.workspace.lost.then((message) => {
+    loss = message;
   });
 
-  async function runStage(stage: readonly Task[], part: Part): Promise<'go on' | 'stop'> {
+  /** What of a stage runs as the build goes so far. */
+  function choose(stage: readonly Task[]): Task[] {
     const status = cause === undefined ? 'success' : 'failure';
-    const tasks = stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
+    return stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
+  }
+
+  async function runStage(tasks: readonly Task[], part: Part): Promise<'go on' | 'stop'> {
     const verdicts = await Promise.all(
       tasks.map(async (task) => ({ task, verdict: await runTask(task, part, context) })),
     );
@@ -91,13 +95,21 @@ function createCourse(context: TaskContext): Course {
       if (verdict.kind === 'failed' && task.isAllowed) allowed.push(task.name);
       else if (verdict.kind !== 'passed') cause ??= verdict.ending;
     }
-    return isLost || verdicts.some(({ verdict }) => verdict.kind === 'stopped') ? 'stop' : 'go on';
+    return verdicts.some(({ verdict }) => verdict.kind === 'stopped') ? 'stop' : 'go on';
   }
 
   return {
     async walk(stages, part): Promise<void> {
       for (const stage of stages) {
-        if (isLost || (await runStage(stage, part)) === 'stop') return;
+        const tasks = choose(stage);
+        const [first] = tasks;
+        if (first === undefined) continue;
+        // A step that should run and does not is a cause: without one the build counts as passed.
+        if (loss !== undefined) {
+          cause ??= { kind: 'infrastructure-error', message: `Step "${first.name}" was not begun: ${loss}` };
+          return;
+        }
+        if ((await runStage(tasks, part)) === 'stop') return;
       }
     },
     toEnding: () => cause ?? { kind: 'passed', allowed },

@@ -58,6 +58,7 @@ export interface WalkPart extends Partial<Pipeline> {
   readonly id?: string;
   readonly isResumed?: boolean;
   readonly onOutput?: (text: string) => void;
+  readonly onState?: (state: BuildState) => void;
 }
 
 export function createWalk(): Walk {
@@ -72,7 +73,7 @@ export function createWalk(): Walk {
     states,
     cancel: new AbortController(),
     halt: new AbortController(),
-    async run(steps, { id = `b${(number += 1)}`, isResumed = false, onOutput, ...part } = {}) {
+    async run(steps, { id = `b${(number += 1)}`, isResumed = false, onOutput, onState, ...part } = {}) {
       const pipeline: Pipeline = {
         k8s: '',
         job: { manifest: {}, name: 'walk', containers: ['main', 'bare'] },
@@ -95,7 +96,7 @@ export function createWalk(): Walk {
       const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
       if (plan.kind === 'skipped') throw new Error(plan.reason);
       const progress = createBuildProgress(id, { ...push, scope: 'f/a/b', repositoryUrl: '' }, Date.now);
-      progress.attach({ report: (state) => void states.push(state), finish: () => Promise.resolve() });
+      progress.attach({ report: (state) => (states.push(state), onState?.(state)), finish: () => Promise.resolve() });
       const { ending, sweep } = await runSteps({
         buildId: id,
         pipeline,
