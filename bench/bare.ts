@@ -1,59 +1,93 @@
 import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WorkspaceOrder } from '../src/engine/cluster.ts';
 import { createClient } from '../src/kube/client.ts';
 import { createExecClient } from '../src/kube/exec.ts';
 import { parseKubeconfig } from '../src/kube/kubeconfig.ts';
+import { planPod } from '../src/kube/pod.ts';
+import { toPodsPath, watchPod } from '../src/kube/watch.ts';
 
 /** The bare measures: what anyone pays who talks to the cluster without c3. */
 export interface Bare {
-  /** A `kubectl exec POD -c CONTAINER -- true`, from start to exit. */
+  /** A `kubectl exec POD -c CONTAINER -- true`, from start to exit. Milliseconds, like all that follow. */
   kubectlExec(pod: string, container: string): Promise<number>;
-  /** A WebSocket exec of a program, from the request to its status. */
-  exec(pod: string, container: string, argv: readonly string[]): Promise<number>;
-  /** Creates a Pod and waits until its containers run. */
-  createPod(manifest: Manifest): Promise<void>;
+  /** A WebSocket exec of a program, from the request to its status, with all its output. */
+  exec(pod: string, container: string, argv: readonly string[]): Promise<{ ms: number; bytes: number }>;
+  /** Creates a new Pod of this job, with everything that c3 adds to one, and waits until its containers run. Its name. */
+  createPod(manifest: WorkspaceOrder['manifest']): Promise<string>;
+  /** As c3 deletes a Pod that is used up; does not wait until it is gone. */
   deletePod(name: string): Promise<void>;
+  /** Waits until no Pod is being deleted and none but these is there: what a run left behind must not slow the next. */
+  settle(keep?: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface Manifest {
-  readonly metadata: { readonly name: string };
-}
+const GRACE_SECONDS = '1';
+const EXEC_MS = 300_000;
+const LOOK_EVERY_MS = 100;
+const SETTLE_MS = 180_000;
 
 export function createBare(options: { kubeconfig: string; kubeconfigPath: string; kubectl: string }): Bare {
   const access = parseKubeconfig(options.kubeconfig);
+  const { namespace } = access;
   const client = createClient(access);
   const execs = createExecClient(access);
-  const path = `/api/v1/namespaces/${access.namespace}/pods`;
+  const path = toPodsPath(namespace);
+  let number = 0;
 
-  async function isReady(name: string): Promise<boolean> {
-    const answer = await client.request({ method: 'GET', path: `${path}/${name}` });
+  async function listPods(): Promise<string[]> {
+    const answer = await client.request({ method: 'GET', path });
     if (answer.kind === 'refused') throw new Error(answer.message);
-    const { status } = answer.body as { status: { conditions?: { type: string; status: string }[] } };
-    return status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+    return (answer.body as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name);
   }
 
   return {
-    kubectlExec: (pod, container) =>
-      time(() =>
-        run(options.kubectl, ['--kubeconfig', options.kubeconfigPath, 'exec', pod, '-c', container, '--', 'true']),
-      ),
-    exec: (pod, container, argv) =>
-      time(async () => {
+    async kubectlExec(pod, container): Promise<number> {
+      const { kubeconfigPath, kubectl } = options;
+      const argv = ['--kubeconfig', kubeconfigPath, '-n', namespace, 'exec', pod, '-c', container, '--', 'true'];
+      return await time(() => run(kubectl, argv));
+    },
+    async exec(pod, container, argv): Promise<{ ms: number; bytes: number }> {
+      let bytes = 0;
+      const ms = await time(async () => {
         const answer = await execs.open(
-          { namespace: access.namespace, pod, container, argv },
-          { signal: AbortSignal.timeout(60_000), onStdout: () => {}, onStderr: () => {} },
+          { namespace, pod, container, argv },
+          {
+            signal: AbortSignal.timeout(EXEC_MS),
+            onStdout: (chunk) => void (bytes += chunk.length),
+            onStderr: () => {},
+          },
         );
         if (answer.kind === 'refused') throw new Error(answer.message);
         const end = await answer.session.done;
-        if (end.kind === 'cut') throw new Error(end.message);
-      }),
-    async createPod(manifest): Promise<void> {
-      const answer = await client.request({ method: 'POST', path, body: manifest });
+        if (end.kind === 'cut' || end.exitCode !== 0) throw new Error(end.message);
+      });
+      return { ms, bytes };
+    },
+    async createPod(manifest): Promise<string> {
+      number += 1;
+      const plan = planPod(toOrder(manifest), { namespace, suffix: `bare${number}` });
+      const answer = await client.request({ method: 'POST', path, body: plan.manifest });
       if (answer.kind === 'refused') throw new Error(answer.message);
-      while (!(await isReady(manifest.metadata.name))) await new Promise((resolve) => setTimeout(resolve, 10));
+      const watch = new AbortController();
+      for await (const pod of watchPod(client, { ...plan, signal: watch.signal })) {
+        const running = pod?.containers.filter(({ state }) => state.kind === 'running').length;
+        if (pod?.phase === 'Running' && running === pod.containerCount) break;
+      }
+      watch.abort();
+      return plan.name;
     },
     async deletePod(name): Promise<void> {
-      await client.request({ method: 'DELETE', path: `${path}/${name}`, query: { gracePeriodSeconds: '0' } });
+      await client.request({ method: 'DELETE', path: `${path}/${name}`, query: { gracePeriodSeconds: GRACE_SECONDS } });
+    },
+    async settle(keep = []): Promise<void> {
+      const deadline = Date.now() + SETTLE_MS;
+      for (;;) {
+        const left = (await listPods()).filter((name) => !keep.includes(name));
+        if (left.length === 0) return;
+        if (Date.now() > deadline) throw new Error(`Pods that nobody removes: ${left.join(', ')}`);
+        await sleep(LOOK_EVERY_MS);
+      }
     },
     async close(): Promise<void> {
       execs.close();
@@ -62,7 +96,22 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
   };
 }
 
-export async function time(act: () => Promise<void>): Promise<number> {
+/** What c3 would order for a build. */
+export function toOrder(manifest: WorkspaceOrder['manifest']): WorkspaceOrder {
+  return {
+    manifest,
+    scope: 'git.example.com/acme/bare',
+    trustClass: 'protected',
+    buildId: 'bare',
+    isResumed: false,
+    reuse: false,
+    idleMs: 3_600_000,
+    maxAgeMs: 43_200_000,
+    neededMs: 3_600_000,
+  };
+}
+
+export async function time(act: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await act();
   return performance.now() - start;

@@ -1,61 +1,109 @@
 import { createHmac } from 'node:crypto';
+import { parse } from 'yaml';
 import { createUser, type User } from '../dev/demo/user.ts';
 import type { World } from '../dev/demo/world.ts';
-import { openPods, type Pods } from '../test/e2e/pods.ts';
+import type { JsonObject } from '../src/pipeline/pipeline.ts';
+import { openPods } from '../test/e2e/pods.ts';
 import { formatPipeline, type Target } from '../test/e2e/target.ts';
+
+/** When the webhook was sent, and when the final status arrived, epoch milliseconds. */
+export interface Timing {
+  readonly sentAt: number;
+  readonly endedAt: number;
+}
 
 /** Builds of one repository, started by a signed webhook that is sent by hand: the forge's own time is not c3's. */
 export interface Builds {
+  /** The job of its builds. */
+  readonly manifest: JsonObject;
   /** Makes these the steps of the next builds. `isReused`: in the warm Pod, else each in a new one. */
   setSteps(steps: string, isReused: boolean): Promise<void>;
-  /** Sends a push and waits for the end; when it was sent and when the final status arrived, epoch milliseconds. */
-  build(): Promise<{ sentAt: number; endedAt: number }>;
+  /** Pushes another commit; its sha. */
+  commit(): Promise<string>;
+  /** Sends the webhook of a commit; when that was. */
+  send(sha: string): Promise<number>;
+  /** Sends it and waits for the end of its build. @throws when it does not pass */
+  run(sha: string): Promise<Timing>;
+  /** A new commit and its build. */
+  build(): Promise<Timing>;
   /** What the last build wrote into a file of the warm Pod. */
   read(file: string): Promise<string>;
+  /** What a shell prints in the container `main` of the warm Pod. */
+  look(script: string): Promise<string>;
+  /** The warm Pod's name, if there is one. */
+  findPod(): Promise<string | undefined>;
   pod(): Promise<string>;
-  readonly pods: Pods;
+  close(): Promise<void>;
 }
 
-export async function createBuilds(world: World, target: Target, name: string): Promise<Builds> {
+export interface BuildsTarget extends Target {
+  /** By which c3 goes to the cluster, where it is not the bench's own. */
+  readonly c3Kubeconfig?: string;
+  /** Of the c3 to which the webhooks go, where it is not the world's own. */
+  readonly c3Url?: string;
+}
+
+export async function createBuilds(world: World, target: BuildsTarget, name: string): Promise<Builds> {
   await world.forge.createRepository({ owner: 'acme', name, isPrivate: true });
   const user: User = await createUser(world, { owner: 'acme', name });
   const [url = '', secret = ''] = (await user.seal('hook', world.owner.token)).split('\n');
-  const k8s = await user.seal('k8s', target.kubeconfig);
+  const k8s = await user.seal('k8s', target.c3Kubeconfig ?? target.kubeconfig);
   const pods = await openPods(target.kubeconfig);
   let isReused = true;
 
+  async function findPod(): Promise<string | undefined> {
+    return (await pods.names()).find((one) => one.startsWith('shop-'));
+  }
   async function pod(): Promise<string> {
-    const found = (await pods.names()).find((one) => one.startsWith('shop-'));
+    const found = await findPod();
     if (found === undefined) throw new Error('there is no warm Pod');
     return found;
   }
+  async function commit(): Promise<string> {
+    const sha = await user.tree.commit({}, `build ${Math.random()}`);
+    await user.tree.git('push', '--quiet', '--force', user.cloneUrl, 'HEAD:refs/heads/main');
+    return sha;
+  }
+  async function send(sha: string): Promise<number> {
+    const body = toPayload(user.fullName, sha);
+    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+    const sentAt = Date.now();
+    const answer = await fetch(url.replace(world.c3.url, target.c3Url ?? world.c3.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': signature },
+      body,
+    });
+    if (answer.status !== 202) throw new Error(await answer.text());
+    return sentAt;
+  }
+  async function run(sha: string): Promise<Timing> {
+    const sentAt = await send(sha);
+    const status = await user.waitForEnd(sha);
+    if (status.state !== 'success')
+      throw new Error(`A build of the benchmark ended with ${status.state}: ${status.description}`);
+    return { sentAt, endedAt: Date.parse(status.createdAt) };
+  }
+
+  async function look(script: string): Promise<string> {
+    return await pods.run(await pod(), 'main', ['sh', '-c', script]);
+  }
 
   return {
-    pods,
+    look,
+    send,
+    manifest: (parse(formatPipeline(target, 'k8s', '')) as { job: JsonObject }).job,
+    findPod,
     pod,
+    commit,
+    run,
     async setSteps(steps, reuse): Promise<void> {
       isReused = reuse;
       const extra = isReused ? '' : 'pod: {reuse: false}\n';
       await user.tree.commit({ 'c3.yaml': formatPipeline(target, k8s, steps, extra) }, 'steps');
     },
-    async build(): Promise<{ sentAt: number; endedAt: number }> {
-      const sha = await user.tree.commit({}, `build ${Math.random()}`);
-      await user.tree.git('push', '--quiet', '--force', user.cloneUrl, 'HEAD:refs/heads/main');
-      const body = toPayload(user.fullName, sha);
-      const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
-      const sentAt = Date.now();
-      const answer = await fetch(url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': signature },
-        body,
-      });
-      if (answer.status !== 202) throw new Error(await answer.text());
-      const status = await user.waitForEnd(sha);
-      if (status.state !== 'success')
-        throw new Error(`A build of the benchmark ended with ${status.state}: ${status.description}`);
-      return { sentAt, endedAt: Date.parse(status.createdAt) };
-    },
-    read: async (file) => pods.run(await pod(), 'main', ['cat', file]),
+    build: async () => await run(await commit()),
+    read: async (file) => await pods.run(await pod(), 'main', ['cat', file]),
+    close: () => pods.close(),
   };
 }
 

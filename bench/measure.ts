@@ -4,9 +4,15 @@ export interface Row {
   readonly against: string;
   /** The ratio that the product promises. */
   readonly atMost: number;
+  /** For a row that takes minutes; less than what was asked for is told in the table. */
+  readonly maxRuns?: number;
+  /** Called once, before the row is measured. */
+  prepare(): Promise<void>;
   /** Milliseconds of one run. */
   c3(): Promise<number>;
   bare(): Promise<number>;
+  /** Called after each, and not measured: waits until nothing of it is left that would slow the next. */
+  settle?(): Promise<void>;
 }
 
 export interface RowResult {
@@ -19,19 +25,42 @@ export interface RowResult {
   readonly runs: number;
 }
 
+/** A row that has nothing to be held against. */
+export interface Figure {
+  readonly name: string;
+  readonly unit: 'MiB' | 'requests';
+  readonly atMost?: number;
+  read(): Promise<{ value: number; detail?: string }>;
+}
+
+export interface FigureResult {
+  readonly name: string;
+  readonly unit: string;
+  readonly value: number;
+  readonly detail?: string;
+  readonly atMost?: number;
+}
+
 /** Interleaved, so that a machine that becomes slower slows both; medians, so that one hiccup counts for nothing. */
-export async function measureRow(row: Row, runs: number): Promise<RowResult> {
+export async function measureRow(row: Row, wantedRuns: number): Promise<RowResult> {
+  const runs = Math.min(wantedRuns, row.maxRuns ?? wantedRuns);
   const c3: number[] = [];
   const bare: number[] = [];
-  // The first of each warms caches and connections and is not counted.
-  await row.c3();
-  await row.bare();
-  for (let run = 0; run < runs; run += 1) {
+  await row.prepare();
+  // The first of each warms caches and connections and is not counted; what takes minutes needs no warming.
+  const warmUps = row.maxRuns === undefined ? 1 : 0;
+  for (let run = 0; run < warmUps + runs; run += 1) {
     c3.push(await row.c3());
+    await row.settle?.();
     bare.push(await row.bare());
+    await row.settle?.();
   }
-  const [c3Ms, bareMs] = [median(c3), median(bare)];
+  const [c3Ms, bareMs] = [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
   return { name: row.name, against: row.against, c3Ms, bareMs, ratio: c3Ms / bareMs, atMost: row.atMost, runs };
+}
+
+export async function readFigure({ name, unit, atMost, read }: Figure): Promise<FigureResult> {
+  return { name, unit, ...(await read()), ...(atMost === undefined ? {} : { atMost }) };
 }
 
 function median(values: readonly number[]): number {
@@ -41,19 +70,42 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-export function formatTable(rows: readonly RowResult[]): string {
-  const lines = rows.map(({ name, against, c3Ms, bareMs, ratio, atMost }) => [
-    name,
-    `${c3Ms.toFixed(0)} ms`,
-    against,
-    `${bareMs.toFixed(0)} ms`,
-    ratio.toFixed(2),
-    atMost.toFixed(2),
-    ratio <= atMost ? 'ok' : 'over',
+export function formatRows(rows: readonly RowResult[]): string {
+  return formatTable([
+    ['c3', '', 'against', '', 'ratio', 'at most', 'runs', ''],
+    ...rows.map(({ name, against, c3Ms, bareMs, ratio, atMost, runs }) => [
+      name,
+      formatMs(c3Ms),
+      against,
+      formatMs(bareMs),
+      ratio.toFixed(2),
+      atMost.toFixed(2),
+      String(runs),
+      ratio <= atMost ? 'ok' : 'over',
+    ]),
   ]);
-  const all = [['c3', '', 'against', '', 'ratio', 'at most', ''], ...lines];
-  const widths = all[0]?.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0))) ?? [];
-  return all
+}
+
+export function formatFigures(figures: readonly FigureResult[]): string {
+  return formatTable([
+    ['c3', '', 'at most', '', ''],
+    ...figures.map(({ name, unit, value, atMost, detail }) => [
+      name,
+      `${value} ${unit}`,
+      atMost === undefined ? '' : String(atMost),
+      atMost === undefined ? '' : value <= atMost ? 'ok' : 'over',
+      detail ?? '',
+    ]),
+  ]);
+}
+
+function formatMs(ms: number): string {
+  return `${ms.toFixed(0)} ms`;
+}
+
+function formatTable(lines: readonly string[][]): string {
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+  return lines
     .map((line) =>
       line
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))

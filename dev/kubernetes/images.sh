@@ -83,6 +83,11 @@ make_git() { # root: git with submodules, http and https; what only a server or 
   cp -L /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
 }
 
+make_static() { # root: one static program, called with the name of what it is to do; no sh, nor any other name for it
+  mkdir -p "$1"/{tmp,etc}
+  cp /bin/busybox "$1/busybox"
+}
+
 # Writes an image from a tree of files: its name, the tree, the user of its programs (- for root), and a command as a JSON list.
 image() {
   local name=$1 tree=$2 user=${3:--} command=${4:-'["/bin/sh"]'} layout layer content config manifest arch
@@ -127,6 +132,11 @@ build_images() {
   install -m 755 "$here/stand-ins/clojure" "$trees/clojure/usr/local/bin/clojure"
   cp -a "$trees/busybox" "$trees/kaniko"
   install -D -m 755 "$here/stand-ins/executor" "$trees/kaniko/kaniko/executor"
+  cp -a "$trees/debian" "$trees/bash"
+  ln -sf bash "$trees/bash/usr/bin/sh"
+  cp -a "$trees/busybox" "$trees/plain"
+  rm "$trees/plain/usr/bin/setsid"
+  make_static "$trees/static"
   cp -a "$trees/busybox" "$trees/kubectl"
   install -m 755 "$bin/kubectl" "$trees/kubectl/usr/local/bin/kubectl"
 
@@ -141,6 +151,9 @@ build_images() {
   image wernight/kubectl:latest "$trees/kubectl" 2342 # the user of the image it stands in for: not root
   image c3-test/busybox:latest "$trees/busybox"
   image c3-test/debian:latest "$trees/debian"
+  image c3-test/bash:latest "$trees/bash"
+  image c3-test/plain:latest "$trees/plain"
+  image c3-test/static:latest "$trees/static" - '["/busybox", "sleep", "2147483647"]'
   image c3-test/nonroot:latest "$trees/busybox" 65534
   rm -rf "$trees"
   mv "$cache.partial" "$cache"

@@ -82,12 +82,31 @@ export async function restartContainerd(options: ScriptOptions = {}): Promise<vo
   await runScript(['program.sh', 'restart', 'containerd'], options);
 }
 
+/** Stops our cluster's kubelet in its tracks (SIGSTOP): its node goes silent, and is known as such after about 16 s. */
+export async function stopKubelet(options: ScriptOptions = {}): Promise<void> {
+  await runScript(['program.sh', 'pause', 'kubelet'], options);
+}
+
+/** Lets it go on; resolves when it answers. */
+export async function continueKubelet(options: ScriptOptions = {}): Promise<void> {
+  await runScript(['program.sh', 'resume', 'kubelet'], options);
+}
+
+/** The kubectl that `build.sh` has built. */
+export function kubectlPath(env: NodeJS.ProcessEnv = process.env): string {
+  return join(clusterDirectory(env), 'bin/kubectl');
+}
+
 export type ScriptOptions = Pick<StartOptions, 'signal' | 'env'>;
 
 /** The kubeconfig `up.sh` writes, as `settings.sh` has it. */
 function ownKubeconfig(env: NodeJS.ProcessEnv): string {
+  return resolve(clusterDirectory(env), 'run/admin.kubeconfig');
+}
+
+function clusterDirectory(env: NodeJS.ProcessEnv): string {
   const directory = env['C3_CLUSTER_DIR'] ?? '';
-  return resolve(directory === '' ? join(homedir(), '.cache/c3/cluster') : directory, 'run/admin.kubeconfig');
+  return directory === '' ? join(homedir(), '.cache/c3/cluster') : directory;
 }
 
 async function isUp(options: ScriptOptions): Promise<boolean> {

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Acts on one program of the running cluster, for tests of what happens when it dies:
-#   program.sh kill|start|restart|status PROGRAM
+#   program.sh kill|start|restart|pause|resume|status PROGRAM
 # PROGRAM: apiserver, kubelet, containerd, etcd, scheduler, controller-manager, registry. `kill` is SIGKILL and returns when the
-# process is gone; `start` uses the arguments of the first start and returns when the program answers; `status` says by its exit code
-# whether it runs.
+# process is gone; `start` uses the arguments of the first start and returns when the program answers; `pause` stops it where it is
+# (SIGSTOP) and `resume` lets it go on; `status` says by its exit code whether it runs.
 . "$(dirname "$0")/settings.sh"
 need_root
 action=${1:-} program=${2:-}
 case $program in
   apiserver | kubelet | containerd | etcd | scheduler | controller-manager | registry) ;;
-  *) fail "no such program: \"$program\" (usage: program.sh kill|start|restart|status PROGRAM)" ;;
+  *) fail "no such program: \"$program\" (usage: program.sh kill|start|restart|pause|resume|status PROGRAM)" ;;
 esac
 
 kill_program() {
@@ -24,6 +24,10 @@ is_kubelet_healthy() { curl -fsS -m 5 --noproxy '*' http://127.0.0.1:$((kubelet_
 start_program() {
   if is_running "$program"; then return; fi
   launch "$program"
+  await_program
+}
+
+await_program() {
   case $program in
     apiserver) wait_for 30 "the API server answers" apiserver is_api_ready ;;
     kubelet) wait_for 30 "the kubelet answers" kubelet is_kubelet_healthy ;;
@@ -37,6 +41,8 @@ case $action in
   kill) kill_program ;;
   start) start_program ;;
   restart) kill_program; start_program ;;
+  pause) signal STOP "$program" ;;
+  resume) signal CONT "$program"; await_program ;;
   status) is_running "$program" ;;
-  *) fail "no such action: \"$action\" (usage: program.sh kill|start|restart|status PROGRAM)" ;;
+  *) fail "no such action: \"$action\" (usage: program.sh kill|start|restart|pause|resume|status PROGRAM)" ;;
 esac

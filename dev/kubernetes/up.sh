@@ -135,6 +135,7 @@ cat > "$run/cni/10-c3.conflist" <<J
   {"type": "loopback"}]}
 J
 # The limits on pulls and events are off: tests make in a second what a node does in an hour.
+# A node that went silent is known as such after 16 s (the controller manager's grace), not 40: so the kubelet renews more often.
 # There is no DNS; that the gateway is named makes lookups fail at once, and spares every Pod a warning. The node's name is localhost because
 # the kubelet refuses a loopback address for its node.
 cat > "$run/kubelet.yaml" <<Y
@@ -148,6 +149,8 @@ clusterDNS: [$pod_gateway]
 failSwapOn: false
 oomScoreAdj: 0
 maxPods: 200
+nodeStatusUpdateFrequency: 4s
+nodeLeaseDurationSeconds: 8
 makeIPTablesUtilChains: false
 serializeImagePulls: false
 registryPullQPS: 0
@@ -188,7 +191,7 @@ wait_for 60 "the API server answers" apiserver is_api_ready
 
 start controller-manager "$bin/kube-controller-manager" --kubeconfig="$run/admin.kubeconfig" --root-ca-file="$pki/ca.crt" \
   --service-account-private-key-file="$pki/sa.key" --bind-address=127.0.0.1 --port=0 --cert-dir="$run/controller-manager" \
-  --node-monitor-period=1s --leader-elect=false
+  --node-monitor-period=1s --node-monitor-grace-period=16s --leader-elect=false
 start scheduler "$bin/kube-scheduler" --kubeconfig="$run/admin.kubeconfig" --bind-address=127.0.0.1 --port=0 --leader-elect=false
 wait_for 60 "the node is ready" kubelet is_node_ready
 wait_for 20 "the default service account is there" controller-manager kubectl get serviceaccount default

@@ -1,12 +1,26 @@
 import { readFile } from 'node:fs/promises';
+import { afterAll } from 'vitest';
+import { createNamespace, type OwnNamespace } from '../../dev/kubernetes/namespace.ts';
 import type { Target } from '../e2e/target.ts';
+
+/** Only a cluster of our own may be broken. */
+export const isOurs: boolean = process.env['C3_TEST_OWN_CLUSTER'] === '1';
+
+let namespace: Promise<OwnNamespace> | undefined;
+
+/** Every file of tests has a namespace of its own on the cluster, so that they may run side by side. */
+afterAll(async () => {
+  await (await namespace)?.remove();
+});
 
 /** The cluster that main.ts started, or that KUBECONFIG names. */
 export async function openTarget(): Promise<Target> {
   const path = process.env['KUBECONFIG'];
   if (path === undefined) throw new Error('KUBECONFIG is not set: run these tests with npm run test:cluster');
+  namespace ??= createNamespace(await readFile(path, 'utf8'), 'c3-test');
+  const { kubeconfig } = await namespace;
   return {
-    kubeconfig: await readFile(path, 'utf8'),
+    kubeconfig,
     forgeHost: process.env['C3_TEST_FORGE_HOST'] ?? '127.0.0.1',
     images: { git: 'alpine/git', main: 'ubuntu' },
   };

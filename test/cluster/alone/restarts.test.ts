@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createUser, type User } from '../../dev/demo/user.ts';
-import { createWorld, type World } from '../../dev/demo/world.ts';
-import { killApiServer, restartContainerd, restartKubelet, startApiServer } from '../../dev/kubernetes/kubernetes.ts';
-import { openPods, type Pods } from '../e2e/pods.ts';
-import { formatPipeline, type Target } from '../e2e/target.ts';
-import { openTarget } from './target.ts';
-
-/** Only a cluster of our own may be broken. */
-const isOurs = process.env['C3_TEST_OWN_CLUSTER'] === '1';
+import { createUser, type User } from '../../../dev/demo/user.ts';
+import { createWorld, type World } from '../../../dev/demo/world.ts';
+import {
+  killApiServer,
+  restartContainerd,
+  restartKubelet,
+  startApiServer,
+} from '../../../dev/kubernetes/kubernetes.ts';
+import { openPods, type Pods } from '../../e2e/pods.ts';
+import { formatPipeline, type Target } from '../../e2e/target.ts';
+import { isOurs, openTarget } from '../target.ts';
 
 const FAULTS: readonly [name: string, act: () => Promise<void>][] = [
   [
@@ -67,7 +69,7 @@ describe.runIf(isOurs)('a step on a real Kubernetes', { timeout: 240_000 }, () =
     const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
     expect(status).toMatchObject({
       state: 'failure',
-      description: expect.stringMatching(/^failed at main after .*: exit code 7$/),
+      description: expect.stringMatching(/^failed at main after .*: exit code 7 \(build [0-9a-f]{12}\)$/),
     });
     expect(text).toContain('the end');
   });

@@ -1,0 +1,91 @@
+import type { World } from '../../dev/demo/world.ts';
+import { createGate } from '../../src/kube/gate.ts';
+import { time, type Bare } from '../bare.ts';
+import { createBuilds, type Builds, type BuildsTarget } from '../builds.ts';
+import type { Row } from '../measure.ts';
+import { readPeakMiB, resetPeak } from '../memory.ts';
+import { repeat, TRUE_STEP } from './steps.ts';
+
+const PODS = 50;
+const STEPS = 5;
+/** As many as c3 opens at a time (src/kube/kubernetes-cluster.ts). */
+const OPENINGS = 12;
+/** One takes about a minute. */
+const MAX_RUNS = 3;
+
+/** Fifty repositories that are pushed to at the same moment, and fifty Pods without c3. */
+export interface Crowd {
+  readonly row: Row;
+  /** The peak of c3's resident memory in all runs so far; runs once where there was none. */
+  peakMiB(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export function createCrowd(world: World, target: BuildsTarget, bare: Bare): Crowd {
+  const repositories: Builds[] = [];
+  let peakMiB = 0;
+
+  async function prepare(): Promise<void> {
+    await bare.settle();
+    while (repositories.length < PODS) {
+      const builds = await createBuilds(world, target, `crowd-${repositories.length}`);
+      await builds.setSteps(
+        repeat(STEPS, () => TRUE_STEP),
+        false,
+      );
+      repositories.push(builds);
+    }
+  }
+
+  async function c3(): Promise<number> {
+    const pushed: { builds: Builds; sha: string }[] = [];
+    for (const builds of repositories) pushed.push({ builds, sha: await builds.commit() });
+    resetPeak(world.c3.pid);
+    const timings = await Promise.all(pushed.map(({ builds, sha }) => builds.run(sha)));
+    peakMiB = Math.max(peakMiB, readPeakMiB(world.c3.pid));
+    return Math.max(...timings.map(({ endedAt }) => endedAt)) - Math.min(...timings.map(({ sentAt }) => sentAt));
+  }
+
+  async function bareRun(): Promise<number> {
+    const gate = createGate(OPENINGS);
+    const signal = new AbortController().signal;
+    const deletions: Promise<void>[] = [];
+    async function inPod({ manifest }: Builds): Promise<void> {
+      const pod = await bare.createPod(manifest);
+      for (let step = 0; step < STEPS; step += 1) {
+        const leave = await gate.enter(signal);
+        await bare.exec(pod, 'main', ['true']);
+        leave?.();
+      }
+      // At once, as c3 does with a Pod that is used up: the others pay for it in both.
+      deletions.push(bare.deletePod(pod));
+    }
+    const ms = await time(() => Promise.all(repositories.map(inPod)));
+    await Promise.all(deletions);
+    return ms;
+  }
+
+  return {
+    row: {
+      name: `${PODS} builds of ${STEPS} steps at once, ${PODS} new Pods`,
+      against: `${PODS} new Pods with ${STEPS} bare execs each`,
+      atMost: 1.3,
+      maxRuns: MAX_RUNS,
+      prepare,
+      c3,
+      bare: bareRun,
+      settle: () => bare.settle(),
+    },
+    async peakMiB(): Promise<number> {
+      if (peakMiB === 0) {
+        await prepare();
+        await c3();
+        await bare.settle();
+      }
+      return peakMiB;
+    },
+    async close(): Promise<void> {
+      await Promise.all(repositories.map((builds) => builds.close()));
+    },
+  };
+}

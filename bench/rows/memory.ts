@@ -1,0 +1,94 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startC3 } from '../../dev/demo/c3-process.ts';
+import type { World } from '../../dev/demo/world.ts';
+import { createBuilds, type BuildsTarget } from '../builds.ts';
+import type { Figure } from '../measure.ts';
+import { readMemoryMiB, readPeakMiB, resetPeak } from '../memory.ts';
+import { ORDER_VARIABLE, STALLED, type StalledReaderOrder } from '../stalled-reader.ts';
+import type { Crowd } from './crowd.ts';
+import { TRUE_STEP } from './steps.ts';
+
+const GIBIBYTE = 1024 ** 3;
+const LOOK_EVERY_MS = 50;
+const PATIENCE_MS = 120_000;
+
+export interface MemoryContext {
+  readonly world: World;
+  readonly target: BuildsTarget;
+  readonly crowd: Crowd;
+  /** What Node runs as c3. */
+  readonly program: string;
+  /** Of c3 before its first build. */
+  readonly idleMiB: number;
+}
+
+export function createMemoryFigures(context: MemoryContext): Figure[] {
+  const { world, crowd, idleMiB } = context;
+  return [
+    { name: 'memory, idle', unit: 'MiB', atMost: 90, read: async () => await Promise.resolve({ value: idleMiB }) },
+    {
+      name: 'memory, 50 builds at once',
+      unit: 'MiB',
+      atMost: 150,
+      read: async () => ({ value: await crowd.peakMiB(), detail: 'peak' }),
+    },
+    {
+      name: 'memory, a log of 1 GiB and a stalled reader',
+      unit: 'MiB',
+      atMost: 150,
+      read: async () => ({ value: await measureHugeLog(context), detail: 'peak' }),
+    },
+    {
+      name: 'memory, after all of this',
+      unit: 'MiB',
+      read: async () => await Promise.resolve({ value: readMemoryMiB(world.c3.pid) }),
+    },
+  ];
+}
+
+/** The peak of a c3 of its own, which follows the step that writes the log, while a reader in it takes nothing. */
+async function measureHugeLog({ world, target, program }: MemoryContext): Promise<number> {
+  const orderPath = join(world.directory, 'stalled-reader.json');
+  const preload = new URL('../stalled-reader.ts', import.meta.url).href;
+  const options = `${world.settings['NODE_OPTIONS'] ?? ''} --import=${preload}`;
+  const settings = { ...world.settings, NODE_OPTIONS: options, [ORDER_VARIABLE]: orderPath };
+  const c3 = await startC3(settings, program);
+  const builds = await createBuilds(world, { ...target, c3Url: c3.url }, 'huge');
+  try {
+    await builds.setSteps(TRUE_STEP, true);
+    await builds.build();
+    // Waits until the reader is there, then writes as fast as it can.
+    await builds.setSteps(
+      `- main: echo $C3_BUILD_ID | tee /c3/build; until [ -e /c3/go ]; do sleep 0.1; done; rm /c3/go; yes 'a line of a log' | head -c ${GIBIBYTE}`,
+      true,
+    );
+    await builds.send(await builds.commit());
+    const pod = await builds.pod();
+    const buildId = await until(async () => (await builds.look('cat /c3/build')).trim());
+    const { kubeconfig } = target;
+    const order: StalledReaderOrder = { kubeconfig, pod, container: 'main', buildId, stepId: 's1' };
+    await writeFile(orderPath, JSON.stringify(order));
+    resetPeak(c3.pid);
+    process.kill(c3.pid, 'SIGUSR2');
+    await until(async () => await Promise.resolve(c3.log.includes(STALLED)));
+    await builds.look('touch /c3/go');
+    const countPassed = (): number => c3.log.filter((line) => line.includes('build ended: passed')).length;
+    await until(async () => await Promise.resolve(countPassed() === 2));
+    return readPeakMiB(c3.pid);
+  } finally {
+    c3.kill('SIGKILL');
+    await c3.exited;
+    await builds.close();
+  }
+}
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<NonNullable<T>> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error('What the memory of a huge log needs did not come about');
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}

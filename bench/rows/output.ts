@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import type { Workspace } from '../../src/engine/cluster.ts';
+import { createCourier, type Courier } from '../../src/engine/courier.ts';
+import { readLog } from '../../src/engine/read-log.ts';
+import { DEFAULT_STEP_LIMITS, runStep } from '../../src/engine/step.ts';
+import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
+import { time, toOrder, type Bare } from '../bare.ts';
+import type { Builds } from '../builds.ts';
+import type { Row } from '../measure.ts';
+
+const BYTES = 500_000_000;
+/** One takes some ten seconds. */
+const MAX_RUNS = 5;
+const MAKE = `yes 'a line of a log that is neither long nor short' | head -c ${BYTES} > /c3/big`;
+
+export interface Output {
+  readonly row: Row;
+  close(): Promise<void>;
+}
+
+/** A step's output, from its beginning to the last byte at a reader of the raw log. Both run in this process. */
+export function createOutput(kubeconfig: string, builds: Builds, bare: Bare): Output {
+  let opened: { pool: ClusterPool; workspace: Workspace } | undefined;
+
+  async function prepare(): Promise<void> {
+    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'] });
+    const order = { ...toOrder(builds.manifest), scope: 'git.example.com/acme/output' };
+    const options = { signal: new AbortController().signal, startTimeoutMs: 60_000, onWaiting: () => {} };
+    const answer = await pool.getCluster(kubeconfig).openWorkspace(order, options);
+    if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+    opened = { pool, workspace: answer.workspace };
+    await bare.exec(answer.workspace.name, 'main', ['sh', '-c', MAKE]);
+  }
+  function get(): Workspace {
+    if (opened === undefined) throw new Error('the row was not prepared');
+    return opened.workspace;
+  }
+
+  async function c3(): Promise<number> {
+    const workspace = get();
+    const buildId = randomBytes(6).toString('hex');
+    const open = (isReader: boolean): Courier =>
+      createCourier(workspace, 'main', {
+        buildId,
+        epoch: workspace.epoch,
+        isReader,
+        roots: ['/c3/.c3', '/tmp/.c3'],
+        silenceMs: 45_000,
+      });
+    const [courier, reader] = [open(false), open(true)];
+    const signal = new AbortController().signal;
+    const started = Promise.withResolvers<void>();
+    const launch = { buildId, stepId: 's0', workdir: '/c3', env: {}, script: 'cat /c3/big', timeoutMs: 300_000 };
+    const ms = await time(async () => {
+      const ended = runStep(courier, launch, {
+        signal,
+        lost: workspace.lost,
+        limits: DEFAULT_STEP_LIMITS,
+        openCourier: () => open(false),
+        onOutput: () => started.resolve(),
+        onCut: () => {},
+      });
+      await started.promise;
+      const reading = await readLog(reader, { buildId, stepId: 's0', from: 0 }, { signal, onOutput: () => {} });
+      const result = await ended;
+      if (reading.kind !== 'whole' || reading.to !== BYTES) throw new Error(JSON.stringify(reading));
+      if (result.kind !== 'exited' || result.exitCode !== 0) throw new Error(JSON.stringify(result));
+    });
+    await bare.exec(workspace.name, 'main', ['rm', '-rf', `/c3/.c3/${buildId}`]);
+    courier.close();
+    reader.close();
+    return ms;
+  }
+
+  return {
+    row: {
+      name: '500 MB of output to the reader of the raw log',
+      against: 'the same by a bare exec',
+      atMost: 1.3,
+      maxRuns: MAX_RUNS,
+      prepare,
+      c3,
+      async bare(): Promise<number> {
+        const { ms, bytes } = await bare.exec(get().name, 'main', ['cat', '/c3/big']);
+        if (bytes !== BYTES) throw new Error(`a bare exec brought ${bytes} bytes of ${BYTES}`);
+        return ms;
+      },
+    },
+    async close(): Promise<void> {
+      await opened?.workspace.release({ isClean: false });
+      await opened?.pool.close();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Workspace } from '../../src/engine/cluster.ts';
+import { expectWhole, startStep } from '../faults/fault-cluster.ts';
+import type { Cut } from '../faults/cutting-proxy.ts';
+import { useRealCluster } from './real-cluster.ts';
+
+const real = useRealCluster();
+let workspace: Workspace;
+
+beforeAll(async () => {
+  workspace = real.overRelay(await real.openWorkspace());
+}, 60_000);
+
+/** The launch alone is 32 kB; a TLS handshake, the request and the courier's program come before it. */
+const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;
+/** Waits without a word for a file that the test makes. */
+const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
+/** Writes a line every few milliseconds until that file is there. */
+const NOISY =
+  'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.005; done; echo done';
+
+/** What an exec starts has no parent that its container knows of; a supervisor, which bears the same name, has. */
+const KILL_COURIERS = `for file in /proc/[0-9]*/cmdline; do
+  pid=\${file#/proc/}; pid=\${pid%/cmdline}
+  case $(tr '\\0' ' ' < $file) in
+    *c3-courier*) grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
+  esac
+done 2> /dev/null`;
+
+/** Where on its way to the log's end a connection breaks. */
+const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: number][] = [
+  ['in the TLS handshake', 'sent', 200],
+  ['before the 101', 'received', 1500],
+  ['in the program of the courier', 'sent', 6000],
+  ['in the launch', 'sent', 25_000],
+  ['in the first frame of the log', 'received', 20_000],
+  ['in the middle of the log', 'received', 250_000],
+];
+
+describe.each(['loud', 'silent'] as const)('a step on a real Kubernetes whose connection is cut (%s)', (how) => {
+  test.each(POINTS)('%s runs once and keeps its log', async (_where, direction, afterBytes) => {
+    const before = real.proxy.cutCount;
+    real.proxy.plan.push({ direction, afterBytes, how });
+    await expectWhole(real, { pod: workspace.name, step: startStep(workspace, LONG_SCRIPT) });
+    expect(real.proxy.cutCount - before).toBe(1);
+  });
+
+  test.each([
+    ['is quiet', QUIET],
+    ['writes', NOISY],
+  ])('while it %s runs once and keeps its log', async (_what, body) => {
+    const step = startStep(workspace, body);
+    await step.seen('started');
+    expect(real.proxy.cutAll(how)).toBeGreaterThan(0);
+    await real.look(workspace.name, `touch /c3/go.${step.buildId}`);
+    await expectWhole(real, { pod: workspace.name, step });
+  });
+
+  test('after the status of a courier that was killed runs once and keeps its log', async () => {
+    const step = startStep(workspace, NOISY);
+    await step.seen('line 10');
+    await expect.poll(() => real.look(workspace.name, KILL_COURIERS)).toMatch(/^(?:killed\n)+$/);
+    real.proxy.cutAll(how);
+    await real.look(workspace.name, `touch /c3/go.${step.buildId}`);
+    await expectWhole(real, { pod: workspace.name, step });
+  });
+});

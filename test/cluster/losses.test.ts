@@ -1,0 +1,101 @@
+import { describe, test } from 'vitest';
+import type { Workspace } from '../../src/engine/cluster.ts';
+import { toPodsPath } from '../../src/kube/watch.ts';
+import type { JsonObject } from '../../src/pipeline/pipeline.ts';
+import { startBuild } from '../faults/build-run.ts';
+import { toManifest, useRealCluster, type RealCluster } from './real-cluster.ts';
+
+const real = useRealCluster();
+
+interface Loss {
+  readonly what: string;
+  readonly manifest?: ReturnType<typeof toManifest>;
+  /** Done once the step runs. */
+  act(workspace: Workspace): Promise<unknown>;
+  /** What the build's end says. */
+  readonly words: RegExp;
+}
+
+/** Of the main process of a container, which the step does not see coming: waits for a file, then does it. */
+const onSign = (command: string): JsonObject => ({
+  command: ['sh', '-c', `until [ -e /c3/sign ]; do sleep 0.1; done; ${command}`],
+});
+const giveSign = async (workspace: Workspace): Promise<unknown> => await real.look(workspace.name, 'echo > /c3/sign');
+
+const LOSSES: readonly Loss[] = [
+  {
+    what: 'whose container runs out of memory',
+    manifest: toManifest({ ...onSign('exec tail /dev/zero'), resources: { limits: { memory: '64Mi' } } }),
+    act: giveSign,
+    words: /container "main" ran out of memory \(its limit is 64Mi\) and was killed$/,
+  },
+  {
+    what: 'whose container dies',
+    manifest: toManifest(onSign('exit 3')),
+    act: giveSign,
+    words: /container "main" ended in the middle of the build \(exit code 3\)$/,
+  },
+  {
+    what: 'whose container dies and is started again',
+    manifest: toManifest(onSign('rm /c3/sign; exit 4'), { restartPolicy: 'Always' }),
+    act: giveSign,
+    words: /container "main" (?:ended in the middle of the build|restarted).*$/,
+  },
+  {
+    what: 'whose Pod is deleted',
+    act: async ({ name }) => await send(real, 'DELETE', `${toPodsPath(real.namespace)}/${name}`),
+    words: /Pod \S+ is being deleted$/,
+  },
+  {
+    what: 'whose Pod is evicted by the API',
+    act: async ({ name }) => {
+      const body = { apiVersion: 'policy/v1beta1', kind: 'Eviction', metadata: { name, namespace: real.namespace } };
+      return await send(real, 'POST', `${toPodsPath(real.namespace)}/${name}/eviction`, body);
+    },
+    words: /Pod \S+ (?:is being deleted|was evicted.*)$/,
+  },
+  {
+    what: 'whose volume is fuller than it may be',
+    manifest: toManifest({}, { volumes: [{ name: 'c3', emptyDir: { sizeLimit: '8Mi' } }] }),
+    act: async ({ name }) => await real.look(name, 'dd if=/dev/zero of=/c3/big bs=1M count=32 2> /dev/null'),
+    words: /Pod \S+ was stopped: Evicted: Usage of EmptyDir volume "c3" exceeds the limit "8Mi"/,
+  },
+  {
+    what: 'that fills more of the disk than its container may',
+    manifest: toManifest({ resources: { limits: { 'ephemeral-storage': '8Mi' } } }),
+    act: async ({ name }) => await real.look(name, 'dd if=/dev/zero of=/tmp/big bs=1M count=32 2> /dev/null'),
+    words: /Pod \S+ was stopped: Evicted: .*ephemeral.*8Mi/,
+  },
+];
+
+/** At the same time: most of it is waiting for the node, which looks at its disks every ten seconds. */
+describe.concurrent('a build on a real Kubernetes', () => {
+  test.for(LOSSES)('$what ends as an infrastructure error in the words of the cluster', async (loss, { expect }) => {
+    const index = LOSSES.indexOf(loss);
+    const order = { scope: `git.example.com/acme/loss${index}`, manifest: loss.manifest ?? toManifest() };
+    const workspace = await real.openWorkspace(order);
+    const build = startBuild(workspace, ['echo up > "/c3/up"; while :; do sleep 1; done', 'echo never']);
+    await expect.poll(() => real.look(workspace.name, 'cat /c3/up'), { timeout: 20_000 }).toBe('up\n');
+    await loss.act(workspace);
+    const { ending, sweep } = await build.outcome;
+    expect(ending).toMatchObject({ kind: 'infrastructure-error', message: expect.stringMatching(loss.words) });
+    await workspace.release({ isClean: await sweep() });
+    const next = await real.openWorkspace(order);
+    expect(next.id).not.toBe(workspace.id);
+    await next.release({ isClean: false });
+  });
+
+  test('one of whose processes is killed for want of memory fails with 137 and says so', async ({ expect }) => {
+    const manifest = toManifest({ resources: { limits: { memory: '32Mi' } } });
+    const workspace = await real.openWorkspace({ scope: 'git.example.com/acme/hungry', manifest });
+    const { ending, sweep } = await startBuild(workspace, ['tail /dev/zero']).outcome;
+    // Where the kernel kills one process the step ends with 137; where it kills the whole group the container is lost.
+    expect(ending).toMatchObject({ kind: 'failed', message: expect.stringMatching(/137.*memory/) });
+    await workspace.release({ isClean: await sweep() });
+  });
+});
+
+async function send({ client }: RealCluster, method: 'POST' | 'DELETE', path: string, body?: object): Promise<void> {
+  const answer = await client.request({ method, path, ...(body === undefined ? {} : { body }) });
+  if (answer.kind === 'refused') throw new Error(answer.message);
+}

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll } from 'vitest';
+import type { Cluster, Workspace, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { createClient, type KubeClient } from '../../src/kube/client.ts';
+import { createExecClient, type ExecClient } from '../../src/kube/exec.ts';
+import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
+import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { toPodsPath } from '../../src/kube/watch.ts';
+import type { JsonObject } from '../../src/pipeline/pipeline.ts';
+import { openPods, type Pods } from '../e2e/pods.ts';
+import { createCuttingProxy, type CuttingProxy } from '../faults/cutting-proxy.ts';
+import { toBuildId } from '../faults/fault-cluster.ts';
+import { openTarget } from './target.ts';
+
+/** The real cluster with c3's own way into it, by the production code of `kube` and `engine`. */
+export interface RealCluster {
+  readonly cluster: Cluster;
+  /** A relay that can cut, on the way of some execs and of nothing else: a plan for the next connection finds an exec. */
+  readonly proxy: CuttingProxy;
+  /** For what is done to the cluster. */
+  readonly client: KubeClient;
+  readonly namespace: string;
+  openWorkspace(changes?: Partial<WorkspaceOrder>): Promise<Workspace>;
+  /** The same workspace with its execs over the relay. */
+  overRelay(workspace: Workspace): Workspace;
+  /** What a shell prints in the container `main`, not by the relay. @throws when the cluster refuses the exec */
+  look(pod: string, script: string): Promise<string>;
+  /** Of the namespace, also those that are being deleted. */
+  podNames(): Promise<string[]>;
+}
+
+/** c3 must notice a silent cut within a test's patience; in production it takes a minute. */
+const QUICK_EXECS = { pingEveryMs: 300, silenceMs: 1500, stalledInputMs: 1500, closeMs: 500, handshakeMs: 3000 };
+
+/** In production two minutes: a node that comes back has the step's end. */
+const SILENT_NODE_MS = 5_000;
+
+interface Made extends Pick<RealCluster, 'proxy' | 'client' | 'namespace' | 'cluster'> {
+  readonly execs: ExecClient;
+  readonly pods: Pods;
+}
+
+async function connect(): Promise<Made> {
+  const { kubeconfig } = await openTarget();
+  const access = parseKubeconfig(kubeconfig);
+  const { namespace } = access;
+  const proxy = await createCuttingProxy(Number(new URL(access.origin).port || 443));
+  return {
+    proxy,
+    namespace,
+    cluster: createKubernetesCluster(access, { ...QUICK_EXECS, silentNodeMs: SILENT_NODE_MS }),
+    execs: createExecClient({ ...access, origin: `https://127.0.0.1:${proxy.port}` }, QUICK_EXECS),
+    client: createClient(access),
+    pods: await openPods(kubeconfig),
+  };
+}
+
+/** Registers the hooks that make and remove it; its members are there once the tests run. */
+export function useRealCluster(): RealCluster {
+  let made: Made | undefined;
+
+  function get(): Made {
+    if (!made) throw new Error('the cluster is not there before the tests run');
+    return made;
+  }
+  beforeAll(async () => {
+    made = await connect();
+  }, 60_000);
+  afterAll(async () => {
+    await made?.cluster.close();
+    made?.execs.close();
+    await made?.pods.close();
+    await made?.client.close();
+    await made?.proxy.close();
+  });
+
+  return {
+    get cluster() {
+      return get().cluster;
+    },
+    get proxy() {
+      return get().proxy;
+    },
+    get client() {
+      return get().client;
+    },
+    get namespace() {
+      return get().namespace;
+    },
+    async openWorkspace(changes = {}): Promise<Workspace> {
+      const { cluster } = get();
+      const answer = await cluster.openWorkspace(
+        { ...ORDER, buildId: toBuildId(), ...changes },
+        { signal: new AbortController().signal, startTimeoutMs: 60_000, onWaiting: () => {} },
+      );
+      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      return answer.workspace;
+    },
+    overRelay(workspace): Workspace {
+      const { namespace, execs } = get();
+      return {
+        ...workspace,
+        exec: async (container, argv, options) =>
+          await execs.open({ namespace, pod: workspace.name, container, argv }, options),
+      };
+    },
+    look: async (pod, script) => await get().pods.run(pod, 'main', ['sh', '-c', script]),
+    async podNames(): Promise<string[]> {
+      const { client, namespace } = get();
+      const answer = await client.request({ method: 'GET', path: toPodsPath(namespace) });
+      if (answer.kind === 'refused') throw new Error(answer.message);
+      return (answer.body as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name);
+    },
+  };
+}
+
+/** A job of one container, `main`, that sleeps, with a volume at /c3. */
+export function toManifest(container: JsonObject = {}, spec: JsonObject = {}): JsonObject {
+  const main = {
+    name: 'main',
+    image: 'ubuntu',
+    command: ['sleep', '100000'],
+    volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
+    ...container,
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'real' },
+    spec: {
+      restartPolicy: 'Never',
+      // A main process that heeds no TERM is killed after this.
+      terminationGracePeriodSeconds: 1,
+      volumes: [{ name: 'c3', emptyDir: {} }],
+      containers: [main],
+      ...spec,
+    },
+  };
+}
+
+const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
+  manifest: toManifest(),
+  scope: 'git.example.com/acme/shop',
+  trustClass: 'protected',
+  isResumed: false,
+  reuse: true,
+  idleMs: 600_000,
+  maxAgeMs: 3_600_000,
+  neededMs: 60_000,
+};
