@@ -4,6 +4,7 @@ import { createAddressPolicy } from '../../src/kube/address-policy.ts';
 import { createExecClient } from '../../src/kube/exec.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { createTrap, type Trap } from './trap.ts';
+import { ORDER } from './order.ts';
 
 /** What c3 says of a cluster there, without a word to it. */
 async function refusalOf(server: string, allowNets: readonly string[] = []): Promise<string> {
@@ -27,23 +28,6 @@ async function refusalOf(server: string, allowNets: readonly string[] = []): Pro
     await pool.close();
   }
 }
-
-const ORDER = {
-  manifest: {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'x' },
-    spec: { containers: [{ name: 'm', image: 'x' }] },
-  },
-  scope: 'git.example.com/acme/shop',
-  trustClass: 'other',
-  buildId: 'abc',
-  isResumed: false,
-  reuse: true,
-  idleMs: 1_000,
-  maxAgeMs: 60_000,
-  neededMs: 1_000,
-} as const;
 
 describe('A5 A kubeconfig whose server is within the network of c3', () => {
   const traps: Trap[] = [];

@@ -7,6 +7,7 @@ import type { WorkspaceAnswer } from '../../src/engine/cluster.ts';
 import type { C3Error } from '../../src/errors.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { createTrap, type Trap } from './trap.ts';
+import { ORDER } from './order.ts';
 
 /** What a service account's token file would be; it must never leave this machine. */
 const SECRET = 'the-service-account-token-of-c3-itself';
@@ -45,24 +46,8 @@ function toKubeconfig(server: string, ca: string, { cluster, user, context, root
 /** The loopback interface, which a c3 that serves tenants refuses, is where the traps are. */
 async function open(text: string): Promise<WorkspaceAnswer> {
   const pool = createClusterPool({ allowNets: ['127.0.0.0/8'] });
-  const order = {
-    manifest: {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'x' },
-      spec: { containers: [{ name: 'main', image: 'x' }] },
-    },
-    scope: 'git.example.com/acme/shop',
-    trustClass: 'other',
-    buildId: 'abc',
-    isResumed: false,
-    reuse: true,
-    idleMs: 1_000,
-    maxAgeMs: 60_000,
-    neededMs: 1_000,
-  } as const;
   try {
-    return await pool.getCluster(text).openWorkspace(order, {
+    return await pool.getCluster(text).openWorkspace(ORDER, {
       signal: AbortSignal.timeout(10_000),
       startTimeoutMs: 10_000,
       onWaiting: () => {},

@@ -1,0 +1,19 @@
+import type { WorkspaceOrder } from '../../src/engine/cluster.ts';
+
+/** An order that any cluster takes. */
+export const ORDER: WorkspaceOrder = {
+  manifest: {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'x' },
+    spec: { containers: [{ name: 'm', image: 'x' }] },
+  },
+  scope: 'git.example.com/acme/shop',
+  trustClass: 'other',
+  buildId: 'abc',
+  isResumed: false,
+  reuse: true,
+  idleMs: 1_000,
+  maxAgeMs: 60_000,
+  neededMs: 1_000,
+};
