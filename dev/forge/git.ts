@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { devNull } from 'node:os';
 import { promisify } from 'node:util';
+import { readObject } from './object-reader.ts';
 
 const execute = promisify(execFile);
 
@@ -43,15 +44,19 @@ export async function tryGit(directory: string, args: readonly string[]): Promis
 }
 
 /** The object that an exact ref or a sha names, peeled to `type`. */
-export function resolveObject(directory: string, name: string, type: 'commit' | 'object'): Promise<string | undefined> {
-  return tryGit(directory, ['rev-parse', '--quiet', '--verify', '--end-of-options', `${name}^{${type}}`]);
+export async function resolveObject(
+  directory: string,
+  name: string,
+  type: 'commit' | 'object',
+): Promise<string | undefined> {
+  return (await readObject(directory, `${name}^{${type}}`, GIT_ENVIRONMENT))?.sha;
 }
 
 /** A branch's name, a tag's, or a whole sha, as GitHub resolves `:ref`: to a commit's sha. */
 export async function resolveCommit(directory: string, ref: string): Promise<string | undefined> {
   if (/^[0-9a-f]{40}$/.test(ref)) {
     // The sha of a tag object is not taken for its commit's.
-    return (await tryGit(directory, ['cat-file', '-t', ref])) === 'commit' ? ref : undefined;
+    return (await readObject(directory, ref, GIT_ENVIRONMENT))?.type === 'commit' ? ref : undefined;
   }
   const names = [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/${ref}`];
   for (const name of names) {

@@ -1,4 +1,14 @@
-import { countCommits, readCommit, resolveCommit, resolveObject, runGit, tryGit, type Commit } from './git.ts';
+import {
+  countCommits,
+  GIT_ENVIRONMENT,
+  readCommit,
+  resolveCommit,
+  resolveObject,
+  runGit,
+  tryGit,
+  type Commit,
+} from './git.ts';
+import { readObject } from './object-reader.ts';
 import type { Repository } from './repositories.ts';
 import { refuse, toPage, type Route, type RouteAnswer, type RouteCall } from './route.ts';
 
@@ -120,17 +130,17 @@ async function readContents({ repository, captures: [path = ''], query, accept }
   if (commit === undefined) {
     return refuse(404, `No commit found for the ref ${ref}`);
   }
-  const object = `${commit}:${path}`;
-  const type = await tryGit(repository.path, ['cat-file', '-t', object]);
-  if (type === 'tree') {
-    const names = (await runGit(repository.path, ['ls-tree', '-z', '--name-only', object])).toString('utf8');
+  const name = `${commit}:${path}`;
+  const object = await readObject(repository.path, name, GIT_ENVIRONMENT);
+  if (object?.type === 'tree') {
+    const names = (await runGit(repository.path, ['ls-tree', '-z', '--name-only', name])).toString('utf8');
     const entries = names.split('\0').filter((name) => name !== '');
     return { status: 200, body: entries.map((name) => ({ name, path: `${path}/${name}` })) };
   }
-  if (type !== 'blob') {
+  if (object?.type !== 'blob') {
     return NOT_FOUND;
   }
-  const bytes = await runGit(repository.path, ['cat-file', 'blob', object]);
+  const { bytes } = object;
   if (/^application\/vnd\.github\.(?:v3\.)?raw(?:\+json)?$/.test(accept)) {
     return { status: 200, body: bytes, contentType: 'application/vnd.github.raw+json; charset=utf-8' };
   }
