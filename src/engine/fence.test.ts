@@ -22,8 +22,12 @@ describe.each(shells)('under %s', (shell) => {
     const ran = join(steps.workspace.directory, 'ran');
     expect(await steps.run(`touch ${ran}`, { stepId: 's2', courier: stale })).toEqual(STALE);
     expect(existsSync(ran)).toBe(false);
-    expect(await steps.openCourier().perform('cancel b1 s3\n', () => undefined)).toMatchObject({ isFinal: true });
-    expect(await steps.openCourier().perform('sweep b1\n', () => undefined)).toMatchObject({ isFinal: true });
+    expect(await steps.openCourier().perform(`cancel ${steps.buildId} s3\n`, () => undefined)).toMatchObject({
+      isFinal: true,
+    });
+    expect(await steps.openCourier().perform(`sweep ${steps.buildId}\n`, () => undefined)).toMatchObject({
+      isFinal: true,
+    });
     // What was refused is as if it had never been sent: the new holder runs it.
     expect(await steps.run('exit 4', { stepId: 's2', courier: other })).toEqual({ kind: 'exited', exitCode: 4 });
   });

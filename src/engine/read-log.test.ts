@@ -39,7 +39,7 @@ async function readAll(steps: LocalSteps, from = 0, pauseMs = 0): Promise<Read> 
   let bytes = 0;
   const reading = await readLog(
     steps.openCourier({ buildId: 'reader', isReader: true }),
-    { buildId: 'b1', stepId: 's1', from },
+    { buildId: steps.buildId, stepId: 's1', from },
     {
       signal: new AbortController().signal,
       async onOutput(chunk) {
@@ -110,7 +110,7 @@ describe.each(shells)('under %s', (shell) => {
     const controller = new AbortController();
     const reading = await readLog(
       steps.openCourier({ buildId: 'reader', isReader: true }),
-      { buildId: 'b1', stepId: 's1', from: 0 },
+      { buildId: steps.buildId, stepId: 's1', from: 0 },
       { signal: controller.signal, onOutput: () => controller.abort() },
     );
     expect(reading).toEqual({ kind: 'aborted' });

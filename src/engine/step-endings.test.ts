@@ -95,29 +95,33 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(step.text()).toBe('a line that is long enough\nshort\nend\n');
   });
 
-  it('that empties its log in the moment in which it is sent does not end the line', async () => {
-    const step = setUp(shell);
-    // Before it sends, the `dd` of this container empties the log, once.
-    const bin = join(step.workspace.directory, 'bin');
-    const dd = spawnSync('which', [shell === 'busybox' ? 'busybox' : 'dd'], { encoding: 'utf8' }).stdout.trim();
-    rmSync(join(bin, 'dd'), { force: true });
-    const log = join(step.root, 'b1', 's1.log');
-    const shim = `#!/bin/sh\n[ -e ${bin}/emptied ] || { : > ${bin}/emptied; echo cut > ${log}; }\nexec ${dd} ${shell === 'busybox' ? 'dd ' : ''}"$@"\n`;
-    writeFileSync(join(bin, 'dd'), shim, { mode: 0o755 });
-    const script = 'echo a line that is long enough; until [ -e go ]; do sleep 0.05; done; echo end; exit 3';
-    const first = step.seen('cut\n');
-    const ended = step.run(script);
-    await first;
-    writeFileSync(join(step.workspace.directory, 'project', 'go'), '');
-    expect(await ended).toEqual({ kind: 'exited', exitCode: 3 });
-    expect(step.text()).toBe(`cut\n${'\0'.repeat('a line that is long enough\n'.length - 4)}end\n`);
-    expect(step.workspace.execCount).toBe(1);
-  });
+  // Busybox has a `dd` of its own, which nothing can take the place of.
+  it.skipIf(shell === 'busybox')(
+    'that empties its log in the moment in which it is sent does not end the line',
+    async () => {
+      const step = setUp(shell);
+      // Before it sends, the `dd` of this container empties the log, once.
+      const bin = join(step.workspace.directory, 'bin');
+      const dd = spawnSync('which', ['dd'], { encoding: 'utf8' }).stdout.trim();
+      rmSync(join(bin, 'dd'), { force: true });
+      const log = join(step.root, step.buildId, 's1.log');
+      const shim = `#!/bin/sh\n[ -e ${bin}/emptied ] || { : > ${bin}/emptied; echo cut > ${log}; }\nexec ${dd} "$@"\n`;
+      writeFileSync(join(bin, 'dd'), shim, { mode: 0o755 });
+      const script = 'echo a line that is long enough; until [ -e go ]; do sleep 0.05; done; echo end; exit 3';
+      const first = step.seen('cut\n');
+      const ended = step.run(script);
+      await first;
+      writeFileSync(join(step.workspace.directory, 'project', 'go'), '');
+      expect(await ended).toEqual({ kind: 'exited', exitCode: 3 });
+      expect(step.text()).toBe(`cut\n${'\0'.repeat('a line that is long enough\n'.length - 4)}end\n`);
+      expect(step.workspace.execCount).toBe(1);
+    },
+  );
 
   it('that was claimed by a courier which died at once is lost, and told so', async () => {
     const step = setUp(shell);
     await step.openCourier().ready();
-    writeFileSync(join(step.root, 'b1', 's1.claim'), '4194305 1\n');
+    writeFileSync(join(step.root, step.buildId, 's1.claim'), '4194305 1\n');
     expect(await step.run('echo never')).toEqual({
       kind: 'lost',
       message: 'who was to run it in the container is gone, and nothing there tells of it',

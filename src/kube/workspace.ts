@@ -31,9 +31,6 @@ const MAX_STARTING_MS = 1_000;
  */
 const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no route to host/i;
 
-/** A node tells how a container ended within a second or two; a busy one takes longer. */
-const TOLD_MS = 5_000;
-
 /** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
@@ -82,8 +79,6 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
       if (answer.kind === 'refused') {
         leave();
         if (OUT_OF_REACH.test(answer.message)) node.miss(answer.message);
-        // "container not found": the node has yet to tell the cluster how the container ended, and those are the words to report.
-        if (!answer.isTransient && !options.signal.aborted) await orAfter(lost.promise, TOLD_MS);
         return answer;
       }
       const timer = setTimeout(leave, MAX_STARTING_MS);
@@ -119,11 +114,4 @@ function createNodeWatch(limitMs: number, onSilent: (words: string) => void) {
     },
     close: hear,
   };
-}
-
-async function orAfter(promise: Promise<unknown>, ms: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([promise, late.promise]);
-  clearTimeout(timer);
 }

@@ -6,7 +6,7 @@ import { DEFAULT_STEP_LIMITS } from '../../src/engine/step.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { CommitStatus, FileAnswer, Proof, Push, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose } from '../../src/sealing/index.ts';
-import { createLocalWorkspace, type LocalWorkspace } from './local-workspace.ts';
+import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { createSourceRepository } from './source-repository.ts';
 
 /** Everything around a build but a cluster: what each part of it answers, and what happened. */
@@ -57,8 +57,6 @@ steps:
 ${steps}`;
   return { kind: 'found', text };
 }
-
-let builds = 0;
 
 export function createWorld(): World {
   const events: string[] = [];
@@ -127,7 +125,7 @@ export function createWorld(): World {
         before: undefined,
         paths: undefined,
         faults: [],
-        id: `build${(builds += 1)}`,
+        id: toLocalBuildId(),
         push: {},
         isOldKey: false,
         isResumed: false,

@@ -1,14 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 import { createCourier, type Courier, type CourierOptions } from '../../src/engine/courier.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
-import { createLocalWorkspace, isShellInstalled, type LocalWorkspace, type Shell } from './local-workspace.ts';
+import {
+  createLocalWorkspace,
+  isShellInstalled,
+  toLocalBuildId,
+  type LocalWorkspace,
+  type Shell,
+} from './local-workspace.ts';
 
 /** Those of this machine. */
 export const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
 
-const LIMITS: StepLimits = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
+/** A machine may be as busy as it likes. */
+const PATIENCE_MS = 120_000;
+vi.setConfig({ testTimeout: PATIENCE_MS, hookTimeout: PATIENCE_MS });
+
+const LIMITS: StepLimits = { outOfReachMs: 60_000, reconnectMs: 10, graceSeconds: 1, answerMs: 60_000 };
 const SILENCE_MS = 30_000;
 
 const open: { close(): void }[] = [];
@@ -16,9 +26,10 @@ afterEach(() => {
   for (const one of open.splice(0).toReversed()) one.close();
 });
 
-/** Steps of the build `b1` in a workspace of this machine, closed after the test. */
+/** Steps of one build in a workspace of this machine, closed after the test. */
 export interface LocalSteps {
   readonly workspace: LocalWorkspace;
+  readonly buildId: string;
   readonly controller: AbortController;
   /** Where c3's files are. */
   readonly root: string;
@@ -47,12 +58,13 @@ interface LocalStepOptions {
 
 export function setUp(shell: Shell, { without = [] }: { without?: readonly string[] } = {}): LocalSteps {
   const workspace = createLocalWorkspace(shell, { without });
+  const buildId = toLocalBuildId();
   const controller = new AbortController();
   const root = join(workspace.directory, 'c3');
   const log: Buffer[] = [];
   const waiting = new Set<{ text: string; resolve: () => void }>();
   function openCourier(changes: Partial<CourierOptions> = {}): Courier {
-    const options: CourierOptions = { buildId: 'b1', epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
+    const options: CourierOptions = { buildId, epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
     const courier = createCourier(workspace, 'main', { ...options, ...changes });
     open.push(courier);
     return courier;
@@ -70,6 +82,7 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
   const own = openCourier();
   return {
     workspace,
+    buildId,
     controller,
     root,
     text,
@@ -82,10 +95,10 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
       runStep(
         options.courier ?? own,
         {
-          buildId: 'b1',
+          buildId,
           stepId,
           workdir: join(workspace.directory, 'project'),
-          env: { C3_BUILD_ID: 'b1', ...env },
+          env: { C3_BUILD_ID: buildId, ...env },
           script,
           timeoutMs,
         },
@@ -100,7 +113,9 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
       ),
     openCourier,
     async sweep() {
-      const answer = await own.perform('sweep b1\n', (frame) => (frame.kind === 'swept' ? frame.isClean : undefined));
+      const answer = await own.perform(`sweep ${buildId}\n`, (frame) =>
+        frame.kind === 'swept' ? frame.isClean : undefined,
+      );
       return answer.kind === 'answered' ? answer.value : undefined;
     },
   };

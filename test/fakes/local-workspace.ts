@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +18,11 @@ export interface LocalWorkspace extends Workspace {
   readonly plan: ({ kind: 'refuse'; message: string; isFinal?: boolean } | { kind: 'cut-after'; bytes: number })[];
   lose(message: string): void;
   close(): void;
+}
+
+/** Of the tests that run on this machine at the same time no other has it: the end of a build ends whatever bears its id. */
+export function toLocalBuildId(): string {
+  return `local-${randomBytes(6).toString('hex')}`;
 }
 
 export function isShellInstalled(shell: Shell): boolean {

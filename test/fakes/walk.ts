@@ -7,7 +7,7 @@ import { runSteps } from '../../src/engine/run-steps.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';
 import { createMasker } from '../../src/sealing/index.ts';
-import { createLocalWorkspace, type LocalWorkspace } from './local-workspace.ts';
+import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { createSourceRepository } from './source-repository.ts';
 
 const BRANCH = {
@@ -67,13 +67,12 @@ export function createWalk(): Walk {
   const source = createSourceRepository();
   const push = { ...BRANCH, sha: source.sha };
   const states: BuildState[] = [];
-  let number = 0;
   const walk: Walk = {
     workspace,
     states,
     cancel: new AbortController(),
     halt: new AbortController(),
-    async run(steps, { id = `b${(number += 1)}`, isResumed = false, onOutput, onState, ...part } = {}) {
+    async run(steps, { id = toLocalBuildId(), isResumed = false, onOutput, onState, ...part } = {}) {
       const pipeline: Pipeline = {
         k8s: '',
         job: { manifest: {}, name: 'walk', containers: ['main', 'bare'] },

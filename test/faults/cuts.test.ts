@@ -107,5 +107,5 @@ test('a step of whose first exec nothing arrives any more, while the API server 
   isStuck = true;
   await letGo(step.buildId);
   await expectWhole(faults, { pod: workspace.name, step });
-  expect(execs).toBe(2);
+  expect(execs).toBeGreaterThan(1);
 });

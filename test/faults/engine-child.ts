@@ -16,13 +16,14 @@ export type Death =
 export interface EngineOrder {
   readonly shell: Shell;
   readonly directory: string;
+  readonly buildId: string;
   readonly scripts: readonly string[];
   readonly death: Death;
 }
 
 /** A process that runs steps as c3 does, until it dies. Its argument is the order, as JSON. */
 const order = JSON.parse(process.argv[2] ?? '') as EngineOrder;
-const { directory, death } = order;
+const { directory, buildId, death } = order;
 
 function die(): void {
   process.kill(process.pid, 'SIGKILL');
@@ -45,7 +46,7 @@ const workspace: Workspace = {
   },
 };
 const courier = createCourier(workspace, 'main', {
-  buildId: 'b1',
+  buildId,
   epoch: 1,
   roots: [join(directory, 'c3'), join(directory, 'tmp')],
   silenceMs: 30_000,
@@ -53,7 +54,7 @@ const courier = createCourier(workspace, 'main', {
 
 /** Resolves when the step's exit code is in its file. */
 async function ended(step: string): Promise<void> {
-  while (!readFileSync(join(directory, 'c3', 'b1', `${step}.exit`), 'utf8').includes('end')) {
+  while (!readFileSync(join(directory, 'c3', buildId, `${step}.exit`), 'utf8').includes('end')) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -62,10 +63,10 @@ for (const [index, script] of order.scripts.entries()) {
   await runStep(
     courier,
     {
-      buildId: 'b1',
+      buildId,
       stepId: `s${index}`,
       workdir: join(directory, 'project'),
-      env: { C3_BUILD_ID: 'b1' },
+      env: { C3_BUILD_ID: buildId },
       script,
       timeoutMs: 60_000,
     },

@@ -2,11 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
 import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
 import { createCourier, type Courier } from '../../src/engine/courier.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
+import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
@@ -26,23 +27,30 @@ export interface FaultCluster {
 interface FaultClusterOptions {
   /** The kubeconfig by which c3 goes, made from the cluster's own. */
   route?(embedded: EmbeddedCluster): Promise<string>;
+  /** Changes to how soon c3 notices what is wrong with a connection. */
+  readonly execs?: Partial<ExecLimits>;
 }
 
 /** c3 must notice a silent cut within a test's patience; in production it takes a minute. */
-const QUICK_EXECS = { pingEveryMs: 100, silenceMs: 400, stalledInputMs: 400, closeMs: 200, handshakeMs: 1000 };
+const QUICK_EXECS = { pingEveryMs: 100, silenceMs: 1000, stalledInputMs: 2000, closeMs: 200, handshakeMs: 3000 };
 
 /** As in production, but for how soon it connects anew and how long a step that is ended may take. */
 export const STEP_LIMITS: StepLimits = {
-  outOfReachMs: 15_000,
+  outOfReachMs: 60_000,
   reconnectMs: 20,
   graceSeconds: 1,
-  answerMs: 15_000,
+  answerMs: 60_000,
 };
+
+/** How long a test waits for what must come: a machine may be as busy as it likes. */
+export const PATIENCE: { readonly timeout: number } = { timeout: 60_000 };
+const TEST_TIMEOUT_MS = 180_000;
 
 const SILENCE_MS = 45_000;
 
 /** Registers the hooks that make and remove it; its members are there once the tests run. */
 export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster {
+  vi.setConfig({ testTimeout: TEST_TIMEOUT_MS, hookTimeout: TEST_TIMEOUT_MS });
   const root = mkdtempSync(join(tmpdir(), 'c3-faults-'));
   let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
 
@@ -52,7 +60,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   }
   beforeAll(async () => {
     const embedded = await createEmbeddedCluster({ root });
-    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: QUICK_EXECS });
+    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: { ...QUICK_EXECS, ...options.execs } });
     const cluster = pool.getCluster((await options.route?.(embedded)) ?? embedded.kubeconfig);
     made = { embedded, pool, cluster, pods: await openPods(embedded.kubeconfig) };
   });
@@ -70,7 +78,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
     const order = { ...ORDER, buildId: toBuildId(), ...changes };
     return await get().cluster.openWorkspace(order, {
       signal: new AbortController().signal,
-      startTimeoutMs: 15_000,
+      startTimeoutMs: PATIENCE.timeout,
       onWaiting,
     });
   }
@@ -96,9 +104,13 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
 }
 
 /** The same with a relay on c3's way, of which the cut connections are planned. */
-export function useProxiedCluster(): { faults: FaultCluster; readonly proxy: CuttingProxy } {
+export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = {}): {
+  faults: FaultCluster;
+  readonly proxy: CuttingProxy;
+} {
   let made: CuttingProxy | undefined;
   const faults = useFaultCluster({
+    ...options,
     async route({ url, kubeconfig }): Promise<string> {
       made = await createCuttingProxy(Number(new URL(url).port));
       return kubeconfig.replace(url, `https://127.0.0.1:${made.port}`);
@@ -179,7 +191,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
       workdir: '/c3/project',
       env: { C3_BUILD_ID: buildId, ID: buildId },
       script: `echo run >> "/c3/ran.$ID"\n{\n${body}\n} 2>&1 | tee "/c3/wrote.$ID"\nexit 7\n`,
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
     },
     {
       signal: new AbortController().signal,

@@ -28,11 +28,3 @@ describe.each([
     },
   );
 });
-
-test('a script of a mebibyte whose sending is cut half-way runs once and keeps its log', async () => {
-  world.proxy.plan.push({ direction: 'sent', afterBytes: 600_000, how: 'silent' });
-  const lines = Array.from({ length: 15_000 }, (_, index) => `: ${String(index).padStart(66, '0')}`).join('\n');
-  const step = startStep(workspace, `${lines}\nhead -c 100000 /dev/urandom`);
-  await expectWhole(faults, { pod: workspace.name, step });
-  expect(world.proxy.plan).toEqual([]);
-});

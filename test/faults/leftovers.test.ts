@@ -28,7 +28,10 @@ test('a background process that emptied its environment is found by its session,
 
 test('a daemon that emptied its environment and left its session costs the Pod', async () => {
   const workspace = await faults.openWorkspace();
-  expect(await leave(workspace, '(env -i setsid sleep 2003 &) ; sleep 0.1')).toBe(false);
+  const isUp =
+    'for file in /proc/[0-9]*/cmdline; do [ "$(tr "\\0" " " < $file)" = "sleep 2003 " ] && exit 0; done; exit 1';
+  const script = `(env -i setsid sleep 2003 &); until (${isUp}) 2> /dev/null; do sleep 0.02; done`;
+  expect(await leave(workspace, script)).toBe(false);
   await workspace.release({ isClean: false });
 });
 

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { deletePod } from '../../src/kube/pod-start.ts';
 import { startBuild } from './build-run.ts';
-import { useFaultCluster } from './fault-cluster.ts';
+import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 let client: KubeClient;
@@ -41,14 +41,15 @@ const SCRIPTS = [
 ] as const;
 
 describe.concurrent.each(SCRIPTS)('a build whose Pod is lost under a %s step', (kind, script) => {
-  test.each(LOSSES)(
+  // Tests that run at the same time must use their own `expect`.
+  test.for(LOSSES)(
     'because it is %s ends as an infrastructure error in the words of the cluster',
-    async (what, act, words) => {
+    async ([what, act, words], { expect }) => {
       // A Pod for each test: they run at the same time, since most of it is waiting for Pods to end.
       const order = { scope: `git.example.com/acme/${kind}-${LOSSES.findIndex(([name]) => name === what)}` };
       const workspace = await faults.openWorkspace(order);
       const build = startBuild(workspace, [script, 'echo never']);
-      await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
+      await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`)), PATIENCE).toBe(true);
       await act(workspace);
       const { ending, sweep } = await build.outcome;
       expect(ending).toMatchObject({

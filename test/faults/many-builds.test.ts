@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { createLinePool, type LinePool } from '../../src/engine/line-pool.ts';
 import { startBuild } from './build-run.ts';
-import { useFaultCluster } from './fault-cluster.ts';
+import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 const lines = createLinePool();
@@ -47,9 +47,9 @@ test.each([
     for (let index = WARM_UP; index < builds; index += 1) expect(await build(pool)).toBe(fresh.name);
     expect(faults.embedded.pods().map(({ metadata }) => metadata.uid)).toEqual([fresh.id]);
     // A courier ends some time after its connection.
-    await expect.poll(() => countProcesses(fresh.name), { timeout: 10_000 }).toBe(processes + couriers);
+    await expect.poll(() => countProcesses(fresh.name), PATIENCE).toBe(processes + couriers);
     expect(Number(await faults.look(fresh.name, 'ls -d /c3/.c3/*/ | wc -l'))).toBeLessThanOrEqual(KEPT);
-    await expect.poll(countHandles, { timeout: 10_000 }).toBeLessThanOrEqual(handles);
+    await expect.poll(countHandles, PATIENCE).toBeLessThanOrEqual(handles);
   },
-  120_000,
+  600_000,
 );

@@ -146,9 +146,9 @@ function hold(steps: LocalSteps, script: string, epoch: number): Holder {
 }
 
 /** If there is one by now. */
-function killSupervisor({ root }: LocalSteps): void {
-  const claim = join(root, 'b1', 's1.claim');
-  if (!existsSync(join(root, 'b1', 's1.log'))) return;
+function killSupervisor({ root, buildId }: LocalSteps): void {
+  const claim = join(root, buildId, 's1.claim');
+  if (!existsSync(join(root, buildId, 's1.log'))) return;
   const pid = Number(readFileSync(claim, 'utf8').split(' ')[0]);
   try {
     process.kill(pid, 'SIGKILL');

@@ -42,7 +42,7 @@ describe.each(shells)('under %s', (shell) => {
       const steps = setUp(shell);
       const { directory } = steps.workspace;
       const scripts = [toScript(directory, 3), toScript(directory, 4)];
-      await runToDeath({ shell, directory, scripts, death });
+      await runToDeath({ shell, directory, buildId: steps.buildId, scripts, death });
       const courier = steps.openCourier({ epoch: 2 });
       for (const [index, script] of scripts.entries()) {
         const before = steps.text().length;

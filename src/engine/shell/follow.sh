@@ -112,5 +112,5 @@ send() {
   gap=$((offset - base - position))
   [ "$gap" -gt 0 ] || return 0
   dd if=/dev/zero bs="$gap" count=1 2> /dev/null || exit 1
-  size=$offset opened=
+  base=$((offset - position)) size=$offset
 }

@@ -44,7 +44,7 @@ command_run() {
 }
 
 # Becomes the step. Its number is written before the fence is looked at, and whoever raises the fence reads the numbers after
-# that (arrive): so a launch of a c3 that lost the Pod meanwhile either sees the fence here, or is seen and killed there.
+# that (read_leaders): so a launch of a c3 that lost the Pod meanwhile either sees the fence here, or is seen and killed there.
 take_off() {
   examine self
   note "$step.pid" "$pid $start"

@@ -22,7 +22,10 @@ clear_away() {
 read_leaders() {
   leaders=' '
   for file in "$root/$1"/*.pid; do
-    recall "$file" && leaders="$leaders$word $word-$number "
+    recall "$file" || continue
+    # No number is given anew while a session or a group has it: once another process bears it, nothing of ours is left there.
+    examine "$word" && [ "$start" != "$number" ] && continue
+    leaders="$leaders$word $word-$number "
   done
 }
 
