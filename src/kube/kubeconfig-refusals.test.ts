@@ -79,6 +79,29 @@ describe('a kubeconfig is refused by the name of', () => {
       `${cluster}.certificate-authority-data is not a certificate in PEM`,
       { cluster: { 'certificate-authority-data': 'AAAA' } },
     ],
+    ...['a-', 'A', 'a.b', '/a', 'a/', 'a\n'].map((namespace): [string, Parts] => [
+      `${context}.namespace is not a namespace's name`,
+      { context: { namespace } },
+    ]),
+    ...['/a', 'a/', 'a\n', 'ä.example'].map((name): [string, Parts] => [
+      `${cluster}.tls-server-name is not a host name`,
+      { cluster: { 'tls-server-name': name } },
+    ]),
+    ...['AA=A', 'AAAA===', '=', '-_-_'].map((data): [string, Parts] => [
+      `${cluster}.certificate-authority-data is not base64`,
+      { cluster: { 'certificate-authority-data': data } },
+    ]),
+    ...['éa', 'aé', 'a\u007f', 'a\nX-Evil: 1'].map((token): [string, Parts] => [
+      `${user}.token has characters that no token has`,
+      { user: { token } },
+    ]),
+    [`${user}.as-uid is impersonation; use an account that has the rights itself`, { user: { 'as-uid': '0' } }],
+    [
+      `${user}.as-user-extra is impersonation; use an account that has the rights itself`,
+      { user: { 'as-user-extra': { scopes: ['all'] } } },
+    ],
+    [`${user}.toString is not a field c3 knows`, { user: { toString: 'x' } }],
+    [`${cluster}.exec would run a program on the machine of c3`, { cluster: { exec: 0 } }],
     [`${user}.token is not text`, { user: { token: 7 } }],
     [`${user}.token has characters that no token has`, { user: { token: 'a b' } }],
     [`${user} has neither token nor client-certificate-data`, { user: { token: '' } }],
@@ -103,9 +126,48 @@ describe('a kubeconfig is refused by the name of', () => {
     ['line 2 is not YAML', 'a: 1\n"b'],
     ['it says "a" twice in one object', 'x: {a: 1, a: 2}'],
     ['it uses YAML aliases', 'a: &a 1\nb: *a'],
+    ['it says "1" twice in one object', '{1: a, "1": b}'],
+    ['line 2 is not YAML', 'a: 1\n? [b]\n: 2'],
+    [`it says "${'k'.repeat(80)}" twice in one object`, `{${'k'.repeat(81)}: 1, ${'k'.repeat(81)}: 2}`],
+    ['it is not a YAML object', 'null'],
+    ['it is not a YAML object', '# nothing'],
+    ['line 3 is not YAML', 'a: 1\nb: 2\n}: 3\n]: 4'],
     ['it is larger than 262144 bytes', `#${'x'.repeat(262_144)}`],
   ])('%s', (message, text) => {
     expect(refusalOf(text)).toBe(message);
+  });
+});
+
+it('a refusal tells all that c3 reads', () => {
+  expect(() => parseKubeconfig('')).toThrow(
+    expect.objectContaining({
+      code: 'KUBECONFIG_INVALID',
+      message: 'Kubeconfig refused: it is not a YAML object',
+      hint: 'c3 reads server, certificate-authority-data, tls-server-name, token, client-certificate-data, client-key-data and namespace',
+    }),
+  );
+});
+
+describe('reading a kubeconfig leaves stack traces as they were', () => {
+  it.each([
+    ['when it is taken', () => void parseKubeconfig(toText({}))],
+    ['when it is thousands of errors', () => void refusalOf('['.repeat(16 * 1024))],
+    ['when it is refused after it was parsed', () => void refusalOf('a: &a 1\nb: *a')],
+  ])('%s', (_, read) => {
+    const before = Error.stackTraceLimit;
+    try {
+      Error.stackTraceLimit = 7;
+      read();
+      expect(Error.stackTraceLimit).toBe(7);
+    } finally {
+      Error.stackTraceLimit = before;
+    }
+  });
+
+  it('and gives its own refusal one', () => {
+    expect(() => parseKubeconfig('[')).toThrow(
+      expect.objectContaining({ stack: expect.stringContaining('kubeconfig.ts') as string }),
+    );
   });
 });
 
@@ -124,6 +186,23 @@ describe('a kubeconfig is taken', () => {
       basePath: '',
       token: 'a-token',
       namespace: 'default',
+    });
+  });
+
+  it('with names of the greatest length, and fields that change nothing', () => {
+    const [namespace, serverName] = ['a'.repeat(63), 'a'.repeat(253)];
+    const harmless = (): object => ({ extensions: [{ name: 'x', extension: {} }], 'disable-compression': true });
+    const text = toText({
+      context: { namespace, ...harmless() },
+      cluster: { 'tls-server-name': serverName, ...harmless() },
+      user: { token: '!~', ...harmless() },
+    });
+    expect(parseKubeconfig(text)).toEqual({
+      origin: 'https://k8s.example.com',
+      basePath: '',
+      serverName,
+      token: '!~',
+      namespace,
     });
   });
 

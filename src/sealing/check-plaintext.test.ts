@@ -21,6 +21,21 @@ describe('checkPlaintext', () => {
     ['telegram', '{"token": "123:abc", "chat": "-100123"}'],
     ['secret:KEY', 'two words\nand a line'],
     ['secret:KEY', 'a'.repeat(16 * 1024)],
+    ['secret:KEY', 'я'.repeat(8192)],
+    ['secret:KEY', ' '.repeat(3) + 'a'],
+    ['hook', 'a'.repeat(4096)],
+    ['hook', '!'],
+    ['hook', '~'],
+    ['k8s', 'server: https://h/path'],
+    ['k8s', '/a/comment\nclusters: []'],
+    ['k8s', 'x/y'],
+    ['telegram', '{"token": "1:a", "chat": 1}'],
+    ['telegram', '{"token": "1:a", "chat": 1, "thread": 1}'],
+    ['telegram', `{"token": "1:a", "chat": ${Number.MAX_SAFE_INTEGER}, "thread": ${Number.MAX_SAFE_INTEGER}}`],
+    ['telegram', '{"token": "1:a", "chat": "7"}'],
+    ['telegram', '{"token": "1:a", "chat": "-1234567890123456"}'],
+    ['telegram', '{"token": "1:a", "chat": "@abcd"}'],
+    ['telegram', `{"token": "1:a", "chat": "@${'a'.repeat(32)}"}`],
   ])('accepts for %s %j', (purpose, plaintext) => {
     expect(() => checkPlaintext(parsePurpose(purpose), plaintext)).not.toThrow();
   });
@@ -54,6 +69,55 @@ describe('checkPlaintext', () => {
   });
 });
 
+describe('a Telegram destination', () => {
+  it.each([
+    ['"text"', 'this is not an object'],
+    ['7', 'this is not an object'],
+    ['{"token": "1:a"', 'this text is not JSON'],
+    ['{"token": 1, "chat": 1}', '"token" is not a bot token'],
+    ['{"token": ":a", "chat": 1}', '"token" is not a bot token'],
+    ['{"token": "1:", "chat": 1}', '"token" is not a bot token'],
+    ['{"token": "1a", "chat": 1}', '"token" is not a bot token'],
+    ['{"token": "bot1:a", "chat": 1}', '"token" is not a bot token'],
+    ['{"token": "1:a/../b", "chat": 1}', '"token" is not a bot token'],
+    ['{"token": "1:a"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": 1.5}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": 9007199254740992}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": [1]}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": ["@abcd"]}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "0"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "12345678901234567"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "1x"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "x1"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "@abc"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "@1abc"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "x@abcd"}', '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": "@abcd!"}', '"chat" is not a chat id or an @name'],
+    [`{"token": "1:a", "chat": "@${'a'.repeat(33)}"}`, '"chat" is not a chat id or an @name'],
+    ['{"token": "1:a", "chat": 1, "thread": 0}', '"thread" is not a positive whole number'],
+    ['{"token": "1:a", "chat": 1, "thread": -1}', '"thread" is not a positive whole number'],
+    ['{"token": "1:a", "chat": 1, "thread": 1.5}', '"thread" is not a positive whole number'],
+    ['{"token": "1:a", "chat": 1, "thread": null}', '"thread" is not a positive whole number'],
+    [`{"${'x'.repeat(61)}": 1}`, `"${'x'.repeat(60)}" is not known`],
+  ])('%s is refused: %s', (text, mistake) => {
+    expect(() => checkPlaintext({ kind: 'telegram' }, text)).toThrow(
+      expect.objectContaining({ code: 'PLAINTEXT_INVALID', message: `${TELEGRAM}: ${mistake}` }),
+    );
+  });
+});
+
+describe('a file name in place of a kubeconfig', () => {
+  it.each(['/', './config', '/etc/rancher/k3s/k3s.yaml'])('%s is refused', (text) => {
+    expect(() => checkPlaintext({ kind: 'k8s' }, text)).toThrow(KUBECONFIG);
+  });
+});
+
+describe('an access token', () => {
+  it.each([' token', 'token ', 'to\tken', 'tökén', '\u0000token', 'token\r\nX-Evil: 1'])('is not %j', (text) => {
+    expect(() => checkPlaintext({ kind: 'hook' }, text)).toThrow(ONE_WORD);
+  });
+});
+
 describe('stripNewline', () => {
   it.each([
     ['a\n', 'a'],
@@ -61,6 +125,9 @@ describe('stripNewline', () => {
     ['a\n\n', 'a\n'],
     ['a', 'a'],
     ['\n', ''],
+    ['a\nb', 'a\nb'],
+    ['\na', '\na'],
+    ['a\r', 'a\r'],
   ])('makes %j to %j', (piped, expected) => {
     expect(stripNewline(piped)).toBe(expected);
   });

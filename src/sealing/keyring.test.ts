@@ -10,6 +10,15 @@ const BYTES = Buffer.from(Array.from({ length: 32 }, (_, index) => index * 7));
 const OTHER = Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - index));
 const SECRET = formatSecret(BYTES);
 
+function toKeyIds(text: string): string[] {
+  return parseKeyring(text).keys.map(({ id, publicKey }) => `${id} ${publicKey}`);
+}
+
+/** An entry of 32 bytes, so many of them different. */
+function withDistinct(count: number): string {
+  return formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index % count)));
+}
+
 function mistakesOf(text: string): unknown {
   try {
     return parseKeyring(text);
@@ -42,6 +51,14 @@ describe('parseKeyring', () => {
       `${SECRET},${SECRET}`,
       'C3_SECRET entry 2 of 2 has the same key id as an earlier entry: it is there twice, or a new key is needed',
     ],
+    [`*${SECRET}`, 'C3_SECRET entry 1 of 1 has a character that is not base64url'],
+    [`${SECRET}*`, 'C3_SECRET entry 1 of 1 has a character that is not base64url'],
+    ['_'.repeat(30) + '+'.repeat(13), 'C3_SECRET entry 1 of 1 has a character that is not base64url'],
+    [`${BYTES.toString('base64')}*`, 'C3_SECRET entry 1 of 1 has a character that is not base64url'],
+    [BYTES.toString('hex').toUpperCase(), 'C3_SECRET entry 1 of 1 looks like hex, not base64url'],
+    [`${BYTES.toString('hex')}00`, 'C3_SECRET entry 1 of 1 is 49 bytes long, not 32'],
+    [`A${BYTES.toString('hex')}`, 'C3_SECRET entry 1 of 1 is 48 bytes long, not 32'],
+    [withDistinct(11), 'C3_SECRET entry 1 of 1 is not random'],
     [',x', 'C3_SECRET entry 1 of 2 is empty\nC3_SECRET entry 2 of 2 is 0 bytes long, not 32'],
   ])('refuses %j and says why', (text, expected) => {
     expect(mistakesOf(text)).toMatchObject({
@@ -75,6 +92,24 @@ describe('parseKeyring', () => {
       expect(secret).toHaveLength(43);
       expect(printed).not.toContain(secret);
     }
+  });
+});
+
+describe('a key', () => {
+  it('may have as few as 12 different bytes', () => {
+    expect(parseKeyring(withDistinct(12)).keys).toHaveLength(1);
+  });
+
+  it('may hold the characters in which base64 and base64url differ, in either', () => {
+    const bytes = Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - (index >> 1)));
+    const [url, plain] = [bytes.toString('base64url'), bytes.toString('base64')];
+    expect([url, plain]).toEqual([expect.stringMatching(/_.*-|-.*_/), expect.stringMatching(/\/.*\+|\+.*\//)]);
+    expect(toKeyIds(url)).toEqual(toKeyIds(plain));
+  });
+
+  it('is no longer taken once any entry beside it is wrong', () => {
+    expect(mistakesOf(`${SECRET},`)).toBeInstanceOf(C3Error);
+    expect(mistakesOf(`,${SECRET}`)).toBeInstanceOf(C3Error);
   });
 });
 

@@ -70,6 +70,18 @@ describe('a sealed value that does not open', () => {
     });
   });
 
+  it.each([
+    ['it is of the longest length that is looked at', 'zz.AAAA.'.padEnd(24 * 1024 - 5, 'A') + '.AAAA', true],
+    ['it is longer', 'zz.AAAA.'.padEnd(24 * 1024 - 4, 'A') + '.AAAA', false],
+    ['a part is empty', 'zz.AAAA..AAAA', false],
+    ['its last part has bits that no encoder writes', 'zz.AAAA.AAAA.AB', false],
+  ])('names an unknown key only where the rest may be a value: %s', async (_, token, isNamed) => {
+    expect(keyring.keys[0].id).not.toBe('zz');
+    await expect(openSealed(keyring, token, { scope, purpose: { kind: 'k8s' } })).rejects.toMatchObject({
+      message: expect.stringMatching(isNamed ? /with a key this c3 does not have$/ : /is damaged/) as string,
+    });
+  });
+
   it('may be too long to be looked at, though its key is right', async () => {
     const token = await sealUnchecked(`\0${'x'.repeat(19_000)}`, 'c3/k8s');
     await expect(openSealed(keyring, token, { scope, purpose: { kind: 'k8s' } })).rejects.toMatchObject({

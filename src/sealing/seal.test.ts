@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import type { C3Error } from '../errors.ts';
 import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
@@ -25,6 +25,8 @@ const ways = [
   { way: 'the secret', sealIt: (text: string, bound = binding) => seal(keyring, text, bound) },
   { way: 'the public key', sealIt: (text: string, bound = binding) => sealForPublicKey(jwks, text, bound) },
 ];
+/** Of base64url, by value. */
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const SENTENCE =
   'The sealed secret KEY does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose';
 
@@ -72,7 +74,7 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
       const [before, after] = [token.slice(0, at), token.slice(at + 1)];
       const other = was === 'A' ? 'B' : 'A';
       // The neighbour in the alphabet differs in the lowest bit, which a last character may not use.
-      const neighbour = was === '.' ? '-' : String.fromCharCode(was.charCodeAt(0) ^ 1);
+      const neighbour = ALPHABET[ALPHABET.indexOf(was) ^ 1] ?? '-';
       for (const middle of [other, neighbour, '', was + was]) {
         await expect(openSealed(keyring, before + middle + after, binding)).rejects.toMatchObject({
           code: 'SEALED_INVALID',
@@ -184,10 +186,68 @@ describe('sealForPublicKey', () => {
     ['a key of another kind', { keys: [{ kty: 'EC', crv: 'P-256', x: 'a'.repeat(43), kid: 'ab' }] }],
     ['a key id that would break the token', { keys: [{ kty: 'OKP', crv: 'X25519', x: 'a'.repeat(43), kid: 'a.' }] }],
     ['a null among the keys', { keys: [null] }],
+    ['a text', 'keys'],
   ])('refuses %s instead of a key set', async (_, given) => {
     await expect(sealForPublicKey(given, 'value', binding)).rejects.toMatchObject({
       code: 'USAGE_INVALID',
       message: 'The public key is not the key set of a c3: it holds no X25519 key',
+      hint: 'c3 serves it at /.well-known/jwks.json',
     });
   });
+
+  const [usable] = jwks.keys;
+  const unusable = [
+    { kty: 'EC' },
+    { crv: 'Ed25519' },
+    { kid: 17 },
+    { kid: ['ab'] },
+    { kid: 'a' },
+    { kid: 'abc' },
+    { x: undefined },
+    { x: [usable?.x] },
+    { x: 'A'.repeat(42) },
+    { x: `A${usable?.x}` },
+    { x: `${usable?.x}A` },
+    { x: `${usable?.x}=` },
+  ].map((change) => ({ ...usable, ...change }));
+
+  it.each(unusable)('does not seal with a key that is %j', async (key) => {
+    await expect(sealForPublicKey({ keys: [key] }, 'value', binding)).rejects.toMatchObject({ code: 'USAGE_INVALID' });
+  });
+
+  it('takes the first key that can be used, of a set with others in it', async () => {
+    const other = (await toJwks(parseKeyring(OLD))).keys;
+    const token = await sealForPublicKey({ keys: [null, ...unusable, ...jwks.keys, ...other] }, 'value', binding);
+    expect(await openSealed(keyring, token, binding)).toMatchObject({ plaintext: 'value' });
+  });
 });
+
+describe.each(ways)('with $way, a library that writes another header than is rebuilt later', ({ sealIt }) => {
+  const { encrypt } = CompactEncrypt.prototype;
+  const header = (jwe: string): string => jwe.slice(0, jwe.indexOf('.'));
+
+  it.each<[string, (jwe: string) => string]>([
+    ['fields more', (jwe) => jwe.replace(header(jwe), addField(header(jwe)))],
+    ['no nonce', (jwe) => jwe.replace(/\.\.[^.]+/, '..')],
+    ['no ciphertext', (jwe) => jwe.replace(/[^.]+\.([^.]+)$/, '.$1')],
+    ['no tag', (jwe) => jwe.replace(/[^.]+$/, '')],
+  ])('seals nothing: %s', async (_, change) => {
+    const spy = vi.spyOn(CompactEncrypt.prototype, 'encrypt').mockImplementationOnce(async function (
+      this: CompactEncrypt,
+      ...args
+    ) {
+      return change(await encrypt.apply(this, args));
+    });
+    onTestFinished(() => spy.mockRestore());
+    await expect(sealIt('value')).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: 'The sealed header is not as it will be rebuilt; nothing was sealed',
+    });
+    expect(spy).toHaveBeenCalledOnce();
+  });
+});
+
+function addField(header: string): string {
+  const fields = JSON.parse(Buffer.from(header, 'base64url').toString()) as object;
+  return Buffer.from(JSON.stringify({ ...fields, cty: 'text/plain' })).toString('base64url');
+}

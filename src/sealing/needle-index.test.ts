@@ -1,0 +1,134 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createNeedleIndex } from './needle-index.ts';
+
+type Occurrence = readonly [start: number, end: number];
+
+function occurrencesOf(needles: readonly string[], text: string): Occurrence[] {
+  const found: Occurrence[] = [];
+  const index = createNeedleIndex(needles.map((needle) => Buffer.from(needle, 'latin1')));
+  index.eachOccurrence(Buffer.from(text, 'latin1'), (start, end) => found.push([start, end]));
+  return found;
+}
+
+function openEndOf(needles: readonly string[], text: string): number {
+  return createNeedleIndex(needles.map((needle) => Buffer.from(needle, 'latin1'))).findOpenEnd(
+    Buffer.from(text, 'latin1'),
+  );
+}
+
+/** Said the slow way. */
+function findNaively(needles: readonly string[], text: string): Occurrence[] {
+  return Array.from(text).flatMap((_, start): Occurrence[] => {
+    const lengths = needles.filter((needle) => text.startsWith(needle, start)).map((needle) => needle.length);
+    return lengths.length === 0 ? [] : [[start, start + Math.max(...lengths)]];
+  });
+}
+
+function openEndNaively(needles: readonly string[], text: string): number {
+  const isOpen = (rest: string): boolean =>
+    needles.some((needle) => needle.length > rest.length && needle.startsWith(rest));
+  const starts = Array.from(text, (_, start) => start).filter((start) => isOpen(text.slice(start)));
+  return starts[0] ?? text.length;
+}
+
+describe('eachOccurrence', () => {
+  it.each<[string, string[], string, Occurrence[]]>([
+    ['nothing, without needles', [], 'abcabc', []],
+    ['nothing in nothing', ['abc'], '', []],
+    ['nothing in a text shorter than the needle', ['abcd'], 'abc', []],
+    ['a needle that is the whole text', ['abc'], 'abc', [[0, 3]]],
+    [
+      'a needle at the beginning and one at the end',
+      ['abc'],
+      'abc-abc',
+      [
+        [0, 3],
+        [4, 7],
+      ],
+    ],
+    [
+      'needles that overlap',
+      ['aba'],
+      'ababa',
+      [
+        [0, 3],
+        [2, 5],
+      ],
+    ],
+    ['the longest of those that stand in one place', ['abc', 'abcd', 'abcde'], 'abcdX', [[0, 4]]],
+    ['a short one, where a longer one only begins', ['abc', 'abczz', 'abczzzz'], 'abczzzX', [[0, 5]]],
+    ['a short one, where one that sorts between does not stand', ['abc', 'abcb', 'abcbb'], 'abcc', [[0, 3]]],
+    [
+      'one within another',
+      ['bcd', 'abcde'],
+      'abcde',
+      [
+        [0, 5],
+        [1, 4],
+      ],
+    ],
+    ['bytes above 127', ['\u00ff\u00fe\u00fd'], '\u00ff\u00ff\u00fe\u00fd\u00fd', [[1, 4]]],
+    ['NUL bytes only where they are', ['\0\0\0\0'], '\0\0\0a\0\0\0\0', [[4, 8]]],
+  ])('finds %s', (_, needles, text, expected) => {
+    expect(occurrencesOf(needles, text)).toEqual(expected);
+  });
+
+  it('tells apart blocks that share a hash', () => {
+    // What the second byte changes in the hash, the third one takes back.
+    const [needle, lookalike] = ['xa!', 'xbA'];
+    expect(occurrencesOf([needle], `${lookalike}${needle}`)).toEqual([[3, 6]]);
+  });
+
+  // Few letters, so that needles repeat, overlap and nearly occur.
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
+  const needles = fc.uniqueArray(letters, { maxLength: 6 });
+  const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 60 });
+
+  it('finds what a slow search finds, by rising start', () => {
+    fc.assert(
+      fc.property(needles, text, (some, haystack) => {
+        expect(occurrencesOf(some, haystack)).toEqual(findNaively(some, haystack));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('finds every needle of many, of any bytes and lengths, wherever it stands', () => {
+    const bytes = fc.string({ unit: 'binary-ascii', minLength: 8, maxLength: 64 });
+    fc.assert(
+      fc.property(fc.uniqueArray(bytes, { minLength: 1, maxLength: 20 }), fc.string(), (some, between) => {
+        const haystack = Buffer.from(some.join(between)).toString('latin1');
+        expect(occurrencesOf(some, haystack)).toEqual(findNaively(some, haystack));
+      }),
+    );
+  });
+});
+
+describe('findOpenEnd', () => {
+  it.each<[string, string[], string, number]>([
+    ['the end, without needles', [], 'abc', 3],
+    ['the end of nothing', ['abc'], '', 0],
+    ['where a needle begins and is not whole', ['abcdef'], 'xxabc', 2],
+    ['the first of several such places', ['ababab'], 'xabab', 1],
+    ['the end, after a whole needle', ['abc'], 'xabc', 4],
+    ['the place of a longer needle, where a shorter is whole', ['abc', 'abcd'], 'xabc', 1],
+    ['one byte less than the longest needle before the end', ['aaaa'], 'aaaaaaaa', 5],
+    ['a single first byte', ['abc'], 'xxa', 2],
+    ['where a needle begins that goes on with a NUL byte', ['abc\0'], 'xabc', 1],
+    ['the end, where a needle would have gone on otherwise', ['abc'], 'xac', 3],
+  ])('is %s', (_, needles, text, expected) => {
+    expect(openEndOf(needles, text)).toBe(expected);
+  });
+
+  it('is where a slow search finds it', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 20 });
+    fc.assert(
+      fc.property(fc.uniqueArray(letters, { maxLength: 6 }), text, (needles, haystack) => {
+        expect(openEndOf(needles, haystack)).toBe(openEndNaively(needles, haystack));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
