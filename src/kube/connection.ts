@@ -1,4 +1,5 @@
 import type { LookupFunction } from 'node:net';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
@@ -6,18 +7,18 @@ import type { ClusterAccess } from './kubeconfig.ts';
 export const CONNECT_TIMEOUT_MS = 10_000;
 
 /** What `tls.connect` takes of an access: the trust, the identity, and the resolver that knows which addresses may be dialled. */
-export function toTlsOptions(access: ClusterAccess): {
-  ca?: string;
-  cert?: string;
-  key?: string;
-  servername?: string;
-  lookup?: LookupFunction;
-} {
+export interface TlsOptions {
+  /** Made once for all connections: each would else parse the authorities and the key anew, and keep them. */
+  readonly secureContext: SecureContext;
+  readonly servername?: string;
+  readonly lookup?: LookupFunction;
+}
+
+export function toTlsOptions({ ca, clientCertificate, serverName, lookup }: ClusterAccess): TlsOptions {
   return {
-    ...(access.lookup === undefined ? {} : { lookup: access.lookup }),
-    ...(access.ca === undefined ? {} : { ca: access.ca }),
-    ...access.clientCertificate,
-    ...(access.serverName === undefined ? {} : { servername: access.serverName }),
+    secureContext: createSecureContext({ ...(ca === undefined ? {} : { ca }), ...clientCertificate }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(lookup === undefined ? {} : { lookup }),
   };
 }
 
