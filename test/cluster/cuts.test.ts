@@ -19,11 +19,14 @@ const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; ech
 const NOISY =
   'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.005; done; echo done';
 
-/** What an exec starts has no parent that its container knows of; a supervisor, which bears the same name, has. */
+/**
+ * What an exec starts has no parent that its container knows of; what the courier starts, which bears the same name, has. Not this
+ * shell itself, whose command line names the courier too.
+ */
 const KILL_COURIERS = `for file in /proc/[0-9]*/cmdline; do
   pid=\${file#/proc/}; pid=\${pid%/cmdline}
   case $(tr '\\0' ' ' < $file) in
-    *c3-courier*) grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
+    *c3-courier*) [ $pid != $$ ] && grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
   esac
 done 2> /dev/null`;
 
