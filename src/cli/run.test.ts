@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { toTestGitEnvironment } from '../../test/fakes/git-environment.ts';
 import { run as runCommand, type RunFlags } from './run.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -15,16 +16,7 @@ const home = realpathSync(mkdtempSync(join(tmpdir(), 'c3-command-')));
 const scratch = join(home, 'scratch');
 const shop = join(home, 'shop');
 
-const env = {
-  PATH: process.env['PATH'],
-  HOME: home,
-  TMPDIR: scratch,
-  GIT_CONFIG_NOSYSTEM: '1',
-  GIT_AUTHOR_NAME: 'Ann',
-  GIT_AUTHOR_EMAIL: 'ann@example.com',
-  GIT_COMMITTER_NAME: 'Ann',
-  GIT_COMMITTER_EMAIL: 'ann@example.com',
-};
+const env = { ...toTestGitEnvironment(home), TMPDIR: scratch };
 
 const JOB = `
 job:

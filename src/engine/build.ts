@@ -31,8 +31,9 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
       ending = prepared.ending;
     } else {
       attach(prepared.secrets.telegram);
-      progress.hide(listMasked(request, dependencies, prepared));
-      const outcome = await runInCluster(request, dependencies, progress, prepared);
+      const masked = listMasked(request, dependencies, prepared);
+      progress.hide(masked);
+      const outcome = await runInCluster(request, dependencies, progress, { ...prepared, masked });
       ({ ending, cleanUp } = outcome);
     }
   } catch (error) {
@@ -51,6 +52,9 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
 
 const BEFORE_STEPS = 'before its first step';
 
+/** `masked`: what nothing of the build may show. */
+type OpenedBuild = PreparedBuild & { readonly masked: readonly string[] };
+
 interface Outcome {
   readonly ending: Ending;
   readonly cleanUp?: () => Promise<void>;
@@ -60,7 +64,7 @@ async function runInCluster(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-  prepared: PreparedBuild,
+  prepared: OpenedBuild,
 ): Promise<Outcome> {
   const { limits } = dependencies;
   const { pipeline } = prepared;
@@ -91,12 +95,11 @@ async function runInWorkspace(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-  { workspace, ...prepared }: PreparedBuild & { readonly workspace: Workspace },
+  { workspace, masked, ...prepared }: OpenedBuild & { readonly workspace: Workspace },
 ): Promise<Outcome> {
   const { limits, lines, onOutput } = dependencies;
   const { id, push, repository, source, signal } = request;
   const gitAccess = repository.gitAccess();
-  const masked = listMasked(request, dependencies, prepared);
   try {
     const { ending, sweep } = await runSteps({
       ...prepared,
@@ -121,7 +124,6 @@ async function runInWorkspace(
   }
 }
 
-/** What nothing of a build may show. */
 function listMasked(
   { repository }: BuildRequest,
   { listSecrets }: BuildDependencies,

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
+import { toTestGitEnvironment } from '../../test/fakes/git-environment.ts';
 import type { Push } from '../forges/forge.ts';
 import type { Checkout } from '../pipeline/pipeline.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
@@ -16,15 +17,7 @@ afterEach(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 mkdirSync(home);
 
-const gitEnv = {
-  PATH: process.env['PATH'],
-  HOME: home,
-  GIT_CONFIG_NOSYSTEM: '1',
-  GIT_AUTHOR_NAME: 'Ann',
-  GIT_AUTHOR_EMAIL: 'ann@example.com',
-  GIT_COMMITTER_NAME: 'Ann',
-  GIT_COMMITTER_EMAIL: 'ann@example.com',
-};
+const gitEnv = toTestGitEnvironment(home);
 
 function git(directory: string, ...args: string[]): string {
   return execFileSync('git', ['-C', directory, ...args], { env: gitEnv, encoding: 'utf8', stdio: 'pipe' }).trim();

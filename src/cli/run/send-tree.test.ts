@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
+import { toTestGitEnvironment } from '../../../test/fakes/git-environment.ts';
 import { createLocalWorkspace, isShellInstalled, type LocalWorkspace } from '../../../test/fakes/local-workspace.ts';
 import { sendTree, type SendAnswer } from './send-tree.ts';
 import { openWorkingTree, type WorkingTree } from './working-tree.ts';
@@ -10,15 +11,7 @@ import { openWorkingTree, type WorkingTree } from './working-tree.ts';
 const home = mkdtempSync(join(tmpdir(), 'c3-send-'));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-const env = {
-  PATH: process.env['PATH'],
-  HOME: home,
-  GIT_CONFIG_NOSYSTEM: '1',
-  GIT_AUTHOR_NAME: 'Ann',
-  GIT_AUTHOR_EMAIL: 'ann@example.com',
-  GIT_COMMITTER_NAME: 'Ann',
-  GIT_COMMITTER_EMAIL: 'ann@example.com',
-};
+const env = toTestGitEnvironment(home);
 
 let directory: string;
 let tree: WorkingTree;

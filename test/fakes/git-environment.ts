@@ -1,0 +1,12 @@
+/** Git's environment in a test: an author, and nothing of the machine's or the user's settings. */
+export function toTestGitEnvironment(home: string): Record<string, string | undefined> {
+  return {
+    PATH: process.env['PATH'],
+    HOME: home,
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_AUTHOR_NAME: 'Ann',
+    GIT_AUTHOR_EMAIL: 'ann@example.com',
+    GIT_COMMITTER_NAME: 'Ann',
+    GIT_COMMITTER_EMAIL: 'ann@example.com',
+  };
+}
