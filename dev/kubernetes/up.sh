@@ -135,6 +135,8 @@ cat > "$run/cni/10-c3.conflist" <<J
   {"type": "loopback"}]}
 J
 # The limits on pulls and events are off: tests make in a second what a node does in an hour.
+# The kubelet of this version asks the API server five times a second: with many Pods at once a deleted one stands for minutes. The
+# rates are the defaults of 1.27 and later.
 # A node that went silent is known as such after 16 s (the controller manager's grace), not 40: so the kubelet renews more often.
 # There is no DNS; that the gateway is named makes lookups fail at once, and spares every Pod a warning. The node's name is localhost because
 # the kubelet refuses a loopback address for its node.
@@ -155,6 +157,8 @@ makeIPTablesUtilChains: false
 serializeImagePulls: false
 registryPullQPS: 0
 eventRecordQPS: 0
+kubeAPIQPS: 50
+kubeAPIBurst: 100
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $pki/ca.crt}}
 authorization: {mode: Webhook}
 staticPodPath: $run/manifests

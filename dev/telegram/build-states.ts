@@ -22,6 +22,8 @@ export function createState(phase: BuildPhase, changes: Partial<BuildState> = {}
     steps: [],
     warnings: [],
     isWarm: undefined,
+    previous: undefined,
+    links: undefined,
     startedAt: START,
     endedAt: phase.kind === 'ended' ? START + 96_000 : undefined,
     ...changes,

@@ -1,5 +1,14 @@
 import { createMasker, type Masker } from '../sealing/index.ts';
-import type { BuildPhase, BuildSource, BuildState, Ending, Reporter, StepPhase, StepState } from './build-state.ts';
+import type {
+  BuildLinks,
+  BuildPhase,
+  BuildSource,
+  BuildState,
+  Ending,
+  Reporter,
+  StepPhase,
+  StepState,
+} from './build-state.ts';
 
 /** The one place where a build's state changes; every change is told to the reporter, as soon as there is one. */
 export interface BuildProgress {
@@ -8,6 +17,9 @@ export interface BuildProgress {
   attach(reporter: Reporter): void;
   /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
   hide(secrets: readonly string[]): void;
+  link(links: BuildLinks): void;
+  /** What is known of the build before it. */
+  compare(previous: 'passed' | 'failed'): void;
   prepare(detail: string): void;
   warn(warnings: readonly string[]): void;
   plan(steps: readonly PlannedState[], isWarm: boolean): void;
@@ -34,6 +46,8 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     steps: [],
     warnings: [],
     isWarm: undefined,
+    previous: undefined,
+    links: undefined,
     startedAt: now(),
     endedAt: undefined,
   };
@@ -61,6 +75,8 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
       hidden = [...hidden, ...secrets];
       masker = createMasker(hidden);
     },
+    link: (links) => change({ links }),
+    compare: (previous) => change({ previous }),
     prepare: (detail) => change({ phase: { kind: 'preparing', detail: masker.mask(detail) } }),
     warn(warnings): void {
       if (warnings.length === 0) return;

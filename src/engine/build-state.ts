@@ -9,8 +9,20 @@ export interface BuildState {
   readonly warnings: readonly string[];
   /** Whether the Pod was already there; undefined until it is known. */
   readonly isWarm: boolean | undefined;
+  /** How the build before this one ended, of the same ref, as the forge tells; undefined: there was none, or it is not known. */
+  readonly previous: 'passed' | 'failed' | undefined;
+  /** Where people see it; undefined until the forge has confirmed the push, and where c3 has no page for it. */
+  readonly links: BuildLinks | undefined;
   readonly startedAt: number;
   readonly endedAt: number | undefined;
+}
+
+/** Addresses of the build page. Whoever knows one has its right; in a Pod nobody may find them. */
+export interface BuildLinks {
+  /** To look. May be public: a commit status shows it. */
+  readonly look: string;
+  /** To look, to cancel, to run again. */
+  readonly control: string;
 }
 
 export interface BuildSource {

@@ -3,7 +3,7 @@ import type { BuildState, Ending, Reporter } from '../engine/build-state.ts';
 import type { CommitStatus } from '../forges/forge.ts';
 import { systemClock, type Clock, type ReporterLog } from './clock.ts';
 import { formatDuration } from './duration.ts';
-import { toOneLine } from './terminal-text.ts';
+import { toOneLine } from '../terminal/index.ts';
 
 /** GitHub refuses a longer description; the other forges take at least as much. */
 export const MAX_DESCRIPTION_LENGTH = 140;

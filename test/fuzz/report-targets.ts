@@ -3,7 +3,7 @@ import { parseTelegramHtml } from '../../dev/telegram/html.ts';
 import { readConfig } from '../../src/config/index.ts';
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/engine/build-state.ts';
 import { toCommitStatus } from '../../src/reporters/commit-status.ts';
-import { clip, toOneLine, toPlainText } from '../../src/reporters/terminal-text.ts';
+import { clip, toOneLine, toPlainText } from '../../src/terminal/plain-text.ts';
 import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
 import { parseDestination } from '../../src/reporters/telegram/parse-destination.ts';
 import { renderMessage } from '../../src/reporters/telegram/render.ts';
@@ -92,6 +92,8 @@ const state: fc.Arbitrary<BuildState> = fc.record({
   steps: fc.oneof(fc.array(step, { maxLength: 4 }), fc.array(step, { minLength: 50, maxLength: 60 })),
   warnings: fc.array(long, { maxLength: 5 }),
   isWarm: fc.constantFrom(undefined, true, false),
+  previous: fc.constantFrom(undefined, 'passed', 'failed'),
+  links: fc.constant(undefined),
   startedAt: fc.constant(0),
   endedAt: fc.constantFrom(undefined, 1e6),
 });

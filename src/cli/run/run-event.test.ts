@@ -21,6 +21,8 @@ function toState(part: Partial<BuildState> = {}): BuildState {
     steps: [],
     warnings: [],
     isWarm: undefined,
+    previous: undefined,
+    links: undefined,
     startedAt: 1000,
     endedAt: undefined,
     ...part,

@@ -250,6 +250,8 @@ function buildState(): fc.Arbitrary<BuildState> {
     ),
     warnings: fc.array(text, { maxLength: 5 }),
     isWarm: fc.option(fc.boolean(), { nil: undefined }),
+    previous: fc.constantFrom(undefined, 'passed', 'failed'),
+    links: fc.constant(undefined),
     startedAt: fc.constant(START),
     endedAt: time,
   });

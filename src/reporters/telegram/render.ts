@@ -1,6 +1,6 @@
 import type { BuildPhase, BuildState, Ending, StepState } from '../../engine/build-state.ts';
 import { formatDuration } from '../duration.ts';
-import { clip, toOneLine, toPlainText } from '../terminal-text.ts';
+import { clip, toOneLine, toPlainText } from '../../terminal/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
 
 /** `sendMessage`, `text`: 1-4096 characters after entities parsing; UTF-16 units, the strictest reading of it. */

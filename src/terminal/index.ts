@@ -1,0 +1,1 @@
+export { clip, toOneLine, toPlainText } from './plain-text.ts';
