@@ -51,7 +51,11 @@ export interface Line {
 export type Cut = Extract<CourierAnswer<never>, { kind: 'cut' }>;
 
 /** Opens an exec and starts the courier in it. A line that could not be opened is over, and answers every command with why. */
-export async function openLine(workspace: Workspace, container: string, options: LineOptions): Promise<Line> {
+export async function openLine(
+  workspace: Pick<Workspace, 'exec'>,
+  container: string,
+  options: LineOptions,
+): Promise<Line> {
   const ear = createEar();
   const answer = await workspace.exec(container, courierArgv, {
     signal: ear.signal,
@@ -200,12 +204,15 @@ function deadLine(cut: Cut): Line {
 /** Exit codes with which a runtime says that it found no such program. */
 const NOT_FOUND_CODES: readonly (number | undefined)[] = [126, 127, 128];
 
+/** A node whose runtime restarts: what is not there is the runtime's socket. gRPC's word for "try again". */
+const OUT_OF_REACH = /code = Unavailable/;
+
 function toCut(end: ExecEnd, container: string, { fault, stderr }: Ear): Cut {
   if (fault !== undefined) return { kind: 'cut', message: `container "${container}": ${fault}`, isFinal: true };
   const isMissingShell =
     end.kind === 'status' &&
     (NOT_FOUND_CODES.includes(end.exitCode) ||
-      /executable file not found|no such file or directory/i.test(end.message));
+      (/executable file not found|no such file or directory/i.test(end.message) && !OUT_OF_REACH.test(end.message)));
   if (isMissingShell) {
     return {
       kind: 'cut',

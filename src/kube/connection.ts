@@ -59,10 +59,10 @@ export function describeFault(error: unknown): { message: string; isTransient: b
 
 /**
  * Words of an API server that cannot reach a node just now; a fresh node refuses execs like this for up to a minute.
- * The list is GitLab Runner's `retryNetworkErrorsGroup`, widened by containerd's time limit.
+ * The list is GitLab Runner's `retryNetworkErrorsGroup`, widened by containerd's time limit and by a kubelet whose runtime restarts.
  */
 const TRANSIENT =
-  /error dialing backend|TLS handshake timeout|tls: internal error|connection (?:refused|reset|aborted)|broken pipe|EOF\b|etcdserver: |http2: client connection lost|i\/o timeout|context deadline exceeded|server is currently unable/i;
+  /error dialing backend|TLS handshake timeout|tls: internal error|connection (?:refused|reset|aborted)|broken pipe|EOF\b|etcdserver: |http2: client connection lost|i\/o timeout|context deadline exceeded|server is currently unable|code = Unavailable/i;
 
 /** Whether an answer other than the wanted one is worth another try. */
 export function isTransientAnswer(code: number, message: string): boolean {

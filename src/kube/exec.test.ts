@@ -71,6 +71,11 @@ describe('before the cluster has taken the exec', () => {
     [404, 'pods "p" not found', false],
     [500, 'error dialing backend: dial tcp 10.0.0.1:10250: i/o timeout', true],
     [500, 'container not found ("main")', false],
+    [
+      500,
+      'rpc error: code = Unavailable desc = dial unix /run/containerd.sock: connect: no such file or directory',
+      true,
+    ],
     [429, 'too many requests', true],
     [503, 'the server is currently unable to handle the request', true],
   ])('answer %d "%s" is told in its own words', async (code, message, isTransient) => {
