@@ -136,7 +136,7 @@ cat > "$run/cni/10-c3.conflist" <<J
 J
 # The limits on pulls and events are off: tests make in a second what a node does in an hour.
 # The kubelet of this version asks the API server five times a second: with many Pods at once a deleted one stands for minutes. The
-# rates are the defaults of 1.27 and later.
+# rates are the defaults of 1.27 and later. How full volumes are it looks up once a minute; tests wait for it to evict.
 # A node that went silent is known as such after 16 s (the controller manager's grace), not 40: so the kubelet renews more often.
 # There is no DNS; that the gateway is named makes lookups fail at once, and spares every Pod a warning. The node's name is localhost because
 # the kubelet refuses a loopback address for its node.
@@ -159,6 +159,7 @@ registryPullQPS: 0
 eventRecordQPS: 0
 kubeAPIQPS: 50
 kubeAPIBurst: 100
+volumeStatsAggPeriod: 5s
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $pki/ca.crt}}
 authorization: {mode: Webhook}
 staticPodPath: $run/manifests
@@ -166,8 +167,10 @@ imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 Y
 
-# The network would make the bridge with the first Pod; made now, a test's forge can listen on the gateway before that.
-ip link add "$bridge" type bridge
+# The network would make the bridge with the first Pod; made now, a test's forge can listen on the gateway before that. With an address
+# of its own: else it takes the lowest of its Pods', which changes as they come and go, and those that are there lose the gateway for
+# as long as they remember the old one, a minute or so.
+ip link add "$bridge" address 02:c3:00:00:00:01 type bridge
 ip address add "$pod_gateway/${pod_subnet#*/}" dev "$bridge"
 ip link set "$bridge" up
 

@@ -14,8 +14,8 @@ const filters = process.argv.slice(2);
 /** Suites that break parts of the cluster, under which no other may run. */
 const ALONE = 'test/cluster/alone/**';
 
-/** Most of a suite is waiting for the cluster: more at a time than a small machine has cores. */
-const SIDE_BY_SIDE = ['--exclude', ALONE, '--fileParallelism', '--maxWorkers', '4'];
+/** Most of a suite is waiting for the cluster: one more at a time than a small machine has cores. */
+const SIDE_BY_SIDE = ['--exclude', ALONE, '--fileParallelism', '--maxWorkers', '3'];
 const ONE_BY_ONE = ['--exclude', 'test/cluster/*.test.ts'];
 
 try {
