@@ -43,6 +43,14 @@ export interface BuildView {
   close(): void;
 }
 
+/** A build that this process leads, as whoever looks at it sees it. */
+export interface RunningBuild {
+  /** The newest. */
+  readonly state: BuildState;
+  /** The state as it is, then each newer one, the newest only if several came meanwhile; ends after the last, or when aborted. */
+  changes(signal: AbortSignal): AsyncIterable<BuildState>;
+}
+
 export interface StepRun {
   /** Of `BuildState.steps`. */
   readonly index: number;

@@ -23,13 +23,17 @@ describe('a frame reader', () => {
   it('reads every kind of frame', () => {
     expect(
       readText(
-        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
+        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
       ),
     ).toEqual([
       { kind: 'ready', begunAtMs: 1_700_000_000_000, root: '/c3/.c3' },
       { kind: 'skipped', from: 3, to: 9 },
       { kind: 'data', offset: 0, bytes: encoder.encode('a\nb') },
       { kind: 'exit', offset: 3, exitCode: 7, why: 'exited' },
+      { kind: 'part-sent', offset: 12, base: 5 },
+      { kind: 'text', text: 'a  b' },
+      { kind: 'text', text: '' },
+      { kind: 'told' },
       { kind: 'heartbeat' },
       { kind: 'lost', message: 'it was killed' },
       { kind: 'never-started' },

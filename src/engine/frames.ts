@@ -11,6 +11,12 @@ export type Frame =
   | { readonly kind: 'skipped'; readonly from: number; readonly to: number }
   /** The step has ended and the whole log, `offset` bytes, was sent. */
   | { readonly kind: 'exit'; readonly offset: number; readonly exitCode: number; readonly why: ExitReason }
+  /** All of the log that was asked for at once was sent, and the step goes on. `base`: what the next question is to say. */
+  | { readonly kind: 'part-sent'; readonly offset: number; readonly base: number }
+  /** A line of a file that was asked for. */
+  | { readonly kind: 'text'; readonly text: string }
+  /** No more lines of it. */
+  | { readonly kind: 'told' }
   | { readonly kind: 'heartbeat' }
   /** How it ended will never be known; why, in a clause. */
   | { readonly kind: 'lost'; readonly message: string }
@@ -105,6 +111,14 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
       if (offset === undefined || exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
       return { kind: 'exit', offset, exitCode, why };
     }
+    case 'P': {
+      const [offset, base] = [toCount(words[0]), toCount(words[1])];
+      return offset === undefined || base === undefined ? undefined : { kind: 'part-sent', offset, base };
+    }
+    case 'J':
+      return { kind: 'text', text: words.join(' ') };
+    case 'T':
+      return { kind: 'told' };
     case 'H':
       return { kind: 'heartbeat' };
     case 'L':

@@ -8,13 +8,14 @@ import { createKeeper, toKey } from './keeper.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { createLeases } from './leases/leases.ts';
 import type { LeaseLimits } from './leases/leases.ts';
-import { planPod, toSuffix } from './pod.ts';
+import { lookAtPod } from './look.ts';
+import { planBuildPod } from './pod.ts';
 import { createTurns } from './turns.ts';
 import { visitPod } from './visit.ts';
 import type { VisitDependencies } from './visit.ts';
 
 export interface KubernetesCluster extends Cluster {
-  /** Whether a build is in it or waits for it, or a warm Pod's idle time still runs. */
+  /** Whether a build is in it or waits for it, a warm Pod's idle time still runs, or somebody looks at a Pod. */
   readonly isBusy: boolean;
   /** Whether a build is in it or waits for it. */
   readonly hasBuilds: boolean;
@@ -40,6 +41,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
   const turns = createTurns();
   const closing = new AbortController();
   const leases = createLeases(client, limits);
+  const looks = new Set<object>();
   const keeper = createKeeper({ client, leases, turns, signal: closing.signal });
 
   const shared: VisitDependencies = {
@@ -54,14 +56,13 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
 
   return {
     get isBusy() {
-      return turns.count + keeper.count > 0;
+      return turns.count + keeper.count + looks.size > 0;
     },
     get hasBuilds() {
       return turns.count > 0;
     },
     async openWorkspace(order, options) {
-      const suffix = order.reuse ? {} : { suffix: toSuffix(order.buildId) };
-      const plan = planPod(order, { namespace: access.namespace, ...suffix });
+      const plan = planBuildPod(order, access.namespace);
       if (turns.isTaken(toKey(plan))) options.onWaiting('another build of this repository has the Pod');
       const signal = AbortSignal.any([options.signal, closing.signal]);
       const leave = await turns.enter(toKey(plan), signal);
@@ -75,6 +76,10 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
         if (answer?.kind !== 'ready') leave();
       }
       return answer;
+    },
+    async look(order, { signal }) {
+      const plan = planBuildPod(order, access.namespace);
+      return await lookAtPod({ ...shared, looks }, plan, signal);
     },
     async close() {
       closing.abort();

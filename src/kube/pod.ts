@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { WorkspaceOrder } from '../engine/cluster.ts';
+import type { LookOrder } from '../engine/cluster.ts';
 import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
 import type { Pod } from './api-types.ts';
 import { findDisruption, isNodeSilent } from './loss.ts';
@@ -34,12 +34,20 @@ const UNDISTURBED = {
   'karpenter.sh/do-not-disrupt': 'true',
 };
 
+/** What of an order a Pod is planned from. */
+type PlannedOrder = Pick<LookOrder, 'manifest' | 'scope' | 'trustClass' | 'maxAgeMs'>;
+
+/** The Pod of a build: its own when it is not to be reused. */
+export function planBuildPod(order: LookOrder, namespace: string): PodPlan {
+  return planPod(order, { namespace, ...(order.reuse ? {} : { suffix: toSuffix(order.buildId) }) });
+}
+
 /**
  * The job as c3 creates it: verbatim, but for its name, for labels and annotations under `c3.build/`, for an age limit, and for
  * `restartPolicy: Never` where the job names none (a container that restarts has lost the build's processes).
  * `suffix` makes the name that of one build, for a Pod that is not to be reused.
  */
-export function planPod(order: WorkspaceOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
+export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
   const { metadata, desired } = desire(order);
   const specHash = sha256(canonicalJson([FORMAT, order.scope, order.trustClass, desired]));
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
@@ -90,13 +98,18 @@ export function isFormer(labels: Readonly<Record<string, string>>, plan: PodPlan
   return Object.entries(plan.labels).every(([name, value]) => labels[name] === value);
 }
 
+/** Whether a Pod was made from this plan. */
+export function isPlanned(pod: Pod, plan: PodPlan): boolean {
+  return pod.annotations[HASH_ANNOTATION] === plan.specHash;
+}
+
 /** Why an existing Pod of the planned name must be replaced; undefined when it is exactly as expected, or about to be. */
 export function findMismatch(
   pod: Pod,
   plan: PodPlan,
   { neededMs, now }: { neededMs: number; now: number },
 ): string | undefined {
-  if (pod.annotations[HASH_ANNOTATION] !== plan.specHash) return 'it was made from another job';
+  if (!isPlanned(pod, plan)) return 'it was made from another job';
   if (pod.isDeleting) return 'it is being deleted';
   if (findDisruption(pod)) return 'it is being evicted';
   if (isNodeSilent(pod)) return `its node "${pod.nodeName}" does not answer`;
@@ -110,7 +123,7 @@ export function findMismatch(
   return endsAt - now < neededMs ? 'it is too old for another build' : undefined;
 }
 
-function desire(order: WorkspaceOrder): { metadata: JsonObject; desired: JsonObject } {
+function desire(order: PlannedOrder): { metadata: JsonObject; desired: JsonObject } {
   const { status: _status, metadata: given, spec: givenSpec, ...rest } = order.manifest;
   const { generateName: _generateName, ...metadata } = asObject(given ?? null);
   const own = {

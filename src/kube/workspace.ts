@@ -4,6 +4,7 @@ import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './loss.ts';
+import { createPodExec } from './pod-exec.ts';
 import type { StartedPod } from './pod-start.ts';
 
 export interface WorkspaceDependencies {
@@ -20,11 +21,6 @@ export interface WorkspaceDependencies {
 }
 
 /**
- * The cluster answers 101 before the container's runtime has started the program, and the runtime is what must be spared: an exec
- * counts as being opened until its program says something or ends, but no longer than this, for it may be a quiet one.
- */
-const MAX_STARTING_MS = 1_000;
-/**
  * Words of an API server that does not reach the node's kubelet, as an answer or, where it has answered 101 itself, as a status.
  *
  * @see https://github.com/kubernetes/apimachinery/blob/master/pkg/util/proxy/upgradeaware.go
@@ -34,7 +30,8 @@ const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no r
 /** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
-  const { namespace, execs, openings, lease, giveBack } = dependencies;
+  const { lease, giveBack } = dependencies;
+  const exec = createPodExec({ ...dependencies, pod: pod.name });
   const lost = Promise.withResolvers<string>();
   let isLost = false;
   let released: Promise<void> | undefined;
@@ -68,23 +65,16 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     warnings: lease.warnings,
     lost: lost.promise,
     async exec(container, argv, options) {
-      const leave = await openings.enter(options.signal);
-      if (!leave) return { kind: 'refused', message: 'aborted', isTransient: false };
-      const target = { namespace, pod: pod.name, container, argv };
-      const answer = await execs.open(target, {
+      const answer = await exec(container, argv, {
         signal: options.signal,
-        onStdout: (chunk) => (leave(), node.hear(), options.onStdout(chunk)),
-        onStderr: (chunk) => (leave(), node.hear(), options.onStderr(chunk)),
+        onStdout: (chunk) => (node.hear(), options.onStdout(chunk)),
+        onStderr: (chunk) => (node.hear(), options.onStderr(chunk)),
       });
       if (answer.kind === 'refused') {
-        leave();
         if (OUT_OF_REACH.test(answer.message)) node.miss(answer.message);
         return answer;
       }
-      const timer = setTimeout(leave, MAX_STARTING_MS);
       void answer.session.done.then((end) => {
-        clearTimeout(timer);
-        leave();
         // A program's own end has an exit code.
         if (end.kind === 'status' && end.exitCode === undefined && OUT_OF_REACH.test(end.message))
           node.miss(end.message);

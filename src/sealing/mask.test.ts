@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { createMasker, type Masker } from './mask.ts';
+import { createMasker, createPieceMasker, MASK_REACH_BYTES, type Masker } from './mask.ts';
 import { toNeedles, toSpellings } from './needles.ts';
 
 const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
@@ -157,3 +157,47 @@ describe('push and flush', () => {
     expect(maskInChunks(createMasker([SECRET]), [bytes])).toBe(bytes.toString('latin1'));
   });
 });
+
+describe('the pieces of a masked stream', () => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b', '\n'), maxLength: 60 });
+  const secrets = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '\n'), minLength: 8, maxLength: 90 }), {
+    maxLength: 3,
+  });
+
+  it('are together what the masker writes, and each has its place', () => {
+    fc.assert(
+      fc.property(secrets, fc.array(letters, { maxLength: 8 }), (hidden, parts) => {
+        const chunks = [...parts, ...hidden, ...parts].map((part) => Buffer.from(part));
+        const log = Buffer.concat(chunks);
+        const masker = createPieceMasker(hidden);
+        const pieces = [...chunks.flatMap((chunk) => masker.push(chunk)), ...masker.flush()];
+        const text = Buffer.concat(pieces.map(({ bytes }) => bytes)).toString('latin1');
+        expect(text).toBe(maskInChunks(createMasker(hidden), [log]));
+        for (const { bytes, offset, isMask } of pieces) {
+          const shown = Buffer.from(bytes).toString('latin1');
+          expect(shown).toBe(isMask ? '***' : log.toString('latin1', offset, offset + bytes.length));
+        }
+      }),
+    );
+  });
+
+  it('after a place are the same when the stream begins shortly before it', () => {
+    fc.assert(
+      fc.property(secrets, letters, fc.nat({ max: 400 }), (hidden, text, at) => {
+        const log = Buffer.from([...hidden, text, ...hidden].join(text));
+        const start = Math.max(0, at - MASK_REACH_BYTES);
+        expect(listClear(hidden, log.subarray(start), start).filter((place) => place >= at)).toEqual(
+          listClear(hidden, log, 0).filter((place) => place >= at),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** Places of the bytes that are not hidden. */
+function listClear(secrets: readonly string[], stream: Buffer, start: number): number[] {
+  const masker = createPieceMasker(secrets);
+  const pieces = [...masker.push(stream), ...masker.flush()].filter(({ isMask }) => !isMask);
+  return pieces.flatMap(({ bytes, offset }) => Array.from(bytes, (_byte, index) => start + offset + index));
+}

@@ -1,5 +1,5 @@
 import { createNeedleIndex, type NeedleIndex } from './needle-index.ts';
-import { toNeedles } from './needles.ts';
+import { MAX_NEEDLE_BYTES, toNeedles } from './needles.ts';
 
 /**
  * Replaces secrets by `***`. A seat-belt against accidents, not a wall: a step that wants to show a secret can (reversed, or
@@ -17,11 +17,30 @@ export interface Masker {
   flush(): Uint8Array;
 }
 
+/** The same of a stream, told in pieces, so that each byte's place in the stream is known. */
+export interface PieceMasker {
+  push(chunk: Uint8Array): readonly MaskedPiece[];
+  flush(): readonly MaskedPiece[];
+}
+
+export interface MaskedPiece {
+  readonly bytes: Uint8Array;
+  /** Bytes of the stream before what it shows or hides. */
+  readonly offset: number;
+  /** Whether it stands for a secret; else it is the stream's own bytes. */
+  readonly isMask: boolean;
+}
+
+/** Whether a byte of a stream is hidden is decided by so many bytes before it, and after it, at most. */
+export const MASK_REACH_BYTES: number = MAX_NEEDLE_BYTES - 1;
+
 const MASK = Buffer.from('***');
 const NOTHING = Buffer.alloc(0);
 
 /** What is known of a stream between two chunks. */
 interface StreamState {
+  /** Bytes of it that were dealt with. */
+  readonly offset: number;
   /** Bytes that may be the beginning of a secret. */
   readonly held: Buffer;
   /** How many of them are within a secret already found. */
@@ -30,31 +49,50 @@ interface StreamState {
   readonly isAfterMask: boolean;
 }
 
-const START: StreamState = { held: NOTHING, coveredBytes: 0, isAfterMask: false };
+const START: StreamState = { offset: 0, held: NOTHING, coveredBytes: 0, isAfterMask: false };
 
 /** @param secrets values of any length, in any order; those under 8 characters are not masked */
 export function createMasker(secrets: readonly string[]): Masker {
   const needles = toNeedles(secrets);
   const index = createNeedleIndex(needles);
-  let state = START;
+  const stream = createStream(needles.length === 0 ? undefined : index);
   return {
     mask(text) {
       if (needles.length === 0) return text;
       const bytes = Buffer.from(text);
-      return maskUpTo(index, bytes, { end: bytes.length, state: START }).output.toString();
+      return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
     },
+    push: (chunk) => (needles.length === 0 ? chunk : join(stream.push(chunk))),
+    flush: () => join(stream.flush()),
+  };
+}
+
+/** @param secrets as of {@link createMasker} */
+export function createPieceMasker(secrets: readonly string[]): PieceMasker {
+  const needles = toNeedles(secrets);
+  return createStream(needles.length === 0 ? undefined : createNeedleIndex(needles));
+}
+
+/** @param index of the secrets; undefined: there is none */
+function createStream(index: NeedleIndex | undefined): PieceMasker {
+  let state = START;
+  return {
     push(chunk) {
-      if (needles.length === 0) return chunk;
       const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       const bytes = state.held.length === 0 ? fresh : Buffer.concat([state.held, fresh]);
+      if (!index) {
+        const { offset } = state;
+        state = { ...state, offset: offset + bytes.length };
+        return bytes.length === 0 ? [] : [{ bytes, offset, isMask: false }];
+      }
       const answer = maskUpTo(index, bytes, { end: index.findOpenEnd(bytes), state });
-      state = answer.state;
-      return answer.output;
+      ({ state } = answer);
+      return answer.pieces;
     },
     flush() {
-      const { output } = maskUpTo(index, state.held, { end: state.held.length, state });
+      const pieces = index ? maskUpTo(index, state.held, { end: state.held.length, state }).pieces : [];
       state = START;
-      return output;
+      return pieces;
     },
   };
 }
@@ -64,28 +102,34 @@ function maskUpTo(
   index: NeedleIndex,
   bytes: Buffer,
   { end, state }: { end: number; state: StreamState },
-): { output: Buffer; state: StreamState } {
-  const output: Buffer[] = [];
+): { pieces: MaskedPiece[]; state: StreamState } {
+  const pieces: MaskedPiece[] = [];
   let isAfterMask = state.isAfterMask;
   // Everything before `done` is written or covered.
   let done = state.coveredBytes;
   const writeClear = (until: number): void => {
     if (until <= done) return;
-    output.push(bytes.subarray(done, until));
+    pieces.push({ bytes: bytes.subarray(done, until), offset: state.offset + done, isMask: false });
     isAfterMask = false;
   };
   index.eachOccurrence(bytes, (start, occurrenceEnd) => {
     // It is in the part that is held whole, and will be found again.
     if (start >= end) return;
     writeClear(start);
-    if (!isAfterMask) output.push(MASK);
+    if (!isAfterMask) pieces.push({ bytes: MASK, offset: state.offset + start, isMask: true });
     isAfterMask = true;
     done = Math.max(done, occurrenceEnd);
   });
   writeClear(end);
-  const [only = NOTHING] = output;
+  const held = Buffer.from(bytes.subarray(end));
   return {
-    output: output.length <= 1 ? only : Buffer.concat(output),
-    state: { held: Buffer.from(bytes.subarray(end)), coveredBytes: Math.max(0, done - end), isAfterMask },
+    pieces,
+    state: { offset: state.offset + end, held, coveredBytes: Math.max(0, done - end), isAfterMask },
   };
+}
+
+function join(pieces: readonly MaskedPiece[]): Buffer {
+  const [first] = pieces;
+  if (pieces.length === 1 && first) return Buffer.from(first.bytes.buffer, first.bytes.byteOffset, first.bytes.length);
+  return Buffer.concat(pieces.map(({ bytes }) => bytes));
 }

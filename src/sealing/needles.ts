@@ -5,7 +5,7 @@ const MIN_MASKED_CHARACTERS = 8;
  * Longest needle. A longer spelling is looked for in pieces of this length: all of it is hidden where it stands whole, and
  * long pieces of a key are hidden by themselves. It bounds what a live log holds back, and what a place in it costs.
  */
-const MAX_NEEDLE_BYTES = 64;
+export const MAX_NEEDLE_BYTES = 64;
 
 /** The byte strings that hide secrets, each 8 to 64 bytes long, none twice. */
 export function toNeedles(secrets: readonly string[]): Buffer[] {

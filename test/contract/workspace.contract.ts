@@ -8,7 +8,7 @@ import { createOrders } from './orders.ts';
 
 /** What the engine relies on: Pods as workspaces. */
 export function describeWorkspaces(fixture: ContractFixture, patienceMs: number): void {
-  const { cluster, client, namespace, alone, podName, remove } = fixture;
+  const { cluster, createOther, client, namespace, alone, podName, remove } = fixture;
   describe('a workspace', () => {
     const { order, answerTo, open } = createOrders(fixture, patienceMs);
     async function failure(wanted: WorkspaceOrder, startTimeoutMs = patienceMs): Promise<string> {
@@ -101,6 +101,52 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
         onWaiting: () => abort.abort(),
       });
       expect(answer).toEqual({ kind: 'aborted' });
+    });
+
+    test('is looked at as it is, while a build has it and after, by whoever knows its order', async () => {
+      const other = createOther();
+      const wanted = order('look');
+      expect(await other.look(wanted, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+      const workspace = await open(wanted);
+      const answers = [await other.look(wanted, { signal: NEVER })];
+      await workspace.release({ isClean: true });
+      answers.push(await other.look(wanted, { signal: NEVER }));
+      for (const answer of answers) {
+        if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
+        const { workspace: seen } = answer;
+        expect(seen).toMatchObject({ id: workspace.id, name: workspace.name });
+        let output = '';
+        const options = {
+          signal: NEVER,
+          onStdout: (chunk: Uint8Array) => void (output += Buffer.from(chunk).toString()),
+        };
+        const exec = await seen.exec('a', ['printf', 'read'], { ...options, onStderr: () => undefined });
+        if (exec.kind === 'open') await exec.session.done;
+        expect(output).toBe('read');
+        const waiting = await seen.exec('a', ['sleep', '1000'], { ...options, onStderr: () => undefined });
+        seen.close();
+        expect(waiting.kind === 'open' && (await waiting.session.done).kind).toBe('cut');
+      }
+      for (const changes of [
+        { scope: 'example.com/contract/other' },
+        { trustClass: 'protected' },
+        { reuse: false },
+      ] as const)
+        expect(await other.look({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+      await (await open(wanted)).release({ isClean: false });
+      const look = async (): Promise<string> => (await other.look(wanted, { signal: NEVER })).kind;
+      await expect.poll(look, { timeout: patienceMs }).toBe('gone');
+    });
+
+    test('of a build alone is found by that build alone', async () => {
+      const wanted = order('look-own', { reuse: false, buildId: 'b1' });
+      const workspace = await open(wanted);
+      expect(await cluster().look(wanted, { signal: NEVER })).toMatchObject({
+        kind: 'found',
+        workspace: { id: workspace.id },
+      });
+      expect(await cluster().look({ ...wanted, buildId: 'b2' }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+      await workspace.release({ isClean: true });
     });
 
     test('opens many execs at once', async () => {

@@ -1,11 +1,14 @@
 import { runBuild } from '../../src/engine/build.ts';
-import type { BuildState, Ending } from '../../src/engine/build-state.ts';
-import type { WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { TelegramOrder } from '../../src/engine/build-request.ts';
+import type { BuildLinks, BuildState, Ending, Reporter } from '../../src/engine/build-state.ts';
+import type { BuildLook, RunningBuild } from '../../src/engine/build-view.ts';
+import type { LookAnswer, LookOrder, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
 import { createLinePool } from '../../src/engine/line-pool.ts';
+import { openView } from '../../src/engine/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/engine/step.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { CommitStatus, FileAnswer, Proof, Push, Repository } from '../../src/forges/forge.ts';
-import { formatPurpose } from '../../src/sealing/index.ts';
+import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { createSourceRepository } from './source-repository.ts';
 
@@ -14,18 +17,25 @@ export interface World {
   /** What happened, in order: `prove`, `status pending`, `open k8s`, `pod`, … */
   readonly events: string[];
   readonly states: BuildState[];
+  /** Of each status. */
+  readonly targets: (string | undefined)[];
   readonly orders: WorkspaceOrder[];
+  readonly looks: LookOrder[];
   readonly released: boolean[];
   readonly workspace: LocalWorkspace;
   /** Of the commit that is built. */
   readonly sha: string;
   run(part?: Partial<Answers>): Promise<Ending>;
+  /** What can be seen of the build `id`, by whoever has its link. */
+  look(part: Partial<LookAnswers> & Pick<Answers, 'id'>): Promise<BuildLook>;
   close(): void;
 }
 
 export interface Answers {
   /** State of the commit's status for this build, before it. */
   before: CommitStatus['state'] | undefined | C3Error;
+  /** Of the commit before. */
+  findOutcome: Repository['findOutcome'];
   paths: readonly string[] | undefined;
   faults: readonly string[];
   id: string;
@@ -36,12 +46,28 @@ export interface Answers {
   halt: AbortController;
   /** Told of every state. */
   onState(state: BuildState): void;
+  /** The reporter's. */
+  sendLog: Reporter['sendLog'];
+  /** Told what c3.yaml says of Telegram. */
+  onReporter(telegram: TelegramOrder | undefined): void;
+  links: BuildLinks | undefined;
+  previousSha: string | undefined;
+  /** Told what it was asked for. */
+  onLinks(proof: { isProtected: boolean }): void;
   proof: Proof | C3Error;
   file: FileAnswer;
   status: C3Error | undefined;
   open: C3Error | undefined;
   cluster: C3Error | undefined;
   workspace: WorkspaceAnswer | undefined;
+}
+
+export interface LookAnswers extends Answers {
+  /** The build, as the process that leads it shows it. */
+  running: RunningBuild;
+  /** Where the build ran; default: the world's workspace. */
+  looked(): LookAnswer | undefined;
+  signal: AbortSignal;
 }
 
 /** A c3.yaml; the workspace's directory, which is the work tree's volume, is filled in when the build runs. */
@@ -61,7 +87,9 @@ ${steps}`;
 export function createWorld(): World {
   const events: string[] = [];
   const states: BuildState[] = [];
+  const targets: (string | undefined)[] = [];
   const orders: WorkspaceOrder[] = [];
+  const looks: LookOrder[] = [];
   const released: boolean[] = [];
   const source = createSourceRepository();
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
@@ -82,12 +110,16 @@ export function createWorld(): World {
       readFile: () => Promise.resolve(fillIn(answers.file)),
       async setStatus(_sha, status: CommitStatus) {
         events.push(`status ${status.state}`);
+        targets.push(status.targetUrl);
         if (answers.status) throw answers.status;
       },
+      maxTargetUrl: undefined,
       async findStatus() {
         if (answers.before instanceof C3Error) throw answers.before;
-        return answers.before;
+        return answers.before && { state: answers.before, description: 'as it was' };
       },
+      findOutcome: (sha, signal) => answers.findOutcome(sha, signal),
+      readCommit: () => Promise.resolve({ subject: 's', author: 'a' }),
       async listChangedPaths(before) {
         events.push(`compare ${before}`);
         return answers.paths;
@@ -105,7 +137,9 @@ export function createWorld(): World {
   return {
     events,
     states,
+    targets,
     orders,
+    looks,
     released,
     workspace,
     sha: source.sha,
@@ -114,26 +148,49 @@ export function createWorld(): World {
       workspace.close();
       source.remove();
     },
+    look({ running, looked, signal = new AbortController().signal, ...part }) {
+      const answers = toAnswers(part);
+      const { name, exec } = workspace;
+      const seen = {
+        kind: 'found',
+        workspace: { name, id: 'seen', exec, close: () => void events.push('close') },
+      } as const;
+      const order = {
+        buildId: answers.id,
+        scope: parseScope('f.example/a/b'),
+        sha: source.sha,
+        isProtected: true,
+        ref: { kind: 'branch', name: 'main' },
+        repository: repositoryOf(answers),
+        repositoryUrl: 'https://f.example/a/b',
+        commitUrl: 'u',
+        running,
+        signal,
+      } as const;
+      return openView(order, {
+        open: async (token) => {
+          if (answers.open) throw answers.open;
+          return await Promise.resolve({ plaintext: `opened ${token}`, isOldKey: false });
+        },
+        openCluster() {
+          if (answers.cluster) throw answers.cluster;
+          return {
+            look: async (wanted) => {
+              looks.push(wanted);
+              return await Promise.resolve(looked?.() ?? seen);
+            },
+          };
+        },
+        checkJob: () => answers.faults,
+        listSecrets: ({ kubeconfig }) => [kubeconfig],
+        now: Date.now,
+        onFault: (error) => {
+          throw error;
+        },
+      });
+    },
     run(part = {}) {
-      const answers: Answers = {
-        proof: { kind: 'proven', isProtected: true },
-        file: toFile('- main: echo hello'),
-        status: undefined,
-        open: undefined,
-        cluster: undefined,
-        workspace: undefined,
-        before: undefined,
-        paths: undefined,
-        faults: [],
-        id: toLocalBuildId(),
-        push: {},
-        isOldKey: false,
-        isResumed: false,
-        cancel: new AbortController(),
-        halt: new AbortController(),
-        onState: () => {},
-        ...part,
-      };
+      const answers = toAnswers(part);
       const push: Push = {
         ref: 'refs/heads/main',
         refKind: 'branch',
@@ -153,6 +210,7 @@ export function createWorld(): World {
           repository: repositoryOf(answers),
           isOldKey: answers.isOldKey,
           isResumed: answers.isResumed,
+          ...(answers.previousSha === undefined ? {} : { previousSha: answers.previousSha }),
           signal: answers.cancel.signal,
           haltSignal: answers.halt.signal,
         },
@@ -180,15 +238,26 @@ export function createWorld(): World {
               close: () => Promise.resolve(),
             };
           },
+          ...(answers.links && {
+            async createLinks(_request, proof) {
+              events.push('links');
+              answers.onLinks(proof);
+              return answers.links ?? { look: '', control: '' };
+            },
+          }),
           checkJob: () => answers.faults,
           cancelPrevious: () => void events.push('cancel previous'),
-          openReporter: () => ({
-            report(state) {
-              states.push(state);
-              answers.onState(state);
-            },
-            finish: () => Promise.resolve(),
-          }),
+          openReporter(_request, telegram) {
+            answers.onReporter(telegram);
+            return {
+              report(state) {
+                states.push(state);
+                answers.onState(state);
+              },
+              finish: () => Promise.resolve(),
+              ...(answers.sendLog === undefined ? {} : { sendLog: answers.sendLog }),
+            };
+          },
           lines,
           now: Date.now,
           onFault: (error) => {
@@ -198,5 +267,33 @@ export function createWorld(): World {
         },
       );
     },
+  };
+}
+
+function toAnswers(part: Partial<Answers>): Answers {
+  return {
+    proof: { kind: 'proven', isProtected: true },
+    file: toFile('- main: echo hello'),
+    status: undefined,
+    open: undefined,
+    cluster: undefined,
+    workspace: undefined,
+    before: undefined,
+    findOutcome: () => Promise.resolve(undefined),
+    paths: undefined,
+    faults: [],
+    id: toLocalBuildId(),
+    push: {},
+    isOldKey: false,
+    isResumed: false,
+    cancel: new AbortController(),
+    halt: new AbortController(),
+    onState: () => {},
+    sendLog: undefined,
+    onReporter: () => {},
+    links: undefined,
+    previousSha: undefined,
+    onLinks: () => {},
+    ...part,
   };
 }

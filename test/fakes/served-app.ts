@@ -1,13 +1,14 @@
 import type { Hono } from 'hono';
-import type { BuildRequest, Ending } from '../../src/engine/index.ts';
+import type { BuildLook, BuildRequest, Ending } from '../../src/engine/index.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
-import { parseKeyring } from '../../src/sealing/index.ts';
+import { parseKeyring, type Scope } from '../../src/sealing/index.ts';
 import { createApp } from '../../src/server/app.ts';
-import { createBuilds, type Builds } from '../../src/server/builds.ts';
+import { createBuilds, type Builds, type RunContext } from '../../src/server/builds.ts';
 import { createBucket, createHookLimits } from '../../src/server/limits.ts';
 import { createBodyReader, type BodyLimits } from '../../src/server/read-body.ts';
+import { createViews } from '../../src/server/views.ts';
 
 export const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
 export const TOKEN: string = `github_pat_${'x'.repeat(82)}`;
@@ -17,6 +18,7 @@ export interface ServedApp {
   readonly app: Hono;
   readonly builds: Builds;
   readonly requests: readonly BuildRequest[];
+  readonly contexts: readonly RunContext[];
   readonly log: readonly string[];
   /** Lets the builds end. */
   end(): void;
@@ -40,6 +42,7 @@ export function serveApp({
 }: ServedAppOptions = {}): ServedApp {
   const forges = createForges([{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }]);
   const requests: BuildRequest[] = [];
+  const contexts: RunContext[] = [];
   const lines: string[] = [];
   const ended = Promise.withResolvers<Ending>();
   function note(fields: object, message: string): void {
@@ -49,26 +52,35 @@ export function serveApp({
   const now = (): number => 0;
   const builds = createBuilds({
     log,
-    run(request) {
+    run(request, context) {
       requests.push(request);
+      contexts.push(context);
       return ended.promise;
     },
   });
+  const keyring = parseKeyring(keys);
+  const forgeFor = (scope: Scope): Forge => confirmEverything(forges.forgeFor(scope));
+  function checkScope(scope: Scope): void {
+    if (scope.owner !== 'stranger') return;
+    throw new C3Error('SCOPE_REFUSED', 'This c3 does not serve github.com/stranger/shop');
+  }
+  const open = (): Promise<BuildLook> => Promise.resolve({ kind: 'failed', message: 'there is no cluster' });
+  const views = createViews({ keyring, forgeFor, checkScope, watch: builds.watch, open });
   const app = createApp({
-    keyring: parseKeyring(keys),
+    keyring,
     bodies: createBodyReader(bodies),
     sealings: createBucket(60, now),
     limits: createHookLimits({ rateLimit: 60, rateLimitNew, maxBuilds, now }),
     baseUrl,
     builds,
     log,
-    forgeFor: (scope) => confirmEverything(forges.forgeFor(scope)),
-    checkScope(scope) {
-      if (scope.owner !== 'stranger') return;
-      throw new C3Error('SCOPE_REFUSED', 'This c3 does not serve github.com/stranger/shop');
-    },
+    look: views.look,
+    now: Date.now,
+    closing: new AbortController().signal,
+    forgeFor,
+    checkScope,
   });
-  return { app, builds, requests, log: lines, end: () => ended.resolve({ kind: 'passed', allowed: [] }) };
+  return { app, builds, requests, contexts, log: lines, end: () => ended.resolve({ kind: 'passed', allowed: [] }) };
 }
 
 function confirmEverything(forge: Forge): Forge {
@@ -77,6 +89,7 @@ function confirmEverything(forge: Forge): Forge {
     openRepository: (...args) => ({
       ...forge.openRepository(...args),
       prove: () => Promise.resolve({ kind: 'proven', isProtected: false }),
+      readCommit: () => Promise.resolve({ subject: 'Fix the cart', author: 'Ann' }),
     }),
   };
 }

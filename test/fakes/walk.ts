@@ -95,7 +95,7 @@ export function createWalk(): Walk {
       const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
       if (plan.kind === 'skipped') throw new Error(plan.reason);
       const progress = createBuildProgress(id, { ...push, scope: 'f/a/b', repositoryUrl: '' }, Date.now);
-      progress.attach({ report: (state) => (states.push(state), onState?.(state)), finish: () => Promise.resolve() });
+      progress.attach({ report: (state) => (states.push(state), onState?.(state)) });
       const { ending, sweep } = await runSteps({
         buildId: id,
         pipeline,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
-import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { Cluster, SeenWorkspace, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
 import { createCourier, type Courier } from '../../src/engine/courier.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
 import type { ExecLimits } from '../../src/kube/exec.ts';
@@ -18,6 +18,8 @@ export interface FaultCluster {
   readonly cluster: Cluster;
   openWorkspace(changes?: Partial<WorkspaceOrder>): Promise<Workspace>;
   answerTo(changes?: Partial<WorkspaceOrder>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
+  /** The workspace as whoever reads in it sees it: by c3's own client. */
+  see(): Promise<SeenWorkspace>;
   /** The directory of this machine that the workspace's container sees as /c3; there also while the API server is dead. */
   volumeOf(workspace: Workspace): string;
   /** What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections meets. */
@@ -95,6 +97,11 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       return answer.workspace;
     },
     answerTo,
+    async see(): Promise<SeenWorkspace> {
+      const answer = await get().cluster.look({ ...ORDER, buildId: '' }, { signal: new AbortController().signal });
+      if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
+      return answer.workspace;
+    },
     volumeOf(workspace): string {
       const [cluster = ''] = readdirSync(root);
       return join(root, cluster, 'pods', workspace.id, 'volumes', 'c3');

@@ -8,12 +8,14 @@
 #   BUILD/
 #     begun.MS              when c3 first came with this build, by its clock
 #     swept.CONTAINER       nothing of the build is left running there
+#     journal.CONTAINER     what c3 noted of the build's state (journal.ts), for who looks later; whoever is in the Pod may read it
 #     STEP.claim            "PID START" of the courier that runs the step: made once, by noclobber
 #     STEP.log              both streams, in the order of writing
 #     STEP.pid              "PID START" of the step's own process, leader of its session; or pending
 #     STEP.why              cancelled, timed-out or log-limit: the watch ended it; or pending
 #     STEP.cancel           it is to be ended
 #     STEP.exit             "CODE WHY end", or pending
+#     STEP.times              "SECONDS BYTES", a line for each second in which the log grew: its size at that time of the step
 #     STEP.COURIER.script
 #     STEP.COURIER.tail     who sends the end of the log: made once; "FOLLOWER WATCH" when that is not the courier
 
@@ -73,11 +75,27 @@ command_root() {
   say "R $begun $root"
 }
 
-# look FIRST SECOND BUILD CONTAINER EPOCH NOW: c3 comes to read, and leaves everything as it is.
+# look FIRST SECOND BUILD: c3 comes to read, and leaves everything as it is. No epoch is greater than its: it takes the Pod from nobody.
 command_look() {
-  find_root "$1" "$2"
+  epoch=$no_cap
+  for root in "$1" "$2"; do [ -d "$root/$3" ] && break; done
   read_begun "$3"
   say "R $begun $root"
+}
+
+# note BUILD TEXT: keeps a line of the build's journal. Nothing depends on it: where there is no room, it is lost.
+command_note() {
+  umask 022
+  printf '%s\n' "$2" >> "$root/$1/journal.$container"
+  umask 077
+} 2> /dev/null
+
+# tell BUILD NAME: sends the lines of all files of the build that begin so, but for those that no file of ours has.
+command_tell() {
+  for file in "$root/$1/$2"*; do
+    while IFS= read -r line; do [ "${#line}" -gt 4000 ] || say "J $line"; done < "$file"
+  done 2> /dev/null
+  say "T"
 }
 
 # Where two came at once, the earlier counts.
@@ -126,6 +144,9 @@ courier() {
       run) command_run "$a" "$b" "$c" "$d" "$e" "$f" ;;
       follow) step=$root/$a/$b; follow "$c" "$soft_cap" ;;
       read) step=$root/$a/$b; follow "$c" "$no_cap" ;;
+      part) step=$root/$a/$b; part "$c" "$d" "$e" ;;
+      note) command_note "$a" "$b" ;;
+      tell) command_tell "$a" "$b" ;;
       cancel) command_cancel "$a" "$b" ;;
       sweep) command_sweep "$a" ;;
       *) say "E unknown command $verb"; exit 1 ;;

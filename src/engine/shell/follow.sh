@@ -41,9 +41,8 @@ follow() {
     if [ "$tick" -lt 4 ]; then nap "$shortest"
     elif [ "$tick" -lt 12 ]; then nap "$short"
     else
-      read -r pid start rest 2> /dev/null < "$step.claim"
       # It may have noted the exit code in the moment before it ended.
-      is_alive "$pid" "$start" || { read_exit && [ -z "$ended" ] && { conclude "L its supervisor in the container was killed"; break; }; }
+      is_led || { read_exit && [ -z "$ended" ] && { conclude "L its supervisor in the container was killed"; break; }; }
       if [ "$tick" -lt 40 ]; then nap "$medium"; else nap "$long"; fi
     fi
     # A sign of life about every ten seconds keeps idle proxies from cutting, and ends a courier nobody listens to.
@@ -51,6 +50,37 @@ follow() {
   done
   exec 3<&-
 }
+
+# part OFFSET BASE CAP: sends one frame of what there is of $step's log from OFFSET on, as `follow` would, and how the step ended, or
+# that this is all for now. For who asks again when there is time: nothing waits here, and nothing is written. BASE is what the last
+# answer said: how much had been sent when the log was emptied.
+part() {
+  offset=$1 base=$2 cap=$3 most_blocks=8
+  if read_exit; then
+    take_size
+    [ "$size" -lt "$((offset - base))" ] && base=$offset
+    size=$((base + size))
+    if [ "$size" -gt "$offset" ]; then
+      exec 3< "$step.log"
+      seek "$((offset - base))"
+      send
+      exec 3<&-
+    fi
+    if [ "$size" -gt "$offset" ]; then say "P $offset $base"
+    elif [ -n "$ended" ]; then say "X $offset $code $why"
+    elif is_led || ! read_exit || [ -n "$ended" ]; then say "P $offset $base"
+    else say "L its supervisor in the container was killed"
+    fi
+  elif [ "$offset" -gt 0 ] || [ -e "$step.log" ]; then
+    say "L its files in $root were removed"
+  else
+    say "N"
+  fi
+  most_blocks=32
+}
+
+# Whether the courier that runs the step lives; while its files are being removed, whether it lived a moment ago.
+is_led() { read -r pid start rest 2> /dev/null < "$step.claim"; is_alive "$pid" "$start"; }
 
 # The last word on a step. None of it to a c3 that another has relieved of the Pod: that one kills what runs there, after it has
 # raised the fence, and such an end is not how the step ended.
@@ -86,6 +116,9 @@ seek() {
   return 0
 }
 
+# Blocks of a frame.
+most_blocks=32
+
 # One frame: whole blocks of 128 KiB, 4 MiB at most, or what is left of one. A regular file gives what it is asked for, unless the
 # step empties it in this very moment: then zeros make up for what is gone, for a short frame would be the end of the line.
 send() {
@@ -101,7 +134,7 @@ send() {
   fi
   if [ "$left" -ge 131072 ]; then
     blocks=$((left / 131072)) bytes=131072
-    [ "$blocks" -gt 32 ] && blocks=32
+    [ "$blocks" -gt "$most_blocks" ] && blocks=$most_blocks
   else
     blocks=1 bytes=$left
   fi

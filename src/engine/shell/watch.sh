@@ -30,8 +30,11 @@ follow_live() {
   follow 0 "$soft_cap"
 }
 
+# For as many seconds every one in which the log grew is noted, then every tenth: a shell reads notes slowly.
+exact_seconds=7200
+
 keep_limits() {
-  elapsed=0
+  elapsed=0 noted=0
   while nap 1; ! is_over; do
     elapsed=$((elapsed + 1))
     [ -n "$child" ] || { recall "$step.pid" && child=$word; }
@@ -44,6 +47,10 @@ keep_limits() {
     [ "$elapsed" -ge "$seconds" ] && { stop timed-out; return; }
     # A log fills the disk of its node long before anybody reads so much. `ulimit -f` would hit the step's own files too.
     take_size && [ "$size" -gt "$hard_cap" ] && { stop log-limit; return; }
+    [ "$size" != "$noted" ] && { [ "$elapsed" -le "$exact_seconds" ] || [ "${elapsed%0}" != "$elapsed" ]; } && {
+      noted=$size
+      printf '%s %s\n' "$elapsed" "$size" >> "$step.times"
+    }
   done
 }
 

@@ -1,0 +1,137 @@
+import type { BuildPhase, BuildSource, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
+
+/** The values of a journal, which whoever is in the Pod can write: read field by field, as what they may be and nothing else. */
+
+/**
+ * Of a text in a journal, as a line has it. The longest line has two and a name, and the courier's protocol takes 4 KiB
+ * (`frames.ts`).
+ */
+const MAX_TEXT_BYTES = 1200;
+
+/** Of an attempt's number; c3.yaml allows far fewer. */
+const MAX_ATTEMPT = 10_000;
+
+/** The last that a date can have, in epoch milliseconds. @see https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const MAX_TIME = 8.64e15;
+
+/** As much of a text as a line of a journal has room for. */
+export function toText(text: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += /[!#-[\]-~]/.test(character) ? 1 : 6 * character.length;
+    if (bytes > MAX_TEXT_BYTES) return `${text.slice(0, end)}…`;
+    end += character.length;
+  }
+  return text;
+}
+
+export interface BuildFacts extends Partial<Pick<BuildState, 'isWarm' | 'previous'>> {
+  readonly startedAt?: number | undefined;
+  readonly source?: Partial<BuildSource>;
+}
+
+/** The values under `build`, `source` and `ref`; of any other key nothing. */
+export function parseBuildFacts(key: string, value: unknown): BuildFacts {
+  const fields = toFields(value);
+  switch (key) {
+    case 'build': {
+      const { isWarm, previous } = fields;
+      return {
+        startedAt: toTime(fields['startedAt']),
+        isWarm: typeof isWarm === 'boolean' ? isWarm : undefined,
+        previous: previous === 'passed' || previous === 'failed' ? previous : undefined,
+      };
+    }
+    case 'source':
+      return { source: { subject: toWords(fields['subject']), author: toWords(fields['author']) } };
+    case 'ref': {
+      const { refKind } = fields;
+      const isRef = refKind === 'branch' || refKind === 'tag';
+      return isRef ? { source: { refKind, refName: toWords(fields['refName']) } } : {};
+    }
+    default:
+      return {};
+  }
+}
+
+/** The value under `phase`. */
+export function parseBuildPhase(value: unknown): Partial<Pick<BuildState, 'phase' | 'endedAt'>> {
+  const fields = toFields(value);
+  const phase = toBuildPhase(toFields(fields['phase']));
+  return phase === undefined ? {} : { phase, endedAt: toTime(fields['endedAt']) };
+}
+
+function toBuildPhase({ kind, detail, ending }: Fields): BuildPhase | undefined {
+  if (kind === 'queued' || kind === 'running') return { kind };
+  if (kind === 'preparing') return { kind, detail: toWords(detail) };
+  const told = kind === 'ended' ? toEnding(toFields(ending)) : undefined;
+  return told && { kind: 'ended', ending: told };
+}
+
+/** Which steps failed and may is told by the steps. */
+function toEnding({ kind, message: words, step, detail }: Fields): Ending | undefined {
+  const message = toWords(words);
+  switch (kind) {
+    case 'passed':
+      return { kind, allowed: [] };
+    case 'failed':
+      return { kind, step: toWords(step), message };
+    case 'config-error':
+      return { kind, message, ...(typeof detail === 'string' ? { detail: toText(detail) } : {}) };
+    case 'skipped':
+    case 'timed-out':
+    case 'cancelled':
+    case 'superseded':
+    case 'refused':
+    case 'infrastructure-error':
+      return { kind, message };
+    default:
+      return undefined;
+  }
+}
+
+/** The value under `step N`; undefined: it is none. */
+export function parseStep(value: unknown): Pick<StepState, 'phase' | 'attempt' | 'startedAt' | 'endedAt'> | undefined {
+  const fields = toFields(value);
+  const phase = toStepPhase(toFields(fields['phase']));
+  const attempt = toCount(fields['attempt'], MAX_ATTEMPT);
+  if (!phase || !attempt) return undefined;
+  return { phase, attempt, startedAt: toTime(fields['startedAt']), endedAt: toTime(fields['endedAt']) };
+}
+
+function toStepPhase({ kind, exitCode, message, reason }: Fields): StepPhase | undefined {
+  switch (kind) {
+    case 'running':
+    case 'passed':
+    case 'timed-out':
+    case 'cancelled':
+      return { kind };
+    case 'failed':
+      return { kind, exitCode: toCount(exitCode, 255) };
+    case 'lost':
+      return { kind, message: toWords(message) };
+    case 'skipped':
+      return { kind, reason: typeof reason === 'string' ? toText(reason) : undefined };
+    default:
+      return undefined;
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function toFields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function toWords(value: unknown): string {
+  return typeof value === 'string' ? toText(value) : '';
+}
+
+function toTime(value: unknown): number | undefined {
+  return toCount(value, MAX_TIME);
+}
+
+function toCount(value: unknown, max: number): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
+}

@@ -1,0 +1,202 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createBuildProgress, type PlannedState } from './build-progress.ts';
+import type { BuildState } from './build-state.ts';
+import { createJournal, readJournal } from './journal.ts';
+
+const SOURCE = {
+  scope: 'git.example.com/a/b',
+  repositoryUrl: 'https://git.example.com/a/b',
+  refKind: 'branch',
+  refName: 'main',
+  sha: '1'.repeat(40),
+  commitUrl: 'https://git.example.com/a/b/commit/1',
+  subject: 'a  subject\nwith "quotes", $(things) and ünïcödé 😀',
+  author: 'Ann',
+} as const;
+
+function plan(count: number, isAllowed = false): PlannedState[] {
+  const step = { container: 'main', isAllowed, group: undefined, skipped: undefined };
+  return Array.from({ length: count }, (_, index) => ({ ...step, name: `step ${index}` }));
+}
+
+/** A build by a clock that goes a second with each look at it. */
+function createBuild(count = 2, { isAllowed = false, startAt = 1000 } = {}): ReturnType<typeof createBuildProgress> {
+  let now = startAt;
+  const progress = createBuildProgress('b1', SOURCE, () => (now += 1000));
+  progress.plan(plan(count, isAllowed), true);
+  return progress;
+}
+
+/** What is known without a journal. */
+function known(count = 2): BuildState {
+  const source = { ...SOURCE, subject: '', author: '' };
+  const progress = createBuildProgress('b1', source, () => 1_000_000);
+  progress.plan(plan(count), false);
+  return progress.state;
+}
+
+/** The lines that a courier keeps of commands. */
+function toLines(commands: string): string[] {
+  return commands
+    .split('\n')
+    .slice(0, -1)
+    .map((command) => command.replace(/^note b1 /, ''));
+}
+
+/** As a journal can tell it: tails are in the logs, addresses in nobody's but the forge's hands. */
+function withoutTails(state: BuildState): BuildState {
+  return { ...state, links: undefined, steps: state.steps.map((step) => ({ ...step, tail: '' })) };
+}
+
+describe('a journal', () => {
+  it('tells the state of a build again', () => {
+    const progress = createBuild();
+    const journal = createJournal({ buildId: 'b1', epoch: 1 });
+    let text = '';
+    const note = (): void => void (text += journal.take('main', progress.state));
+    note();
+    progress.link({ look: 'https://c3.example/b/look', control: 'https://c3.example/b/control' });
+    progress.compare('failed');
+    progress.warn(['a warning', 'another\none']);
+    progress.startStep(0, 1);
+    note();
+    progress.endStep(0, { kind: 'passed' }, 'tail');
+    progress.startStep(1, 1);
+    note();
+    progress.endStep(1, { kind: 'failed', exitCode: 3 }, 'tail');
+    progress.startStep(1, 2);
+    note();
+    progress.endStep(1, { kind: 'lost', message: 'its container was "killed"' }, '');
+    progress.end({ kind: 'failed', step: 'step 1', message: 'exit code 3' });
+    note();
+    expect(readJournal(toLines(text), known())).toEqual(withoutTails(progress.state));
+    expect(text).not.toContain('c3.example');
+    expect(journal.take('main', progress.state)).toBe('');
+  });
+
+  it('notes in each container what is not noted there', () => {
+    const progress = createBuild();
+    const journal = createJournal({ buildId: 'b1', epoch: 1 });
+    progress.startStep(0, 1);
+    const first = toLines(journal.take('a', progress.state));
+    progress.endStep(0, { kind: 'passed' }, '');
+    progress.startStep(1, 1);
+    const second = toLines(journal.take('b', progress.state));
+    expect(readJournal(second, known())).toEqual(withoutTails(progress.state));
+    expect(readJournal(first, known())?.steps[1]?.phase).toEqual({ kind: 'pending' });
+    expect(readJournal([...second, ...first], known())).toEqual(withoutTails(progress.state));
+  });
+
+  it('is one line of ASCII without a blank for each value, whatever people write', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 2000 });
+    fc.assert(
+      fc.property(text, text, (message, warning) => {
+        const progress = createBuild();
+        progress.warn([warning]);
+        progress.endStep(0, { kind: 'lost', message }, '');
+        progress.end({ kind: 'config-error', message, detail: warning });
+        const commands = createJournal({ buildId: 'b1', epoch: 9 }).take('main', progress.state);
+        expect(commands).toMatch(/^(?:note b1 \{[!-~]+\}\n)+$/);
+        for (const line of toLines(commands)) expect(line.length).toBeLessThan(4000);
+        const read = readJournal(toLines(commands), known());
+        expect(read?.phase).toMatchObject({ kind: 'ended', ending: { kind: 'config-error' } });
+        const told = read?.phase.kind === 'ended' && 'message' in read.phase.ending ? read.phase.ending.message : '';
+        expect(message.startsWith(told.replace(/…$/, ''))).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('tells the same from lines that come twice, late, or cut', () => {
+    const progress = createBuild();
+    const journal = createJournal({ buildId: 'b1', epoch: 1 });
+    const lines: string[] = [];
+    progress.startStep(0, 1);
+    lines.push(...toLines(journal.take('main', progress.state)));
+    progress.endStep(0, { kind: 'passed' }, '');
+    progress.end({ kind: 'cancelled', message: 'The build was cancelled' });
+    lines.push(...toLines(journal.take('main', progress.state)));
+    const shuffled = fc.shuffledSubarray([...lines, ...lines], { minLength: lines.length * 2 });
+    fc.assert(
+      fc.property(shuffled, fc.nat({ max: 60 }), (some, length) => {
+        const cut = `${lines[0]?.slice(0, length)}${some[0]}`;
+        expect(
+          readJournal([cut, '', 'nonsense', '{"e":1}', '{"e":1,"n":1,"v":null}', ...some.slice(1)], known()),
+        ).toEqual(withoutTails(progress.state));
+      }),
+    );
+  });
+
+  it('tells the newer state of a c3 that took the build up, with the times of the one that began it', () => {
+    const [dead, next] = [createBuild(), createBuild(2, { startAt: 500_000 })];
+    dead.startStep(0, 1);
+    dead.endStep(0, { kind: 'passed' }, '');
+    dead.startStep(1, 1);
+    const first = toLines(createJournal({ buildId: 'b1', epoch: 3 }).take('main', dead.state));
+    next.startStep(0, 1);
+    next.endStep(0, { kind: 'passed' }, '');
+    next.startStep(1, 1);
+    next.endStep(1, { kind: 'passed' }, '');
+    next.end({ kind: 'passed', allowed: [] });
+    const second = toLines(createJournal({ buildId: 'b1', epoch: 4 }).take('main', next.state));
+    const state = readJournal([...second, ...first], known());
+    expect(state).toMatchObject({
+      phase: { kind: 'ended' },
+      startedAt: dead.state.startedAt,
+      endedAt: next.state.endedAt,
+    });
+    const [one, two] = dead.state.steps;
+    expect(state?.steps[0]).toEqual({ ...one, tail: '' });
+    expect(state?.steps[1]).toMatchObject({ startedAt: two?.startedAt, endedAt: next.state.steps[1]?.endedAt });
+  });
+
+  it('names the steps that failed and may', () => {
+    const progress = createBuild(2, { isAllowed: true });
+    progress.endStep(0, { kind: 'failed', exitCode: 1 }, '');
+    progress.endStep(1, { kind: 'passed' }, '');
+    progress.end({ kind: 'passed', allowed: ['step 0'] });
+    const lines = toLines(createJournal({ buildId: 'b1', epoch: 1 }).take('main', progress.state));
+    const base = known();
+    const steps = base.steps.map((step) => ({ ...step, isAllowed: true }));
+    expect(readJournal(lines, { ...base, steps })?.phase).toEqual(progress.state.phase);
+  });
+
+  it('cannot say what c3.yaml and the link say', () => {
+    const line = (k: string, v: object): string => JSON.stringify({ e: 9, n: 9, v: { [k]: v } });
+    const lines = [
+      line('source', { repositoryUrl: 'javascript:1', sha: 'x', subject: 's', scope: 'x' }),
+      line('ref', { refKind: 'tag', refName: 'v1' }),
+      line('step 0', { name: 'x', container: 'y', phase: { kind: 'passed' }, attempt: 1 }),
+      line('step 7', { phase: { kind: 'passed' }, attempt: 1 }),
+      line('steps', { steps: [] }),
+      line('links', { links: { look: 'x' } }),
+      line('phase', { phase: { kind: 'won' } }),
+    ];
+    const state = readJournal(lines, known());
+    expect(state).toEqual({
+      ...known(),
+      source: { ...known().source, subject: 's' },
+      steps: [{ ...known().steps[0], phase: { kind: 'passed' } }, known().steps[1]],
+    });
+    expect(readJournal(lines, { ...known(), source: { ...known().source, refName: '' } })?.source.refName).toBe('v1');
+    expect(readJournal(['', '{}', 'x'], known())).toBeUndefined();
+  });
+
+  it('of a build of a hundred steps, each tried twenty times, ends with its end', () => {
+    const progress = createBuild(100);
+    const journal = createJournal({ buildId: 'b1', epoch: 1 });
+    let text = '';
+    for (let index = 0; index < 100; index += 1) {
+      for (let attempt = 1; attempt <= 21; attempt += 1) {
+        progress.startStep(index, attempt);
+        text += journal.take('main', progress.state);
+        progress.endStep(index, { kind: 'failed', exitCode: 1 }, 'x'.repeat(8000));
+      }
+    }
+    progress.end({ kind: 'failed', step: 'step 99', message: 'exit code 1' });
+    text += journal.take('main', progress.state);
+    expect(text.length).toBeLessThan(1.1 * 1024 * 1024);
+    expect(readJournal(toLines(text), known(100))).toEqual(withoutTails(progress.state));
+  });
+});

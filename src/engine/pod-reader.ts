@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SeenWorkspace } from './cluster.ts';
+import { createCourier, type Courier } from './courier.ts';
+import { SILENCE_MS } from './couriers.ts';
+import type { Frame } from './frames.ts';
+import type { CourierAnswer } from './line.ts';
+
+/**
+ * Reads what a build has left in its Pod: for however many look, over few lines, one question at a time each, so that none of them
+ * waits for one that is slow, and the build for nobody.
+ */
+export interface PodReader {
+  /** The lines of the build's files in a container whose names begin so. */
+  tell(container: string, name: string): Promise<CourierAnswer<ToldLines>>;
+  /** What there is of a log from a place on, about a mebibyte at most. Who asks the same at the same moment gets the same answer. */
+  readPart(place: PartPlace): Promise<LogPart>;
+  close(): void;
+}
+
+export interface ToldLines {
+  /** When c3 first came into the container with the build, in epoch milliseconds; 0: nothing there is of it. */
+  readonly begunAtMs: number;
+  readonly lines: readonly string[];
+}
+
+export interface PartPlace {
+  readonly container: string;
+  readonly stepId: string;
+  /** In bytes of the raw log. */
+  readonly offset: number;
+  /** As the part before said; of the first 0. */
+  readonly base: number;
+  /** Of what lies beyond so many bytes only the end is wanted. */
+  readonly isWhole: boolean;
+}
+
+export type LogPart =
+  | {
+      readonly kind: 'part';
+      /** Left out before the bytes: too much of the log lies before its end. */
+      readonly skipped: { readonly from: number; readonly to: number } | undefined;
+      readonly bytes: Uint8Array;
+      /** The place after it. */
+      readonly offset: number;
+      readonly base: number;
+      /** The connection broke in its midst. */
+      readonly isCut: boolean;
+      /** The step has ended, and this is the end of its log. */
+      readonly isLast: boolean;
+    }
+  /** There is nothing of such a step. */
+  | { readonly kind: 'none' }
+  /** The step has come to no end, why, in a clause. */
+  | { readonly kind: 'lost'; readonly message: string }
+  | Extract<CourierAnswer<never>, { kind: 'cut' }>;
+
+/** Into one container at a time: the build has its own lines there, and the container's runtime bears few dozen. */
+const MAX_LINES = 4;
+
+/** A file is asked for again after a cut so often, and so long after. */
+const MAX_ASKED = 4;
+const ASK_AGAIN_MS = 250;
+
+/** Of a file: more than a journal or the times of a step have. */
+const MAX_TOLD_BYTES = 16 * 1024 * 1024;
+
+/** Up to there a log is sent whole also to those who read along; the courier has the same number. */
+const SOFT_CAP = 16_777_216;
+/** No log is longer. */
+const NO_CAP = 1_000_000_000_000_000;
+
+export interface PodReaderOptions {
+  readonly workspace: SeenWorkspace;
+  readonly buildId: string;
+  readonly roots: readonly [string, string];
+}
+
+export function createPodReader({ workspace, buildId, roots }: PodReaderOptions): PodReader {
+  const pools = new Map<string, LinePool>();
+  const parts = new Map<string, Promise<LogPart>>();
+
+  function open(container: string): Courier {
+    return createCourier(workspace, container, { buildId, roots, epoch: 0, isReader: true, silenceMs: SILENCE_MS });
+  }
+  async function use<T>(container: string, work: (courier: Courier) => Promise<T>): Promise<T> {
+    const pool = pools.get(container) ?? createLinePool(() => open(container));
+    pools.set(container, pool);
+    const courier = await pool.take();
+    try {
+      return await work(courier);
+    } finally {
+      pool.giveBack(courier);
+    }
+  }
+
+  return {
+    async tell(container, name) {
+      for (let asked = 1; ; asked += 1) {
+        const answer = await use(container, async (courier) => await askLines(courier, `tell ${buildId} ${name}\n`));
+        if (answer.kind === 'answered' || answer.isFinal || asked === MAX_ASKED) return answer;
+        await sleep(ASK_AGAIN_MS, undefined, { ref: false });
+      }
+    },
+    async readPart(place): Promise<LogPart> {
+      const { container, stepId, offset, base, isWhole } = place;
+      const command = `part ${buildId} ${stepId} ${offset} ${base} ${isWhole ? NO_CAP : SOFT_CAP}\n`;
+      const key = `${container} ${command}`;
+      const asked = parts.get(key) ?? use(container, async (courier) => await askPart(courier, command, place));
+      parts.set(key, asked);
+      try {
+        return await asked;
+      } finally {
+        parts.delete(key);
+      }
+    },
+    close(): void {
+      for (const pool of pools.values()) pool.close();
+      workspace.close();
+    },
+  };
+}
+
+interface LinePool {
+  /** One for the caller alone. Waits while all are in use. */
+  take(): Promise<Courier>;
+  giveBack(courier: Courier): void;
+  close(): void;
+}
+
+function createLinePool(open: () => Courier): LinePool {
+  const all: Courier[] = [];
+  const free: Courier[] = [];
+  const waiting: ((courier: Courier) => void)[] = [];
+  let isClosed = false;
+  return {
+    async take(): Promise<Courier> {
+      const courier = free.pop();
+      if (courier) return courier;
+      if (all.length >= MAX_LINES) return await new Promise((resolve) => waiting.push(resolve));
+      const opened = open();
+      if (isClosed) opened.close();
+      all.push(opened);
+      return opened;
+    },
+    giveBack(courier): void {
+      const next = waiting.shift();
+      if (next) next(courier);
+      else free.push(courier);
+    },
+    close(): void {
+      isClosed = true;
+      for (const courier of all) courier.close();
+    },
+  };
+}
+
+async function askLines(courier: Courier, command: string): Promise<CourierAnswer<ToldLines>> {
+  const lines: string[] = [];
+  let bytes = 0;
+  const answer = await courier.perform(command, (frame) => {
+    if (frame.kind === 'told') return 'all';
+    if (frame.kind !== 'text') return undefined;
+    lines.push(frame.text);
+    bytes += frame.text.length;
+    return bytes < MAX_TOLD_BYTES ? undefined : 'enough';
+  });
+  if (answer.kind === 'cut') return answer;
+  const arrival = await courier.ready();
+  // What else comes is not wanted.
+  if (answer.value === 'enough') courier.reset();
+  return arrival.kind === 'cut' ? arrival : { kind: 'answered', value: { begunAtMs: arrival.value.begunAtMs, lines } };
+}
+
+async function askPart(courier: Courier, command: string, place: PartPlace): Promise<LogPart> {
+  const chunks: Uint8Array[] = [];
+  let { offset } = place;
+  let skipped: { from: number; to: number } | undefined;
+  function end({ base = place.base, isCut = false, isLast = false }): LogPart {
+    return { kind: 'part', skipped, bytes: Buffer.concat(chunks), offset, base, isCut, isLast };
+  }
+  function onFrame(frame: Frame): LogPart | undefined {
+    switch (frame.kind) {
+      case 'data':
+        chunks.push(frame.bytes);
+        offset += frame.bytes.length;
+        return undefined;
+      case 'skipped':
+        skipped = { from: frame.from, to: frame.to };
+        offset = frame.to;
+        return undefined;
+      case 'part-sent':
+        return end({ base: frame.base });
+      case 'exit':
+        return end({ isLast: true });
+      case 'lost':
+        return frame;
+      case 'never-started':
+        return { kind: 'none' };
+      case 'text':
+      case 'told':
+      case 'heartbeat':
+      case 'ready':
+      case 'cancel-noted':
+      case 'swept':
+      case 'fault':
+        return undefined;
+    }
+  }
+  const answer = await courier.perform(command, onFrame);
+  if (answer.kind === 'answered') {
+    if (answer.value.kind === 'none') await lookAgain(courier);
+    return answer.value;
+  }
+  // Not in vain: what has arrived need not come again.
+  return answer.isFinal || chunks.length === 0 ? answer : end({ isCut: true });
+}
+
+/** A courier that came before the build does not know where its files are. */
+async function lookAgain(courier: Courier): Promise<void> {
+  const arrival = await courier.ready();
+  if (arrival.kind === 'answered' && arrival.value.begunAtMs === 0) courier.reset();
+}

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import type { LookAnswer, LookOrder } from '../engine/cluster.ts';
+import { createKubernetesCluster, type KubernetesCluster } from './kubernetes-cluster.ts';
+import { planBuildPod } from './pod.ts';
+
+const ORDER: LookOrder = {
+  manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
+  scope: 'git.example.com/acme/shop',
+  trustClass: 'protected',
+  buildId: 'b1',
+  reuse: true,
+  maxAgeMs: 3_600_000,
+};
+
+let server: FakeApiServer;
+let cluster: KubernetesCluster;
+
+beforeAll(async () => {
+  server = await createFakeApiServer();
+  cluster = createKubernetesCluster(server.access);
+});
+afterAll(async () => {
+  await cluster.close();
+  await server.close();
+});
+
+const { name, manifest } = planBuildPod(ORDER, 'default');
+
+/** What is seen of a Pod in a phase, made as planned but for `annotations`. */
+async function look(phase: string, annotations?: object): Promise<LookAnswer> {
+  const planned = manifest['metadata'] as object;
+  const pod = { metadata: { ...planned, uid: 'u', ...(annotations && { annotations }) }, status: { phase } };
+  server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [pod] });
+  return await cluster.look(ORDER, { signal: new AbortController().signal });
+}
+
+test('a Pod that runs is found, and keeps the connections to its cluster until nobody looks any more', async () => {
+  const answer = await look('Running');
+  expect(answer).toMatchObject({ kind: 'found', workspace: { name, id: 'u' } });
+  expect([cluster.isBusy, cluster.hasBuilds]).toEqual([true, false]);
+  if (answer.kind === 'found') answer.workspace.close();
+  expect(cluster.isBusy).toBe(false);
+});
+
+test.each([
+  ['Pending', undefined, `its Pod ${name} has not started`],
+  ['Failed', undefined, `its Pod ${name} has ended, and nothing in it can be read any more`],
+  ['Running', {}, `its Pod ${name} was replaced by another, and its logs are gone`],
+])('of a Pod that is %s, with annotations %j, it is said that %s', async (phase, annotations, message) => {
+  expect(await look(phase, annotations)).toEqual({ kind: 'gone', message });
+});
+
+test('of a Pod that is not there it is said that it was deleted', async () => {
+  server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [] });
+  expect(await cluster.look(ORDER, { signal: new AbortController().signal })).toEqual({
+    kind: 'gone',
+    message: `its Pod ${name} was deleted, and its logs with it`,
+  });
+});
+
+test('a cluster that refuses, and one that is asked no more, fail', async () => {
+  server.onRequest = (_request, response) => answerJson(response, 403, { message: 'pods is forbidden' });
+  expect(await cluster.look(ORDER, { signal: new AbortController().signal })).toEqual({
+    kind: 'failed',
+    message: 'The cluster refused to list Pods in namespace default: pods is forbidden',
+  });
+  expect(await cluster.look(ORDER, { signal: AbortSignal.abort() })).toEqual({ kind: 'failed', message: 'aborted' });
+});

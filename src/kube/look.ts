@@ -1,0 +1,55 @@
+import { toMessage } from '../errors.ts';
+import type { LookAnswer } from '../engine/cluster.ts';
+import type { Pod } from './api-types.ts';
+import { createPodExec } from './pod-exec.ts';
+import { isPlanned } from './pod.ts';
+import type { PodPlan } from './pod.ts';
+import type { VisitDependencies } from './visit.ts';
+import { listPod } from './watch.ts';
+
+export interface LookDependencies extends Pick<VisitDependencies, 'client' | 'execs' | 'openings' | 'closing'> {
+  /** Those that are open: while there is one, the cluster's connections are in use. */
+  readonly looks: Set<object>;
+}
+
+/** The Pod of a plan as it is, for whoever reads what a build left in it: one request, and its Lease is nobody's business here. */
+export async function lookAtPod(
+  { client, execs, openings, closing, looks }: LookDependencies,
+  plan: PodPlan,
+  asked: AbortSignal,
+): Promise<LookAnswer> {
+  const signal = AbortSignal.any([asked, closing]);
+  let pod: Pod | undefined;
+  try {
+    ({ pod } = await listPod(client, { ...plan, signal }));
+  } catch (error) {
+    return { kind: 'failed', message: signal.aborted ? 'aborted' : toMessage(error) };
+  }
+  if (!pod) return { kind: 'gone', message: `its Pod ${plan.name} was deleted, and its logs with it` };
+  const message = findHindrance(pod, plan);
+  if (message !== undefined) return { kind: 'gone', message };
+  const stop = new AbortController();
+  const exec = createPodExec({ namespace: plan.namespace, pod: pod.name, execs, openings });
+  const look = {};
+  looks.add(look);
+  return {
+    kind: 'found',
+    workspace: {
+      name: pod.name,
+      id: pod.uid,
+      exec: async (container, argv, options) =>
+        await exec(container, argv, { ...options, signal: AbortSignal.any([options.signal, stop.signal, closing]) }),
+      close(): void {
+        looks.delete(look);
+        stop.abort();
+      },
+    },
+  };
+}
+
+/** Why nothing can be read in a Pod; undefined when something may be. One that is being deleted still answers for a moment. */
+function findHindrance(pod: Pod, plan: PodPlan): string | undefined {
+  if (!isPlanned(pod, plan)) return `its Pod ${plan.name} was replaced by another, and its logs are gone`;
+  if (pod.phase === 'Pending') return `its Pod ${plan.name} has not started`;
+  return pod.phase === 'Running' ? undefined : `its Pod ${plan.name} has ended, and nothing in it can be read any more`;
+}

@@ -1,0 +1,84 @@
+import { createFakeClock, type FakeClock } from '../../dev/telegram/fake-clock.ts';
+import { START } from '../../dev/telegram/build-states.ts';
+import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
+import { newest } from '../../dev/telegram/world.ts';
+import type { Reporter } from '../../src/engine/build-state.ts';
+import { createChatThrottle, type ChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
+import {
+  createTelegramReporter,
+  type TelegramReporterOptions,
+} from '../../src/reporters/telegram/telegram-reporter.ts';
+
+export const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
+export const PRIVATE = 42;
+export const GROUP = -1001234567890;
+export const TOPIC = 7;
+
+/** The reporter, the stand-in of Telegram, and a clock that stands still while a request is under way. */
+export interface Reporting {
+  readonly clock: FakeClock;
+  readonly server: TelegramServer;
+  readonly throttle: ChatThrottle;
+  /** What was logged. */
+  readonly warnings: string[];
+  create(options?: ReportingOptions): Reporter;
+  /** Lets the time pass until the reporter has finished. */
+  finish(reporter: Reporter): Promise<void>;
+  /** The texts of a message, from the first, when it has `count` of them. */
+  versions(count: number, messageId?: number): Promise<readonly string[]>;
+  /** Of every message the newest text, its first line alone. */
+  heads(): readonly string[];
+  close(): Promise<void>;
+}
+
+export interface ReportingOptions extends Partial<Pick<TelegramReporterOptions, 'notify' | 'isLogSent' | 'apiBase'>> {
+  readonly chat?: number | string;
+  readonly thread?: number;
+  readonly token?: string;
+}
+
+export async function openReporting({ hasLimits = false }: { hasLimits?: boolean } = {}): Promise<Reporting> {
+  const clock = createFakeClock(START);
+  const server = await createTelegramServer({
+    bots: [{ token: TOKEN }],
+    chats: [{ id: PRIVATE }, { id: GROUP, title: 'shop builds', threads: [TOPIC] }],
+    hasLimits,
+    now: clock.now,
+  });
+  const throttle = createChatThrottle(clock);
+  const warnings: string[] = [];
+
+  /** With the whole answer. */
+  async function ask(url: Parameters<typeof fetch>[0], init: RequestInit | undefined): Promise<Response> {
+    const response = await fetch(url, init);
+    return new Response(await response.arrayBuffer(), response);
+  }
+
+  return {
+    clock,
+    server,
+    throttle,
+    warnings,
+    create({ chat = PRIVATE, thread, token = TOKEN, ...options } = {}) {
+      return createTelegramReporter({
+        destination: { token, chat, ...(thread === undefined ? {} : { thread }) },
+        apiBase: server.url,
+        throttle,
+        clock,
+        log: { warn: (message) => warnings.push(message) },
+        fetch: (url, init) => clock.hold(ask(url, init)),
+        ...options,
+      });
+    },
+    finish: (reporter) => clock.jumpUntil(reporter.finish()),
+    async versions(count, messageId) {
+      const message = await server.waitFor(
+        (candidate) => candidate.versions.length >= count && candidate.messageId === (messageId ?? candidate.messageId),
+        AbortSignal.timeout(5_000),
+      );
+      return message.versions.map(({ text }) => text);
+    },
+    heads: () => server.messages().map((message) => newest(message).text.split('\n')[0] ?? ''),
+    close: () => server.close(),
+  };
+}
