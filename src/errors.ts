@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'CLUSTER_UNREACHABLE'
   | 'CLUSTER_REFUSED' // the API server answered no: 401, 403, 409, 422, admission, quota
   | 'TELEGRAM_INVALID' // the sealed Telegram destination is not what it should be
+  | 'CONTROL_REFUSED' // a link that may only look, or a form of another site
+  | 'BUILD_ELSEWHERE' // no build of that name runs in this process
   | 'DRAINING'
   | 'INTERNAL';
 

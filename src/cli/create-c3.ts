@@ -1,30 +1,33 @@
 import { matchRepo, type Config } from '../config/index.ts';
 import {
   createLinePool,
+  openView,
   runBuild,
   DEFAULT_STEP_LIMITS,
   type BuildDependencies,
   type BuildLimits,
+  type BuildLinks,
   type BuildRequest,
-  type Reporter,
+  type Cluster,
 } from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
-import { checkPodPolicy, createClusterPool, listKubeconfigSecrets } from '../kube/index.ts';
+import { checkPodPolicy, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
 import type { Log } from '../log.ts';
+import { parseDestination } from '../reporters/index.ts';
+import { formatScope, parseKeyring, type Keyring, type Scope } from '../sealing/index.ts';
 import {
-  combineReporters,
-  createChatThrottle,
-  createCommitStatusReporter,
-  createTelegramReporter,
-  parseDestination,
-  systemClock,
-  type TelegramDestination,
-} from '../reporters/index.ts';
-import { formatScope, openSealed, parseKeyring, type Scope } from '../sealing/index.ts';
-import { createApp, createBodyReader, createBucket, createBuilds, createHookLimits, listen } from '../server/index.ts';
+  createApp,
+  createBodyReader,
+  createBucket,
+  createBuildLinks,
+  createBuilds,
+  createHookLimits,
+  createViews,
+  listen,
+} from '../server/index.ts';
 import { describeCrash } from './create-log.ts';
-import { quietRefusals } from './quiet-refusals.ts';
+import { createOpener, createReporterFactory, type Opener } from './create-reporters.ts';
 
 /** A c3 that serves. */
 export interface C3 {
@@ -46,9 +49,6 @@ const LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIME
  */
 const SEALINGS_PER_MINUTE = 600;
 
-/** Messages a minute of refused builds in the operator's chat: of the twenty that Telegram takes for a group. */
-const REFUSALS_TOLD_PER_MINUTE = 12;
-
 /** Constructs every room and wires them: the one place that knows all of them. */
 export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
@@ -56,31 +56,36 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const clusters = createClusterPool(config);
   const lines = createLinePool();
   const openReporter = createReporterFactory(config, log);
+  const openReading = createReading(config, createOpener(keyring, config.telegramToken), clusters);
+  const checkScope = createScopeCheck(config);
 
-  function checkScope(scope: Scope): void {
-    if (matchRepo(config.allowRepos, formatScope(scope))) return;
-    throw new C3Error('SCOPE_REFUSED', `This c3 does not serve ${formatScope(scope)}`, {
-      hint: 'its operator lists the repositories that it serves in C3_ALLOW_REPOS',
-    });
+  // Where the system chose the port, the default base URL is known only when it listens.
+  function baseUrl(): string {
+    return config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url;
   }
 
   const builds = createBuilds({
     log,
-    run(request, scope) {
-      const dependencies: BuildDependencies = {
-        open: (token, purpose) => openSealed(keyring, token, { scope, purpose }),
-        openCluster: (kubeconfig) => clusters.getCluster(kubeconfig),
-        checkJob: (manifest) => checkPodPolicy(manifest, config.podPolicy),
-        listSecrets,
-        cancelPrevious: () => builds.cancelPrevious(request.id),
+    run: (request, context) =>
+      runBuild(request, {
+        ...openReading(context.scope),
+        createLinks: (_, proof) => createLinks(keyring, baseUrl(), { ...context, ...proof, request }),
+        onState: context.onState,
+        cancelPrevious: () => builds.cancelPrevious({ id: request.id, scope: context.scope }),
         openReporter,
         lines,
-        now: Date.now,
-        onFault: (error) => log.error({ build: request.id, error: toMessage(error) }, 'a fault that no report carries'),
+        onFault: toFaultNote(log, request.id),
         limits: LIMITS,
-      };
-      return runBuild(request, dependencies);
-    },
+      }),
+  });
+
+  const closing = new AbortController();
+  const views = createViews({
+    keyring,
+    forgeFor: (scope) => forges.forgeFor(scope),
+    checkScope,
+    watch: builds.watch,
+    open: (order) => openView(order, { ...openReading(order.scope), onFault: toFaultNote(log, order.buildId) }),
   });
 
   const monotonic = { now: () => performance.now() };
@@ -89,11 +94,13 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     limits: createHookLimits({ ...config, ...monotonic }),
     sealings: createBucket(SEALINGS_PER_MINUTE, monotonic.now),
     bodies: createBodyReader(),
-    // Where the system chose the port, the default base URL is known only now.
-    baseUrl: () => (config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url),
+    baseUrl,
     checkScope,
     forgeFor: (scope) => forges.forgeFor(scope),
     builds,
+    look: views.look,
+    now: Date.now,
+    closing: closing.signal,
     log,
   });
   const listener = await listen(app, {
@@ -110,40 +117,62 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     async close(cancel, halt): Promise<void> {
       // Answers "shutting down" while it drains, so that a load balancer can tell.
       await builds.drain(cancel, halt);
-      lines.close();
+      // Whoever looks has seen the builds end, and asks the next c3 from here on.
+      closing.abort();
       await listener.close();
+      await views.close();
+      lines.close();
       await Promise.all([clusters.close(), forges.close()]);
     },
   };
 }
 
+function toFaultNote(log: Log, build: string): (error: unknown) => void {
+  return (error) => log.error({ build, error: toMessage(error) }, 'a fault that no report carries');
+}
+
+function createScopeCheck({ allowRepos }: Config): (scope: Scope) => void {
+  return (scope) => {
+    if (matchRepo(allowRepos, formatScope(scope))) return;
+    throw new C3Error('SCOPE_REFUSED', `This c3 does not serve ${formatScope(scope)}`, {
+      hint: 'its operator lists the repositories that it serves in C3_ALLOW_REPOS',
+    });
+  };
+}
+
+interface Reading extends Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now'> {
+  openCluster(kubeconfig: string): Cluster;
+}
+
+/** What of c3.yaml and its cluster a build, and whoever looks at one, are given alike. */
+function createReading(config: Config, open: Opener, clusters: ClusterPool): (scope: Scope) => Reading {
+  return (scope) => ({
+    open: (token, purpose) => open(token, { scope, purpose }),
+    openCluster: (kubeconfig) => clusters.getCluster(kubeconfig),
+    checkJob: (manifest) => checkPodPolicy(manifest, config.podPolicy),
+    listSecrets,
+    now: Date.now,
+  });
+}
+
+interface LinkContext {
+  readonly scope: Scope;
+  readonly token: string;
+  readonly isProtected: boolean;
+  readonly request: BuildRequest;
+}
+
+function createLinks(
+  keyring: Keyring,
+  baseUrl: string,
+  { scope, token, isProtected, request: { id, push, repository } }: LinkContext,
+): Promise<BuildLinks> {
+  const { sha, before, refKind: kind, refName: name } = push;
+  const facts = { scope, buildId: id, sha, isProtected, ref: { kind, name }, before, token };
+  return createBuildLinks(keyring, facts, { baseUrl, maxTargetUrl: repository.maxTargetUrl });
+}
+
 /** What the kubeconfig and the Telegram destination hold that no output may show. */
 function listSecrets({ kubeconfig, telegram }: { kubeconfig: string; telegram: string | undefined }): string[] {
   return [...listKubeconfigSecrets(kubeconfig), ...(telegram === undefined ? [] : [parseDestination(telegram).token])];
-}
-
-/** Reporters share what a process shares: the limits of a chat. */
-function createReporterFactory(config: Config, log: Log): BuildDependencies['openReporter'] {
-  const throttle = createChatThrottle(systemClock);
-  const refusals = createBucket(REFUSALS_TOLD_PER_MINUTE, () => performance.now());
-  return (request: BuildRequest, telegram: string | undefined): Reporter => {
-    const fields = { build: request.id };
-    const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
-    const reporters: Reporter[] = [
-      createCommitStatusReporter({
-        setStatus: (status, signal) => request.repository.setStatus(request.push.sha, status, signal),
-        log: reporterLog,
-      }),
-    ];
-    const destination: TelegramDestination | undefined =
-      telegram === undefined ? config.telegram : parseDestination(telegram);
-    if (destination) {
-      const reporter = createTelegramReporter({ destination, apiBase: config.telegramApi, throttle, log: reporterLog });
-      function note(): void {
-        log.warn(fields, 'a refused build was not told in Telegram: there were too many');
-      }
-      reporters.push(telegram === undefined ? quietRefusals(reporter, refusals.take, note) : reporter);
-    }
-    return combineReporters(reporters);
-  };
 }

@@ -4,6 +4,7 @@ import { C3Error, toMessage } from '../errors.ts';
 import {
   deriveWebhookSecret,
   formatHookUrl,
+  isForOperatorsBot,
   MAX_HOOK_URL_CHARACTERS,
   MAX_PLAINTEXT_BYTES,
   parseKeyring,
@@ -66,7 +67,7 @@ async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Bind
     const { repo: _repo, for: _for, signature: _signature, ...configFlags } = settings;
     const config = readConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
     const keyring = parseKeyring(config.secret);
-    return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, binding) };
+    return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, forOperator(binding, plaintext)) };
   }
   const jwks = await readPublicKey(publicKey);
   const baseUrl = flags.url ?? terminal.env['C3_URL'] ?? (URL.canParse(publicKey) ? new URL(publicKey).origin : '');
@@ -76,6 +77,12 @@ async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Bind
     });
   }
   return { baseUrl: baseUrl.replace(/\/+$/, ''), seal: (plaintext) => sealForPublicKey(jwks, plaintext, binding) };
+}
+
+/** Who has the secret is the operator, and may seal a chat for the operator's bot. */
+function forOperator(binding: Binding, plaintext: string): Binding {
+  if (binding.purpose.kind !== 'telegram' || !isForOperatorsBot(plaintext)) return binding;
+  return { ...binding, purpose: { kind: 'telegram', bot: 'operator' } };
 }
 
 /** A key set from a file, or from a URL: that of the key set, or of the c3 that serves it. */

@@ -9,6 +9,7 @@ import type { Reporter } from '../engine/index.ts';
 export function quietRefusals(reporter: Reporter, take: () => number, onKept: () => void): Reporter {
   let isKept: boolean | undefined;
   return {
+    ...reporter,
     report(state) {
       // A build that is refused is reported once, when it is over.
       if (isKept === undefined) {

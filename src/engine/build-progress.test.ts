@@ -18,7 +18,7 @@ describe('the progress of a build', () => {
   it('shows no secret in a sentence, whoever wrote it', () => {
     const states: BuildState[] = [];
     const progress = createBuildProgress('b', SOURCE, () => 0);
-    progress.attach({ report: (state) => void states.push(state), finish: () => Promise.resolve() });
+    progress.attach({ report: (state) => void states.push(state) });
     progress.hide(['first-secret']);
     progress.hide(['second-secret']);
     progress.prepare('the server says first-secret');

@@ -10,11 +10,11 @@ import type {
   StepState,
 } from './build-state.ts';
 
-/** The one place where a build's state changes; every change is told to the reporter, as soon as there is one. */
+/** The one place where a build's state changes; every change is told to whoever is attached. */
 export interface BuildProgress {
   readonly state: BuildState;
-  /** From now on changes are reported; the present state at once. */
-  attach(reporter: Reporter): void;
+  /** From now on changes are reported to this one too; the present state at once. */
+  attach(reporter: Pick<Reporter, 'report'>): void;
   /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
   hide(secrets: readonly string[]): void;
   link(links: BuildLinks): void;
@@ -36,7 +36,7 @@ export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 
 };
 
 export function createBuildProgress(id: string, source: BuildSource, now: () => number): BuildProgress {
-  let reporter: Reporter | undefined;
+  const attached: Pick<Reporter, 'report'>[] = [];
   let hidden: readonly string[] = [];
   let masker = createMasker(hidden);
   let state: BuildState = {
@@ -55,7 +55,7 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
   function change(part: Partial<BuildState>): void {
     if (state.phase.kind === 'ended') return;
     state = { ...state, ...part };
-    reporter?.report(state);
+    for (const reporter of attached) reporter.report(state);
   }
 
   function changeStep(index: number, part: Partial<StepState>, phase?: BuildPhase): void {
@@ -67,8 +67,8 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     get state() {
       return state;
     },
-    attach(next): void {
-      reporter = next;
+    attach(reporter): void {
+      attached.push(reporter);
       reporter.report(state);
     },
     hide(secrets): void {
@@ -106,7 +106,7 @@ function maskWords<T extends Ending | StepPhase>(ending: T, masker: Masker): T {
 }
 
 /** Field by field: what is planned may know more than people are to see. */
-function toFirstState({ name, container, isAllowed, group, skipped }: PlannedState): StepState {
+export function toFirstState({ name, container, isAllowed, group, skipped }: PlannedState): StepState {
   return {
     name,
     container,

@@ -1,8 +1,8 @@
 import type { Push, Repository } from '../forges/forge.ts';
 import type { ParsedPipeline } from '../pipeline/index.ts';
-import type { JsonObject } from '../pipeline/pipeline.ts';
+import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
 import type { Purpose } from '../sealing/index.ts';
-import type { BuildSource, Reporter } from './build-state.ts';
+import type { BuildLinks, BuildSource, BuildState, Reporter } from './build-state.ts';
 import type { Cluster } from './cluster.ts';
 import type { LinePool } from './line-pool.ts';
 import type { StepLimits } from './step.ts';
@@ -17,6 +17,8 @@ export interface BuildRequest {
   readonly isOldKey: boolean;
   /** It was begun before by a c3 that died: what its Pod knows of it is taken up. */
   readonly isResumed: boolean;
+  /** The commit whose outcome this one's is compared with. Default: `push.before`. */
+  readonly previousSha?: string;
   /** Aborted: the build is cancelled; with {@link Superseded} as the reason, for the sake of a newer one. `finally` still runs. */
   readonly signal: AbortSignal;
   /** Aborted: `finally` is not waited for either. */
@@ -27,15 +29,19 @@ export interface BuildDependencies {
   /** Opens a sealed value of this repository. @throws {C3Error} SEALED_INVALID */
   open(token: string, purpose: Purpose): Promise<{ plaintext: string; isOldKey: boolean }>;
   /** @throws {C3Error} KUBECONFIG_INVALID */
-  openCluster(kubeconfig: string): Cluster;
+  openCluster(kubeconfig: string): Omit<Cluster, 'look'>;
+  /** Addresses of the build's page. Called once, when the forge has confirmed the push. Default: there is no page. */
+  readonly createLinks?: (request: BuildRequest, proof: { isProtected: boolean }) => Promise<BuildLinks>;
+  /** Told of every state, from the very first. */
+  readonly onState?: (state: BuildState) => void;
   /** What the operator does not allow of a job, each in a sentence. */
   checkJob(manifest: JsonObject): readonly string[];
   /** Cancels the older builds of this one's ref. */
   cancelPrevious(): void;
   /** What in them no output may show, besides the token of the forge and the secrets of the steps. Default: nothing. */
   readonly listSecrets?: (opened: { kubeconfig: string; telegram: string | undefined }) => readonly string[];
-  /** Reporters of this build; `telegram`: the project's own destination, opened, else the operator's. @throws {C3Error} TELEGRAM_INVALID */
-  openReporter(request: BuildRequest, telegram: string | undefined): Reporter;
+  /** Reporters of this build; `telegram`: what c3.yaml says of it, if it was read and says anything. @throws {C3Error} TELEGRAM_INVALID */
+  openReporter(request: BuildRequest, telegram: TelegramOrder | undefined): Reporter;
   /** One for the process. */
   readonly lines: LinePool;
   now(): number;
@@ -46,6 +52,15 @@ export interface BuildDependencies {
   readonly parse?: (text: string) => ParsedPipeline;
   /** Told of what a step writes, masked, at once and in order. `index` is that of `BuildState.steps`. */
   readonly onOutput?: (index: number, bytes: Uint8Array) => void;
+}
+
+/** What c3.yaml says of Telegram. */
+export interface TelegramOrder {
+  /** Opened; undefined: the operator's. */
+  readonly destination: string | undefined;
+  readonly notify: Notify;
+  /** Whether the log of the step that failed the build is sent. */
+  readonly log: boolean;
 }
 
 export interface BuildLimits extends StepLimits {

@@ -95,4 +95,26 @@ export type StepPhase =
 export interface Reporter {
   report(state: BuildState): void;
   finish(): Promise<void>;
+  /** There where logs of failed steps are wanted. Called once, after the last state; the Pod is kept until it resolves. Never rejects. */
+  sendLog?(log: FailedLog): Promise<void>;
+}
+
+/** The log of the step that failed a build, still in its Pod. */
+export interface FailedLog {
+  /** Its name. */
+  readonly step: string;
+  /** As it was written. */
+  readonly bytes: number;
+  /**
+   * Reads it from the Pod, masked, `maxBytes` of its end or a secret more; tells whether it came to the end. May be called again.
+   * Never rejects; the promise of `onBytes` slows the reading.
+   */
+  copy(onBytes: (bytes: Uint8Array) => Promise<void> | void, options: LogCopyOptions): Promise<boolean>;
+  /** Aborted: there is no more time for it. */
+  readonly signal: AbortSignal;
+}
+
+export interface LogCopyOptions {
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
 }

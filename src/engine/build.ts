@@ -2,11 +2,12 @@ import { C3Error, toMessage } from '../errors.ts';
 import { createMasker } from '../sealing/index.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
-import type { BuildDependencies, BuildRequest } from './build-request.ts';
-import type { Ending, Reporter } from './build-state.ts';
+import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
+import type { BuildState, Ending, FailedLog, Reporter } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
-import { prepare, type PreparedBuild } from './prepare.ts';
+import { listMasked, prepare, type PreparedBuild } from './prepare.ts';
+import { compareWithPrevious } from './previous.ts';
 import { runSteps } from './run-steps.ts';
 
 /**
@@ -15,14 +16,17 @@ import { runSteps } from './run-steps.ts';
  */
 export async function runBuild(request: BuildRequest, dependencies: BuildDependencies): Promise<Ending> {
   const progress = createBuildProgress(request.id, request.source, dependencies.now);
+  const { onState } = dependencies;
+  if (onState) progress.attach({ report: onState });
   progress.hide(request.repository.gitAccess().secrets);
+  const compared = compareWithPrevious(request, progress);
   const attached: { reporter?: Reporter } = {};
-  function attach(telegram: string | undefined): void {
+  function attach(telegram: TelegramOrder | undefined): void {
     attached.reporter ??= dependencies.openReporter(request, telegram);
     progress.attach(attached.reporter);
   }
 
-  let cleanUp: (() => Promise<void>) | undefined;
+  let outcome: Outcome | undefined;
   let ending: Ending;
   try {
     const prepared = await prepare(request, dependencies, progress);
@@ -30,24 +34,44 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
     if (prepared.kind === 'ended') {
       ending = prepared.ending;
     } else {
-      attach(prepared.secrets.telegram);
-      const masked = listMasked(request, dependencies, prepared);
+      attach(toTelegramOrder(prepared));
+      const masked = listMasked(request.repository, prepared.secrets, dependencies);
       progress.hide(masked);
-      const outcome = await runInCluster(request, dependencies, progress, { ...prepared, masked });
-      ({ ending, cleanUp } = outcome);
+      outcome = await runInCluster(request, dependencies, progress, { ...prepared, masked });
+      ending = outcome.ending;
     }
   } catch (error) {
     ending = request.signal.aborted ? toCancelEnding(request.signal, BEFORE_STEPS) : toEnding(error);
     if (!(error instanceof C3Error) && !request.signal.aborted) dependencies.onFault(error);
   }
+  if (ending.kind !== 'refused') await compared;
   ending = progress.end(ending);
   try {
     if (!attached.reporter) attach(undefined);
   } catch (error) {
     dependencies.onFault(error);
   }
-  await Promise.all([cleanUp?.().catch(dependencies.onFault), attached.reporter?.finish().catch(dependencies.onFault)]);
+  const { reporter } = attached;
+  const logSent = sendLog(reporter, { request, outcome, state: progress.state });
+  await Promise.all([
+    logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault),
+    reporter?.finish().catch(dependencies.onFault),
+  ]);
   return ending;
+}
+
+/** How long the workspace is kept for whoever wants the log of the step that failed. */
+const LOG_MS = 60_000;
+
+/** The log dies with its Pod: it goes before that is given back. Does nothing where nobody wants it. */
+async function sendLog(
+  reporter: Reporter | undefined,
+  { request, outcome, state }: { request: BuildRequest; outcome: Outcome | undefined; state: BuildState },
+): Promise<void> {
+  if (reporter?.sendLog === undefined) return;
+  const limits = [AbortSignal.timeout(LOG_MS), ...(request.haltSignal === undefined ? [] : [request.haltSignal])];
+  const log = outcome?.openLog?.(state, AbortSignal.any(limits));
+  if (log) await reporter.sendLog(log);
 }
 
 const BEFORE_STEPS = 'before its first step';
@@ -58,6 +82,8 @@ type OpenedBuild = PreparedBuild & { readonly masked: readonly string[] };
 interface Outcome {
   readonly ending: Ending;
   readonly cleanUp?: () => Promise<void>;
+  /** Until that. */
+  readonly openLog?: (state: BuildState, signal: AbortSignal) => FailedLog | undefined;
 }
 
 async function runInCluster(
@@ -101,7 +127,7 @@ async function runInWorkspace(
   const { id, push, repository, source, signal } = request;
   const gitAccess = repository.gitAccess();
   try {
-    const { ending, sweep } = await runSteps({
+    const { ending, sweep, openLog } = await runSteps({
       ...prepared,
       buildId: id,
       push,
@@ -117,20 +143,15 @@ async function runInWorkspace(
       lines,
       onOutput,
     });
-    return { ending, cleanUp: async () => workspace.release({ isClean: await sweep() }) };
+    return { ending, openLog, cleanUp: async () => workspace.release({ isClean: await sweep() }) };
   } catch (error) {
     await workspace.release({ isClean: false });
     throw error;
   }
 }
 
-function listMasked(
-  { repository }: BuildRequest,
-  { listSecrets }: BuildDependencies,
-  { secrets }: PreparedBuild,
-): readonly string[] {
-  const others = listSecrets?.(secrets) ?? [];
-  return [...repository.gitAccess().secrets, ...Object.values(secrets.environment), ...others];
+function toTelegramOrder({ pipeline: { telegram }, secrets }: PreparedBuild): TelegramOrder | undefined {
+  return telegram && { destination: secrets.telegram, notify: telegram.notify, log: telegram.log };
 }
 
 function toEnding(error: unknown): Ending {

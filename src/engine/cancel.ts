@@ -10,10 +10,20 @@ export class Superseded extends Error {
   }
 }
 
+/** The reason with which a build's signal is aborted when somebody wants it to end. */
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled';
+
+  /** @param by "somebody with the control link" */
+  constructor(by: string) {
+    super(`cancelled by ${by}`);
+  }
+}
+
 /** @param when `during step "test"`, `before its first step` */
 export function toCancelEnding(signal: AbortSignal, when: string): Ending {
   const reason: unknown = signal.reason;
-  return reason instanceof Superseded
-    ? { kind: 'superseded', message: `The build was ${reason.message} ${when}` }
-    : { kind: 'cancelled', message: `The build was cancelled ${when}` };
+  if (reason instanceof Superseded) return { kind: 'superseded', message: `The build was ${reason.message} ${when}` };
+  const words = reason instanceof Cancelled ? reason.message : 'cancelled';
+  return { kind: 'cancelled', message: `The build was ${words} ${when}` };
 }

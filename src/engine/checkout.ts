@@ -32,7 +32,7 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
  * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once. Each git takes some
  * milliseconds of every build, so it calls as few as it can (the config is a file, HEAD is a file), and cleans while it fetches.
  */
-export function formatCheckoutScript(checkout: Checkout, push: Push): string {
+export function formatCheckoutScript(checkout: Checkout, push: Pick<Push, 'sha'>): string {
   const isSha256 = push.sha.length === 64;
   const submodules = checkout.submodules
     ? ' &&\n  git submodule sync -q --recursive && git submodule update -q --init --recursive --depth "$depth"'

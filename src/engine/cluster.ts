@@ -10,6 +10,11 @@ export interface Cluster {
    * another waits its turn, first come first served. Never throws for what the cluster decides: that is `failed`.
    */
   openWorkspace(order: WorkspaceOrder, options: OpenOptions): Promise<WorkspaceAnswer>;
+  /**
+   * The workspace in which a build runs or ran, to read what it left there: as it is, without a turn, without waiting; nothing is
+   * created, kept or deleted for it, and its idle time runs on. Never throws for what the cluster decides.
+   */
+  look(order: LookOrder, options: { readonly signal: AbortSignal }): Promise<LookAnswer>;
   /** Ends connections and timers; leaves warm workspaces to their age limit. */
   close(): Promise<void>;
 }
@@ -30,6 +35,23 @@ export interface WorkspaceOrder {
   readonly maxAgeMs: number;
   /** How long the build may need; a workspace with less life left is not reused. */
   readonly neededMs: number;
+}
+
+/** What of an order the name of its workspace comes from. */
+export type LookOrder = Pick<WorkspaceOrder, 'manifest' | 'scope' | 'trustClass' | 'buildId' | 'reuse' | 'maxAgeMs'>;
+
+export type LookAnswer =
+  /** It is there; whether it still has anything of the build, only its containers can tell. */
+  | { readonly kind: 'found'; readonly workspace: SeenWorkspace }
+  /** In a clause: "its Pod NAME was deleted, and its logs with it". */
+  | { readonly kind: 'gone'; readonly message: string }
+  /** The cluster does not tell, in a sentence. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** A workspace that somebody else may be using. */
+export interface SeenWorkspace extends Pick<Workspace, 'name' | 'id' | 'exec'> {
+  /** Ends the execs that were opened by it. */
+  close(): void;
 }
 
 export interface OpenOptions {

@@ -19,7 +19,7 @@ export interface Courier {
   ): Promise<CourierAnswer<T>>;
   /** Opens the line ahead of the first command. */
   warmUp(): void;
-  /** When c3 first came into the container with this build: epoch milliseconds by the clock of the c3 that came. */
+  /** When c3 first came into the container with this build: epoch milliseconds by the clock of the c3 that came; of a reader's 0: not yet, or no more. */
   ready(): Promise<CourierAnswer<{ readonly begunAtMs: number }>>;
   /** Drops the line; the next command opens another. */
   reset(): void;
@@ -33,10 +33,14 @@ export interface CourierOptions extends LineOptions {
   readonly pool?: LinePool;
 }
 
+/** Where a courier goes. Nobody watches what becomes of one that is only read in. */
+export type CourierPlace = Pick<Workspace, 'id' | 'exec'> & Partial<Pick<Workspace, 'lost'>>;
+
 /** Nothing in the container tells any more what ran, so nothing may be started: it might run twice. */
 const FILES_REMOVED = 'the files of the build in the container were removed';
 
-export function createCourier(workspace: Workspace, container: string, options: CourierOptions): Courier {
+export function createCourier(workspace: CourierPlace, container: string, options: CourierOptions): Courier {
+  const { lost } = workspace;
   const key = `${workspace.id}/${container}`;
   let line: Promise<Line> | undefined;
   let begunAtMs: number | undefined;
@@ -72,14 +76,15 @@ export function createCourier(workspace: Workspace, container: string, options: 
     const { isShellMissing, ...plain } = cut;
     // A container that had a shell before has not lost that: it is ending.
     const isEnding = isShellMissing === true ? begunAtMs !== undefined : cut.isRefused === true;
-    if (!cut.isFinal || !isEnding) return cut;
-    loss ??= hearLoss(workspace);
+    if (!cut.isFinal || !isEnding || !lost) return cut;
+    loss ??= hearLoss({ lost });
     return { ...plain, message: (await loss) ?? cut.message };
   }
 
   /** False: c3 has come here before with this build, and nothing is left of that. */
   function noteBegin(arrival: CourierAnswer<{ begunAtMs: number }>): boolean {
-    if (arrival.kind === 'answered') begunAtMs ??= arrival.value.begunAtMs;
+    // A reader may come before the build does.
+    if (arrival.kind === 'answered') begunAtMs ||= arrival.value.begunAtMs;
     return arrival.kind === 'cut' || arrival.value.begunAtMs === begunAtMs;
   }
 

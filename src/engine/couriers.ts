@@ -29,10 +29,12 @@ export interface CouriersOptions {
   /** Pause before a sweep is asked for again after a cut. */
   readonly reconnectMs: number;
   readonly lines?: LinePool;
+  /** What is not noted yet in a container of the build's state, as commands for its courier. */
+  takeNotes(container: string): string;
 }
 
 /** The courier says something every ten seconds. */
-const SILENCE_MS = 45_000;
+export const SILENCE_MS = 45_000;
 
 /** How long the clean-up after a build may take before the workspace is given up. */
 const SWEEP_MS = 30_000;
@@ -91,7 +93,9 @@ export function createCouriers(options: CouriersOptions): Couriers {
     async sweep(): Promise<boolean> {
       const all = [...containers.values()];
       // One is enough for all that runs in its container.
-      const sweepers = all.flatMap((container) => container.all.slice(0, 1));
+      const sweepers = [...containers].flatMap(([name, container]) =>
+        container.all.slice(0, 1).map((courier) => ({ courier, notes: options.takeNotes(name) })),
+      );
       const isSwept = !isCondemned && (await sweepAll(sweepers, options));
       for (const courier of all.flatMap((container) => container.all)) {
         if (isSwept) courier.leave();
@@ -108,22 +112,28 @@ interface Container {
   readonly waiting: ((courier: Courier) => void)[];
 }
 
-async function sweepAll(couriers: readonly Courier[], options: CouriersOptions): Promise<boolean> {
+interface Sweeper {
+  readonly courier: Courier;
+  /** Commands that go first: with the end of the build. */
+  readonly notes: string;
+}
+
+async function sweepAll(sweepers: readonly Sweeper[], options: CouriersOptions): Promise<boolean> {
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), SWEEP_MS);
   const late = new Promise<boolean>((resolve) => {
     timeout.signal.addEventListener('abort', () => resolve(false), { once: true });
   });
-  const swept = Promise.all(couriers.map(async (courier) => await sweepOne(courier, options, timeout.signal)));
+  const swept = Promise.all(sweepers.map(async (sweeper) => await sweepOne(sweeper, options, timeout.signal)));
   const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), late]);
   clearTimeout(timer);
   return isClean;
 }
 
 /** Again after a cut: to kill what is dead does no harm, and a connection that broke is no reason to give up a warm workspace. */
-async function sweepOne(courier: Courier, options: CouriersOptions, over: AbortSignal): Promise<boolean> {
+async function sweepOne({ courier, notes }: Sweeper, options: CouriersOptions, over: AbortSignal): Promise<boolean> {
   while (!over.aborted) {
-    const answer = await courier.perform(`sweep ${options.buildId}\n`, (frame) =>
+    const answer = await courier.perform(`${notes}sweep ${options.buildId}\n`, (frame) =>
       frame.kind === 'swept' ? frame.isClean : undefined,
     );
     if (answer.kind === 'answered') return answer.value;
@@ -140,6 +150,6 @@ export function planWorkdir(pipeline: Pipeline): string {
 }
 
 /** Beside the work tree, where a volume is; else in the container's own temporary directory. */
-function planRoots(pipeline: Pipeline): readonly [string, string] {
+export function planRoots(pipeline: Pipeline): readonly [string, string] {
   return [`${planWorkdir(pipeline).replace(/\/[^/]*\/*$/, '')}/.c3`, '/tmp/.c3'];
 }

@@ -99,6 +99,23 @@ describe.runIf(mayMount).each(shells)('under %s, on a full disk,', (shell) => {
     },
   );
 
+  it('what is to be noted of the build is lost, and nothing else', async () => {
+    const steps = setUpDisk(shell);
+    await steps.run('exit 5');
+    fill(steps);
+    const courier = steps.openCourier();
+    async function note(text: string): Promise<unknown> {
+      const { buildId } = steps;
+      return await courier.perform(`note ${buildId} ${text}\nfollow ${buildId} s1 0\n`, (frame) =>
+        frame.kind === 'exit' ? frame.exitCode : undefined,
+      );
+    }
+    expect(await note('"one"')).toEqual({ kind: 'answered', value: 5 });
+    rmSync(join(steps.root, 'filler'));
+    expect(await note('"two"')).toEqual({ kind: 'answered', value: 5 });
+    expect(readFileSync(join(steps.root, steps.buildId, 'journal.main'), 'utf8')).toBe('"two"\n');
+  });
+
   it('a step that fills it ends with its own exit code', async () => {
     const steps = setUpDisk(shell);
     const script = 'dd if=/dev/zero of="$ROOT/big" bs=4096 || exit 6';

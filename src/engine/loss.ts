@@ -8,7 +8,7 @@ import type { Workspace } from './cluster.ts';
 const LOSS_WORDS_MS = 10_000;
 
 /** The cluster's words for the loss of a workspace; undefined when it has none within ten seconds. */
-export async function hearLoss({ lost }: Workspace): Promise<string | undefined> {
+export async function hearLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
   const heard = new AbortController();
   const late = sleep(LOSS_WORDS_MS, undefined, { signal: heard.signal, ref: false }).catch(() => undefined);
   const words = await Promise.race([lost, late]);

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createWorld as createBareWorld, toFile, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
 import type { BuildState } from './build-state.ts';
-import { Superseded } from './cancel.ts';
+import { Cancelled, Superseded } from './cancel.ts';
 
 const worlds: World[] = [];
 afterEach(() => {
@@ -104,6 +104,16 @@ describe('before it asks the cluster for anything, a build', () => {
     expect(await world.run({ cancel, proof: new C3Error('FORGE_UNREACHABLE', 'aborted') })).toEqual({
       kind: 'superseded',
       message: 'The build was superseded by abcdef0 before its first step',
+    });
+  });
+
+  it('says who cancelled it', async () => {
+    const world = createWorld();
+    const cancel = new AbortController();
+    cancel.abort(new Cancelled('somebody with the control link'));
+    expect(await world.run({ cancel, proof: new C3Error('FORGE_UNREACHABLE', 'aborted') })).toEqual({
+      kind: 'cancelled',
+      message: 'The build was cancelled by somebody with the control link before its first step',
     });
   });
 

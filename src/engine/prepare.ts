@@ -1,5 +1,5 @@
 import { C3Error } from '../errors.ts';
-import type { Push } from '../forges/forge.ts';
+import type { FileAnswer, Push, Repository } from '../forges/forge.ts';
 import {
   formatProblems,
   needsPaths,
@@ -38,7 +38,7 @@ export interface OpenedSecrets {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-const PIPELINE_FILE = 'c3.yaml';
+export const PIPELINE_FILE = 'c3.yaml';
 
 /** Prove → read c3.yaml → plan → open its secrets. Nothing of c3.yaml is opened before the forge has confirmed the push. */
 export async function prepare(
@@ -53,25 +53,24 @@ export async function prepare(
   for (const early of [file, before]) early.catch(() => {}); // nobody's failure, unless it is asked for below
   const proof = await repository.prove(push, signal);
   if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
-  const state = await before;
+  const state = (await before)?.state;
   if (state !== undefined && state !== 'pending') {
     const message = `this delivery was built before, as the commit's status "${state}" says`;
     return { kind: 'replayed', ending: { kind: 'skipped', message } };
   }
   if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make it anew']);
-  await repository.setStatus(push.sha, { state: 'pending', description: 'building', buildId: id }, signal);
+  const links = await dependencies.createLinks?.(request, proof);
+  if (links) progress.link(links);
+  const target = links === undefined ? {} : { targetUrl: links.look };
+  await repository.setStatus(push.sha, { state: 'pending', description: 'building', buildId: id, ...target }, signal);
 
-  const answer = await file;
-  const sha = push.sha.slice(0, 7);
-  if (answer.kind === 'missing') return endForConfig(`There is no ${PIPELINE_FILE} at ${sha}`);
-  if (answer.kind === 'too-large') return endForConfig(`${PIPELINE_FILE} is larger than ${answer.maxBytes / 1024} KiB`);
-  const read = readPipeline(answer.text, dependencies, progress);
+  const read = readPipeline({ answer: await file, sha: push.sha }, dependencies, progress);
   if (read.kind === 'ended') return read;
   const { pipeline } = read;
   const plan = planPipeline(pipeline, await toEvent(request, pipeline));
   if (plan.kind === 'skipped') return end({ kind: 'skipped', message: plan.reason });
-  const faults = dependencies.checkJob(pipeline.job.manifest);
-  if (faults[0] !== undefined) return endForConfig(faults[0], faults.length > 1 ? faults.join('\n') : undefined);
+  const refused = checkJob(pipeline, dependencies);
+  if (refused) return refused;
   if (pipeline.concurrency.cancelPrevious) dependencies.cancelPrevious();
   const secrets = await openSecrets(pipeline, dependencies, progress);
   // A status that says "pending" was set by a c3 that did not live to set another.
@@ -81,19 +80,29 @@ export async function prepare(
 
 type Ended = Extract<Prepared, { kind: 'ended' }>;
 
+/** c3.yaml is not what it should be. */
+interface Unusable {
+  readonly kind: 'ended';
+  readonly ending: Extract<Ending, { kind: 'config-error' }>;
+}
+
 function end(ending: Ending): Ended {
   return { kind: 'ended', ending };
 }
 
-function endForConfig(message: string, detail?: string): Ended {
-  return end({ kind: 'config-error', message, ...(detail === undefined ? {} : { detail }) });
+function endForConfig(message: string, detail?: string): Unusable {
+  return { kind: 'ended', ending: { kind: 'config-error', message, ...(detail === undefined ? {} : { detail }) } };
 }
 
-function readPipeline(
-  text: string,
-  { parse = parsePipeline }: BuildDependencies,
-  progress: BuildProgress,
-): Ended | { readonly kind: 'read'; readonly pipeline: Pipeline } {
+/** What a forge answers when it is asked for c3.yaml at a commit, understood. Pure. */
+export function readPipeline(
+  { answer, sha }: { readonly answer: FileAnswer; readonly sha: string },
+  { parse = parsePipeline }: Pick<BuildDependencies, 'parse'>,
+  progress: Pick<BuildProgress, 'warn'>,
+): Unusable | { readonly kind: 'read'; readonly pipeline: Pipeline } {
+  if (answer.kind === 'missing') return endForConfig(`There is no ${PIPELINE_FILE} at ${sha.slice(0, 7)}`);
+  if (answer.kind === 'too-large') return endForConfig(`${PIPELINE_FILE} is larger than ${answer.maxBytes / 1024} KiB`);
+  const { text } = answer;
   const { pipeline, problems } = parse(text);
   const options = { file: PIPELINE_FILE };
   progress.warn(
@@ -104,6 +113,13 @@ function readPipeline(
   const [first] = errors;
   const detail = formatProblems(errors, text, options).join('\n\n');
   return endForConfig(first ? summarizeProblem(first, options) : `${PIPELINE_FILE} cannot be read`, detail);
+}
+
+/** What the operator has against a job; undefined: nothing. */
+export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencies, 'checkJob'>): Unusable | undefined {
+  const faults = dependencies.checkJob(pipeline.job.manifest);
+  const [first] = faults;
+  return first === undefined ? undefined : endForConfig(first, faults.length > 1 ? faults.join('\n') : undefined);
 }
 
 /** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */
@@ -119,10 +135,11 @@ function toRef({ refKind, refName }: Push): PipelineEvent {
   return refKind === 'tag' ? { kind: 'tag', tag: refName } : { kind: 'push', branch: refName };
 }
 
-async function openSecrets(
+/** @throws {C3Error} SEALED_INVALID, with the place of the value */
+export async function openSecrets(
   pipeline: Pipeline,
-  dependencies: BuildDependencies,
-  progress: BuildProgress,
+  dependencies: Pick<BuildDependencies, 'open'>,
+  progress: Pick<BuildProgress, 'warn'>,
 ): Promise<OpenedSecrets> {
   async function open(token: string, purpose: Purpose, where: string): Promise<string> {
     try {
@@ -138,7 +155,7 @@ async function openSecrets(
   const names = Object.keys(pipeline.secrets);
   const [kubeconfig, telegram, ...values] = await Promise.all([
     open(pipeline.k8s, { kind: 'k8s' }, 'k8s'),
-    pipeline.telegram === undefined ? undefined : open(pipeline.telegram, { kind: 'telegram' }, 'telegram'),
+    pipeline.telegram?.to === undefined ? undefined : open(pipeline.telegram.to, { kind: 'telegram' }, 'telegram'),
     ...names.map((name) => open(pipeline.secrets[name] ?? '', { kind: 'secret', name }, `secrets.${name}`)),
   ]);
   return {
@@ -146,4 +163,14 @@ async function openSecrets(
     telegram,
     environment: Object.fromEntries(names.map((name, index) => [name, values[index] ?? ''])),
   };
+}
+
+/** What nothing of a build may show. */
+export function listMasked(
+  repository: Pick<Repository, 'gitAccess'>,
+  secrets: OpenedSecrets,
+  { listSecrets }: Pick<BuildDependencies, 'listSecrets'>,
+): readonly string[] {
+  const others = listSecrets?.(secrets) ?? [];
+  return [...repository.gitAccess().secrets, ...Object.values(secrets.environment), ...others];
 }

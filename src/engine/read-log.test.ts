@@ -38,7 +38,7 @@ async function readAll(steps: LocalSteps, from = 0, pauseMs = 0): Promise<Read> 
   const hash = createHash('sha256');
   let bytes = 0;
   const reading = await readLog(
-    steps.openCourier({ buildId: 'reader', isReader: true }),
+    steps.openCourier({ isReader: true }),
     { buildId: steps.buildId, stepId: 's1', from },
     {
       signal: new AbortController().signal,
@@ -109,7 +109,7 @@ describe.each(shells)('under %s', (shell) => {
     await steps.run(big(steps, 4));
     const controller = new AbortController();
     const reading = await readLog(
-      steps.openCourier({ buildId: 'reader', isReader: true }),
+      steps.openCourier({ isReader: true }),
       { buildId: steps.buildId, stepId: 's1', from: 0 },
       { signal: controller.signal, onOutput: () => controller.abort() },
     );

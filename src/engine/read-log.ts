@@ -66,6 +66,9 @@ async function read(courier: Courier, { buildId, stepId, from }: LogPlace, reade
       case 'never-started':
         return { kind: 'failed', to: offset, message: 'there is no such log in the container' };
       case 'skipped':
+      case 'part-sent':
+      case 'text':
+      case 'told':
       case 'ready':
       case 'cancel-noted':
       case 'swept':

@@ -1,8 +1,10 @@
 import type { Masker } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { Ending } from './build-state.ts';
+import type { BuildState, Ending, FailedLog } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
 import { createCouriers, planWorkdir, type Couriers } from './couriers.ts';
+import { openFailedLog, type WrittenLog } from './failed-log.ts';
+import { createJournal } from './journal.ts';
 import type { LinePool } from './line-pool.ts';
 import { runTask, type Part, type TaskContext } from './run-task.ts';
 import type { StepLimits } from './step.ts';
@@ -30,6 +32,8 @@ export interface StepsOutcome {
   readonly ending: Ending;
   /** Kills what the build left running; tells whether nothing is left, so that the workspace may serve another. */
   sweep(): Promise<boolean>;
+  /** The log of the step that failed the build, as long as nothing was swept. */
+  openLog(state: BuildState, signal: AbortSignal): FailedLog | undefined;
 }
 
 /** All steps of `finally` together: they clean up and tell, and whoever waits for the Pod waits for them. */
@@ -44,13 +48,20 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const tasks = planTasks(order);
   const oversized = findOversizedVariable(tasks.all);
   if (oversized !== undefined) {
-    return { ending: { kind: 'config-error', message: oversized }, sweep: () => Promise.resolve(true) };
+    return {
+      ending: { kind: 'config-error', message: oversized },
+      sweep: () => Promise.resolve(true),
+      openLog: () => undefined,
+    };
   }
-  const couriers = createCouriers({ ...order, reconnectMs: order.limits.reconnectMs });
+  const journal = createJournal({ buildId: order.buildId, epoch: workspace.epoch });
+  const takeNotes = (container: string): string => journal.take(container, progress.state);
+  const couriers = createCouriers({ ...order, takeNotes, reconnectMs: order.limits.reconnectMs });
   for (const [container, count] of countAtOnce(tasks)) couriers.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
-  const course = createCourse({ ...order, couriers, workdir: planWorkdir(pipeline) });
+  const logs = new Map<number, WrittenLog>();
+  const course = createCourse({ ...order, couriers, takeNotes, workdir: planWorkdir(pipeline), logs });
   const begunAt = await findBegin(order, couriers, tasks);
   await course.walk(tasks.steps, {
     deadline: begunAt + pipeline.timeoutMs,
@@ -62,7 +73,11 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
     limit: 'the ten minutes that "finally" has',
     signal: order.haltSignal ?? new AbortController().signal,
   });
-  return { ending: course.toEnding(), sweep: couriers.sweep };
+  return {
+    ending: course.toEnding(),
+    sweep: couriers.sweep,
+    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, openCourier: couriers.openAnother }),
+  };
 }
 
 /** How a build goes so far. */

@@ -5,11 +5,12 @@ import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
 import type { Courier } from './courier.ts';
 import type { Couriers } from './couriers.ts';
+import type { WrittenLog } from './failed-log.ts';
 import { createLogTail } from './log-tail.ts';
 import { runPlainStep } from './plain-step.ts';
 import { formatArgv } from './shell.ts';
 import { runStep, type StepLimits, type StepOptions, type StepResult } from './step.ts';
-import type { Task } from './tasks.ts';
+import { toStepId, type Task } from './tasks.ts';
 import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
 
 /** A part of a build: its steps, or its `finally`. */
@@ -33,6 +34,10 @@ export interface TaskContext {
   readonly progress: BuildProgress;
   createMasker(): Masker;
   readonly limits: StepLimits;
+  /** What is not noted yet in a container of the build's state, as commands for its courier. */
+  takeNotes(container: string): string;
+  /** What the tasks have left in the workspace, by their index. */
+  readonly logs: Map<number, WrittenLog>;
   /** Told of what a task writes, masked, at once and in order. */
   readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
@@ -79,6 +84,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     tail.push(bytes);
     context.onOutput?.(task.index, bytes);
   }
+  let bytesWritten = 0;
   const cancelling: Courier[] = [];
   const isLate = Date.now() >= part.deadline;
   // Of a build that is taken up again too late it is only asked how it ended: what was never begun takes this for its end.
@@ -88,8 +94,12 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     signal: isLate ? AbortSignal.abort() : part.signal,
     lost: context.workspace.lost,
     limits: context.limits,
-    onOutput: (bytes) => onMasked(masker.push(bytes)),
+    onOutput: (bytes) => {
+      bytesWritten += bytes.length;
+      onMasked(masker.push(bytes));
+    },
     onCut: (bytes) => {
+      bytesWritten += bytes;
       onMasked(masker.flush());
       tail.cut(bytes);
       // Who reads along must not take what comes now for what came next.
@@ -102,6 +112,11 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     },
   });
   for (const courier of cancelling) courier.close();
+  context.logs.set(task.index, {
+    container: task.container,
+    stepId: toStepId(task.index, attempt),
+    bytes: bytesWritten,
+  });
   onMasked(masker.flush());
   const isForestalled = isLate && result.kind === 'cancelled';
   progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), tail.text());
@@ -110,13 +125,9 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   return toVerdict(task, result, { tail: tail.text(), isPastLimit, limit: part.limit, signal: part.signal });
 }
 
-function toStepId({ task, attempt }: Attempt): string {
-  return attempt === 1 ? `s${task.index}` : `s${task.index}r${attempt - 1}`;
-}
-
 /** Sees to it that a step is not begun, if it was not yet. */
 async function forestall(work: Attempt, { buildId }: TaskContext): Promise<void> {
-  const command = `cancel ${buildId} ${toStepId(work)}\n`;
+  const command = `cancel ${buildId} ${toStepId(work.task.index, work.attempt)}\n`;
   await work.courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
 }
 
@@ -132,11 +143,12 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
     courier,
     {
       buildId: context.buildId,
-      stepId: toStepId(work),
+      stepId: toStepId(task.index, work.attempt),
       workdir: context.workdir,
       env: task.env,
       script: task.run.kind === 'argv' ? formatArgv(task.run.argv) : task.run.text,
       timeoutMs,
+      notes: context.takeNotes(task.container),
     },
     options,
   );

@@ -20,6 +20,8 @@ export interface StepLaunch {
   /** Run by `sh -e`. */
   readonly script: string;
   readonly timeoutMs: number;
+  /** Commands for the courier that go before it each time it is sent: the journal's. */
+  readonly notes?: string;
 }
 
 export type StepResult =
@@ -179,6 +181,9 @@ async function hear(
     case 'heartbeat':
       now.isStarted = true;
       return undefined;
+    case 'part-sent':
+    case 'text':
+    case 'told':
     case 'ready':
     case 'cancel-noted':
     case 'swept':
@@ -232,6 +237,7 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const mark = `#c3-${randomBytes(12).toString('hex')}`;
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
   return [
+    launch.notes ?? '',
     `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${mark} ${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,

@@ -23,6 +23,11 @@ export interface Task {
   readonly runsAfter: PlannedStep['runsAfter'];
 }
 
+/** By what a task's files bear in the workspace. @param attempt from 1 */
+export function toStepId(index: number, attempt: number): string {
+  return attempt === 1 ? `s${index}` : `s${index}r${attempt - 1}`;
+}
+
 /** Each stage is started when the one before has ended. */
 export interface TaskPlan {
   readonly steps: readonly (readonly Task[])[];
@@ -34,7 +39,7 @@ export interface TaskPlan {
 export interface TaskSource {
   readonly pipeline: Pipeline;
   readonly plan: Extract<Plan, { kind: 'run' }>;
-  readonly push: Push;
+  readonly push: Pick<Push, 'sha'>;
   readonly gitAccess: GitAccess;
   /** Of the build, for every step. */
   readonly environment: Readonly<Record<string, string>>;

@@ -48,6 +48,15 @@ export interface CommitStatus {
   readonly targetUrl?: string;
 }
 
+export type FoundStatus = Pick<CommitStatus, 'state' | 'description'>;
+
+/** What a commit is called. */
+export interface CommitFacts {
+  /** First line of its message, at most 200 characters. */
+  readonly subject: string;
+  readonly author: string;
+}
+
 /** How the `git` container reaches the repository. `header` is secret: a whole HTTP header line, valid for `urlPrefix` only. */
 export interface GitAccess {
   readonly url: string;
@@ -65,8 +74,17 @@ export interface Repository {
   readFile(path: string, sha: string, signal: AbortSignal): Promise<FileAnswer>;
   /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
   setStatus(sha: string, status: CommitStatus, signal: AbortSignal): Promise<void>;
-  /** The newest state that was set for a build of the commit; undefined: none. @throws {C3Error} as `setStatus` */
-  findStatus(sha: string, buildId: string, signal: AbortSignal): Promise<CommitStatus['state'] | undefined>;
+  /** Longest `targetUrl` of a status, in characters; undefined: the forge names no limit. */
+  readonly maxTargetUrl: number | undefined;
+  /** The newest status that was set for a build of the commit, without its mark; undefined: none. @throws {C3Error} as `setStatus` */
+  findStatus(sha: string, buildId: string, signal: AbortSignal): Promise<FoundStatus | undefined>;
+  /**
+   * How the newest build of a commit ended that did: undefined when there is none that passed or failed, since one that was cancelled
+   * or could not run says nothing of the commit. @throws {C3Error} as `setStatus`
+   */
+  findOutcome(sha: string, signal: AbortSignal): Promise<'passed' | 'failed' | undefined>;
+  /** Undefined: there is no such commit. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  readCommit(sha: string, signal: AbortSignal): Promise<CommitFacts | undefined>;
   /**
    * Paths from the root of the repository that differ between two commits, both names of a renamed file among them. Undefined: not
    * known, since the forge lists only so many, or `before` is no ancestor of `sha`, or it did not answer.
@@ -91,6 +109,8 @@ export interface Forge {
   readonly host: string;
   /** Where people look at a repository. */
   webUrl(scope: Scope): string;
+  /** Where people look at a commit. */
+  commitUrl(scope: Scope, sha: string): string;
   /** @throws {C3Error} SIGNATURE_MISSING, SIGNATURE_INVALID */
   verify(delivery: Delivery, webhookSecret: string): VerifiedBody;
   /** @throws {C3Error} PAYLOAD_INVALID */

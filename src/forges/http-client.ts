@@ -50,7 +50,7 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
-/** Connections of one client. A build makes about six calls, and few builds start in the same second. */
+/** Connections of one client. A build makes about seven calls, and few builds start in the same second. */
 const MAX_CONNECTIONS = 32;
 /** Longer than a step usually takes, so that the last status of a build finds a warm connection. Servers end it earlier as they like. */
 const KEEP_ALIVE_MS = 60_000;

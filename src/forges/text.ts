@@ -1,3 +1,7 @@
+/** What is shown of a commit, in UTF-16 units: as much as a line of a message or of a page takes. */
+export const MAX_SUBJECT_LENGTH = 200;
+export const MAX_AUTHOR_LENGTH = 100;
+
 /** C0 and C1 controls, line and paragraph separators, and the marks that turn the direction of text: none belongs on one line. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 

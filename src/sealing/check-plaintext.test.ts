@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
 import { C3Error } from '../errors.ts';
-import { checkPlaintext, stripNewline } from './check-plaintext.ts';
+import { checkPlaintext, isForOperatorsBot, stripNewline } from './check-plaintext.ts';
 import { parsePurpose } from './purpose.ts';
 
 const TELEGRAM = 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
+const NO_TOKEN =
+  'there is no "token"; only the operator of c3 seals for the operator\'s bot, with c3 encrypt and C3_SECRET';
 const KUBECONFIG =
   "This is the path of a kubeconfig: give the file's text, for example from kubectl config view --raw --minify --flatten";
 const ONE_WORD =
@@ -55,7 +57,7 @@ describe('checkPlaintext', () => {
     ['telegram', '123:abc', `${TELEGRAM}: this text is not JSON`],
     ['telegram', '[]', `${TELEGRAM}: this is not an object`],
     ['telegram', 'null', `${TELEGRAM}: this is not an object`],
-    ['telegram', '{"chat": 1}', `${TELEGRAM}: "token" is not a bot token`],
+    ['telegram', '{"chat": 1}', `${TELEGRAM}: ${NO_TOKEN}`],
     ['telegram', '{"token": "123:abc", "chat": 0}', `${TELEGRAM}: "chat" is not a chat id or an @name`],
     ['telegram', '{"token": "123:abc", "chat": "me"}', `${TELEGRAM}: "chat" is not a chat id or an @name`],
     [
@@ -103,6 +105,29 @@ describe('a Telegram destination', () => {
     expect(() => checkPlaintext({ kind: 'telegram' }, text)).toThrow(
       expect.objectContaining({ code: 'PLAINTEXT_INVALID', message: `${TELEGRAM}: ${mistake}` }),
     );
+  });
+});
+
+describe("a destination of the operator's bot", () => {
+  const purpose = { kind: 'telegram', bot: 'operator' } as const;
+
+  it.each([
+    ['{"chat": -100123, "thread": 45}', true],
+    ['{"chat": 0}', true],
+    ['{"token": null, "chat": 1}', false],
+    ['{"token": "1:a", "chat": 1}', false],
+    ['[]', false],
+    ['null', false],
+    ['chat', false],
+  ])('is told by its missing token: %s', (text, isOne) => {
+    expect(isForOperatorsBot(text)).toBe(isOne);
+  });
+
+  it('has a chat and no token', () => {
+    expect(() => checkPlaintext(purpose, '{"chat": -100123, "thread": 45}')).not.toThrow();
+    expect(() => checkPlaintext(purpose, '{"chat": 0}')).toThrow(`${TELEGRAM}: "chat" is not a chat id or an @name`);
+    const mistake = `${TELEGRAM}: one for the operator's bot has no "token"`;
+    expect(() => checkPlaintext(purpose, '{"token": "1:a", "chat": 1}')).toThrow(mistake);
   });
 });
 

@@ -29,10 +29,10 @@ function findMistake(purpose: Purpose, plaintext: string): string | undefined {
   if (byteLength > MAX_PLAINTEXT_BYTES) {
     return `The text to seal is ${byteLength} bytes long, at most ${MAX_PLAINTEXT_BYTES} are allowed`;
   }
-  return CHECKS[purpose.kind](plaintext);
+  return CHECKS[purpose.kind](plaintext, purpose);
 }
 
-const CHECKS: Readonly<Record<Purpose['kind'], (plaintext: string) => string | undefined>> = {
+const CHECKS: Readonly<Record<Purpose['kind'], (plaintext: string, purpose: Purpose) => string | undefined>> = {
   hook: findTokenMistake,
   k8s: findKubeconfigMistake,
   telegram: findTelegramMistake,
@@ -55,7 +55,17 @@ function findTokenMistake(token: string): string | undefined {
     : undefined;
 }
 
-function findTelegramMistake(text: string): string | undefined {
+/** Whether a Telegram destination is one for the operator's bot: it names no token. Whatever else may be wrong with it. */
+export function isForOperatorsBot(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) && !('token' in value);
+  } catch {
+    return false;
+  }
+}
+
+function findTelegramMistake(text: string, purpose: Purpose): string | undefined {
   const form = 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
   let value: unknown;
   try {
@@ -67,7 +77,11 @@ function findTelegramMistake(text: string): string | undefined {
   const { token, chat, thread, ...others } = value as Record<string, unknown>;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) return `${form}: "${unknown.slice(0, 60)}" is not known`;
-  if (typeof token !== 'string' || !/^[0-9]+:[A-Za-z0-9_-]+$/.test(token)) {
+  if (purpose.kind === 'telegram' && purpose.bot === 'operator') {
+    if (token !== undefined) return `${form}: one for the operator's bot has no "token"`;
+  } else if (token === undefined) {
+    return `${form}: there is no "token"; only the operator of c3 seals for the operator's bot, with c3 encrypt and C3_SECRET`;
+  } else if (typeof token !== 'string' || !/^[0-9]+:[A-Za-z0-9_-]+$/.test(token)) {
     return `${form}: "token" is not a bot token`;
   }
   const isChatId = typeof chat === 'number' && Number.isSafeInteger(chat) && chat !== 0;

@@ -24,6 +24,11 @@ export function toHeader(alg: Header['alg'], kid: string, { scope, purpose }: Bi
   return { alg, enc: 'A256GCM', kid, typ: `c3/${formatPurpose(purpose)}`, sub: formatScope(scope) };
 }
 
+/** Of a link to a build (see {@link ./link.ts}): no purpose has its `typ`, and no repository its empty `sub`. */
+export function toLinkHeader(kid: string): Header {
+  return { alg: 'dir', enc: 'A256GCM', kid, typ: 'c3/link', sub: '' };
+}
+
 /**
  * The header as the first part of a compact JWE (RFC 7516 §7.1), base64url of its JSON without spaces. It is the additional
  * authenticated data, so that one byte of difference closes the value.

@@ -2,16 +2,13 @@ import { createHmac } from 'node:crypto';
 
 import { C3Error } from '../errors.ts';
 import type { Binding } from './header.ts';
-import { formatScope, parseScope, type Scope } from './scope.ts';
+import { formatScope, formatShortScope, parseShortScope, type Scope } from './scope.ts';
 
 /**
  * GitHub has been reported to cut a webhook's URL here (caprover/caprover#2079), so c3 stays below where it can: with a token
  * of 93 characters the base URL and `repo=` may be 100 characters long together, with a key sealed by the public key 56.
  */
 export const MAX_HOOK_URL_CHARACTERS = 255;
-
-/** The host that `repo=` leaves out. */
-const DEFAULT_HOST = 'github.com';
 
 /**
  * The secret that the forge signs its deliveries with: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" + scope))`, 43
@@ -32,11 +29,8 @@ export function deriveWebhookSecret(accessToken: string, scope: Scope): string {
  */
 export function formatHookUrl(baseUrl: string, key: string, { scope, purpose }: Binding): string {
   // `/` and `:` may stand in a query as they are (RFC 3986 §3.4), and a scope holds nothing else that needs an escape.
-  const text = formatScope(scope);
-  const isShort = scope.host === DEFAULT_HOST && !scope.owner.includes('/');
   const isUnsigned = purpose.kind === 'hook' && purpose.signature === 'optional';
-  const repo = isShort ? text.slice(DEFAULT_HOST.length + 1) : text;
-  return `${baseUrl}/hook?key=${key}&repo=${repo}${isUnsigned ? '&signature=optional' : ''}`;
+  return `${baseUrl}/hook?key=${key}&repo=${formatShortScope(scope)}${isUnsigned ? '&signature=optional' : ''}`;
 }
 
 export interface HookQuery {
@@ -72,7 +66,7 @@ export function parseHookQuery(params: URLSearchParams): HookQuery {
   }
   return {
     key,
-    scope: parseScope(repo.split('/').length === 2 ? `${DEFAULT_HOST}/${repo}` : repo),
+    scope: parseShortScope(repo),
     signature: signatures.length === 1 ? 'optional' : undefined,
   };
 }

@@ -1,8 +1,16 @@
-export { MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
+export { isForOperatorsBot, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
 export type { Binding } from './header.ts';
 export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
-export { createMasker, type Masker } from './mask.ts';
+export { openLink, sealLink, type BuildLink } from './link.ts';
+export {
+  createMasker,
+  createPieceMasker,
+  MASK_REACH_BYTES,
+  type MaskedPiece,
+  type Masker,
+  type PieceMasker,
+} from './mask.ts';
 export { openSealed } from './open.ts';
 export { formatPurpose, parsePurpose, withSignature, type Purpose } from './purpose.ts';
 export { formatScope, parseScope, type Scope } from './scope.ts';

@@ -2,7 +2,7 @@ import { compactDecrypt } from 'jose';
 
 import { C3Error } from '../errors.ts';
 import { checkPlaintext } from './check-plaintext.ts';
-import { encodeHeader, toHeader, type Binding } from './header.ts';
+import { encodeHeader, toHeader, type Binding, type Header } from './header.ts';
 import type { Keyring, SealingKey } from './keyring.ts';
 import { unpack } from './pack.ts';
 import { formatPurpose, type Purpose } from './purpose.ts';
@@ -29,16 +29,17 @@ const KEY_ID = /^[A-Za-z0-9_-]{2}$/;
  */
 export async function openSealed(keyring: Keyring, token: string, binding: Binding): Promise<Opened> {
   const hint = `seal it again with c3 encrypt --repo ${formatScope(binding.scope)} --for ${formatPurpose(binding.purpose)}`;
-  const parts = token.length > MAX_TOKEN_CHARACTERS ? [] : token.split('.');
-  const [kid = '', ...encoded] = parts;
-  const isWhole = (parts.length === 4 || parts.length === 5) && KEY_ID.test(kid) && encoded.every(isBase64Url);
-  const key = keyring.keys.find(({ id }) => id === kid);
+  const parts = splitToken(token);
+  const isWhole = parts.length === 4 || parts.length === 5;
+  const key = keyring.keys.find(({ id }) => id === parts[0]);
   if (isWhole && !key) {
     throw new C3Error('SEALED_INVALID', `${toSubject(binding)} was sealed with a key this c3 does not have`, { hint });
   }
   try {
     if (!isWhole || !key) throw new RangeError('Not a sealed value');
-    const bytes = await decrypt(key, parts, binding);
+    if (parts.length === 5 && isOperators(binding.purpose))
+      throw new RangeError('Anybody can seal with the public key');
+    const bytes = await openBytes(key, parts, toHeader(parts.length === 4 ? 'dir' : 'ECDH-ES', key.id, binding));
     const plaintext = unpack(bytes);
     // Anyone may seal with the public key, unchecked. The other purposes have readers of their own; a token goes into a header.
     if (binding.purpose.kind === 'hook') checkPlaintext(binding.purpose, plaintext);
@@ -53,13 +54,27 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
   }
 }
 
-/** @param parts of four, sealed with the secret; of five, sealed with the public key */
-async function decrypt(key: SealingKey, parts: readonly string[], binding: Binding): Promise<Uint8Array> {
-  const alg = parts.length === 4 ? 'dir' : 'ECDH-ES';
+/** Whether only who has `C3_SECRET` may seal for it. */
+function isOperators(purpose: Purpose): boolean {
+  return purpose.kind === 'telegram' && purpose.bot === 'operator';
+}
+
+/** The parts of a token whose form is right; of any other none. */
+export function splitToken(token: string): readonly string[] {
+  const parts = token.length > MAX_TOKEN_CHARACTERS ? [] : token.split('.');
+  const [kid = '', ...encoded] = parts;
+  return KEY_ID.test(kid) && encoded.every(isBase64Url) ? parts : [];
+}
+
+/**
+ * @param parts of four for a header of `dir`, of five for one of `ECDH-ES`
+ * @throws jose's errors
+ */
+export async function openBytes(key: SealingKey, parts: readonly string[], header: Header): Promise<Uint8Array> {
+  const { alg } = header;
   const ephemeralKey = alg === 'dir' ? undefined : parts[1];
   const [iv, ciphertext, tag] = parts.slice(-3);
-  const header = encodeHeader(toHeader(alg, key.id, binding), ephemeralKey);
-  const jwe = `${header}..${iv}.${ciphertext}.${tag}`;
+  const jwe = `${encodeHeader(header, ephemeralKey)}..${iv}.${ciphertext}.${tag}`;
   // One algorithm each and no compression: nothing in a token chooses how it is opened (RFC 8725 §3.1).
   const { plaintext } = await compactDecrypt(jwe, alg === 'dir' ? key.secretKey : key.privateKey, {
     keyManagementAlgorithms: [alg],

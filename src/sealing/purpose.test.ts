@@ -10,6 +10,12 @@ describe('parsePurpose', () => {
     },
   );
 
+  it("never reads the purpose of the operator's bot, which nobody may ask a server to seal for", () => {
+    const text = formatPurpose({ kind: 'telegram', bot: 'operator' });
+    expect(text).toBe('telegram:bot=operator');
+    expect(() => parsePurpose(text)).toThrow(expect.objectContaining({ code: 'USAGE_INVALID' }));
+  });
+
   it.each(['', 'Hook', 'secret', 'kubeconfig', 'hook ', 'hook:signature=none'])(
     'refuses %j, which is no purpose',
     (text) => {

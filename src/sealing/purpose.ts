@@ -6,12 +6,17 @@ export type Purpose =
   | { readonly kind: 'hook'; readonly signature?: 'optional' | undefined }
   /** A kubeconfig, `k8s:` in c3.yaml. */
   | { readonly kind: 'k8s' }
-  /** A Telegram destination, `telegram:` in c3.yaml. */
-  | { readonly kind: 'telegram' }
+  /**
+   * A Telegram destination, `telegram:` in c3.yaml. `operator`: one without a bot's token, to which the operator's bot writes. Only
+   * who has `C3_SECRET` makes it, or anybody could have that bot write anywhere: `/encrypt` cannot name this purpose, and what was
+   * sealed with the public key does not open for it.
+   */
+  | { readonly kind: 'telegram'; readonly bot?: 'operator' | undefined }
   /** One environment variable of the steps, `secrets: {NAME: …}` in c3.yaml. */
   | { readonly kind: 'secret'; readonly name: string };
 
 const UNSIGNED_HOOK = 'hook:signature=optional';
+const OPERATORS_TELEGRAM = 'telegram:bot=operator';
 
 /** Longest name of a secret, so that the sealed header and every message about it stay short. */
 const MAX_SECRET_NAME_CHARACTERS = 100;
@@ -55,8 +60,9 @@ export function withSignature(purpose: Purpose, signature: string | undefined): 
   return { kind: 'hook', signature };
 }
 
-/** The inverse of {@link parsePurpose}. */
+/** The inverse of {@link parsePurpose}, which does not read `telegram:bot=operator`. */
 export function formatPurpose(purpose: Purpose): string {
   if (purpose.kind === 'secret') return `secret:${purpose.name}`;
+  if (purpose.kind === 'telegram' && purpose.bot === 'operator') return OPERATORS_TELEGRAM;
   return purpose.kind === 'hook' && purpose.signature === 'optional' ? UNSIGNED_HOOK : purpose.kind;
 }

@@ -41,3 +41,21 @@ export function parseScope(text: string): Scope {
 export function formatScope(scope: Scope): string {
   return `${scope.host}/${scope.owner}/${scope.name}`;
 }
+
+/** The host that a short scope leaves out. */
+const DEFAULT_HOST = 'github.com';
+
+/** `acme/shop` for `github.com/acme/shop`: for texts in which every character counts. Others as {@link formatScope} writes them. */
+export function formatShortScope(scope: Scope): string {
+  const isShort = scope.host === DEFAULT_HOST && !scope.owner.includes('/');
+  return isShort ? `${scope.owner}/${scope.name}` : formatScope(scope);
+}
+
+/**
+ * The inverse of {@link formatShortScope}; takes a whole scope too.
+ *
+ * @throws {C3Error} SCOPE_INVALID
+ */
+export function parseShortScope(text: string): Scope {
+  return parseScope(text.split('/').length === 2 ? `${DEFAULT_HOST}/${text}` : text);
+}

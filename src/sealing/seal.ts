@@ -2,8 +2,8 @@ import { CompactEncrypt, importJWK } from 'jose';
 
 import { C3Error } from '../errors.ts';
 import { checkPlaintext } from './check-plaintext.ts';
-import { encodeHeader, toHeader, type Binding } from './header.ts';
-import type { Keyring } from './keyring.ts';
+import { encodeHeader, toHeader, type Binding, type Header } from './header.ts';
+import type { Keyring, SealingKey } from './keyring.ts';
 import { pack } from './pack.ts';
 
 /**
@@ -18,9 +18,13 @@ import { pack } from './pack.ts';
  */
 export async function seal(keyring: Keyring, plaintext: string, binding: Binding): Promise<string> {
   checkPlaintext(binding.purpose, plaintext);
-  const [{ id, secretKey }] = keyring.keys;
-  const header = toHeader('dir', id, binding);
-  const jwe = await new CompactEncrypt(pack(plaintext)).setProtectedHeader(header).encrypt(secretKey);
+  const [key] = keyring.keys;
+  return sealBytes(key, pack(plaintext), toHeader('dir', key.id, binding));
+}
+
+/** `kid.iv.ciphertext.tag` of any bytes, under a header of `dir`. */
+export async function sealBytes({ id, secretKey }: SealingKey, bytes: Uint8Array, header: Header): Promise<string> {
+  const jwe = await new CompactEncrypt(bytes).setProtectedHeader(header).encrypt(secretKey);
   return [id, ...detachHeader(jwe, encodeHeader(header))].join('.');
 }
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { deriveWebhookSecret, formatHookUrl, parseHookQuery } from './hook.ts';
 import { parseKeyring, toJwks } from './keyring.ts';
+import { openLink, type BuildLink } from './link.ts';
 import { openSealed } from './open.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';
@@ -15,11 +16,12 @@ interface Vectors {
   secret: string;
   jwks: { keys: { kid: string; x: string }[] };
   values: { name: string; by: string; repo: string; purpose: string; plaintext: string; sealed: string }[];
+  links: { name: string; link: Omit<BuildLink, 'scope'> & { scope: string }; sealed: string }[];
   hook: { repo: string; token: string; webhookSecret: string; baseUrl: string; url: string };
 }
 
 const file = new URL('../../test/vectors/sealing.json', import.meta.url);
-const { secret, jwks, values, hook } = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
+const { secret, jwks, values, links, hook } = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
 const keyring = parseKeyring(secret);
 
 describe('the golden vectors', () => {
@@ -30,6 +32,10 @@ describe('the golden vectors', () => {
   it.each(values)('open: $name', async ({ repo, purpose, plaintext, sealed, by }) => {
     const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose) };
     expect(await openSealed(keyring, sealed, binding)).toStrictEqual({ plaintext, isOldKey: by === 'old secret' });
+  });
+
+  it.each(links)('open: a link $name', async ({ link, sealed }) => {
+    expect(await openLink(keyring, sealed)).toEqual({ ...link, scope: parseScope(link.scope) });
   });
 
   it('have the webhook secret and the URL of their hook key', () => {
@@ -78,6 +84,20 @@ describe('the format, with stock jose and node:crypto alone', () => {
     expect(Buffer.from(plaintext).toString('utf8')).toBe('\0apiVersion: v1');
   });
 
+  it('opens a link', async () => {
+    const [kid, iv, ciphertext, tag] = (links[0]?.sealed ?? '').split('.');
+    const header = encode({ alg: 'dir', enc: 'A256GCM', kid, typ: 'c3/link', sub: '' });
+    const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, derive('a256gcm'));
+    const bytes = Buffer.from(plaintext);
+    expect(bytes.toString('hex', 0, 27)).toBe(
+      ['12', '5f3a0c91d2e4', '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d'].join(''),
+    );
+    // Six bits for each of "acme/shop": their places are 0 2 12 4 39 18 7 14 15.
+    expect([bytes[27], readPlaces(bytes.subarray(28, 35), 9)]).toEqual([18, [0, 2, 12, 4, 39, 18, 7, 14, 15]]);
+    expect([bytes[35], readPlaces(bytes.subarray(36, 39), 4)]).toEqual([8, [12, 0, 8, 13]]);
+    expect(bytes.toString('base64url', 39)).toBe(`DAA${hook.token}`);
+  });
+
   it('derives the webhook secret', () => {
     const hmac = createHmac('sha256', hook.token).update('c3-webhook-v1\ngithub.com/acme/shop');
     expect(hmac.digest('base64url')).toBe(hook.webhookSecret);
@@ -86,6 +106,12 @@ describe('the format, with stock jose and node:crypto alone', () => {
 
 function encode(header: object): string {
   return Buffer.from(JSON.stringify(header)).toString('base64url');
+}
+
+/** Six bits each, the most significant first. */
+function readPlaces(bytes: Uint8Array, count: number): number[] {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  return Array.from({ length: count }, (_, index) => Number.parseInt(bits.slice(index * 6, index * 6 + 6), 2));
 }
 
 function find(wanted: string): string {

@@ -4,11 +4,14 @@ import type { Log } from '../log.ts';
 import { renderStartPage } from '../page/index.ts';
 import { formatSchema } from '../pipeline/index.ts';
 import { toJwks } from '../sealing/index.ts';
+import { handleCancel, handleRerun } from './build-control.ts';
+import { handleBuildEvents } from './build-events.ts';
+import { handleBuildLog, handleBuildPage, type BuildPageDependencies } from './build-page.ts';
 import { handleEncrypt, type EncryptDependencies } from './encrypt.ts';
 import { answerHeaders, answerText, toErrorAnswer } from './error-answer.ts';
 import { handleHook, type HookDependencies } from './hook.ts';
 
-export interface AppDependencies extends EncryptDependencies, HookDependencies {
+export interface AppDependencies extends EncryptDependencies, HookDependencies, BuildPageDependencies {
   readonly log: Log;
 }
 
@@ -18,6 +21,13 @@ export function createApp(dependencies: AppDependencies): Hono {
   app.get('/', (context) => answerStart(context.req.header('accept') ?? '', dependencies));
   app.post('/encrypt', (context) => handleEncrypt(context.req.raw, dependencies));
   app.post('/hook', (context) => handleHook(context.req.raw, dependencies));
+  const { look, now, closing } = dependencies;
+  const page: BuildPageDependencies = { look, now, closing };
+  app.get('/b/:sealed', ({ req }) => handleBuildPage(req.raw, req.param('sealed'), page));
+  app.get('/b/:sealed/log', ({ req }) => handleBuildLog(req.raw, req.param('sealed'), page));
+  app.get('/b/:sealed/events', ({ req }) => handleBuildEvents(req.raw, req.param('sealed'), page));
+  app.post('/b/:sealed/cancel', ({ req }) => handleCancel(req.raw, req.param('sealed'), dependencies));
+  app.post('/b/:sealed/rerun', ({ req }) => handleRerun(req.raw, req.param('sealed'), dependencies));
   app.get('/healthz', () => answerText(200, 'ok'));
   app.get('/readyz', () => {
     dependencies.builds.checkOpen();
@@ -30,8 +40,9 @@ export function createApp(dependencies: AppDependencies): Hono {
   app.get('/schema.json', () => new Response(SCHEMA, { headers: answerHeaders('application/schema+json') }));
   app.notFound((context) => answerText(404, `There is no ${context.req.method} ${context.req.path} here`));
   app.onError((error, context) => {
-    // The path only: the query of a hook holds its key.
-    const fields = { method: context.req.method, path: context.req.path };
+    // The path only: the query of a hook holds its key. That of a build page is one itself.
+    const path = context.req.path.replace(/^\/b\/[^/]*/, '/b/…');
+    const fields = { method: context.req.method, path };
     if (error instanceof C3Error) dependencies.log.info({ ...fields, code: error.code }, `refused: ${error.message}`);
     else dependencies.log.error({ ...fields, error: error.stack ?? String(error) }, 'request failed inside c3');
     return toErrorAnswer(error);

@@ -1,7 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
-import { Superseded, type BuildRequest, type Ending } from '../engine/index.ts';
+import { Superseded, type BuildRequest, type BuildState, type Ending } from '../engine/index.ts';
 import type { Repository } from '../forges/forge.ts';
-import { createBuilds, type AcceptedPush, type Builds } from './builds.ts';
+import { createState } from '../../dev/telegram/build-states.ts';
+import { createBuilds, type AcceptedPush, type Builds, type RunContext } from './builds.ts';
 
 const SCOPE = { host: 'git.example.com', owner: 'acme', name: 'shop' };
 const FINGERPRINT = 'c0ffee'.repeat(11);
@@ -9,6 +10,7 @@ const FINGERPRINT = 'c0ffee'.repeat(11);
 interface Running {
   readonly builds: Builds;
   readonly requests: BuildRequest[];
+  readonly contexts: RunContext[];
   readonly log: string[];
   endAll(): void;
 }
@@ -23,17 +25,19 @@ afterEach(async () => {
 
 function setUp(): Running {
   const requests: BuildRequest[] = [];
+  const contexts: RunContext[] = [];
   const ended = Promise.withResolvers<Ending>();
   const log: string[] = [];
   const note = (_fields: object, message: string): void => void log.push(message);
   const builds = createBuilds({
     log: { info: note, warn: note, error: note },
-    run(request) {
+    run(request, context) {
       requests.push(request);
+      contexts.push(context);
       return ended.promise;
     },
   });
-  const running = { builds, requests, log, endAll: () => ended.resolve({ kind: 'passed', allowed: [] }) };
+  const running = { builds, requests, contexts, log, endAll: () => ended.resolve({ kind: 'passed', allowed: [] }) };
   open.push(running);
   return running;
 }
@@ -43,6 +47,7 @@ function delivery(fingerprint: string, part: { ref?: string; sha?: string; owner
   const repository = { close: () => Promise.resolve() } as Repository;
   return {
     scope: { ...SCOPE, owner },
+    token: 'a-token',
     repository,
     repositoryUrl: 'https://git.example.com/acme/shop',
     push: { ref, refKind: 'branch', refName: 'main', sha, subject: '', author: '', commitUrl: '' },
@@ -66,7 +71,7 @@ it('cancels what was accepted before of the same ref, and nothing else', () => {
   builds.accept(delivery('c'.repeat(64), { owner: 'other' }));
   const { id } = builds.accept(delivery('d'.repeat(64), { sha: 'abcdef0'.repeat(5) }));
   builds.accept(delivery('e'.repeat(64)));
-  builds.cancelPrevious(id);
+  builds.cancelPrevious({ id, scope: SCOPE });
   expect(requests.map(({ signal }) => signal.aborted)).toEqual([true, false, false, false, false]);
   expect(requests[0]?.signal.reason).toBeInstanceOf(Superseded);
   expect(requests[0]?.signal.reason).toMatchObject({ message: 'superseded by abcdef0' });
@@ -87,4 +92,38 @@ it('cancels all that run when a drain is told again, and halts them at the third
   endAll();
   await drained;
   expect(builds.count).toBe(0);
+});
+
+it('shows the build that runs to whoever watches, from its first state to its last, and its links to nobody', async () => {
+  const { builds, contexts, endAll } = setUp();
+  const { id } = builds.accept(delivery(FINGERPRINT));
+  const name = { id, scope: SCOPE };
+  expect(builds.watch(name)).toBeUndefined();
+  const links = { look: 'https://c3.example/b/l', control: 'https://c3.example/b/c' };
+  contexts[0]?.onState({ ...createState({ kind: 'queued' }), links });
+  const build = builds.watch(name);
+  expect(build?.state).toMatchObject({ phase: { kind: 'queued' }, links: undefined });
+  const seen: BuildState[] = [];
+  const watched = (async (): Promise<void> => {
+    for await (const state of build?.changes(new AbortController().signal) ?? []) seen.push(state);
+  })();
+  contexts[0]?.onState({ ...createState({ kind: 'running' }), links });
+  endAll();
+  await watched;
+  expect(seen.map(({ phase, links: shown }) => [phase.kind, shown])).toContainEqual(['running', undefined]);
+  await expect.poll(() => builds.watch(name)).toBeUndefined();
+});
+
+it('shows and cancels a build by the id and the repository, since an id alone could be met by a stranger', () => {
+  const { builds, requests, contexts } = setUp();
+  const { id } = builds.accept(delivery(FINGERPRINT));
+  contexts[0]?.onState(createState({ kind: 'queued' }));
+  const stranger = { id, scope: { ...SCOPE, owner: 'stranger' } };
+  expect(builds.watch(stranger)).toBeUndefined();
+  expect(builds.cancel(stranger, 'a stranger')).toBe(false);
+  expect(requests[0]?.signal.aborted).toBe(false);
+  expect(builds.accept(delivery(FINGERPRINT, { owner: 'other' }))).toEqual({ id, isNew: true });
+  expect(builds.cancel({ id, scope: SCOPE }, 'somebody')).toBe(true);
+  expect(requests.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+  expect(requests[0]?.signal.reason).toMatchObject({ message: 'cancelled by somebody' });
 });

@@ -1,8 +1,17 @@
-import { Superseded, type BuildRequest, type BuildSource, type Ending } from '../engine/index.ts';
+import {
+  Cancelled,
+  Superseded,
+  type BuildRequest,
+  type BuildSource,
+  type BuildState,
+  type Ending,
+  type RunningBuild,
+} from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Push, Repository } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
 import { formatScope, type Scope } from '../sealing/index.ts';
+import { createStateFeed, type StateFeed } from './state-feed.ts';
 
 /** The builds of this process. It holds no other state, and none that outlives it. */
 export interface Builds {
@@ -15,7 +24,11 @@ export interface Builds {
    */
   accept(delivery: AcceptedPush): { id: string; isNew: boolean };
   /** Cancels the builds of the same repository and ref that were accepted before this one. */
-  cancelPrevious(id: string): void;
+  cancelPrevious(build: BuildName): void;
+  /** A build that this process leads; undefined: it leads none of that name. */
+  watch(build: BuildName): RunningBuild | undefined;
+  /** Whether there was a build to cancel. `by`: "somebody with the control link". */
+  cancel(build: BuildName, by: string): boolean;
   readonly count: number;
   /**
    * Takes no more and resolves when every build has ended. `cancel` ends the waiting by cancelling them, `halt` by not waiting for
@@ -24,8 +37,16 @@ export interface Builds {
   drain(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
 }
 
+/** Ids are short enough that a stranger could make one meet; the repository they cannot choose. */
+export interface BuildName {
+  readonly id: string;
+  readonly scope: Scope;
+}
+
 export interface AcceptedPush {
   readonly scope: Scope;
+  /** The access token of the hook's key. */
+  readonly token: string;
   readonly repository: Repository;
   readonly repositoryUrl: string;
   readonly push: Push;
@@ -33,17 +54,28 @@ export interface AcceptedPush {
   readonly fingerprint: string;
   /** The hook's key was sealed with an old key of this c3. */
   readonly isOldKey: boolean;
+  /** See {@link BuildRequest.previousSha}. */
+  readonly previousSha?: string;
+}
+
+/** What a build is run with, besides its request. */
+export interface RunContext {
+  readonly scope: Scope;
+  readonly token: string;
+  /** To be told every state, from the very first. */
+  onState(state: BuildState): void;
 }
 
 export interface BuildsOptions {
-  run(request: BuildRequest, scope: Scope): Promise<Ending>;
+  run(request: BuildRequest, context: RunContext): Promise<Ending>;
   readonly log: Log;
 }
 
-interface RunningBuild {
+interface LedBuild {
   readonly scope: string;
   readonly push: Push;
   readonly cancel: AbortController;
+  readonly feed: StateFeed;
   readonly ended: Promise<void>;
 }
 
@@ -51,30 +83,34 @@ interface RunningBuild {
 const ID_LENGTH = 12;
 
 export function createBuilds({ run, log }: BuildsOptions): Builds {
-  /** By id, oldest first. */
-  const running = new Map<string, RunningBuild>();
+  /** By name, oldest first. */
+  const running = new Map<string, LedBuild>();
   const halt = new AbortController();
   let isDraining = false;
 
-  async function build(id: string, delivery: AcceptedPush, signal: AbortSignal): Promise<void> {
-    const { scope, repository, repositoryUrl, push, isOldKey } = delivery;
+  async function build(
+    id: string,
+    delivery: AcceptedPush,
+    { signal, feed }: { signal: AbortSignal; feed: StateFeed },
+  ): Promise<void> {
+    const { scope, token, repository, push } = delivery;
     const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
     log.info(fields, 'build started');
     try {
-      const source = toSource(scope, repositoryUrl, push);
-      const request = { id, source, push, repository, isOldKey, isResumed: false, signal, haltSignal: halt.signal };
-      const ending = await run(request, scope);
+      const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
+      const ending = await run(request, { scope, token, onState: (state) => feed.tell(state) });
       const words =
         'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
       log.info({ ...fields, ending: ending.kind }, words);
     } finally {
+      feed.end();
       await repository.close();
     }
   }
 
   function checkOpen(): void {
     if (!isDraining) return;
-    throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'deliver the event again in a minute' });
+    throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'try it again in a minute' });
   }
 
   return {
@@ -84,22 +120,24 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
       checkOpen();
       // The same content has the same id, for ever: by it the forge's own record tells a replay.
       const id = delivery.fingerprint.slice(0, ID_LENGTH);
-      if (running.has(id)) return { id, isNew: false };
+      const key = toKey({ id, scope: delivery.scope });
+      if (running.has(key)) return { id, isNew: false };
       const cancel = new AbortController();
-      const ended = build(id, delivery, cancel.signal)
+      const feed = createStateFeed();
+      const ended = build(id, delivery, { signal: cancel.signal, feed })
         .catch((error: unknown) => log.error({ build: id, error: String(error) }, 'build failed inside c3'))
-        .finally(() => running.delete(id));
-      running.set(id, { scope: formatScope(delivery.scope), push: delivery.push, cancel, ended });
+        .finally(() => running.delete(key));
+      running.set(key, { scope: formatScope(delivery.scope), push: delivery.push, cancel, feed, ended });
       return { id, isNew: true };
     },
-    cancelPrevious(id): void {
-      const newer = running.get(id);
-      if (!newer) return;
-      for (const older of running.values()) {
-        if (older === newer) return;
-        if (older.scope !== newer.scope || older.push.ref !== newer.push.ref) continue;
-        older.cancel.abort(new Superseded(newer.push.sha));
-      }
+    watch: (name) => running.get(toKey(name))?.feed.build,
+    cancel(name, by): boolean {
+      const build = running.get(toKey(name));
+      build?.cancel.abort(new Cancelled(by));
+      return build !== undefined;
+    },
+    cancelPrevious(name): void {
+      supersede(running.get(toKey(name)), running.values());
     },
     get count() {
       return running.size;
@@ -114,6 +152,34 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
       haltSignal?.addEventListener('abort', () => halt.abort(), { once: true });
       await Promise.all([...running.values()].map(({ ended }) => ended));
     },
+  };
+}
+
+function toKey({ id, scope }: BuildName): string {
+  return `${formatScope(scope)} ${id}`;
+}
+
+function supersede(newer: LedBuild | undefined, all: Iterable<LedBuild>): void {
+  if (!newer) return;
+  for (const older of all) {
+    if (older === newer) return;
+    if (older.scope !== newer.scope || older.push.ref !== newer.push.ref) continue;
+    older.cancel.abort(new Superseded(newer.push.sha));
+  }
+}
+
+function toRequest(
+  id: string,
+  { scope, repository, repositoryUrl, push, isOldKey, previousSha }: AcceptedPush,
+): Omit<BuildRequest, 'signal'> {
+  return {
+    id,
+    source: toSource(scope, repositoryUrl, push),
+    push,
+    repository,
+    isOldKey,
+    isResumed: false,
+    ...(previousSha === undefined ? {} : { previousSha }),
   };
 }
 

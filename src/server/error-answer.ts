@@ -14,6 +14,8 @@ const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {
   SIGNATURE_INVALID: 401,
   SCOPE_REFUSED: 403,
   REPOSITORY_MISMATCH: 403,
+  CONTROL_REFUSED: 403,
+  BUILD_ELSEWHERE: 409,
   BODY_TOO_LARGE: 413,
   RATE_LIMITED: 429,
   DRAINING: 503,
@@ -33,7 +35,7 @@ export function answerText(status: number, text: string): Response {
   return new Response(`${text}\n`, { status, headers: answerHeaders('text/plain; charset=utf-8') });
 }
 
-/** Nothing is kept, guessed at, framed, loaded or sent on, whatever a browser makes of the answer. */
+/** Nothing is kept, indexed, guessed at, framed, loaded or sent on, whatever a browser makes of the answer. */
 export function answerHeaders(contentType: string): Record<string, string> {
   return {
     'content-type': contentType,
@@ -41,5 +43,6 @@ export function answerHeaders(contentType: string): Record<string, string> {
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
+    'x-robots-tag': 'noindex, nofollow',
   };
 }

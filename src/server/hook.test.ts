@@ -153,7 +153,7 @@ describe('POST /hook', () => {
     const body = toPayload({ after: '3'.repeat(40) });
     expect(await deliver(body)).toEqual({
       status: 429,
-      text: '2 builds of this webhook run or wait already\ndeliver the event again later',
+      text: '2 builds of this webhook run or wait already\ntry it again later',
     });
     // The same repository with another token is another hook: nobody can use up what is not theirs.
     const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);

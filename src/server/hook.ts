@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { C3Error } from '../errors.ts';
 import type { Forge, ForgeEvent, Push } from '../forges/forge.ts';
 import {
@@ -9,7 +8,9 @@ import {
   type Keyring,
   type Scope,
 } from '../sealing/index.ts';
+import { createBuildRepository } from './build-repository.ts';
 import type { Builds } from './builds.ts';
+import { toDigest, toHook } from './digest.ts';
 import { answerText } from './error-answer.ts';
 import type { HookLimits } from './limits.ts';
 import type { BodyReader } from './read-body.ts';
@@ -42,7 +43,7 @@ export async function handleHook(request: Request, dependencies: HookDependencie
     scope,
     purpose: { kind: 'hook', signature },
   });
-  const hook = toDigest(formatScope(scope), token);
+  const hook = toHook(scope, token);
   limits.countNewcomer(hook);
 
   const body = await bodies.read(request, MAX_HOOK_BODY_BYTES);
@@ -81,23 +82,12 @@ function acceptPush(
   { builds, limits }: HookDependencies,
 ): { id: string; isNew: boolean } {
   const leave = limits.enterBuild(hook);
-  const repository = forge.openRepository(scope, token);
   try {
+    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits, leave });
     const accepted = builds.accept({
       scope,
-      repository: {
-        ...repository,
-        async prove(...args) {
-          const proof = await repository.prove(...args);
-          if (proof.kind === 'proven') limits.trust(hook);
-          return proof;
-        },
-        // The last thing that a build does with its repository.
-        async close() {
-          leave();
-          await repository.close();
-        },
-      },
+      token,
+      repository,
       repositoryUrl: forge.webUrl(scope),
       push,
       // The delivery id is not signed: the body is what a replay cannot change. Of another hook it is another delivery, so that
@@ -111,11 +101,6 @@ function acceptPush(
     leave();
     throw error;
   }
-}
-
-/** Tells the hooks of a repository, and the deliveries of a hook, apart, without holding what they are made of. */
-function toDigest(owner: string, content: string | Uint8Array): string {
-  return createHash('sha256').update(owner).update('\n').update(content).digest('hex');
 }
 
 function checkRepository(event: ForgeEvent, scope: Scope): void {

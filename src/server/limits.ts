@@ -36,7 +36,7 @@ export class LimitError extends C3Error {
   readonly retryAfterSeconds: number;
 
   constructor(message: string, retryAfterSeconds: number) {
-    super('RATE_LIMITED', message, { hint: 'deliver the event again later' });
+    super('RATE_LIMITED', message, { hint: 'try it again later' });
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
@@ -126,6 +126,20 @@ export function createBucket(perMinute: number, now: () => number): Bucket {
       fullAt = next;
       return 0;
     },
+  };
+}
+
+/** A bucket for each owner, as {@link createBucket} makes them: of so many owners that took something last. */
+export function createBuckets(perMinute: number, maxOwners: number, now: () => number): (owner: string) => number {
+  /** Least recently used first. */
+  const buckets = new Map<string, Bucket>();
+  return (owner) => {
+    const bucket = buckets.get(owner) ?? createBucket(perMinute, now);
+    buckets.delete(owner);
+    buckets.set(owner, bucket);
+    const [oldest] = buckets.size > maxOwners ? buckets.keys() : [];
+    if (oldest !== undefined) buckets.delete(oldest);
+    return bucket.take();
   };
 }
 

@@ -172,3 +172,73 @@ describe('a handler that throws what cannot even be looked at', () => {
     expect(await (await fetch(listener.origin)).text()).toBe('hello');
   });
 });
+
+describe('an answer that streams', () => {
+  /** What became of the stream. */
+  let ends: string[];
+  let streaming: Listener;
+  let controller: ReadableStreamDefaultController<Uint8Array>;
+
+  beforeEach(async () => {
+    ends = [];
+    const app = new Hono();
+    app.get('/stream', ({ req }) => {
+      req.raw.signal.addEventListener('abort', () => ends.push('request aborted'));
+      const stream = new ReadableStream<Uint8Array>({
+        start(one) {
+          controller = one;
+          controller.enqueue(Buffer.from('begun '));
+        },
+        cancel: () => void ends.push('stream cancelled'),
+      });
+      return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
+    });
+    const limits = { requestMs: 50, headersMs: 50, checkEveryMs: 10, closeMs: 300 };
+    streaming = await listen(app, { host: '127.0.0.1', port: 0, onFault: (error) => void faults.push(error), limits });
+  });
+  afterEach(async () => await streaming.close());
+
+  async function begin(): Promise<{ socket: Socket; heard: () => string; closed: Promise<string> }> {
+    const { hostname, port } = new URL(streaming.origin);
+    const socket = connect(Number(port), hostname);
+    let text = '';
+    socket.on('data', (chunk) => (text += chunk.toString()));
+    const closed = new Promise<string>((resolve) => void socket.on('close', () => resolve(text)));
+    socket.write('GET /stream HTTP/1.1\r\nHost: c3\r\n\r\n');
+    await expect.poll(() => text).toContain('begun');
+    return { socket, heard: () => text, closed };
+  }
+
+  it('is sent piece by piece, as each is there, and is cut by no time limit of requests', async () => {
+    const { socket, heard } = await begin();
+    // Several times the limit of a request, and as many looks at it.
+    for (let piece = 0; piece < 5; piece += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      controller.enqueue(Buffer.from(`piece${piece} `));
+      await expect.poll(heard).toContain(`piece${piece} `);
+    }
+    socket.destroy();
+  });
+
+  it('ends when its reader goes', async () => {
+    const { socket } = await begin();
+    socket.destroy();
+    await expect.poll(() => ends.toSorted()).toEqual(['request aborted', 'stream cancelled']);
+  });
+
+  it('does not keep c3 from ending, when it ends by itself or else after a while', async () => {
+    const polite = await begin();
+    const closing = streaming.close();
+    controller.enqueue(Buffer.from('the end'));
+    controller.close();
+    expect(await polite.closed).toContain('the end');
+    await closing;
+  });
+
+  it('is cut when c3 ends and it does not', async () => {
+    const stuck = await begin();
+    await streaming.close();
+    expect(await stuck.closed).toContain('begun');
+    await expect.poll(() => ends).toContain('stream cancelled');
+  });
+});

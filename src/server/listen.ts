@@ -1,23 +1,34 @@
 import { setImmediate } from 'node:timers/promises';
 import { serve, type HttpBindings, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { C3Error } from '../errors.ts';
 import { toErrorAnswer } from './error-answer.ts';
 
 export interface Listener {
   /** Where it listens, `http://127.0.0.1:8668`. */
   readonly origin: string;
-  /** Takes no new connection and resolves when the open ones have ended. */
+  /** Takes no new connection and resolves when the open ones have ended, or were given their time to. */
   close(): Promise<void>;
 }
 
 /** A request line with the longest hook URL and the headers of every forge take about 8 KiB. */
 const MAX_HEADER_BYTES = 32 * 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
-const HEADERS_TIMEOUT_MS = 10_000;
-/** How often connections are looked at for the two limits above; Node's default would let each last 30 s more. */
-const CHECK_EVERY_MS = 2_000;
+
+export interface ListenLimits {
+  /** For a whole request with its body; an answer may take as long as it likes. */
+  readonly requestMs: number;
+  readonly headersMs: number;
+  /** How often connections are looked at for the two above; Node's default would let each last 30 s more. */
+  readonly checkEveryMs: number;
+  /** How long answers that are still being read have when c3 ends. What streams without an end must end by itself before. */
+  readonly closeMs: number;
+}
+
+const LIMITS: ListenLimits = { requestMs: 30_000, headersMs: 10_000, checkEveryMs: 2_000, closeMs: 5_000 };
+
 /** A connection takes some 20 KiB. Beyond these new ones are closed at once, until old ones meet a limit above. */
 const MAX_CONNECTIONS = 2_000;
+const CLOSE_IDLE_EVERY_MS = 50;
 /** How long a sender that was refused has to read the answer. */
 const LINGER_MS = 1_000;
 
@@ -27,10 +38,15 @@ export interface ListenOptions {
   readonly port: number;
   /** Told what the app threw, which answers its errors by itself, unless even that failed. */
   onFault(error: unknown): void;
+  readonly limits?: Partial<ListenLimits>;
 }
 
 /** The one place that knows a socket. Rejects when the port is taken. */
-export function listen(app: Pick<Hono, 'fetch'>, { host, port, onFault }: ListenOptions): Promise<Listener> {
+export function listen(
+  app: Pick<Hono, 'fetch'>,
+  { host, port, onFault, limits: given }: ListenOptions,
+): Promise<Listener> {
+  const limits = { ...LIMITS, ...given };
   return new Promise((resolve, reject) => {
     const server: ServerType = serve(
       {
@@ -41,22 +57,32 @@ export function listen(app: Pick<Hono, 'fetch'>, { host, port, onFault }: Listen
         autoCleanupIncoming: false,
         serverOptions: {
           maxHeaderSize: MAX_HEADER_BYTES,
-          requestTimeout: REQUEST_TIMEOUT_MS,
-          headersTimeout: HEADERS_TIMEOUT_MS,
-          connectionsCheckingInterval: CHECK_EVERY_MS,
+          requestTimeout: limits.requestMs,
+          headersTimeout: limits.headersMs,
+          connectionsCheckingInterval: limits.checkEveryMs,
         },
       },
       (address) => {
         const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
         resolve({
           origin: `http://${shown}:${address.port}`,
-          close: () => new Promise((closed) => void server.close(() => closed())),
+          close: () => close(server, limits.closeMs),
         });
       },
     );
     server.maxConnections = MAX_CONNECTIONS;
     server.once('error', reject);
   });
+}
+
+async function close(server: ServerType, closeMs: number): Promise<void> {
+  if (!('closeAllConnections' in server)) throw new C3Error('INTERNAL', 'The listener is no HTTP/1.1 server');
+  const late = setTimeout(() => server.closeAllConnections(), closeMs);
+  // Node ends those that are idle now; others become so when their answer has ended, and would be kept for the next request.
+  const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
+  await new Promise((closed) => void server.close(closed));
+  clearTimeout(late);
+  clearInterval(idle);
 }
 
 /**

@@ -15,6 +15,7 @@ const ROWS: Readonly<Record<string, string>> = {
   A11: 'What a browser makes of an answer',
   A12: 'Exhaustion',
   A13: 'The keys of c3',
+  A14: 'Links to builds',
 };
 
 export interface Attack {

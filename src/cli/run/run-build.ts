@@ -74,7 +74,7 @@ function toPodScope(tree: WorkingTree): string {
 
 export interface RunParts {
   readonly view: View;
-  openCluster(kubeconfig: string): Cluster;
+  openCluster(kubeconfig: string): Omit<Cluster, 'look'>;
   readonly lines: LinePool;
 }
 

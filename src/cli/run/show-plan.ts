@@ -30,7 +30,7 @@ function formatStage({ steps }: PlannedStage, prefix: string): string[] {
 }
 
 /** A cluster that is none: it takes the order for the Pod, as the engine makes it, and the build ends. */
-export function createPodPrinter(print: (text: string) => void): Cluster {
+export function createPodPrinter(print: (text: string) => void): Omit<Cluster, 'look'> {
   return {
     openWorkspace(order) {
       print(stringify(planPod(order, { namespace: 'default' }).manifest, { aliasDuplicateObjects: false }).trimEnd());

@@ -13,13 +13,13 @@ export interface TreeOrder {
   readonly isFresh: boolean;
 }
 
-export interface TreeCluster extends Cluster {
+export interface TreeCluster extends Omit<Cluster, 'look'> {
   /** Where the container that checks out has the commit: known once the workspace is ready. */
   treePath(): string;
 }
 
 /** A cluster whose workspaces have the working tree: it is sent before the workspace counts as ready, so that the checkout finds it. */
-export function createTreeCluster(cluster: Cluster, tree: TreeOrder): TreeCluster {
+export function createTreeCluster(cluster: Omit<Cluster, 'look'>, tree: TreeOrder): TreeCluster {
   let path = '';
 
   async function bringTree(

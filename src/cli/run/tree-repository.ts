@@ -6,7 +6,10 @@ export function createTreeRepository(text: string, treePath: () => string): Buil
     prove: () => Promise.resolve({ kind: 'proven', isProtected: false }),
     readFile: () => Promise.resolve({ kind: 'found', text }),
     setStatus: () => Promise.resolve(),
+    maxTargetUrl: undefined,
     findStatus: () => Promise.resolve(undefined),
+    findOutcome: () => Promise.resolve(undefined),
+    readCommit: () => Promise.resolve(undefined),
     // Not known: a condition on paths then holds.
     listChangedPaths: () => Promise.resolve(undefined),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),

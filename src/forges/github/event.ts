@@ -2,10 +2,9 @@ import { C3Error } from '../../errors.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, Push, VerifiedBody } from '../forge.ts';
 import { isRefName } from '../ref-name.ts';
-import { toSingleLine } from '../text.ts';
+import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
+import { toCommitUrl } from './urls.ts';
 
-const MAX_SUBJECT_LENGTH = 200;
-const MAX_AUTHOR_LENGTH = 100;
 /** Of a text from the payload that a message quotes. */
 const MAX_QUOTE_LENGTH = 80;
 
@@ -74,7 +73,7 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     ...toBefore(refKind, payload['before']),
     subject: toDisplay(commit?.['message'], MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
-    commitUrl: `${origin}/${scope.owner}/${scope.name}/commit/${sha}`,
+    commitUrl: toCommitUrl(origin, scope, sha),
   };
   return { kind: 'push', scope, push };
 }

@@ -274,12 +274,12 @@ describe('setStatus', () => {
 
 describe('findStatus', () => {
   test('finds the newest state of a build among those of others', async () => {
-    const description = 'x';
+    const description = 'step (test)';
     await open().setStatus(first, { state: 'pending', description, buildId: 'mine' }, signal);
     await open().setStatus(first, { state: 'error', description, buildId: 'other' }, signal);
-    expect(await open().findStatus(first, 'mine', signal)).toBe('pending');
+    expect(await open().findStatus(first, 'mine', signal)).toEqual({ state: 'pending', description });
     await open().setStatus(first, { state: 'failure', description, buildId: 'mine' }, signal);
-    expect(await open().findStatus(first, 'mine', signal)).toBe('failure');
+    expect(await open().findStatus(first, 'mine', signal)).toEqual({ state: 'failure', description });
     expect(await open().findStatus(first, 'nobody', signal)).toBeUndefined();
     expect(await open().findStatus('f'.repeat(40), 'mine', signal)).toBeUndefined();
   });
@@ -298,7 +298,7 @@ describe('findStatus', () => {
     for (let count = 0; count < 100; count += 1) {
       await open().setStatus(first, { state: 'success', description: '', buildId: 'many' }, signal);
     }
-    expect(await open().findStatus(first, 'buried', signal)).toBe('success');
+    expect(await open().findStatus(first, 'buried', signal)).toEqual({ state: 'success', description: 'old' });
   });
 
   test.each([

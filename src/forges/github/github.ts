@@ -3,10 +3,12 @@ import { formatScope, type Scope } from '../../sealing/scope.ts';
 import type { Forge, GitAccess } from '../forge.ts';
 import { createHttpClient, type Patience } from '../http-client.ts';
 import { createGithubApi, readFile } from './api.ts';
+import { readCommit } from './commit.ts';
 import { listChangedPaths } from './compare.ts';
 import { parseEvent } from './event.ts';
 import { prove } from './prove.ts';
-import { findStatus, setStatus } from './statuses.ts';
+import { findOutcome, findStatus, setStatus } from './statuses.ts';
+import { toCommitUrl, toWebUrl } from './urls.ts';
 import { verifyDelivery } from './verify.ts';
 
 export interface GithubOptions {
@@ -33,7 +35,8 @@ export function createGithub(options: GithubOptions): GithubForge {
   const lagMs = options.lagMs ?? DEFAULT_LAG_MS;
   return {
     host,
-    webUrl: (scope) => `${origin}/${scope.owner}/${scope.name}`,
+    webUrl: (scope) => toWebUrl(origin, scope),
+    commitUrl: (scope, sha) => toCommitUrl(origin, scope, sha),
     verify: verifyDelivery,
     parseEvent: (headers, body) => parseEvent(origin, headers, body),
     openRepository(scope, token) {
@@ -45,6 +48,9 @@ export function createGithub(options: GithubOptions): GithubForge {
         readFile: (path, sha, signal) => readFile(api, path, { sha, signal }),
         setStatus: (sha, status, signal) => setStatus(api, sha, { status, signal }),
         findStatus: (sha, buildId, signal) => findStatus(api, sha, { buildId, signal }),
+        maxTargetUrl: undefined,
+        findOutcome: (sha, signal) => findOutcome(api, sha, signal),
+        readCommit: (sha, signal) => readCommit(api, sha, signal),
         listChangedPaths: (before, sha, signal) => listChangedPaths(api, before, { sha, signal }),
         gitAccess: () => toGitAccess(origin, scope, token),
         // The connections are the forge's, and stay warm for the next build.
@@ -60,7 +66,7 @@ export function createGithub(options: GithubOptions): GithubForge {
  * private submodules are other repositories. Whoever may push could read the token in the git container's environment anyway.
  */
 function toGitAccess(origin: string, scope: Scope, token: string): GitAccess {
-  const url = `${origin}/${scope.owner}/${scope.name}.git`;
+  const url = `${toWebUrl(origin, scope)}.git`;
   const credentials = Buffer.from(`x-access-token:${token}`).toString('base64');
   return { url, urlPrefix: `${origin}/`, header: `Authorization: Basic ${credentials}`, secrets: [token, credentials] };
 }

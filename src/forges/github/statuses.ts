@@ -1,6 +1,6 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope } from '../../sealing/scope.ts';
-import type { CommitStatus } from '../forge.ts';
+import type { CommitStatus, FoundStatus } from '../forge.ts';
 import { cutText } from '../text.ts';
 import { encodePath, MAX_JSON_BYTES, parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
 
@@ -44,7 +44,7 @@ export async function setStatus(api: GithubApi, sha: string, options: StatusOpti
 }
 
 /**
- * The newest state of c3's status for a build. Whoever may set statuses could forge one; they could as well push.
+ * The newest of c3's statuses for a build. Whoever may set statuses could forge one; they could as well push.
  *
  * @see https://docs.github.com/en/rest/commits/statuses#list-commit-statuses-for-a-reference
  */
@@ -52,13 +52,34 @@ export async function findStatus(
   api: GithubApi,
   sha: string,
   build: { readonly buildId: string; readonly signal: AbortSignal },
-): Promise<CommitStatus['state'] | undefined> {
+): Promise<FoundStatus | undefined> {
   const mark = toMark(build.buildId);
+  for await (const { state, description } of listStatuses(api, sha, build.signal)) {
+    if (description.endsWith(mark)) return { state, description: description.slice(0, -mark.length) };
+  }
+  return undefined;
+}
+
+/** How the newest build of a commit that passed or failed ended. One that `when` left out has passed in name alone. */
+export async function findOutcome(
+  api: GithubApi,
+  sha: string,
+  signal: AbortSignal,
+): Promise<'passed' | 'failed' | undefined> {
+  for await (const { state, description } of listStatuses(api, sha, signal)) {
+    if (state === 'failure') return 'failed';
+    if (state === 'success' && !description.startsWith('skipped: ')) return 'passed';
+  }
+  return undefined;
+}
+
+/** Those of c3, the newest first. */
+async function* listStatuses(api: GithubApi, sha: string, signal: AbortSignal): AsyncGenerator<FoundStatus, void> {
   for (let page = 1; page <= MAX_PAGES; page += 1) {
     const query = { per_page: String(PAGE_LENGTH), page: String(page) };
-    const answer = await api.get(`/commits/${sha}/statuses`, build.signal, { query });
+    const answer = await api.get(`/commits/${sha}/statuses`, signal, { query });
     // A commit that the forge does not know has none; whether it is there is for prove to say.
-    if (answer.status === 404 || answer.status === 422) return undefined;
+    if (answer.status === 404 || answer.status === 422) return;
     const list = answer.status === 200 ? parseJson(answer) : undefined;
     if (!Array.isArray(list)) {
       throw new C3Error(
@@ -67,14 +88,12 @@ export async function findStatus(
         { hint: 'the token needs the right "Commit statuses: write", which includes reading them' },
       );
     }
-    // Newest first.
-    const found = list.map(toFields).find(({ context, description }) => {
-      return context === STATUS_CONTEXT && typeof description === 'string' && description.endsWith(mark);
-    });
-    if (found && STATES.includes(found['state'])) return found['state'] as CommitStatus['state'];
-    if (list.length < PAGE_LENGTH) return undefined;
+    for (const { context, state, description } of list.map(toFields)) {
+      if (context !== STATUS_CONTEXT || typeof description !== 'string' || !STATES.includes(state)) continue;
+      yield { state: state as FoundStatus['state'], description };
+    }
+    if (list.length < PAGE_LENGTH) return;
   }
-  return undefined;
 }
 
 /** What stands at the end of a description. */

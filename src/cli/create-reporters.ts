@@ -1,0 +1,83 @@
+import type { Config } from '../config/index.ts';
+import type { BuildDependencies, BuildRequest, Reporter, TelegramOrder } from '../engine/index.ts';
+import { C3Error } from '../errors.ts';
+import type { Log } from '../log.ts';
+import {
+  combineReporters,
+  createChatThrottle,
+  createCommitStatusReporter,
+  createTelegramReporter,
+  parseDestination,
+  systemClock,
+} from '../reporters/index.ts';
+import { openSealed, type Binding, type Keyring } from '../sealing/index.ts';
+import { createBucket } from '../server/index.ts';
+import { quietRefusals } from './quiet-refusals.ts';
+
+/** Messages a minute of refused builds in the operator's chat: of the twenty that Telegram takes for a group. */
+const REFUSALS_TOLD_PER_MINUTE = 12;
+
+/** Reporters share what a process shares: the limits of a chat. */
+export function createReporterFactory(config: Config, log: Log): BuildDependencies['openReporter'] {
+  const throttle = createChatThrottle(systemClock);
+  const refusals = createBucket(REFUSALS_TOLD_PER_MINUTE, () => performance.now());
+  return (request: BuildRequest, order: TelegramOrder | undefined): Reporter => {
+    const fields = { build: request.id };
+    const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
+    const reporters: Reporter[] = [
+      createCommitStatusReporter({
+        setStatus: (status, signal) => request.repository.setStatus(request.push.sha, status, signal),
+        log: reporterLog,
+      }),
+    ];
+    const destination = order?.destination === undefined ? config.telegram : parseDestination(order.destination);
+    if (destination) {
+      const reporter = createTelegramReporter({
+        destination,
+        apiBase: config.telegramApi,
+        throttle,
+        log: reporterLog,
+        ...(order === undefined ? {} : { notify: order.notify, isLogSent: order.log }),
+      });
+      function note(): void {
+        log.warn(fields, 'a refused build was not told in Telegram: there were too many');
+      }
+      reporters.push(order?.destination === undefined ? quietRefusals(reporter, refusals.take, note) : reporter);
+    }
+    return combineReporters(reporters, reporterLog);
+  };
+}
+
+/** Opens a sealed value. @throws {C3Error} SEALED_INVALID; TELEGRAM_INVALID when it is for a bot that the operator does not have */
+export type Opener = (token: string, binding: Binding) => Promise<{ plaintext: string; isOldKey: boolean }>;
+
+/**
+ * Opens sealed values. A Telegram destination for the operator's bot is completed with that bot's token, so that to all others
+ * every destination is alike.
+ *
+ * @param operatorsBot its token, if there is one
+ */
+export function createOpener(keyring: Keyring, operatorsBot: string | undefined): Opener {
+  return async (token, binding) => {
+    if (binding.purpose.kind !== 'telegram') return await openSealed(keyring, token, binding);
+    try {
+      return await openSealed(keyring, token, binding);
+    } catch (error) {
+      const purpose = { kind: 'telegram', bot: 'operator' } as const;
+      const opened = await openSealed(keyring, token, { ...binding, purpose }).catch(() => undefined);
+      if (opened === undefined) throw error;
+      if (operatorsBot === undefined) {
+        throw new C3Error(
+          'TELEGRAM_INVALID',
+          "The Telegram destination is for the operator's bot, and this c3 has none",
+          {
+            hint: 'its operator sets C3_TELEGRAM_TOKEN; or seal a destination with the token of a bot of your own',
+            cause: error,
+          },
+        );
+      }
+      const chat = JSON.parse(opened.plaintext) as object;
+      return { ...opened, plaintext: JSON.stringify({ ...chat, token: operatorsBot }) };
+    }
+  };
+}

@@ -1,0 +1,90 @@
+import type { Masker } from '../sealing/index.ts';
+import type { BuildState, FailedLog, LogCopyOptions, StepState } from './build-state.ts';
+import type { Courier } from './courier.ts';
+import { readLog } from './read-log.ts';
+
+/** The log that the newest attempt of a step has left in the workspace. */
+export interface WrittenLog {
+  readonly container: string;
+  readonly stepId: string;
+  /** Raw. */
+  readonly bytes: number;
+}
+
+export interface FailedLogOrder {
+  readonly buildId: string;
+  /** Of the build that has ended. */
+  readonly state: BuildState;
+  /** By the index of the step. */
+  readonly logs: ReadonlyMap<number, WrittenLog>;
+  /** A line into a container for the caller alone, who closes it. */
+  openCourier(container: string): Courier;
+  createMasker(): Masker;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Of a log that is cut, so much before the cut is read as well, and not handed on: a secret of which only the end is read is not
+ * known for one. The masker looks for nothing longer than 64 bytes (sealing/needles.ts).
+ */
+const LEAD_BYTES = 1024;
+
+/** The log of the first step that failed and may not; undefined where there is none, or nothing in it. */
+export function openFailedLog(order: FailedLogOrder): FailedLog | undefined {
+  const { state, logs, signal } = order;
+  const index = state.steps.findIndex(hasFailed);
+  const [step, log] = [state.steps[index], logs.get(index)];
+  if (step === undefined || log === undefined || log.bytes === 0) return undefined;
+  return {
+    step: step.name,
+    bytes: log.bytes,
+    copy: (onBytes, options) => copyLog({ ...order, log }, onBytes, options),
+    signal,
+  };
+}
+
+function hasFailed({ phase, isAllowed }: StepState): boolean {
+  return !isAllowed && (phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost');
+}
+
+async function copyLog(
+  { buildId, log, openCourier, createMasker }: FailedLogOrder & { readonly log: WrittenLog },
+  onBytes: (bytes: Uint8Array) => Promise<void> | void,
+  { maxBytes, signal }: LogCopyOptions,
+): Promise<boolean> {
+  const stop = new AbortController();
+  const masker = createMasker();
+  const cut = Math.max(0, log.bytes - maxBytes);
+  const from = Math.max(0, cut - LEAD_BYTES);
+  let leadBytes = cut - from;
+
+  async function onOutput(raw: Uint8Array): Promise<void> {
+    const lead = raw.subarray(0, leadBytes);
+    leadBytes -= lead.length;
+    masker.push(lead);
+    await pass(masker.push(raw.subarray(lead.length)));
+  }
+
+  async function pass(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0 || stop.signal.aborted) return;
+    try {
+      await onBytes(bytes);
+    } catch {
+      stop.abort();
+    }
+  }
+
+  const courier = openCourier(log.container);
+  try {
+    const reading = await readLog(
+      courier,
+      { buildId, stepId: log.stepId, from },
+      { signal: AbortSignal.any([signal, stop.signal]), onOutput },
+    );
+    if (reading.kind !== 'whole') return false;
+    await pass(masker.flush());
+    return !stop.signal.aborted;
+  } finally {
+    courier.close();
+  }
+}

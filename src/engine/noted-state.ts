@@ -1,0 +1,73 @@
+import type { BuildState } from './build-state.ts';
+import { readJournal } from './journal.ts';
+import type { PodReader } from './pod-reader.ts';
+import type { StepResult } from './step.ts';
+import { toStepId } from './tasks.ts';
+import { toPhase } from './verdict.ts';
+
+export type NotedState =
+  | { readonly kind: 'found'; readonly state: BuildState }
+  /** The Pod has nothing of the build. */
+  | { readonly kind: 'none' }
+  /** It does not tell. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/**
+ * The state of a build that the journals in its Pod tell. One container has all of it where the build has ended; else each that was
+ * used may know something that others do not.
+ *
+ * @param known as {@link readJournal} takes it
+ */
+export async function readNotedState(reader: PodReader, known: BuildState): Promise<NotedState> {
+  const [first = '', ...rest] = new Set(known.steps.map(({ container }) => container));
+  const journals = [await readContainer(reader, first)];
+  const state = toState(journals, known);
+  if (state?.phase.kind === 'ended') return { kind: 'found', state };
+  journals.push(...(await Promise.all(rest.map(async (container) => await readContainer(reader, container)))));
+  const whole = toState(journals, known);
+  if (whole) return { kind: 'found', state: await withExits(reader, whole) };
+  return journals.find((journal) => journal.kind === 'failed') ?? { kind: 'none' };
+}
+
+/** With the ends of steps that ended after the last note. */
+async function withExits(reader: PodReader, state: BuildState): Promise<BuildState> {
+  if (state.phase.kind === 'ended') return state;
+  const steps = state.steps.map(async (step, index) => {
+    if (step.phase.kind !== 'running') return step;
+    const told = await reader.tell(step.container, `${toStepId(index, step.attempt)}.exit`);
+    const result = told.kind === 'answered' ? parseExit(told.value.lines[0] ?? '') : undefined;
+    return result ? { ...step, phase: toPhase(result) } : step;
+  });
+  return { ...state, steps: await Promise.all(steps) };
+}
+
+/** `CODE WHY end`, as shell/step.sh notes it; anything else is no end. */
+function parseExit(line: string): StepResult | undefined {
+  const [, code, why] = /^(\d{1,3}) (exited|timed-out|cancelled|log-limit) end *$/.exec(line) ?? [];
+  if (why === 'exited') return { kind: 'exited', exitCode: Number(code) };
+  return why === 'timed-out' || why === 'cancelled' || why === 'log-limit' ? { kind: why } : undefined;
+}
+
+type ContainerJournal =
+  | { readonly kind: 'read'; readonly begunAtMs: number; readonly lines: readonly string[] }
+  /** The build never was there, or is not there any more. */
+  | { readonly kind: 'none' }
+  | Extract<NotedState, { kind: 'failed' }>;
+
+async function readContainer(reader: PodReader, container: string): Promise<ContainerJournal> {
+  const told = await reader.tell(container, 'journal.');
+  if (told.kind === 'cut') return told.isShellMissing ? { kind: 'none' } : { kind: 'failed', message: told.message };
+  return told.value.begunAtMs === 0 ? { kind: 'none' } : { kind: 'read', ...told.value };
+}
+
+function toState(journals: readonly ContainerJournal[], known: BuildState): BuildState | undefined {
+  const read = journals.filter((journal) => journal.kind === 'read');
+  if (read.length === 0) return undefined;
+  const begun = { ...known, startedAt: Math.min(...read.map(({ begunAtMs }) => begunAtMs)) };
+  return (
+    readJournal(
+      read.flatMap(({ lines }) => lines),
+      begun,
+    ) ?? begun
+  );
+}

@@ -1,0 +1,111 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createWorld, toFile, type World } from '../../test/fakes/build-world.ts';
+import { C3Error } from '../errors.ts';
+import type { BuildState } from './build-state.ts';
+
+const LINKS = { look: 'https://c3.example/b/look', control: 'https://c3.example/b/control' };
+const BEFORE = 'b'.repeat(40);
+let world: World;
+beforeEach(() => {
+  world = createWorld();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  world.close();
+});
+
+const last = (): BuildState | undefined => world.states.at(-1);
+
+describe('a build and the one before it', () => {
+  it('are compared by what the forge says of the commit that the branch pointed at', async () => {
+    const asked: string[] = [];
+    await world.run({
+      push: { before: BEFORE },
+      async findOutcome(sha) {
+        asked.push(sha);
+        return 'failed';
+      },
+    });
+    expect(asked).toEqual([BEFORE]);
+    expect(last()).toMatchObject({ previous: 'failed', phase: { ending: { kind: 'passed' } } });
+  });
+
+  it('are of the same commit when it is built again', async () => {
+    const asked: string[] = [];
+    await world.run({
+      push: { before: BEFORE },
+      previousSha: world.sha,
+      async findOutcome(sha) {
+        asked.push(sha);
+        return 'passed';
+      },
+    });
+    expect(asked).toEqual([world.sha]);
+    expect(last()).toMatchObject({ previous: 'passed' });
+  });
+
+  it('are not compared where there was none, and a forge that does not say is no failure', async () => {
+    const findOutcome = (): Promise<never> => Promise.reject(new C3Error('FORGE_REFUSED', 'no'));
+    expect(await world.run({ findOutcome })).toMatchObject({ kind: 'passed' });
+    expect(await world.run({ findOutcome, push: { before: BEFORE } })).toMatchObject({ kind: 'passed' });
+    expect(last()).toMatchObject({ previous: undefined });
+  });
+
+  it('are compared while the steps run, and the end waits for it', async () => {
+    const steps: string[] = [];
+    const outcome = Promise.withResolvers<'failed'>();
+    await world.run({
+      push: { before: BEFORE },
+      findOutcome: () => outcome.promise,
+      onState({ phase, steps: now }) {
+        steps.push(phase.kind);
+        // The forge answers when the last step is over.
+        if (now.length > 0 && now.every((step) => step.phase.kind === 'passed')) outcome.resolve('failed');
+      },
+    });
+    expect(steps).toContain('running');
+    expect(last()).toMatchObject({ previous: 'failed', phase: { kind: 'ended' } });
+  });
+
+  it('do not hold up the end of a build whose forge does not answer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+      const late = new AbortController();
+      setTimeout(() => late.abort(), ms);
+      return late.signal;
+    });
+    const file = { kind: 'missing' } as const;
+    const ending = world.run({ file, push: { before: BEFORE }, findOutcome: () => new Promise(() => {}) });
+    let isOver = false;
+    void ending.then(() => {
+      isOver = true;
+    });
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(isOver).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await ending).toMatchObject({ kind: 'config-error' });
+    timeout.mockRestore();
+  });
+});
+
+describe('the page of a build', () => {
+  it('has an address once the forge has confirmed the push, which every status leads to', async () => {
+    const proofs: object[] = [];
+    await world.run({ links: LINKS, onLinks: (proof) => void proofs.push(proof) });
+    expect(world.events.slice(0, 3)).toEqual(['prove', 'links', 'status pending']);
+    expect(proofs).toMatchObject([{ isProtected: true }]);
+    expect(world.targets).toEqual([LINKS.look]);
+    expect(last()?.links).toEqual(LINKS);
+  });
+
+  it('has none for a push that the forge does not confirm', async () => {
+    await world.run({ links: LINKS, proof: { kind: 'refused', message: 'no' } });
+    expect(world.events).toEqual(['prove']);
+    expect(last()).toMatchObject({ links: undefined, phase: { ending: { kind: 'refused' } } });
+  });
+
+  it('has one too where c3.yaml is wrong', async () => {
+    await world.run({ links: LINKS, file: toFile('- nosuch: echo') });
+    expect(last()).toMatchObject({ links: LINKS, phase: { ending: { kind: 'config-error' } } });
+  });
+});

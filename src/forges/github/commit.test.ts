@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createForgeServer, type ForgeServer, type Repository as Bare } from '../../../dev/forge/index.ts';
+import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
+import type { CommitStatus, Repository } from '../forge.ts';
+import { createGithub, type GithubForge } from './github.ts';
+
+const { signal } = new AbortController();
+
+let root: string;
+let server: ForgeServer;
+let github: GithubForge;
+let repository: Repository;
+let tree: WorkTree;
+let bare: Bare;
+let first: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'c3-github-test-'));
+  server = await createForgeServer({
+    root,
+    users: [{ login: 'ann', token: 'a-token', permissions: { 'acme/shop': 'write' } }],
+  });
+  bare = await server.createRepository({ owner: 'acme', name: 'shop', isPrivate: true });
+  tree = await createWorkTree({ path: join(root, 'work-tree') });
+  first = await tree.commit({ file: 'x' }, 'first');
+  await tree.git('push', '--quiet', bare.path, 'main');
+  github = createGithub({ origin: server.origin, apiBase: server.apiBase });
+  repository = github.openRepository({ host: server.host, owner: 'acme', name: 'shop' }, 'a-token');
+});
+
+afterAll(async () => {
+  await github.close();
+  await server.close();
+  await rm(root, { recursive: true });
+});
+
+describe('findOutcome', () => {
+  test('is the newest of a commit that passed or failed: what runs, was cancelled or left out says nothing', async () => {
+    const sha = await tree.commit({ outcome: 'x' }, 'outcome');
+    await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/outcome`);
+    const set = async (state: CommitStatus['state'], description = 'so it was'): Promise<string | undefined> => {
+      await repository.setStatus(sha, { state, description, buildId: 'b' }, signal);
+      return await repository.findOutcome(sha, signal);
+    };
+    expect(await repository.findOutcome(sha, signal)).toBeUndefined();
+    expect(await set('pending')).toBeUndefined();
+    expect(await set('error', 'cancelled after 8s')).toBeUndefined();
+    expect(await set('failure')).toBe('failed');
+    expect(await set('success', 'skipped: branch "dev" does not match when.branch')).toBe('failed');
+    expect(await set('pending')).toBe('failed');
+    expect(await set('success', 'passed in 8s')).toBe('passed');
+    expect(await set('error', 'cancelled after 8s')).toBe('passed');
+    expect(await repository.findOutcome('f'.repeat(40), signal)).toBeUndefined();
+  });
+});
+
+describe('readCommit', () => {
+  test('tells the first line of the message and who wrote it', async () => {
+    const message = 'A subject \u0007of\u202e one line\n\nand a body';
+    const sha = await tree.commit({ commit: 'x' }, message);
+    await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/commit`);
+    const author = await tree.git('log', '-1', '--format=%an', sha);
+    expect(author).not.toBe('');
+    expect(await repository.readCommit(sha, signal)).toEqual({ subject: 'A subject of one line', author });
+  });
+
+  test('knows nothing of a commit that is not there', async () => {
+    expect(await repository.readCommit('f'.repeat(40), signal)).toBeUndefined();
+  });
+
+  test('an answer that is no commit is a fault', async () => {
+    server.faults.add({ match: /commits/, kind: 'status', times: 1, status: 403, body: '{"message":"no"}' });
+    await expect(repository.readCommit(first, signal)).rejects.toMatchObject({
+      code: 'FORGE_REFUSED',
+      message: `Cannot read commit ${first.slice(0, 12)} of ${server.host}/acme/shop: the forge answers 403 "no"`,
+    });
+  });
+});
+
+test('people look at a repository and its commits on the web, never through the API', () => {
+  const scope = { host: server.host, owner: 'acme', name: 'shop' };
+  expect(github.webUrl(scope)).toBe(`${server.origin}/acme/shop`);
+  expect(github.commitUrl(scope, first)).toBe(`${server.origin}/acme/shop/commit/${first}`);
+});

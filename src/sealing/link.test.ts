@@ -1,0 +1,221 @@
+import * as fc from 'fast-check';
+import { CompactEncrypt } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
+import { openLink, sealLink, type BuildLink } from './link.ts';
+import { openSealed } from './open.ts';
+import { parseScope } from './scope.ts';
+import { seal, sealForPublicKey } from './seal.ts';
+
+const NEW = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3)));
+const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 5)));
+const keyring = parseKeyring(NEW);
+const REFUSAL = {
+  code: 'SEALED_INVALID',
+  message: 'This link does not open: it is not whole, or not of this c3',
+  hint: "follow the newest link, from the commit's status or from Telegram; an old one is gone with the key that sealed it",
+};
+
+const LINK: BuildLink = {
+  right: 'look',
+  scope: parseScope('github.com/acme-corp/storefront'),
+  buildId: '5f3a0c91d2e4',
+  sha: 'a1'.repeat(20),
+  isProtected: true,
+  ref: { kind: 'branch', name: 'main' },
+  before: undefined,
+  token: `github_pat_${'x'.repeat(82)}`,
+};
+
+const hex = (length: number): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: length, maxLength: length });
+const scope = fc
+  .tuple(
+    fc.constantFrom('github.com', 'git.example.com:8443'),
+    fc.constantFrom('acme', 'group/sub.group', 'a_b-c'),
+    fc.constantFrom('shop', 'x', 'a.b_c-d'),
+  )
+  .map((parts) => parseScope(parts.join('/')));
+const ref = fc.record({
+  kind: fc.constantFrom('branch' as const, 'tag' as const),
+  name: fc.oneof(
+    fc.string({
+      unit: fc.constantFrom(
+        'a',
+        'z',
+        'A',
+        'X',
+        'Y',
+        'Z',
+        'Q',
+        'P',
+        'R',
+        'W',
+        '0',
+        '9',
+        '-',
+        '_',
+        '.',
+        '/',
+        ':',
+        '#',
+        'é',
+        '😀',
+      ),
+      maxLength: 60,
+    }),
+    fc.string({ unit: 'binary', maxLength: 200 }).filter((text) => text.isWellFormed()),
+  ),
+});
+const link: fc.Arbitrary<BuildLink> = fc
+  .record({
+    right: fc.constantFrom('look' as const, 'control' as const),
+    scope,
+    buildId: hex(12),
+    shas: fc.oneof(fc.tuple(hex(40), hex(40)), fc.tuple(hex(64), hex(64))),
+    hasBefore: fc.boolean(),
+    isProtected: fc.boolean(),
+    ref: fc.option(ref, { nil: undefined }),
+    token: fc.string({
+      unit: fc.constantFrom('a', 'z', 'A', 'Z', '0', '9', '_', '-', '.', '~', '+'),
+      minLength: 1,
+      maxLength: 200,
+    }),
+  })
+  .map(({ shas: [own, before], hasBefore, ...rest }) => ({
+    ...rest,
+    sha: own,
+    before: hasBefore ? before : undefined,
+  }));
+
+describe('a link to a build', () => {
+  it('opens to what it was; one to look leaves out what was before', async () => {
+    await fc.assert(
+      fc.asyncProperty(link, async (one) => {
+        const opened = await openLink(keyring, await sealLink(keyring, one));
+        expect(opened).toEqual({ ...one, before: one.right === 'control' ? one.before : undefined });
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('stays within the 255 characters of GitLab with a token of 93 and a base URL of 45', async () => {
+    const base = `https://${'c'.repeat(37)}`;
+    expect([base.length, LINK.token.length]).toEqual([45, 93]);
+    expect(`${base}/b/${await sealLink(keyring, LINK)}`.length).toBeLessThanOrEqual(255);
+    // As docs/sealing.md says: OWNER/NAME and the ref together may have 29, of the characters that take six bits.
+    const longer: BuildLink = { ...LINK, ref: { kind: 'tag', name: 'v2.0.0-r1' } };
+    expect(`${base}/b/${await sealLink(keyring, longer)}`.length).toBeLessThanOrEqual(255);
+  });
+
+  it('opens with an old key of the keyring, and not without it', async () => {
+    const sealed = await sealLink(parseKeyring(OLD), LINK);
+    expect(await openLink(parseKeyring(`${NEW},${OLD}`), sealed)).toEqual(LINK);
+    await expect(openLink(keyring, sealed)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it('does not open when any one of its bits is another', async () => {
+    const sealed = await sealLink(keyring, LINK);
+    const [kid = '', ...parts] = sealed.split('.');
+    for (const [index, part] of parts.entries()) {
+      const bytes = Buffer.from(part, 'base64url');
+      for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+        const changed = Buffer.from(bytes);
+        changed[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const other = parts.with(index, changed.toString('base64url'));
+        await expect(openLink(keyring, [kid, ...other].join('.'))).rejects.toMatchObject(REFUSAL);
+      }
+    }
+  });
+
+  it('does not open when it is cut, doubled or no link at all', async () => {
+    const sealed = await sealLink(keyring, LINK);
+    const cuts = Array.from({ length: sealed.length }, (_, length) => sealed.slice(0, length));
+    for (const text of [
+      ...cuts,
+      `${sealed}.`,
+      `${sealed}A`,
+      `${sealed}.${sealed}`,
+      `.${sealed}`,
+      ' ',
+      sealed.repeat(200),
+    ]) {
+      await expect(openLink(keyring, text)).rejects.toMatchObject(REFUSAL);
+    }
+  });
+
+  it('is made by none of the ways that are open to all, whatever is sealed', async () => {
+    const jwks = await toJwks(keyring);
+    const packed = '\u0001\u0002'.repeat(60);
+    for (const purpose of [{ kind: 'k8s' }, { kind: 'hook' }, { kind: 'secret', name: 'link' }] as const) {
+      const text = purpose.kind === 'hook' ? LINK.token : packed;
+      const binding = { scope: LINK.scope, purpose };
+      for (const token of [await seal(keyring, text, binding), await sealForPublicKey(jwks, text, binding)]) {
+        await expect(openLink(keyring, token)).rejects.toMatchObject(REFUSAL);
+      }
+    }
+  });
+
+  it('opens as nothing else', async () => {
+    const sealed = await sealLink(keyring, LINK);
+    for (const purpose of [{ kind: 'hook' }, { kind: 'k8s' }, { kind: 'secret', name: 'LINK' }] as const) {
+      await expect(openSealed(keyring, sealed, { scope: LINK.scope, purpose })).rejects.toMatchObject({
+        code: 'SEALED_INVALID',
+      });
+    }
+  });
+
+  it.each([
+    ['63 characters of six bits', 'x'.repeat(63)],
+    ['64 characters of six bits', 'x'.repeat(64)],
+    ['65 characters of six bits', 'x'.repeat(65)],
+    ['255 characters of six bits', 'feature/'.repeat(32).slice(0, 255)],
+    ['63 bytes of UTF-8', 'Q'.repeat(63)],
+    ['64 bytes of UTF-8', 'Q'.repeat(64)],
+    ['765 bytes of UTF-8', '你'.repeat(255)],
+    ['a byte order mark', '\ufeffmain'],
+    ['nothing', ''],
+  ])('opens to a ref of %s', async (_, name) => {
+    const ref = { kind: 'branch', name } as const;
+    expect(await openLink(keyring, await sealLink(keyring, { ...LINK, ref }))).toEqual({ ...LINK, ref });
+  });
+
+  /** As the format says, without this room's checks. */
+  async function sealElsewhere(bytes: Uint8Array): Promise<string> {
+    const [{ id, secretKey }] = keyring.keys;
+    const header = { alg: 'dir', enc: 'A256GCM', kid: id, typ: 'c3/link', sub: '' };
+    const jwe = await new CompactEncrypt(bytes).setProtectedHeader(header).encrypt(secretKey);
+    return [id, ...jwe.split('.').slice(2)].join('.');
+  }
+
+  it('does not open when what was sealed is no link, though the key and the header are right', async () => {
+    const long = Buffer.concat([Buffer.alloc(27), Buffer.of(0xff, 0xff), Buffer.alloc(40)]);
+    for (const bytes of [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(28), Buffer.alloc(200), long]) {
+      await expect(openLink(keyring, await sealElsewhere(bytes))).rejects.toMatchObject(REFUSAL);
+    }
+  });
+
+  it('does not open when a name in it is not UTF-8', async () => {
+    const begin = Buffer.concat([Buffer.of(16), Buffer.alloc(26)]);
+    const name = (...bytes: number[]): Buffer => Buffer.of(bytes.length * 2 + 1, ...bytes);
+    const token = Buffer.from('\0a token');
+    const open = async (ref: Buffer): Promise<BuildLink> =>
+      await openLink(keyring, await sealElsewhere(Buffer.concat([begin, name(...Buffer.from('a/b')), ref, token])));
+    expect(await open(name(0x6d))).toMatchObject({ ref: { kind: 'branch', name: 'm' }, token: 'a token' });
+    await expect(open(name(0xff))).rejects.toMatchObject(REFUSAL);
+  });
+
+  it.each([
+    ['an id', { buildId: '5f3a' }, 12, '5f3a'],
+    ['a sha', { sha: 'main' }, 40, 'main'],
+    ['a sha of other digits', { sha: 'xy'.repeat(20) }, 40, 'xy'.repeat(20)],
+    ['a sha with something behind it', { sha: `${'a1'.repeat(20)}x` }, 40, `${'a1'.repeat(20)}x`],
+    ['a sha before', { right: 'control', before: 'a1'.repeat(32) }, 40, 'a1'.repeat(32)],
+    ['a whole page', { sha: 'x'.repeat(1000) }, 40, 'x'.repeat(80)],
+  ] as const)('is not made of %s in the place of one', async (_, part, length, quoted) => {
+    await expect(async () => await sealLink(keyring, { ...LINK, ...part })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: `A link has ${length} hex digits where it was given "${quoted}"`,
+    });
+  });
+});

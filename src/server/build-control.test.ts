@@ -1,0 +1,229 @@
+import { describe, expect, it } from 'vitest';
+import { createState } from '../../dev/telegram/build-states.ts';
+import { SECRET, serveApp, TOKEN, type ServedApp } from '../../test/fakes/served-app.ts';
+import { openLink, parseKeyring, parseScope, sealLink, type BuildLink } from '../sealing/index.ts';
+
+const keyring = parseKeyring(SECRET);
+const LINK: BuildLink = {
+  right: 'control',
+  scope: parseScope('github.com/acme/shop'),
+  buildId: '5f3a0c91d2e4',
+  sha: 'a1'.repeat(20),
+  isProtected: true,
+  ref: { kind: 'branch', name: 'feature/cart' },
+  before: 'b2'.repeat(20),
+  token: TOKEN,
+};
+const NONCE = 'AbCdEfGhIjKlMnOpQrStUv';
+
+interface Posted {
+  readonly status: number;
+  readonly text: string;
+  readonly location: string | null;
+}
+
+async function post(
+  { app }: ServedApp,
+  path: string,
+  { link = {}, headers = {}, body = `nonce=${NONCE}` }: PostOptions = {},
+): Promise<Posted> {
+  const sealed = await sealLink(keyring, { ...LINK, ...link });
+  const answer = await app.request(`https://c3.example/b/${sealed}/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    body,
+  });
+  const location = answer.headers.get('location');
+  return { status: answer.status, text: (await answer.text()).trimEnd(), location };
+}
+
+interface PostOptions {
+  readonly link?: Partial<BuildLink>;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+}
+
+/** The link that a redirect leads to. */
+function openLocation({ location }: Posted): Promise<BuildLink> {
+  expect(location).toMatch(/^\.\.\/[\w.-]+$/);
+  return openLink(keyring, location?.slice('../'.length) ?? '');
+}
+
+/** A build that runs, and the part of a link that names it. */
+function begin(served: ServedApp): { buildId: string } {
+  const { id } = served.builds.accept({
+    scope: LINK.scope,
+    token: TOKEN,
+    repository: { close: () => Promise.resolve() } as Parameters<typeof served.builds.accept>[0]['repository'],
+    repositoryUrl: 'https://github.com/acme/shop',
+    push: {
+      ref: 'refs/heads/main',
+      refKind: 'branch',
+      refName: 'main',
+      sha: LINK.sha,
+      subject: '',
+      author: '',
+      commitUrl: '',
+    },
+    fingerprint: 'f00d'.repeat(16),
+    isOldKey: false,
+  });
+  served.contexts[0]?.onState(createState({ kind: 'running' }));
+  return { buildId: id };
+}
+
+describe('POST /b/SEALED/cancel', () => {
+  it('cancels the build that runs and leads back to its page', async () => {
+    const served = serveApp();
+    const link = begin(served);
+    const answer = await post(served, 'cancel', { link });
+    expect(answer.status).toBe(303);
+    expect(await openLocation(answer)).toMatchObject({ ...link, right: 'control' });
+    expect(served.requests[0]?.signal.reason).toMatchObject({ message: 'cancelled by somebody with the control link' });
+    served.end();
+  });
+
+  it('says what to do where the build does not run', async () => {
+    expect(await post(serveApp(), 'cancel')).toMatchObject({
+      status: 409,
+      text: 'Build 5f3a0c91d2e4 does not run in this c3, so that there is nothing to cancel here\nits page tells whether it has ended; if another c3 led it and is gone, run it again',
+    });
+  });
+});
+
+describe('POST /b/SEALED/rerun', () => {
+  it('builds the same commit again as a new build, with the name of the commit from the forge, and leads to its page', async () => {
+    const served = serveApp();
+    const answer = await post(served, 'rerun');
+    expect(answer.status).toBe(303);
+    const [request] = served.requests;
+    expect(request).toMatchObject({
+      push: {
+        ref: 'refs/heads/feature/cart',
+        refKind: 'branch',
+        refName: 'feature/cart',
+        sha: LINK.sha,
+        before: LINK.before,
+        subject: 'Fix the cart',
+        author: 'Ann',
+        commitUrl: `https://github.com/acme/shop/commit/${LINK.sha}`,
+      },
+      source: { scope: 'github.com/acme/shop', repositoryUrl: 'https://github.com/acme/shop' },
+      previousSha: LINK.sha,
+      isResumed: false,
+    });
+    expect(request?.id).toMatch(/^[0-9a-f]{12}$/);
+    expect(request?.id).not.toBe(LINK.buildId);
+    expect(served.contexts[0]).toMatchObject({ token: TOKEN, scope: LINK.scope });
+    expect(await openLocation(answer)).toEqual({ ...LINK, buildId: request?.id });
+    served.end();
+  });
+
+  it('makes one build of one form, however often it is sent, and another of another', async () => {
+    const served = serveApp();
+    const [first, again] = await Promise.all([post(served, 'rerun'), post(served, 'rerun')]);
+    expect((await openLocation(first)).buildId).toBe((await openLocation(again)).buildId);
+    const other = await post(served, 'rerun', { body: `nonce=${NONCE}2` });
+    expect((await openLocation(other)).buildId).not.toBe((await openLocation(first)).buildId);
+    expect(served.requests).toHaveLength(2);
+    served.end();
+  });
+
+  it('builds a tag again as a tag', async () => {
+    const served = serveApp();
+    await post(served, 'rerun', { link: { ref: { kind: 'tag', name: 'v1' }, before: undefined } });
+    expect(served.requests[0]?.push).toMatchObject({ ref: 'refs/tags/v1', refKind: 'tag' });
+    expect(served.requests[0]?.push).not.toHaveProperty('before');
+    served.end();
+  });
+
+  it('starts no more builds than a webhook may have', async () => {
+    const served = serveApp({ maxBuilds: 1 });
+    expect((await post(served, 'rerun')).status).toBe(303);
+    expect(await post(served, 'rerun', { body: `nonce=${NONCE}2` })).toMatchObject({
+      status: 429,
+      text: expect.stringMatching(/^1 builds of this webhook run or wait already/),
+    });
+    // The same form asks for nothing new.
+    expect(served.requests).toHaveLength(1);
+    served.end();
+  });
+
+  it('starts none once c3 is shutting down', async () => {
+    const served = serveApp();
+    await served.builds.drain(new AbortController().signal);
+    expect(await post(served, 'rerun')).toMatchObject({ status: 503 });
+  });
+
+  it.each([
+    ['no nonce', 'nonse=1'],
+    ['a short one', 'nonce=1'],
+    ['no form', '{"nonce": "AbCdEfGhIjKlMnOpQrStUv"}'],
+  ])('refuses a body with %s', async (_, body) => {
+    const served = serveApp();
+    expect(await post(served, 'rerun', { body })).toMatchObject({ status: 400, text: expect.stringMatching(/nonce/) });
+    expect(served.requests).toHaveLength(0);
+  });
+
+  it('refuses a body that is larger than a form', async () => {
+    expect((await post(serveApp(), 'rerun', { body: `nonce=${'x'.repeat(5000)}` })).status).toBe(413);
+  });
+});
+
+describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
+  it('does nothing with a link that may only look', async () => {
+    const served = serveApp();
+    const link = begin(served);
+    expect(await post(served, path, { link: { ...link, right: 'look' } })).toMatchObject({
+      status: 403,
+      text: 'This link is for looking: it cancels nothing and runs nothing\nthe buttons in Telegram lead to a link that may',
+    });
+    expect(served.requests.map(({ signal }) => signal.aborted)).toEqual([false]);
+    served.end();
+  });
+
+  it('does nothing for a repository that is not served any more', async () => {
+    expect(await post(serveApp(), path, { link: { scope: parseScope('github.com/stranger/shop') } })).toMatchObject({
+      status: 403,
+    });
+  });
+
+  it.each([
+    ['another site', { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }, 403],
+    ['another site that hides its origin', { 'sec-fetch-site': 'cross-site', origin: 'null' }, 403],
+    ['another origin of the same site', { 'sec-fetch-site': 'same-site', origin: 'https://evil.c3.example' }, 403],
+    ['no page at all', { 'sec-fetch-site': 'none' }, 403],
+    ['another site, by an old browser', { origin: 'https://evil.example' }, 403],
+    ['a hidden origin, by an old browser', { origin: 'null' }, 403],
+    ['the page', { 'sec-fetch-site': 'same-origin', origin: 'null' }, 303],
+    ['the page, by an old browser', { origin: 'https://c3.example' }, 303],
+    ['a program', {}, 303],
+  ])('is %2$j: from %s', async (_, headers, status) => {
+    const served = serveApp();
+    const link = begin(served);
+    expect((await post(served, path, { link, headers })).status).toBe(status);
+    served.end();
+  });
+
+  it('is no GET, which follows a link by itself', async () => {
+    const served = serveApp();
+    const link = begin(served);
+    const sealed = await sealLink(keyring, { ...LINK, ...link });
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      expect((await served.app.request(`https://c3.example/b/${sealed}/${path}`, { method })).status).toBe(404);
+    }
+    expect(served.requests.map(({ signal }) => signal.aborted)).toEqual([false]);
+    served.end();
+  });
+
+  it('writes no link into the log', async () => {
+    const served = serveApp();
+    const sealed = await sealLink(keyring, LINK);
+    for (const link of [sealed, `${sealed}x`]) {
+      await served.app.request(`https://c3.example/b/${link}/${path}`, { method: 'POST' });
+    }
+    expect(served.log.join('\n')).toMatch(/\/b\/…\//);
+    expect(served.log.join('\n')).not.toContain(sealed.slice(3, 20));
+    served.end();
+  });
+});

@@ -1,0 +1,218 @@
+import { describe, expect, test } from 'vitest';
+import { createEnded, createState, createStep, FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
+import { createFakeBuild, type FakeBuild } from '../../test/browser/fake-view.ts';
+import type { BuildLook } from '../engine/index.ts';
+import type { BuildLink } from '../sealing/index.ts';
+import { handleBuildLog, handleBuildPage, type BuildPageDependencies } from './build-page.ts';
+
+const link: BuildLink = {
+  right: 'look',
+  scope: { host: 'github.com', owner: 'acme', name: 'shop' },
+  buildId: '1f2e3d4c5b6a',
+  sha: FAILED.source.sha,
+  isProtected: true,
+  ref: undefined,
+  before: undefined,
+  token: 'ghp_abcdefgh12345678',
+};
+
+interface Asked {
+  readonly answer: Response;
+  readonly text: string;
+  readonly released: number;
+}
+
+async function ask(
+  look: BuildLook,
+  { path = '', right = 'look', method = 'GET' }: { path?: string; right?: BuildLink['right']; method?: string } = {},
+): Promise<Asked> {
+  let released = 0;
+  const dependencies: BuildPageDependencies = {
+    look: () => Promise.resolve({ link: { ...link, right }, look, release: () => void (released += 1) }),
+    now: () => START + 38_000,
+    closing: new AbortController().signal,
+  };
+  const request = new Request(`https://c3.example/b/SEALED${path}`, { method });
+  const answer = await (path.startsWith('/log') ? handleBuildLog : handleBuildPage)(request, 'SEALED', dependencies);
+  const text = await answer.text();
+  return { answer, text, released };
+}
+
+function seen(build: FakeBuild): BuildLook {
+  return { kind: 'seen', view: build.view };
+}
+
+function createFailed(): FakeBuild {
+  const build = createFakeBuild(FAILED);
+  build.write(0, 'Cloning\nHEAD is now at 1a2b3c4\n');
+  build.write(1, 'fine\n');
+  build.write(2, '\u001B[31mred <b>\u001B[0m\nlast line', { seconds: 3 });
+  for (const index of [0, 1, 2]) build.endLog(index);
+  return build;
+}
+
+describe('the page of a build that has ended', () => {
+  test('holds its state, its steps and their logs, escaped, numbered and coloured', async () => {
+    const { text, released } = await ask(seen(createFailed()));
+    expect(text).toContain('<title>❌ Failed · acme/shop · main</title>');
+    expect(text).toContain('<p class="sentence">test failed: exit code 1</p>');
+    expect(text).toContain('<ol start=1><li id=git-L1>Cloning<li id=git-L2>HEAD is now at 1a2b3c4</ol>');
+    expect(text).toContain(
+      '<li id=test-L1 data-t=0:03><span class=f1>red &lt;b&gt;</span><li id=test-L2>last line</ol>',
+    );
+    expect(text).toMatch(/<details class="step" id="step-test" data-attempt="1" open>/);
+    expect(text).toMatch(/<details class="step" id="step-git" data-attempt="1">/);
+    expect(released).toBe(1);
+  });
+
+  test('goes on nowhere and is loaded once', async () => {
+    const { text } = await ask(seen(createFailed()));
+    expect(text).not.toContain('http-equiv="refresh"');
+    expect(text).not.toContain('id="live"');
+  });
+
+  test('may be shown, kept and followed nowhere else', async () => {
+    const { answer } = await ask(seen(createFailed()));
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(answer.headers.get('referrer-policy')).toBe('same-origin');
+    expect(answer.headers.get('x-robots-tag')).toBe('noindex, nofollow');
+    expect(answer.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none'; script-src 'sha256-[^ ]{44}'; style-src 'sha256-[^ ]{44}'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'$/,
+    );
+  });
+
+  test('offers to run it again to whoever may control it, and to nobody else', async () => {
+    const [look, control] = await Promise.all(
+      (['look', 'control'] as const).map((right) => ask(seen(createFailed()), { right })),
+    );
+    expect(look?.text).not.toContain('<form');
+    expect(control?.text).toMatch(
+      /<form method="post" action="SEALED\/rerun">.*<input type="hidden" name="nonce" value="[\w-]{22}">/,
+    );
+    expect(control?.text).not.toContain('SEALED/cancel');
+  });
+
+  test('says where the log could not be read, and comes back for the rest', async () => {
+    const build = createFailed();
+    build.endLog(2, { failure: 'the container is gone' });
+    const { text } = await ask(seen(build));
+    expect(text).toContain('<p class="cut">The log could not be read to its end: the container is gone</p>');
+    expect(text).toContain('id="live"');
+  });
+
+  test('says what is left out of a huge log', async () => {
+    const build = createFakeBuild(FAILED);
+    build.endLog(0);
+    build.endLog(1);
+    build.write(2, 'a\nend');
+    build.endLog(2, { cut: 2_500_000 });
+    const { text } = await ask(seen(build));
+    expect(text).toContain(
+      '<li id=test-L1>a</ol><p class="cut">2.5 MB are left out here. They are in the raw log.</p><ol start=2><li id=test-L2>end</ol>',
+    );
+  });
+
+  test('ends where a browser would become slow, however short the lines are', async () => {
+    const build = createFakeBuild(FAILED);
+    for (const index of [0, 1, 2]) build.endLog(index);
+    build.write(2, '\n'.repeat(400_000));
+    const { text } = await ask(seen(build));
+    const lines = text.split('<li id=test-L').length - 1;
+    expect(lines).toBeGreaterThan(300_000);
+    expect(lines).toBeLessThan(350_000);
+    expect(text).toContain('The rest is in the raw log.');
+    expect(text).not.toContain('id="live"');
+  });
+
+  test('is answered to HEAD without reading a log', async () => {
+    const { answer, text, released } = await ask(seen(createFakeBuild(RUNNING)), { method: 'HEAD' });
+    expect([answer.status, text, released]).toStrictEqual([200, '', 1]);
+  });
+});
+
+describe('the page of a build that runs', () => {
+  test('holds what is written so far, and where it goes on', async () => {
+    const build = createFakeBuild(RUNNING);
+    build.endLog(0);
+    build.endLog(1);
+    build.write(2, 'so far\nand not');
+    const { text } = await ask(seen(build));
+    expect(text).toContain('<li id=test-L1>so far</ol></div></div>');
+    expect(text).not.toContain('and not');
+    expect(text).toMatch(/<script type="application\/json" id="live">\{"from":"[\w-]{16}\.0\.1~1\.1~2\.1\.7\.0\.1\.0"/);
+    expect(text).toContain('<noscript><meta http-equiv="refresh" content="5"></noscript>');
+    expect(build.readers).toBe(0);
+  });
+
+  test('offers to cancel it, unless nobody here leads it', async () => {
+    const led = createFakeBuild(createState({ kind: 'running' }));
+    const left = createFakeBuild(createState({ kind: 'running' }), { isLed: false });
+    expect((await ask(seen(led), { right: 'control' })).text).toContain('action="SEALED/cancel"');
+    const { text } = await ask(seen(left), { right: 'control' });
+    expect(text).toContain('action="SEALED/rerun"');
+    expect(text).toContain('No c3 that is known here leads this build now.');
+  });
+
+  test('links to the logs of earlier attempts', async () => {
+    const steps = [createStep('test & more', { kind: 'running' }, { from: 1, attempt: 3, isAllowed: true })];
+    const { text } = await ask(seen(createFakeBuild(createState({ kind: 'running' }, { steps }))));
+    expect(text).toContain('href="SEALED/log?step=test-more&amp;attempt=2">Attempt 2</a>');
+    expect(text).toContain('href="SEALED/log?step=test-more&amp;attempt=1">Attempt 1</a>');
+    expect(text).toContain('<span class="note">attempt 3</span>');
+  });
+});
+
+describe('a build of which no Pod knows', () => {
+  test('is shown as the forge knows it', async () => {
+    const outcome = {
+      source: FAILED.source,
+      status: { state: 'failure', description: 'failed at <test>' },
+      message: 'its Pod was deleted, and its logs with it',
+      detail: 'c3.yaml:4:5 error\n    ^',
+    } as const;
+    const { text, released } = await ask({ kind: 'outcome', outcome });
+    expect(text).toContain('<span>Failed</span></h1>');
+    expect(text).toContain('failed at &lt;test&gt;');
+    expect(text).toContain('c3.yaml:4:5 error\n    ^</pre>');
+    expect(text).toContain('There is no more to see: its Pod was deleted, and its logs with it');
+    expect(released).toBe(1);
+  });
+
+  test('or why it cannot be shown', async () => {
+    const { text } = await ask({ kind: 'failed', message: 'GitHub does not answer' });
+    expect(text).toContain('<p class="sentence">GitHub does not answer</p>');
+  });
+});
+
+describe('the raw log', () => {
+  test.each(['?step=test', '?step=test&attempt=1'])('of one step is as it was written: %s', async (query) => {
+    const { answer, text, released } = await ask(seen(createFailed()), { path: `/log${query}` });
+    expect(text).toBe('\u001B[31mred <b>\u001B[0m\nlast line');
+    expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(answer.headers.get('content-security-policy')).toMatch(/^default-src 'none'/);
+    expect(released).toBe(1);
+  });
+
+  test('of all steps has a heading for each', async () => {
+    const { text } = await ask(seen(createFailed()), { path: '/log' });
+    expect(text).toMatch(/^== git ==\nCloning\n.*\n== lint ==\nfine\n== test ==\n/);
+  });
+
+  test.each([
+    ['?step=nothing', 'The build has no such step'],
+    ['?step=image', 'The step has no such log, or not yet'],
+    ['?step=test&attempt=2', 'The step has no such log, or not yet'],
+    ['?step=test&attempt=x', 'The step has no such log, or not yet'],
+  ])('of what is not there is 404: %s', async (query, sentence) => {
+    const { answer, text, released } = await ask(seen(createFailed()), { path: `/log${query}` });
+    expect([answer.status, text, released]).toStrictEqual([404, `${sentence}\n`, 1]);
+  });
+
+  test('says where it breaks off', async () => {
+    const build = createFakeBuild(createEnded({ kind: 'passed', allowed: [] }, { steps: FAILED.steps.slice(0, 1) }));
+    build.write(0, 'half');
+    build.endLog(0, { failure: 'the Pod is gone' });
+    const { text } = await ask(seen(build), { path: '/log?step=git' });
+    expect(text).toBe('half\n== The log could not be read to its end: the Pod is gone ==\n');
+  });
+});

@@ -1,0 +1,61 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { LogPosition } from '../engine/index.ts';
+import type { LinePlace } from '../page/index.ts';
+import { formatScope, type BuildLink } from '../sealing/index.ts';
+
+/** How far a browser has the log of a step. */
+export type StepPosition =
+  | { readonly kind: 'part'; readonly attempt: number; readonly log: LogPosition; readonly lines: LinePlace }
+  | { readonly kind: 'whole'; readonly attempt: number };
+
+/** By the step's index; what is not there has not begun. */
+export type LogPositions = ReadonlyMap<number, StepPosition>;
+
+/** More than any build has. */
+const MAX_STEPS = 1_000;
+const TAG_BYTES = 12;
+const NUMBER = /^[0-9a-z]{1,11}$/;
+
+/**
+ * What goes to a browser and comes back, to any c3, so that it goes on where it was: 96 bits that prove it, then for each step its
+ * index and attempt and, unless it has all, offset, pieces, lines and style. It is proven because an offset that a stranger chose
+ * could begin in the middle of a secret, and what is left of one is not masked. The key is what the link seals.
+ */
+export function formatPositions(positions: LogPositions, link: BuildLink): string {
+  const text = [...positions].map(([index, position]) => formatStep(index, position).join('.')).join('~');
+  return `${prove(text, link).toString('base64url')}.${text}`;
+}
+
+/** @returns undefined for what {@link formatPositions} did not make for this build */
+export function parsePositions(value: string, link: BuildLink): LogPositions | undefined {
+  const dot = value.indexOf('.');
+  const [tag, text] = [Buffer.from(value.slice(0, Math.max(0, dot)), 'base64url'), value.slice(dot + 1)];
+  if (tag.length !== TAG_BYTES || !timingSafeEqual(tag, prove(text, link))) return undefined;
+  const steps = text === '' ? [] : text.split('~', MAX_STEPS).map(parseStep);
+  return new Map(steps.filter((step) => step !== undefined));
+}
+
+function formatStep(index: number, position: StepPosition): string[] {
+  const { attempt } = position;
+  if (position.kind === 'whole') return [index, attempt].map(format);
+  const { log, lines } = position;
+  return [index, attempt, log.offset, log.pieces, lines.line, lines.style].map(format);
+}
+
+function format(number: number): string {
+  return number.toString(36);
+}
+
+function parseStep(text: string): readonly [number, StepPosition] | undefined {
+  const parts = text.split('.');
+  if (!parts.every((part) => NUMBER.test(part))) return undefined;
+  const [index = 0, attempt = 0, offset, pieces, line, style] = parts.map((part) => Number.parseInt(part, 36));
+  if (offset === undefined || pieces === undefined || line === undefined || style === undefined)
+    return [index, { kind: 'whole', attempt }];
+  return [index, { kind: 'part', attempt, log: { offset, pieces }, lines: { line, style } }];
+}
+
+function prove(text: string, { token, scope, buildId }: BuildLink): Buffer {
+  const words = `c3-log-positions-v1\n${formatScope(scope)}\n${buildId}\n${text}`;
+  return createHmac('sha256', token).update(words).digest().subarray(0, TAG_BYTES);
+}

@@ -1,0 +1,180 @@
+import type { BuildLook, RunningBuild, ViewOrder } from '../engine/index.ts';
+import type { Forge } from '../forges/forge.ts';
+import { openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
+import type { BuildName } from './builds.ts';
+import { toHook } from './digest.ts';
+import { createBuckets, LimitError } from './limits.ts';
+import { createSharedView, type SharedView } from './shared-view.ts';
+
+/** The builds that somebody looks at. */
+export interface Views {
+  /**
+   * Opens a link and what it leads to. Who looks at the same build with the same token shares one view of it.
+   *
+   * @throws {C3Error} SEALED_INVALID, SCOPE_REFUSED; {LimitError} when too many look; the signal's reason when it is aborted before
+   */
+  look(sealed: string, signal: AbortSignal): Promise<OpenedLook>;
+  /** Ends all that is looked at. */
+  close(): Promise<void>;
+}
+
+export interface OpenedLook {
+  readonly link: BuildLink;
+  readonly look: BuildLook;
+  /** To be called once, when nothing more is read from it. */
+  release(): void;
+}
+
+export interface ViewsOptions {
+  readonly keyring: Keyring;
+  /** @throws {C3Error} SCOPE_REFUSED */
+  forgeFor(scope: Scope): Forge;
+  /** @throws {C3Error} SCOPE_REFUSED */
+  checkScope(scope: Scope): void;
+  /** A build that this process leads. */
+  watch(build: BuildName): RunningBuild | undefined;
+  /** Never rejects. */
+  open(order: ViewOrder): Promise<BuildLook>;
+  readonly limits?: Partial<ViewLimits>;
+}
+
+export interface ViewLimits {
+  /** Each holds a connection or two into a Pod. */
+  readonly maxViews: number;
+  /** Of one view: a page of a running build stays a reader. */
+  readonly maxReaders: number;
+  /** Of all views: each is a connection, of which there must be some for webhooks. */
+  readonly maxReadersInAll: number;
+  /** Views a minute of builds that this process does not lead, for one token: each costs up to three of the calls that its forge allows. */
+  readonly opensPerMinute: number;
+  /** How long a view that nobody looks at is kept: whoever opens a page asks for its events next, and then perhaps for a log. */
+  readonly idleMs: number;
+  /** How long a view that does not change by itself, of a build that may go on elsewhere, is taken for true. */
+  readonly freshMs: number;
+}
+
+const LIMITS: ViewLimits = {
+  maxViews: 200,
+  maxReaders: 32,
+  maxReadersInAll: 1_000,
+  opensPerMinute: 20,
+  idleMs: 30_000,
+  freshMs: 3_000,
+};
+
+const RETRY_AFTER_SECONDS = 30;
+/** An entry takes about 200 bytes. */
+const MAX_OWNERS = 10_000;
+
+export function createViews(options: ViewsOptions): Views {
+  const limits = { ...LIMITS, ...options.limits };
+  /** All that are open, the longest first; those that nobody may join any more among them. */
+  const views = new Set<SharedView>();
+  /** The newest of each build. */
+  const byKey = new Map<string, SharedView>();
+  const takeOpening = createBuckets(limits.opensPerMinute, MAX_OWNERS, () => performance.now());
+
+  function open(key: string, link: BuildLink, running: RunningBuild | undefined): SharedView {
+    makeRoom(views, limits);
+    const forge = options.forgeFor(link.scope);
+    const repository = forge.openRepository(link.scope, link.token);
+    const closing = new AbortController();
+    const order = { ...toOrder(link, forge), repository, running, signal: closing.signal };
+    const view = createSharedView({
+      ...limits,
+      look: options.open(order),
+      isLed: running !== undefined,
+      async onClose() {
+        views.delete(view);
+        if (byKey.get(key) === view) byKey.delete(key);
+        closing.abort();
+        await repository.close();
+      },
+    });
+    views.add(view);
+    byKey.set(key, view);
+    return view;
+  }
+
+  function find(link: BuildLink): SharedView {
+    const hook = toHook(link.scope, link.token);
+    const key = `${hook} ${link.buildId} ${link.sha}`;
+    const running = options.watch({ id: link.buildId, scope: link.scope });
+    const shared = byKey.get(key);
+    if (shared?.isStale(running !== undefined) === false) return shared;
+    const waitMs = running === undefined ? takeOpening(hook) : 0;
+    if (waitMs > 0) {
+      // Better old than nothing.
+      if (shared) return shared;
+      throw new LimitError(
+        'More builds of this repository were opened than c3 asks for in a minute',
+        Math.ceil(waitMs / 1000),
+      );
+    }
+    shared?.retire();
+    return open(key, link, running);
+  }
+
+  return {
+    async look(sealed, signal) {
+      const link = await openLink(options.keyring, sealed);
+      options.checkScope(link.scope);
+      checkReaders(views, limits);
+      const view = find(link);
+      if (view.readers >= limits.maxReaders) {
+        throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
+      }
+      const leave = view.enter();
+      let isReleased = false;
+      function release(): void {
+        if (!isReleased) leave();
+        isReleased = true;
+      }
+      try {
+        return { link, look: await orAborted(view.look, signal), release };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+    async close(): Promise<void> {
+      await Promise.all([...views].map((view) => view.close()));
+    },
+  };
+}
+
+/** For one more, in the place of one that nobody looks at. @throws {LimitError} */
+function makeRoom(views: ReadonlySet<SharedView>, { maxViews }: ViewLimits): void {
+  if (views.size < maxViews) return;
+  const idle = [...views].find(({ readers }) => readers === 0);
+  if (!idle) throw new LimitError('This c3 shows as many builds as it can', RETRY_AFTER_SECONDS);
+  void idle.close();
+}
+
+/** @throws {LimitError} */
+function checkReaders(views: Iterable<SharedView>, { maxReadersInAll }: ViewLimits): void {
+  const inAll = [...views].reduce((sum, { readers }) => sum + readers, 0);
+  if (inAll < maxReadersInAll) return;
+  throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
+}
+
+function toOrder(
+  { buildId, scope, sha, isProtected, ref }: BuildLink,
+  forge: Forge,
+): Omit<ViewOrder, 'repository' | 'running' | 'signal'> {
+  const [repositoryUrl, commitUrl] = [forge.webUrl(scope), forge.commitUrl(scope, sha)];
+  return { buildId, scope, sha, isProtected, ref, repositoryUrl, commitUrl };
+}
+
+/** @throws the signal's reason, once it is aborted */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

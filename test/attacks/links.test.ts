@@ -1,0 +1,266 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  formatSecret,
+  openLink,
+  parseKeyring,
+  parseScope,
+  seal,
+  sealForPublicKey,
+  sealLink,
+  toJwks,
+  type BuildLink,
+  type Keyring,
+} from '../../src/sealing/index.ts';
+import type { SetUp } from '../e2e/fixture.ts';
+import { formatPipeline } from '../e2e/target.ts';
+import { toPath, toPayload, useOutsider, type Answer } from './outsider.ts';
+
+describe('A14 A link to a build that nobody gave', { timeout: 60_000 }, () => {
+  const outsider = useOutsider();
+  const { fixture } = outsider;
+  const NONCE = 'nonce=AbCdEfGhIjKlMnOpQrStUv';
+  const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+  const REFUSED = {
+    status: 401,
+    text: expect.stringMatching(/^This link does not open: it is not whole, or not of this c3/),
+  };
+  const ALL_REFUSED = [REFUSED, REFUSED, REFUSED, REFUSED, REFUSED];
+
+  function keyring(): Keyring {
+    return parseKeyring(fixture.world.settings['C3_SECRET'] ?? '');
+  }
+
+  /** What the page's form sends. */
+  function post(sealed: string, action: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return outsider.send(`/b/${sealed}/${action}`, { headers: { ...FORM, ...headers }, body: NONCE });
+  }
+
+  function get(sealed: string, rest = ''): Promise<Answer> {
+    return outsider.send(`/b/${sealed}${rest}`, { method: 'GET' });
+  }
+
+  /** The answers to all that a link is for, for which nothing is asked of the forge or of the cluster. */
+  async function tryAll(sealed: string): Promise<Answer[]> {
+    const requests = fixture.world.forge.requests.length;
+    const answers: Answer[] = [];
+    await outsider.spare(async () => {
+      for (const rest of ['', '/log', '/events']) answers.push(await get(sealed, rest));
+      for (const action of ['cancel', 'rerun']) answers.push(await post(sealed, action));
+    });
+    expect(fixture.world.forge.requests).toHaveLength(requests);
+    return answers;
+  }
+
+  interface Begun {
+    readonly hook: SetUp;
+    readonly sha: string;
+    /** As the commit status has it. */
+    readonly look: string;
+    /** As only Telegram has it. */
+    readonly control: string;
+  }
+
+  /** A build that runs until it is cancelled. */
+  async function begin(): Promise<Begun> {
+    const hook = await fixture.setUp();
+    const source = formatPipeline(fixture.target, hook.k8s, '- main: sleep 1000\n  name: long');
+    const { sha } = await hook.user.push({ 'c3.yaml': source }, 'runs for long');
+    const signal = AbortSignal.timeout(30_000);
+    const status = await fixture.world.forge.waitFor(
+      () => fixture.world.forge.statuses.find((one) => one.sha === sha && one.targetUrl !== null),
+      signal,
+    );
+    const look = status.targetUrl?.split('/b/')[1] ?? '';
+    const control = await sealLink(keyring(), { ...(await openLink(keyring(), look)), right: 'control' });
+    await fixture.world.telegram.waitFor((message) => {
+      const text = message.versions.at(-1)?.text ?? '';
+      return text.includes(sha.slice(0, 7)) && text.includes('🔄 long');
+    }, signal);
+    return { hook, sha, look, control };
+  }
+
+  /** The build was left alone until now; ends it. */
+  async function expectRunning({ hook, sha, control }: Begun): Promise<void> {
+    const ofBuild = fixture.world.forge.statuses.filter((status) => status.sha === sha);
+    expect(ofBuild.map(({ state }) => state)).toEqual(['pending']);
+    expect(await post(control, 'cancel')).toMatchObject({ status: 303 });
+    expect(await hook.user.waitForEnd(sha)).toMatchObject({ description: expect.stringMatching(/^cancelled after /) });
+  }
+
+  function linkOf(hook: SetUp, part: Partial<BuildLink> = {}): BuildLink {
+    return {
+      right: 'control',
+      scope: parseScope(hook.user.scope),
+      buildId: '5f3a0c91d2e4',
+      sha: '1'.repeat(40),
+      isProtected: true,
+      ref: { kind: 'branch', name: 'main' },
+      before: undefined,
+      token: fixture.world.owner.token,
+      ...part,
+    };
+  }
+
+  it('opens nothing that was sealed with the public key, by the command or by /encrypt', async () => {
+    const hook = await fixture.setUp();
+    const scope = parseScope(hook.user.scope);
+    const jwks = await toJwks(keyring());
+    const text = Buffer.from(JSON.stringify(linkOf(hook))).toString('base64url');
+    expect(
+      await tryAll(await sealForPublicKey(jwks, text, { scope, purpose: { kind: 'secret', name: 'LINK' } })),
+    ).toMatchObject(ALL_REFUSED);
+    expect(await tryAll(await seal(keyring(), text, { scope, purpose: { kind: 'k8s' } }))).toMatchObject(ALL_REFUSED);
+    expect(await tryAll(await hook.user.seal('secret:LINK', text))).toMatchObject(ALL_REFUSED);
+    for (const purpose of ['link', 'c3/link', 'secret:', 'hook:link']) {
+      await expect(hook.user.seal(purpose, text)).rejects.toThrow(/is not (one of|a name of)/);
+    }
+  });
+
+  it("takes a hook's key for no link, and a link for no hook's key", async () => {
+    const hook = await fixture.setUp();
+    expect(await tryAll(new URL(hook.url).searchParams.get('key') ?? '')).toMatchObject(ALL_REFUSED);
+    const key = await sealLink(keyring(), linkOf(hook));
+    expect(await outsider.send(toPath(hook.url, { key }), { body: '{}' })).toMatchObject({ status: 401 });
+  });
+
+  it('opens no link of another c3, though its key has the same name', async () => {
+    const hook = await fixture.setUp();
+    const sealed = await sealLink(parseKeyring(formatSecret(randomBytes(32))), linkOf(hook));
+    expect(await tryAll(keyring().keys[0].id + sealed.slice(2))).toMatchObject(ALL_REFUSED);
+    expect(await tryAll(sealed)).toMatchObject(ALL_REFUSED);
+  });
+
+  it('makes of a link to look none to control by changing any of its bits', async () => {
+    const hook = await fixture.setUp();
+    const parts = (await sealLink(keyring(), linkOf(hook, { right: 'look' }))).split('.');
+    const ciphertext = Buffer.from(parts[2] ?? '', 'base64url');
+    for (let bit = 0; bit < 8; bit += 1) {
+      const changed = Buffer.from(ciphertext);
+      changed[0] = (changed[0] ?? 0) ^ (1 << bit);
+      expect(await post(parts.with(2, changed.toString('base64url')).join('.'), 'cancel')).toMatchObject(REFUSED);
+    }
+  });
+
+  it('cancels nothing and runs nothing by a link to look', async () => {
+    const begun = await begin();
+    await outsider.spare(async () => {
+      expect(await post(begun.look, 'cancel')).toMatchObject({ status: 403 });
+      expect(await post(begun.look, 'rerun')).toMatchObject({ status: 403 });
+    });
+    await expectRunning(begun);
+  });
+
+  it('cancels nothing and runs nothing for a form of another site', async () => {
+    const begun = await begin();
+    const own = new URL(fixture.world.c3.url).origin;
+    const foreign: Record<string, string>[] = [
+      { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+      { 'sec-fetch-site': 'same-site', origin: 'https://evil.c3.example' },
+      { 'sec-fetch-site': 'cross-site', origin: own },
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { origin: `${own}.evil.example` },
+    ];
+    await outsider.spare(async () => {
+      for (const headers of foreign) {
+        expect(await post(begun.control, 'cancel', headers)).toMatchObject({ status: 403 });
+        expect(await post(begun.control, 'rerun', headers)).toMatchObject({ status: 403 });
+      }
+    });
+    await expectRunning(begun);
+  });
+
+  it('cancels nothing and runs nothing by whatever follows links: GET, HEAD and OPTIONS', async () => {
+    const begun = await begin();
+    await outsider.spare(async () => {
+      for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
+        for (const action of ['cancel', 'rerun']) {
+          const path = `/b/${begun.control}/${action}?${NONCE}`;
+          expect(await outsider.send(path, { method })).toMatchObject({ status: 404 });
+        }
+      }
+    });
+    await expectRunning(begun);
+  });
+
+  it('shows the link to control in no commit status and in no answer to a webhook, and both links in no log', async () => {
+    const begun = await begin();
+    await get(begun.look);
+    await get(begun.control);
+    await outsider.send(`/b/${begun.control}/no-such-page`, { method: 'GET' });
+    await outsider.send(`/b/${begun.control}x/cancel`, { body: NONCE });
+    await expectRunning(begun);
+    const statuses = fixture.world.forge.statuses.filter(({ sha }) => sha === begun.sha);
+    for (const { targetUrl, description } of statuses) {
+      const sealed = targetUrl?.split('/b/')[1] ?? '';
+      expect(await openLink(keyring(), sealed)).toMatchObject({ right: 'look', before: undefined });
+      expect(description).not.toContain('/b/');
+    }
+    const answers = fixture.world.forge.deliveries.map(({ answer }) => JSON.stringify(answer));
+    expect(answers.filter((answer) => answer.includes('/b/'))).toEqual([]);
+    const log = fixture.world.c3.log.join('\n');
+    for (const sealed of [begun.look, begun.control]) expect(log).not.toContain(sealed.slice(3, 19));
+  });
+
+  it('makes no link for a push that the forge does not confirm', async () => {
+    const hook = await fixture.setUp();
+    const { sha } = await hook.user.push({ file: 'one' }, 'before the token may only read');
+    await hook.user.waitForEnd(sha);
+    const payload = toPayload(hook, 'f'.repeat(40));
+    await outsider.refuse(hook, payload, /not reachable/);
+    const targets = fixture.world.forge.statuses.filter(({ sha: of }) => of === payload.after);
+    expect(targets.filter(({ targetUrl }) => targetUrl !== null)).toEqual([]);
+  });
+
+  it('runs a build again only where the forge still confirms it', async () => {
+    const begun = await begin();
+    await expectRunning(begun);
+    fixture.world.forge.setPermission(fixture.world.owner.token, begun.hook.user.fullName, 'read');
+    await outsider.spare(async () => {
+      expect(await post(begun.control, 'rerun')).toMatchObject({ status: 303 });
+      expect(await outsider.waitForRefusal(begun.sha)).toMatch(/may not push/);
+    });
+    fixture.world.forge.setPermission(fixture.world.owner.token, begun.hook.user.fullName, 'admin');
+  });
+
+  it('starts one build for a form that is sent many times at once', async () => {
+    const begun = await begin();
+    await expectRunning(begun);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => post(begun.control, 'rerun')));
+    const ids = answers.map(async ({ headers }) => {
+      return (await openLink(keyring(), String(headers['location']).slice('../'.length))).buildId;
+    });
+    const [id, ...others] = [...new Set(await Promise.all(ids))];
+    expect(others).toEqual([]);
+    const started = fixture.world.c3.log.filter((line) => line.includes(`"${id}"`) && line.includes('"build started"'));
+    expect(started).toHaveLength(1);
+    const control = String(answers[0]?.headers['location']).slice('../'.length);
+    expect(await post(control, 'cancel')).toMatchObject({ status: 303 });
+    await fixture.world.forge.waitFor(
+      () =>
+        fixture.world.forge.statuses.find(
+          ({ state, description }) => state === 'error' && description?.includes(id ?? '?'),
+        ),
+      AbortSignal.timeout(30_000),
+    );
+  });
+
+  it('lets nobody keep, frame, index or refer on a page, and lets it load and send nothing elsewhere', async () => {
+    const begun = await begin();
+    // The raw log of a build that runs has no end before it.
+    await expectRunning(begun);
+    for (const rest of ['', '/log']) {
+      const { headers } = await get(begun.look, rest);
+      expect(headers).toMatchObject({
+        'cache-control': 'no-store',
+        'referrer-policy': expect.stringMatching(/^(no-referrer|same-origin)$/),
+        'x-robots-tag': expect.stringMatching(/noindex/),
+        'x-content-type-options': 'nosniff',
+        'content-security-policy': expect.stringMatching(/default-src 'none'.*frame-ancestors 'none'/),
+      });
+      expect(headers['content-security-policy']).not.toMatch(/unsafe|\*|https?:/);
+      expect(headers).not.toHaveProperty('set-cookie');
+    }
+  });
+});

@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { LINKS, PASSED } from '../../dev/telegram/build-states.ts';
+import { createOpener } from '../../src/cli/create-reporters.ts';
+import { runCli } from '../../src/cli/run-cli.ts';
+import {
+  formatSecret,
+  openSealed,
+  parseKeyring,
+  parseScope,
+  sealForPublicKey,
+  toJwks,
+  type Binding,
+} from '../../src/sealing/index.ts';
+import { openReporting, TOKEN } from '../fakes/telegram-reporting.ts';
+import { useOutsider } from './outsider.ts';
+
+const SECRET = formatSecret(randomBytes(32));
+const keyring = parseKeyring(SECRET);
+const jwks = await toJwks(keyring);
+const SCOPE = parseScope('github.com/acme/shop');
+const CHAT = '{"chat": -1001234567890}';
+const OPERATORS: Binding = { scope: SCOPE, purpose: { kind: 'telegram', bot: 'operator' } };
+const TELEGRAM: Binding = { scope: SCOPE, purpose: { kind: 'telegram' } };
+const open = createOpener(keyring, TOKEN);
+const CLOSED = { code: 'SEALED_INVALID' };
+
+/** What `c3 encrypt --for telegram` makes of a text with the operator's secret. */
+async function encrypt(text: string): Promise<string> {
+  const [out, err]: [string[], string[]] = [[], []];
+  await runCli(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'telegram'], {
+    env: { C3_SECRET: SECRET },
+    isInputTerminal: false,
+    readInput: () => Promise.resolve(text),
+    readFile: () => '',
+    writeFile: () => {},
+    print: (line) => void out.push(line),
+    tell: (line) => void err.push(line),
+  });
+  return [...out, ...err].join('\n');
+}
+
+describe("A1 A chat for the operator's bot that the operator did not choose", { timeout: 60_000 }, () => {
+  const { send } = useOutsider();
+
+  it('is sealed by no request, under no name of a purpose', async () => {
+    const refused = await send('/encrypt?repo=github.com/acme/shop&for=telegram', { method: 'POST', body: CHAT });
+    expect([refused.status, refused.text]).toEqual([
+      400,
+      expect.stringContaining("only the operator of c3 seals for the operator's bot, with c3 encrypt and C3_SECRET"),
+    ]);
+    for (const purpose of ['telegram:bot=operator', 'telegram%3Abot%3Doperator', 'telegram&bot=operator']) {
+      const path = `/encrypt?repo=github.com/acme/shop&for=${purpose}`;
+      expect((await send(path, { method: 'POST', body: CHAT })).status).toBe(400);
+    }
+  });
+
+  it('does not open when it was sealed with the public key, for whatever purpose', async () => {
+    const forged = await sealForPublicKey(jwks, CHAT, OPERATORS);
+    await expect(open(forged, TELEGRAM)).rejects.toMatchObject(CLOSED);
+    await expect(openSealed(keyring, forged, OPERATORS)).rejects.toMatchObject(CLOSED);
+    await expect(sealForPublicKey(jwks, CHAT, TELEGRAM)).rejects.toMatchObject({ code: 'PLAINTEXT_INVALID' });
+  });
+
+  it('does not open in another repository than that for which the operator sealed it', async () => {
+    const sealed = await encrypt(CHAT);
+    expect(JSON.parse((await open(sealed, TELEGRAM)).plaintext)).toEqual({ chat: -1001234567890, token: TOKEN });
+    const scope = parseScope('github.com/mallory/shop');
+    await expect(open(sealed, { ...TELEGRAM, scope })).rejects.toMatchObject(CLOSED);
+  });
+
+  it('is refused where the operator has no bot', async () => {
+    const sealed = await encrypt(CHAT);
+    await expect(createOpener(keyring, undefined)(sealed, TELEGRAM)).rejects.toMatchObject({
+      code: 'TELEGRAM_INVALID',
+      message: "The Telegram destination is for the operator's bot, and this c3 has none",
+    });
+  });
+});
+
+describe('A9 Links with rights in what others read', () => {
+  it('are in no log, though Telegram quotes the address of a button that it refuses', async () => {
+    const { server, create, finish, warnings, close } = await openReporting();
+    try {
+      const reporter = create();
+      const quoted = `Bad Request: inline keyboard button URL '${LINKS.control}' is invalid: Wrong HTTP URL`;
+      server.faults.fail('sendMessage', 400, quoted);
+      server.faults.fail('sendMessage', 400, `Bad Request: ${LINKS.control} is not for you`);
+      reporter.report({ ...PASSED, links: LINKS });
+      await finish(reporter);
+      expect(warnings).toHaveLength(2);
+      expect(warnings.join('\n')).not.toContain('/b/');
+    } finally {
+      await close();
+    }
+  });
+});
