@@ -1,1 +1,19 @@
-export { renderStartPage, type Page } from './start-page.ts';
+export {
+  buildPagePolicy,
+  renderChunks,
+  renderClosing,
+  renderCut,
+  renderEmptySteps,
+  renderLogNote,
+  renderOpening,
+  renderShortPage,
+  renderStepOpening,
+  STEP_CLOSING,
+  toCutSentence,
+  toFailureSentence,
+} from './build-page.ts';
+export { renderParts, toIcon, toPageSteps, toTitle, type PageOrder, type PageStep } from './build-parts.ts';
+export type { Page } from './html.ts';
+export { FIRST_LINE, readText, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-lines.ts';
+export { renderStartPage } from './start-page.ts';
+export { toBuildSentence, toBuildWords, toStepWords } from './words.ts';

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { escapeHtml, readBrowserFile, toDataElement, toSecurityPolicy, type Page } from './html.ts';
 
 export interface StartPageOptions {
   /** c3's public base URL, without a slash at its end. */
@@ -8,27 +7,15 @@ export interface StartPageOptions {
   readonly publicKey: { readonly kid: string; readonly x: string };
 }
 
-export interface Page {
-  readonly html: string;
-  /** Allows this page's own script and style, by their hashes, and nothing else: no form of it can send anything. */
-  readonly contentSecurityPolicy: string;
-}
-
 const script = readBrowserFile('start-page.js');
 const style = readBrowserFile('start-page.css');
 
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  `script-src '${toHash(script)}'`,
-  `style-src '${toHash(style)}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+/** No form of it can send anything. */
+const contentSecurityPolicy = toSecurityPolicy(script, style);
 
 /** `GET /`: what c3 is, a form that seals in the browser and sends nothing, and what to do next. Readable without a script. */
 export function renderStartPage({ baseUrl, publicKey }: StartPageOptions): Page {
-  const data = JSON.stringify({ baseUrl, publicKey: { kid: publicKey.kid, x: publicKey.x } });
+  const data = toDataElement('c3', { baseUrl, publicKey: { kid: publicKey.kid, x: publicKey.x } });
   const html = `<!doctype html>
 <html lang="en">
 <head>
@@ -43,7 +30,7 @@ export function renderStartPage({ baseUrl, publicKey }: StartPageOptions): Page 
 <h1>c3</h1>
 <p>A minimal, stateless CI/CD service for Kubernetes. A push becomes a build in a Pod of your own cluster, and one Telegram
 message that changes as the build goes on. c3 keeps nothing: what it must know of a repository is sealed, so that only this c3
-opens it, only for that repository.</p>
+opens it, only for that repository. The forges it serves so far: GitHub, on github.com and on your own server.</p>
 <h2>Seal a value</h2>
 <p class="quiet">It is sealed in this browser, with this server's public key. What you type is sent nowhere.</p>
 <form hidden autocomplete="off">
@@ -82,22 +69,10 @@ instead, which makes a shorter one, or look at the webhook after you have saved 
 <p>The public key: <a href="/.well-known/jwks.json">/.well-known/jwks.json</a>. The schema of c3.yaml, for editors:
 <a href="/schema.json">/schema.json</a>.</p>
 </main>
-<script type="application/json" id="c3">${data.replaceAll('<', String.raw`\u003c`)}</script>
+${data}
 <script type="module">${script}</script>
 </body>
 </html>
 `;
   return { html, contentSecurityPolicy };
-}
-
-function readBrowserFile(name: string): string {
-  return readFileSync(new URL(`./browser/${name}`, import.meta.url), 'utf8');
-}
-
-function toHash(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest';
+import { createEnded, createState, createStep } from '../../dev/telegram/build-states.ts';
+import type { Ending, StepPhase } from '../engine/build-state.ts';
+import { formatDuration } from '../reporters/duration.ts';
+import { renderOpening } from './build-page.ts';
+import { renderParts, toIcon, type PageOrder } from './build-parts.ts';
+import { formatPalette } from './palette.ts';
+import { toBuildWords } from './words.ts';
+
+interface BrowserScript {
+  formatDuration(ms: number): string;
+  parseLines(hash: string): { step: string; first: number; last: number } | undefined;
+}
+
+const browser = (await import(new URL('browser/build-page.js', import.meta.url).href)) as BrowserScript;
+const order: PageOrder = {
+  sealed: 'SEALED',
+  canControl: true,
+  nonce: 'n'.repeat(22),
+  now: Date.UTC(2026, 2, 14, 9, 27),
+};
+
+const MESSAGE = { message: 'why' };
+
+describe('the state', () => {
+  const endings: readonly [Ending, string, string][] = [
+    [{ kind: 'passed', allowed: [] }, 'passed', 'Passed'],
+    [{ kind: 'passed', allowed: ['lint'] }, 'warned', 'Passed with allowed failures'],
+    [{ kind: 'skipped', ...MESSAGE }, 'skipped', 'Skipped'],
+    [{ kind: 'failed', step: 'test', ...MESSAGE }, 'failed', 'Failed'],
+    [{ kind: 'timed-out', ...MESSAGE }, 'failed', 'Timed out'],
+    [{ kind: 'cancelled', ...MESSAGE }, 'stopped', 'Cancelled'],
+    [{ kind: 'superseded', ...MESSAGE }, 'stopped', 'Superseded'],
+    [{ kind: 'config-error', ...MESSAGE }, 'failed', 'Config error'],
+    [{ kind: 'refused', ...MESSAGE }, 'failed', 'Refused'],
+    [{ kind: 'infrastructure-error', ...MESSAGE }, 'failed', 'Infrastructure error'],
+  ];
+
+  test.each(endings)('of %j is %s, "%s", in title, icon and text', (ending, tone, word) => {
+    const state = createEnded(ending);
+    expect(toBuildWords(state)).toStrictEqual({ tone, word });
+    const html = renderOpening({ state, isLed: false }, order);
+    expect(html).toMatch(new RegExp(`<title>[^ ]+ ${word} · acme/shop · main</title>`));
+    expect(html).toContain(`<svg class="symbol ${tone}"`);
+    expect(html).toContain(`<span>${word}</span></h1>`);
+  });
+
+  test.each(endings.filter(([ending]) => 'message' in ending))('of %j comes with its sentence', (ending) => {
+    const html = renderOpening({ state: createEnded(ending), isLed: false }, order);
+    expect(html).toMatch(/<p class="sentence">(?:test failed: )?why<\/p>/);
+  });
+
+  test('of a build that passes after one that failed is "Fixed"', () => {
+    const state = createEnded({ kind: 'passed', allowed: [] }, { previous: 'failed' });
+    expect(toBuildWords(state)).toStrictEqual({ tone: 'passed', word: 'Fixed' });
+  });
+
+  test('does without the name of a branch that nobody told', () => {
+    const state = createEnded({ kind: 'passed', allowed: [] });
+    const html = renderOpening({ state: { ...state, source: { ...state.source, refName: '' } }, isLed: false }, order);
+    expect(html).toContain('<title>✅ Passed · acme/shop</title>');
+    expect(html).not.toContain('class="ref"');
+  });
+
+  test('has an icon of its own for each look', () => {
+    const icons = (['waiting', 'running', 'passed', 'warned', 'failed', 'stopped', 'skipped'] as const).map(toIcon);
+    expect(new Set(icons).size).toBe(icons.length);
+    for (const icon of icons) expect(icon).toMatch(/^data:image\/svg\+xml,[^"<>\s]+$/);
+  });
+});
+
+describe('a step', () => {
+  const phases: readonly [StepPhase, boolean, string, string | undefined][] = [
+    [{ kind: 'pending' }, false, 'waiting', undefined],
+    [{ kind: 'running' }, false, 'running', undefined],
+    [{ kind: 'passed' }, false, 'passed', undefined],
+    [{ kind: 'failed', exitCode: 3 }, false, 'failed', 'exit 3'],
+    [{ kind: 'failed', exitCode: undefined }, false, 'failed', 'could not start'],
+    [{ kind: 'failed', exitCode: 3 }, true, 'warned', 'exit 3, allowed'],
+    [{ kind: 'timed-out' }, false, 'failed', 'timed out'],
+    [{ kind: 'cancelled' }, false, 'stopped', 'cancelled'],
+    [{ kind: 'lost', message: 'the node went' }, false, 'failed', 'the node went'],
+    [
+      { kind: 'skipped', reason: 'branch "dev" does not match' },
+      false,
+      'skipped',
+      'skipped: branch &quot;dev&quot; does not match',
+    ],
+    [{ kind: 'skipped', reason: undefined }, false, 'skipped', 'not run'],
+  ];
+
+  test.each(phases)('that is %j, allowed to fail: %s, looks %s and says "%s"', (phase, isAllowed, tone, note) => {
+    const state = createState({ kind: 'running' }, { steps: [createStep('test', phase, { isAllowed })] });
+    const summary = renderParts({ state, isLed: true }, order).get('sum-test') ?? '';
+    expect(summary).toContain(`<svg class="symbol ${tone}"`);
+    expect(/<span class="note">(.*?)<\/span>/.exec(summary)?.[1]).toBe(note);
+  });
+
+  test('says that it runs beside others, and again', () => {
+    const steps = [createStep('a', { kind: 'running' }, { from: 1, group: 0, attempt: 2 })];
+    const summary = renderParts({ state: createState({ kind: 'running' }, { steps }), isLed: true }, order).get(
+      'sum-a',
+    );
+    expect(summary).toContain('<span class="note">in parallel · attempt 2</span>');
+  });
+});
+
+test('texts from outside are escaped wherever they stand, and lead only to the web', () => {
+  const evil = '"><script>alert(1)</script>';
+  const state = createEnded(
+    { kind: 'config-error', message: evil, detail: evil },
+    { warnings: [evil], steps: [createStep(evil, { kind: 'lost', message: evil })] },
+  );
+  const source = { ...state.source, refName: evil, subject: evil, author: evil, commitUrl: 'javascript:alert(1)' };
+  const html = renderOpening({ state: { ...state, source }, isLed: false }, { ...order, sealed: evil, nonce: evil });
+  const parts = [...renderParts({ state: { ...state, source }, isLed: false }, order).values()].join('');
+  for (const text of [html.slice(html.indexOf('</style>')), parts]) {
+    expect(text).not.toContain('<script>');
+    expect(text).not.toContain('javascript:');
+  }
+});
+
+test('every colour can be read on what is behind it', () => {
+  const rules = [...formatPalette().matchAll(/\.b(\d+)\{background:(#\w+);color:(#\w+)\}/g)];
+  expect(rules).toHaveLength(256);
+  for (const [, , background = '', colour = ''] of rules) expect(contrast(background, colour)).toBeGreaterThan(4.5);
+  const inks = [...formatPalette().matchAll(/\.f\d+(?:,\.r\d+)?\{color:(#\w+)\}/g)];
+  expect(inks).toHaveLength(256);
+  for (const [, colour = ''] of inks) expect(contrast('#0d1117', colour)).toBeGreaterThanOrEqual(4.5);
+});
+
+function contrast(one: string, other: string): number {
+  const [low = 0, high = 0] = [one, other].map(luminance).sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+function luminance(colour: string): number {
+  const digits = colour.length === 4 ? colour.slice(1).replaceAll(/./g, '$&$&') : colour.slice(1);
+  const parts = (digits.match(/../g) ?? []).map((part) => Number.parseInt(part, 16) / 255);
+  const [red = 0, green = 0, blue = 0] = parts.map((part) =>
+    part <= 0.04 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+describe("the page's script", () => {
+  test.each([10_000, 59_999, 60_000, 72_000, 3_600_000, 7_500_000])('writes %i ms as the server does', (ms) => {
+    expect(browser.formatDuration(ms)).toBe(formatDuration(ms));
+  });
+
+  test.each([
+    ['#test-L12', { step: 'test', first: 12, last: 12 }],
+    ['#unit-tests-L20-L3', { step: 'unit-tests', first: 3, last: 20 }],
+    ['#step-test', undefined],
+    ['', undefined],
+    ['#test-Lx', undefined],
+  ])('reads the lines that "%s" names', (hash, lines) => {
+    expect(browser.parseLines(hash)).toStrictEqual(lines);
+  });
+});

@@ -1,0 +1,113 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { CHUNK_LINES, FIRST_LINE, readText, renderLines, renderPartial } from './log-lines.ts';
+
+const ESC = '\u001B';
+
+function render(...texts: readonly string[]): string {
+  const lines = texts.map((text) => ({ text, seconds: undefined }));
+  return renderLines(lines, { id: 's', from: FIRST_LINE })
+    .chunks.map(({ html }) => html)
+    .join('');
+}
+
+describe('a line', () => {
+  test.each([
+    ['has an id and nothing it does not need', 'plain', '<li id=s-L1>plain'],
+    ['is escaped', '<b a="1">&', '<li id=s-L1>&lt;b a=&quot;1&quot;&gt;&amp;'],
+    ['has a class for its colour', `${ESC}[31mred`, '<li id=s-L1><span class=f1>red</span>'],
+    ['has several', `${ESC}[1;4;38;5;208mx`, '<li id=s-L1><span class="f208 bold underline">x</span>'],
+    [
+      'chooses its text by its background',
+      `${ESC}[41mx${ESC}[97my`,
+      '<li id=s-L1><span class=b1>x</span><span class="b1 r15">y</span>',
+    ],
+    ['may be inverse', `${ESC}[7mx${ESC}[31my`, '<li id=s-L1><span class=inverse>x</span><span class=b1>y</span>'],
+    ['may be inverse on a background', `${ESC}[7;44mx`, '<li id=s-L1><span class="inverse r4">x</span>'],
+    [
+      'may be a link, which tells nobody where it was',
+      `${ESC}]8;;https://a.example/?x=1&y=2${ESC}\\a`,
+      '<li id=s-L1><a href="https://a.example/?x=1&amp;y=2" rel="noopener noreferrer nofollow">a</a>',
+    ],
+  ])('%s', (_, text, html) => {
+    expect(render(text)).toBe(html);
+  });
+
+  test('tells the time when it is another than before', () => {
+    const lines = [1, 1, 75, 3_723, undefined, 3_723].map((seconds) => ({ text: 'x', seconds }));
+    const [chunk] = renderLines(lines, { id: 's', from: FIRST_LINE }).chunks;
+    expect(chunk?.html.match(/data-t=[^>]*|<li id=s-L\d>/g)).toStrictEqual([
+      'data-t=0:01',
+      '<li id=s-L2>',
+      'data-t=1:15',
+      'data-t=1:02:03',
+      '<li id=s-L5>',
+      'data-t=1:02:03',
+    ]);
+  });
+});
+
+const output = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 8 }),
+      fc.constantFrom(
+        '<script>',
+        '"',
+        '&lt;',
+        `${ESC}[31m`,
+        `${ESC}[7;48;5;99m`,
+        `${ESC}]8;;https://a.example/"<${ESC}\\`,
+        '\r',
+        '\b',
+        '\u202E',
+      ),
+    ),
+  )
+  .map((parts) => parts.join(''));
+
+describe('any output', () => {
+  test('becomes markup of ours alone around its text', () => {
+    fc.assert(
+      fc.property(output, (text) => {
+        const html = render(text);
+        const ours =
+          /<li id=s-L1>|<span class=(?:[a-z0-9]+|"[a-z0-9 ]+")>|<\/span>|<a href="https?:[^"<>]*" rel="noopener noreferrer nofollow">|<\/a>/g;
+        const rest = html.replaceAll(ours, '');
+        expect(rest).not.toMatch(/[<>"]/);
+        expect(rest).not.toMatch(/&(?!amp;|lt;|gt;|quot;)/);
+        const shown = rest
+          .replaceAll('&lt;', '<')
+          .replaceAll('&gt;', '>')
+          .replaceAll('&quot;', '"')
+          .replaceAll('&amp;', '&');
+        expect(shown).toBe(readText(text));
+      }),
+    );
+  });
+
+  test('is the same whether it comes at once or in pieces', () => {
+    fc.assert(
+      fc.property(fc.array(output, { maxLength: 12 }), fc.nat(12), (texts, cut) => {
+        const lines = texts.map((text) => ({ text, seconds: undefined }));
+        const first = renderLines(lines.slice(0, cut), { id: 's', from: FIRST_LINE });
+        const second = renderLines(lines.slice(cut), { id: 's', from: first.end });
+        const pieces = [...first.chunks, ...second.chunks].map(({ html }) => html).join('');
+        expect(pieces).toBe(render(...texts));
+      }),
+    );
+  });
+});
+
+test('lists begin with the first line, and then with each after so many', () => {
+  const lines = Array.from({ length: CHUNK_LINES + 1 }, () => ({ text: '', seconds: undefined }));
+  const first = renderLines(lines, { id: 's', from: FIRST_LINE });
+  expect(first.chunks.map((chunk) => chunk.first)).toStrictEqual([1, CHUNK_LINES + 1]);
+  const second = renderLines(lines, { id: 's', from: first.end });
+  expect(second.chunks.map((chunk) => chunk.first)).toStrictEqual([CHUNK_LINES + 2, 2 * CHUNK_LINES + 1]);
+});
+
+test('what there is of a line has the style of the line before', () => {
+  const { end } = renderLines([{ text: `${ESC}[32m`, seconds: undefined }], { id: 's', from: FIRST_LINE });
+  expect(renderPartial('Password: ', end)).toBe('<span class=f2>Password: </span>');
+});

@@ -1,0 +1,347 @@
+import axe from 'axe-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { createEnded, createState, createStep, FAILED } from '../../dev/telegram/build-states.ts';
+import type { BuildState } from '../../src/engine/build-state.ts';
+import { openBrowser } from './browser.ts';
+import { createFailed, createRunning, isInView } from './builds.ts';
+import { createFakeBuild, type FakeBuild } from './fake-view.ts';
+import { openPageServer, type PageServer } from './page-server.ts';
+
+const ESC = '\u001B';
+
+let server: PageServer;
+let browser: Browser;
+/** What the browser itself complained about: something that the policy stopped, an error nobody caught. */
+let complaints: string[];
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([openPageServer(), openBrowser()]);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await server.close();
+});
+
+beforeEach(() => {
+  complaints = [];
+});
+
+async function open(path: string, options: BrowserContextOptions & { origin?: string } = {}): Promise<Page> {
+  const { origin = server.origin, ...rest } = options;
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], ...rest });
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().includes('ERR_')) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => void complaints.push(error.message));
+  await page.addInitScript(
+    `addEventListener('securitypolicyviolation', (event) => console.error('violation: ' + event.violatedDirective))`,
+  );
+  await page.goto(`${origin}${path}`);
+  return page;
+}
+
+function show(name: string, build: FakeBuild): void {
+  server.show(name, () => ({ kind: 'seen', view: build.view }));
+}
+
+describe('a build that runs', () => {
+  test('is shown as it goes on: lines, the state, the steps, the title and the icon', async () => {
+    const build = createRunning();
+    build.write(2, 'first\n');
+    show('look-live', build);
+    const page = await open('/b/look-live');
+    const icon = await page.locator('#icon').getAttribute('href');
+    build.write(2, `${ESC}[32msecond${ESC}[0m\nDownloading 40%`);
+    await page.locator('#test-L2 .f2').waitFor();
+    await page.locator('.partial', { hasText: 'Downloading 40%' }).waitFor();
+    build.write(2, '\rDownloading 100%\n');
+    await page.locator('#test-L3', { hasText: /^Downloading 100%$/ }).waitFor();
+    expect(await page.locator('#step-test').getAttribute('open')).toBe('');
+    build.endLog(2);
+    build.show(FAILED);
+    await page.getByRole('heading', { name: 'Failed', level: 1 }).waitFor();
+    await page.getByText('test failed: exit code 1').waitFor();
+    expect(await page.title()).toBe('❌ Failed · acme/shop · main');
+    expect(await page.locator('#icon').getAttribute('href')).not.toBe(icon);
+    expect(await page.locator('#log-test li[id]').allTextContents()).toStrictEqual([
+      'first',
+      'second',
+      'Downloading 100%',
+    ]);
+    expect(await page.getByRole('status').first().textContent()).toBe('Failed');
+    expect(complaints).toStrictEqual([]);
+    await page.context().close();
+  });
+
+  test('gets its steps when they are known, opens the one that begins and closes the one that passed', async () => {
+    const build = createFakeBuild(createState({ kind: 'preparing', detail: 'pulling image alpine/git' }));
+    show('look-steps', build);
+    const page = await open('/b/look-steps');
+    await page.getByText('pulling image alpine/git').waitFor();
+    const steps = [createStep('git', { kind: 'running' }, { from: 1 }), createStep('test', { kind: 'pending' })];
+    build.show(createState({ kind: 'running' }, { steps }));
+    build.write(0, 'Cloning\n');
+    await page.locator('#step-git[open] #git-L1').waitFor();
+    build.endLog(0);
+    const next = [
+      createStep('git', { kind: 'passed' }, { from: 1, to: 2 }),
+      createStep('test', { kind: 'running' }, { from: 2 }),
+    ];
+    build.show(createState({ kind: 'running' }, { steps: next }));
+    await page.locator('#step-test[open]').waitFor();
+    await page.locator('#step-git:not([open])').waitFor({ state: 'attached' });
+    expect(await page.locator('.step').count()).toBe(2);
+    await page.context().close();
+  });
+
+  test('is followed at the bottom, and left alone where somebody reads', async () => {
+    const build = createRunning();
+    build.write(2, 'a line\n'.repeat(300));
+    show('look-follow', build);
+    const page = await open('/b/look-follow');
+    await page.getByRole('button', { name: 'Jump to end' }).click();
+    await expect.poll(() => isInView(page, '#test-L300')).toBe(true);
+    build.write(2, 'a line\n'.repeat(300));
+    await page.locator('#test-L600').waitFor();
+    await expect.poll(() => isInView(page, '#test-L600')).toBe(true);
+    await page.evaluate('scrollTo({ top: 100 })');
+    await page.getByRole('button', { name: 'Jump to end' }).waitFor();
+    build.write(2, 'the last\n');
+    await page.locator('#test-L601').waitFor({ state: 'attached' });
+    expect(await page.evaluate<number>('scrollY')).toBe(100);
+    await page.context().close();
+  });
+
+  test('goes on after this c3 went away and came back, no line lost and none twice', async () => {
+    const build = createRunning();
+    build.write(2, 'one\n');
+    const first = await openPageServer();
+    first.show('look-again', () => ({ kind: 'seen', view: build.view }));
+    const page = await open('/b/look-again', { origin: first.origin });
+    build.write(2, 'two\n');
+    await page.locator('#test-L2').waitFor();
+    await first.close();
+    await page.getByText('Connection lost. Reconnecting…').waitFor();
+    build.write(2, 'three\nfour\n');
+    const second = await openPageServer({ port: Number(new URL(first.origin).port) });
+    second.show('look-again', () => ({ kind: 'seen', view: build.view }));
+    await page.locator('#test-L4').waitFor();
+    expect(await page.locator('#log-test li[id]').allTextContents()).toStrictEqual(['one', 'two', 'three', 'four']);
+    await page.locator('#connection').waitFor({ state: 'hidden' });
+    await page.context().close();
+    await second.close();
+  });
+
+  test('is cancelled by whoever may, after a question, by keyboard', async () => {
+    show('control-cancel', createRunning());
+    const page = await open('/b/control-cancel');
+    await page.getByText('Cancel', { exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('what stands in “finally” still runs').waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => server.posts.at(-1)?.path).toBe('/b/control-cancel/cancel');
+    expect(server.posts.at(-1)).toMatchObject({
+      body: expect.stringMatching(/^nonce=[\w-]{22}$/) as string,
+      origin: server.origin,
+    });
+    await page.waitForURL('**/b/control-cancel');
+    await page.context().close();
+  });
+});
+
+describe('a build that has ended', () => {
+  test('is run again by whoever may, and the page becomes the new build’s', async () => {
+    show('control-ended', createFailed('no\n'));
+    show('control-new', createRunning());
+    const page = await open('/b/control-ended', { javaScriptEnabled: false });
+    await page.getByText('Re-run', { exact: true }).click();
+    await page.getByRole('button', { name: 'Run it again' }).click();
+    await page.waitForURL('**/b/control-new');
+    await page.getByRole('heading', { name: 'Running', level: 1 }).waitFor();
+    expect(server.posts.at(-1)?.path).toBe('/b/control-ended/rerun');
+    await page.context().close();
+  });
+
+  test('has lines with addresses, which a click on a number gives, and a range with shift', async () => {
+    show('look-lines', createFailed('a line\n'.repeat(1_000)));
+    const page = await open('/b/look-lines#git-L1');
+    await page.locator('#step-git[open] .hit#git-L1').waitFor();
+    await page.goto(`${server.origin}/b/look-lines#test-L700-L702`);
+    await page.locator('.hit#test-L702').waitFor();
+    expect(await page.locator('.hit').count()).toBe(3);
+    await expect.poll(() => isInView(page, '#test-L700')).toBe(true);
+    await page.locator('#test-L703').click({ position: { x: 20, y: 5 } });
+    expect(new URL(page.url()).hash).toBe('#test-L703');
+    await page.locator('#test-L705').click({ position: { x: 20, y: 5 }, modifiers: ['Shift'] });
+    expect(new URL(page.url()).hash).toBe('#test-L703-L705');
+    await page.locator('#test-L706').click({ position: { x: 200, y: 5 } });
+    expect(new URL(page.url()).hash).toBe('#test-L703-L705');
+    await page.context().close();
+  });
+
+  test('is searched whole by the browser itself, far from what is on the screen too', async () => {
+    show('look-find', createFailed(`${'a line\n'.repeat(5_000)}needle in the hay\n${'a line\n'.repeat(5_000)}`));
+    const page = await open('/b/look-find');
+    expect(await page.evaluate<boolean>(`find('needle in the hay')`)).toBe(true);
+    expect(await page.evaluate<string>(`getSelection().anchorNode.parentElement.closest('li').id`)).toBe('test-L5001');
+    await page.getByRole('button', { name: 'Open all' }).click();
+    expect(await page.evaluate<boolean>(`find('output of lint', false, true)`)).toBe(true);
+    await page.context().close();
+  });
+
+  test('gives its log without numbers and times, to the clipboard and raw', async () => {
+    show('look-copy', createFailed(`${ESC}[31mred${ESC}[0m\n\nand more\n`));
+    const page = await open('/b/look-copy');
+    await page.locator('#step-test').getByRole('button', { name: 'Copy' }).click();
+    await page.getByText('Copied').waitFor();
+    expect(await page.evaluate<string>('navigator.clipboard.readText()')).toBe('red\n\nand more\n');
+    await page.evaluate(`getSelection().selectAllChildren(document.getElementById('log-test'))`);
+    expect(await page.evaluate<string>('getSelection().toString()')).not.toMatch(/\d/);
+    await page.getByRole('link', { name: 'Raw log of test' }).click();
+    expect(await page.evaluate<string>('document.body.innerText')).toContain('and more');
+    await page.context().close();
+  });
+
+  test('shows the elapsed time of lines on demand, with or without a script', async () => {
+    const build = createRunning(FAILED);
+    build.write(2, 'one\ntwo\n', { seconds: 75 });
+    build.endLog(2);
+    show('look-times', build);
+    const page = await open('/b/look-times', { javaScriptEnabled: false });
+    const read = `getComputedStyle(document.getElementById('test-L1'), '::after').content`;
+    expect(await page.evaluate<string>(read)).toBe('none');
+    await page.getByLabel('Times').check();
+    expect(await page.evaluate<string>(read)).toBe('"1:15"');
+    await page.context().close();
+  });
+
+  test('is all there without a script, and one that runs loads itself again', async () => {
+    show('look-plain', createFailed('no\n'));
+    const running = createRunning();
+    running.write(2, 'so far\n');
+    show('look-plain-running', running);
+    const page = await open('/b/look-plain', { javaScriptEnabled: false });
+    await page.locator('#step-test[open] #test-L1', { hasText: 'no' }).waitFor();
+    await page.getByRole('heading', { name: 'git' }).click();
+    await page.locator('#git-L1', { hasText: 'output of git' }).waitFor();
+    expect(await page.locator('button:visible').count()).toBe(0);
+    await page.goto(`${server.origin}/b/look-plain-running`);
+    await page.locator('#test-L1', { hasText: 'so far' }).waitFor();
+    running.write(2, 'and then\n');
+    await page.locator('#test-L2', { hasText: 'and then' }).waitFor();
+    await page.context().close();
+  });
+});
+
+describe('whatever is shown', () => {
+  const config: BuildState = createEnded(
+    { kind: 'config-error', message: 'c3.yaml has 1 error', detail: 'c3.yaml:4:5 error: unknown key "wen"\n    ^^^' },
+    { warnings: [`c3.yaml:3:12 warning: ${'a long sentence '.repeat(20)}\n  3 | - kaniko: |`] },
+  );
+  const log = [
+    `${ESC}[1m${ESC}[46m RUN ${ESC}[49m${ESC}[22m ${ESC}[36mv4.1.12${ESC}[0m ${ESC}[2mdim${ESC}[22m`,
+    ...Array.from(
+      { length: 16 },
+      (_, colour) => `${ESC}[38;5;${colour}mcolour${ESC}[0m ${ESC}[48;5;${colour}mground${ESC}[0m`,
+    ),
+    `${ESC}[38;5;17mdark${ESC}[0m ${ESC}[7minverse${ESC}[0m ${ESC}]8;;https://a.example${ESC}\\link${ESC}]8;;${ESC}\\`,
+    'x'.repeat(5_000),
+  ].join('\n');
+
+  beforeEach(() => {
+    const running = createRunning();
+    running.write(2, log);
+    show('control-running', running);
+    show('control-failed', createFailed(log));
+    show('look-config', createFakeBuild(config));
+    const { source } = FAILED;
+    const status = { state: 'failure', description: 'failed at test after 54s: exit code 1' } as const;
+    server.show('look-gone', () => ({
+      kind: 'outcome',
+      outcome: { source, status, message: 'its Pod was deleted, and its logs with it', detail: undefined },
+    }));
+    server.show('look-trouble', () => ({ kind: 'failed', message: 'GitHub does not answer' }));
+  });
+
+  const names = ['control-running', 'control-failed', 'look-config', 'look-gone', 'look-trouble'];
+
+  test.each(names.flatMap((name) => (['light', 'dark'] as const).map((scheme) => [name, scheme] as const)))(
+    '%s has no serious fault for people with a screen reader or weak eyes, %s',
+    async (name, colorScheme) => {
+      const page = await open(`/b/${name}`, { colorScheme });
+      await page.evaluate(axe.source);
+      const found = await page.evaluate<{ id: string; impact: string; nodes: { html: string }[] }[]>(
+        `axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => ({ id, impact, nodes })))`,
+      );
+      const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toStrictEqual([]);
+      await page.context().close();
+    },
+  );
+
+  test.each(names)('%s fits a phone: nothing is wider than the screen', async (name) => {
+    const page = await open(`/b/${name}`, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await page.evaluate(`document.getElementById('times')?.click()`);
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+    await page.context().close();
+  });
+
+  test('its colours follow the system', async () => {
+    const ground = 'getComputedStyle(document.body).backgroundColor';
+    const colours = await Promise.all(
+      (['light', 'dark'] as const).map(async (colorScheme) => {
+        const page = await open('/b/control-failed', { colorScheme });
+        const colour = await page.evaluate<string>(ground);
+        await page.context().close();
+        return colour;
+      }),
+    );
+    expect(colours).toStrictEqual(['rgb(255, 255, 255)', 'rgb(11, 14, 19)']);
+  });
+});
+
+test('nothing that a build writes or is called runs, loads or leaves the page', async () => {
+  const evil = `"><img src=x onerror="console.error('ran')"><script>console.error('ran')</script>`;
+  const state = createEnded(
+    { kind: 'failed', step: evil, message: evil },
+    {
+      steps: [createStep(evil, { kind: 'failed', exitCode: 1 }, { from: 1, to: 2 })],
+      warnings: [evil],
+      source: { ...FAILED.source, refName: evil, subject: evil, author: evil },
+    },
+  );
+  const lines = [
+    evil,
+    `${ESC}]8;;javascript:console.error('ran')${ESC}\\click${ESC}]8;;${ESC}\\`,
+    `${ESC}]8;;https://a.example/"onclick="console.error('ran')${ESC}\\click`,
+    `</ol></div></details></main><script>console.error('ran')</script>`,
+    `${ESC}]0;<script>console.error('ran')</script>\u0007${ESC}P<b>${ESC}\\`,
+    '<!-- <style>*{display:none}</style> <base href=https://evil.example> <meta http-equiv=refresh content=0;url=https://evil.example>',
+    '\u202Egnp.exe \u0000 \u2028',
+  ];
+  const steps = [createStep(evil, { kind: 'running' }, { from: 1 })];
+  const build = createFakeBuild({ ...state, steps, phase: { kind: 'running' }, endedAt: undefined });
+  build.write(0, `${lines.join('\n')}\n`);
+  show('control-evil', build);
+  const page = await open('/b/control-evil');
+  const requests: string[] = [];
+  page.on('request', (request) => void requests.push(request.url()));
+  build.write(0, `${lines.join('\n')}\n${evil}`);
+  await page.locator('.partial').waitFor();
+  build.endLog(0);
+  build.show(state);
+  await page.getByRole('heading', { name: 'Failed', level: 1 }).waitFor();
+  expect(await page.locator('#steps .log li[id]').count()).toBe(lines.length * 2 + 1);
+  expect(await page.locator('main script, main img, main base, main .log a[href^="javascript"]').count()).toBe(0);
+  expect(requests.filter((url) => !url.startsWith(server.origin))).toStrictEqual([]);
+  expect(complaints).toStrictEqual([]);
+  await page.context().close();
+});
+
+test('every look is released when its reader has gone', async () => {
+  await expect.poll(() => server.released).toBe(server.opened);
+});

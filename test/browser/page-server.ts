@@ -1,0 +1,77 @@
+import { Hono } from 'hono';
+import type { BuildLook } from '../../src/engine/index.ts';
+import type { BuildLink } from '../../src/sealing/index.ts';
+import { handleBuildEvents } from '../../src/server/build-events.ts';
+import { handleBuildLog, handleBuildPage } from '../../src/server/build-page.ts';
+import { listen } from '../../src/server/listen.ts';
+
+/** The pages of builds that a test makes up, over a real socket. */
+export interface PageServer {
+  readonly origin: string;
+  /** Addresses end in it. `look-…` may look, `control-…` may control. */
+  show(sealed: string, look: () => BuildLook): void;
+  /** What was sent by forms, newest last. */
+  readonly posts: readonly { readonly path: string; readonly body: string; readonly origin: string | null }[];
+  readonly released: number;
+  readonly opened: number;
+  /** Ends everything, as a c3 that ends. `open` takes the same port again. */
+  close(): Promise<void>;
+}
+
+export interface PageServerOptions {
+  /** 0: the system chooses. */
+  readonly port?: number;
+  now?(): number;
+}
+
+export async function openPageServer({ port = 0, now = Date.now }: PageServerOptions = {}): Promise<PageServer> {
+  const looks = new Map<string, () => BuildLook>();
+  const posts: { path: string; body: string; origin: string | null }[] = [];
+  const closing = new AbortController();
+  const counts = { opened: 0, released: 0 };
+  const dependencies = {
+    look(sealed: string): ReturnType<Parameters<typeof handleBuildPage>[2]['look']> {
+      counts.opened += 1;
+      const look = looks.get(sealed)?.() ?? { kind: 'failed', message: 'There is no such build' };
+      const right = sealed.startsWith('control') ? 'control' : 'look';
+      return Promise.resolve({ link: { ...LINK, right }, look, release: () => void (counts.released += 1) });
+    },
+    now,
+    closing: closing.signal,
+  };
+  const app = new Hono();
+  app.get('/b/:sealed', ({ req }) => handleBuildPage(req.raw, req.param('sealed'), dependencies));
+  app.get('/b/:sealed/log', ({ req }) => handleBuildLog(req.raw, req.param('sealed'), dependencies));
+  app.get('/b/:sealed/events', ({ req }) => handleBuildEvents(req.raw, req.param('sealed'), dependencies));
+  app.post('/b/:sealed/:action', async ({ req, redirect }) => {
+    posts.push({ path: req.path, body: await req.text(), origin: req.raw.headers.get('origin') });
+    return redirect(req.param('action') === 'rerun' ? '/b/control-new' : `/b/${req.param('sealed')}`, 303);
+  });
+  const listener = await listen(app, { host: '127.0.0.1', port, onFault: (error) => console.error(error) });
+  return {
+    origin: listener.origin,
+    show: (sealed, look) => void looks.set(sealed, look),
+    posts,
+    get released() {
+      return counts.released;
+    },
+    get opened() {
+      return counts.opened;
+    },
+    close(): Promise<void> {
+      closing.abort();
+      return listener.close();
+    },
+  };
+}
+
+const LINK: BuildLink = {
+  right: 'look',
+  scope: { host: 'github.com', owner: 'acme', name: 'shop' },
+  buildId: '1f2e3d4c5b6a',
+  sha: '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d',
+  isProtected: true,
+  ref: { kind: 'branch', name: 'main' },
+  before: undefined,
+  token: 'ghp_of-nobody',
+};

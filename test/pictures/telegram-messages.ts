@@ -1,0 +1,78 @@
+import type { Browser } from 'playwright-core';
+import { FAILED, LINKS, PASSED, RUNNING, START, createState } from '../../dev/telegram/build-states.ts';
+import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
+import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
+import { newest } from '../../dev/telegram/world.ts';
+import type { BuildState } from '../../src/engine/build-state.ts';
+import { createChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
+import { createTelegramReporter } from '../../src/reporters/telegram/telegram-reporter.ts';
+
+const TOKEN = '110201543:for-the-pictures';
+const CHAT = -1001234567890;
+const WAIT_MS = 20_000;
+
+/** What each picture shows, and how many seconds into the build. */
+const PICTURES: readonly { readonly name: string; readonly state: BuildState; readonly afterMs: number }[] = [
+  { name: 'running', state: RUNNING, afterMs: 38_000 },
+  { name: 'passed', state: PASSED, afterMs: 96_000 },
+  { name: 'failed', state: FAILED, afterMs: 54_000 },
+];
+
+/** The real reporter sends builds to the stand-in, and the browser shows them. */
+export async function* drawTelegramMessages(browser: Browser, folder: string): AsyncGenerator<string> {
+  for (const { name, state, afterMs } of PICTURES) {
+    const clock = createFakeClock(START);
+    const server = await createTelegramServer({
+      bots: [{ token: TOKEN }],
+      chats: [{ id: CHAT, title: 'shop builds' }],
+      now: clock.now,
+    });
+    try {
+      const reporter = createTelegramReporter({
+        destination: { token: TOKEN, chat: CHAT },
+        apiBase: server.url,
+        throttle: createChatThrottle(clock),
+        clock,
+        log: { warn: (message) => process.stderr.write(`${message}\n`) },
+      });
+      const links = LINKS;
+      reporter.report({ ...createState({ kind: 'preparing', detail: 'waiting for another build' }), links });
+      await server.waitFor(({ versions }) => versions.length === 1, AbortSignal.timeout(WAIT_MS));
+      clock.pass(afterMs);
+      reporter.report({ ...state, links });
+      // Of a build that still runs it sends what is known.
+      await clock.jumpUntil(reporter.finish());
+      if (newest(server.messages()[0] ?? fail('no message arrived')).text.includes('Preparing'))
+        fail('no edit arrived');
+      const path = `${folder}telegram-${name}.png`;
+      await photograph(browser, server, path);
+      yield path;
+    } finally {
+      await server.close();
+    }
+  }
+}
+
+async function photograph(browser: Browser, server: TelegramServer, path: string): Promise<void> {
+  const page = await browser.newPage({
+    deviceScaleFactor: 2,
+    viewport: { width: 520, height: 700 },
+    colorScheme: 'light',
+  });
+  try {
+    await page.goto(`${server.url}/`);
+    // A build that failed has a second one, the reply that rings.
+    const bubble = page.locator('.message').first();
+    await bubble.waitFor({ timeout: WAIT_MS });
+    for (const quote of await bubble.locator('.expandable').all()) await quote.click();
+    // Transparent around the bubble's corners, for light and dark pages.
+    await page.addStyleTag({ content: 'body { background: none }' });
+    await bubble.screenshot({ path, omitBackground: true });
+  } finally {
+    await page.close();
+  }
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
