@@ -6,6 +6,8 @@ export interface FakeClock extends Clock {
   jump(): Promise<number>;
   /** Jumps from timer to timer until the promise settles; answers what it does. */
   jumpUntil<T>(promise: Promise<T>): Promise<T>;
+  /** While it is under way the time stands still: what takes real time takes none of this clock's. */
+  hold<T>(promise: Promise<T>): Promise<T>;
   /** Moves the time on; what is due fires with the next {@link FakeClock.jump}. */
   pass(ms: number): void;
 }
@@ -16,14 +18,28 @@ export function createFakeClock(start: number): FakeClock {
   const timers = new Set<{ readonly at: number; readonly callback: () => void }>();
   let timerSet = Promise.withResolvers<void>();
 
-  async function jump(): Promise<number> {
-    // Lets whoever was just woken settle first: it may cancel its timer.
+  const held = new Set<Promise<unknown>>();
+
+  /** Lets whoever was just woken settle: it may cancel its timer, or set one. */
+  async function settle(): Promise<void> {
     await setImmediate();
+    while (held.size > 0) {
+      await Promise.allSettled(held);
+      await setImmediate();
+    }
+  }
+
+  async function jump(): Promise<number> {
+    await settle();
     while (timers.size === 0) {
       timerSet = Promise.withResolvers<void>();
       await timerSet.promise;
-      await setImmediate();
+      await settle();
     }
+    return fire();
+  }
+
+  function fire(): number {
     const [next] = [...timers].sort((a, b) => a.at - b.at);
     if (next === undefined) throw new Error('No timer is set');
     timers.delete(next);
@@ -45,13 +61,26 @@ export function createFakeClock(start: number): FakeClock {
       now += ms;
     },
     jump,
+    async hold<T>(promise: Promise<T>): Promise<T> {
+      held.add(promise);
+      return await promise.finally(() => held.delete(promise));
+    },
     async jumpUntil<T>(promise: Promise<T>): Promise<T> {
-      const settled = promise.then(
-        () => true,
-        () => true,
+      let isOver = false;
+      const over = promise.then(
+        () => void (isOver = true),
+        () => void (isOver = true),
       );
-      while (!(await Promise.race([settled, jump().then(() => false)])));
-      return promise;
+      for (;;) {
+        await settle();
+        if (isOver) return await promise;
+        if (timers.size > 0) {
+          fire();
+          continue;
+        }
+        timerSet = Promise.withResolvers<void>();
+        await Promise.race([over, timerSet.promise, ...held]);
+      }
     },
   };
 }

@@ -5,18 +5,19 @@ const BURST = 3;
 const MINUTE_MS = 60_000;
 
 export interface RateLimiter {
-  /** Counts one send or edit; the answer is how many seconds to wait, 0 if it passes. */
-  take(chatId: number): number;
+  /** Counts one send or edit of a bot; the answer is how many seconds to wait, 0 if it passes. */
+  take(botId: number, chatId: number): number;
 }
 
 /** `now` in epoch milliseconds. */
 export function createRateLimiter(now: () => number): RateLimiter {
-  const taken = new Map<number, number[]>();
+  const taken = new Map<string, number[]>();
   return {
-    take(chatId): number {
+    take(botId, chatId): number {
       const at = now();
-      const recent = (taken.get(chatId) ?? []).filter((time) => time > at - MINUTE_MS);
-      taken.set(chatId, recent);
+      const key = `${botId} ${chatId}`;
+      const recent = (taken.get(key) ?? []).filter((time) => time > at - MINUTE_MS);
+      taken.set(key, recent);
       const inGroup = chatId < 0 && recent.length >= MAX_PER_MINUTE_IN_GROUP;
       if (inGroup) return Math.max(1, Math.ceil(((recent[0] ?? at) + MINUTE_MS - at) / 1000));
       const burst = recent.filter((time) => time > at - BURST * 1000).length;

@@ -165,7 +165,7 @@ function toJson(value: unknown): unknown {
   try {
     return JSON.parse(value) as unknown;
   } catch {
-    throw badRequest("can't parse reply keyboard markup JSON object");
+    throw badRequest("can't parse JSON object");
   }
 }
 
@@ -196,10 +196,24 @@ function toStored(world: World, { bot, chat, parameters, version }: NewMessage):
     botId: toBotId(bot),
     threadId,
     isSilent: String(parameters['disable_notification']) === 'true',
+    replyTo: findReply(world, chat, parameters)?.messageId,
     document: document instanceof StoredDocument ? document : undefined,
     versions: [version],
     isDeleted: false,
   };
+}
+
+/**
+ * The message that is replied to. One that is not there is left out only where that is allowed, and in a topic never: the API says
+ * of `allow_sending_without_reply` that it is false for replies in a forum topic.
+ */
+function findReply(world: World, chat: ChatAccount, parameters: Parameters): StoredMessage | undefined {
+  const reply = toJson(parameters['reply_parameters']) as Record<string, unknown> | undefined;
+  if (reply === undefined) return undefined;
+  const message = findMessage(world, chat, reply['message_id']);
+  const isAllowed = reply['allow_sending_without_reply'] === true && parameters['message_thread_id'] === undefined;
+  if (message === undefined && !isAllowed) throw badRequest('message to be replied not found');
+  return message;
 }
 
 function toUser(bot: BotAccount): object {
@@ -233,6 +247,7 @@ function toMessage(bot: BotAccount, chat: ChatAccount, message: StoredMessage): 
           caption: text,
           document: { file_name: message.document.fileName, file_size: message.document.bytes.length },
         }),
+    ...(message.replyTo === undefined ? {} : { reply_to_message: { message_id: message.replyTo } }),
     ...(replyMarkup === undefined ? {} : { reply_markup: replyMarkup }),
   };
 }

@@ -121,6 +121,43 @@ test.each([
     "Bad Request: inline keyboard button URL 'javascript:x' is invalid: Wrong HTTP URL",
   ],
   [
+    'a button whose host is none of the internet',
+    {
+      chat_id: USER,
+      text: 'a',
+      reply_markup: { inline_keyboard: [[{ text: 'x', url: 'http://localhost:8668/b/x' }]] },
+    },
+    400,
+    'Bad Request: BUTTON_URL_INVALID',
+  ],
+  [
+    'a button of an unknown style',
+    {
+      chat_id: USER,
+      text: 'a',
+      reply_markup: { inline_keyboard: [[{ text: 'x', url: 'https://a.b', style: 'red' }]] },
+    },
+    400,
+    'Bad Request: invalid button style specified',
+  ],
+  [
+    'a reply to a message that is not there',
+    { chat_id: USER, text: 'a', reply_parameters: { message_id: 9 } },
+    400,
+    'Bad Request: message to be replied not found',
+  ],
+  [
+    'such a reply in a topic, though it may be left out',
+    {
+      chat_id: FORUM,
+      text: 'a',
+      message_thread_id: 7,
+      reply_parameters: { message_id: 9, allow_sending_without_reply: true },
+    },
+    400,
+    'Bad Request: message to be replied not found',
+  ],
+  [
     'a button whose data are too long',
     { chat_id: USER, text: 'a', reply_markup: { inline_keyboard: [[{ text: 'x', callback_data: 'é'.repeat(33) }]] } },
     400,
@@ -152,6 +189,27 @@ test('a group takes twenty messages a minute, edits included, and says how long 
   });
   now += 30_000;
   expect(await call('sendMessage', { chat_id: GROUP, text: 'one more' })).toMatchObject({ ok: true });
+});
+
+test('a reply names its message, and may come without it where that is gone', async () => {
+  await call('sendMessage', { chat_id: USER, text: 'a' });
+  const reply = { chat_id: USER, text: 'b', reply_parameters: { message_id: 1, allow_sending_without_reply: true } };
+  expect(await call('sendMessage', reply)).toMatchObject({ result: { reply_to_message: { message_id: 1 } } });
+  server.faults.remove(USER, 1);
+  expect(await call('sendMessage', reply)).toMatchObject({ ok: true });
+  expect(server.messages(USER).map(({ replyTo }) => replyTo)).toEqual([undefined, 1, undefined]);
+});
+
+test('an edit without buttons takes them away', async () => {
+  const reply_markup = { inline_keyboard: [[{ text: 'Log', url: 'https://c3.example/b/x', style: 'primary' }]] };
+  await call('sendMessage', { chat_id: USER, text: 'a', reply_markup });
+  await call('editMessageText', { chat_id: USER, message_id: 1, text: 'b' });
+  expect(server.messages(USER)[0]?.versions.map((version) => version.replyMarkup)).toEqual([reply_markup, undefined]);
+});
+
+test('each bot has limits of its own', async () => {
+  for (const text of ['a', 'b', 'c']) await call('sendMessage', { chat_id: USER, text });
+  expect(await call('sendMessage', { chat_id: USER, text: 'd' }, '7:other-bots-token')).toMatchObject({ ok: true });
 });
 
 test('a burst in any chat has to wait a second', async () => {
@@ -218,9 +276,18 @@ test('the viewer shows messages from their parsed form only', async () => {
   await call('sendMessage', { chat_id: GROUP, text: '<script>x</script>' });
   const page = await (await fetch(`${server.url}/`)).text();
   expect(page).toContain("default-src 'none'");
-  const messages = (await (await fetch(`${server.url}/messages`)).json()) as { chat: string; html: string }[];
+  await call('sendMessage', {
+    chat_id: GROUP,
+    text: 'c',
+    reply_parameters: { message_id: 2 },
+    disable_notification: true,
+  });
+  const url = `${server.url}/messages`;
+  const messages = (await (await fetch(url)).json()) as { chat: string; html: string; isSilent: boolean }[];
   expect(messages.map(({ chat, html }) => [chat, html])).toEqual([
     ['Builds', '<div class="text"><b>a</b> &lt;script&gt;</div>'],
     ['Builds', '<div class="text">&lt;script&gt;x&lt;/script&gt;</div>'],
+    ['Builds', '<p class="reply">&lt;script&gt;x&lt;/script&gt;</p><div class="text">c</div>'],
   ]);
+  expect(messages.map(({ isSilent }) => isSilent)).toEqual([false, false, true]);
 });

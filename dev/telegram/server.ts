@@ -5,7 +5,7 @@ import { createFaults, type Faults } from './faults.ts';
 import { createRateLimiter } from './limits.ts';
 import { findChat, METHODS, type Parameters } from './methods.ts';
 import { renderMessages, renderViewer } from './viewer.ts';
-import { StoredDocument, type BotAccount, type ChatAccount, type StoredMessage, type World } from './world.ts';
+import { StoredDocument, toBotId, type BotAccount, type ChatAccount, type StoredMessage, type World } from './world.ts';
 
 /** An upload's 50 MB and what multipart adds. */
 const MAX_BODY_BYTES = 51 * 1024 * 1024;
@@ -76,7 +76,7 @@ export async function createTelegramServer(options: TelegramServerOptions): Prom
     const fault = faults.take(method);
     if (fault?.kind === 'cut') return 'cut';
     if (fault?.kind === 'answer') return fault.answer;
-    const wait = SENDING.has(method) ? (limiter?.take(findChat(world, parameters).id) ?? 0) : 0;
+    const wait = SENDING.has(method) ? (limiter?.take(toBotId(bot), findChat(world, parameters).id) ?? 0) : 0;
     if (wait > 0) throw tooManyRequests(wait);
     const result = toResult(run(world, bot, parameters));
     return fault?.kind === 'lose-answer' ? 'cut' : result;

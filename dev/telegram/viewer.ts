@@ -8,6 +8,8 @@ export interface ViewedMessage {
   readonly html: string;
   readonly time: string;
   readonly isEdited: boolean;
+  /** It made no sound. */
+  readonly isSilent: boolean;
 }
 
 export function renderMessages(world: World): readonly ViewedMessage[] {
@@ -16,14 +18,22 @@ export function renderMessages(world: World): readonly ViewedMessage[] {
 
 function toViewed(world: World, message: StoredMessage): ViewedMessage {
   const file = message.document === undefined ? '' : `<p class="file">📄 ${esc(message.document.fileName)}</p>`;
+  const reply = message.replyTo === undefined ? '' : `<p class="reply">${renderReply(world, message)}</p>`;
   const { nodes, replyMarkup } = newest(message);
   return {
     key: `${message.chatId}.${message.messageId}`,
     chat: world.chats.get(message.chatId)?.title ?? String(message.chatId),
-    html: `${file}<div class="text">${renderNodes(nodes)}</div>${renderButtons(replyMarkup)}`,
+    html: `${reply}${file}<div class="text">${renderNodes(nodes)}</div>${renderButtons(replyMarkup)}`,
     time: new Date(message.versions[0].at).toISOString().slice(11, 16),
     isEdited: message.versions.length > 1,
+    isSilent: message.isSilent,
   };
+}
+
+/** The first line of the message that is replied to. */
+function renderReply(world: World, { chatId, replyTo }: StoredMessage): string {
+  const original = world.messages.find((other) => other.chatId === chatId && other.messageId === replyTo);
+  return esc(original === undefined ? '' : (newest(original).text.split('\n')[0] ?? ''));
 }
 
 /** The line break after a block is the block's own end, as in Telegram. */
@@ -57,15 +67,21 @@ function renderNode(node: HtmlNode): string {
 }
 
 function renderButtons(markup: unknown): string {
-  const rows = (markup as { inline_keyboard?: { text: string; url?: string }[][] } | undefined)?.inline_keyboard ?? [];
-  const lines = rows.map((row) => row.map(({ text, url }) => renderButton(text, url)).join(''));
+  const rows = (markup as { inline_keyboard?: Button[][] } | undefined)?.inline_keyboard ?? [];
+  const lines = rows.map((row) => row.map(renderButton).join(''));
   return lines.map((line) => `<div class="buttons">${line}</div>`).join('');
 }
 
-function renderButton(text: string, url: string | undefined): string {
+interface Button {
+  readonly text: string;
+  readonly url?: string;
+  readonly style?: string;
+}
+
+function renderButton({ text, url, style = '' }: Button): string {
   return url === undefined
     ? `<button>${esc(text)}</button>`
-    : `<a class="button" href="${esc(url)}" rel="noopener noreferrer">${esc(text)}</a>`;
+    : `<a class="button ${esc(style)}" href="${esc(url)}" rel="noopener noreferrer">${esc(text)}</a>`;
 }
 
 function esc(text: string): string {
@@ -95,9 +111,11 @@ blockquote { margin: 4px 0; padding: 5px 10px; border-radius: 6px; border-left: 
 .expandable:not(.open) { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; padding-bottom: 0; border-bottom: 5px solid var(--quote); }
 .expandable.open::after { content: "⌃"; }
 .spoiler:not(:hover) { background: currentColor; }
+.reply { margin: 0 0 5px; padding: 2px 8px; border-left: 3px solid var(--accent); border-radius: 4px; background: var(--quote); font-size: 13px; }
 .file { margin: 0 0 6px; color: var(--accent); }
 .buttons { display: flex; gap: 4px; margin: 6px 0 2px; }
 .buttons > * { flex: 1; padding: 7px; border: 0; border-radius: 7px; background: var(--quote); color: var(--accent); font: inherit; text-align: center; }
+.buttons > .danger { background: #d64a3e; color: #fff; }
 .empty { text-align: center; color: var(--dim); }
 `;
 
@@ -125,7 +143,7 @@ async function refresh() {
       if (opened.has(message.key)) bubble.querySelectorAll('.expandable').forEach((quote) => quote.classList.add('open'));
       const time = document.createElement('span');
       time.className = 'time';
-      time.textContent = (message.isEdited ? 'edited ' : '') + message.time;
+      time.textContent = (message.isSilent ? '' : '🔔 ') + (message.isEdited ? 'edited ' : '') + message.time;
       bubble.append(time);
       const isNew = message.chat !== chat;
       chat = message.chat;

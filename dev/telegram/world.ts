@@ -34,7 +34,10 @@ export interface StoredMessage {
   readonly messageId: number;
   readonly botId: number;
   readonly threadId: number | undefined;
+  /** It made no sound when it came. */
   readonly isSilent: boolean;
+  /** The id of the message that it replies to. */
+  readonly replyTo: number | undefined;
   readonly document: StoredDocument | undefined;
   /** From the first to the newest; at least one. */
   readonly versions: readonly [MessageVersion, ...MessageVersion[]];

@@ -31,6 +31,7 @@ describe('readConfig', () => {
       host: '0.0.0.0',
       url: 'http://localhost:8668',
       telegram: undefined,
+      telegramToken: undefined,
       telegramApi: 'https://api.telegram.org',
       forges: [{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }],
       allowRepos: ['**'],
@@ -80,6 +81,10 @@ describe('readConfig', () => {
     expect(config.telegram).toStrictEqual({ token: '12:ab', ...expected });
   });
 
+  it('takes a bot without a chat, for chats that the operator seals', () => {
+    expect(read({ C3_TELEGRAM_TOKEN: '12:ab' })).toMatchObject({ telegram: undefined, telegramToken: '12:ab' });
+  });
+
   it('freezes all it returns', () => {
     const config = read({ C3_TELEGRAM_TOKEN: '12:ab', C3_TELEGRAM_CHAT: '1' });
     const parts = [config, config.telegram, config.forges, config.forges[0], config.allowRepos];
@@ -105,7 +110,6 @@ describe('readConfig', () => {
         'C3_PORT is "80a", not a port from 0 to 65535',
         'C3_URL is "c3.example", not a URL such as https://c3.example.com',
         'C3_TELEGRAM_TOKEN is not a bot token: that is a number, a colon, and letters, digits, "-" or "_"',
-        'C3_TELEGRAM_CHAT is not set, but C3_TELEGRAM_TOKEN is: both or neither',
         'C3_TELEGRAM_API holds a user name or a password, which a base URL must not',
         'C3_FORGES has a forge of kind "gitea", but the kinds are: github',
         'C3_ALLOW_REPOS has the entry "acme/*", which has no host: write github.com/acme/*',
@@ -120,7 +124,7 @@ describe('readConfig', () => {
     [{ C3_SECRET_FILE: '/run/empty' }, 'C3_SECRET_FILE names "/run/empty", which is empty'],
     [
       { C3_SECRET: 'x', C3_TELEGRAM_CHAT: '1' },
-      'C3_TELEGRAM_TOKEN is not set, but C3_TELEGRAM_CHAT is: both or neither',
+      'C3_TELEGRAM_CHAT is set, but C3_TELEGRAM_TOKEN is not: no bot would write there',
     ],
   ])('refuses %j', (env, message) => {
     expect(mistakesOf(env)).toMatchObject({ code: 'CONFIG_INVALID', message });

@@ -13,6 +13,8 @@ export interface Config {
   readonly url: string;
   /** The operator's destination, for builds that name none. */
   readonly telegram: (TelegramChat & { readonly token: string }) | undefined;
+  /** The operator's bot, also without a destination: for chats that the operator has sealed. */
+  readonly telegramToken: string | undefined;
   /** Base URL of the Bot API, without a slash at its end. */
   readonly telegramApi: string;
   /** At least github.com; no two of the same host. */
@@ -52,7 +54,8 @@ export function readConfig(
   const port = readSetting('port', source) ?? 0;
   const host = readSetting('host', source) ?? '';
   const url = readSetting('url', source) ?? `http://localhost:${port}`;
-  const telegram = readTelegram(source);
+  const telegramToken = readSetting('telegramToken', source);
+  const telegram = readTelegram(source, telegramToken);
   const telegramApi = readSetting('telegramApi', source) ?? '';
   const forges = readSetting('forges', source) ?? [];
   const allowRepos = readSetting('allowRepos', source) ?? [];
@@ -72,6 +75,7 @@ export function readConfig(
     host,
     url,
     telegram,
+    telegramToken,
     telegramApi,
     forges: Object.freeze(forges.map((forge) => Object.freeze(forge))),
     allowRepos: Object.freeze([...allowRepos]),
@@ -135,16 +139,10 @@ function readSecret(source: Source, readFile: (path: string) => string): string 
   }
 }
 
-function readTelegram(source: Source): Config['telegram'] {
-  const token = readSetting('telegramToken', source);
+function readTelegram(source: Source, token: string | undefined): Config['telegram'] {
   const chat = readSetting('telegramChat', source);
-  const hasToken = findText('telegramToken', source) !== undefined;
-  const hasChat = findText('telegramChat', source) !== undefined;
-  if (hasToken && !hasChat) {
-    source.mistakes.push('C3_TELEGRAM_CHAT is not set, but C3_TELEGRAM_TOKEN is: both or neither');
-  }
-  if (hasChat && !hasToken) {
-    source.mistakes.push('C3_TELEGRAM_TOKEN is not set, but C3_TELEGRAM_CHAT is: both or neither');
+  if (findText('telegramChat', source) !== undefined && findText('telegramToken', source) === undefined) {
+    source.mistakes.push('C3_TELEGRAM_CHAT is set, but C3_TELEGRAM_TOKEN is not: no bot would write there');
   }
   return token !== undefined && chat ? Object.freeze({ token, ...chat }) : undefined;
 }

@@ -101,14 +101,14 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
   telegramToken: {
     env: 'C3_TELEGRAM_TOKEN',
     kind: 'bot token',
-    text: 'The bot that reports builds whose c3.yaml has no `telegram`; needs `C3_TELEGRAM_CHAT`',
+    text: 'The bot that writes to `C3_TELEGRAM_CHAT`, and to chats that the operator has sealed for a repository',
     parse: parseBotToken,
   },
   telegramChat: {
     env: 'C3_TELEGRAM_CHAT',
     flag: '--telegram-chat <chat>',
     kind: 'chat',
-    text: 'Where it reports them: `-100123`, `-100123/45` for a topic, or `@name`; needs `C3_TELEGRAM_TOKEN`',
+    text: 'Where builds whose c3.yaml names no chat are reported: `-100123`, `-100123/45` for a topic, or `@name`; needs `C3_TELEGRAM_TOKEN`',
     parse: parseTelegramChat,
   },
   telegramApi: {

@@ -11,6 +11,7 @@ import {
   podVocabulary,
   stepConditionVocabulary,
   stepVocabulary,
+  telegramVocabulary,
 } from './language.ts';
 import { parsePipeline } from './parse-pipeline.ts';
 
@@ -23,6 +24,7 @@ const blocks = [...document.matchAll(/^```yaml c3( part)?\n(.*?)^```$/gms)].map(
 
 test.each<[string, Vocabulary]>([
   ['the file', pipelineVocabulary],
+  ['telegram', telegramVocabulary],
   ['a step', stepVocabulary],
   ['when', stepConditionVocabulary],
   ['concurrency', concurrencyVocabulary],
@@ -54,7 +56,14 @@ describe('the examples', () => {
 });
 
 test.each(
-  [pipelineVocabulary, stepVocabulary, checkoutVocabulary, podVocabulary, concurrencyVocabulary].flatMap((vocabulary) =>
+  [
+    pipelineVocabulary,
+    telegramVocabulary,
+    stepVocabulary,
+    checkoutVocabulary,
+    podVocabulary,
+    concurrencyVocabulary,
+  ].flatMap((vocabulary) =>
     [...vocabulary.keys]
       .filter(([, key]) => key.default !== undefined)
       .map(([name, key]) => [

@@ -1,4 +1,4 @@
-import type { EventKind, JsonValue } from './pipeline.ts';
+import type { EventKind, JsonValue, Notify } from './pipeline.ts';
 
 /**
  * The words of c3.yaml: every key once. The reader takes from here what it knows and what it guesses, schema.ts what editors
@@ -21,10 +21,12 @@ export type Shape =
   | { readonly kind: 'sealed' | 'boolean' | 'duration' | 'globs' | 'command' | 'pod' | 'stages' | 'steps' }
   | { readonly kind: 'text'; readonly pattern?: RegExp }
   | { readonly kind: 'integer'; readonly limits: IntegerLimits }
+  /** One of them. */
+  | { readonly kind: 'word'; readonly words: readonly string[] }
   /** One, or a list of them. */
   | { readonly kind: 'words'; readonly words: readonly string[] }
   | { readonly kind: 'variables'; readonly values: 'text' | 'sealed' }
-  | { readonly kind: 'mapping'; readonly vocabulary: Vocabulary; readonly orFalse?: true };
+  | { readonly kind: 'mapping'; readonly vocabulary: Vocabulary; readonly or?: 'false' | 'sealed' };
 
 /** Inclusive. */
 export interface IntegerLimits {
@@ -56,6 +58,7 @@ export const RETRY_LIMITS: IntegerLimits = { min: 0, max: 10 };
 
 export const EVENTS: readonly EventKind[] = ['push', 'tag'];
 export const STATUSES: readonly ('success' | 'failure')[] = ['success', 'failure'];
+export const NOTIFICATIONS: readonly Notify[] = ['failure', 'change', 'always', 'never'];
 
 const conditionKeys = {
   event: {
@@ -262,6 +265,38 @@ export const concurrencyVocabulary: Vocabulary = toVocabulary(
   { group: 'builds of one branch or tag are a group, and no others', limit: 'one build at a time has a Pod' },
 );
 
+const sealTogether = 'the token and the chat are sealed together, and `to` is the answer';
+
+export const telegramVocabulary: Vocabulary = toVocabulary(
+  {
+    to: {
+      shape: { kind: 'sealed' },
+      text: "the token and the chat, sealed by c3; without it, the operator's",
+      aliases: ['destination', 'sealed', 'recipients'],
+    },
+    notify: {
+      shape: { kind: 'word', words: NOTIFICATIONS },
+      text: 'when a message rings: `failure`, `change`, `always` or `never`',
+      default: 'failure',
+      aliases: ['when', 'on', 'if', 'ring'],
+    },
+    log: {
+      shape: { kind: 'boolean' },
+      text: 'whether the log of the step that failed the build is sent as a file',
+      default: false,
+      aliases: ['logs', 'document', 'file'],
+    },
+  },
+  {
+    token: `${sealTogether}; what is in clear text here is no longer secret`,
+    chat: sealTogether,
+    chat_id: sealTogether,
+    thread: sealTogether,
+    on_success: 'say when a message rings: `notify: always`',
+    on_failure: 'say when a message rings: `notify: failure`',
+  },
+);
+
 export const pipelineVocabulary: Vocabulary = toVocabulary(
   {
     k8s: {
@@ -271,8 +306,8 @@ export const pipelineVocabulary: Vocabulary = toVocabulary(
       aliases: ['kubeconfig', 'kubernetes', 'cluster'],
     },
     telegram: {
-      shape: { kind: 'sealed' },
-      text: 'where the build is reported: the token and the chat, sealed by c3',
+      shape: { kind: 'mapping', vocabulary: telegramVocabulary, or: 'sealed' },
+      text: 'where the build is reported: the token and the chat, sealed by c3, or a mapping',
       aliases: ['notify', 'notifications'],
     },
     job: {
@@ -322,7 +357,7 @@ export const pipelineVocabulary: Vocabulary = toVocabulary(
       aliases: ['interruptible', 'cancel_previous', 'cancel-in-progress'],
     },
     checkout: {
-      shape: { kind: 'mapping', vocabulary: checkoutVocabulary, orFalse: true },
+      shape: { kind: 'mapping', vocabulary: checkoutVocabulary, or: 'false' },
       text: 'how the revision gets into the Pod; `false`: not at all',
       aliases: ['clone', 'git'],
     },

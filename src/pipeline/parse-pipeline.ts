@@ -13,6 +13,7 @@ import { readJob } from './read/read-job.ts';
 import { defaultTimeoutMs, readCheckout, readConcurrency, readPodLife } from './read/read-options.ts';
 import { readSealed } from './read/read-sealed.ts';
 import { readStages } from './read/read-steps.ts';
+import { readTelegram } from './read/read-telegram.ts';
 import { child, readDuration, refuseKey, toMap } from './read/read-value.ts';
 import type { Repair } from './yaml/repair.ts';
 import { repairScripts } from './yaml/repair.ts';
@@ -114,9 +115,8 @@ function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeli
       problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
     }
   }
-  const k8s =
-    readTopSealed(map, { key: 'k8s', content: 'a kubeconfig' }, problems) ?? (problems.withoutSeals ? '' : undefined);
-  const telegram = readTopSealed(map, { key: 'telegram', content: 'the token and the chat' }, problems);
+  const k8s = readKubeconfig(map, problems) ?? (problems.withoutSeals ? '' : undefined);
+  const telegram = readTelegram(map.entries.get('telegram'), problems);
   const jobNode = child(map, 'job');
   const answer = jobNode && readJob(jobNode, problems);
   const context = { problems, text, containers: answer?.containers };
@@ -156,15 +156,10 @@ function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeli
   };
 }
 
-function readTopSealed(
-  map: YamlMap,
-  use: { readonly key: string; readonly content: string },
-  problems: ProblemList,
-): string | undefined {
-  const entry = map.entries.get(use.key);
-  return (
-    entry && readSealed(entry.value, { what: use.key, purpose: use.key, content: use.content, at: entry.key }, problems)
-  );
+function readKubeconfig(map: YamlMap, problems: ProblemList): string | undefined {
+  const entry = map.entries.get('k8s');
+  const use = { what: 'k8s', purpose: 'k8s', content: 'a kubeconfig' };
+  return entry && readSealed(entry.value, { ...use, at: entry.key }, problems);
 }
 
 /** A name in both would be the one or the other, depending on who reads it. */

@@ -2,8 +2,8 @@
 export interface Pipeline {
   /** Sealed kubeconfig, still closed. */
   readonly k8s: string;
-  /** Sealed Telegram destination, still closed. */
-  readonly telegram?: string;
+  /** Without one, builds are reported where the operator says, if anywhere. */
+  readonly telegram?: Telegram;
   readonly job: Job;
   /** In order; the build ends with the first that fails and may not. */
   readonly steps: readonly [Stage, ...Stage[]];
@@ -22,6 +22,22 @@ export interface Pipeline {
   readonly checkout: Checkout | false;
   readonly pod: PodLife;
 }
+
+/** How a build is reported in Telegram. */
+export interface Telegram {
+  /** Sealed destination, still closed; without one, the operator's. */
+  readonly to?: string;
+  /** Default `failure`. */
+  readonly notify: Notify;
+  /** Whether the log of the step that failed the build is sent as a file. Default false. */
+  readonly log: boolean;
+}
+
+/**
+ * When a message rings; all others are silent. `failure`: each build that fails, and the one that passes after it. `change`: a build
+ * that ends otherwise than the one before it. `always`: the end of every build.
+ */
+export type Notify = 'failure' | 'change' | 'always' | 'never';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {

@@ -23,7 +23,7 @@ const MAX_SUMMARY_LENGTH = 140;
  *       4 |     wen: main
  *         |     ^^^ did you mean "when"?
  *
- * Values under `k8s`, `telegram` and `secrets` that are not sealed are left out of the excerpt.
+ * Values under `k8s`, `telegram` (but `notify` and `log`) and `secrets` that are not sealed are left out of the excerpt.
  *
  * @param source the text that was parsed
  */
@@ -81,13 +81,15 @@ function toVisible(text: string): string {
  * sealed or a placeholder. Works on text, because a file with syntax errors has no tree.
  */
 function toSafeLines(source: string): string[] {
-  let isSecret = false;
+  let top: string | undefined;
   return source
     .replace(/^\uFEFF/, '')
     .split('\n')
     .map((line) => {
       const key = /^["']?([^\s#"':]+)["']?\s*:/.exec(line)?.[1];
-      if (key !== undefined) isSecret = key === 'k8s' || key === 'telegram' || key === 'secrets';
+      top = key ?? top;
+      const isSecret =
+        top === 'k8s' || top === 'secrets' || (top === 'telegram' && !/^\s+(?:notify|log)\s*:/.test(line));
       return isSecret ? hideSecret(line) : line;
     });
 }

@@ -120,6 +120,8 @@ function toShapeSchema(shape: Shape): JsonObject {
         items: { type: 'string', pattern: globPattern },
         minItems: 1,
       };
+    case 'word':
+      return { enum: shape.words };
     case 'words':
       return { anyOf: [{ enum: shape.words }, { type: 'array', items: { enum: shape.words }, minItems: 1 }] };
     case 'variables':
@@ -129,16 +131,25 @@ function toShapeSchema(shape: Shape): JsonObject {
         additionalProperties: toShapeSchema({ kind: shape.values }),
       };
     case 'mapping':
-      // Not `anyOf`: editors would tell of `false` at every mistake within the mapping.
-      return shape.orFalse === true
-        ? { ...toMappingSchema(shape.vocabulary), type: ['object', 'boolean'], not: { const: true } }
-        : toMappingSchema(shape.vocabulary);
+      return { ...toMappingSchema(shape.vocabulary), ...toAlternative(shape.or) };
     case 'stages':
       return { type: 'array', items: { $ref: '#/definitions/stage' }, minItems: 1, maxItems: MAX_STEPS };
     case 'steps':
       return { type: 'array', items: { $ref: '#/definitions/step' }, minItems: 1, maxItems: MAX_PARALLEL };
     case 'pod':
       return podSchema;
+  }
+}
+
+/** What may stand in a mapping's place. Not `anyOf`: editors would tell of it at every mistake within the mapping. */
+function toAlternative(or: 'false' | 'sealed' | undefined): JsonObject {
+  switch (or) {
+    case undefined:
+      return {};
+    case 'false':
+      return { type: ['object', 'boolean'], not: { const: true } };
+    case 'sealed':
+      return { type: ['object', 'string'], pattern: SEALED_PATTERN.source };
   }
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { PASSED } from '../../dev/telegram/build-states.ts';
+import type { FailedLog, Reporter } from '../engine/build-state.ts';
 import { combineReporters } from './combine.ts';
 
 test('a reporter that throws or rejects is logged and stops no other', async () => {
@@ -20,4 +21,23 @@ test('a reporter that throws or rejects is logged and stops no other', async () 
   await reporter.finish();
   expect(seen).toEqual(['report', 'finish']);
   expect(warnings).toEqual(['A reporter broke its contract: report', 'A reporter broke its contract: finish']);
+});
+
+test('logs of failed steps go to those who want them, and where nobody does nothing is read', async () => {
+  const told: string[] = [];
+  const warnings: string[] = [];
+  const silent: Reporter = { report: () => {}, finish: () => Promise.resolve() };
+  const log: FailedLog = {
+    step: 'test',
+    bytes: 1,
+    copy: () => Promise.resolve(true),
+    signal: new AbortController().signal,
+  };
+  expect(combineReporters([silent]).sendLog).toBeUndefined();
+  const wanting: Reporter = { ...silent, sendLog: ({ step }) => Promise.resolve(void told.push(step)) };
+  const broken: Reporter = { ...silent, sendLog: () => Promise.reject(new Error('no')) };
+  const reporter = combineReporters([silent, broken, wanting], { warn: (message) => warnings.push(message) });
+  await reporter.sendLog?.(log);
+  expect(told).toEqual(['test']);
+  expect(warnings).toEqual(['A reporter broke its contract: no']);
 });

@@ -40,6 +40,25 @@ test.each([
     'success',
     'passed in 1m 36s, with allowed failures: lint, audit',
   ],
+  ['fixed', createEnded({ kind: 'passed', allowed: [] }, { previous: 'failed' }), 'success', 'passed in 1m 36s, fixed'],
+  [
+    'fixed, but for what may fail',
+    createEnded({ kind: 'passed', allowed: ['lint'] }, { previous: 'failed' }),
+    'success',
+    'passed in 1m 36s, fixed, with allowed failures: lint',
+  ],
+  [
+    'passed after one that passed',
+    createEnded({ kind: 'passed', allowed: [] }, { previous: 'passed' }),
+    'success',
+    'passed in 1m 36s',
+  ],
+  [
+    'failed after one that failed',
+    createEnded({ kind: 'failed', step: 'test', message: 'exit code 1' }, { previous: 'failed' }),
+    'failure',
+    'failed at test after 1m 36s: exit code 1',
+  ],
   [
     'passed with a warning',
     createEnded({ kind: 'passed', allowed: [] }, { warnings: ['the hook URL is old\nand more', 'b'] }),
@@ -96,6 +115,13 @@ test.each([
   ],
 ] as const)('a build that is %s has its state and sentence', (_, state, expected, description) => {
   expect(toCommitStatus(state)).toEqual({ state: expected, description, buildId: 'b-1' });
+});
+
+test('a status leads to the page for looking, and shows nobody the way to control', () => {
+  const links = { look: 'https://c3.example/b/look', control: 'https://c3.example/b/control' };
+  const status = toCommitStatus({ ...PASSED, links });
+  expect(status.targetUrl).toBe(links.look);
+  expect(JSON.stringify(status)).not.toContain(links.control);
 });
 
 test('no description is longer than a forge takes, whatever the names and sentences', () => {

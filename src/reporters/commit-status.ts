@@ -20,10 +20,11 @@ const MAX_PAUSE_MS = 20_000;
 /** The forge said no; asking again changes nothing. Anything else may be a passing fault. */
 const PERMANENT: ReadonlySet<ErrorCode> = new Set(['FORGE_UNAUTHORIZED', 'FORGE_REFUSED', 'SCOPE_REFUSED']);
 
-/** What a forge shows beside the commit: a state, and a sentence of at most 140 characters that names step and time. */
+/** What a forge shows beside the commit: a state, a sentence of at most 140 characters that names step and time, and the page. */
 export function toCommitStatus(state: BuildState): CommitStatus {
   const [kind, text] = toStateAndText(state);
-  return { state: kind, description: toOneLine(text, MAX_DESCRIPTION_LENGTH), buildId: state.id };
+  const target = state.links === undefined ? {} : { targetUrl: state.links.look };
+  return { state: kind, description: toOneLine(text, MAX_DESCRIPTION_LENGTH), buildId: state.id, ...target };
 }
 
 function toStateAndText(state: BuildState): readonly [CommitStatus['state'], string] {
@@ -47,7 +48,7 @@ function toEnded(state: BuildState, ending: Ending): readonly [CommitStatus['sta
   const duration = formatDuration((state.endedAt ?? state.startedAt) - state.startedAt);
   switch (ending.kind) {
     case 'passed':
-      return ['success', toPassed(ending.allowed, state.warnings, duration)];
+      return ['success', toPassed(ending.allowed, state, duration)];
     case 'skipped':
       return ['success', `skipped: ${ending.message}`];
     case 'failed': {
@@ -70,10 +71,10 @@ function toEnded(state: BuildState, ending: Ending): readonly [CommitStatus['sta
 }
 
 /** A warning has its place here where nothing worse is to be told. */
-function toPassed(allowed: readonly string[], warnings: readonly string[], duration: string): string {
+function toPassed(allowed: readonly string[], { warnings, previous }: BuildState, duration: string): string {
   const failures = allowed.map((name) => toOneLine(name, MAX_STEP_LENGTH)).join(', ');
-  const passed =
-    allowed.length > 0 ? `passed in ${duration}, with allowed failures: ${failures}` : `passed in ${duration}`;
+  const fixed = previous === 'failed' ? ', fixed' : '';
+  const passed = `passed in ${duration}${fixed}${failures && `, with allowed failures: ${failures}`}`;
   const [warning] = warnings;
   return warning === undefined ? passed : `${passed}; warning: ${toFirstLine(warning)}`;
 }

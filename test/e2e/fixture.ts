@@ -11,7 +11,7 @@ import type { Target } from './target.ts';
 export interface Outcome {
   readonly sha: string;
   readonly answer: { status: number; body: string };
-  readonly status: { state: string; description: string | null };
+  readonly status: { state: string; description: string | null; targetUrl: string | null };
   readonly text: string;
 }
 

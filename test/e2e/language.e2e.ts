@@ -35,7 +35,7 @@ finally:
         state: 'success',
         description: expect.stringMatching(/^passed in \S+, with allowed failures: audit \(build /),
       });
-      expect(text).toMatch(/^✅ Passed with allowed failures/);
+      expect(text).toMatch(/^⚠️ Passed with allowed failures/);
       expect(text).toMatch(/⚠️ audit · .* · exit 5, allowed\n✅ ∥ one · .*\n✅ ∥ other · .*\n✅ flaky · attempt 2 · /);
       expect(text).toMatch(/▫️ release · skipped: .*when\.event\n✅ clean up/);
     });

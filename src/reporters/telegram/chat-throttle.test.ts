@@ -1,40 +1,121 @@
-import { expect, test } from 'vitest';
-import { createChatThrottle } from './chat-throttle.ts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createFakeClock, type FakeClock } from '../../../dev/telegram/fake-clock.ts';
+import { createState, FAILED, PASSED, RUNNING, START } from '../../../dev/telegram/build-states.ts';
+import { GROUP, openReporting, PRIVATE, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
+import type { BuildState } from '../../engine/build-state.ts';
+import { createChatThrottle, type ChatSeat, type ChatThrottle, type Rank } from './chat-throttle.ts';
 
-test('edits of one chat are given times one after another, further apart the more builds there are', () => {
-  const throttle = createChatThrottle({ now: () => 0 });
-  const first = throttle.join('1', -5);
-  expect([first.reserve(), first.reserve()]).toEqual([0, 5_000]);
-  const second = throttle.join('1', -5);
-  expect([second.reserve(), first.reserve()]).toEqual([10_000, 16_000]);
-  second.leave();
-  second.leave();
-  expect([first.reserve(), first.reserve()]).toEqual([22_000, 27_000]);
+let clock: FakeClock;
+let throttle: ChatThrottle;
+beforeEach(() => {
+  clock = createFakeClock(START);
+  throttle = createChatThrottle(clock);
 });
 
-test('other chats and other bots have times of their own', () => {
-  const throttle = createChatThrottle({ now: () => 0 });
-  const seats = [throttle.join('1', 5), throttle.join('2', 5), throttle.join('1', 6)];
-  expect(seats.map((seat) => [seat.reserve(), seat.reserve()])).toEqual([
-    [0, 3_000],
-    [0, 3_000],
-    [0, 3_000],
-  ]);
-});
+/** Asks for a turn, and notes when it was granted, in seconds. */
+function ask(seat: ChatSeat, rank: Rank, notes: string[], name: string = rank): Promise<void> {
+  return seat.ask(rank).granted.then(() => void notes.push(`${(clock.now() - START) / 1000} ${name}`));
+}
 
-test('a silence outlives the build that met it, and no longer than it lasts', () => {
-  let now = 0;
-  const throttle = createChatThrottle({ now: () => now });
-  const first = throttle.join('1', 5);
-  first.block(60_000);
-  first.leave();
-  expect(throttle.join('1', 5).reserve()).toBe(60_000);
-  now = 70_000;
-  expect(throttle.join('1', 5).blockedUntil()).toBeLessThanOrEqual(now);
-});
-
-test('what did not wait keeps the next edit away', () => {
-  const seat = createChatThrottle({ now: () => 0 }).join('1', 5);
+test('of what waits, the final states go first, then logs, rings, first messages and edits, a second apart', async () => {
+  const seat = throttle.join('1', PRIVATE);
+  const notes: string[] = [];
   seat.spend();
-  expect(seat.reserve()).toBe(3_000);
+  const all = (['edit', 'first', 'ring', 'log', 'final'] as const).map((rank) => ask(seat, rank, notes));
+  await clock.jumpUntil(Promise.all(all));
+  expect(notes).toEqual(['1 final', '2 log', '3 ring', '4 first', '7 edit']);
 });
+
+test('of equal rank, the build that was served longest ago goes first', async () => {
+  const [a, b, c] = [throttle.join('1', PRIVATE), throttle.join('1', PRIVATE), throttle.join('1', PRIVATE)];
+  const notes: string[] = [];
+  await Promise.all([b.ask('final').granted, clock.jumpUntil(a.ask('final').granted)]);
+  await clock.jumpUntil(
+    Promise.all([ask(a, 'edit', notes, 'a'), ask(b, 'edit', notes, 'b'), ask(c, 'edit', notes, 'c')]),
+  );
+  expect(notes.map((note) => note.split(' ')[1])).toEqual(['c', 'b', 'a']);
+});
+
+test('a group is sent 20 messages a minute at most, final states before edits', async () => {
+  const seat = throttle.join('1', GROUP);
+  const notes: string[] = [];
+  const edits = Promise.all(Array.from({ length: 15 }, () => ask(seat, 'edit', notes)));
+  const finals = Promise.all(Array.from({ length: 19 }, () => ask(seat, 'final', notes)));
+  await clock.jumpUntil(Promise.all([edits, finals]));
+  const times = notes.map((note) => Number(note.split(' ')[0]));
+  for (const [index, time] of times.entries()) {
+    expect((times[index + 20] ?? Infinity) - time).toBeGreaterThan(60);
+    expect((times[index + 1] ?? Infinity) - time).toBeGreaterThanOrEqual(1);
+  }
+  const firstMinute = notes.filter((_, index) => (times[index] ?? 0) < 60).map((note) => note.split(' ')[1]);
+  // The first to ask met nobody, and nothing was in its way.
+  expect(firstMinute).toEqual(['edit', ...Array.from({ length: 19 }, () => 'final')]);
+});
+
+test('other chats and other bots have limits of their own', async () => {
+  const seats = [throttle.join('1', 5), throttle.join('2', 5), throttle.join('1', 6)];
+  await Promise.all(seats.map((seat) => seat.ask('first').granted));
+  expect(clock.now()).toBe(START);
+});
+
+test('a silence outlives the build that met it', async () => {
+  const first = throttle.join('1', 5);
+  first.block(START + 60_000);
+  first.leave();
+  first.leave();
+  await clock.jumpUntil(throttle.join('1', 5).ask('final').granted);
+  expect(clock.now()).toBe(START + 60_000);
+});
+
+test('a turn that is no longer wanted is given to the next', async () => {
+  const seat = throttle.join('1', PRIVATE);
+  seat.spend();
+  const turn = seat.ask('final');
+  const next = seat.ask('edit');
+  expect(turn.cancel()).toBe(true);
+  await clock.jumpUntil(next.granted);
+  expect(clock.now()).toBe(START + 3_000);
+  expect(next.cancel()).toBe(false);
+});
+
+let reporting: Reporting | undefined;
+afterEach(() => reporting?.close());
+
+test(
+  'twenty builds at once in one group keep its limits, and each ends with its right state',
+  { timeout: 30_000 },
+  async () => {
+    reporting = await openReporting({ hasLimits: true });
+    const { server, clock: time, warnings } = reporting;
+    const builds = Array.from({ length: 20 }, (_, index) => ({
+      name: `build ${index}`,
+      end: index % 4 === 0 ? FAILED : PASSED,
+      reporter: reporting!.create({ chat: GROUP }),
+    }));
+    const toOwn = (state: BuildState, name: string): BuildState => ({
+      ...state,
+      source: { ...state.source, subject: name },
+    });
+    for (const { name, reporter } of builds) reporter.report(toOwn(createState({ kind: 'queued' }), name));
+    for (let round = 0; round < 30; round += 1) {
+      for (const { name, reporter } of builds)
+        reporter.report({ ...toOwn(RUNNING, name), warnings: [`round ${round}`] });
+      await time.jump();
+    }
+    for (const { name, end, reporter } of builds) reporter.report(toOwn(end, name));
+    const endedAt = time.now();
+    await time.jumpUntil(Promise.all(builds.map(({ reporter }) => reporter.finish())));
+
+    const refused = server.calls.length - server.messages().reduce((sum, { versions }) => sum + versions.length, 0);
+    expect([refused, warnings]).toEqual([0, []]);
+    const shown = server
+      .messages()
+      .filter(({ replyTo }) => replyTo === undefined)
+      .map(({ versions }) => versions.at(-1)!.text.split('\n').slice(0, 2).join(' '));
+    const expected = builds.map(({ name, end }) => (end === FAILED ? `❌ Failed ${name}` : `✅ Passed ${name}`));
+    expect(shown.map((text) => text.replace(/ · .*(build \d+) .*/, ' $1')).sort()).toEqual(expected.sort());
+    expect(server.messages().filter(({ isSilent }) => !isSilent)).toHaveLength(5);
+    // 20 final states and some rings, of which a minute takes 20.
+    expect(time.now() - endedAt).toBeLessThan(150_000);
+  },
+);

@@ -1,4 +1,5 @@
 import type { ApiMethods, ApiResponse } from '@grammyjs/types';
+import { openForm, type Upload } from './upload-form.ts';
 
 /** A status takes Telegram well under a second; its own flood control holds an answer for about three. */
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -9,6 +10,7 @@ const MAX_DESCRIPTION_LENGTH = 200;
 
 export type SendMessage = Parameters<ApiMethods<never>['sendMessage']>[0];
 export type EditMessageText = Parameters<ApiMethods<never>['editMessageText']>[0];
+export type SendDocument = Omit<Parameters<ApiMethods<never>['sendDocument']>[0], 'document'>;
 
 /** How a call ended. Never thrown, and without the token: it is a part of the URL's path, and errors of `fetch` may quote the URL. */
 export type TelegramAnswer =
@@ -28,6 +30,8 @@ export type TelegramAnswer =
 export interface TelegramClient {
   sendMessage(message: SendMessage): Promise<TelegramAnswer>;
   editMessageText(edit: EditMessageText): Promise<TelegramAnswer>;
+  /** Takes as long as its signal allows. */
+  sendDocument(document: SendDocument, upload: Upload): Promise<TelegramAnswer | { readonly kind: 'unread' }>;
 }
 
 export interface TelegramClientOptions {
@@ -38,20 +42,15 @@ export interface TelegramClientOptions {
   readonly fetch?: typeof fetch;
 }
 
-/** The two methods that c3 needs. @see https://core.telegram.org/bots/api#making-requests */
+/** The three methods that c3 needs. @see https://core.telegram.org/bots/api#making-requests */
 export function createTelegramClient(options: TelegramClientOptions): TelegramClient {
   const base = options.apiBase.replace(/\/+$/, '');
   const send = options.fetch ?? fetch;
 
-  async function call(method: string, parameters: object): Promise<TelegramAnswer> {
+  async function call(method: string, init: RequestInit): Promise<TelegramAnswer> {
     try {
-      const response = await send(`${base}/bot${options.token}/${method}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(parameters),
-        redirect: 'error',
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-      });
+      const url = `${base}/bot${options.token}/${method}`;
+      const response = await send(url, { ...init, method: 'POST', redirect: 'error' });
       const body = await readBody(response);
       return body === undefined
         ? { kind: 'unreachable', reason: `an answer of more than ${MAX_ANSWER_BYTES} bytes` }
@@ -61,9 +60,22 @@ export function createTelegramClient(options: TelegramClientOptions): TelegramCl
     }
   }
 
+  function callWithJson(method: string, parameters: object): Promise<TelegramAnswer> {
+    const headers = { 'content-type': 'application/json' };
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    return call(method, { headers, body: JSON.stringify(parameters), signal });
+  }
+
   return {
-    sendMessage: (message) => call('sendMessage', message),
-    editMessageText: (edit) => call('editMessageText', edit),
+    sendMessage: (message) => callWithJson('sendMessage', message),
+    editMessageText: (edit) => callWithJson('editMessageText', edit),
+    async sendDocument(document, upload) {
+      const form = openForm({ ...document }, upload);
+      const { body, contentType: type } = form;
+      const init = { headers: { 'content-type': type }, body, duplex: 'half', signal: upload.signal } as const;
+      const answer = await call('sendDocument', init);
+      return (await form.close()) === 'unread' ? { kind: 'unread' } : answer;
+    },
   };
 }
 
@@ -86,7 +98,11 @@ function toAnswer(status: number, body: string, token: string): TelegramAnswer {
   return {
     kind: 'refused',
     code: typeof answer.error_code === 'number' ? answer.error_code : status,
-    description: answer.description.replaceAll(token, '***').slice(0, MAX_DESCRIPTION_LENGTH),
+    // It may quote a button's address, and whoever has that may cancel the build.
+    description: answer.description
+      .replaceAll(token, '***')
+      .replaceAll(/https?:\/\/[^\s'"]+/gi, '…')
+      .slice(0, MAX_DESCRIPTION_LENGTH),
     retryAfterSeconds: toNumber(answer.parameters?.retry_after),
     migrateToChatId: toNumber(answer.parameters?.migrate_to_chat_id),
   };

@@ -1,6 +1,6 @@
-import type { BuildPhase, BuildState, Ending, StepState } from '../../engine/build-state.ts';
-import { formatDuration } from '../duration.ts';
-import { clip, toOneLine, toPlainText } from '../../terminal/index.ts';
+import type { BuildPhase, BuildState, Ending, StepState } from '../../../engine/build-state.ts';
+import { formatDuration } from '../../duration.ts';
+import { clip, toOneLine, toPlainText } from '../../../terminal/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
 
 /** `sendMessage`, `text`: 1-4096 characters after entities parsing; UTF-16 units, the strictest reading of it. */
@@ -47,8 +47,8 @@ export function renderMessage(state: BuildState, options: { readonly now: number
   return join([before, body], '\n\n');
 }
 
-function toHeader({ phase, source }: BuildState): Markup {
-  const [icon, word] = toStateWord(phase);
+function toHeader({ phase, source, previous }: BuildState): Markup {
+  const [icon, word] = toStateWord(phase, previous);
   const repository = source.scope.slice(source.scope.indexOf('/') + 1);
   const ref = toOneLine(source.refName, MAX_NAME_LENGTH);
   return join(
@@ -62,7 +62,7 @@ function toHeader({ phase, source }: BuildState): Markup {
   );
 }
 
-function toStateWord(phase: BuildPhase): readonly [icon: string, word: string] {
+function toStateWord(phase: BuildPhase, previous: BuildState['previous']): readonly [icon: string, word: string] {
   switch (phase.kind) {
     case 'queued':
       return ['⏳', 'Queued'];
@@ -71,14 +71,16 @@ function toStateWord(phase: BuildPhase): readonly [icon: string, word: string] {
     case 'running':
       return ['🔄', 'Running'];
     case 'ended':
-      return toEndingWord(phase.ending);
+      return toEndingWord(phase.ending, previous);
   }
 }
 
-function toEndingWord(ending: Ending): readonly [icon: string, word: string] {
+function toEndingWord(ending: Ending, previous: BuildState['previous']): readonly [icon: string, word: string] {
   switch (ending.kind) {
-    case 'passed':
-      return ending.allowed.length > 0 ? ['✅', 'Passed with allowed failures'] : ['✅', 'Passed'];
+    case 'passed': {
+      const word = previous === 'failed' ? 'Fixed' : 'Passed';
+      return ending.allowed.length > 0 ? ['⚠️', `${word} with allowed failures`] : ['✅', word];
+    }
     case 'failed':
       return ['❌', 'Failed'];
     case 'timed-out':

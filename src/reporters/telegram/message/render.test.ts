@@ -8,9 +8,9 @@ import {
   PASSED,
   RUNNING,
   START,
-} from '../../../dev/telegram/build-states.ts';
-import { parseTelegramHtml } from '../../../dev/telegram/html.ts';
-import type { BuildPhase, BuildState, StepPhase } from '../../engine/build-state.ts';
+} from '../../../../dev/telegram/build-states.ts';
+import { parseTelegramHtml } from '../../../../dev/telegram/html.ts';
+import type { BuildPhase, BuildState, StepPhase } from '../../../engine/build-state.ts';
 import { MAX_VISIBLE_LENGTH, renderMessage } from './render.ts';
 
 const MAX_SOURCE_BYTES = 32_768;
@@ -69,7 +69,7 @@ test.each([
   [{ kind: 'preparing', detail: 'waiting for another build' }, '⏳ Preparing'],
   [{ kind: 'running' }, '🔄 Running'],
   [{ kind: 'ended', ending: { kind: 'passed', allowed: [] } }, '✅ Passed'],
-  [{ kind: 'ended', ending: { kind: 'passed', allowed: ['lint'] } }, '✅ Passed with allowed failures'],
+  [{ kind: 'ended', ending: { kind: 'passed', allowed: ['lint'] } }, '⚠️ Passed with allowed failures'],
   [{ kind: 'ended', ending: { kind: 'skipped', message: 'm' } }, '⏭ Skipped'],
   [{ kind: 'ended', ending: { kind: 'superseded', message: 'm' } }, '⏭ Superseded'],
   [{ kind: 'ended', ending: { kind: 'failed', step: 'a', message: 'm' } }, '❌ Failed'],
@@ -80,6 +80,14 @@ test.each([
   [{ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'm' } }, '💥 Infrastructure error'],
 ] satisfies [BuildPhase, string][])('the message of %j begins with %s', (phase, start) => {
   expect(renderMessage(createState(phase), { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
+});
+
+test.each([
+  [[], '✅ Fixed'],
+  [['lint'], '⚠️ Fixed with allowed failures'],
+])('a build that passes after one that failed says so: %j', (allowed, start) => {
+  const state = createEnded({ kind: 'passed', allowed }, { previous: 'failed' });
+  expect(renderMessage(state, { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
 });
 
 test('a step shows its attempt, that its failure is allowed, that it runs beside others, and why it was left out', () => {

@@ -1,4 +1,4 @@
-import { toOneLine } from '../../terminal/index.ts';
+import { toOneLine } from '../../../terminal/index.ts';
 
 /** A part of a message twice: as Telegram's HTML and as plain text. `plain` is also what the reader sees of `html`, so it has its length. */
 export interface Markup {

@@ -1,0 +1,135 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createEnded, createState, FAILED, LINKS, PASSED } from '../../../dev/telegram/build-states.ts';
+import { newest } from '../../../dev/telegram/world.ts';
+import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
+import type { BuildState, Ending } from '../../engine/build-state.ts';
+import type { Notify } from '../../pipeline/pipeline.ts';
+import { isWorthRinging, renderRing } from './message/ring.ts';
+
+const QUEUED = createState({ kind: 'queued' });
+const FIXED: BuildState = { ...PASSED, previous: 'failed' };
+
+let reporting: Reporting;
+beforeEach(async () => {
+  reporting = await openReporting();
+});
+afterEach(() => reporting.close());
+
+/** A build whose message is there before it ends: what of it rings, and to what it replies. */
+async function report(
+  state: BuildState,
+  options: Parameters<Reporting['create']>[0] = {},
+): Promise<readonly { text: string; isSilent: boolean; replyTo: number | undefined; threadId: number | undefined }[]> {
+  const reporter = reporting.create(options);
+  reporter.report(QUEUED);
+  await reporting.versions(1);
+  reporter.report(state);
+  await reporting.finish(reporter);
+  return reporting.server.messages().map((message) => ({
+    text: newest(message).text,
+    isSilent: message.isSilent,
+    replyTo: message.replyTo,
+    threadId: message.threadId,
+  }));
+}
+
+test('a failure rings with a short reply that names the step and the author, in the same topic', async () => {
+  const [first, ring, ...others] = await report(FAILED, { chat: GROUP, thread: TOPIC });
+  expect(first).toMatchObject({ isSilent: true, replyTo: undefined, threadId: TOPIC });
+  expect(ring).toEqual({
+    text: '❌ shop main: test failed, exit code 1 — Ann Lee',
+    isSilent: false,
+    replyTo: 1,
+    threadId: TOPIC,
+  });
+  expect(others).toEqual([]);
+});
+
+test('a build that passes is silent', async () => {
+  expect(await report(PASSED)).toMatchObject([{ isSilent: true }]);
+});
+
+test('a build that passes after one that failed rings', async () => {
+  const [, ring] = await report(FIXED);
+  expect(ring).toMatchObject({ text: '✅ shop main: fixed in 1m 36s — Ann Lee', isSilent: false });
+});
+
+test('a build that has ended before its first message rings with that message', async () => {
+  const reporter = reporting.create();
+  reporter.report(FAILED);
+  await reporting.finish(reporter);
+  expect(reporting.server.messages().map(({ isSilent }) => isSilent)).toEqual([false]);
+});
+
+test('a ring carries no links', async () => {
+  const [, ring] = await report({ ...FAILED, links: LINKS });
+  expect(ring?.text).not.toContain('https://');
+  expect(newest(reporting.server.messages()[1]!).replyMarkup).toBeUndefined();
+});
+
+const FAILED_AFTER = {
+  passed: { ...FAILED, previous: 'passed' },
+  failed: { ...FAILED, previous: 'failed' },
+} as const;
+const PASSED_AGAIN: BuildState = { ...PASSED, previous: 'passed' };
+
+test.each<[Notify, BuildState[], BuildState[]]>([
+  ['failure', [FAILED, FAILED_AFTER.passed, FAILED_AFTER.failed, FIXED], [PASSED, PASSED_AGAIN]],
+  ['change', [FAILED, FAILED_AFTER.passed, FIXED], [FAILED_AFTER.failed, PASSED, PASSED_AGAIN]],
+  ['always', [FAILED, FAILED_AFTER.failed, FIXED, PASSED, PASSED_AGAIN], []],
+  ['never', [], [FAILED, FAILED_AFTER.passed, FIXED, PASSED]],
+])('notify: %s rings as it says', (notify, ringing, silent) => {
+  const rings = (state: BuildState): boolean => isWorthRinging(state, notify);
+  expect([ringing.filter(rings), silent.filter(rings)]).toEqual([ringing, []]);
+});
+
+test.each([
+  [{ kind: 'passed', allowed: [] }, '✅ shop main: passed in 1m 36s'],
+  [{ kind: 'failed', step: 'unit tests', message: 'exit code 3' }, '❌ shop main: unit tests failed, exit code 3'],
+  [{ kind: 'timed-out', message: 'Step "a" was ended' }, '⏰ shop main: timed out: Step "a" was ended'],
+  [{ kind: 'config-error', message: 'c3.yaml:1:1 error: x' }, '🛠 shop main: config error: c3.yaml:1:1 error: x'],
+  [{ kind: 'infrastructure-error', message: 'no node' }, '💥 shop main: infrastructure error: no node'],
+] satisfies [Ending, string][])('%j rings with its sentence', (ending, sentence) => {
+  expect(renderRing(createEnded(ending)).plain).toBe(`${sentence} — Ann Lee`);
+});
+
+test.each([
+  { kind: 'cancelled', message: 'm' },
+  { kind: 'superseded', message: 'm' },
+  { kind: 'refused', message: 'm' },
+  { kind: 'skipped', message: 'm' },
+] satisfies Ending[])('$kind never rings', (ending) => {
+  for (const notify of ['always', 'change', 'failure', 'never'] satisfies Notify[])
+    expect(isWorthRinging(createEnded(ending), notify)).toBe(false);
+});
+
+test('who pushes can put no mention and no markup into what rings', () => {
+  const { html } = renderRing({ ...FAILED, source: { ...FAILED.source, author: '<b>@everyone</b>', refName: '<i>' } });
+  expect(html).toContain('&lt;b&gt;@\u2060everyone&lt;/b&gt;');
+  expect(html).toContain('&lt;i&gt;');
+});
+
+test('a ring that replies to a message which is gone comes as a message of its own, in a topic too', async () => {
+  const { server, clock } = reporting;
+  for (const [chat, thread] of [
+    [PRIVATE, undefined],
+    [GROUP, TOPIC],
+  ] as const) {
+    const reporter = reporting.create({ chat, ...(thread === undefined ? {} : { thread }) });
+    reporter.report(QUEUED);
+    await server.waitFor(({ chatId }) => chatId === chat, AbortSignal.timeout(5_000));
+    reporter.report(FAILED);
+    await clock.jump();
+    await server.waitFor(
+      ({ chatId, versions }) => chatId === chat && versions.length === 2,
+      AbortSignal.timeout(5_000),
+    );
+    server.faults.remove(chat, 1);
+    await reporting.finish(reporter);
+    expect(server.messages(chat).map(({ isSilent, replyTo }) => [isSilent, replyTo])).toEqual([
+      [true, undefined],
+      [false, undefined],
+    ]);
+  }
+  expect(reporting.warnings).toEqual([]);
+});

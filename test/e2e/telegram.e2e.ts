@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { newest, type StoredMessage } from '../../dev/telegram/world.ts';
+import { useFixture } from './fixture.ts';
+import { formatPipeline, type Target } from './target.ts';
+
+const PATIENCE_MS = 60_000;
+
+/** What a project sees of its builds that has its own words on Telegram in c3.yaml, against any cluster. */
+export function describeTelegram(name: string, getTarget: () => Promise<Target>): void {
+  describe(`Telegram and ${name}`, { timeout: 180_000 }, () => {
+    const fixture = useFixture(getTarget);
+
+    function waitFor(find: (message: StoredMessage) => boolean): Promise<StoredMessage> {
+      return fixture.world.telegram.waitFor(find, AbortSignal.timeout(PATIENCE_MS));
+    }
+
+    it('rings for a failure, sends the masked log as a file, and says when it is fixed', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const { bot, chat } = fixture.world;
+      const telegram = await user.seal('telegram', JSON.stringify({ token: bot, chat }));
+      const secret = await user.seal('secret:KEY', 'correct horse battery');
+      const extra = `telegram: {to: ${telegram}, log: true}\nsecrets: {KEY: ${secret}}\n`;
+      // Long enough for its message to be there before it ends.
+      const steps = '- main: sleep 3; seq 1 2000; echo "the key is $KEY"; exit 3\n  name: unit tests';
+      const broken = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps, extra) });
+      expect(broken.text).toMatch(/^❌ Failed/);
+      const message = await waitFor((one) => newest(one).text.includes(broken.sha.slice(0, 7)));
+
+      const file = await waitFor((one) => one.document !== undefined && one.replyTo === message.messageId);
+      const log = Buffer.from(file.document?.bytes ?? []).toString();
+      expect(log).toBe(`${Array.from({ length: 2000 }, (_, line) => line + 1).join('\n')}\nthe key is ***\n`);
+      expect(file.document?.fileName).toMatch(/^unit-tests-[0-9a-f]{12}\.log$/);
+      const ring = await waitFor((one) => one.document === undefined && one.replyTo === message.messageId);
+      expect(newest(ring).text).toMatch(
+        new RegExp(`^❌ ${user.fullName.split('/')[1]} main: unit tests failed, exit code 3`),
+      );
+      expect([message.isSilent, file.isSilent, ring.isSilent]).toEqual([true, true, false]);
+
+      const mended = await fixture.push(user, {
+        'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo', extra),
+      });
+      expect(mended.text).toMatch(/^✅ Fixed/);
+      // A build that is over before its turn in the chat has come rings with its only message.
+      await waitFor((one) => !one.isSilent && /fixed in|✅ Fixed/.test(newest(one).text));
+    });
+
+    it('is silent where c3.yaml says so', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const source = formatPipeline(fixture.target, k8s, '- main: exit 1', 'telegram: {notify: never}\n');
+      const { sha, text, answer } = await fixture.push(user, { 'c3.yaml': source });
+      expect(text).toMatch(/^❌ Failed/);
+      const [, id] = answer.body.split(' ');
+      const message = await waitFor((one) => newest(one).text.includes(sha.slice(0, 7)));
+      // The build is over when its reporter has nothing more to send.
+      const isOver = (): boolean =>
+        fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes('build ended: failed'));
+      await expect.poll(isOver, { timeout: PATIENCE_MS }).toBe(true);
+      const others = fixture.world.telegram.messages().filter(({ replyTo }) => replyTo === message.messageId);
+      expect([message.isSilent, others]).toEqual([true, []]);
+    });
+  });
+}
