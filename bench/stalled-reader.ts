@@ -42,7 +42,7 @@ async function read(orderPath: string): Promise<void> {
     exec: async (container, argv, options) =>
       await execs.open({ namespace: access.namespace, pod: order.pod, container, argv }, options),
   };
-  const courier = createCourier(workspace as Workspace, order.container, {
+  const courier = createCourier(workspace, order.container, {
     buildId: order.buildId,
     epoch: 0,
     isReader: true,

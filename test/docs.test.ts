@@ -63,8 +63,13 @@ test('docs/http.md has a row for each route, and for no other', () => {
       checkOpen: () => {},
       accept: () => ({ id: '', isNew: true }),
       cancelPrevious: () => {},
+      watch: () => undefined,
+      cancel: () => false,
       drain: () => Promise.resolve(),
     },
+    look: () => Promise.reject(new C3Error('SEALED_INVALID', 'no link opens')),
+    now: () => 0,
+    closing: new AbortController().signal,
     log: { info: () => {}, warn: () => {}, error: () => {} },
   });
   const rows = [...read('docs/http.md').matchAll(/^\| `((?:GET|POST) [^`]+)` \|/gm)].map(([, route]) => route);

@@ -106,6 +106,7 @@ async function push(world: World, user: User, files: Record<string, string>, sub
   shown.stop();
   script.quote(text);
   script.tell('status', `${status.state}: ${status.description ?? ''}`);
+  script.tell('page', status.targetUrl ?? 'none');
   if (status.state !== 'success') throw new Error(`The build did not pass: ${status.description ?? ''}`);
   return took;
 }

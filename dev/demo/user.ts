@@ -32,7 +32,7 @@ const PATIENCE_MS = 120_000;
 const REQUEST_MS = 15_000;
 
 /** Words with which the message of an ended build begins, after its sign. */
-const ENDED = /^\S+ (?:Passed|Failed|Timed out|Cancelled|Superseded|Config error|Refused|Infrastructure error)/i;
+const ENDED = /^\S+ (?:Passed|Fixed|Failed|Timed out|Cancelled|Superseded|Config error|Refused|Infrastructure error)/i;
 
 export async function createUser(
   world: World,

@@ -36,7 +36,8 @@ export interface WorldOptions {
   readonly program?: string;
 }
 
-const CHAT = -1_002_003_004_005;
+const GROUP = -1_002_003_004_005;
+const PRIVATE_CHAT = 2_003_004_005;
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'c3-world-'));
@@ -48,17 +49,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     ...(options.forgePort === undefined ? {} : { port: options.forgePort }),
     users: [{ ...owner, permissions: { '*': 'admin' } }],
   });
+  const hasLimits = options.hasLimits ?? true;
+  // c3 keeps the limits of a group, 20 messages a minute, whoever is there to see it. A private chat has none such.
+  const chat = hasLimits ? GROUP : PRIVATE_CHAT;
   const telegram = await createTelegramServer({
     bots: [{ token: bot }],
-    chats: [{ id: CHAT, title: 'Acme builds' }],
-    hasLimits: options.hasLimits ?? true,
+    chats: [{ id: chat, title: 'Acme builds' }],
+    hasLimits,
   });
   const settings = {
     C3_SECRET: randomBytes(32).toString('base64url'),
     C3_FORGES: `github=${forge.origin}|${forge.apiBase}`,
     C3_TELEGRAM_API: telegram.url,
     C3_TELEGRAM_TOKEN: bot,
-    C3_TELEGRAM_CHAT: String(CHAT),
+    C3_TELEGRAM_CHAT: String(chat),
     // The clusters of the development kit are on this machine, whose addresses c3 does not dial by itself.
     C3_ALLOW_NETS: '127.0.0.0/8,::1/128',
     ...options.settings,
@@ -72,7 +76,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     telegram,
     c3,
     settings,
-    chat: CHAT,
+    chat,
     bot,
     owner,
     directory,

@@ -6,7 +6,8 @@ import { createGithubApi, readFile } from '../../src/forges/github/api.ts';
 import { listChangedPaths } from '../../src/forges/github/compare.ts';
 import { parseEvent } from '../../src/forges/github/event.ts';
 import { prove } from '../../src/forges/github/prove.ts';
-import { findStatus, setStatus } from '../../src/forges/github/statuses.ts';
+import { readCommit } from '../../src/forges/github/commit.ts';
+import { findOutcome, findStatus, setStatus } from '../../src/forges/github/statuses.ts';
 import { verifyDelivery } from '../../src/forges/github/verify.ts';
 import type { HttpAnswer } from '../../src/forges/http-client.ts';
 import { isRefName } from '../../src/forges/ref-name.ts';
@@ -214,7 +215,15 @@ export const forgeTargets: readonly Target[] = [
       }),
     );
     const found = await orRefusalLater(() => findStatus(createApi(answers), SHA, { buildId: 'abc', signal }));
-    ensure([undefined, 'refused', 'pending', 'success', 'failure', 'error'].includes(found), 'a state is one of four');
+    const state = typeof found === 'object' ? found.state : found;
+    ensure([undefined, 'refused', 'pending', 'success', 'failure', 'error'].includes(state), 'a state is one of four');
+    const outcome = await orRefusalLater(() => findOutcome(createApi(answers), SHA, signal));
+    ensure([undefined, 'refused', 'passed', 'failed'].includes(outcome), 'an outcome is one of two');
+    const commit = await orRefusalLater(() => readCommit(createApi(answers), SHA, signal));
+    ensure(
+      commit === 'refused' || commit === undefined || !/\p{Cc}/u.test(commit.subject + commit.author),
+      'a commit is called in one line',
+    );
     const paths = await orRefusalLater(() => listChangedPaths(createApi(answers), SHA, { sha: SHA, signal }));
     ensure(
       paths === 'refused' || paths === undefined || paths.every((path) => typeof path === 'string'),

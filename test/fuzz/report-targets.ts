@@ -6,7 +6,7 @@ import { toCommitStatus } from '../../src/reporters/commit-status.ts';
 import { clip, toOneLine, toPlainText } from '../../src/terminal/plain-text.ts';
 import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
 import { parseDestination } from '../../src/reporters/telegram/parse-destination.ts';
-import { renderMessage } from '../../src/reporters/telegram/render.ts';
+import { renderMessage } from '../../src/reporters/telegram/message/render.ts';
 import { toVerdict } from '../../src/reporters/telegram/verdict.ts';
 import { anyText, bent, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, type Target } from './target.ts';
@@ -15,7 +15,8 @@ import { defineTarget, ensure, orRefusal, type Target } from './target.ts';
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
 const BOT = '123456789:AAEabcdefghijklmnopqrstuvwxyz-_0123';
 
-const output = fc.oneof(
+/** What programs write, and worse. */
+export const output: fc.Arbitrary<string> = fc.oneof(
   anyText,
   fc
     .array(
@@ -76,7 +77,8 @@ const phase: fc.Arbitrary<BuildPhase> = fc.oneof(
   fc.record({ kind: fc.constant('preparing' as const), detail: long }),
   ending.map((one) => ({ kind: 'ended', ending: one }) as const),
 );
-const state: fc.Arbitrary<BuildState> = fc.record({
+/** Any build, and texts of strangers all over it. */
+export const state: fc.Arbitrary<BuildState> = fc.record({
   id: fc.constant('abc'),
   source: fc.record({
     scope: fc.constantFrom('github.com/acme/shop', 'a/b/c'),

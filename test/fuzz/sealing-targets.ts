@@ -4,6 +4,7 @@ import {
   formatPurpose,
   formatScope,
   formatSecret,
+  openLink,
   openSealed,
   parseHookQuery,
   parseKeyring,
@@ -11,8 +12,10 @@ import {
   parseScope,
   seal,
   sealForPublicKey,
+  sealLink,
   toJwks,
   type Binding,
+  type BuildLink,
 } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, orRefusalLater, type Target } from './target.ts';
@@ -25,6 +28,17 @@ const TOKENS = [
   await seal(keyring, PLAINTEXT, BINDING),
   await sealForPublicKey(await toJwks(keyring), PLAINTEXT, BINDING),
 ];
+const LINK: BuildLink = {
+  right: 'look',
+  scope: BINDING.scope,
+  buildId: '5f3a0c91d2e4',
+  sha: 'a1'.repeat(20),
+  isProtected: true,
+  ref: { kind: 'branch', name: 'main' },
+  before: undefined,
+  token: 'a-token',
+};
+const LINKS = await Promise.all((['look', 'control'] as const).map((right) => sealLink(keyring, { ...LINK, right })));
 
 const scopeTexts = [
   'github.com/acme/shop',
@@ -59,6 +73,13 @@ export const sealingTargets: readonly Target[] = [
     if (query === 'refused') return;
     ensure(/^[\w-]+(?:\.[\w-]+){3,4}$/.test(query.key), 'a key has four or five parts');
     ensure(formatScope(parseScope(formatScope(query.scope))) === formatScope(query.scope), 'a scope is read back');
+  }),
+
+  defineTarget('link', fc.oneof(mutated([...LINKS, ...TOKENS]), anyText), async (sealed) => {
+    const opened = await orRefusalLater(() => openLink(keyring, sealed));
+    if (opened === 'refused') return;
+    ensure(LINKS.includes(sealed) && opened.token === LINK.token, 'only a link that was sealed opens');
+    ensure((opened.right === 'control') === (sealed === LINKS[1]), 'and with its own right');
   }),
 
   defineTarget('sealed-token', fc.oneof(mutated(TOKENS), anyText), async (token) => {

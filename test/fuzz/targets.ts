@@ -1,11 +1,13 @@
 import { engineTargets } from './engine-targets.ts';
 import { forgeTargets } from './forge-targets.ts';
 import { kubeTargets } from './kube-targets.ts';
+import { pageTargets } from './page-targets.ts';
 import { pipelineTargets } from './pipeline-targets.ts';
 import { policyTargets } from './policy-targets.ts';
 import { reportTargets } from './report-targets.ts';
 import { sealingTargets } from './sealing-targets.ts';
 import type { Target } from './target.ts';
+import { viewTargets } from './view-targets.ts';
 
 /** Every parser that reads what others wrote. `npm test` gives each a few inputs, `npm run fuzz` as many as are asked for. */
 export const targets: readonly Target[] = [
@@ -15,5 +17,7 @@ export const targets: readonly Target[] = [
   ...policyTargets,
   ...kubeTargets,
   ...engineTargets,
+  ...viewTargets,
   ...reportTargets,
+  ...pageTargets,
 ];
