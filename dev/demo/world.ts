@@ -36,6 +36,9 @@ export interface WorldOptions {
   readonly program?: string;
 }
 
+/** c3 ends when its last message has arrived, and a chat takes one a second: those of a world that is over nobody reads. */
+const STOP_MS = 5_000;
+
 const GROUP = -1_002_003_004_005;
 const PRIVATE_CHAT = 2_003_004_005;
 
@@ -81,7 +84,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     owner,
     directory,
     async close(): Promise<void> {
+      const timer = setTimeout(() => c3.kill('SIGKILL'), STOP_MS);
       await c3.stop();
+      clearTimeout(timer);
       await Promise.all([forge.close(), telegram.close()]);
       await rm(directory, { recursive: true, force: true });
     },

@@ -71,6 +71,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         ...openReading(context.scope),
         createLinks: (_, proof) => createLinks(keyring, baseUrl(), { ...context, ...proof, request }),
         onState: context.onState,
+        onOver: context.onOver,
         cancelPrevious: () => builds.cancelPrevious({ id: request.id, scope: context.scope }),
         openReporter,
         lines,

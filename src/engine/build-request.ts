@@ -2,7 +2,7 @@ import type { Push, Repository } from '../forges/forge.ts';
 import type { ParsedPipeline } from '../pipeline/index.ts';
 import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
 import type { Purpose } from '../sealing/index.ts';
-import type { BuildLinks, BuildSource, BuildState, Reporter } from './build-state.ts';
+import type { BuildLinks, BuildSource, BuildState, Reporter, Ending } from './build-state.ts';
 import type { Cluster } from './cluster.ts';
 import type { LinePool } from './line-pool.ts';
 import type { StepLimits } from './step.ts';
@@ -34,6 +34,8 @@ export interface BuildDependencies {
   readonly createLinks?: (request: BuildRequest, proof: { isProtected: boolean }) => Promise<BuildLinks>;
   /** Told of every state, from the very first. */
   readonly onState?: (state: BuildState) => void;
+  /** Told once that the work is done and the Pod given back: what is left is to report it, which may take long. */
+  readonly onOver?: (ending: Ending) => void;
   /** What the operator does not allow of a job, each in a sentence. */
   checkJob(manifest: JsonObject): readonly string[];
   /** Cancels the older builds of this one's ref. */

@@ -120,6 +120,21 @@ describe('a build', () => {
     expect(world.orders.map(({ trustClass }) => trustClass)).toEqual(['protected', 'other']);
   });
 
+  it('is over once its Pod is given back, and waits for its reports after that', async () => {
+    const world = createWorld();
+    const reported = Promise.withResolvers<undefined>();
+    const over = Promise.withResolvers<readonly boolean[]>();
+    const run = world.run({
+      finish: async () => await reported.promise,
+      onOver: () => over.resolve([...world.released]),
+    });
+    const isReported = run.then(() => true);
+    expect(await over.promise).toEqual([true]);
+    expect(await Promise.race([isReported, Promise.resolve(false)])).toBe(false);
+    reported.resolve(undefined);
+    expect(await run).toEqual(PASSED);
+  });
+
   it('leaves its connection to the next build in the Pod', async () => {
     const world = createWorld();
     await world.run();

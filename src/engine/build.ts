@@ -52,11 +52,11 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
     dependencies.onFault(error);
   }
   const { reporter } = attached;
+  const reported = reporter?.finish().catch(dependencies.onFault);
   const logSent = sendLog(reporter, { request, outcome, state: progress.state });
-  await Promise.all([
-    logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault),
-    reporter?.finish().catch(dependencies.onFault),
-  ]);
+  await logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault);
+  dependencies.onOver?.(ending);
+  await reported;
   return ending;
 }
 

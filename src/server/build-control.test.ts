@@ -55,6 +55,7 @@ function begin(served: ServedApp): { buildId: string } {
     scope: LINK.scope,
     token: TOKEN,
     repository: { close: () => Promise.resolve() } as Parameters<typeof served.builds.accept>[0]['repository'],
+    leave: () => {},
     repositoryUrl: 'https://github.com/acme/shop',
     push: {
       ref: 'refs/heads/main',

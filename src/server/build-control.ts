@@ -115,12 +115,13 @@ async function acceptRerun(
   const forge = forgeFor(scope);
   const leave = limits.enterBuild(hook);
   try {
-    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits, leave });
+    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
     const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);
     const { id, isNew } = builds.accept({
       scope,
       token,
       repository,
+      leave,
       repositoryUrl: forge.webUrl(scope),
       push: { ...toRef(link), sha, subject: '', author: '', ...commit, commitUrl: forge.commitUrl(scope, sha) },
       fingerprint: toDigest(hook, `run again ${link.buildId} ${nonce}`),

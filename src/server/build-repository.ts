@@ -5,16 +5,14 @@ export interface RepositoryOptions {
   /** As {@link HookLimits} knows it. */
   readonly hook: string;
   readonly limits: HookLimits;
-  /** Gives the build's place back. */
-  leave(): void;
 }
 
 /** Keeps the sentence that follows in what every forge shows of a description: GitHub 140 characters, the build's id among them. */
 const MAX_WORDS_BESIDE_NOTE = 60;
 const TARGET_NOTE = "; its page's address is too long for this forge";
 
-/** A repository as a build uses it: the hook is trusted once its push is proven, and leaves its place with the last call. */
-export function createBuildRepository(repository: Repository, { hook, limits, leave }: RepositoryOptions): Repository {
+/** A repository as a build uses it: the hook is trusted once its push is proven. */
+export function createBuildRepository(repository: Repository, { hook, limits }: RepositoryOptions): Repository {
   return {
     ...repository,
     async prove(...args) {
@@ -23,11 +21,6 @@ export function createBuildRepository(repository: Repository, { hook, limits, le
       return proof;
     },
     setStatus: (sha, status, signal) => repository.setStatus(sha, fitTarget(status, repository.maxTargetUrl), signal),
-    // The last thing that a build does with its repository.
-    async close() {
-      leave();
-      await repository.close();
-    },
   };
 }
 

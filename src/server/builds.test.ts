@@ -42,13 +42,21 @@ function setUp(): Running {
   return running;
 }
 
-function delivery(fingerprint: string, part: { ref?: string; sha?: string; owner?: string } = {}): AcceptedPush {
-  const { ref = 'refs/heads/main', sha = '1'.repeat(40), owner = 'acme' } = part;
+interface Part {
+  readonly ref?: string;
+  readonly sha?: string;
+  readonly owner?: string;
+  leave?(): void;
+}
+
+function delivery(fingerprint: string, part: Part = {}): AcceptedPush {
+  const { ref = 'refs/heads/main', sha = '1'.repeat(40), owner = 'acme', leave = () => {} } = part;
   const repository = { close: () => Promise.resolve() } as Repository;
   return {
     scope: { ...SCOPE, owner },
     token: 'a-token',
     repository,
+    leave,
     repositoryUrl: 'https://git.example.com/acme/shop',
     push: { ref, refKind: 'branch', refName: 'main', sha, subject: '', author: '', commitUrl: '' },
     fingerprint,
@@ -126,4 +134,21 @@ it('shows and cancels a build by the id and the repository, since an id alone co
   expect(builds.cancel({ id, scope: SCOPE }, 'somebody')).toBe(true);
   expect(requests.map(({ signal }) => signal.aborted)).toEqual([true, false]);
   expect(requests[0]?.signal.reason).toMatchObject({ message: 'cancelled by somebody' });
+});
+
+it('gives its place back when its work is done, and cancels it no more, however long its reports take', async () => {
+  const { builds, contexts, requests, log, endAll } = setUp();
+  let places = 1;
+  const leave = (): void => void (places = 0);
+  const { id } = builds.accept(delivery(FINGERPRINT, { leave }));
+  const ending = { kind: 'passed', allowed: [] } as const;
+  contexts[0]?.onState(createState({ kind: 'running' }));
+  contexts[0]?.onState(createState({ kind: 'ended', ending }));
+  contexts[0]?.onOver(ending);
+  expect([places, builds.count]).toEqual([0, 1]);
+  expect(builds.cancel({ id, scope: SCOPE }, 'somebody')).toBe(false);
+  expect(requests[0]?.signal.aborted).toBe(false);
+  endAll();
+  await expect.poll(() => builds.count).toBe(0);
+  expect(log.filter((message) => message.startsWith('build ended'))).toEqual(['build ended: passed']);
 });

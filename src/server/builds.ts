@@ -48,6 +48,8 @@ export interface AcceptedPush {
   /** The access token of the hook's key. */
   readonly token: string;
   readonly repository: Repository;
+  /** Gives back the place that the build has (see {@link HookLimits}). Called when its work is done, at the latest when all is reported. */
+  leave(): void;
   readonly repositoryUrl: string;
   readonly push: Push;
   /** Hex. Equal for deliveries of the same content. */
@@ -64,6 +66,8 @@ export interface RunContext {
   readonly token: string;
   /** To be told every state, from the very first. */
   onState(state: BuildState): void;
+  /** To be told when its work is done; reports may still be on their way. */
+  onOver(ending: Ending): void;
 }
 
 export interface BuildsOptions {
@@ -76,6 +80,7 @@ interface LedBuild {
   readonly push: Push;
   readonly cancel: AbortController;
   readonly feed: StateFeed;
+  /** All of it, its reports too. */
   readonly ended: Promise<void>;
 }
 
@@ -96,14 +101,21 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     const { scope, token, repository, push } = delivery;
     const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
     log.info(fields, 'build started');
-    try {
-      const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
-      const ending = await run(request, { scope, token, onState: (state) => feed.tell(state) });
+    let isOver = false;
+    function onOver(ending: Ending): void {
+      if (isOver) return;
+      isOver = true;
       const words =
         'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
       log.info({ ...fields, ending: ending.kind }, words);
+      delivery.leave();
+    }
+    try {
+      const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
+      onOver(await run(request, { scope, token, onState: (state) => feed.tell(state), onOver }));
     } finally {
       feed.end();
+      delivery.leave();
       await repository.close();
     }
   }
@@ -133,6 +145,8 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     watch: (name) => running.get(toKey(name))?.feed.build,
     cancel(name, by): boolean {
       const build = running.get(toKey(name));
+      // One that has ended may still be reported.
+      if (build?.feed.build?.state.phase.kind === 'ended') return false;
       build?.cancel.abort(new Cancelled(by));
       return build !== undefined;
     },

@@ -83,11 +83,12 @@ function acceptPush(
 ): { id: string; isNew: boolean } {
   const leave = limits.enterBuild(hook);
   try {
-    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits, leave });
+    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
     const accepted = builds.accept({
       scope,
       token,
       repository,
+      leave,
       repositoryUrl: forge.webUrl(scope),
       push,
       // The delivery id is not signed: the body is what a replay cannot change. Of another hook it is another delivery, so that

@@ -48,6 +48,8 @@ export interface Answers {
   onState(state: BuildState): void;
   /** The reporter's. */
   sendLog: Reporter['sendLog'];
+  finish: Reporter['finish'];
+  onOver(ending: Ending): void;
   /** Told what c3.yaml says of Telegram. */
   onReporter(telegram: TelegramOrder | undefined): void;
   links: BuildLinks | undefined;
@@ -254,10 +256,11 @@ export function createWorld(): World {
                 states.push(state);
                 answers.onState(state);
               },
-              finish: () => Promise.resolve(),
+              finish: answers.finish,
               ...(answers.sendLog === undefined ? {} : { sendLog: answers.sendLog }),
             };
           },
+          onOver: (ending) => answers.onOver(ending),
           lines,
           now: Date.now,
           onFault: (error) => {
@@ -289,6 +292,8 @@ function toAnswers(part: Partial<Answers>): Answers {
     cancel: new AbortController(),
     halt: new AbortController(),
     onState: () => {},
+    finish: () => Promise.resolve(),
+    onOver: () => {},
     sendLog: undefined,
     onReporter: () => {},
     links: undefined,
