@@ -101,15 +101,10 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     const { scope, token, repository, push } = delivery;
     const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
     log.info(fields, 'build started');
-    let isOver = false;
-    function onOver(ending: Ending): void {
-      if (isOver) return;
-      isOver = true;
-      const words =
-        'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
-      log.info({ ...fields, ending: ending.kind }, words);
+    const onOver = createEnd((ending) => {
+      log.info({ ...fields, ending: ending.kind }, toWords(ending));
       delivery.leave();
-    }
+    });
     try {
       const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
       onOver(await run(request, { scope, token, onState: (state) => feed.tell(state), onOver }));
@@ -167,6 +162,19 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
       await Promise.all([...running.values()].map(({ ended }) => ended));
     },
   };
+}
+
+/** Tells the first ending that it hears of. */
+function createEnd(tell: (ending: Ending) => void): (ending: Ending) => void {
+  let isOver = false;
+  return (ending) => {
+    if (!isOver) tell(ending);
+    isOver = true;
+  };
+}
+
+function toWords(ending: Ending): string {
+  return 'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
 }
 
 function toKey({ id, scope }: BuildName): string {

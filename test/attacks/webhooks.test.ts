@@ -205,8 +205,9 @@ describe('A4 A webhook that the forge did not send, or sent before', { timeout: 
     await outsider.spare(async () => {
       const headers = { ...toHeaders(hook.secret, body), 'x-github-hook-id': '99', 'user-agent': 'curl' };
       // Until the last report of the build has arrived it counts as running.
-      const again = expect.poll(() => outsider.send(toPath(hook.url), { headers, body }), { timeout: 20_000 });
-      await again.toMatchObject({ status: 202, text: expect.stringMatching(/^build [0-9a-f]+$/) });
+      await expect
+        .poll(() => outsider.send(toPath(hook.url), { headers, body }), { timeout: 20_000 })
+        .toMatchObject({ status: 202, text: expect.stringMatching(/^build [0-9a-f]+$/) });
       // It asks the forge, learns that this very build has ended, and is quiet.
       await expect.poll(findEnds, { timeout: 20_000 }).toHaveLength(2);
       expect(findEnds()[1]).toContain('this delivery was built before');
