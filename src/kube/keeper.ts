@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeClient } from './client.ts';
 import { toRecord } from './leases/lease-record.ts';
-import { listLeases } from './leases/lease-store.ts';
+import { listLeases, toKey } from './leases/lease-store.ts';
 import type { LeasePlace } from './leases/lease-store.ts';
 import type { Leases } from './leases/leases.ts';
 import { isFormer, toScopeLabels } from './pod.ts';
@@ -117,9 +117,4 @@ export function createKeeper({ client, leases, turns, signal }: KeeperContext): 
       await deleteForgotten(plan, idleMs).catch(() => undefined);
     },
   };
-}
-
-/** A Pod's place in the turns and in what is kept of it. */
-export function toKey({ namespace, name }: PodPlan): string {
-  return `${namespace}/${name}`;
 }

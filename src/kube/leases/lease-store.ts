@@ -19,6 +19,11 @@ export interface LeasePlace {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Tells the Pods of a cluster apart, and their Leases. */
+export function toKey({ namespace, name }: Pick<LeasePlace, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`;
+}
+
 /** The Lease of one Pod at the API server. Every method rejects with CLUSTER_UNREACHABLE when there is no answer. */
 export interface LeaseStore {
   readonly podName: string;

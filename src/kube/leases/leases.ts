@@ -7,7 +7,7 @@ import { createUnguardedLease, holdLease } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { isFree, nextEpoch, planMove, withBuild, withHolder } from './lease-record.ts';
 import type { Asker, LeaseRecord, Observed } from './lease-record.ts';
-import { createLeaseStore } from './lease-store.ts';
+import { createLeaseStore, toKey } from './lease-store.ts';
 import type { LeasePlace, LeaseStore } from './lease-store.ts';
 
 /**
@@ -236,8 +236,4 @@ function createRecord(durationMs: number): LeaseRecord {
 
 async function pause(aboutMs: number, signal: AbortSignal): Promise<void> {
   await sleep(aboutMs * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
-}
-
-function toKey({ namespace, name }: LeasePlace): string {
-  return `${namespace}/${name}`;
 }
