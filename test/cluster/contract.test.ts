@@ -1,11 +1,6 @@
 import { describeClusterContract } from '../contract/cluster.contract.ts';
+import { REPLACE_POD_MS } from './patience.ts';
 import { openTarget } from './target.ts';
-
-/**
- * A Pod is gone when its dead containers are. A kubelet removes them when it hears of their end; where it missed that, with its next
- * collection of garbage, once a minute (`ContainerGCPeriod` in Kubernetes' pkg/kubelet/kubelet.go).
- */
-const PATIENCE_MS = 90_000;
 
 describeClusterContract(
   'a real Kubernetes',
@@ -13,5 +8,5 @@ describeClusterContract(
     const { kubeconfig, images } = await openTarget();
     return { kubeconfig, image: images.main };
   },
-  { patienceMs: PATIENCE_MS },
+  { patienceMs: REPLACE_POD_MS },
 );

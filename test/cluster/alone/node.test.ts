@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { continueKubelet, kubectlPath, stopKubelet } from '../../../dev/kubernetes/kubernetes.ts';
 import type { Workspace } from '../../../src/engine/cluster.ts';
 import { startBuild, type BuildRun } from '../../faults/build-run.ts';
+import { REPLACE_POD_MS } from '../patience.ts';
 import { toManifest, useRealCluster } from '../real-cluster.ts';
 import { isOurs } from '../target.ts';
 
@@ -90,7 +91,9 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
       const second = await startBuild(workspace, ['echo output', 'echo more']).outcome;
       expect(second.ending.kind).toBe('infrastructure-error');
       await workspace.release({ isClean: isClean && (await second.sweep()) });
-      await expect.poll(async () => (await real.podNames()).includes(workspace.name), { timeout: 60_000 }).toBe(false);
+      await expect
+        .poll(async () => (await real.podNames()).includes(workspace.name), { timeout: REPLACE_POD_MS })
+        .toBe(false);
     } finally {
       await execute('umount', ['--lazy', disk]);
       await rm(disk, { recursive: true, force: true });
