@@ -108,6 +108,7 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     try {
       const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
       onOver(await run(request, { scope, token, onState: (state) => feed.tell(state), onOver }));
+      log.info(fields, 'build reported');
     } finally {
       feed.end();
       delivery.leave();

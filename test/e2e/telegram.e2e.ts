@@ -53,7 +53,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       const message = await waitFor((one) => newest(one).text.includes(sha.slice(0, 7)));
       // The build is over when its reporter has nothing more to send.
       const isOver = (): boolean =>
-        fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes('build ended: failed'));
+        fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes('build reported'));
       await expect.poll(isOver, { timeout: PATIENCE_MS }).toBe(true);
       const others = fixture.world.telegram.messages().filter(({ replyTo }) => replyTo === message.messageId);
       expect([message.isSilent, others]).toEqual([true, []]);
