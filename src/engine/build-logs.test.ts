@@ -1,44 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createWorld, toFile, type LookAnswers, type World } from '../../test/fakes/build-world.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { toFile } from '../../test/fakes/build-world.ts';
 import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
 import { readView, toTexts } from '../../test/fakes/read-view.ts';
+import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { createRunning } from '../../test/fakes/running-build.ts';
-import type { BuildView } from './build-view.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let world: World;
-let open: BuildView[];
-beforeEach(() => {
-  world = createWorld();
-  open = [];
-});
-afterEach(() => {
-  for (const view of open) view.close();
-  world.close();
-});
-
-type Part = Partial<LookAnswers>;
-
-/** A build of these steps, and what can be seen of it then. */
-async function build(steps: string, part: Part = {}, extra = ''): Promise<Part & { id: string }> {
-  const order = { id: toLocalBuildId(), file: toFile(steps, extra), ...part };
-  await world.run(order);
-  return order;
-}
-async function see(order: Part & { id: string }): Promise<BuildView> {
-  const look = await world.look(order);
-  if (look.kind !== 'seen') throw new Error(JSON.stringify(look));
-  open.push(look.view);
-  return look.view;
-}
-async function list<T>(all: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of all) items.push(item);
-  return items;
-}
+const builds = useSeenBuilds();
+const { build, see } = builds;
 
 describe('of a build that this process leads', () => {
   it('a log is waited for, comes as it is written, and ends with its step', async () => {
@@ -50,7 +22,9 @@ describe('of a build that this process leads', () => {
       ),
     };
     const begun = Promise.withResolvers<undefined>();
-    const ended = world.run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) }).finally(end);
+    const ended = builds.world
+      .run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) })
+      .finally(end);
     await begun.promise;
     const view = await see({ ...order, running });
     expect(view.isLed).toBe(true);
@@ -60,7 +34,7 @@ describe('of a build that this process leads', () => {
       { index: 2 },
       { onPartial: (text) => (text === '50%' ? partial.resolve(undefined) : undefined) },
     );
-    const touch = (name: string): void => writeFileSync(join(world.workspace.directory, 'project', name), '');
+    const touch = (name: string): void => writeFileSync(join(builds.world.workspace.directory, 'project', name), '');
     await vi.waitUntil(() => view.state.steps[1]?.phase.kind === 'running', { timeout: 20_000 });
     touch('go');
     await partial.promise;
@@ -78,7 +52,9 @@ describe('of a build that this process leads', () => {
     const { running, onState, end } = createRunning();
     const order = { id: toLocalBuildId(), file: toFile('- main: exit 1\n- main: echo never') };
     const begun = Promise.withResolvers<undefined>();
-    const ended = world.run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) }).finally(end);
+    const ended = builds.world
+      .run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) })
+      .finally(end);
     await begun.promise;
     const view = await see({ ...order, running });
     const { reading } = await readView(view, { index: 2 });
@@ -101,8 +77,8 @@ describe('of a build that this process leads', () => {
     const { running, onState, end } = createRunning();
     const cancel = new AbortController();
     const order = { id: toLocalBuildId(), file: toFile('- main: echo up; sleep 1000') };
-    const ended = world.run({ ...order, cancel, onState }).finally(end);
-    await vi.waitUntil(() => world.states.at(-1)?.steps[1]?.phase.kind === 'running', { timeout: 20_000 });
+    const ended = builds.world.run({ ...order, cancel, onState }).finally(end);
+    await vi.waitUntil(() => builds.world.states.at(-1)?.steps[1]?.phase.kind === 'running', { timeout: 20_000 });
     const view = await see({ ...order, running });
     const up = Promise.withResolvers<undefined>();
     const reading = readView(view, { index: 1 }, { onLines: () => up.resolve(undefined) });

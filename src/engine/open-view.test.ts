@@ -1,46 +1,19 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createWorld, toFile, type LookAnswers, type World } from '../../test/fakes/build-world.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { toFile, type LookAnswers } from '../../test/fakes/build-world.ts';
 import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
 import { readView, toTexts } from '../../test/fakes/read-view.ts';
+import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { C3Error } from '../errors.ts';
 import type { BuildState } from './build-state.ts';
 import type { LookAnswer } from './cluster.ts';
-import type { BuildLook, BuildView } from './build-view.ts';
+import type { BuildLook } from './build-view.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let world: World;
-let open: BuildView[];
-beforeEach(() => {
-  world = createWorld();
-  open = [];
-});
-afterEach(() => {
-  for (const view of open) view.close();
-  world.close();
-});
-
-type Part = Partial<LookAnswers>;
-
-/** A build of these steps, and what can be seen of it then. */
-async function build(steps: string, part: Part = {}, extra = ''): Promise<Part & { id: string }> {
-  const order = { id: toLocalBuildId(), file: toFile(steps, extra), ...part };
-  await world.run(order);
-  return order;
-}
-async function see(order: Part & { id: string }): Promise<BuildView> {
-  const look = await world.look(order);
-  if (look.kind !== 'seen') throw new Error(JSON.stringify(look));
-  open.push(look.view);
-  return look.view;
-}
-async function list<T>(all: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of all) items.push(item);
-  return items;
-}
+const builds = useSeenBuilds();
+const { build, see } = builds;
 function withoutTails(state: BuildState | undefined): BuildState | undefined {
   return state && { ...state, links: undefined, steps: state.steps.map((step) => ({ ...step, tail: '' })) };
 }
@@ -52,10 +25,10 @@ describe('of a build that has ended', () => {
     );
     const view = await see({ ...order, before: 'success' });
     expect(view.isLed).toBe(false);
-    const told = withoutTails(world.states.at(-1));
+    const told = withoutTails(builds.world.states.at(-1));
     expect(view.state).toMatchObject({
       ...told,
-      source: { subject: 's', author: 'a', refName: 'main', sha: world.sha },
+      source: { subject: 's', author: 'a', refName: 'main', sha: builds.world.sha },
     });
     expect(view.state.phase).toEqual({ kind: 'ended', ending: { kind: 'passed', allowed: [] } });
     expect(await list(view.changes(new AbortController().signal))).toEqual([view.state]);
@@ -70,7 +43,7 @@ describe('of a build that has ended', () => {
       ],
     });
     expect(last.ends.at(-1)).toEqual({ end: { offset: 3, pieces: 0 }, count: 2 });
-    expect(world.looks).toEqual([
+    expect(builds.world.looks).toEqual([
       expect.objectContaining({ scope: 'f.example/a/b', trustClass: 'protected', buildId: order.id, reuse: true }),
     ]);
   });
@@ -82,8 +55,8 @@ describe('of a build that has ended', () => {
     expect(await readView(view, { index: 2 })).toMatchObject(failed('step "main" did not run'));
     expect(await readView(view, { index: 1, attempt: 2 })).toMatchObject(failed('step "main" was not tried so often'));
     expect(await readView(view, { index: 9 })).toMatchObject(failed('the build has no such step'));
-    rmSync(join(world.workspace.directory, '.c3', view.state.id, 's1.exit'));
-    rmSync(join(world.workspace.directory, '.c3', view.state.id, 's1.log'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.exit'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.log'));
     expect(await readView(view, { index: 1 })).toMatchObject(failed('there is no such log in the container'));
   });
 
@@ -111,7 +84,7 @@ describe('of a build that has ended', () => {
     const times = '../.c3/$C3_BUILD_ID/s1.times';
     const noted = (size: number): string => `until grep -qs " ${size}$" ${times}; do sleep 0.05; done`;
     const view = await see(await build(`- main: echo a; ${noted(2)}; echo b; ${noted(4)}; sleep 2; echo c`));
-    const file = join(world.workspace.directory, '.c3', view.state.id, 's1.times');
+    const file = join(builds.world.workspace.directory, '.c3', view.state.id, 's1.times');
     const [first = 0, second = 0] = readFileSync(file, 'utf8')
       .split('\n')
       .map((line) => Number(line.split(' ')[0]));
@@ -137,7 +110,7 @@ describe('of a build that has ended', () => {
 
   it('many readers share few connections, and one that stalls holds up nobody', async () => {
     const view = await see(await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done'));
-    const before = world.workspace.execCount;
+    const before = builds.world.workspace.execCount;
     const stall = Promise.withResolvers<undefined>();
     const begun = Promise.withResolvers<undefined>();
     const stalled = Array.from({ length: 6 }, async () =>
@@ -146,7 +119,7 @@ describe('of a build that has ended', () => {
     await begun.promise;
     const others = await Promise.all(Array.from({ length: 20 }, async () => await readView(view, { index: 1 })));
     expect(others.map(({ lines }) => lines.length)).toEqual(Array.from({ length: 20 }, () => 9000));
-    expect(world.workspace.execCount - before).toBeLessThanOrEqual(4);
+    expect(builds.world.workspace.execCount - before).toBeLessThanOrEqual(4);
     stall.resolve(undefined);
     for (const { lines, reading } of await Promise.all(stalled))
       expect([lines.length, reading.kind]).toEqual([9000, 'whole']);
@@ -154,30 +127,30 @@ describe('of a build that has ended', () => {
 
   it('a cut connection costs nobody a line', async () => {
     const order = await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done');
-    for (let cut = 0; cut < 3; cut += 1) world.workspace.plan.push({ kind: 'cut-after', bytes: 10 * cut });
+    for (let cut = 0; cut < 3; cut += 1) builds.world.workspace.plan.push({ kind: 'cut-after', bytes: 10 * cut });
     const view = await see(order);
-    for (let cut = 0; cut < 3; cut += 1) world.workspace.plan.push({ kind: 'cut-after', bytes: 20_000 });
-    world.workspace.cut();
+    for (let cut = 0; cut < 3; cut += 1) builds.world.workspace.plan.push({ kind: 'cut-after', bytes: 20_000 });
+    builds.world.workspace.cut();
     const { lines, reading } = await readView(view, { index: 1 });
     expect(lines).toHaveLength(9000);
     expect(lines.at(-1)?.text).toBe('line 9000');
     expect(reading.kind).toBe('whole');
-    expect(world.workspace.plan).toEqual([]);
+    expect(builds.world.workspace.plan).toEqual([]);
   });
 
   it('looking leaves everything as it was', async () => {
     const order = await build('- main: echo hello');
-    const root = join(world.workspace.directory, '.c3');
+    const root = join(builds.world.workspace.directory, '.c3');
     const list = (): string[] => readdirSync(root, { recursive: true }).map(String).toSorted();
     const before = list();
     writeFileSync(join(root, 'epoch.999999'), '');
     const view = await see(order);
     await readView(view, { index: 1 });
-    expect(world.events).not.toContain('close');
+    expect(builds.world.events).not.toContain('close');
     view.close();
-    expect(world.events.at(-1)).toBe('close');
+    expect(builds.world.events.at(-1)).toBe('close');
     expect(list()).toEqual([...before, 'epoch.999999'].toSorted());
-    const strange = await world.look({ ...order, id: 'another' });
+    const strange = await builds.world.look({ ...order, id: 'another' });
     expect(strange.kind).toBe('outcome');
     expect(existsSync(join(root, 'another'))).toBe(false);
   });
@@ -188,7 +161,7 @@ it('each container has the journal, so that one of them is enough', async () => 
   const text = one.kind === 'found' ? one.text : '';
   const other = "containers: [{name: other, image: busybox, command: [sleep, '100000']}, {name: main";
   const order = await build('', { file: { kind: 'found', text: text.replace('containers: [{name: main', other) } });
-  const root = join(world.workspace.directory, '.c3', order.id);
+  const root = join(builds.world.workspace.directory, '.c3', order.id);
   const state = (await see(order)).state;
   expect(state.phase.kind).toBe('ended');
   for (const container of ['main', 'other']) {
@@ -232,7 +205,7 @@ it.each([
   ['exit 0', { kind: 'passed' }],
 ])('of a build whose c3 died, a step that ended since (%s) is shown so', async (script, phase) => {
   const order = await build(`- main: echo hello; ${script}`);
-  const journal = join(world.workspace.directory, '.c3', order.id, 'journal.main');
+  const journal = join(builds.world.workspace.directory, '.c3', order.id, 'journal.main');
   const lines = readFileSync(journal, 'utf8').split('\n');
   writeFileSync(journal, `${lines.slice(0, -2).join('\n')}\n`);
   const view = await see(order);
@@ -243,7 +216,7 @@ it.each([
 
 it('a build of which nothing was noted is shown with its steps and its logs', async () => {
   const order = await build('- main: echo hello');
-  rmSync(join(world.workspace.directory, '.c3', order.id, 'journal.main'));
+  rmSync(join(builds.world.workspace.directory, '.c3', order.id, 'journal.main'));
   const view = await see(order);
   expect(view.state).toMatchObject({
     phase: { kind: 'running' },
@@ -264,8 +237,8 @@ it('a build that somebody else leads is seen as far as it has come, and its log 
     id: toLocalBuildId(),
     file: toFile('- main: echo up; until [ -e on ]; do sleep 0.05; done; echo down'),
   };
-  const ended = world.run({ ...order, cancel });
-  const log = join(world.workspace.directory, '.c3', order.id, 's1.log');
+  const ended = builds.world.run({ ...order, cancel });
+  const log = join(builds.world.workspace.directory, '.c3', order.id, 's1.log');
   await vi.waitUntil(() => existsSync(log) && readFileSync(log, 'utf8') === 'up\n', { timeout: 20_000 });
   const view = await see(order);
   expect(view.isLed).toBe(false);
@@ -274,7 +247,7 @@ it('a build that somebody else leads is seen as far as it has come, and its log 
   const reading = readView(
     view,
     { index: 1 },
-    { onLines: () => writeFileSync(join(world.workspace.directory, 'project/on'), '') },
+    { onLines: () => writeFileSync(join(builds.world.workspace.directory, 'project/on'), '') },
   );
   expect(toTexts(await reading)).toEqual(['up', 'down']);
   await ended;
@@ -282,8 +255,8 @@ it('a build that somebody else leads is seen as far as it has come, and its log 
 
 describe('where there is nothing to see in a Pod', () => {
   const ID = { id: 'b1', before: 'failure' } as const;
-  async function look(part: Part): Promise<BuildLook> {
-    return await world.look({ ...ID, ...part });
+  async function look(part: Partial<LookAnswers>): Promise<BuildLook> {
+    return await builds.world.look({ ...ID, ...part });
   }
 
   it('the outcome is what the forge knows', async () => {
@@ -296,7 +269,7 @@ describe('where there is nothing to see in a Pod', () => {
           repositoryUrl: 'https://f.example/a/b',
           refKind: 'branch',
           refName: 'main',
-          sha: world.sha,
+          sha: builds.world.sha,
           commitUrl: 'u',
           subject: 's',
           author: 'a',
@@ -306,7 +279,7 @@ describe('where there is nothing to see in a Pod', () => {
         detail: undefined,
       },
     });
-    expect(await world.look({ id: 'b1', looked: () => ({ kind: 'gone', message }) })).toMatchObject({
+    expect(await builds.world.look({ id: 'b1', looked: () => ({ kind: 'gone', message }) })).toMatchObject({
       outcome: { status: undefined },
     });
   });
@@ -321,12 +294,12 @@ describe('where there is nothing to see in a Pod', () => {
       },
     });
     expect(await look({ file: { kind: 'missing' } })).toMatchObject({
-      outcome: { message: `There is no c3.yaml at ${world.sha.slice(0, 7)}` },
+      outcome: { message: `There is no c3.yaml at ${builds.world.sha.slice(0, 7)}` },
     });
     expect(await look({ faults: ['The job is privileged'] })).toMatchObject({
       outcome: { message: 'The job is privileged' },
     });
-    expect(world.looks).toEqual([]);
+    expect(builds.world.looks).toEqual([]);
   });
 
   it('a sealed value that does not open, or opens to no kubeconfig, is an outcome', async () => {
@@ -347,7 +320,7 @@ describe('where there is nothing to see in a Pod', () => {
       kind: 'outcome',
       outcome: { message: 'its Pod local has nothing of it any more: later builds ran there' },
     });
-    expect(world.events.at(-1)).toBe('close');
+    expect(builds.world.events.at(-1)).toBe('close');
   });
 
   it('a forge or a cluster that does not tell is no outcome', async () => {
@@ -358,7 +331,7 @@ describe('where there is nothing to see in a Pod', () => {
       kind: 'failed',
       message: 'Cannot reach the cluster',
     });
-    world.workspace.plan.push({ kind: 'refuse', message: 'no exec for you', isFinal: true });
+    builds.world.workspace.plan.push({ kind: 'refuse', message: 'no exec for you', isFinal: true });
     expect(await look({})).toEqual({ kind: 'failed', message: 'no exec for you' });
   });
 });
