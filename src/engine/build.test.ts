@@ -1,18 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import { createWorld as createBareWorld, toFile, type World } from '../../test/fakes/build-world.ts';
+import { describe, expect, it } from 'vitest';
+import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
 import type { BuildState } from './build-state.ts';
 
-const worlds: World[] = [];
-afterEach(() => {
-  for (const world of worlds.splice(0)) world.close();
-});
-
-function createWorld(): World {
-  const world = createBareWorld();
-  worlds.push(world);
-  return world;
-}
+const createWorld = useWorlds();
 
 const PASSED = { kind: 'passed', allowed: [] } as const;
 

@@ -1,20 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { createWorld as createBareWorld, toFile, type World } from '../../test/fakes/build-world.ts';
+import { describe, expect, it } from 'vitest';
+import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import type { TelegramOrder } from './build-request.ts';
 import type { FailedLog } from './build-state.ts';
 
-const worlds: World[] = [];
-afterEach(() => {
-  for (const world of worlds.splice(0)) world.close();
-});
-
-function createWorld(): World {
-  const world = createBareWorld();
-  worlds.push(world);
-  return world;
-}
+const createWorld = useWorlds();
 
 interface Sent {
   readonly step: string;

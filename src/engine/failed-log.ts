@@ -1,4 +1,4 @@
-import type { Masker } from '../sealing/index.ts';
+import { MASK_REACH_BYTES, type Masker } from '../sealing/index.ts';
 import type { BuildState, FailedLog, LogCopyOptions, StepState } from './build-state.ts';
 import type { Courier } from './courier.ts';
 import { readLog } from './read-log.ts';
@@ -22,12 +22,6 @@ export interface FailedLogOrder {
   createMasker(): Masker;
   readonly signal: AbortSignal;
 }
-
-/**
- * Of a log that is cut, so much before the cut is read as well, and not handed on: a secret of which only the end is read is not
- * known for one. The masker looks for nothing longer than 64 bytes (sealing/needles.ts).
- */
-const LEAD_BYTES = 1024;
 
 /** The log of the first step that failed and may not; undefined where there is none, or nothing in it. */
 export function openFailedLog(order: FailedLogOrder): FailedLog | undefined {
@@ -55,7 +49,8 @@ async function copyLog(
   const stop = new AbortController();
   const masker = createMasker();
   const cut = Math.max(0, log.bytes - maxBytes);
-  const from = Math.max(0, cut - LEAD_BYTES);
+  // What is before the cut is read as well, and not handed on: a secret of which only the end is read is not known for one.
+  const from = Math.max(0, cut - MASK_REACH_BYTES);
   let leadBytes = cut - from;
 
   async function onOutput(raw: Uint8Array): Promise<void> {

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { PageOrder } from '../page/index.ts';
-import type { BuildPageDependencies } from './build-page.ts';
+import { toPageOrder, type BuildPageDependencies } from './build-page.ts';
 import { writeLiveText } from './build-text.ts';
 import { answerHeaders } from './error-answer.ts';
 import { Outbox } from './event-outbox.ts';
@@ -41,12 +40,7 @@ export async function handleBuildEvents(
     return new Response(null, { headers });
   }
   const position = request.headers.get('last-event-id') ?? new URL(request.url).searchParams.get('from') ?? '';
-  const order: PageOrder = {
-    sealed,
-    canControl: opened.link.right === 'control',
-    nonce: randomBytes(16).toString('base64url'),
-    now: now(),
-  };
+  const order = toPageOrder(sealed, opened.link, now());
   const body = streamText({
     signals: [request.signal, closing],
     produce: (write, signal) =>

@@ -52,12 +52,7 @@ export async function handleBuildPage(
   { look, now }: BuildPageDependencies,
 ): Promise<Response> {
   const opened = await look(sealed, request.signal);
-  const order: PageOrder = {
-    sealed,
-    canControl: opened.link.right === 'control',
-    nonce: randomBytes(16).toString('base64url'),
-    now: now(),
-  };
+  const order = toPageOrder(sealed, opened.link, now());
   const headers = {
     ...answerHeaders('text/html; charset=utf-8'),
     'content-security-policy': buildPagePolicy,
@@ -75,6 +70,11 @@ export async function handleBuildPage(
     onEnd: opened.release,
   });
   return new Response(body, { headers });
+}
+
+/** One rendering of the page, or of what changes in it. */
+export function toPageOrder(sealed: string, { right }: BuildLink, now: number): PageOrder {
+  return { sealed, canControl: right === 'control', nonce: randomBytes(16).toString('base64url'), now };
 }
 
 interface PageSource {

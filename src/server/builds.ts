@@ -11,6 +11,7 @@ import { C3Error } from '../errors.ts';
 import type { Push, Repository } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
 import { formatScope, type Scope } from '../sealing/index.ts';
+import { once } from './once.ts';
 import { createStateFeed, type StateFeed } from './state-feed.ts';
 
 /** The builds of this process. It holds no other state, and none that outlives it. */
@@ -101,7 +102,7 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     const { scope, token, repository, push } = delivery;
     const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
     log.info(fields, 'build started');
-    const onOver = createEnd((ending) => {
+    const onOver = once((ending: Ending) => {
       log.info({ ...fields, ending: ending.kind }, toWords(ending));
       delivery.leave();
     });
@@ -162,15 +163,6 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
       haltSignal?.addEventListener('abort', () => halt.abort(), { once: true });
       await Promise.all([...running.values()].map(({ ended }) => ended));
     },
-  };
-}
-
-/** Tells the first ending that it hears of. */
-function createEnd(tell: (ending: Ending) => void): (ending: Ending) => void {
-  let isOver = false;
-  return (ending) => {
-    if (!isOver) tell(ending);
-    isOver = true;
   };
 }
 

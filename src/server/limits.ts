@@ -1,4 +1,5 @@
 import { C3Error } from '../errors.ts';
+import { once } from './once.ts';
 
 /**
  * What one process lets webhooks ask of it. A *hook* is a repository with a token, as the key in a hook URL seals them: anybody
@@ -140,14 +141,5 @@ export function createBuckets(perMinute: number, maxOwners: number, now: () => n
     const [oldest] = buckets.size > maxOwners ? buckets.keys() : [];
     if (oldest !== undefined) buckets.delete(oldest);
     return bucket.take();
-  };
-}
-
-function once(act: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    act();
   };
 }

@@ -4,6 +4,7 @@ import { openLink, type BuildLink, type Keyring, type Scope } from '../sealing/i
 import type { BuildName } from './builds.ts';
 import { toHook } from './digest.ts';
 import { createBuckets, LimitError } from './limits.ts';
+import { once } from './once.ts';
 import { createSharedView, type SharedView } from './shared-view.ts';
 
 /** The builds that somebody looks at. */
@@ -124,12 +125,7 @@ export function createViews(options: ViewsOptions): Views {
       if (view.readers >= limits.maxReaders) {
         throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
       }
-      const leave = view.enter();
-      let isReleased = false;
-      function release(): void {
-        if (!isReleased) leave();
-        isReleased = true;
-      }
+      const release = once(view.enter());
       try {
         return { link, look: await orAborted(view.look, signal), release };
       } catch (error) {

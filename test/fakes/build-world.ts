@@ -1,3 +1,4 @@
+import { afterEach } from 'vitest';
 import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOrder } from '../../src/engine/build-request.ts';
 import type { BuildLinks, BuildState, Ending, Reporter } from '../../src/engine/build-state.ts';
@@ -84,6 +85,19 @@ job:
 steps:
 ${steps}`;
   return { kind: 'found', text };
+}
+
+/** Registers the hook that closes the worlds that a test made; answers what makes one. */
+export function useWorlds(): () => World {
+  const worlds: World[] = [];
+  afterEach(() => {
+    for (const world of worlds.splice(0)) world.close();
+  });
+  return () => {
+    const world = createWorld();
+    worlds.push(world);
+    return world;
+  };
 }
 
 export function createWorld(): World {
