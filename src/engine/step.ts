@@ -117,12 +117,14 @@ async function follow(
   const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: Date.now() };
 
   while (!over.aborted) {
-    // A step that is cancelled before it was sent is only asked for: where it never started, the cancel claims it.
-    const isSent = !now.isStarted && !options.signal.aborted;
+    // A step that is cancelled before it was sent is only asked for. Where it never started the cancel claims it: each time, since one
+    // that came while a c3 that has lost the Pod still had the claim left it to that, which then withdrew.
+    const isCancelledEarly = !now.isStarted && options.signal.aborted;
+    const isSent = !now.isStarted && !isCancelledEarly;
     if (isSent) now.launches += 1;
     const command = isSent
       ? formatLaunch(launch, limits.graceSeconds)
-      : `follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
+      : `${isCancelledEarly ? formatCancel(launch) : ''}follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
     const answer = await courier.perform(command, async (frame) => {
       now.pauseMs = limits.reconnectMs;
       const heard = await hear(frame, now, { options, over });
@@ -209,7 +211,7 @@ async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSi
   });
   const courier = options.openCourier();
   over.addEventListener('abort', () => courier.close(), { once: true });
-  const command = `cancel ${launch.buildId} ${launch.stepId}\n`;
+  const command = formatCancel(launch);
   let isNoted = false;
   const patience = Date.now() + options.limits.answerMs;
   while (!isNoted && !over.aborted && Date.now() < patience) {
@@ -231,6 +233,10 @@ async function delay(ms: number, over: AbortSignal): Promise<void> {
       await new Promise(() => {});
     }
   }
+}
+
+function formatCancel({ buildId, stepId }: StepLaunch): string {
+  return `cancel ${buildId} ${stepId}\n`;
 }
 
 function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
