@@ -72,7 +72,7 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
       const watch = new AbortController();
       for await (const pod of watchPod(client, { ...plan, signal: watch.signal })) {
         const running = pod?.containers.filter(({ state }) => state.kind === 'running').length;
-        if (pod?.phase === 'Running' && running === pod.containerCount) break;
+        if (pod?.phase === 'Running' && running === pod.containerNames.length) break;
       }
       watch.abort();
       return plan.name;

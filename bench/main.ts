@@ -23,7 +23,7 @@ import { createWarmRows } from './rows/warm.ts';
  * standard error. A row that is over its aim is no failure: this is a measure.
  */
 interface Options {
-  readonly runs: string;
+  readonly runs?: string;
   readonly only?: string;
   readonly json: boolean;
 }
@@ -34,7 +34,7 @@ const PROGRAM = join(ROOT, bin.c3);
 
 await new Command('bench')
   .description('Measures c3 on a real Kubernetes; each row is a ratio to a bare measure taken in the same run.')
-  .option('--runs <number>', 'runs of each row; the long ones have fewer', '20')
+  .option('--runs <number>', 'runs of each row; else 20, and a few of those that take minutes')
   .option('--only <text>', 'only the rows and figures whose name holds the text')
   .option('--json', 'one JSON object on standard output instead of the table', false)
   .action(bench)
@@ -88,10 +88,12 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   const rows: RowResult[] = [];
   const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output.row, crowd.row];
   for (const row of all.filter(isWanted)) {
-    const result = await measureRow(row, Number(options.runs));
+    const runs = options.runs === undefined ? undefined : Number(options.runs);
+    const onRun = (run: number, of: number): void => void process.stderr.write(`\r${row.name}: ${run} of ${of} runs `);
+    const result = await measureRow(row, { runs, onRun });
     rows.push(result);
     const { name, ratio, c3Ms, bareMs } = result;
-    process.stderr.write(`${name}: ${ratio.toFixed(2)} (${c3Ms.toFixed(0)} / ${bareMs.toFixed(0)} ms)\n`);
+    process.stderr.write(`\r${name}: ${ratio.toFixed(2)} (${c3Ms.toFixed(0)} / ${bareMs.toFixed(0)} ms)\n`);
   }
   const figures: FigureResult[] = [];
   const memory = createMemoryFigures({ world, target, crowd, program: PROGRAM, idleMiB });

@@ -4,8 +4,8 @@ export interface Row {
   readonly against: string;
   /** The ratio that the product promises. */
   readonly atMost: number;
-  /** For a row that takes minutes; less than what was asked for is told in the table. */
-  readonly maxRuns?: number;
+  /** Where nobody says how many. Default {@link RUNS}; fewer for a row that takes minutes. */
+  readonly defaultRuns?: number;
   /** Called once, before the row is measured. */
   prepare(): Promise<void>;
   /** Milliseconds of one run. */
@@ -41,19 +41,27 @@ export interface FigureResult {
   readonly atMost?: number;
 }
 
+const RUNS = 20;
+
+export interface RowOptions {
+  readonly runs: number | undefined;
+  /** Called after each. */
+  onRun(run: number, of: number): void;
+}
+
 /** Interleaved, so that a machine that becomes slower slows both; medians, so that one hiccup counts for nothing. */
-export async function measureRow(row: Row, wantedRuns: number): Promise<RowResult> {
-  const runs = Math.min(wantedRuns, row.maxRuns ?? wantedRuns);
+export async function measureRow(row: Row, { runs = row.defaultRuns ?? RUNS, onRun }: RowOptions): Promise<RowResult> {
   const c3: number[] = [];
   const bare: number[] = [];
   await row.prepare();
   // The first of each warms caches and connections and is not counted; what takes minutes needs no warming.
-  const warmUps = row.maxRuns === undefined ? 1 : 0;
+  const warmUps = row.defaultRuns === undefined ? 1 : 0;
   for (let run = 0; run < warmUps + runs; run += 1) {
     c3.push(await row.c3());
     await row.settle?.();
     bare.push(await row.bare());
     await row.settle?.();
+    onRun(run + 1 - warmUps, runs);
   }
   const [c3Ms, bareMs] = [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
   return { name: row.name, against: row.against, c3Ms, bareMs, ratio: c3Ms / bareMs, atMost: row.atMost, runs };

@@ -69,6 +69,9 @@ export interface ClusterFaults extends FaultPlan {
   stopNode(): void;
   /** It is back, and does what it was not told meanwhile. */
   startNode(): void;
+  /** Pods' statuses stay as they are, as between two looks of a kubelet at its containers, until `releaseStatuses`. */
+  holdStatuses(): void;
+  releaseStatuses(): void;
 }
 
 /**
@@ -162,6 +165,8 @@ function createClusterFaults({ store, kubelet, server, restart }: FaultParts): O
       for (const session of server.execs()) session.break('silent');
     },
     startNode: kubelet.unsilence,
+    holdStatuses: () => kubelet.holdStatuses(true),
+    releaseStatuses: () => kubelet.holdStatuses(false),
   };
 }
 

@@ -12,6 +12,8 @@ export type RequestKind =
   | 'exec'
   | 'log'
   | LeaseRequestKind
+  | 'event-list'
+  | 'event-watch'
   | 'discovery'
   | 'other';
 

@@ -147,7 +147,15 @@ export interface Lease extends KubeObject {
 }
 
 export interface EventObject extends KubeObject {
-  involvedObject: { kind: string; namespace: string; name: string; uid: string; apiVersion: string };
+  /** `fieldPath`, where it is about one container: `spec.containers{NAME}`. */
+  involvedObject: {
+    kind: string;
+    namespace: string;
+    name: string;
+    uid: string;
+    apiVersion: string;
+    fieldPath?: string;
+  };
   reason: string;
   message: string;
   type: 'Normal' | 'Warning';

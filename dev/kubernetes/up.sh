@@ -156,7 +156,8 @@ nodeLeaseDurationSeconds: 8
 makeIPTablesUtilChains: false
 serializeImagePulls: false
 registryPullQPS: 0
-eventRecordQPS: 0
+eventRecordQPS: 50
+eventBurst: 100
 kubeAPIQPS: 50
 kubeAPIBurst: 100
 volumeStatsAggPeriod: 5s

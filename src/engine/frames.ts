@@ -26,9 +26,16 @@ export type Frame =
   | { readonly kind: 'swept'; readonly isClean: boolean }
   | { readonly kind: 'fault'; readonly message: string };
 
-export type ExitReason = 'exited' | 'timed-out' | 'cancelled' | 'log-limit';
+/** `out-of-memory`: it exited with another code than 0, and while it ran the kernel killed a process of its container for memory. */
+export type ExitReason = 'exited' | 'out-of-memory' | 'timed-out' | 'cancelled' | 'log-limit';
 
-const EXIT_REASONS: readonly string[] = ['exited', 'timed-out', 'cancelled', 'log-limit'] satisfies ExitReason[];
+const EXIT_REASONS: readonly string[] = [
+  'exited',
+  'out-of-memory',
+  'timed-out',
+  'cancelled',
+  'log-limit',
+] satisfies ExitReason[];
 
 /** No line of the protocol is longer; what is, is not the protocol. */
 const MAX_LINE_BYTES = 4096;
@@ -136,7 +143,7 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
   }
 }
 
-function isExitReason(text: string | undefined): text is ExitReason {
+export function isExitReason(text: string | undefined): text is ExitReason {
   return text !== undefined && EXIT_REASONS.includes(text);
 }
 

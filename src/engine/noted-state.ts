@@ -1,7 +1,8 @@
 import type { BuildState } from './build-state.ts';
+import { isExitReason } from './frames.ts';
 import { readJournal } from './journal.ts';
 import type { PodReader } from './pod-reader.ts';
-import type { StepResult } from './step.ts';
+import { toResult, type StepResult } from './step.ts';
 import { toStepId } from './tasks.ts';
 import { toPhase } from './verdict.ts';
 
@@ -43,9 +44,8 @@ async function withExits(reader: PodReader, state: BuildState): Promise<BuildSta
 
 /** `CODE WHY end`, as shell/step.sh notes it; anything else is no end. */
 function parseExit(line: string): StepResult | undefined {
-  const [, code, why] = /^(\d{1,3}) (exited|timed-out|cancelled|log-limit) end *$/.exec(line) ?? [];
-  if (why === 'exited') return { kind: 'exited', exitCode: Number(code) };
-  return why === 'timed-out' || why === 'cancelled' || why === 'log-limit' ? { kind: why } : undefined;
+  const [, code, why] = /^(\d{1,3}) ([a-z-]+) end *$/.exec(line) ?? [];
+  return isExitReason(why) ? toResult({ exitCode: Number(code), why }) : undefined;
 }
 
 type ContainerJournal =

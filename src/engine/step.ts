@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Courier } from './courier.ts';
-import type { Frame } from './frames.ts';
+import type { ExitReason, Frame } from './frames.ts';
 import { formatExports } from './shell.ts';
 
 /**
@@ -25,7 +25,8 @@ export interface StepLaunch {
 }
 
 export type StepResult =
-  | { readonly kind: 'exited'; readonly exitCode: number }
+  /** `isOutOfMemory`: while it ran, the kernel killed a process of its container for memory. */
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly isOutOfMemory?: boolean }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'cancelled' }
   /** It wrote more than the supervisor allows (2 GiB) and was ended for it. */
@@ -194,8 +195,10 @@ async function hear(
   }
 }
 
-function toResult(frame: Extract<Frame, { kind: 'exit' }>): StepResult {
-  return frame.why === 'exited' ? { kind: 'exited', exitCode: frame.exitCode } : { kind: frame.why };
+/** What a step's exit file says. */
+export function toResult({ exitCode, why }: { readonly exitCode: number; readonly why: ExitReason }): StepResult {
+  if (why === 'exited') return { kind: 'exited', exitCode };
+  return why === 'out-of-memory' ? { kind: 'exited', exitCode, isOutOfMemory: true } : { kind: why };
 }
 
 /** The supervisor keeps the limit; when not even its word arrives, the step is lost. */

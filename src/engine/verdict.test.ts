@@ -42,6 +42,14 @@ it.each([
   expect(toPhase(exited(code))).toEqual({ kind: 'failed', exitCode: code });
 });
 
+it('a step in whose time the kernel killed a process for memory says so, whatever its exit code', () => {
+  const message = 'exit code 2 (its container was out of memory, and the kernel killed a process there)';
+  expect(toVerdict(STEP, { kind: 'exited', exitCode: 2, isOutOfMemory: true }, NOW)).toEqual({
+    kind: 'failed',
+    ending: { kind: 'failed', step: 'test', message },
+  });
+});
+
 it.each<[StepResult, Partial<Circumstances>, object]>([
   [exited(0), {}, { kind: 'passed' }],
   [

@@ -29,7 +29,7 @@ export function toVerdict(task: Task, result: StepResult, circumstances: Circums
       if (result.exitCode === 0) return { kind: 'passed' };
       return task.kind === 'checkout'
         ? { kind: 'stopped', ending: toCheckoutEnding(task, result.exitCode, circumstances.tail) }
-        : fail(name, formatExit(result.exitCode));
+        : fail(name, formatExit(result));
     case 'log-limit':
       return fail(name, 'ended because it wrote more than 2 GiB of output');
     case 'no-shell':
@@ -66,7 +66,10 @@ function toCheckoutEnding({ container, env }: Task, exitCode: number, tail: stri
   return { kind: 'infrastructure-error', message: `${what}: ${words || `exit code ${exitCode}`}` };
 }
 
-function formatExit(exitCode: number): string {
+function formatExit({ exitCode, isOutOfMemory }: Extract<StepResult, { kind: 'exited' }>): string {
+  if (isOutOfMemory) {
+    return `exit code ${exitCode} (its container was out of memory, and the kernel killed a process there)`;
+  }
   if (exitCode === 127) return 'exit code 127 (a command was not found)';
   if (exitCode === 126) return 'exit code 126 (a command cannot be run)';
   if (exitCode === 137) return 'exit code 137 (killed, often for memory)';

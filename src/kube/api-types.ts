@@ -25,8 +25,10 @@ export interface Pod {
   readonly conditions: readonly PodCondition[];
   readonly initContainers: readonly ContainerStatus[];
   readonly containers: readonly ContainerStatus[];
-  /** How many containers the spec has: statuses may not be there yet. */
-  readonly containerCount: number;
+  /** As the spec names them: statuses may not be there yet. */
+  readonly containerNames: readonly string[];
+  /** Whether no container of the spec, be it one that the cluster put there, has a probe to pass or a `postStart` to run first. */
+  readonly isReadyOnceStarted: boolean;
 }
 
 export interface PodCondition {
@@ -58,6 +60,8 @@ export interface PodEvent {
   readonly type: string;
   readonly reason: string;
   readonly message: string;
+  /** Of the container it is about: `spec.containers{NAME}`. Else empty. */
+  readonly fieldPath: string;
 }
 
 /**
@@ -113,7 +117,11 @@ export function toPod(value: unknown): Pod {
     })),
     initContainers: list(status['initContainerStatuses']).map(toContainerStatus),
     containers: list(status['containerStatuses']).map(toContainerStatus),
-    containerCount: list(spec['containers']).length,
+    containerNames: list(spec['containers']).map((container) => text(container['name'])),
+    isReadyOnceStarted: list(spec['containers']).every(
+      ({ readinessProbe, startupProbe, lifecycle }) =>
+        (readinessProbe ?? startupProbe ?? fields(lifecycle)['postStart']) === undefined,
+    ),
   };
 }
 
@@ -126,6 +134,7 @@ export function toPodEvent(value: unknown): PodEvent {
     type: text(event['type']),
     reason: text(event['reason']),
     message: text(event['message']),
+    fieldPath: text(fields(event['involvedObject'])['fieldPath']),
   };
 }
 

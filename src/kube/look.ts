@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { toMessage } from '../errors.ts';
 import type { LookAnswer } from '../engine/cluster.ts';
 import type { Pod } from './api-types.ts';
+import type { KubeClient } from './client.ts';
 import { createPodExec } from './pod-exec.ts';
 import { isPlanned } from './pod.ts';
 import type { PodPlan } from './pod.ts';
@@ -12,7 +14,7 @@ export interface LookDependencies extends Pick<VisitDependencies, 'client' | 'ex
   readonly looks: Set<object>;
 }
 
-/** The Pod of a plan as it is, for whoever reads what a build left in it: one request, and its Lease is nobody's business here. */
+/** The Pod of a plan as it is, for whoever reads what a build left in it: one request as a rule, and its Lease is nobody's business here. */
 export async function lookAtPod(
   { client, execs, openings, closing, looks }: LookDependencies,
   plan: PodPlan,
@@ -21,7 +23,7 @@ export async function lookAtPod(
   const signal = AbortSignal.any([asked, closing]);
   let pod: Pod | undefined;
   try {
-    ({ pod } = await listPod(client, { ...plan, signal }));
+    pod = await findPod(client, { ...plan, signal });
   } catch (error) {
     return { kind: 'failed', message: signal.aborted ? 'aborted' : toMessage(error) };
   }
@@ -45,6 +47,21 @@ export async function lookAtPod(
       },
     },
   };
+}
+
+/**
+ * A Pod in which a build runs may not say yet that it runs: its node looks at it once a second, and then tells. So the answer to
+ * "pending" is waited for a little.
+ */
+const PENDING_LOOKS = 8;
+const PENDING_LOOK_MS = 250;
+
+async function findPod(client: KubeClient, place: Parameters<typeof listPod>[1]): Promise<Pod | undefined> {
+  for (let count = 0; ; count += 1) {
+    const { pod } = await listPod(client, place);
+    if (pod?.phase !== 'Pending' || pod.nodeName === '' || count === PENDING_LOOKS) return pod;
+    await sleep(PENDING_LOOK_MS, undefined, { signal: place.signal });
+  }
 }
 
 /** Why nothing can be read in a Pod; undefined when something may be. One that is being deleted still answers for a moment. */

@@ -71,7 +71,7 @@ test.each<[string, object]>([
     withStatus({ containerStatuses: [ended('git', { exitCode: 137, reason: 'OOMKilled' })] }),
   ],
   [
-    'container "main" ended in the middle of the build (exit code 0)',
+    'container "main" ended in the middle of the build (exit code 0); it must keep running for the steps, for example with command: [sleep, infinity]',
     withStatus({ containerStatuses: [ended('main', { exitCode: 0, reason: 'Completed' })] }),
   ],
   [

@@ -1,5 +1,8 @@
 import type { Pod, PodCondition } from './api-types.ts';
 
+/** What to do about a container that ends by itself. */
+export const MUST_KEEP_RUNNING = '; it must keep running for the steps, for example with command: [sleep, infinity]';
+
 /**
  * What has happened to a Pod in which a build runs, as a sentence; undefined while it is as it was. `before` is the Pod at the
  * build's start.
@@ -62,5 +65,6 @@ function describeContainerEnd(pod: Pod, end: { container: string; exitCode: numb
     return `container "${end.container}" ran out of memory ${limit ? `(its limit is ${limit})` : '(it has no limit of its own)'} and was killed`;
   }
   const detail = end.reason && end.reason !== 'Error' && end.reason !== 'Completed' ? `, ${end.reason}` : '';
-  return `container "${end.container}" ended in the middle of the build (exit code ${end.exitCode}${detail})`;
+  const hint = end.exitCode === 0 ? MUST_KEEP_RUNNING : '';
+  return `container "${end.container}" ended in the middle of the build (exit code ${end.exitCode}${detail})${hint}`;
 }

@@ -3,6 +3,7 @@ import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
 import type { Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
+import { hearStarts } from './container-starts.ts';
 import { UNKNOWN_POD } from './leases/lease.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './loss.ts';
@@ -13,7 +14,10 @@ import type { Decision } from './start-observer.ts';
 import { toPodsPath, watchPod } from './watch.ts';
 import type { PodState } from './watch.ts';
 
-/** A Pod with running containers, and the watch that saw it so, to be followed further. `stop` ends the watch. */
+/**
+ * A Pod whose containers run, and the watch of it, to be followed further: of a new one it may have yet to show that they do.
+ * `stop` ends the watch.
+ */
 export interface StartedPod {
   readonly kind: 'ready';
   readonly pod: Pod;
@@ -46,8 +50,8 @@ const GRACE_SECONDS = 1;
 
 /**
  * Makes the planned Pod run: takes the one that is there if it is exactly as expected, else deletes it, waits until it is gone
- * and creates it. A build that is taken up again has the Pod in which it began, or none. A warm Pod costs one request. A Pod that
- * does not come up is deleted again if it was created here.
+ * and creates it; a new one can be used once its node says that all its containers have started. A build that is taken up again has
+ * the Pod in which it began, or none. A warm Pod costs one request. A Pod that does not come up is deleted again if it was created here.
  */
 export async function startPod(request: PodStartRequest): Promise<PodStart> {
   const { client, plan, options } = request;
@@ -74,12 +78,17 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
       from: request.early,
       onTrouble: attempt.say,
     });
-    for (let state = await states.next(); !state.done; state = await states.next()) {
+    let next = states.next();
+    for (;;) {
+      const state = await Promise.race([next, attempt.started]);
       clearTimeout(firstAnswer);
-      const decision = await attempt.decide(state.value);
+      if (state?.done === true) break;
+      const decision = state ? await attempt.decide(state.value) : attempt.useStarted();
       if (options.signal.aborted || isLate) break;
+      if (state && decision?.kind !== 'use') next = states.next();
       if (decision?.kind === 'use') {
-        return { kind: 'ready', pod: decision.pod, isWarm: !attempt.hasCreated(decision.pod), states, stop };
+        const rest = state ? states : goOn(next, states);
+        return { kind: 'ready', pod: decision.pod, isWarm: !attempt.hasCreated(decision.pod), states: rest, stop };
       }
       if (decision) return await attempt.giveUp(decision);
     }
@@ -100,13 +109,24 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
   }
 }
 
+/** The states from one on that was asked for already. */
+async function* goOn(
+  next: ReturnType<StartedPod['states']['next']>,
+  states: StartedPod['states'],
+): StartedPod['states'] {
+  const state = await next;
+  if (state.done === true) return;
+  yield state.value;
+  yield* states;
+}
+
 /** What one start knows: which Pod it made, which it deleted, what it has said. */
 function createAttempt(request: PodStartRequest, stop: AbortController) {
   const { client, plan, order, options, lease } = request;
-  let createdUid: string | undefined;
   let lastDeletion: string | undefined;
   let lastReason = '';
   const observer = createStartObserver({ client, plan, signal: stop.signal, say, onFailure: () => stop.abort() });
+  const own = createOwnPod(request);
 
   function say(reason: string): void {
     if (reason === lastReason) return;
@@ -119,12 +139,10 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     await lease.begin('');
     // Not under the signal: a creation cut off half-way would leave a Pod nobody knows of.
     const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
-    if (answer.kind === 'ok') createdUid = toPod(answer.body).uid;
+    if (answer.kind === 'ok') return own.welcome(toPod(answer.body));
     // Made by another replica, or by an earlier try of ours whose answer was lost: the watch shows it.
-    else if (answer.reason !== 'AlreadyExists') {
-      return { kind: 'failed', message: `The cluster refused Pod ${plan.name}: ${answer.message}` };
-    }
-    return undefined;
+    if (answer.reason === 'AlreadyExists') return undefined;
+    return { kind: 'failed', message: `The cluster refused Pod ${plan.name}: ${answer.message}` };
   }
 
   async function replace(pod: Pod, reason: string): Promise<Decision> {
@@ -145,17 +163,23 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     say,
     reason: (): string => lastReason,
     failure: observer.failure,
-    end: observer.end,
-    hasCreated: (pod: Pod): boolean => pod.uid === createdUid,
+    end(): void {
+      observer.end();
+      own.end();
+    },
+    hasCreated: own.is,
+    /** Settles when the node has started the containers of the Pod that was made here. */
+    started: own.started,
+    useStarted: (): Decision => own.latest && { kind: 'use', pod: own.latest },
     async decide(pod: Pod | undefined): Promise<Decision> {
       const gone = findResumeFailure(pod, { name: plan.name, begunIn: lease.begunIn });
       if (gone !== undefined) return { kind: 'failed', message: gone };
       if (pod && lease.begunIn !== undefined) return observer.judge(pod);
       if (!pod) {
-        if (createdUid === undefined) return await create();
+        if (own.latest === undefined) return await create();
         return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
       }
-      if (pod.uid === createdUid) return observer.judge(pod);
+      if (own.is(pod)) return observer.judge(own.see(pod));
       const mismatch = request.isUnfit(pod.uid)
         ? 'an earlier build did not end cleanly in it'
         : findMismatch(pod, plan, { neededMs: order.neededMs, now: Date.now() });
@@ -166,9 +190,37 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     },
     async giveUp<T>(answer: T): Promise<T> {
       stop.abort();
-      if (createdUid !== undefined) await deletePod(client, { ...plan, uid: createdUid });
+      if (own.latest !== undefined) await deletePod(client, { ...plan, uid: own.latest.uid });
       return answer;
     },
+  };
+}
+
+/** The Pod that a start has made, once it has. */
+function createOwnPod({ client, plan, lease }: PodStartRequest) {
+  let latest: Pod | undefined;
+  const started = Promise.withResolvers<undefined>();
+  const hearing = new AbortController();
+  return {
+    /** As it was seen last. */
+    get latest(): Pod | undefined {
+      return latest;
+    },
+    is: (pod: Pod): boolean => pod.uid === latest?.uid,
+    /** While it starts, it is noted as the one in which the build begins. */
+    welcome(pod: Pod): undefined {
+      latest = pod;
+      void lease.begin(pod.uid);
+      if (!pod.isReadyOnceStarted) return;
+      void hearStarts(client, { ...pod, namespace: plan.namespace }, hearing.signal).then((hasStarted) => {
+        if (hasStarted) started.resolve(undefined);
+      });
+    },
+    see: (pod: Pod): Pod => (latest = pod),
+    /** Settles when its node says that all its containers have started. */
+    started: started.promise,
+    /** Nobody waits for that any more. */
+    end: (): void => hearing.abort(),
   };
 }
 

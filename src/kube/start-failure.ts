@@ -1,4 +1,5 @@
 import type { ContainerStatus, Pod, PodEvent } from './api-types.ts';
+import { MUST_KEEP_RUNNING } from './loss.ts';
 
 /** Where a Pod stands on its way to running containers. */
 export type StartVerdict =
@@ -53,7 +54,7 @@ export function classifyStart(pod: Pod, history: StartHistory): StartVerdict {
     const words = [pod.reason, pod.message].filter(Boolean).join(': ');
     return { kind: 'failed', message: `Pod ${pod.name} ended before the first step: ${words || pod.phase}` };
   }
-  const isComplete = pod.containerCount > 0 && pod.containers.length === pod.containerCount;
+  const isComplete = pod.containerNames.length > 0 && pod.containers.length === pod.containerNames.length;
   const isWaiting = verdicts.some((verdict) => verdict !== undefined);
   if (pod.phase === 'Running' && isComplete && !isWaiting) return { kind: 'ready' };
   const telling = verdicts.find((verdict) => verdict?.kind === 'starting' && verdict.reason !== '');
@@ -126,9 +127,7 @@ function findPullWords(status: ContainerStatus, message: string, { events, pullM
 function describeEnd(label: string, state: { exitCode: number; reason: string; message: string }): string {
   const words = [state.reason === 'Error' || state.reason === 'Completed' ? '' : state.reason, shorten(state.message)];
   const detail = words.filter(Boolean).join(': ');
-  const hint = label.startsWith('init')
-    ? ''
-    : '; it must keep running for the steps, for example with command: [sleep, infinity]';
+  const hint = label.startsWith('init') ? '' : MUST_KEEP_RUNNING;
   return `${label} exited with code ${state.exitCode} before the first step${detail ? ` (${detail})` : ''}${hint}`;
 }
 

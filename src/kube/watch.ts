@@ -25,7 +25,7 @@ export interface WatchOptions {
 }
 
 /** The server ends the watch itself after this; Kubernetes' own clients take 5 to 10 minutes. */
-const WATCH_SECONDS = 290;
+export const WATCH_SECONDS = 290;
 /** The server sends a bookmark about once a minute. After this much silence the connection counts as cut; resuming costs one request. */
 const SILENCE_MS = 130_000;
 const FIRST_PAUSE_MS = 200;
@@ -96,7 +96,7 @@ async function* followOnce(
     );
     if (answer.kind === 'refused') return settleRefusal(answer, version, options);
     for await (const line of answer.lines) {
-      const event = parseEvent(line);
+      const event = parseWatchEvent(line);
       if (event === undefined) continue;
       if (event.type === 'ERROR') return toStatus(event.object).code === 410 ? undefined : version;
       const pod = toPod(event.object);
@@ -152,7 +152,8 @@ export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
 }
 
-function parseEvent(line: string): { type: string; object: unknown } | undefined {
+/** A line of a watch; undefined: nothing that matters. @throws {C3Error} CLUSTER_UNREACHABLE for what is no JSON */
+export function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
   if (line.trim() === '') return undefined;
   try {
     const { type, object } = JSON.parse(line) as { type?: unknown; object?: unknown };

@@ -27,12 +27,19 @@ export interface WorkspaceDependencies {
  */
 const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no route to host/i;
 
+/**
+ * A new Pod is used before its node has noticed that it runs (container-starts.ts). It is not given back before that: nobody could use
+ * it as a warm one, and a kubelet that is to delete what it never saw may take a minute (seen with 1.20). It looks once a second.
+ */
+const NOTICE_MS = 3_000;
+
 /** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
   const { lease, giveBack } = dependencies;
   const exec = createPodExec({ ...dependencies, pod: pod.name });
   const lost = Promise.withResolvers<string>();
+  const noticed = Promise.withResolvers<void>();
   let isLost = false;
   let released: Promise<void> | undefined;
 
@@ -40,6 +47,7 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     for await (const state of states) {
       const loss = findLoss(state, pod);
       if (loss !== undefined) return lose(loss);
+      if (state?.phase !== 'Pending') noticed.resolve();
       if (state && isNodeSilent(state)) node.miss('it is not ready, the cluster says');
       else node.hear();
     }
@@ -47,6 +55,17 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   function lose(sentence: string): void {
     isLost = true;
     lost.resolve(sentence);
+    noticed.resolve();
+  }
+  async function leave(isClean: boolean): Promise<void> {
+    if (pod.phase === 'Pending') {
+      const late = setTimeout(noticed.resolve, NOTICE_MS);
+      await noticed.promise;
+      clearTimeout(late);
+    }
+    stop.abort();
+    node.close();
+    await giveBack({ isClean: isClean && !isLost });
   }
   const node = createNodeWatch(dependencies.silentNodeMs, (words) => {
     const seconds = Math.round(dependencies.silentNodeMs / 1000);
@@ -82,9 +101,7 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
       return answer;
     },
     async release({ isClean }) {
-      stop.abort();
-      node.close();
-      released ??= giveBack({ isClean: isClean && !isLost });
+      released ??= leave(isClean);
       await released;
     },
   };

@@ -9,6 +9,7 @@ import type { ContractFixture, ContractTarget } from './contract-fixture.ts';
 import { describeEndings } from './endings.contract.ts';
 import { describeLeases } from './lease.contract.ts';
 import { describeSharing } from './sharing.contract.ts';
+import { describeStarts } from './starts.contract.ts';
 import { describeWorkspaces } from './workspace.contract.ts';
 
 export interface ContractOptions {
@@ -33,6 +34,7 @@ export function describeClusterContract(
     describePods(fixture);
     describeExecs(fixture);
     describeLeases(fixture);
+    describeStarts(fixture, patienceMs);
     describeWorkspaces(fixture, patienceMs);
     describeSharing(fixture, patienceMs);
     describeEndings(fixture, patienceMs);
@@ -49,7 +51,12 @@ function describeApi(fixture: ContractFixture, patienceMs: number): void {
       const answer = await read('main');
       expect(answer.kind).toBe('ok');
       const pod = toPod(answer.kind === 'ok' ? answer.body : undefined);
-      expect(pod).toMatchObject({ name: podName('main'), phase: 'Running', isDeleting: false, containerCount: 2 });
+      expect(pod).toMatchObject({
+        name: podName('main'),
+        phase: 'Running',
+        isDeleting: false,
+        containerNames: ['a', 'b'],
+      });
       expect(pod.uid).not.toBe('');
       expect(pod.resourceVersion).not.toBe('');
       expect(pod.startedAt).toBeTypeOf('number');

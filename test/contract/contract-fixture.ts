@@ -25,6 +25,10 @@ export interface ContractFaults {
   oomKill?(pod: string, container: string): Promise<void>;
   /** The node of all Pods goes out of reach. Resolves with what brings it back. */
   silenceNode?(): Promise<() => Promise<void>>;
+  /** Pods' statuses stay as they are, as between two looks of a node at its containers. Returns what ends that. */
+  holdStatuses?(): () => void;
+  /** The account may not watch Events. Returns what ends that. */
+  refuseEvents?(): () => void;
 }
 
 export const NEVER: AbortSignal = new AbortController().signal;

@@ -1,4 +1,5 @@
 import { afterAll } from 'vitest';
+import { REFUSALS } from '../../dev/cluster/faults.ts';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { describeClusterContract } from './cluster.contract.ts';
 import type { ContractTarget } from './contract-fixture.ts';
@@ -19,6 +20,11 @@ async function getTarget(): Promise<ContractTarget> {
         faults.stopNode();
         return await Promise.resolve(async () => await Promise.resolve(faults.startNode()));
       },
+      holdStatuses: () => {
+        faults.holdStatuses();
+        return faults.releaseStatuses;
+      },
+      refuseEvents: () => faults.onRequest({ kind: 'event-watch' }, REFUSALS.forbidden).remove,
     },
   };
 }

@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
-import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders } from './orders.ts';
+import { createOrders, run } from './orders.ts';
 
 /** The kubelet looks at the sizes of volumes every 10 s, and reports an eviction in two more rounds. */
 const EVICTION_MS = 60_000;
@@ -17,13 +16,6 @@ export function describeEndings(fixture: ContractFixture, patienceMs: number): v
   async function openPod(stem: string, spec: JsonObject = alone(), changes = {}): Promise<Workspace> {
     const manifest = { metadata: { name: podName(stem) }, spec };
     return await open(order(stem, { manifest, ...changes }));
-  }
-  async function run(workspace: Workspace, script: string): Promise<string> {
-    let output = '';
-    const options = { signal: NEVER, onStdout: (chunk: Uint8Array) => void (output += Buffer.from(chunk).toString()) };
-    const answer = await workspace.exec('a', ['sh', '-c', script], { ...options, onStderr: () => undefined });
-    if (answer.kind === 'open') await answer.session.done;
-    return output;
   }
   /** The sentence; and what the next build of the same job gets is another Pod. */
   async function endOf(workspace: Workspace, stem: string, spec?: JsonObject): Promise<string> {

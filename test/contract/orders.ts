@@ -50,3 +50,12 @@ export function createOrders(fixture: ContractFixture, patienceMs: number): Orde
     },
   };
 }
+
+/** What a shell prints in container "a"; empty also where the cluster refuses the exec. */
+export async function run(workspace: Pick<Workspace, 'exec'>, script: string): Promise<string> {
+  let output = '';
+  const options = { signal: NEVER, onStdout: (chunk: Uint8Array) => void (output += Buffer.from(chunk).toString()) };
+  const answer = await workspace.exec('a', ['sh', '-c', script], { ...options, onStderr: () => undefined });
+  if (answer.kind === 'open') await answer.session.done;
+  return output;
+}

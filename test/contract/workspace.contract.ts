@@ -4,7 +4,7 @@ import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders } from './orders.ts';
+import { createOrders, run } from './orders.ts';
 
 /** What the engine relies on: Pods as workspaces. */
 export function describeWorkspaces(fixture: ContractFixture, patienceMs: number): void {
@@ -115,15 +115,10 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
         if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
         const { workspace: seen } = answer;
         expect(seen).toMatchObject({ id: workspace.id, name: workspace.name });
-        let output = '';
-        const options = {
-          signal: NEVER,
-          onStdout: (chunk: Uint8Array) => void (output += Buffer.from(chunk).toString()),
-        };
-        const exec = await seen.exec('a', ['printf', 'read'], { ...options, onStderr: () => undefined });
-        if (exec.kind === 'open') await exec.session.done;
-        expect(output).toBe('read');
-        const waiting = await seen.exec('a', ['sleep', '1000'], { ...options, onStderr: () => undefined });
+        expect(await run(seen, 'printf read')).toBe('read');
+        const ignore = (): void => undefined;
+        const options = { signal: NEVER, onStdout: ignore, onStderr: ignore };
+        const waiting = await seen.exec('a', ['sleep', '1000'], options);
         seen.close();
         expect(waiting.kind === 'open' && (await waiting.session.done).kind).toBe('cut');
       }

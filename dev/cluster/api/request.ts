@@ -32,8 +32,11 @@ export function parseTarget(method: string, url: URL): Target {
   if (subresource === 'log') return { ...target, kind: method === 'GET' ? 'log' : 'other' };
   if (subresource === 'eviction') return { ...target, kind: method === 'POST' ? 'evict' : 'other' };
   const isWatch = ['1', 'true'].includes(url.searchParams.get('watch') ?? '');
+  if (resource === 'events') {
+    if (method !== 'GET') return { ...target, kind: 'other' };
+    return { ...target, kind: isWatch ? 'event-watch' : name === '' ? 'event-list' : 'get' };
+  }
   if (method === 'GET') return { ...target, kind: isWatch ? 'watch' : name === '' ? 'list' : 'get' };
-  if (resource === 'events') return { ...target, kind: 'other' };
   if (method === 'POST' && name === '' && namespace !== undefined) return { ...target, kind: 'create' };
   if (method === 'DELETE' && name !== '') return { ...target, kind: 'delete' };
   if (method === 'PATCH' && name !== '') return { ...target, kind: 'patch' };

@@ -55,8 +55,10 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
       throw unknownPath();
     case 'list':
     case 'lease-list':
+    case 'event-list':
       return list(target, { query, store });
     case 'watch':
+    case 'event-watch':
       watch(call, context);
       return 'streaming';
     case 'create':

@@ -58,6 +58,8 @@ class HttpsApiServer implements ApiServer {
     'lease-create': 0,
     'lease-update': 0,
     'lease-delete': 0,
+    'event-list': 0,
+    'event-watch': 0,
     discovery: 0,
     other: 0,
   };

@@ -7,7 +7,7 @@ import type { Store } from '../store.ts';
 import type { ContainerRunner } from './container-runner.ts';
 import type { ImageOracle } from './images.ts';
 import { condition, type Verdict } from './pod-status.ts';
-import { type PodWorker, startPodWorker, toBoundPod, type WorkerContext } from './pod-worker.ts';
+import { type PodWorker, startPodWorker, toBoundPod, type WorkerContext, type WorkerEvent } from './pod-worker.ts';
 import type { Tools } from './tools.ts';
 
 /** The one node, with the labels a nodeSelector can match. */
@@ -42,6 +42,8 @@ export interface Kubelet {
   silence(): void;
   /** The node is there again, and does what it was not told meanwhile. */
   unsilence(): void;
+  /** From now on no Pod's status is written, until it is ended: containers start and end unseen, but for their events. */
+  holdStatuses(isHeld: boolean): void;
   close(): Promise<void>;
 }
 
@@ -50,8 +52,8 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   const workers = new Map<string, PodWorker>();
   const ending = new Set<Promise<void>>();
   let refusal: string | undefined;
-  let silence: PromiseWithResolvers<void> | undefined;
   let isClosed = false;
+  const sight = createSight(workers);
 
   function current(pod: Pod): Pod | undefined {
     const found = store.get('pods', pod.metadata.namespace, pod.metadata.name);
@@ -59,14 +61,14 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   }
 
   function schedule(pod: Pod): void {
-    const why = refusal ?? (silence ? UNREACHABLE : findMisfit(pod));
+    const why = refusal ?? (sight.isNodeSilent() ? UNREACHABLE : findMisfit(pod));
     if (why !== undefined) return markUnschedulable(store, pod, why);
-    const worker = bindPod(pod, options, { read: () => current(pod), isNodeSilent: () => silence !== undefined });
+    const worker = bindPod(pod, options, { ...sight, read: () => current(pod) });
     workers.set(pod.metadata.uid, worker);
   }
 
   async function finish(pod: Pod, graceMs: number): Promise<void> {
-    await silence?.promise;
+    await sight.silenceOver();
     await workers.get(pod.metadata.uid)?.stop(graceMs);
     workers.delete(pod.metadata.uid);
     if (current(pod)) store.remove('pods', pod.metadata.namespace, pod.metadata.name);
@@ -77,23 +79,16 @@ export function createKubelet(options: KubeletOptions): Kubelet {
       if (pod.spec.nodeName === undefined) schedule(pod);
     }
   }
-  function unsilence(): void {
-    if (!silence) return;
-    silence.resolve();
-    silence = undefined;
-    for (const worker of workers.values()) worker.publish();
-    scheduleAgain();
-  }
 
   return {
     get isSilent() {
-      return silence !== undefined;
+      return sight.isNodeSilent();
     },
-    silence: () => {
-      silence ??= Promise.withResolvers<void>();
-      for (const worker of workers.values()) worker.publish();
+    silence: sight.silence,
+    unsilence: () => {
+      if (sight.unsilence()) scheduleAgain();
     },
-    unsilence,
+    holdStatuses: sight.holdStatuses,
     admit: (pod) => {
       // A Pod that names another node waits for that node's kubelet, for ever.
       if (pod.spec.nodeName === undefined || pod.spec.nodeName === NODE_NAME)
@@ -115,9 +110,39 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     },
     close: async () => {
       isClosed = true;
-      silence?.resolve();
+      sight.unsilence();
       await Promise.all([...workers.values()].map((worker) => worker.stop(0)));
       await Promise.all(ending);
+    },
+  };
+}
+
+/** What the API server hears of the node and its Pods. */
+function createSight(workers: ReadonlyMap<string, PodWorker>) {
+  let silence: PromiseWithResolvers<void> | undefined;
+  let isStatusHeld = false;
+  function publishAll(): void {
+    for (const worker of workers.values()) worker.publish();
+  }
+  return {
+    isNodeSilent: (): boolean => silence !== undefined,
+    isStatusHeld: (): boolean => isStatusHeld,
+    silenceOver: async (): Promise<void> => await silence?.promise,
+    silence(): void {
+      silence ??= Promise.withResolvers<void>();
+      publishAll();
+    },
+    /** False: it was not silent. */
+    unsilence(): boolean {
+      const wasSilent = silence !== undefined;
+      silence?.resolve();
+      silence = undefined;
+      if (wasSilent) publishAll();
+      return wasSilent;
+    },
+    holdStatuses(isHeld: boolean): void {
+      isStatusHeld = isHeld;
+      publishAll();
     },
   };
 }
@@ -130,7 +155,11 @@ function findMisfit(pod: Pod): string | undefined {
   return "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 }
 
-function bindPod(pod: Pod, options: KubeletOptions, sight: Pick<WorkerContext, 'read' | 'isNodeSilent'>): PodWorker {
+function bindPod(
+  pod: Pod,
+  options: KubeletOptions,
+  sight: Pick<WorkerContext, 'read' | 'isNodeSilent' | 'isStatusHeld'>,
+): PodWorker {
   const { store, directory } = options;
   const bound = store.put('pods', toBoundPod(pod, NODE_NAME));
   const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${NODE_NAME}`;
@@ -152,7 +181,7 @@ function markUnschedulable(store: Store, pod: Pod, why: string): void {
   store.put('events', toEvent(pod, { type: 'Warning', reason: 'FailedScheduling', message }));
 }
 
-function toEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): EventObject {
+function toEvent(pod: Pod, { fieldPath, ...event }: WorkerEvent): EventObject {
   const now = toTimestamp();
   const { namespace, name, uid } = pod.metadata;
   return {
@@ -165,7 +194,14 @@ function toEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; 
       resourceVersion: '',
       creationTimestamp: now,
     },
-    involvedObject: { kind: 'Pod', namespace, name, uid, apiVersion: 'v1' },
+    involvedObject: {
+      kind: 'Pod',
+      namespace,
+      name,
+      uid,
+      apiVersion: 'v1',
+      ...(fieldPath === undefined ? {} : { fieldPath }),
+    },
     ...event,
     source: {
       component:

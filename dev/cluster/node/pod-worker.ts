@@ -22,7 +22,17 @@ export interface WorkerContext {
   read(): Pod | undefined;
   write(pod: Pod): void;
   isNodeSilent(): boolean;
-  onEvent(pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void;
+  /** Whether no status may be written now. */
+  isStatusHeld(): boolean;
+  onEvent(pod: Pod, event: WorkerEvent): void;
+}
+
+export interface WorkerEvent {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+  /** Of the container it is about. */
+  readonly fieldPath?: string;
 }
 
 /** What the kubelet does for one Pod that is bound to its node. */
@@ -74,7 +84,7 @@ class Worker implements PodWorker {
 
   publish(): void {
     const current = this.#context.read();
-    if (!current) return;
+    if (!current || this.#context.isStatusHeld()) return;
     const init = this.#init.map((runner) => runner.status());
     const main = this.#main.map((runner) => runner.status());
     const status = toPodStatus(current, {
@@ -140,7 +150,7 @@ class Worker implements PodWorker {
     return [...this.#init, ...this.#main];
   }
 
-  #tell(event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void {
+  #tell(event: WorkerEvent): void {
     this.#context.onEvent(this.#pod, event);
   }
 
@@ -150,6 +160,7 @@ class Worker implements PodWorker {
 
   #createRunner(container: Container, isInit: boolean): ContainerRunner {
     const { rootDirectory, tools, imageExists, backoffMs, directory } = this.#context;
+    const fieldPath = `spec.${isInit ? 'initContainers' : 'containers'}{${container.name}}`;
     return createContainerRunner({
       pod: this.#pod,
       container,
@@ -162,7 +173,7 @@ class Worker implements PodWorker {
       backoffMs,
       signal: this.#stopping.signal,
       onChange: () => this.publish(),
-      onEvent: (type, reason, message) => this.#tell({ type, reason, message }),
+      onEvent: (type, reason, message) => this.#tell({ type, reason, message, fieldPath }),
       pause: (milliseconds) => this.#pause(milliseconds),
     });
   }

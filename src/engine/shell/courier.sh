@@ -14,7 +14,7 @@
 #     STEP.pid              "PID START" of the step's own process, leader of its session; or pending
 #     STEP.why              cancelled, timed-out or log-limit: the watch ended it; or pending
 #     STEP.cancel           it is to be ended
-#     STEP.exit             "CODE WHY end", or pending
+#     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (a process was killed for it meanwhile), or as above
 #     STEP.times              "SECONDS BYTES", a line for each second in which the log grew: its size at that time of the step
 #     STEP.COURIER.script
 #     STEP.COURIER.tail     who sends the end of the log: made once; "FOLLOWER WATCH" when that is not the courier

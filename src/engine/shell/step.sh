@@ -37,11 +37,21 @@ command_run() {
   # What is to be noted of it has its place from now on, lest the disk be full then.
   note "$step.exit" pending && note "$step.pid" pending && note "$step.why" pending || no_room
   printf '%s\n' "$step $mine $3 $4 $epoch" >&5
+  count_kills; kills_before=$kills
   # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
   { (take_off "$6") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
   exports=
   land
 }
+
+# Sets kills: how often the kernel has killed a process of this container for memory; empty where it does not say. A container's own
+# cgroup is the one it sees, of version 2 or 1: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events)
+count_kills() {
+  kills=
+  for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    while [ -z "$kills" ] && read -r word number; do [ "$word" = oom_kill ] && kills=$number; done < "$file"
+  done
+} 2> /dev/null
 
 # Becomes the step. Its number is written before the fence is looked at, and whoever raises the fence reads the numbers after
 # that (read_leaders): so a launch of a c3 that lost the Pod meanwhile either sees the fence here, or is seen and killed there.
@@ -67,6 +77,7 @@ land() {
     rm -f "$step.log" "$step.pid" "$step.why" "$step.exit" "$step.claim"
     refuse
   fi
+  [ "$code" = 0 ] || { count_kills; [ "$kills" = "$kills_before" ] || why=out-of-memory; }
   recall "$step.why" && { why=$word; signal KILL; }
   # It fails when the step has removed the directory, which the next courier finds, or on a disk where no place can be kept.
   note "$step.exit" "$code $why end" || { [ -d "${step%/*}" ] && no_room; exit 1; }

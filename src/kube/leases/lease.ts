@@ -38,6 +38,7 @@ export const UNKNOWN_POD = 'unknown';
 const RENEWAL_MS = 10_000;
 /** Conflicts come from those who queue up: a handful at a time at most. */
 const MAX_CONFLICTS = 5;
+const NEVER = new AbortController().signal;
 
 export interface HeldLease {
   readonly store: LeaseStore;
@@ -55,7 +56,6 @@ export interface HeldLease {
 export function holdLease({ store, record: taken, build, onReleased, ...held }: HeldLease): Lease {
   const lost = Promise.withResolvers<string>();
   const turns = createGate(1);
-  const never = new AbortController().signal;
   let record = taken;
   let state: 'held' | 'lost' | 'over' = 'held';
   const timer = setInterval(() => void attempt(renew), held.renewMs);
@@ -63,7 +63,7 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
 
   /** One at a time, and not at all once it is over. What the cluster does not take now is left to the next renewal. */
   async function attempt(act: () => Promise<void>): Promise<void> {
-    const leave = await turns.enter(never);
+    const leave = await turns.enter(NEVER);
     try {
       if (state === 'held') await act();
     } catch {
@@ -107,8 +107,10 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
       return state === 'lost';
     },
     async begin(podUid) {
-      if (record.builds.some((begun) => begun.build === build && begun.pod === podUid)) return;
-      await attempt(async () => await change((before) => withBuild(before, { build, pod: podUid })));
+      await attempt(async () => {
+        const isNoted = record.builds.some((begun) => begun.build === build && begun.pod === podUid);
+        if (!isNoted) await change((before) => withBuild(before, { build, pod: podUid }));
+      });
     },
     async confirm() {
       await attempt(renew);

@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest';
+import { toPod } from '../../src/kube/api-types.ts';
+import { hearStarts } from '../../src/kube/container-starts.ts';
+import { toPodsPath } from '../../src/kube/watch.ts';
+import { NEVER } from './contract-fixture.ts';
+import type { ContractFixture } from './contract-fixture.ts';
+import { createOrders, run } from './orders.ts';
+
+/** From when on a new Pod can be used: its node says that it has started the containers before the Pod's status does. */
+export function describeStarts(fixture: ContractFixture, patienceMs: number): void {
+  const { client, namespace, podName, alone, sleeper, create, until, faults, createOther } = fixture;
+  const { order, answerTo, open } = createOrders(fixture, patienceMs);
+
+  describe('a new Pod', () => {
+    test('has an Event for the start of each of its containers', async () => {
+      const containers = [sleeper('a'), sleeper('b')];
+      const answer = await create('s-events', {
+        ...alone(),
+        initContainers: [sleeper('i', { command: ['true'] })],
+        containers,
+      });
+      if (answer.kind === 'refused') throw new Error(answer.message);
+      const pod = toPod(answer.body);
+      expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
+      expect(await hearStarts(client(), { ...pod, namespace: namespace() }, NEVER)).toBe(true);
+      const running = await until('s-events', (state) => state?.phase === 'Running');
+      expect(running?.containers.map(({ state }) => state.kind)).toEqual(['running', 'running']);
+    });
+
+    test('is used before its status says that it runs, and is lost no more for that than any other', async (context) => {
+      const { holdStatuses } = faults();
+      if (!holdStatuses) return context.skip();
+      const release = holdStatuses();
+      const workspace = await open(order('s-early'));
+      expect(workspace.isWarm).toBe(false);
+      expect(await run(workspace, 'echo in')).toBe('in\n');
+      const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${workspace.name}` });
+      expect(toPod(answer.kind === 'ok' && answer.body).phase).toBe('Pending');
+      const looking = createOther().look(order('s-early'), { signal: NEVER });
+      await new Promise((resolve) => setTimeout(resolve, EARLY_MS));
+      release();
+      const seen = await looking;
+      expect(seen.kind === 'found' && (await run(seen.workspace, 'echo seen'))).toBe('seen\n');
+      if (seen.kind === 'found') seen.workspace.close();
+      await workspace.release({ isClean: true });
+      const next = await open(order('s-early'));
+      expect(next).toMatchObject({ id: workspace.id, isWarm: true });
+      await fixture.remove(next.name);
+      expect(await next.lost).toMatch(/ (?:is being|was) deleted$/);
+      await next.release({ isClean: false });
+    });
+
+    test('whose container has ended before its status tells of it is lost, with a word on what to do', async (context) => {
+      const { holdStatuses } = faults();
+      if (!holdStatuses) return context.skip();
+      const release = holdStatuses();
+      const manifest = { metadata: { name: podName('s-ends') }, spec: alone({ command: ['true'] }) };
+      const workspace = await open(order('s-ends', { manifest }));
+      release();
+      expect(await workspace.lost).toBe(
+        'container "a" ended in the middle of the build (exit code 0); it must keep running for the steps, for example with command: [sleep, infinity]',
+      );
+      await workspace.release({ isClean: true });
+    });
+
+    test('is used once its status says that it runs where nobody tells of Events', async (context) => {
+      const { holdStatuses, refuseEvents } = faults();
+      if (!holdStatuses || !refuseEvents) return context.skip();
+      const [release, allow] = [holdStatuses(), refuseEvents()];
+      const answer = answerTo(order('s-silent'));
+      const early = new Promise((resolve) => setTimeout(resolve, EARLY_MS, 'not yet'));
+      expect(await Promise.race([answer, early])).toBe('not yet');
+      release();
+      const { answer: late } = await answer;
+      expect(late.kind).toBe('ready');
+      if (late.kind === 'ready') await late.workspace.release({ isClean: false });
+      allow();
+    });
+  });
+}
+
+/** A container of the embedded cluster starts in a tenth of it. */
+const EARLY_MS = 1_000;
