@@ -15,7 +15,10 @@ export interface Bare {
   exec(pod: string, container: string, argv: readonly string[]): Promise<{ ms: number; bytes: number }>;
   /** Creates a new Pod of this job, with everything that c3 adds to one, and waits until its containers run. Its name. */
   createPod(manifest: WorkspaceOrder['manifest']): Promise<string>;
-  /** As c3 deletes a Pod that is used up; does not wait until it is gone. */
+  /**
+   * As c3 deletes a Pod that is used up, once its status says that it runs: a node that is to delete what it has not noticed may take a
+   * minute. Does not wait until it is gone.
+   */
   deletePod(name: string): Promise<void>;
   /** Waits until no Pod is being deleted and none but these is there: what a run left behind must not slow the next. */
   settle(keep?: readonly string[]): Promise<void>;
@@ -39,6 +42,15 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
     const answer = await client.request({ method: 'GET', path });
     if (answer.kind === 'refused') throw new Error(answer.message);
     return (answer.body as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name);
+  }
+
+  async function untilItRuns(name: string): Promise<void> {
+    const watch = new AbortController();
+    for await (const pod of watchPod(client, { namespace, name, signal: watch.signal })) {
+      const running = pod?.containers.filter(({ state }) => state.kind === 'running').length;
+      if (!pod || (pod.phase === 'Running' && running === pod.containerNames.length)) break;
+    }
+    watch.abort();
   }
 
   return {
@@ -69,15 +81,11 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
       const plan = planPod(toOrder(manifest), { namespace, suffix: `bare${number}` });
       const answer = await client.request({ method: 'POST', path, body: plan.manifest });
       if (answer.kind === 'refused') throw new Error(answer.message);
-      const watch = new AbortController();
-      for await (const pod of watchPod(client, { ...plan, signal: watch.signal })) {
-        const running = pod?.containers.filter(({ state }) => state.kind === 'running').length;
-        if (pod?.phase === 'Running' && running === pod.containerNames.length) break;
-      }
-      watch.abort();
+      await untilItRuns(plan.name);
       return plan.name;
     },
     async deletePod(name): Promise<void> {
+      await untilItRuns(name);
       await client.request({ method: 'DELETE', path: `${path}/${name}`, query: { gracePeriodSeconds: GRACE_SECONDS } });
     },
     async settle(keep = []): Promise<void> {

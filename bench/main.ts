@@ -89,7 +89,9 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output.row, crowd.row];
   for (const row of all.filter(isWanted)) {
     const runs = options.runs === undefined ? undefined : Number(options.runs);
-    const onRun = (run: number, of: number): void => void process.stderr.write(`\r${row.name}: ${run} of ${of} runs `);
+    function onRun(run: number, of: number, ratio: number): void {
+      process.stderr.write(`\r${row.name}: ${run} of ${of} runs, ${ratio.toFixed(2)} so far `);
+    }
     const result = await measureRow(row, { runs, onRun });
     rows.push(result);
     const { name, ratio, c3Ms, bareMs } = result;

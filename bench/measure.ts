@@ -45,8 +45,8 @@ const RUNS = 20;
 
 export interface RowOptions {
   readonly runs: number | undefined;
-  /** Called after each. */
-  onRun(run: number, of: number): void;
+  /** Called after each, with the ratio so far. */
+  onRun(run: number, of: number, ratio: number): void;
 }
 
 /** Interleaved, so that a machine that becomes slower slows both; medians, so that one hiccup counts for nothing. */
@@ -61,7 +61,8 @@ export async function measureRow(row: Row, { runs = row.defaultRuns ?? RUNS, onR
     await row.settle?.();
     bare.push(await row.bare());
     await row.settle?.();
-    onRun(run + 1 - warmUps, runs);
+    const counted = run + 1 - warmUps;
+    if (counted > 0) onRun(counted, runs, median(c3.slice(warmUps)) / median(bare.slice(warmUps)));
   }
   const [c3Ms, bareMs] = [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
   return { name: row.name, against: row.against, c3Ms, bareMs, ratio: c3Ms / bareMs, atMost: row.atMost, runs };

@@ -1,6 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { setUp, shells } from '../../test/fakes/local-steps.ts';
 
 const STALE = { kind: 'lost', message: 'container "main": another c3 has taken over this Pod' };
@@ -60,6 +60,20 @@ describe.each(shells)('under %s', (shell) => {
     writeFileSync(join(steps.root, 'epoch.9'), '');
     expect(await late).toEqual(STALE);
     expect(existsSync(ran)).toBe(false);
+  });
+
+  it('a cancel holds that found a claim of another c3, which withdrew it when it saw the fence', async () => {
+    const steps = setUp(shell);
+    await steps.openCourier().ready();
+    const place = join(steps.root, steps.buildId, 's1');
+    const [, start] = /\) .(?: \S+){18} (\d+)/.exec(readFileSync('/proc/self/stat', 'utf8')) ?? [];
+    writeFileSync(`${place}.claim`, `${process.pid} ${start}\n`);
+    steps.controller.abort();
+    const ended = steps.run('echo never');
+    await vi.waitUntil(() => existsSync(`${place}.cancel`), { timeout: 30_000, interval: 5 });
+    rmSync(`${place}.claim`);
+    expect(await ended).toEqual({ kind: 'cancelled' });
+    expect(steps.text()).toBe('');
   });
 
   it('when a build began is told the same to all who come with it later', async () => {

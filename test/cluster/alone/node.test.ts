@@ -44,6 +44,8 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
     const workspace = await real.openWorkspace({ manifest });
     const build = await begin(workspace);
     const kubectl = async (...argv: string[]): Promise<unknown> => await execute(kubectlPath(), argv);
+    // Before its node has noticed that it runs, it would take a minute to go, for which the drain waits.
+    await kubectl('wait', '--for=condition=Ready', '--timeout=20s', '-n', real.namespace, `pod/${workspace.name}`);
     try {
       await kubectl('drain', 'localhost', '--pod-selector=c3.test=drained', '--force', '--delete-emptydir-data');
     } finally {
