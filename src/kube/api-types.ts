@@ -60,6 +60,7 @@ export interface PodEvent {
   readonly type: string;
   readonly reason: string;
   readonly message: string;
+  readonly podUid: string;
   /** Of the container it is about: `spec.containers{NAME}`. Else empty. */
   readonly fieldPath: string;
 }
@@ -127,6 +128,7 @@ export function toPod(value: unknown): Pod {
 
 export function toPodEvent(value: unknown): PodEvent {
   const event = fields(value);
+  const { uid, fieldPath } = fields(event['involvedObject']);
   // Events of the newer API leave `lastTimestamp` empty.
   const at = Date.parse(text(event['lastTimestamp']) || text(event['eventTime']));
   return {
@@ -134,7 +136,8 @@ export function toPodEvent(value: unknown): PodEvent {
     type: text(event['type']),
     reason: text(event['reason']),
     message: text(event['message']),
-    fieldPath: text(fields(event['involvedObject'])['fieldPath']),
+    podUid: text(uid),
+    fieldPath: text(fieldPath),
   };
 }
 

@@ -1,6 +1,7 @@
 import { toMessage } from '../errors.ts';
 import type { Cluster, WorkspaceAnswer } from '../engine/cluster.ts';
 import { createClient } from './client.ts';
+import { createContainerStarts } from './container-starts.ts';
 import { createExecClient } from './exec.ts';
 import type { ExecLimits } from './exec.ts';
 import { createGate } from './gate.ts';
@@ -47,6 +48,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
 
   const shared: VisitDependencies = {
     client,
+    starts: createContainerStarts(client),
     execs,
     openings,
     leases,

@@ -3,7 +3,7 @@ import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
 import type { Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
-import { hearStarts } from './container-starts.ts';
+import type { ContainerStarts } from './container-starts.ts';
 import { UNKNOWN_POD } from './leases/lease.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './loss.ts';
@@ -33,6 +33,7 @@ export type PodStart =
 
 export interface PodStartRequest {
   readonly client: KubeClient;
+  readonly starts: ContainerStarts;
   readonly plan: PodPlan;
   readonly order: WorkspaceOrder;
   readonly options: OpenOptions;
@@ -197,7 +198,7 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
 }
 
 /** The Pod that a start has made, once it has. */
-function createOwnPod({ client, plan, lease }: PodStartRequest) {
+function createOwnPod({ starts, plan, lease }: PodStartRequest) {
   let latest: Pod | undefined;
   const started = Promise.withResolvers<undefined>();
   const hearing = new AbortController();
@@ -212,7 +213,7 @@ function createOwnPod({ client, plan, lease }: PodStartRequest) {
       latest = pod;
       void lease.begin(pod.uid);
       if (!pod.isReadyOnceStarted) return;
-      void hearStarts(client, { ...pod, namespace: plan.namespace }, hearing.signal).then((hasStarted) => {
+      void starts.hear({ ...pod, namespace: plan.namespace }, hearing.signal).then((hasStarted) => {
         if (hasStarted) started.resolve(undefined);
       });
     },

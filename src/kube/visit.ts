@@ -1,5 +1,6 @@
 import type { OpenOptions, WorkspaceAnswer, WorkspaceOrder } from '../engine/cluster.ts';
 import type { KubeClient } from './client.ts';
+import type { ContainerStarts } from './container-starts.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 import type { Keeper } from './keeper.ts';
@@ -14,6 +15,7 @@ import { createWorkspace } from './workspace.ts';
 /** What all visits to the Pods of a cluster share. */
 export interface VisitDependencies {
   readonly client: KubeClient;
+  readonly starts: ContainerStarts;
   readonly execs: ExecClient;
   /** Bounds the execs that are being opened. */
   readonly openings: Gate;
@@ -76,10 +78,10 @@ interface HeldVisit extends Visit {
 }
 
 async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: OpenOptions): Promise<WorkspaceAnswer> {
-  const { client, execs, openings, keeper, closing, silentNodeMs = SILENT_NODE_MS } = shared;
+  const { client, starts, execs, openings, keeper, closing, silentNodeMs = SILENT_NODE_MS } = shared;
   const { order, plan, lease, early } = visit;
   const isUnfit = (uid: string): boolean => uid === lease.unfitPod || keeper.isUnfit(plan, uid);
-  const started = await startPod({ client, plan, order, options, lease, early, isUnfit });
+  const started = await startPod({ client, starts, plan, order, options, lease, early, isUnfit });
   if (started.kind !== 'ready') return started;
   const { uid } = started.pod;
   await lease.begin(uid);

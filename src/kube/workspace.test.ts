@@ -22,16 +22,16 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-function pod(ready: string): Pod {
+function pod(ready: string, phase = 'Running'): Pod {
   const conditions = [
     { type: 'Ready', status: ready },
     { type: 'ContainersReady', status: 'True' },
   ];
   const metadata = { name: 'shop-1', uid: 'u' };
-  return toPod({ metadata, spec: { nodeName: 'n1' }, status: { phase: 'Running', conditions } });
+  return toPod({ metadata, spec: { nodeName: 'n1' }, status: { phase, conditions } });
 }
 
-function create(): Workspace {
+function create(first = pod('True')): Workspace {
   async function* follow(): AsyncGenerator<Pod | undefined, void, undefined> {
     while (true) yield await new Promise<Pod>((resolve) => (release = resolve));
   }
@@ -39,7 +39,7 @@ function create(): Workspace {
   loseLease = leaseLost.resolve;
   const lease = { ...createUnguardedLease(7, { warning: 'no Leases', isResumed: false }), lost: leaseLost.promise };
   const workspace = createWorkspace(
-    { kind: 'ready', pod: pod('True'), isWarm: true, states: follow(), stop: new AbortController() },
+    { kind: 'ready', pod: first, isWarm: true, states: follow(), stop: new AbortController() },
     {
       namespace: 'ci',
       execs: {
@@ -119,6 +119,37 @@ test('a workspace whose Lease is lost is lost, and is not given back as clean', 
   expect(lost).toBe('another c3 has taken over Pod shop-1');
   await workspace.release({ isClean: true });
   expect(givenBack).toEqual([false]);
+});
+
+describe('a workspace that is used before its node has noticed that it runs', () => {
+  async function leave(): Promise<void> {
+    void create(pod('False', 'Pending')).release({ isClean: true });
+    await vi.advanceTimersByTimeAsync(2_999);
+    expect(givenBack).toEqual([]);
+  }
+
+  test('is given back once it has', async () => {
+    await leave();
+    release?.(pod('False', 'Pending'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(givenBack).toEqual([]);
+    release?.(pod('True'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(givenBack).toEqual([true]);
+  });
+
+  test('is given back without that when it takes longer than a look takes', async () => {
+    await leave();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(givenBack).toEqual([true]);
+  });
+
+  test('is given back at once when it is lost', async () => {
+    await leave();
+    loseLease('another c3 has taken over Pod shop-1');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(givenBack).toEqual([false]);
+  });
 });
 
 test('a workspace bears the epoch and the warnings of its Lease', () => {

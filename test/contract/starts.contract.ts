@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toPod } from '../../src/kube/api-types.ts';
-import { hearStarts } from '../../src/kube/container-starts.ts';
+import { createContainerStarts } from '../../src/kube/container-starts.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
@@ -22,7 +22,7 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
       if (answer.kind === 'refused') throw new Error(answer.message);
       const pod = toPod(answer.body);
       expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
-      expect(await hearStarts(client(), { ...pod, namespace: namespace() }, NEVER)).toBe(true);
+      expect(await createContainerStarts(client()).hear({ ...pod, namespace: namespace() }, NEVER)).toBe(true);
       const running = await until('s-events', (state) => state?.phase === 'Running');
       expect(running?.containers.map(({ state }) => state.kind)).toEqual(['running', 'running']);
     });
