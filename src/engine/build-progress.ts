@@ -1,4 +1,4 @@
-import { createMasker, type Masker } from '../sealing/index.ts';
+import { prepareMaskers, type Masker } from '../sealing/index.ts';
 import type {
   BuildLinks,
   BuildPhase,
@@ -17,6 +17,8 @@ export interface BuildProgress {
   attach(reporter: Pick<Reporter, 'report'>): void;
   /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
   hide(secrets: readonly string[]): void;
+  /** For a stream of the build's output, which is to show none of them either. */
+  createMasker(): Masker;
   link(links: BuildLinks): void;
   /** What is known of the build before it. */
   compare(previous: 'passed' | 'failed'): void;
@@ -38,7 +40,8 @@ export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 
 export function createBuildProgress(id: string, source: BuildSource, now: () => number): BuildProgress {
   const attached: Pick<Reporter, 'report'>[] = [];
   let hidden: readonly string[] = [];
-  let masker = createMasker(hidden);
+  let createMasker = prepareMaskers(hidden);
+  let masker = createMasker();
   let state: BuildState = {
     id,
     source,
@@ -73,8 +76,10 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     },
     hide(secrets): void {
       hidden = [...hidden, ...secrets];
-      masker = createMasker(hidden);
+      createMasker = prepareMaskers(hidden);
+      masker = createMasker();
     },
+    createMasker: () => createMasker(),
     link: (links) => change({ links }),
     compare: (previous) => change({ previous }),
     prepare: (detail) => change({ phase: { kind: 'preparing', detail: masker.mask(detail) } }),

@@ -1,5 +1,4 @@
 import { C3Error, toMessage } from '../errors.ts';
-import { createMasker } from '../sealing/index.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
@@ -35,9 +34,8 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
       ending = prepared.ending;
     } else {
       attach(toTelegramOrder(prepared));
-      const masked = listMasked(request.repository, prepared.secrets, dependencies);
-      progress.hide(masked);
-      outcome = await runInCluster(request, dependencies, progress, { ...prepared, masked });
+      progress.hide(listMasked(request.repository, prepared.secrets, dependencies));
+      outcome = await runInCluster(request, dependencies, progress, prepared);
       ending = outcome.ending;
     }
   } catch (error) {
@@ -76,9 +74,6 @@ async function sendLog(
 
 const BEFORE_STEPS = 'before its first step';
 
-/** `masked`: what nothing of the build may show. */
-type OpenedBuild = PreparedBuild & { readonly masked: readonly string[] };
-
 interface Outcome {
   readonly ending: Ending;
   readonly cleanUp?: () => Promise<void>;
@@ -90,7 +85,7 @@ async function runInCluster(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-  prepared: OpenedBuild,
+  prepared: PreparedBuild,
 ): Promise<Outcome> {
   const { limits } = dependencies;
   const { pipeline } = prepared;
@@ -121,7 +116,7 @@ async function runInWorkspace(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-  { workspace, masked, ...prepared }: OpenedBuild & { readonly workspace: Workspace },
+  { workspace, ...prepared }: PreparedBuild & { readonly workspace: Workspace },
 ): Promise<Outcome> {
   const { limits, lines, onOutput } = dependencies;
   const { id, push, repository, source, signal } = request;
@@ -136,7 +131,7 @@ async function runInWorkspace(
       environment: toBuildEnvironment({ id, scope: source.scope, push }),
       secrets: prepared.secrets.environment,
       progress,
-      createMasker: () => createMasker(masked),
+      createMasker: progress.createMasker,
       signal,
       haltSignal: request.haltSignal,
       limits,

@@ -6,6 +6,7 @@ export { openLink, sealLink, type BuildLink } from './link.ts';
 export {
   createMasker,
   createPieceMasker,
+  prepareMaskers,
   MASK_REACH_BYTES,
   type MaskedPiece,
   type Masker,

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { createMasker, createPieceMasker, MASK_REACH_BYTES, type Masker } from './mask.ts';
+import { createMasker, createPieceMasker, MASK_REACH_BYTES, prepareMaskers, type Masker } from './mask.ts';
 import { toNeedles, toSpellings } from './needles.ts';
 
 const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
@@ -150,6 +150,16 @@ describe('push and flush', () => {
     masker.push(Buffer.from('hunter2-'));
     masker.flush();
     expect(Buffer.from(masker.push(Buffer.from('hunter2!'))).toString()).toBe('hunter2!');
+  });
+
+  it('are of each masker alone, whoever else was made ready with it', () => {
+    const create = prepareMaskers(['hunter2-hunter2']);
+    const [one, other] = [create(), create()];
+    expect(Buffer.from(one.push(Buffer.from('a hunter2-'))).toString()).toBe('a ');
+    expect(Buffer.from(other.push(Buffer.from('hunter2, '))).toString()).toBe('hunter2, ');
+    expect(one.mask('hunter2-hunter2')).toBe('***');
+    expect(Buffer.from(one.push(Buffer.from('hunter2.'))).toString()).toBe('***.');
+    expect(Buffer.concat([one.flush(), other.flush(), create().flush()])).toHaveLength(0);
   });
 
   it('pass bytes that are no text through as they are', () => {

@@ -53,24 +53,42 @@ const START: StreamState = { offset: 0, held: NOTHING, coveredBytes: 0, isAfterM
 
 /** @param secrets values of any length, in any order; those under 8 characters are not masked */
 export function createMasker(secrets: readonly string[]): Masker {
-  const needles = toNeedles(secrets);
-  const index = createNeedleIndex(needles);
-  const stream = createStream(needles.length === 0 ? undefined : index);
-  return {
-    mask(text) {
-      if (needles.length === 0) return text;
-      const bytes = Buffer.from(text);
-      return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
-    },
-    push: (chunk) => (needles.length === 0 ? chunk : join(stream.push(chunk))),
-    flush: () => join(stream.flush()),
+  return prepareMaskers(secrets)();
+}
+
+/**
+ * Makes maskers of the same secrets, each for a stream of its own. What they search with is made once, when it is needed: it takes some
+ * hundred kilobytes.
+ *
+ * @param secrets as of {@link createMasker}
+ */
+export function prepareMaskers(secrets: readonly string[]): () => Masker {
+  let made: { readonly index: NeedleIndex | undefined } | undefined;
+  const getIndex = (): NeedleIndex | undefined => (made ??= { index: toIndex(secrets) }).index;
+  return () => {
+    let stream: PieceMasker | undefined;
+    return {
+      mask(text) {
+        const index = getIndex();
+        if (!index) return text;
+        const bytes = Buffer.from(text);
+        return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
+      },
+      push: (chunk) => (getIndex() ? join((stream ??= createStream(getIndex())).push(chunk)) : chunk),
+      flush: () => join(stream?.flush() ?? []),
+    };
   };
 }
 
 /** @param secrets as of {@link createMasker} */
 export function createPieceMasker(secrets: readonly string[]): PieceMasker {
+  return createStream(toIndex(secrets));
+}
+
+/** Undefined: there is nothing to hide. */
+function toIndex(secrets: readonly string[]): NeedleIndex | undefined {
   const needles = toNeedles(secrets);
-  return createStream(needles.length === 0 ? undefined : createNeedleIndex(needles));
+  return needles.length === 0 ? undefined : createNeedleIndex(needles);
 }
 
 /** @param index of the secrets; undefined: there is none */

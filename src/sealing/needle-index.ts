@@ -23,7 +23,7 @@ const HASHES = 0x1_0000;
  * @param needles each at least 3 and at most 250 bytes long, none twice
  */
 export function createNeedleIndex(needles: readonly Buffer[]): NeedleIndex {
-  const sorted = [...needles].sort((a, b) => a.compare(b));
+  const sorted = gather([...needles].sort((a, b) => a.compare(b)));
   const lengths = sorted.map((needle) => needle.length);
   const width = Math.min(...lengths);
   const longest = Math.max(...lengths);
@@ -67,6 +67,17 @@ export function createNeedleIndex(needles: readonly Buffer[]): NeedleIndex {
   };
 
   return { eachOccurrence, findOpenEnd };
+}
+
+/** The same in memory of their own: small buffers are slices of large ones, which they would keep. */
+function gather(needles: readonly Buffer[]): Buffer[] {
+  const all = Buffer.allocUnsafeSlow(needles.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  return needles.map((needle) => {
+    const start = end;
+    end += needle.copy(all, start);
+    return all.subarray(start, end);
+  });
 }
 
 /** How far the window may jump when it ends with a block: 0 when a needle's window may end here. */
