@@ -14,7 +14,7 @@ import { readMemoryMiB } from './memory.ts';
 import { createColdRows } from './rows/cold.ts';
 import { createCrowd, type Crowd } from './rows/crowd.ts';
 import { createMemoryFigures } from './rows/memory.ts';
-import { createOutput, type Output } from './rows/output.ts';
+import { createOutputRow } from './rows/output.ts';
 import { createRequestsFigure } from './rows/requests.ts';
 import { createWarmRows } from './rows/warm.ts';
 
@@ -59,14 +59,12 @@ async function bench(options: Options): Promise<void> {
   const bare = createBare({ kubeconfig, kubeconfigPath: kubernetes.kubeconfig, kubectl: kubectlPath() });
   const builds = await createBuilds(world, target, 'bench');
   const crowd = createCrowd(world, target, bare);
-  const output = createOutput(kubeconfig, builds, bare);
   try {
-    await measureAll(options, { world, target, bare, builds, crowd, output });
+    await measureAll(options, { world, target, bare, builds, crowd });
   } finally {
     await world.close();
     await builds.close();
     await crowd.close();
-    await output.close();
     await bare.close();
     await namespace.remove();
     await kubernetes.stop();
@@ -79,14 +77,14 @@ interface Bench {
   readonly bare: Bare;
   readonly builds: Builds;
   readonly crowd: Crowd;
-  readonly output: Output;
 }
 
-async function measureAll(options: Options, { world, target, bare, builds, crowd, output }: Bench): Promise<void> {
+async function measureAll(options: Options, { world, target, bare, builds, crowd }: Bench): Promise<void> {
   const idleMiB = readMemoryMiB(world.c3.pid);
   const isWanted = ({ name }: Row | Figure): boolean => options.only === undefined || name.includes(options.only);
   const rows: RowResult[] = [];
-  const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output.row, crowd.row];
+  const output = createOutputRow(target.kubeconfig, builds, bare);
+  const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output, crowd.row];
   for (const row of all.filter(isWanted)) {
     const runs = options.runs === undefined ? undefined : Number(options.runs);
     function onRun(run: number, of: number, ratio: number): void {

@@ -13,6 +13,8 @@ export interface Row {
   bare(): Promise<number>;
   /** Called after each, and not measured: waits until nothing of it is left that would slow the next. */
   settle?(): Promise<void>;
+  /** Called once, after the row is measured: takes away what `prepare` made. */
+  finish?(): Promise<void>;
 }
 
 export interface RowResult {
@@ -64,6 +66,7 @@ export async function measureRow(row: Row, { runs = row.defaultRuns ?? RUNS, onR
     const counted = run + 1 - warmUps;
     if (counted > 0) onRun(counted, runs, median(c3.slice(warmUps)) / median(bare.slice(warmUps)));
   }
+  await row.finish?.();
   const [c3Ms, bareMs] = [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
   return { name: row.name, against: row.against, c3Ms, bareMs, ratio: c3Ms / bareMs, atMost: row.atMost, runs };
 }

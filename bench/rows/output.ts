@@ -13,13 +13,8 @@ const BYTES = 500_000_000;
 const RUNS = 5;
 const MAKE = `yes 'a line of a log that is neither long nor short' | head -c ${BYTES} > /c3/big`;
 
-export interface Output {
-  readonly row: Row;
-  close(): Promise<void>;
-}
-
 /** A step's output, from its beginning to the last byte at a reader of the raw log. Both run in this process. */
-export function createOutput(kubeconfig: string, builds: Builds, bare: Bare): Output {
+export function createOutputRow(kubeconfig: string, builds: Builds, bare: Bare): Row {
   let opened: { pool: ClusterPool; workspace: Workspace } | undefined;
 
   async function prepare(): Promise<void> {
@@ -73,20 +68,18 @@ export function createOutput(kubeconfig: string, builds: Builds, bare: Bare): Ou
   }
 
   return {
-    row: {
-      name: '500 MB of output to the reader of the raw log',
-      against: 'the same by a bare exec',
-      atMost: 1.3,
-      defaultRuns: RUNS,
-      prepare,
-      c3,
-      async bare(): Promise<number> {
-        const { ms, bytes } = await bare.exec(get().name, 'main', ['cat', '/c3/big']);
-        if (bytes !== BYTES) throw new Error(`a bare exec brought ${bytes} bytes of ${BYTES}`);
-        return ms;
-      },
+    name: '500 MB of output to the reader of the raw log',
+    against: 'the same by a bare exec',
+    atMost: 1.3,
+    defaultRuns: RUNS,
+    prepare,
+    c3,
+    async bare(): Promise<number> {
+      const { ms, bytes } = await bare.exec(get().name, 'main', ['cat', '/c3/big']);
+      if (bytes !== BYTES) throw new Error(`a bare exec brought ${bytes} bytes of ${BYTES}`);
+      return ms;
     },
-    async close(): Promise<void> {
+    async finish(): Promise<void> {
       await opened?.workspace.release({ isClean: false });
       await opened?.pool.close();
     },

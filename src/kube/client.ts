@@ -60,8 +60,7 @@ const MAX_RETRY_AFTER_MS = 10_000;
 const KEEP_ALIVE_MS = 60_000;
 /**
  * Further requests wait. Measured with Kubernetes 1.20 on two cores, 100 requests at once: 0.5 s when each may open a connection
- * of its own, most of it TLS, 0.17 s with 32, 0.15 s with 16. Each takes a quarter of a megabyte. Not fewer, since a creation may wait
- * for admission webhooks.
+ * of its own, most of it TLS, 0.17 s with 32, 0.15 s with 16. Not fewer, since a creation may wait for admission webhooks.
  */
 const MAX_REQUESTS = 16;
 /** Each watch has a connection to itself, and each build in a Pod has a watch. */

@@ -32,7 +32,7 @@ interface Waiting {
   end(hasStarted: boolean): void;
 }
 
-/** One watch for each namespace in which a Pod starts: a connection for every Pod would cost a megabyte each. */
+/** One watch for each namespace in which Pods start: when many start at once, a connection for each would cost what is saved. */
 export function createContainerStarts(client: KubeClient): ContainerStarts {
   const hearings = new Map<string, Hearing>();
 
