@@ -23,7 +23,8 @@ fi
 # and containerd removes the bundle of a shim that died: so they are read first.
 bundles=$state/io.containerd.runtime.v2.task/k8s.io
 namespaces=$(grep -hoE '/(var/)?run/netns/cni-[0-9a-f-]+' "$bundles"/*/config.json 2> /dev/null | sort -u || true)
-addresses=$(cat "$bundles"/*/address 2> /dev/null || true)
+# They end without a line end.
+addresses=$(for file in "$bundles"/*/address; do [ -f "$file" ] && printf '%s\n' "$(cat "$file")"; done || true)
 sandboxes=$(ls "$bundles" 2> /dev/null || true)
 
 # A shim outlives containerd, even one that died. Ours name our socket as an argument; their children are the containers' first

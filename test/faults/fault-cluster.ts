@@ -92,8 +92,12 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       return get().cluster;
     },
     async openWorkspace(changes): Promise<Workspace> {
+      const { embedded } = get();
+      const lists = embedded.stats()['lease-list'];
       const answer = await answerTo(changes);
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      // Beside a new Pod c3 tidies up, maybe over a new connection: no cut that is planned from now on is for that.
+      if (!answer.workspace.isWarm) await vi.waitUntil(() => embedded.stats()['lease-list'] > lists, PATIENCE);
       return answer.workspace;
     },
     answerTo,
