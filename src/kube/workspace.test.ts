@@ -144,6 +144,25 @@ describe('a workspace that is used before its node has noticed that it runs', ()
     expect(givenBack).toEqual([true]);
   });
 
+  test('is lost when its node does not tell of it for two minutes, though execs go on', async () => {
+    answer = ended({ kind: 'status', exitCode: 0, message: '' });
+    const workspace = create(pod('False', 'Pending'));
+    await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
+    await exec(workspace);
+    await heard?.onStdout(Buffer.from('here'));
+    expect(lost).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(lost).toBe('node "n1" of Pod shop-1 has not told for 120 s that the Pod runs: what runs there is unknown');
+  });
+
+  test('is not lost once its node has told', async () => {
+    create(pod('False', 'Pending'));
+    await vi.advanceTimersByTimeAsync(0);
+    release?.(pod('True'));
+    await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+    expect(lost).toBeUndefined();
+  });
+
   test('is given back at once when it is lost', async () => {
     await leave();
     loseLease('another c3 has taken over Pod shop-1');

@@ -1,5 +1,6 @@
 import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
+import type { Pod } from './api-types.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 import type { Lease } from './leases/lease.ts';
@@ -32,6 +33,8 @@ const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no r
  * it as a warm one, and a kubelet that is to delete what it never saw may take a minute (seen with 1.20). It looks once a second.
  */
 const NOTICE_MS = 3_000;
+/** A node that has not noticed it by then is out of reach of the API server, which says so of Pods that were ready alone. */
+const UNNOTICED_MS = 120_000;
 
 /** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
@@ -39,7 +42,6 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   const { lease, giveBack } = dependencies;
   const exec = createPodExec({ ...dependencies, pod: pod.name });
   const lost = Promise.withResolvers<string>();
-  const noticed = Promise.withResolvers<void>();
   let isLost = false;
   let released: Promise<void> | undefined;
 
@@ -47,7 +49,7 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     for await (const state of states) {
       const loss = findLoss(state, pod);
       if (loss !== undefined) return lose(loss);
-      if (state?.phase !== 'Pending') noticed.resolve();
+      if (state?.phase !== 'Pending') notice.hear();
       if (state && isNodeSilent(state)) node.miss('it is not ready, the cluster says');
       else node.hear();
     }
@@ -55,18 +57,15 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   function lose(sentence: string): void {
     isLost = true;
     lost.resolve(sentence);
-    noticed.resolve();
+    notice.hear();
   }
   async function leave(isClean: boolean): Promise<void> {
-    if (pod.phase === 'Pending') {
-      const late = setTimeout(noticed.resolve, NOTICE_MS);
-      await noticed.promise;
-      clearTimeout(late);
-    }
+    await notice.over();
     stop.abort();
     node.close();
     await giveBack({ isClean: isClean && !isLost });
   }
+  const notice = createNotice(pod, lose);
   const node = createNodeWatch(dependencies.silentNodeMs, (words) => {
     const seconds = Math.round(dependencies.silentNodeMs / 1000);
     const label = `node "${pod.nodeName}" of Pod ${pod.name}`;
@@ -103,6 +102,32 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     async release({ isClean }) {
       released ??= leave(isClean);
       await released;
+    },
+  };
+}
+
+/** Whether a node has noticed that its Pod runs; `onSilent` is told when it takes too long. */
+function createNotice({ phase, name, nodeName }: Pod, onSilent: (sentence: string) => void) {
+  const noticed = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    const seconds = UNNOTICED_MS / 1000;
+    onSilent(
+      `node "${nodeName}" of Pod ${name} has not told for ${seconds} s that the Pod runs: what runs there is unknown`,
+    );
+  }, UNNOTICED_MS).unref();
+  function hear(): void {
+    clearTimeout(timer);
+    noticed.resolve();
+  }
+  if (phase !== 'Pending') hear();
+  return {
+    hear,
+    /** Waits for it as long as it should take; nobody asks for it afterwards. */
+    async over(): Promise<void> {
+      const late = setTimeout(hear, NOTICE_MS);
+      await noticed.promise;
+      clearTimeout(late);
+      hear();
     },
   };
 }

@@ -24,19 +24,13 @@ describe.concurrent('a new Pod of a real Kubernetes', () => {
     expect(phases).toContain('Pending');
   });
 
+  // Not here: a startupProbe, of whose success a kubelet of 1.20 may tell a minute late.
   test.for<[string, JsonObject]>([
     [
       'readinessProbe',
       {
         command: ['sh', '-c', 'sleep 2; echo > /c3/ready; sleep 100000'],
         readinessProbe: { exec: { command: ['test', '-e', '/c3/ready'] }, periodSeconds: 1 },
-      },
-    ],
-    [
-      'startupProbe',
-      {
-        command: ['sh', '-c', 'sleep 2; echo > /c3/ready; sleep 100000'],
-        startupProbe: { exec: { command: ['test', '-e', '/c3/ready'] }, periodSeconds: 1, failureThreshold: 60 },
       },
     ],
     ['postStart', { lifecycle: { postStart: { exec: { command: ['sh', '-c', 'sleep 2; echo > /c3/ready'] } } } }],

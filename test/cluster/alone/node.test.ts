@@ -39,13 +39,20 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
     return build;
   }
 
+  async function kubectl(...argv: string[]): Promise<void> {
+    await execute(kubectlPath(), argv);
+  }
+  /** The node has noticed that the Pod runs, and told of it. */
+  async function untilNoticed({ name }: Workspace): Promise<void> {
+    await kubectl('wait', '--for=condition=Ready', '--timeout=20s', '-n', real.namespace, `pod/${name}`);
+  }
+
   test('that is drained ends as an infrastructure error in the words of the cluster', async () => {
     const manifest = { ...toManifest(), metadata: { name: 'real', labels: { 'c3.test': 'drained' } } };
     const workspace = await real.openWorkspace({ manifest });
     const build = await begin(workspace);
-    const kubectl = async (...argv: string[]): Promise<unknown> => await execute(kubectlPath(), argv);
-    // Before its node has noticed that it runs, it would take a minute to go, for which the drain waits.
-    await kubectl('wait', '--for=condition=Ready', '--timeout=20s', '-n', real.namespace, `pod/${workspace.name}`);
+    // Before that it would take a minute to go, for which the drain waits.
+    await untilNoticed(workspace);
     try {
       await kubectl('drain', 'localhost', '--pod-selector=c3.test=drained', '--force', '--delete-emptydir-data');
     } finally {
@@ -62,6 +69,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
   test('that goes silent ends as an infrastructure error that says so', async () => {
     const workspace = await real.openWorkspace();
     const build = await begin(workspace);
+    await untilNoticed(workspace);
     await stopKubelet();
     try {
       const { ending, sweep } = await build.outcome;
