@@ -85,8 +85,8 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   const rows: RowResult[] = [];
   const output = createOutputRow(target.kubeconfig, builds, bare);
   const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output, crowd.row];
+  const runs = options.runs === undefined ? undefined : Number(options.runs);
   for (const row of all.filter(isWanted)) {
-    const runs = options.runs === undefined ? undefined : Number(options.runs);
     function onRun(run: number, of: number, ratio: number): void {
       process.stderr.write(`\r${row.name}: ${run} of ${of} runs, ${ratio.toFixed(2)} so far `);
     }

@@ -53,21 +53,25 @@ export interface RowOptions {
 
 /** Interleaved, so that a machine that becomes slower slows both; medians, so that one hiccup counts for nothing. */
 export async function measureRow(row: Row, { runs = row.defaultRuns ?? RUNS, onRun }: RowOptions): Promise<RowResult> {
-  const c3: number[] = [];
-  const bare: number[] = [];
-  await row.prepare();
   // The first of each warms caches and connections and is not counted; what takes minutes needs no warming.
   const warmUps = row.defaultRuns === undefined ? 1 : 0;
-  for (let run = 0; run < warmUps + runs; run += 1) {
-    c3.push(await row.c3());
-    await row.settle?.();
-    bare.push(await row.bare());
-    await row.settle?.();
-    const counted = run + 1 - warmUps;
-    if (counted > 0) onRun(counted, runs, median(c3.slice(warmUps)) / median(bare.slice(warmUps)));
+  const c3: number[] = [];
+  const bare: number[] = [];
+  const medians = (): [number, number] => [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
+  await row.prepare();
+  try {
+    for (let run = 1 - warmUps; run <= runs; run += 1) {
+      c3.push(await row.c3());
+      await row.settle?.();
+      bare.push(await row.bare());
+      await row.settle?.();
+      const [c3Ms, bareMs] = medians();
+      if (run > 0) onRun(run, runs, c3Ms / bareMs);
+    }
+  } finally {
+    await row.finish?.();
   }
-  await row.finish?.();
-  const [c3Ms, bareMs] = [median(c3.slice(warmUps)), median(bare.slice(warmUps))];
+  const [c3Ms, bareMs] = medians();
   return { name: row.name, against: row.against, c3Ms, bareMs, ratio: c3Ms / bareMs, atMost: row.atMost, runs };
 }
 

@@ -1,6 +1,6 @@
 import { toPodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
-import { parseWatchEvent, WATCH_SECONDS } from './watch.ts';
+import { parseWatchEvent, toEventsPath, WATCH_SECONDS } from './watch.ts';
 
 /**
  * When the containers of new Pods have started, by the word of their node. It says so in an Event at once, and in the Pod's status up to
@@ -57,7 +57,7 @@ export function createContainerStarts(client: KubeClient): ContainerStarts {
       const answer = await client.stream(
         {
           method: 'GET',
-          path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`,
+          path: toEventsPath(namespace),
           // Without a version it begins with what was told before: who comes first has missed nothing.
           query: {
             watch: 'true',

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { toMessage } from '../errors.ts';
 import type { LookAnswer } from '../engine/cluster.ts';
 import type { Pod } from './api-types.ts';
@@ -7,7 +6,7 @@ import { createPodExec } from './pod-exec.ts';
 import { isPlanned } from './pod.ts';
 import type { PodPlan } from './pod.ts';
 import type { VisitDependencies } from './visit.ts';
-import { listPod } from './watch.ts';
+import { listPod, watchPod } from './watch.ts';
 
 export interface LookDependencies extends Pick<VisitDependencies, 'client' | 'execs' | 'openings' | 'closing'> {
   /** Those that are open: while there is one, the cluster's connections are in use. */
@@ -53,15 +52,19 @@ export async function lookAtPod(
  * A Pod in which a build runs may not say yet that it runs: its node looks at it once a second, and then tells. So the answer to
  * "pending" is waited for a little.
  */
-const PENDING_LOOKS = 8;
-const PENDING_LOOK_MS = 250;
+const PENDING_MS = 2_000;
 
 async function findPod(client: KubeClient, place: Parameters<typeof listPod>[1]): Promise<Pod | undefined> {
-  for (let count = 0; ; count += 1) {
-    const { pod } = await listPod(client, place);
-    if (pod?.phase !== 'Pending' || pod.nodeName === '' || count === PENDING_LOOKS) return pod;
-    await sleep(PENDING_LOOK_MS, undefined, { signal: place.signal });
+  const from = await listPod(client, place);
+  let { pod } = from;
+  if (pod?.phase !== 'Pending' || pod.nodeName === '') return pod;
+  const signal = AbortSignal.any([place.signal, AbortSignal.timeout(PENDING_MS)]);
+  for await (const state of watchPod(client, { ...place, from, signal })) {
+    pod = state;
+    if (pod?.phase !== 'Pending') break;
   }
+  place.signal.throwIfAborted();
+  return pod;
 }
 
 /** Why nothing can be read in a Pod; undefined when something may be. One that is being deleted still answers for a moment. */

@@ -10,7 +10,7 @@ import { findLoss, isNodeSilent } from './loss.ts';
 import { findMismatch } from './pod.ts';
 import type { PodPlan } from './pod.ts';
 import { createStartObserver } from './start-observer.ts';
-import type { Decision } from './start-observer.ts';
+import type { Decision, Usable } from './start-observer.ts';
 import { toPodsPath, watchPod } from './watch.ts';
 import type { PodState } from './watch.ts';
 
@@ -79,17 +79,16 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
       from: request.early,
       onTrouble: attempt.say,
     });
-    let next = states.next();
-    for (;;) {
-      const state = await Promise.race([next, attempt.started]);
+    for (let next = states.next(); ; next = states.next()) {
+      const seen = await Promise.race([next, attempt.started]);
       clearTimeout(firstAnswer);
-      if (state?.done === true) break;
-      const decision = state ? await attempt.decide(state.value) : attempt.useStarted();
+      const isEarly = 'kind' in seen;
+      if (!isEarly && seen.done === true) break;
+      const decision = isEarly ? seen : await attempt.decide(seen.value);
       if (options.signal.aborted || isLate) break;
-      if (state && decision?.kind !== 'use') next = states.next();
       if (decision?.kind === 'use') {
-        const rest = state ? states : goOn(next, states);
-        return { kind: 'ready', pod: decision.pod, isWarm: !attempt.hasCreated(decision.pod), states: rest, stop };
+        const isWarm = !attempt.hasCreated(decision.pod);
+        return { kind: 'ready', pod: decision.pod, isWarm, states: isEarly ? goOn(next, states) : states, stop };
       }
       if (decision) return await attempt.giveUp(decision);
     }
@@ -169,9 +168,7 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
       own.end();
     },
     hasCreated: own.is,
-    /** Settles when the node has started the containers of the Pod that was made here. */
     started: own.started,
-    useStarted: (): Decision => own.latest && { kind: 'use', pod: own.latest },
     async decide(pod: Pod | undefined): Promise<Decision> {
       const gone = findResumeFailure(pod, { name: plan.name, begunIn: lease.begunIn });
       if (gone !== undefined) return { kind: 'failed', message: gone };
@@ -200,7 +197,7 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
 /** The Pod that a start has made, once it has. */
 function createOwnPod({ starts, plan, lease }: PodStartRequest) {
   let latest: Pod | undefined;
-  const started = Promise.withResolvers<undefined>();
+  const started = Promise.withResolvers<Usable>();
   const hearing = new AbortController();
   return {
     /** As it was seen last. */
@@ -214,11 +211,11 @@ function createOwnPod({ starts, plan, lease }: PodStartRequest) {
       void lease.begin(pod.uid);
       if (!pod.isReadyOnceStarted) return;
       void starts.hear({ ...pod, namespace: plan.namespace }, hearing.signal).then((hasStarted) => {
-        if (hasStarted) started.resolve(undefined);
+        if (hasStarted) started.resolve({ kind: 'use', pod: latest ?? pod });
       });
     },
     see: (pod: Pod): Pod => (latest = pod),
-    /** Settles when its node says that all its containers have started. */
+    /** Settles when its node says that all its containers have started; it is as it was seen last then. */
     started: started.promise,
     /** Nobody waits for that any more. */
     end: (): void => hearing.abort(),

@@ -3,9 +3,14 @@ import type { Pod, PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
 import type { PodPlan } from './pod.ts';
 import { classifyStart, rememberPulls } from './start-failure.ts';
+import { toEventsPath } from './watch.ts';
 
 /** What comes of a state of the Pod: an end, or undefined while there is something to wait for. */
-export type Decision = Failure | { readonly kind: 'use'; readonly pod: Pod } | undefined;
+export type Decision = Failure | Usable | undefined;
+export interface Usable {
+  readonly kind: 'use';
+  readonly pod: Pod;
+}
 export interface Failure {
   readonly kind: 'failed';
   readonly message: string;
@@ -72,7 +77,7 @@ async function listEvents(
   try {
     const answer = await client.request({
       method: 'GET',
-      path: `/api/v1/namespaces/${encodeURIComponent(plan.namespace)}/events`,
+      path: toEventsPath(plan.namespace),
       query: { fieldSelector: `involvedObject.uid=${uid}`, limit: '100' },
       signal,
     });

@@ -152,6 +152,10 @@ export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
 }
 
+export function toEventsPath(namespace: string): string {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
+}
+
 /** A line of a watch; undefined: nothing that matters. @throws {C3Error} CLUSTER_UNREACHABLE for what is no JSON */
 export function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
   if (line.trim() === '') return undefined;

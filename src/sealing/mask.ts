@@ -74,7 +74,10 @@ export function prepareMaskers(secrets: readonly string[]): () => Masker {
         const bytes = Buffer.from(text);
         return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
       },
-      push: (chunk) => (getIndex() ? join((stream ??= createStream(getIndex())).push(chunk)) : chunk),
+      push(chunk) {
+        const index = getIndex();
+        return index ? join((stream ??= createStream(index)).push(chunk)) : chunk;
+      },
       flush: () => join(stream?.flush() ?? []),
     };
   };
