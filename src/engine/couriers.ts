@@ -18,7 +18,7 @@ export interface Couriers {
   openAnother(container: string): Courier;
   /** What the build left in the workspace can no longer be known. */
   condemn(): void;
-  /** Kills what the build left running and lets the couriers go. Tells whether nothing is left. None may be in use. */
+  /** Kills what the build left running, unless the workspace goes with it, and lets the couriers go. Tells whether nothing is left. None may be in use. */
   sweep(): Promise<boolean>;
 }
 
@@ -96,7 +96,8 @@ export function createCouriers(options: CouriersOptions): Couriers {
       const sweepers = [...containers].flatMap(([name, container]) =>
         container.all.slice(0, 1).map((courier) => ({ courier, notes: options.takeNotes(name) })),
       );
-      const isSwept = !isCondemned && (await sweepAll(sweepers, options));
+      // What is used for one build alone goes with all that runs there.
+      const isSwept = options.pipeline.pod.reuse && !isCondemned && (await sweepAll(sweepers, options));
       for (const courier of all.flatMap((container) => container.all)) {
         if (isSwept) courier.leave();
         else courier.close();

@@ -118,6 +118,8 @@ describe.each(shells)('under %s', (shell) => {
     });
     await steps.run(`rm ${steps.root}/${steps.buildId}/s1.exit`, { stepId: 's2', courier: steps.openCourier() });
     expect(await reader.readPart(START)).toEqual({ kind: 'lost', message: `its files in ${steps.root} were removed` });
+    // What the step left running goes with its Pod elsewhere.
+    expect(await steps.sweep(steps.openCourier())).toBe(true);
     reader.close();
   });
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createWalk, one, parallel, step, type Walk } from '../../test/fakes/walk.ts';
+import { isRunning } from '../../test/fakes/local-steps.ts';
 import type { Stage, Step } from '../pipeline/pipeline.ts';
 import { Superseded } from './cancel.ts';
 
@@ -216,6 +217,18 @@ describe('finally', () => {
     expect(walk.phases()).toEqual(['test: lost', 'clean: skipped']);
     expect(isClean).toBe(false);
   });
+});
+
+it('in a Pod of its own a build kills nothing at its end: the Pod goes, and all that runs in it', async () => {
+  const walk = setUp();
+  const steps = [one('test', { sh: 'sleep 60 & echo $! > "$DIR/daemon"' })] as const;
+  const shared = await walk.run(steps);
+  const daemon = (): number => Number(readFileSync(join(walk.workspace.directory, 'daemon'), 'utf8'));
+  expect(isRunning(daemon())).toBe(false);
+  const alone = await walk.run(steps, { pod: { reuse: false, idleMs: 1, maxAgeMs: 1 } });
+  expect(isRunning(daemon())).toBe(true);
+  process.kill(daemon(), 'SIGKILL');
+  expect([shared.isClean, alone.isClean]).toEqual([true, false]);
 });
 
 describe('a step with retries', () => {

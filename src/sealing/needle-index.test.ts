@@ -17,6 +17,18 @@ function openEndOf(needles: readonly string[], text: string): number {
   );
 }
 
+/** The text, and the places of it that were read so far, one for each time. */
+function createCounted(text: string): { bytes: Buffer; reads: number[] } {
+  const reads: number[] = [];
+  const bytes = new Proxy(Buffer.from(text, 'latin1'), {
+    get(target, key): unknown {
+      if (typeof key === 'string' && /^[0-9]+$/.test(key)) reads.push(Number(key));
+      return Reflect.get(target, key, target);
+    },
+  });
+  return { bytes, reads };
+}
+
 /** Said the slow way. */
 function findNaively(needles: readonly string[], text: string): Occurrence[] {
   return Array.from(text).flatMap((_, start): Occurrence[] => {
@@ -80,6 +92,24 @@ describe('eachOccurrence', () => {
     expect(occurrencesOf([needle], `${lookalike}${needle}`)).toEqual([[3, 6]]);
   });
 
+  it('reads only the end of each window of a text that has nothing of any needle', () => {
+    const index = createNeedleIndex([Buffer.from('a'.repeat(64)), Buffer.from('b'.repeat(90))]);
+    const { bytes, reads } = createCounted('z'.repeat(62 * 100 + 2));
+    index.eachOccurrence(bytes, () => expect.unreachable());
+    const ends = Array.from({ length: 100 }, (_, window) => 61 + 62 * window);
+    expect(reads).toEqual(ends.flatMap((end) => [end, end + 1, end + 2]));
+  });
+
+  it('jumps to where the next needle may stand', () => {
+    const index = createNeedleIndex([Buffer.from('0123456789')]);
+    const { bytes, reads } = createCounted('zzzzzzz3450123456789');
+    const found: Occurrence[] = [];
+    index.eachOccurrence(bytes, (start, end) => found.push([start, end]));
+    expect(found).toEqual([[10, 20]]);
+    // A window that ends with 345 lacks 6789 of the needle, one that ends with 123 lacks 456789.
+    expect(reads.slice(0, 9)).toEqual([7, 8, 9, 11, 12, 13, 17, 18, 19]);
+  });
+
   // Few letters, so that needles repeat, overlap and nearly occur.
   const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
   const needles = fc.uniqueArray(letters, { maxLength: 6 });
@@ -119,6 +149,12 @@ describe('findOpenEnd', () => {
     ['the end, where a needle would have gone on otherwise', ['abc'], 'xac', 3],
   ])('is %s', (_, needles, text, expected) => {
     expect(openEndOf(needles, text)).toBe(expected);
+  });
+
+  it('is looked for only where a needle that began would still be open', () => {
+    const { bytes, reads } = createCounted('z'.repeat(1000));
+    expect(createNeedleIndex([Buffer.from('abc'), Buffer.from('defghijk')]).findOpenEnd(bytes)).toBe(1000);
+    expect(Math.min(...reads)).toBe(993);
   });
 
   it('is where a slow search finds it', () => {

@@ -38,7 +38,8 @@ export interface LocalSteps {
   /** Resolves once the log holds the text. */
   seen(text: string): Promise<void>;
   run(script: string, options?: LocalStepOptions): Promise<StepResult>;
-  sweep(): Promise<boolean | undefined>;
+  /** By the steps' own courier, unless another is given. */
+  sweep(courier?: Courier): Promise<boolean | undefined>;
   /** A courier beside the steps' own, by default of the same build and holder; closed after the test. */
   openCourier(changes?: Partial<CourierOptions>): Courier;
 }
@@ -112,8 +113,8 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
         },
       ),
     openCourier,
-    async sweep() {
-      const answer = await own.perform(`sweep ${buildId}\n`, (frame) =>
+    async sweep(courier = own) {
+      const answer = await courier.perform(`sweep ${buildId}\n`, (frame) =>
         frame.kind === 'swept' ? frame.isClean : undefined,
       );
       return answer.kind === 'answered' ? answer.value : undefined;
