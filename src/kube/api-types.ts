@@ -60,6 +60,7 @@ export interface PodEvent {
   readonly type: string;
   readonly reason: string;
   readonly message: string;
+  readonly podName: string;
   readonly podUid: string;
   /** Of the container it is about: `spec.containers{NAME}`. Else empty. */
   readonly fieldPath: string;
@@ -128,7 +129,7 @@ export function toPod(value: unknown): Pod {
 
 export function toPodEvent(value: unknown): PodEvent {
   const event = fields(value);
-  const { uid, fieldPath } = fields(event['involvedObject']);
+  const { name, uid, fieldPath } = fields(event['involvedObject']);
   // Events of the newer API leave `lastTimestamp` empty.
   const at = Date.parse(text(event['lastTimestamp']) || text(event['eventTime']));
   return {
@@ -136,6 +137,7 @@ export function toPodEvent(value: unknown): PodEvent {
     type: text(event['type']),
     reason: text(event['reason']),
     message: text(event['message']),
+    podName: text(name),
     podUid: text(uid),
     fieldPath: text(fieldPath),
   };
@@ -161,7 +163,12 @@ export function toLease(value: unknown): Lease {
 /** `items` and `metadata.resourceVersion` of a list. */
 export function toList(value: unknown): { items: readonly unknown[]; resourceVersion: string } {
   const root = fields(value);
-  return { items: list(root['items']), resourceVersion: text(fields(root['metadata'])['resourceVersion']) };
+  return { items: list(root['items']), resourceVersion: toResourceVersion(root) };
+}
+
+/** `metadata.resourceVersion` of an object or a list. */
+export function toResourceVersion(value: unknown): string {
+  return text(fields(fields(value)['metadata'])['resourceVersion']);
 }
 
 /** A `Status`: how the API server says no. Empty texts where the body is none. */

@@ -1,7 +1,6 @@
 import { toMessage } from '../errors.ts';
 import type { Cluster, WorkspaceAnswer } from '../engine/cluster.ts';
 import { createClient } from './client.ts';
-import { createContainerStarts } from './container-starts.ts';
 import { createExecClient } from './exec.ts';
 import type { ExecLimits } from './exec.ts';
 import { createGate } from './gate.ts';
@@ -12,6 +11,7 @@ import { createLeases } from './leases/leases.ts';
 import type { LeaseLimits } from './leases/leases.ts';
 import { lookAtPod } from './look.ts';
 import { planBuildPod } from './pod.ts';
+import { createPodEvents } from './pod-events.ts';
 import { createTurns } from './turns.ts';
 import { visitPod } from './visit.ts';
 import type { VisitDependencies } from './visit.ts';
@@ -48,7 +48,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
 
   const shared: VisitDependencies = {
     client,
-    starts: createContainerStarts(client),
+    events: createPodEvents(client),
     execs,
     openings,
     leases,

@@ -1,14 +1,15 @@
 import { toMessage } from '../errors.ts';
 import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
-import type { Pod } from './api-types.ts';
+import type { Pod, PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
-import type { ContainerStarts } from './container-starts.ts';
 import { UNKNOWN_POD } from './leases/lease.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './loss.ts';
 import { findMismatch } from './pod.ts';
 import type { PodPlan } from './pod.ts';
+import { haveContainersStarted } from './pod-events.ts';
+import type { PodEvents } from './pod-events.ts';
 import { createStartObserver } from './start-observer.ts';
 import type { Decision, Usable } from './start-observer.ts';
 import { toPodsPath, watchPod } from './watch.ts';
@@ -33,7 +34,7 @@ export type PodStart =
 
 export interface PodStartRequest {
   readonly client: KubeClient;
-  readonly starts: ContainerStarts;
+  readonly events: PodEvents;
   readonly plan: PodPlan;
   readonly order: WorkspaceOrder;
   readonly options: OpenOptions;
@@ -46,6 +47,8 @@ export interface PodStartRequest {
 
 /** A restart of the API server takes seconds; a cluster that has not answered once by now is not there, and the user waits. */
 const FIRST_ANSWER_MS = 30_000;
+/** Of a Pod that starts. */
+const MAX_EVENTS = 200;
 /** Nothing in a Pod that is given up is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
 const GRACE_SECONDS = 1;
 
@@ -125,8 +128,9 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
   const { client, plan, order, options, lease } = request;
   let lastDeletion: string | undefined;
   let lastReason = '';
-  const observer = createStartObserver({ client, plan, signal: stop.signal, say, onFailure: () => stop.abort() });
-  const own = createOwnPod(request);
+  const told = createTold(request);
+  const observer = createStartObserver({ told: told.events, say, onFailure: () => stop.abort() });
+  const own = createOwnPod(request, told.events);
 
   function say(reason: string): void {
     if (reason === lastReason) return;
@@ -134,9 +138,15 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     options.onWaiting(reason);
   }
 
+  function judge(pod: Pod): Decision {
+    const decision = observer.judge(pod);
+    if (decision === undefined) void told.follow(own.hear);
+    return decision;
+  }
+
   async function create(): Promise<Decision> {
     say(`creating Pod ${plan.name}`);
-    await lease.begin('');
+    await Promise.all([lease.begin(''), told.follow(own.hear)]);
     // Not under the signal: a creation cut off half-way would leave a Pod nobody knows of.
     const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
     if (answer.kind === 'ok') return own.welcome(toPod(answer.body));
@@ -165,24 +175,24 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
     failure: observer.failure,
     end(): void {
       observer.end();
-      own.end();
+      told.end();
     },
     hasCreated: own.is,
     started: own.started,
     async decide(pod: Pod | undefined): Promise<Decision> {
       const gone = findResumeFailure(pod, { name: plan.name, begunIn: lease.begunIn });
       if (gone !== undefined) return { kind: 'failed', message: gone };
-      if (pod && lease.begunIn !== undefined) return observer.judge(pod);
+      if (pod && lease.begunIn !== undefined) return judge(pod);
       if (!pod) {
         if (own.latest === undefined) return await create();
         return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
       }
-      if (own.is(pod)) return observer.judge(own.see(pod));
+      if (own.is(pod)) return judge(own.see(pod));
       const mismatch = request.isUnfit(pod.uid)
         ? 'an earlier build did not end cleanly in it'
         : findMismatch(pod, plan, { neededMs: order.neededMs, now: Date.now() });
       if (mismatch) return await replace(pod, mismatch);
-      const decision = observer.judge(pod);
+      const decision = judge(pod);
       // One that somebody else made and that cannot start: ours may do better.
       return decision?.kind === 'failed' ? await replace(pod, decision.message) : decision;
     },
@@ -194,11 +204,35 @@ function createAttempt(request: PodStartRequest, stop: AbortController) {
   };
 }
 
+/** What Events tell of the Pods of the planned name. */
+function createTold({ events: podEvents, plan }: PodStartRequest) {
+  const events: PodEvent[] = [];
+  const following = new AbortController();
+  let followed: Promise<void> | undefined;
+  return {
+    /** So far, oldest first. */
+    events: events as readonly PodEvent[],
+    /** From the first call on; not before it is known that the Pod has yet to start: a warm one asks for nothing. */
+    async follow(hear: () => void): Promise<void> {
+      const onEvent = (event: PodEvent): void => {
+        events.push(event);
+        if (events.length > MAX_EVENTS) events.shift();
+        hear();
+      };
+      await (followed ??= podEvents.follow(plan, { onEvent, signal: following.signal }));
+    },
+    end: (): void => following.abort(),
+  };
+}
+
 /** The Pod that a start has made, once it has. */
-function createOwnPod({ starts, plan, lease }: PodStartRequest) {
+function createOwnPod({ lease }: PodStartRequest, told: readonly PodEvent[]) {
   let latest: Pod | undefined;
   const started = Promise.withResolvers<Usable>();
-  const hearing = new AbortController();
+  function hear(): void {
+    if (latest?.isReadyOnceStarted !== true || !haveContainersStarted(latest, told)) return;
+    started.resolve({ kind: 'use', pod: latest });
+  }
   return {
     /** As it was seen last. */
     get latest(): Pod | undefined {
@@ -209,16 +243,13 @@ function createOwnPod({ starts, plan, lease }: PodStartRequest) {
     welcome(pod: Pod): undefined {
       latest = pod;
       void lease.begin(pod.uid);
-      if (!pod.isReadyOnceStarted) return;
-      void starts.hear({ ...pod, namespace: plan.namespace }, hearing.signal).then((hasStarted) => {
-        if (hasStarted) started.resolve({ kind: 'use', pod: latest ?? pod });
-      });
+      hear();
     },
     see: (pod: Pod): Pod => (latest = pod),
     /** Settles when its node says that all its containers have started; it is as it was seen last then. */
     started: started.promise,
-    /** Nobody waits for that any more. */
-    end: (): void => hearing.abort(),
+    /** Looks at what Events have told. */
+    hear,
   };
 }
 

@@ -1,12 +1,12 @@
 import type { OpenOptions, WorkspaceAnswer, WorkspaceOrder } from '../engine/cluster.ts';
 import type { KubeClient } from './client.ts';
-import type { ContainerStarts } from './container-starts.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 import type { Keeper } from './keeper.ts';
 import type { Lease } from './leases/lease.ts';
 import type { Leases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
+import type { PodEvents } from './pod-events.ts';
 import { startPod } from './pod-start.ts';
 import { listPod } from './watch.ts';
 import type { PodState } from './watch.ts';
@@ -15,7 +15,7 @@ import { createWorkspace } from './workspace.ts';
 /** What all visits to the Pods of a cluster share. */
 export interface VisitDependencies {
   readonly client: KubeClient;
-  readonly starts: ContainerStarts;
+  readonly events: PodEvents;
   readonly execs: ExecClient;
   /** Bounds the execs that are being opened. */
   readonly openings: Gate;
@@ -78,10 +78,10 @@ interface HeldVisit extends Visit {
 }
 
 async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: OpenOptions): Promise<WorkspaceAnswer> {
-  const { client, starts, execs, openings, keeper, closing, silentNodeMs = SILENT_NODE_MS } = shared;
+  const { client, events, execs, openings, keeper, closing, silentNodeMs = SILENT_NODE_MS } = shared;
   const { order, plan, lease, early } = visit;
   const isUnfit = (uid: string): boolean => uid === lease.unfitPod || keeper.isUnfit(plan, uid);
-  const started = await startPod({ client, starts, plan, order, options, lease, early, isUnfit });
+  const started = await startPod({ client, events, plan, order, options, lease, early, isUnfit });
   if (started.kind !== 'ready') return started;
   const { uid } = started.pod;
   await lease.begin(uid);

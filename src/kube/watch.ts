@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
-import { toList, toPod, toStatus } from './api-types.ts';
+import { toList, toPod, toResourceVersion, toStatus } from './api-types.ts';
 import type { Pod } from './api-types.ts';
 import { UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
@@ -25,8 +25,8 @@ export interface WatchOptions {
 }
 
 /** The server ends the watch itself after this; Kubernetes' own clients take 5 to 10 minutes. */
-export const WATCH_SECONDS = 290;
-/** The server sends a bookmark about once a minute. After this much silence the connection counts as cut; resuming costs one request. */
+const WATCH_SECONDS = 290;
+/** The server sends a bookmark of Pods about once a minute. After this much silence the connection counts as cut; resuming costs one request. */
 const SILENCE_MS = 130_000;
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5_000;
@@ -34,30 +34,86 @@ const MAX_PAUSE_MS = 5_000;
 const SHORT_WATCH_MS = 1_000;
 
 /**
- * The states of one Pod, the present one first, then every change; `undefined` when there is none. One list, then a watch from
- * its resourceVersion, resumed after each cut from the last version seen, begun anew when that is too old (410). The watch
- * connection is opened when the second state is asked for. Ends when `signal` is aborted.
+ * The states of one Pod, the present one first, then every change; `undefined` when there is none. The watch connection is opened
+ * when the second state is asked for. Ends when `signal` is aborted.
  *
  * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods, CLUSTER_UNREACHABLE when waiting cannot help:
  * an untrusted certificate, an unknown host, an answer that is no Kubernetes
- * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 export async function* watchPod(
   client: KubeClient,
   options: WatchOptions,
 ): AsyncGenerator<Pod | undefined, void, undefined> {
+  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS } = options;
+  const told = listAndWatch(client, {
+    list: async () => await listPod(client, options),
+    from,
+    path: toPodsPath(namespace),
+    fieldSelector: `metadata.name=${name}`,
+    toRefusedError: (answer) => toRefusedError('watch', answer, options),
+    onTrouble,
+    silenceMs,
+    signal,
+  });
+  for await (const one of told) {
+    if (one.kind === 'listed') yield one.list.pod;
+    else if (one.type === 'ADDED' || one.type === 'MODIFIED') yield toPod(one.object);
+    else if (one.type === 'DELETED') yield undefined;
+  }
+}
+
+interface ListAndWatch<List extends { readonly resourceVersion: string }> extends WatchTarget {
+  list(): Promise<List>;
+  /** The first list, when somebody has asked for it already. */
+  readonly from?: List | undefined;
+}
+
+interface WatchTarget {
+  /** Of what is watched, from `/api` on. */
+  readonly path: string;
+  readonly fieldSelector: string;
+  /** What is thrown when the watch is refused for good. */
+  toRefusedError(answer: KubeRefusal): C3Error;
+  /** Told when the API server cannot be reached; the watch goes on trying. */
+  readonly onTrouble?: ((message: string) => void) | undefined;
+  /** After so much silence the connection counts as cut. */
+  readonly silenceMs: number;
+  /** Ends the watch. */
+  readonly signal: AbortSignal;
+}
+
+type Told<List> = { readonly kind: 'listed'; readonly list: List } | WatchEvent;
+
+/** `type`: ADDED, MODIFIED, DELETED or BOOKMARK. */
+interface WatchEvent {
+  readonly kind: 'event';
+  readonly type: string;
+  readonly object: unknown;
+}
+
+/**
+ * One list, then a watch from its resourceVersion, resumed after each cut from the last version seen, begun anew with another list
+ * when that is too old (410).
+ *
+ * @throws {C3Error} what `list` and `toRefusedError` say; CLUSTER_UNREACHABLE when waiting cannot help
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+export async function* listAndWatch<List extends { readonly resourceVersion: string }>(
+  client: KubeClient,
+  options: ListAndWatch<List>,
+): AsyncGenerator<Told<List>, void, undefined> {
   const { signal } = options;
   let failures = 0;
   let { from } = options;
   while (!signal.aborted) {
     try {
-      const { pod, resourceVersion } = from ?? (await listPod(client, options));
+      const list = from ?? (await options.list());
       from = undefined;
-      yield pod;
-      let version: string | undefined = resourceVersion;
+      yield { kind: 'listed', list };
+      let version: string | undefined = list.resourceVersion;
       while (version !== undefined && !signal.aborted) {
         const startedAt = performance.now();
-        version = yield* followOnce(client, options, version);
+        version = yield* watchOnce(client, options, version);
         failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
         if (failures > 0) await pause(failures, signal);
       }
@@ -72,37 +128,35 @@ export async function* watchPod(
 }
 
 /** Follows one watch to its end. Returns the version to go on from, or undefined when only a new list helps. */
-async function* followOnce(
+async function* watchOnce(
   client: KubeClient,
-  options: WatchOptions,
+  options: WatchTarget,
   from: string,
-): AsyncGenerator<Pod | undefined, string | undefined, undefined> {
+): AsyncGenerator<WatchEvent, string | undefined, undefined> {
   let version = from;
   try {
     const answer = await client.stream(
       {
         method: 'GET',
-        path: toPodsPath(options.namespace),
+        path: options.path,
         query: {
           watch: 'true',
           allowWatchBookmarks: 'true',
-          fieldSelector: `metadata.name=${options.name}`,
+          fieldSelector: options.fieldSelector,
           resourceVersion: version,
           timeoutSeconds: String(WATCH_SECONDS),
         },
         signal: options.signal,
       },
-      options.silenceMs ?? SILENCE_MS,
+      options.silenceMs,
     );
     if (answer.kind === 'refused') return settleRefusal(answer, version, options);
     for await (const line of answer.lines) {
       const event = parseWatchEvent(line);
       if (event === undefined) continue;
       if (event.type === 'ERROR') return toStatus(event.object).code === 410 ? undefined : version;
-      const pod = toPod(event.object);
-      version = pod.resourceVersion || version;
-      if (event.type === 'ADDED' || event.type === 'MODIFIED') yield pod;
-      if (event.type === 'DELETED') yield undefined;
+      version = toResourceVersion(event.object) || version;
+      yield { kind: 'event', ...event };
     }
   } catch (error) {
     if (options.signal.aborted) return undefined;
@@ -112,9 +166,9 @@ async function* followOnce(
   return version;
 }
 
-function settleRefusal(answer: KubeRefusal, version: string, options: WatchOptions): string | undefined {
+function settleRefusal(answer: KubeRefusal, version: string, options: WatchTarget): string | undefined {
   if (answer.code === 410) return undefined;
-  if (answer.code !== 429 && answer.code < 500) throw toRefusedError('watch', answer, options);
+  if (answer.code !== 429 && answer.code < 500) throw options.toRefusedError(answer);
   options.onTrouble?.(answer.message);
   return version;
 }
@@ -152,12 +206,15 @@ export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
 }
 
+/** The silence of a watch of what the server sends no bookmarks of. */
+export const QUIET_WATCH_MS: number = (WATCH_SECONDS + 10) * 1000;
+
 export function toEventsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
 }
 
 /** A line of a watch; undefined: nothing that matters. @throws {C3Error} CLUSTER_UNREACHABLE for what is no JSON */
-export function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
+function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
   if (line.trim() === '') return undefined;
   try {
     const { type, object } = JSON.parse(line) as { type?: unknown; object?: unknown };

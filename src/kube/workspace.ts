@@ -29,7 +29,7 @@ export interface WorkspaceDependencies {
 const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no route to host/i;
 
 /**
- * A new Pod is used before its node has noticed that it runs (container-starts.ts). It is not given back before that: nobody could use
+ * A new Pod is used before its node has noticed that it runs (pod-events.ts). It is not given back before that: nobody could use
  * it as a warm one, and a kubelet that is to delete what it never saw may take a minute (seen with 1.20). It looks once a second.
  */
 const NOTICE_MS = 3_000;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { toPod } from '../../src/kube/api-types.ts';
-import { createContainerStarts } from '../../src/kube/container-starts.ts';
+import type { PodEvent } from '../../src/kube/api-types.ts';
+import { createPodEvents, haveContainersStarted, type PodEvents } from '../../src/kube/pod-events.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
@@ -12,19 +13,35 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
   const { order, answerTo, open } = createOrders(fixture, patienceMs);
 
   describe('a new Pod', () => {
-    test('has an Event for the start of each of its containers', async () => {
-      const containers = [sleeper('a'), sleeper('b')];
-      const answer = await create('s-events', {
+    test('has an Event for the start of each of its containers; who comes later is told nothing of it', async () => {
+      const leave = new AbortController();
+      const spec = {
         ...alone(),
         initContainers: [sleeper('i', { command: ['true'] })],
-        containers,
-      });
-      if (answer.kind === 'refused') throw new Error(answer.message);
-      const pod = toPod(answer.body);
-      expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
-      expect(await createContainerStarts(client()).hear({ ...pod, namespace: namespace() }, NEVER)).toBe(true);
+        containers: [sleeper('a'), sleeper('b')],
+      };
+      /** Creates a Pod and waits until its containers have started, as Events tell. */
+      async function start(name: string, events: PodEvents): Promise<void> {
+        const told: PodEvent[] = [];
+        await follow(events, name, told);
+        const answer = await create(name, spec);
+        if (answer.kind === 'refused') throw new Error(answer.message);
+        const pod = toPod(answer.body);
+        expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
+        await expect.poll(() => haveContainersStarted(pod, told), { timeout: patienceMs }).toBe(true);
+      }
+      const follow = async (events: PodEvents, name: string, told: PodEvent[]): Promise<void> => {
+        const pod = { namespace: namespace(), name: podName(name) };
+        await events.follow(pod, { onEvent: (event) => told.push(event), signal: leave.signal });
+      };
+      await start('s-events', createPodEvents(client()));
       const running = await until('s-events', (state) => state?.phase === 'Running');
       expect(running?.containers.map(({ state }) => state.kind)).toEqual(['running', 'running']);
+      const [later, old] = [createPodEvents(client()), [] as PodEvent[]];
+      await follow(later, 's-events', old);
+      await start('s-events-2', later);
+      expect(old.filter(({ reason }) => reason === 'Started')).toEqual([]);
+      leave.abort();
     });
 
     test('is used before its status says that it runs, and is lost no more for that than any other', async (context) => {

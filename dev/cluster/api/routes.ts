@@ -97,12 +97,17 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
 
 function list({ resource = 'pods', namespace }: Target, options: { query: URLSearchParams; store: Store }): Answer {
   const { query, store } = options;
-  const items = store.list(resource, namespace).filter(toPredicate(query));
+  // The token of a cut list is no part of what is played here.
+  if (query.has('continue')) throw badRequest('continue key is not valid: lists are not continued');
+  const all = store.list(resource, namespace).filter(toPredicate(query));
+  const items = all.slice(0, Number(query.get('limit')) || all.length);
+  const left = all.length - items.length;
+  const cut = left > 0 ? { continue: 'not-continued', remainingItemCount: left } : {};
   const { kind, apiVersion } = TYPES[resource];
   return toAnswer(200, {
     kind: `${kind}List`,
     apiVersion,
-    metadata: { resourceVersion: String(store.revision()) },
+    metadata: { resourceVersion: String(store.revision()), ...cut },
     items,
   });
 }

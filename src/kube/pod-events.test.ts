@@ -1,0 +1,198 @@
+import type { ServerResponse } from 'node:http';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { toPod, type PodEvent } from './api-types.ts';
+import { createClient, type KubeClient } from './client.ts';
+import { createPodEvents, haveContainersStarted, type PodEvents } from './pod-events.ts';
+
+let server: FakeApiServer;
+let client: KubeClient;
+let events: PodEvents;
+/** Of each test its own: the last request of one may come while the next runs. */
+let ci = 'ci-0';
+/** Ends what a test follows. */
+let stop: AbortController;
+/** `list` or `watch`, and its path and query, in order. */
+let asked: string[];
+let watches: ServerResponse[];
+/** What the next are answered with. */
+let onList: (response: ServerResponse) => void;
+let onWatch: (response: ServerResponse) => void;
+
+beforeAll(async () => {
+  server = await createFakeApiServer();
+  client = createClient(server.access);
+});
+afterAll(async () => {
+  await client.close();
+  await server.close();
+});
+beforeEach(() => {
+  ci = `ci-${Number(ci.slice(3)) + 1}`;
+  [events, stop, asked, watches] = [createPodEvents(client), new AbortController(), [], []];
+  // Whatever was told before is in the list, and is not asked for.
+  onList = (response) => answerJson(response, 200, { metadata: { resourceVersion: '70' }, items: [toEvent('OLD')] });
+  onWatch = (response) => response.writeHead(200).flushHeaders();
+  server.onRequest = ({ url = '' }, response) => {
+    if (!url.includes(`/${ci}`)) return response.destroy();
+    asked.push(decodeURIComponent(url));
+    if (!url.includes('watch=true')) return onList(response);
+    watches.push(response);
+    onWatch(response);
+  };
+});
+afterEach(() => stop.abort());
+
+function toEvent(reason: string, { name = 'p', resourceVersion = '71' } = {}): object {
+  return { metadata: { resourceVersion }, reason, involvedObject: { kind: 'Pod', name, uid: 'u' } };
+}
+function line(object: object, type = 'ADDED'): string {
+  return `${JSON.stringify({ type, object })}\n`;
+}
+/** The reasons of what is told of a Pod. */
+async function follow(name = 'p', { signal = stop.signal, namespace = ci } = {}): Promise<string[]> {
+  const told: string[] = [];
+  await events.follow({ namespace, name }, { onEvent: ({ reason }) => told.push(reason), signal });
+  return told;
+}
+async function untilClosed(response: ServerResponse | undefined): Promise<void> {
+  await expect.poll(() => response?.destroyed).toBe(true);
+}
+
+test('tells of a Pod what comes from now on, at once and when it comes again, and lists one Event however many there are', async () => {
+  onWatch = (response) => {
+    response.write(
+      line(toEvent('Scheduled')) + line(toEvent('Other', { name: 'q' })) + line(toEvent('Gone'), 'DELETED'),
+    );
+    response.write(line(toEvent('FailedMount'), 'MODIFIED'));
+  };
+  const told = await follow();
+  await expect.poll(() => told).toEqual(['Scheduled', 'FailedMount']);
+  expect(asked).toEqual([
+    `/api/v1/namespaces/${ci}/events?limit=1`,
+    expect.stringMatching(
+      /^\/api\/v1\/namespaces\/ci-\d+\/events\?watch=true&.*fieldSelector=involvedObject\.kind=Pod&resourceVersion=70&/,
+    ),
+  ]);
+});
+
+test('those who follow Pods of one namespace share a watch, which ends with the last', async () => {
+  const [other, again] = [new AbortController(), new AbortController()];
+  const told = await Promise.all([
+    follow('p'),
+    follow('q', { signal: other.signal }),
+    follow('p', { signal: again.signal }),
+  ]);
+  await expect.poll(() => watches.length).toBe(1);
+  watches[0]?.write(line(toEvent('A')) + line(toEvent('B', { name: 'q' })));
+  await expect.poll(() => told).toEqual([['A'], ['B'], ['A']]);
+  stop.abort();
+  again.abort();
+  watches[0]?.write(line(toEvent('C')) + line(toEvent('D', { name: 'q' })));
+  await expect.poll(() => told).toEqual([['A'], ['B', 'D'], ['A']]);
+  other.abort();
+  await untilClosed(watches[0]);
+  stop = new AbortController();
+  await follow();
+  await expect.poll(() => watches.length).toBe(2);
+});
+
+test('each namespace has a watch of its own', async () => {
+  await Promise.all([follow('p'), follow('p', { namespace: `${ci}-other` })]);
+  await expect.poll(() => watches.length).toBe(2);
+  stop.abort();
+  await Promise.all(watches.map(untilClosed));
+});
+
+test('goes on after a cut where it was, and where that is too old from now on', async () => {
+  const cut = (response: ServerResponse): void => {
+    onWatch = expire;
+    response.write(line(toEvent('A', { resourceVersion: '75' })), () => response.destroy());
+  };
+  const expire = (response: ServerResponse): void => {
+    onWatch = (last) => void last.write(line(toEvent('B')));
+    onList = (listed) => answerJson(listed, 200, { metadata: { resourceVersion: '90' }, items: [] });
+    response.end(line({ code: 410 }, 'ERROR'));
+  };
+  onWatch = cut;
+  const told = await follow();
+  await expect.poll(() => told, { timeout: 10_000 }).toEqual(['A', 'B']);
+  const versions = asked.map((url) => /resourceVersion=(\d+)/.exec(url)?.[1] ?? 'list');
+  expect(versions).toEqual(['list', '70', '75', 'list', '90']);
+});
+
+test.each<[string, number, () => void]>([
+  [
+    'the list is refused',
+    1,
+    () => (onList = (response) => answerJson(response, 403, { message: 'events is forbidden' })),
+  ],
+  [
+    'the watch is refused',
+    2,
+    () => (onWatch = (response) => answerJson(response, 403, { message: 'events is forbidden' })),
+  ],
+  ['it makes no sense', 2, () => (onWatch = (response) => response.end('no JSON\n'))],
+])('nothing is told where %s, and who comes next asks anew', async (_what, count, refuse) => {
+  const before = [onList, onWatch] as const;
+  refuse();
+  const told = await follow();
+  await expect.poll(() => asked.length).toBe(count);
+  [onList, onWatch] = before;
+  await expect
+    .poll(async () => {
+      await follow();
+      return asked.slice(count).some((url) => !url.includes('watch=true'));
+    })
+    .toBe(true);
+  expect(told).toEqual([]);
+});
+
+test('an answer that does not come is waited for no longer than a second', async () => {
+  onList = () => {};
+  expect(await follow()).toEqual([]);
+  expect(asked).toHaveLength(1);
+});
+
+test('who does not want to hear any more asks nobody', async () => {
+  await follow('p', { signal: AbortSignal.abort() });
+  expect(asked).toEqual([]);
+});
+
+const MAIN: PodEvent = {
+  at: 0,
+  type: 'Normal',
+  reason: 'Started',
+  message: '',
+  podName: 'p',
+  podUid: 'u',
+  fieldPath: 'spec.containers{main}',
+};
+const GIT: PodEvent = { ...MAIN, fieldPath: 'spec.containers{git}' };
+
+test.each<[string, boolean, PodEvent[]]>([
+  ['all of them are told to have', true, [GIT, MAIN, GIT]],
+  ['not all of them are', false, [MAIN]],
+  ['nothing is told', false, []],
+  ['another has', false, [MAIN, { ...GIT, fieldPath: 'spec.containers{gits}' }, { ...GIT, fieldPath: '' }]],
+  ['an init container has', false, [MAIN, { ...GIT, fieldPath: 'spec.initContainers{git}' }]],
+  ['one of another Pod of the name has', false, [MAIN, { ...GIT, podUid: 'v' }]],
+  ['one was created', false, [MAIN, { ...GIT, reason: 'Created' }]],
+])('where %s, that the containers have started is %s', (_what, expected, told) => {
+  expect(haveContainersStarted({ uid: 'u', containerNames: ['main', 'git'] }, told)).toBe(expected);
+});
+
+test('the containers of a Pod without any have not started', () => {
+  expect(haveContainersStarted({ uid: 'u', containerNames: [] }, [MAIN])).toBe(false);
+});
+
+test.each<[boolean, object]>([
+  [true, {}],
+  [true, { livenessProbe: {}, lifecycle: { preStop: {} } }],
+  [false, { readinessProbe: {} }],
+  [false, { startupProbe: {} }],
+  [false, { lifecycle: { postStart: {} } }],
+])('that a Pod can be used once it has started is %s of one with %j', (expected, container) => {
+  const spec = { containers: [{ name: 'main' }, { name: 'db', ...container }] };
+  expect(toPod({ spec }).isReadyOnceStarted).toBe(expected);
+});
