@@ -29,6 +29,8 @@ export interface BuildProgress {
   endStep(index: number, phase: StepPhase, tail: string): void;
   /** Answers the ending as it is told: masked. */
   end(ending: Ending): Ending;
+  /** Nothing is to come any more: lets go of what it searched with, which is made anew should something come. */
+  rest(): void;
 }
 
 /** What is known of a step before it runs. */
@@ -66,6 +68,11 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     change(phase ? { steps, phase } : { steps });
   }
 
+  function rest(): void {
+    createMasker = prepareMaskers(hidden);
+    masker = createMasker();
+  }
+
   return {
     get state() {
       return state;
@@ -76,8 +83,7 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     },
     hide(secrets): void {
       hidden = [...hidden, ...secrets];
-      createMasker = prepareMaskers(hidden);
-      masker = createMasker();
+      rest();
     },
     createMasker: () => createMasker(),
     link: (links) => change({ links }),
@@ -101,6 +107,7 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
       change({ steps, phase: { kind: 'ended', ending: masked }, endedAt: now() });
       return masked;
     },
+    rest,
   };
 }
 

@@ -54,6 +54,9 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   const logSent = sendLog(reporter, { request, outcome, state: progress.state });
   await logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault);
   dependencies.onOver?.(ending);
+  // Telegram may take its last message much later: a build that waits for that holds little.
+  outcome = undefined;
+  progress.rest();
   await reported;
   return ending;
 }

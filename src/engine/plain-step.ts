@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecAnswer, ExecEnd, Workspace } from './cluster.ts';
 import { hearLoss } from './loss.ts';
+import { untilAborted } from './step.ts';
 import type { StepOptions, StepResult } from './step.ts';
 
 export interface PlainStep {
@@ -75,9 +76,6 @@ async function after(ms: number, over: AbortSignal): Promise<StepResult> {
 }
 
 async function cancelled(signal: AbortSignal, over: AbortSignal): Promise<StepResult> {
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true, signal: over });
-  });
+  await untilAborted(signal, over);
   return { kind: 'cancelled' };
 }

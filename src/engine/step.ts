@@ -208,10 +208,7 @@ async function pastDeadline(launch: StepLaunch, options: StepOptions, over: Abor
 }
 
 async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
-  await new Promise<void>((resolve) => {
-    if (options.signal.aborted) resolve();
-    options.signal.addEventListener('abort', () => resolve(), { once: true, signal: over });
-  });
+  await untilAborted(options.signal, over);
   const courier = options.openCourier();
   over.addEventListener('abort', () => courier.close(), { once: true });
   const command = formatCancel(launch);
@@ -224,6 +221,16 @@ async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSi
   }
   await delay(patience - Date.now(), over);
   return { kind: 'lost', message: 'it was cancelled and did not say that it ended' };
+}
+
+/** Resolves when it is; never once `over` is aborted. */
+export async function untilAborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const aborted = Promise.withResolvers<unknown>();
+  signal.addEventListener('abort', aborted.resolve, { once: true });
+  // Not by the option `signal`: with that Node keeps the last listener as long as the signal that it was for.
+  over.addEventListener('abort', () => signal.removeEventListener('abort', aborted.resolve), { once: true });
+  await aborted.promise;
 }
 
 /** Resolves after `ms`; never once `over` is aborted. Long delays are cut into pieces a timer can hold. */

@@ -9,7 +9,7 @@ import { createOrders, run } from './orders.ts';
 
 /** From when on a new Pod can be used: its node says that it has started the containers before the Pod's status does. */
 export function describeStarts(fixture: ContractFixture, patienceMs: number): void {
-  const { client, namespace, podName, alone, sleeper, create, until, faults, createOther } = fixture;
+  const { cluster, client, namespace, podName, alone, sleeper, create, until, faults, createOther } = fixture;
   const { order, answerTo, open } = createOrders(fixture, patienceMs);
 
   describe('a new Pod', () => {
@@ -42,6 +42,27 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
       await start('s-events-2', later);
       expect(old.filter(({ reason }) => reason === 'Started')).toEqual([]);
       leave.abort();
+    });
+
+    test('that cannot start says why in the words of an Event, where its status does not say', async () => {
+      const volumes = [{ name: 'settings', configMap: { name: 'c3-none' } }];
+      const container = sleeper('a', { volumeMounts: [{ name: 'settings', mountPath: '/settings' }] });
+      const manifest = {
+        metadata: { name: podName('s-mount') },
+        spec: { ...alone(), volumes, containers: [container] },
+      };
+      const cancel = new AbortController();
+      const reasons: string[] = [];
+      const answer = cluster().openWorkspace(order('s-mount', { manifest }), {
+        signal: cancel.signal,
+        startTimeoutMs: patienceMs,
+        onWaiting: (reason) => void reasons.push(reason),
+      });
+      await expect
+        .poll(() => reasons.find((reason) => reason.startsWith('FailedMount: ')), { timeout: patienceMs })
+        .toMatch(/configmap "c3-none" not found/);
+      cancel.abort();
+      expect((await answer).kind).toBe('aborted');
     });
 
     test('is used before its status says that it runs, and is lost no more for that than any other', async (context) => {

@@ -1,0 +1,40 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, it } from 'vitest';
+import { useWorlds } from '../../test/fakes/build-world.ts';
+
+const createWorld = useWorlds();
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** What a search for secrets has for a table, beside its needles. */
+const TABLE_BYTES = 64 * 1024;
+const BUILDS = 12;
+
+async function readBytes(): Promise<number> {
+  // What a turn of the event loop still holds is not held for good.
+  for (let round = 0; round < 3; round += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  return process.memoryUsage().arrayBuffers;
+}
+
+it('a build that waits for Telegram alone no longer holds what it searched for secrets with', async () => {
+  const world = createWorld();
+  const reported = Promise.withResolvers<undefined>();
+  const finish = async (): Promise<undefined> => await reported.promise;
+  const runs: Promise<unknown>[] = [];
+  async function start(): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    runs.push(world.run({ finish, onOver: () => over.resolve() }));
+    await over.promise;
+  }
+  await start();
+  const before = await readBytes();
+  for (let build = 0; build < BUILDS; build += 1) await start();
+  expect((await readBytes()) - before).toBeLessThan((BUILDS / 4) * TABLE_BYTES);
+  reported.resolve(undefined);
+  expect(await Promise.all(runs)).toHaveLength(1 + BUILDS);
+}, 60_000);
