@@ -1,23 +1,15 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { useWorlds } from '../../test/fakes/build-world.ts';
+import { collectGarbage } from '../../test/fakes/memory.ts';
 
 const createWorld = useWorlds();
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 
 /** What a search for secrets has for a table, beside its needles. */
 const TABLE_BYTES = 64 * 1024;
 const BUILDS = 12;
 
 async function readBytes(): Promise<number> {
-  // What a turn of the event loop still holds is not held for good.
-  for (let round = 0; round < 3; round += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-    collect();
-  }
+  await collectGarbage();
   return process.memoryUsage().arrayBuffers;
 }
 

@@ -26,6 +26,8 @@ const MAX_LINES = 200;
 export function createLinePool({ keepMs = KEEP_MS, maxLines = MAX_LINES }: LinePoolLimits = {}): LinePool {
   /** Oldest first. */
   const kept = new Set<Kept>();
+  /** Of whose end this pool hears. */
+  const watched = new WeakSet<Line>();
 
   function forget(one: Kept): void {
     clearTimeout(one.timer);
@@ -50,7 +52,12 @@ export function createLinePool({ keepMs = KEEP_MS, maxLines = MAX_LINES }: LineP
       }
       const one: Kept = { key, line, timer: setTimeout(() => drop(one), keepMs).unref() };
       kept.add(one);
-      void line.over.then(() => forget(one));
+      // Once: a line that comes back after each build would bear in mind every time that it was here.
+      if (watched.has(line)) return;
+      watched.add(line);
+      void line.over.then(() => {
+        for (const ended of kept) if (ended.line === line) forget(ended);
+      });
     },
     close(): void {
       for (const one of kept) drop(one);

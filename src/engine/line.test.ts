@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { setUp } from '../../test/fakes/local-steps.ts';
+import { countHeld } from '../../test/fakes/memory.ts';
 import type { ExecEnd, Workspace } from './cluster.ts';
 import { openLine, type Cut } from './line.ts';
 
@@ -46,4 +48,23 @@ describe('a line is worth another try when', () => {
     expect(cut).toMatchObject({ kind: 'cut', isFinal: false, message: end.message });
     expect(cut.isShellMissing).toBeUndefined();
   });
+});
+
+it('a line that serves build after build keeps nothing of what it was asked and answered', async () => {
+  const steps = setUp('dash');
+  const { workspace, root } = steps;
+  const order = { roots: [root, `${root}.second`] as const, silenceMs: 30_000 };
+  const line = await openLine(workspace, 'main', { ...order, buildId: steps.buildId, epoch: 1 });
+  const answers: WeakRef<object>[] = [];
+  for (let build = 0; build < 10; build += 1) {
+    expect(await line.begin({ buildId: steps.buildId, epoch: 1 })).toBe(true);
+    const answer = await line.perform(`cancel ${steps.buildId} s${build}\n`, (frame) =>
+      frame.kind === 'cancel-noted' ? { frame } : undefined,
+    );
+    if (answer.kind !== 'answered') throw new Error(answer.message);
+    answers.push(new WeakRef(answer.value));
+  }
+  // The last is in the hands of this function.
+  expect(await countHeld(answers)).toBeLessThanOrEqual(1);
+  line.close();
 });

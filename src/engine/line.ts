@@ -68,8 +68,11 @@ export async function openLine(
   const { session } = answer;
   const over = session.done.then((end) => toCut(end, container, ear));
   let isOver = false;
-  void over.then(() => {
+  /** Those who wait for an answer. `over` itself would keep all who ever did: a line outlives its builds. */
+  const waiting = new Set<(cut: Cut) => void>();
+  void over.then((cut) => {
     isOver = true;
+    for (const tell of waiting) tell(cut);
   });
   function send(text: string): void {
     session.write(text).catch(() => {}); // `done` tells
@@ -81,9 +84,13 @@ export async function openLine(
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>> {
     const silence = watchSilence(session, options.silenceMs, ear);
-    const answered = ear.listen(onFrame).then((value): CourierAnswer<T> => ({ kind: 'answered', value }));
-    send(command);
-    const outcome = await Promise.race([answered, over]);
+    const { promise, resolve } = Promise.withResolvers<CourierAnswer<T>>();
+    waiting.add(resolve);
+    void ear.listen(onFrame).then((value) => resolve({ kind: 'answered', value }));
+    if (isOver) void over.then(resolve);
+    else send(command);
+    const outcome = await promise;
+    waiting.delete(resolve);
     ear.ignore();
     clearInterval(silence);
     return outcome;

@@ -38,6 +38,7 @@ export function openSession(
   const limits = { ...DEFAULT_LIMITS, ...given };
   const ending = Promise.withResolvers<ExecEnd>();
   const inbox = createInbox(socket, options);
+  const outbox = createOutbox(socket);
   let isOver = false;
   let cutMessage = 'the connection was cut without a status';
   let closeTimer: NodeJS.Timeout | undefined;
@@ -50,6 +51,7 @@ export function openSession(
     options.signal.removeEventListener('abort', abort);
     inbox.discard();
     socket.terminate();
+    outbox.end(end);
     ending.resolve(end);
   }
   function cut(message: string): void {
@@ -88,7 +90,7 @@ export function openSession(
   if (options.signal.aborted) abort();
 
   return {
-    write: async (data) => await write(socket, toBytes(data), ending.promise),
+    write: outbox.write,
     done: ending.promise,
     close: () => cut('closed by c3'),
   };
@@ -156,26 +158,47 @@ function startHeartbeat(
   return () => clearInterval(timer);
 }
 
-async function write(socket: WebSocket, data: Uint8Array, done: Promise<ExecEnd>): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    // A send that the ending overtook has no callback of its own in every case.
-    void done.then((end) => reject(new Error(`Cannot write to the program: ${end.message}`)));
-    function sendFrom(at: number): void {
-      if (at >= data.byteLength) {
-        resolve();
-        return;
-      }
+/** What is written, in frames, each sent when the one before it is. */
+function createOutbox(socket: WebSocket) {
+  let ended: ExecEnd | undefined;
+  /** Of those who write, to be told of an ending. A promise of it would keep each of them, with what it wrote, until it settles. */
+  const fails = new Set<(end: ExecEnd) => void>();
+
+  async function send(data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.byteLength; at += MAX_INPUT_FRAME_BYTES) {
       const part = data.subarray(at, at + MAX_INPUT_FRAME_BYTES);
       const frame = new Uint8Array(part.byteLength + 1);
       frame[0] = CHANNEL.stdin;
       frame.set(part, 1);
-      socket.send(frame, (error) => {
-        if (error) reject(new Error(`Cannot write to the program: ${describeFault(error).message}`));
-        else sendFrom(at + part.byteLength);
+      await new Promise<void>((resolve, reject) => {
+        socket.send(frame, (error) => {
+          if (error) reject(new Error(`Cannot write to the program: ${describeFault(error).message}`));
+          else resolve();
+        });
       });
     }
-    sendFrom(0);
-  });
+  }
+
+  return {
+    async write(data: string | Uint8Array): Promise<void> {
+      // A send that the ending overtakes has no callback of its own in every case.
+      const overtaken = Promise.withResolvers<never>();
+      const fail = ({ message }: ExecEnd): void =>
+        overtaken.reject(new Error(`Cannot write to the program: ${message}`));
+      fails.add(fail);
+      if (ended) fail(ended);
+      try {
+        await Promise.race([overtaken.promise, send(toBytes(data))]);
+      } finally {
+        fails.delete(fail);
+      }
+    },
+    /** Whoever writes, then or later, fails with this. */
+    end(end: ExecEnd): void {
+      ended = end;
+      for (const fail of fails) fail(end);
+    },
+  };
 }
 
 function toEnd(statusText: string): ExecEnd {
