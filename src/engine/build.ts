@@ -25,23 +25,9 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
     progress.attach(attached.reporter);
   }
 
-  let outcome: Outcome | undefined;
-  let ending: Ending;
-  try {
-    const prepared = await prepare(request, dependencies, progress);
-    if (prepared.kind === 'replayed') return prepared.ending;
-    if (prepared.kind === 'ended') {
-      ending = prepared.ending;
-    } else {
-      attach(toTelegramOrder(prepared));
-      progress.hide(listMasked(request.repository, prepared.secrets, dependencies));
-      outcome = await runInCluster(request, dependencies, progress, prepared);
-      ending = outcome.ending;
-    }
-  } catch (error) {
-    ending = request.signal.aborted ? toCancelEnding(request.signal, BEFORE_STEPS) : toEnding(error);
-    if (!(error instanceof C3Error) && !request.signal.aborted) dependencies.onFault(error);
-  }
+  let outcome: Outcome | undefined = await carryOut(request, dependencies, { progress, attach });
+  if (outcome.isReplayed === true) return outcome.ending;
+  let { ending } = outcome;
   if (ending.kind !== 'refused') await compared;
   ending = progress.end(ending);
   try {
@@ -59,6 +45,26 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   progress.rest();
   await reported;
   return ending;
+}
+
+/** All of the build but its reports. A function of its own: what it needs is gone once it is over, however long those take. */
+async function carryOut(
+  request: BuildRequest,
+  dependencies: BuildDependencies,
+  { progress, attach }: { progress: BuildProgress; attach: (telegram: TelegramOrder | undefined) => void },
+): Promise<Outcome> {
+  try {
+    const prepared = await prepare(request, dependencies, progress);
+    if (prepared.kind === 'replayed') return { ending: prepared.ending, isReplayed: true };
+    if (prepared.kind === 'ended') return { ending: prepared.ending };
+    attach(toTelegramOrder(prepared));
+    progress.hide(listMasked(request.repository, prepared.secrets, dependencies));
+    return await runInCluster(request, dependencies, progress, prepared);
+  } catch (error) {
+    if (request.signal.aborted) return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
+    if (!(error instanceof C3Error)) dependencies.onFault(error);
+    return { ending: toEnding(error) };
+  }
 }
 
 /** How long the workspace is kept for whoever wants the log of the step that failed. */
@@ -79,6 +85,8 @@ const BEFORE_STEPS = 'before its first step';
 
 interface Outcome {
   readonly ending: Ending;
+  /** It was built and reported before: nobody is told again. */
+  readonly isReplayed?: boolean;
   readonly cleanUp?: () => Promise<void>;
   /** Until that. */
   readonly openLog?: (state: BuildState, signal: AbortSignal) => FailedLog | undefined;

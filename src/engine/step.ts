@@ -228,7 +228,7 @@ export async function untilAborted(signal: AbortSignal, over: AbortSignal): Prom
   if (signal.aborted) return;
   const aborted = Promise.withResolvers<unknown>();
   signal.addEventListener('abort', aborted.resolve, { once: true });
-  // Not by the option `signal`: with that Node keeps the last listener as long as the signal that it was for.
+  // Not by the option `signal`: Node keeps the last such listener, and may forget to take off the others.
   over.addEventListener('abort', () => signal.removeEventListener('abort', aborted.resolve), { once: true });
   await aborted.promise;
 }

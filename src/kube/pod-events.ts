@@ -9,7 +9,7 @@ import { listAndWatch, QUIET_WATCH_MS, toEventsPath } from './watch.ts';
  * What the cluster tells of Pods beside their states: why one does not start, and that its containers have started. Of a start a node
  * tells in an Event at once, and in the Pod's status up to a second later, when it next looks at its containers.
  *
- * Events are not indexed: whatever is asked of them, the API server reads all of the namespace, an hour's worth, 50 ms for every
+ * Events are not indexed: whatever is asked of them, the API server reads all of the namespace, an hour's worth, 15 to 45 ms for every
  * thousand (measured with Kubernetes 1.20). So nobody asks for those that were: one watch, from now on, for each namespace in which
  * Pods start.
  *

@@ -85,14 +85,23 @@ async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: Op
   if (started.kind !== 'ready') return started;
   const { uid } = started.pod;
   await lease.begin(uid);
-  // Ends the watch with the cluster; a build ends it through `release`.
-  closing.addEventListener('abort', () => started.stop.abort(), { signal: started.stop.signal });
+  endWith(closing, started.stop);
   void keeper.tidyUp(plan, { idleMs: order.idleMs, isWarm: started.isWarm });
   const giveBack = async ({ isClean }: { readonly isClean: boolean }): Promise<void> =>
     await leavePod(shared, visit, { uid, isClean });
   const { namespace } = plan;
   const workspace = createWorkspace(started, { namespace, execs, openings, lease, silentNodeMs, giveBack });
   return { kind: 'ready', workspace };
+}
+
+/**
+ * Ends the watch of a Pod with the cluster, unless a build has ended it before, through `release`. Not by the option `signal`: Node may
+ * lose the handler by which that takes a listener off, and each build would be kept until then.
+ */
+function endWith(closing: AbortSignal, stop: AbortController): void {
+  const end = (): void => stop.abort();
+  closing.addEventListener('abort', end, { once: true });
+  stop.signal.addEventListener('abort', () => closing.removeEventListener('abort', end), { once: true });
 }
 
 /** What another c3 has by now is not ours to keep or to delete. */
