@@ -110,6 +110,10 @@ test('the process is ended in main.ts alone, and its environment is read in cli 
   expect(filesWith(/\bprocess\.env\b/)).toStrictEqual(['cli/run-cli.ts']);
 });
 
+test('no listener is taken off by the option `signal`: Node may forget to, and the process then keeps all that it knows', () => {
+  expect(filesWith(/\baddEventListener\([^;]*?\{[^{}]*\bsignal\b[^{}]*\}\s*\)/)).toStrictEqual([]);
+});
+
 test('one file listens on a socket', () => {
   expect(filesWith(/@hono\/node-server|\bcreateServer\(/)).toStrictEqual(['server/listen.ts']);
 });
