@@ -18,7 +18,10 @@ export interface Couriers {
   openAnother(container: string): Courier;
   /** What the build left in the workspace can no longer be known. */
   condemn(): void;
-  /** Kills what the build left running, unless the workspace goes with it, and lets the couriers go. Tells whether nothing is left. None may be in use. */
+  /**
+   * Kills what the build left running, unless the workspace goes with it, and lets the couriers go, of which none may be in use. Tells
+   * whether nothing is left.
+   */
   sweep(): Promise<boolean>;
 }
 

@@ -83,12 +83,12 @@ export async function openLine(
   }
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<CourierAnswer<T>> {
+    if (isOver) return await over;
     const silence = watchSilence(session, options.silenceMs, ear);
     const { promise, resolve } = Promise.withResolvers<CourierAnswer<T>>();
     waiting.add(resolve);
     void ear.listen(onFrame).then((value) => resolve({ kind: 'answered', value }));
-    if (isOver) void over.then(resolve);
-    else send(command);
+    send(command);
     const outcome = await promise;
     waiting.delete(resolve);
     ear.ignore();

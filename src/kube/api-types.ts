@@ -55,8 +55,6 @@ export type ContainerState =
 
 /** An Event about a Pod. `type` is Normal or Warning. */
 export interface PodEvent {
-  /** Epoch milliseconds; 0 when the event does not say. */
-  readonly at: number;
   readonly type: string;
   readonly reason: string;
   readonly message: string;
@@ -130,10 +128,7 @@ export function toPod(value: unknown): Pod {
 export function toPodEvent(value: unknown): PodEvent {
   const event = fields(value);
   const { name, uid, fieldPath } = fields(event['involvedObject']);
-  // Events of the newer API leave `lastTimestamp` empty.
-  const at = Date.parse(text(event['lastTimestamp']) || text(event['eventTime']));
   return {
-    at: Number.isNaN(at) ? 0 : at,
     type: text(event['type']),
     reason: text(event['reason']),
     message: text(event['message']),

@@ -43,6 +43,11 @@ export type KubeRefusal = {
   /** The server's own words. */
   readonly message: string;
 };
+/** Whether a server that said no has no time just now: it has refused nothing. */
+export function isPutOff({ code }: KubeRefusal): boolean {
+  return code === 429 || code >= 500;
+}
+
 export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
 export type KubeStream = { readonly kind: 'ok'; readonly lines: AsyncIterable<string> } | KubeRefusal;
 

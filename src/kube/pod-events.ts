@@ -1,9 +1,8 @@
 import { C3Error } from '../errors.ts';
 import { toList, toPodEvent } from './api-types.ts';
 import type { Pod, PodEvent } from './api-types.ts';
-import { UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
-import { listAndWatch, QUIET_WATCH_MS, toEventsPath } from './watch.ts';
+import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
 
 /**
  * What the cluster tells of Pods beside their states: why one does not start, and that its containers have started. Of a start a node
@@ -84,18 +83,18 @@ async function listen(
   namespace: string,
   { followers, stop, onReady }: Omit<Hearing, 'ready'> & { readonly onReady: () => void },
 ): Promise<void> {
-  const path = toEventsPath(namespace);
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
   const { signal } = stop;
   const told = listAndWatch(client, {
     // Nothing of the list is wanted but from where on to watch: its version is that of now.
     async list() {
       const answer = await client.request({ method: 'GET', path, query: { limit: '1' }, signal });
-      if (answer.kind === 'refused') throw toFault(answer);
+      if (answer.kind === 'refused') throw toListFault(answer, toRefusedError);
       return toList(answer.body);
     },
     path,
     fieldSelector: 'involvedObject.kind=Pod',
-    toRefusedError: toFault,
+    toRefusedError,
     silenceMs: QUIET_WATCH_MS,
     signal,
   });
@@ -107,9 +106,8 @@ async function listen(
   }
 }
 
-function toFault(answer: KubeRefusal): C3Error {
-  if (answer.code === 429 || answer.code >= 500) return new UnreachableError(answer.message, true);
-  return new C3Error('CLUSTER_REFUSED', answer.message);
+function toRefusedError({ message }: KubeRefusal): C3Error {
+  return new C3Error('CLUSTER_REFUSED', message);
 }
 
 /** Whether Events tell that all containers of a Pod have started. */

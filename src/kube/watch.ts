@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
 import { toList, toPod, toResourceVersion, toStatus } from './api-types.ts';
 import type { Pod } from './api-types.ts';
-import { UnreachableError } from './client.ts';
+import { isPutOff, UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
 
 /** A Pod, or that there is none, and the version of the list that said so. */
@@ -28,6 +28,8 @@ export interface WatchOptions {
 const WATCH_SECONDS = 290;
 /** The server sends a bookmark of Pods about once a minute. After this much silence the connection counts as cut; resuming costs one request. */
 const SILENCE_MS = 130_000;
+/** The same of a watch of what the server sends no bookmarks of. */
+export const QUIET_WATCH_MS: number = (WATCH_SECONDS + 10) * 1000;
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5_000;
 /** A watch that ends sooner than this is treated as a fault, so that a server that ends each at once is not stormed. */
@@ -168,9 +170,14 @@ async function* watchOnce(
 
 function settleRefusal(answer: KubeRefusal, version: string, options: WatchTarget): string | undefined {
   if (answer.code === 410) return undefined;
-  if (answer.code !== 429 && answer.code < 500) throw options.toRefusedError(answer);
+  if (!isPutOff(answer)) throw options.toRefusedError(answer);
   options.onTrouble?.(answer.message);
   return version;
+}
+
+/** What is thrown for a list that was refused: the watch goes on where waiting may help. */
+export function toListFault(answer: KubeRefusal, toRefusedError: WatchTarget['toRefusedError']): C3Error {
+  return isPutOff(answer) ? new UnreachableError(answer.message, true) : toRefusedError(answer);
 }
 
 /** @throws {C3Error} as {@link watchPod} */
@@ -184,10 +191,7 @@ export async function listPod(
     query: { fieldSelector: `metadata.name=${options.name}` },
     signal: options.signal,
   });
-  if (answer.kind === 'refused') {
-    if (answer.code === 429 || answer.code >= 500) throw new UnreachableError(answer.message, true);
-    throw toRefusedError('list', answer, options);
-  }
+  if (answer.kind === 'refused') throw toListFault(answer, () => toRefusedError('list', answer, options));
   const { items, resourceVersion } = toList(answer.body);
   // A server that ignored the selector must not make us take a stranger's Pod for ours.
   const pod = items.map(toPod).find((candidate) => candidate.name === options.name);
@@ -204,13 +208,6 @@ function toRefusedError(verb: string, answer: KubeRefusal, options: Pick<WatchOp
 
 export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
-}
-
-/** The silence of a watch of what the server sends no bookmarks of. */
-export const QUIET_WATCH_MS: number = (WATCH_SECONDS + 10) * 1000;
-
-export function toEventsPath(namespace: string): string {
-  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
 }
 
 /** A line of a watch; undefined: nothing that matters. @throws {C3Error} CLUSTER_UNREACHABLE for what is no JSON */

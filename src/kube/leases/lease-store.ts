@@ -1,6 +1,6 @@
 import { toLease, toList } from '../api-types.ts';
 import type { Lease } from '../api-types.ts';
-import { UnreachableError } from '../client.ts';
+import { isPutOff, UnreachableError } from '../client.ts';
 import type { KubeAnswer, KubeClient, KubeRefusal } from '../client.ts';
 import { formatLease, toRecord } from './lease-record.ts';
 import type { LeaseRecord } from './lease-record.ts';
@@ -74,9 +74,8 @@ export async function listLeases(
   return answer.kind === 'ok' ? toList(answer.body).items.map(toLease) : [];
 }
 
-/** A server that has no time for us now has refused nothing. */
 function check(answer: KubeAnswer): Extract<KubeAnswer, { kind: 'ok' }> | KubeRefusal {
-  if (answer.kind === 'refused' && (answer.code === 429 || answer.code >= 500)) {
+  if (answer.kind === 'refused' && isPutOff(answer)) {
     throw new UnreachableError(`The cluster does not answer about Leases: ${answer.message}`, true);
   }
   return answer;
