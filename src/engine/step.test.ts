@@ -115,7 +115,7 @@ describe.each(shells)('a step under %s', (shell) => {
     await started;
     step.workspace.lose('the Pod was evicted: out of disk');
     expect(await result).toEqual({ kind: 'lost', message: 'the Pod was evicted: out of disk' });
-    await step.sweep();
+    expect(await step.sweep(step.openCourier())).toBe(true);
   });
 
   it('is lost with the words of the workspace that come after the refusal of a connection', async () => {
@@ -128,7 +128,7 @@ describe.each(shells)('a step under %s', (shell) => {
     await vi.waitUntil(() => step.workspace.execCount === 2);
     setTimeout(() => step.workspace.lose('container "main" ran out of memory'), 300);
     expect(await result).toEqual({ kind: 'lost', message: 'container "main" ran out of memory' });
-    await step.sweep();
+    expect(await step.sweep(step.openCourier())).toBe(true);
   });
 
   it('leaves nothing running after the sweep, daemons neither', async () => {
