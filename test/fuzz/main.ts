@@ -1,21 +1,27 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { createFuzzer } from './fuzzer.ts';
 import { targets } from './targets.ts';
 
-/** `npm run fuzz -- --runs N [--only X] [--seed S]`: progress on standard error, a table on standard output, exit code 1 for a finding. */
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: '100000' },
-    only: { type: 'string', default: '' },
-    seed: { type: 'string' },
-  },
-});
-const runs = Number(values.runs);
-const seed = Number(values.seed ?? Date.now() & 0x7fff_ffff);
-const chosen = targets.filter(({ name }) => name.includes(values.only));
+const USAGE = `usage: npm run fuzz -- [--runs N] [--only TARGET[,TARGET…]] [--seed S] [--jobs J]
+
+  --runs N   inputs for each target; 100000
+  --only     targets whose name holds one of these words; all
+  --seed S   repeats a run; the time
+  --jobs J   targets at the same time; the machine's cores
+
+targets: ${targets.map(({ name }) => name).join(', ')}
+`;
 
 /** So many inputs at a time, each lot with a seed of its own: progress can be told, and memory is given back. */
 const LOT = 10_000;
+
+interface Plan {
+  readonly names: readonly string[];
+  readonly runs: number;
+  readonly seed: number;
+  readonly jobs: number;
+}
 
 interface Row {
   readonly target: string;
@@ -24,7 +30,53 @@ interface Row {
   readonly failure: string | undefined;
 }
 
-async function fuzz(target: string): Promise<Row> {
+/** Inputs done, by the target that is being given them. */
+const running = new Map<string, number>();
+
+/** Progress on standard error, a table on standard output, exit code 1 for a finding. */
+const plan = readPlan();
+if (plan === undefined) {
+  process.stderr.write(USAGE);
+  process.exitCode = 2;
+} else {
+  const rows = await fuzzAll(plan);
+  report(plan.seed, rows);
+  process.exitCode = rows.some(({ failure }) => failure !== undefined) ? 1 : 0;
+}
+
+/** Undefined for what is not to be understood. */
+function readPlan(): Plan | undefined {
+  const options = {
+    runs: { type: 'string', default: '100000' },
+    only: { type: 'string', default: '' },
+    seed: { type: 'string', default: String(Date.now() & 0x7fff_ffff) },
+    jobs: { type: 'string', default: String(availableParallelism()) },
+  } as const;
+  try {
+    const { values } = parseArgs({ options });
+    const [runs, seed, jobs] = [Number(values.runs), Number(values.seed), Number(values.jobs)];
+    const words = values.only.split(',');
+    const names = targets.map(({ name }) => name).filter((name) => words.some((word) => name.includes(word)));
+    const understood =
+      Number.isSafeInteger(seed) && [runs, jobs].every((count) => Number.isSafeInteger(count) && count > 0);
+    return understood && names.length > 0 ? { names, runs, seed, jobs } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function fuzzAll({ names, runs, seed, jobs }: Plan): Promise<readonly Row[]> {
+  const left = [...names];
+  const rows: Row[] = [];
+  async function work(): Promise<void> {
+    for (let target = left.shift(); target !== undefined; target = left.shift())
+      rows.push(await fuzz(target, runs, seed));
+  }
+  await Promise.all(Array.from({ length: jobs }, work));
+  return rows.toSorted((one, other) => names.indexOf(one.target) - names.indexOf(other.target));
+}
+
+async function fuzz(target: string, runs: number, seed: number): Promise<Row> {
   const fuzzer = createFuzzer();
   const startedAt = performance.now();
   let done = 0;
@@ -33,26 +85,30 @@ async function fuzz(target: string): Promise<Row> {
     const lot = Math.min(LOT, runs - done);
     failure = await fuzzer.run({ target, runs: lot, seed: (seed + done) & 0x7fff_ffff });
     done += lot;
-    process.stderr.write(`\r${target}: ${done} of ${runs}   `);
+    running.set(target, done);
+    showProgress(target, runs);
   }
   await fuzzer.close();
-  process.stderr.write('\n');
-  return { target, runs: done, seconds: Math.round((performance.now() - startedAt) / 1000), failure };
+  running.delete(target);
+  const row = { target, runs: done, seconds: Math.round((performance.now() - startedAt) / 1000), failure };
+  process.stderr.write(`${process.stderr.isTTY ? '\r\u001B[K' : ''}${describe(row)}\n`);
+  return row;
 }
 
-if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed) || chosen.length === 0) {
-  process.stderr.write(
-    `usage: npm run fuzz -- --runs N [--only TARGET] [--seed S]; targets: ${targets.map(({ name }) => name).join(', ')}\n`,
-  );
-  process.exit(2);
+/** In a terminal one line that is written over; without one a line for every tenth lot of `target`, and for its end. */
+function showProgress(target: string, runs: number): void {
+  const { stderr } = process;
+  const lines = [...running].map(([name, done]) => `${name}: ${done} of ${runs}`);
+  if (stderr.isTTY) stderr.write(`\r\u001B[K${lines.join('  ')}`);
+  else if ((running.get(target) ?? 0) % (10 * LOT) === 0) stderr.write(`${lines.join('  ')}\n`);
 }
-const rows: Row[] = [];
-for (const { name } of chosen) rows.push(await fuzz(name));
-process.stdout.write(`seed ${seed}\n`);
-for (const { target, runs, seconds, failure } of rows) {
-  process.stdout.write(
-    `${target.padEnd(22)} ${String(runs).padStart(9)} inputs ${String(seconds).padStart(6)} s  ${failure === undefined ? 'held' : 'BROKE'}\n`,
-  );
+
+function report(seed: number, rows: readonly Row[]): void {
+  process.stdout.write(`seed ${seed}\n`);
+  for (const row of rows) process.stdout.write(`${describe(row)}\n`);
+  for (const { failure } of rows.filter((row) => row.failure !== undefined)) process.stdout.write(`\n${failure}\n`);
 }
-for (const { failure } of rows.filter((row) => row.failure !== undefined)) process.stdout.write(`\n${failure}\n`);
-process.exitCode = rows.some(({ failure }) => failure !== undefined) ? 1 : 0;
+
+function describe({ target, runs, seconds, failure }: Row): string {
+  return `${target.padEnd(22)} ${String(runs).padStart(9)} inputs ${String(seconds).padStart(6)} s  ${failure === undefined ? 'held' : 'BROKE'}`;
+}
