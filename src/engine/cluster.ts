@@ -72,8 +72,13 @@ export type WorkspaceAnswer =
 export interface Workspace {
   /** The Pod's name. */
   readonly name: string;
-  /** The Pod's UID. */
+  /** The Pod's UID: what the cluster says it is, be it that of a Pod of another cluster. */
   readonly id: string;
+  /**
+   * Names this workspace among those of all clusters, scopes and trust classes of the process. No cluster and no tenant has a say in
+   * it that could make it that of another: what a build leaves to the next one, it leaves under this.
+   */
+  readonly place: string;
   readonly isWarm: boolean;
   /**
    * Greater for each holder of the workspace, across processes: the fencing token of its lease. Whoever comes with a smaller one

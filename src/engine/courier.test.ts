@@ -13,6 +13,7 @@ function refuse(): { courier: Courier; execs: () => number; waits: () => number 
   const workspace: Workspace = {
     name: 'pod',
     id: 'uid',
+    place: 'place',
     isWarm: false,
     epoch: 1,
     warnings: [],

@@ -1,7 +1,7 @@
 import type { Workspace } from './cluster.ts';
 import type { Frame } from './frames.ts';
 import { openLine, type CourierAnswer, type Cut, type Line, type LineOptions } from './line.ts';
-import type { LinePool } from './line-pool.ts';
+import type { KeptLines } from './line-pool.ts';
 import { hearLoss } from './loss.ts';
 
 /**
@@ -29,26 +29,25 @@ export interface Courier {
 }
 
 export interface CourierOptions extends LineOptions {
-  /** Where lines of earlier builds wait. A second courier into a container has none. */
-  readonly pool?: LinePool;
+  /** Where lines of earlier builds into this very container wait. A second courier into a container has none. */
+  readonly kept?: KeptLines;
 }
 
 /** Where a courier goes. Nobody watches what becomes of one that is only read in. */
-export type CourierPlace = Pick<Workspace, 'id' | 'exec'> & Partial<Pick<Workspace, 'lost'>>;
+export type CourierPlace = Pick<Workspace, 'exec'> & Partial<Pick<Workspace, 'lost'>>;
 
 /** Nothing in the container tells any more what ran, so nothing may be started: it might run twice. */
 const FILES_REMOVED = 'the files of the build in the container were removed';
 
 export function createCourier(workspace: CourierPlace, container: string, options: CourierOptions): Courier {
   const { lost } = workspace;
-  const key = `${workspace.id}/${container}`;
   let line: Promise<Line> | undefined;
   let begunAtMs: number | undefined;
   let loss: Promise<string | undefined> | undefined;
   let isClosed = false;
 
   async function open(): Promise<Line> {
-    const kept = options.pool?.take(key);
+    const kept = options.kept?.take();
     if (kept === undefined) return openLine(workspace, container, options);
     if (await kept.begin(options)) return kept;
     kept.close();
@@ -107,7 +106,7 @@ export function createCourier(workspace: CourierPlace, container: string, option
     reset,
     leave(): void {
       isClosed = true;
-      void line?.then((opened) => (options.pool && !opened.isOver ? options.pool.keep(key, opened) : opened.close()));
+      void line?.then((opened) => (options.kept && !opened.isOver ? options.kept.keep(opened) : opened.close()));
       line = undefined;
     },
     close(): void {

@@ -63,7 +63,8 @@ export function createCouriers(options: CouriersOptions): Couriers {
   }
 
   function add(name: string): Courier {
-    const courier = createCourier(workspace, name, { ...lineOptions, ...(lines ? { pool: lines } : {}) });
+    const kept = lines?.of(workspace, name);
+    const courier = createCourier(workspace, name, { ...lineOptions, ...(kept ? { kept } : {}) });
     find(name).all.push(courier);
     return courier;
   }

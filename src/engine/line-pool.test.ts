@@ -32,31 +32,37 @@ function createLine(): FakeLine {
   };
 }
 
+const POD = { place: 'pod' };
+
 it('hands a line that was kept to one taker', () => {
   const pool = createLinePool();
   const line = createLine();
-  pool.keep('pod/main', line);
-  expect(pool.take('pod/git')).toBeUndefined();
-  expect(pool.take('pod/main')).toBe(line);
-  expect(pool.take('pod/main')).toBeUndefined();
+  pool.of(POD, 'main').keep(line);
+  expect(pool.of(POD, 'git').take()).toBeUndefined();
+  expect(pool.of(POD, 'main').take()).toBe(line);
+  expect(pool.of(POD, 'main').take()).toBeUndefined();
   expect(line.isClosed).toBe(false);
 });
 
 it('keeps several lines under a key and hands out the newest', () => {
   const pool = createLinePool();
   const [older, newer] = [createLine(), createLine()];
-  pool.keep('pod/main', older);
-  pool.keep('pod/main', newer);
-  expect([pool.take('pod/main'), pool.take('pod/main'), pool.take('pod/main')]).toEqual([newer, older, undefined]);
+  pool.of(POD, 'main').keep(older);
+  pool.of(POD, 'main').keep(newer);
+  expect([pool.of(POD, 'main').take(), pool.of(POD, 'main').take(), pool.of(POD, 'main').take()]).toEqual([
+    newer,
+    older,
+    undefined,
+  ]);
 });
 
 it('hands out no line that has ended', async () => {
   const pool = createLinePool();
   const line = createLine();
-  pool.keep('pod/main', line);
+  pool.of(POD, 'main').keep(line);
   line.end();
   await line.over;
-  expect(pool.take('pod/main')).toBeUndefined();
+  expect(pool.of(POD, 'main').take()).toBeUndefined();
 });
 
 it('closes a line that nobody takes in time', () => {
@@ -64,12 +70,12 @@ it('closes a line that nobody takes in time', () => {
   try {
     const pool = createLinePool({ keepMs: 1000 });
     const line = createLine();
-    pool.keep('pod/main', line);
+    pool.of(POD, 'main').keep(line);
     vi.advanceTimersByTime(999);
     expect(line.isClosed).toBe(false);
     vi.advanceTimersByTime(1);
     expect(line.isClosed).toBe(true);
-    expect(pool.take('pod/main')).toBeUndefined();
+    expect(pool.of(POD, 'main').take()).toBeUndefined();
   } finally {
     vi.useRealTimers();
   }
@@ -78,7 +84,7 @@ it('closes a line that nobody takes in time', () => {
 it('closes the oldest when there are too many, and all at its own end', () => {
   const pool = createLinePool({ maxLines: 2 });
   const lines = [createLine(), createLine(), createLine()];
-  for (const [index, line] of lines.entries()) pool.keep(`pod${index}/main`, line);
+  for (const [index, line] of lines.entries()) pool.of({ place: `pod${index}` }, 'main').keep(line);
   expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
   pool.close();
   expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, true, true]);

@@ -1,3 +1,4 @@
+import type { Workspace } from './cluster.ts';
 import type { Line } from './line.ts';
 
 /**
@@ -5,11 +6,16 @@ import type { Line } from './line.ts';
  * step. One pool a process.
  */
 export interface LinePool {
-  /** A line that was kept under the key and is still open; the caller has it to itself. */
-  take(key: string): Line | undefined;
-  /** Beside those that are there: steps that run at once have a line each. */
-  keep(key: string, line: Line): void;
+  /** Those into one container. By its place, never by its UID, which the cluster invents: another's Pod may have the same. */
+  of(workspace: Pick<Workspace, 'place'>, container: string): KeptLines;
   close(): void;
+}
+
+export interface KeptLines {
+  /** A line that was kept and is still open; the caller has it to itself. */
+  take(): Line | undefined;
+  /** Beside those that are there: steps that run at once have a line each. */
+  keep(line: Line): void;
 }
 
 export interface LinePoolLimits {
@@ -38,26 +44,31 @@ export function createLinePool({ keepMs = KEEP_MS, maxLines = MAX_LINES }: LineP
     one.line.close();
   }
 
+  function take(key: string): Line | undefined {
+    // The newest: what a wide build left and nobody needs again grows old.
+    const found = [...kept].findLast((one) => one.key === key && !one.line.isOver);
+    if (found) forget(found);
+    return found?.line;
+  }
+  function keep(key: string, line: Line): void {
+    for (const oldest of kept) {
+      if (kept.size < maxLines) break;
+      drop(oldest);
+    }
+    const one: Kept = { key, line, timer: setTimeout(() => drop(one), keepMs).unref() };
+    kept.add(one);
+    // Once: a line that comes back after each build would bear in mind every time that it was here.
+    if (watched.has(line)) return;
+    watched.add(line);
+    void line.over.then(() => {
+      for (const ended of kept) if (ended.line === line) forget(ended);
+    });
+  }
+
   return {
-    take(key): Line | undefined {
-      // The newest: what a wide build left and nobody needs again grows old.
-      const found = [...kept].findLast((one) => one.key === key && !one.line.isOver);
-      if (found) forget(found);
-      return found?.line;
-    },
-    keep(key, line): void {
-      for (const oldest of kept) {
-        if (kept.size < maxLines) break;
-        drop(oldest);
-      }
-      const one: Kept = { key, line, timer: setTimeout(() => drop(one), keepMs).unref() };
-      kept.add(one);
-      // Once: a line that comes back after each build would bear in mind every time that it was here.
-      if (watched.has(line)) return;
-      watched.add(line);
-      void line.over.then(() => {
-        for (const ended of kept) if (ended.line === line) forget(ended);
-      });
+    of({ place }, container) {
+      const key = JSON.stringify([place, container]);
+      return { take: () => take(key), keep: (line) => keep(key, line) };
     },
     close(): void {
       for (const one of kept) drop(one);

@@ -10,6 +10,7 @@ async function endWith(end: ExecEnd): Promise<Cut> {
   const workspace: Workspace = {
     name: 'pod',
     id: 'uid',
+    place: 'place',
     isWarm: true,
     epoch: 1,
     warnings: [],

@@ -38,6 +38,7 @@ function play(...answers: (ExecEnd | 'never' | 'refused' | 'refused-for-good')[]
     workspace: {
       name: 'pod',
       id: 'uid',
+      place: 'place',
       isWarm: false,
       epoch: 1,
       warnings: [],

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { toMessage } from '../errors.ts';
 import type { Cluster, WorkspaceAnswer } from '../engine/cluster.ts';
 import { createClient } from './client.ts';
@@ -47,6 +48,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
   const keeper = createKeeper({ client, leases, turns, signal: closing.signal });
 
   const shared: VisitDependencies = {
+    clusterId: randomUUID(),
     client,
     events: createPodEvents(client),
     execs,

@@ -14,6 +14,8 @@ import { createWorkspace } from './workspace.ts';
 
 /** What all visits to the Pods of a cluster share. */
 export interface VisitDependencies {
+  /** Drawn at random by this process, for this cluster alone. */
+  readonly clusterId: string;
   readonly client: KubeClient;
   readonly events: PodEvents;
   readonly execs: ExecClient;
@@ -90,8 +92,14 @@ async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: Op
   const giveBack = async ({ isClean }: { readonly isClean: boolean }): Promise<void> =>
     await leavePod(shared, visit, { uid, isClean });
   const { namespace } = plan;
-  const workspace = createWorkspace(started, { namespace, execs, openings, lease, silentNodeMs, giveBack });
+  const place = toPlace(shared, visit, uid);
+  const workspace = createWorkspace(started, { place, namespace, execs, openings, lease, silentNodeMs, giveBack });
   return { kind: 'ready', workspace };
+}
+
+/** The UID alone would not do: a hostile API server may tell that of another cluster's Pod. Nor would the name, of which a part is a hash. */
+function toPlace({ clusterId }: VisitDependencies, { order, plan }: Visit, uid: string): string {
+  return JSON.stringify([clusterId, order.scope, order.trustClass, plan.namespace, plan.name, uid]);
 }
 
 /**

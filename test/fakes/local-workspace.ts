@@ -96,6 +96,7 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
   return {
     name: 'local',
     id: 'local',
+    place: 'local',
     isWarm: false,
     epoch: options.epoch ?? 1,
     warnings: [],

@@ -1,0 +1,140 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { Workspace, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import { createCourier } from '../../src/engine/courier.ts';
+import { createLinePool } from '../../src/engine/line-pool.ts';
+import { createClusterPool } from '../../src/kube/index.ts';
+import { answerJson, createFakeApiServer } from '../contract/fake-api-server.ts';
+import { ORDER } from './order.ts';
+
+/** An API server that gives every Pod one and the same UID, and a courier in each that takes whatever it is told. */
+interface Tenant {
+  readonly kubeconfig: string;
+  /** All that c3 has said over its execs, one text for each. */
+  readonly heard: readonly string[];
+  close(): Promise<void>;
+}
+
+const UID = '2f9c4b1e-0000-4000-8000-000000000001';
+
+async function createTenant(): Promise<Tenant> {
+  const server = await createFakeApiServer();
+  const heard: string[] = [];
+  let pods: Record<string, unknown>[] = [];
+  server.onRequest = (request, response) => {
+    const url = new URL(request.url ?? '', 'https://fake');
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      if (url.pathname.includes('/leases')) return answerJson(response, 403, {});
+      const named = /metadata\.name=(.*)/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
+      if (request.method === 'POST') pods = [...pods, toRunning(JSON.parse(body) as Record<string, object>)];
+      if (request.method === 'POST') return answerJson(response, 201, pods.at(-1));
+      const items = pods.filter(({ metadata }) => (metadata as { name: string }).name === named);
+      if (!url.searchParams.has('watch'))
+        return answerJson(response, 200, { metadata: { resourceVersion: '1' }, items });
+      return response.write(items.map((object) => `${JSON.stringify({ type: 'ADDED', object })}\n`).join('') || '\n');
+    });
+  };
+  server.onUpgrade = (request, socket, head) => {
+    const index = heard.push('') - 1;
+    void server.accept(request, socket, head).then((exec) =>
+      exec.on('message', (data: Buffer) => {
+        const text = data.subarray(1).toString();
+        heard[index] += text;
+        if (/^root /m.test(text)) exec.send(toOutput('R 1 /c3/.c3\n'));
+        if (/^sweep /m.test(text)) exec.send(toOutput('S clean\n'));
+      }),
+    );
+  };
+  const cluster = {
+    server: server.access.origin,
+    'certificate-authority-data': Buffer.from(server.access.ca ?? '').toString('base64'),
+  };
+  const kubeconfig = stringify({
+    'current-context': 'a',
+    contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
+    clusters: [{ name: 'a', cluster }],
+    users: [{ name: 'a', user: { token: 'a-token' } }],
+  });
+  return { kubeconfig, heard, close: server.close };
+}
+
+function toRunning(manifest: Record<string, object>): Record<string, unknown> {
+  const containerStatuses = [{ name: 'm', ready: true, restartCount: 0, state: { running: {} } }];
+  return {
+    ...manifest,
+    metadata: { ...manifest['metadata'], uid: UID, resourceVersion: '2' },
+    status: { phase: 'Running', startTime: new Date().toISOString(), containerStatuses },
+  };
+}
+
+function toOutput(text: string): Buffer {
+  return Buffer.concat([Buffer.from([1]), Buffer.from(text)]);
+}
+
+describe('A5 A cluster that says its Pods are those of another', () => {
+  const open: (() => unknown)[] = [];
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((close) => close()));
+  });
+
+  /** One c3, with builds that leave their line to the next one. */
+  function createBuilds(): (tenant: Tenant, says: string, changes?: Partial<WorkspaceOrder>) => Promise<Workspace> {
+    const clusters = createClusterPool({ allowNets: ['127.0.0.0/8'] });
+    const lines = createLinePool();
+    open.push(clusters.close, lines.close);
+    return async ({ kubeconfig }, says, changes = {}) => {
+      const order = { ...ORDER, idleMs: 60_000, maxAgeMs: 3_600_000, ...changes };
+      const signal = AbortSignal.timeout(20_000);
+      const options = { signal, startTimeoutMs: 10_000, onWaiting: () => {} };
+      const answer = await clusters.getCluster(kubeconfig).openWorkspace(order, options);
+      if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
+      const { workspace } = answer;
+      const courier = createCourier(workspace, 'm', {
+        buildId: says,
+        epoch: workspace.epoch,
+        roots: ['/c3/.c3', '/tmp/.c3'],
+        silenceMs: 20_000,
+        kept: lines.of(workspace, 'm'),
+      });
+      const swept = await courier.perform(`note ${says}\nsweep ${says}\n`, ({ kind }) => kind === 'swept' || undefined);
+      expect(swept).toEqual({ kind: 'answered', value: true });
+      courier.leave();
+      await workspace.release({ isClean: true });
+      return workspace;
+    };
+  }
+  async function createTenants(): Promise<[victim: Tenant, attacker: Tenant]> {
+    const tenants = await Promise.all([createTenant(), createTenant()]);
+    open.push(...tenants.map((tenant) => tenant.close));
+    return tenants;
+  }
+
+  it("gives a cluster that tells the UID of another's Pod no line into that Pod", async () => {
+    const [build, [victim, attacker]] = [createBuilds(), await createTenants()];
+    const { id } = await build(victim, 'victims-secret');
+    expect(await build(attacker, 'attackers-script')).toMatchObject({ id });
+    expect(victim.heard).toEqual([expect.not.stringContaining('attackers-script')]);
+    expect(attacker.heard).toEqual([expect.stringContaining('attackers-script')]);
+  });
+
+  it("sends no build over the line of a cluster that told the UID of the build's Pod before", async () => {
+    const [build, [victim, attacker]] = [createBuilds(), await createTenants()];
+    await build(attacker, 'attackers-script');
+    await build(victim, 'victims-secret');
+    await build(attacker, 'attackers-script');
+    expect(attacker.heard).toEqual([expect.not.stringContaining('victims-secret')]);
+    expect(victim.heard).toEqual([expect.stringContaining('victims-secret')]);
+  });
+
+  it('shares no line between repositories of one kubeconfig, nor between a protected branch and another, whatever UIDs it tells', async () => {
+    const [build, [tenant]] = [createBuilds(), await createTenants()];
+    await build(tenant, 'one');
+    await build(tenant, 'two', { scope: 'git.example.com/acme/other' });
+    await build(tenant, 'three', { trustClass: 'protected' });
+    await build(tenant, 'one-again');
+    const spoken = tenant.heard.map((text) => text.match(/^note .*/gm));
+    expect(spoken).toEqual([['note one', 'note one-again'], ['note two'], ['note three']]);
+  });
+});
