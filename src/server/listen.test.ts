@@ -12,6 +12,9 @@ let listener: Listener;
 /** The server's side of each connection that has sent a request. */
 let accepted: Set<Socket>;
 
+/** What the app was asked. */
+let asked: string[];
+
 /** What the app threw. */
 let faults: unknown[];
 
@@ -32,6 +35,11 @@ beforeEach(async () => {
   app.post('/refused', () => toErrorAnswer(new C3Error('SEALED_INVALID', 'The key does not open')));
   app.post('/read', async ({ req }) => new Response(String((await bodies.read(req.raw, 5 * 1024 * 1024)).length)));
   app.get('/', () => new Response('hello'));
+  app.get('/count', ({ req }) => {
+    asked.push(req.query('n') ?? '');
+    return new Response('x'.repeat(16 * 1024));
+  });
+  app.get('/large', () => new Response('x'.repeat(64 * 1024 * 1024)));
   app.onError((error) => (error.message === '' ? new Response() : toErrorAnswer(error)));
   app.post('/poisoned', () => {
     throw new Poison();
@@ -41,7 +49,9 @@ beforeEach(async () => {
     throw null;
   });
   faults = [];
-  listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: (error) => void faults.push(error) });
+  asked = [];
+  const limits = { stallMs: 100 };
+  listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: (error) => void faults.push(error), limits });
 });
 afterEach(async () => {
   unsubscribe('http.server.request.start', note);
@@ -148,6 +158,30 @@ describe('a connection', () => {
     expect(answer).toContain('hello');
     expect(accepted.size).toBe(1);
   });
+
+  it('that asks for more than four things without waiting for an answer is ended, and the rest is not begun', async () => {
+    const requests = Array.from({ length: 1_000 }, (_, n) => `GET /count?n=${n} HTTP/1.1\r\nHost: c3\r\n\r\n`);
+    await open(requests.join('')).answer;
+    expect(asked).toEqual(['0', '1', '2', '3']);
+  });
+
+  it('may ask for as much as it likes, one thing after the other', async () => {
+    const client = open('');
+    for (let n = 0; n < 20; n += 1) {
+      const answered = new Promise((resolve) => void client.socket.once('data', resolve));
+      client.socket.write('GET / HTTP/1.1\r\nHost: c3\r\n\r\n');
+      await answered;
+    }
+    client.socket.end();
+    expect((await client.answer).match(/hello/g)).toHaveLength(20);
+  });
+
+  it('whose reader takes nothing of a whole answer is ended', async () => {
+    const client = open('GET /large HTTP/1.1\r\nHost: c3\r\n\r\n');
+    client.socket.pause();
+    await expect.poll(() => [...accepted].map(({ destroyed }) => destroyed)).toEqual([true]);
+    client.socket.destroy();
+  });
 });
 
 describe('a sender that goes away in the middle of its body', () => {
@@ -193,7 +227,7 @@ describe('an answer that streams', () => {
       });
       return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
     });
-    const limits = { requestMs: 50, headersMs: 50, checkEveryMs: 10, closeMs: 300 };
+    const limits = { requestMs: 50, headersMs: 50, checkEveryMs: 10, stallMs: 50, closeMs: 300 };
     streaming = await listen(app, { host: '127.0.0.1', port: 0, onFault: (error) => void faults.push(error), limits });
   });
   afterEach(async () => await streaming.close());

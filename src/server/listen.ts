@@ -1,7 +1,8 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import { serve, type HttpBindings, type ServerType } from '@hono/node-server';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import type { Hono } from 'hono';
-import { C3Error } from '../errors.ts';
 import { toErrorAnswer } from './error-answer.ts';
 
 export interface Listener {
@@ -20,14 +21,27 @@ export interface ListenLimits {
   readonly headersMs: number;
   /** How often connections are looked at for the two above; Node's default would let each last 30 s more. */
   readonly checkEveryMs: number;
+  /** How long a reader may take nothing of an answer that is whole. One that still streams waits for its reader, and holds little. */
+  readonly stallMs: number;
   /** How long answers that are still being read have when c3 ends. What streams without an end must end by itself before. */
   readonly closeMs: number;
 }
 
-const LIMITS: ListenLimits = { requestMs: 30_000, headersMs: 10_000, checkEveryMs: 2_000, closeMs: 5_000 };
+const LIMITS: ListenLimits = {
+  requestMs: 30_000,
+  headersMs: 10_000,
+  checkEveryMs: 2_000,
+  stallMs: 30_000,
+  closeMs: 5_000,
+};
 
 /** A connection takes some 20 KiB. Beyond these new ones are closed at once, until old ones meet a limit above. */
 const MAX_CONNECTIONS = 2_000;
+/**
+ * Requests of one connection whose answers are not taken. Browsers and proxies ask one thing at a time, and Node begins all that stand in
+ * one piece of 64 KiB, some 1,500, and holds their answers until somebody reads them.
+ */
+const MAX_UNANSWERED = 4;
 const CLOSE_IDLE_EVERY_MS = 50;
 /** How long a sender that was refused has to read the answer. */
 const LINGER_MS = 1_000;
@@ -47,36 +61,58 @@ export function listen(
   { host, port, onFault, limits: given }: ListenOptions,
 ): Promise<Listener> {
   const limits = { ...LIMITS, ...given };
+  const handle = getRequestListener(
+    (request, bindings) => answer(() => fetchSafely(app, request, onFault), bindings as HttpBindings),
+    {
+      hostname: host,
+      // It would read the rest of a refused body, up to 64 MB.
+      autoCleanupIncoming: false,
+    },
+  );
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: limits.requestMs,
+      headersTimeout: limits.headersMs,
+      connectionsCheckingInterval: limits.checkEveryMs,
+    },
+    boundConnections(handle, limits.stallMs),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {
-    const server: ServerType = serve(
-      {
-        fetch: (request, bindings) => answer(() => fetchSafely(app, request, onFault), bindings as HttpBindings),
-        hostname: host,
-        port,
-        // It would read the rest of a refused body, up to 64 MB.
-        autoCleanupIncoming: false,
-        serverOptions: {
-          maxHeaderSize: MAX_HEADER_BYTES,
-          requestTimeout: limits.requestMs,
-          headersTimeout: limits.headersMs,
-          connectionsCheckingInterval: limits.checkEveryMs,
-        },
-      },
-      (address) => {
-        const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-        resolve({
-          origin: `http://${shown}:${address.port}`,
-          close: () => close(server, limits.closeMs),
-        });
-      },
-    );
-    server.maxConnections = MAX_CONNECTIONS;
     server.once('error', reject);
+    server.listen(port, host, () => {
+      const address = server.address() as AddressInfo;
+      const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+      resolve({
+        origin: `http://${shown}:${address.port}`,
+        close: () => close(server, limits.closeMs),
+      });
+    });
   });
 }
 
-async function close(server: ServerType, closeMs: number): Promise<void> {
-  if (!('closeAllConnections' in server)) throw new C3Error('INTERNAL', 'The listener is no HTTP/1.1 server');
+/** Ends a connection that asks for more than it takes, and one that takes nothing. */
+function boundConnections(handle: RequestListener, stallMs: number): RequestListener {
+  const unanswered = new WeakMap<Socket, number>();
+  return (incoming, outgoing) => {
+    const { socket } = incoming;
+    const count = unanswered.get(socket) ?? 0;
+    if (count >= MAX_UNANSWERED) {
+      socket.destroy();
+      return;
+    }
+    unanswered.set(socket, count + 1);
+    outgoing.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    // Node counts what the reader takes as a sign of life, and ends the connection.
+    outgoing.once('prefinish', () => socket.setTimeout(stallMs));
+    // Before Node sets how long the connection may wait for its next request.
+    outgoing.prependOnceListener('finish', () => socket.setTimeout(0));
+    handle(incoming, outgoing);
+  };
+}
+
+async function close(server: Server, closeMs: number): Promise<void> {
   const late = setTimeout(() => server.closeAllConnections(), closeMs);
   // Node ends those that are idle now; others become so when their answer has ended, and would be kept for the next request.
   const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);

@@ -1,9 +1,13 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/pipeline/index.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
+
+const MIB = 1024 * 1024;
 
 describe('A12 A request or a file that costs more than it should', { timeout: 60_000 }, () => {
   const outsider = useOutsider();
@@ -13,17 +17,34 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
     expect(await outsider.send('/healthz', { method: 'GET' })).toMatchObject({ status: 200, text: 'ok' });
   }
 
+  function open(bytes: string): Socket {
+    const socket = connect(Number(new URL(fixture.world.c3.url).port), '127.0.0.1', () => socket.write(bytes));
+    return socket.on('error', () => {}); // a reset is the end, too
+  }
+
+  /** All that comes until c3 ends the connection. */
+  function readAll(socket: Socket): Promise<string> {
+    let text = '';
+    socket.on('data', (data) => (text += data.toString('latin1'))).resume();
+    return new Promise((resolve) => void socket.once('close', () => resolve(text)));
+  }
+
   /** Bytes as they are; resolves with the first bytes of the answer, or with nothing when the connection ends without one. */
   function sendRaw(bytes: string): Promise<string> {
     return new Promise((resolve) => {
-      const socket = connect(Number(new URL(fixture.world.c3.url).port), '127.0.0.1', () => socket.write(bytes));
+      const socket = open(bytes);
       socket.once('data', (data) => {
         socket.destroy();
         resolve(data.toString('latin1'));
       });
-      socket.once('error', () => resolve(''));
       socket.once('close', () => resolve(''));
     });
+  }
+
+  /** Of c3's process, in bytes. */
+  function readMemory(): number {
+    const status = readFileSync(`/proc/${fixture.world.c3.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
   it('answers a hook with a wrong key before a byte of its 25 MB has been sent', async () => {
@@ -71,6 +92,19 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
     expect(await sendRaw(both)).toMatch(/^HTTP\/1\.1 400 /);
     const twice = 'POST /hook HTTP/1.1\r\nhost: c3\r\ncontent-length: 5\r\ncontent-length: 50\r\n\r\nhello';
     expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('begins four of the thousand requests that come in one piece, and holds no answer that nobody reads', async () => {
+    const one = 'GET / HTTP/1.1\r\nHost: c3\r\nAccept: text/html\r\n\r\n';
+    const flood = one.repeat(Math.floor((64 * 1024) / one.length));
+    const before = readMemory();
+    const sockets = Array.from({ length: 10 }, () => open(flood).pause());
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    await expectAlive();
+    const answers = await Promise.all(sockets.map(readAll));
+    for (const text of answers) expect(text.split('HTTP/1.1 200').length - 1).toBeLessThanOrEqual(4);
+    expect(readMemory() - before).toBeLessThan(100 * MIB);
+    await expectAlive();
   });
 
   it('parses a signed body of two million brackets, or of a number without end, into a refusal', async () => {
