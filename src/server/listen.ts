@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
@@ -92,8 +92,11 @@ export function listen(
   });
 }
 
+/** Of the app; never rejects. */
+type Handle = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
+
 /** Ends a connection that asks for more than it takes, and one that takes nothing. */
-function boundConnections(handle: RequestListener, stallMs: number): RequestListener {
+function boundConnections(handle: Handle, stallMs: number): RequestListener {
   const unanswered = new WeakMap<Socket, number>();
   return (incoming, outgoing) => {
     const { socket } = incoming;
@@ -108,7 +111,7 @@ function boundConnections(handle: RequestListener, stallMs: number): RequestList
     outgoing.once('prefinish', () => socket.setTimeout(stallMs));
     // Before Node sets how long the connection may wait for its next request.
     outgoing.prependOnceListener('finish', () => socket.setTimeout(0));
-    handle(incoming, outgoing);
+    void handle(incoming, outgoing);
   };
 }
 
