@@ -6,6 +6,10 @@ import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
 import { readView, toTexts } from '../../test/fakes/read-view.ts';
 import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { createRunning } from '../../test/fakes/running-build.ts';
+import { createEnded, FAILED } from '../../dev/telegram/build-states.ts';
+import { createView } from './build-logs.ts';
+import type { BuildView } from './build-view.ts';
+import { SLICE_CHARACTERS, SLICE_LINES } from './log-lines.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -90,5 +94,74 @@ describe('of a build that this process leads', () => {
     expect((await readView(view, { index: 1 })).reading).toEqual({ kind: 'aborted' });
     cancel.abort();
     await ended;
+  });
+});
+
+/** The view of a build that has ended, whose one step has written this, all in one part. */
+function viewLog(log: string): BuildView {
+  const state = createEnded({ kind: 'passed', allowed: [] }, { steps: FAILED.steps.slice(0, 1) });
+  const bytes = Buffer.from(log);
+  const part = { kind: 'part', skipped: undefined, offset: bytes.length, base: 0, isCut: false } as const;
+  return createView({
+    state,
+    isLed: false,
+    changes: () => (async function* () {})(),
+    openLogs: () =>
+      Promise.resolve({
+        kind: 'open',
+        masked: [],
+        reader: {
+          tell: () => Promise.resolve({ kind: 'answered', value: { begunAtMs: 1, lines: [] } }),
+          readPart: () => Promise.resolve({ ...part, bytes, isLast: true }),
+          close: () => {},
+        },
+      }),
+    now: () => 0,
+    close: () => {},
+  });
+}
+
+describe('a part of a log', () => {
+  it.each([
+    ['of empty lines', '\n'.repeat(200_000)],
+    ['of long lines', `${'x'.repeat(16_384)}\n`.repeat(64)],
+    ['of one line', 'x'.repeat(1_000_000)],
+  ])('%s is handed over in slices of so many lines and characters', async (_, log) => {
+    const { lines, ends, reading } = await readView(viewLog(log), { index: 0 });
+    expect(reading.kind).toBe('whole');
+    expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBe(log.replaceAll('\n', '').length);
+    for (const [index, { count }] of ends.entries()) {
+      const slice = lines.slice(ends[index - 1]?.count ?? 0, count);
+      expect(slice.length).toBeLessThanOrEqual(SLICE_LINES);
+      expect(slice.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(SLICE_CHARACTERS);
+    }
+  });
+
+  it('is handed over slice by slice, each in a turn of the event loop of its own, however many read', async () => {
+    let [turn, isOver] = [0, false];
+    const count = (): void => {
+      turn += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const turns: number[] = [];
+    const readers = Array.from({ length: 3 }, async () => {
+      await readView(viewLog('\n'.repeat(10_000)), { index: 0 }, { onLines: () => void turns.push(turn) });
+    });
+    await Promise.all(readers);
+    isOver = true;
+    expect(turns.length).toBeGreaterThanOrEqual(30);
+    expect(new Set(turns).size).toBe(turns.length);
+  });
+
+  it('is handed over no further, and is not taken for read, once no more is wanted', async () => {
+    const enough = new AbortController();
+    const { lines, reading } = await readView(
+      viewLog('\n'.repeat(10_000)),
+      { index: 0 },
+      { signal: enough.signal, onLines: () => enough.abort() },
+    );
+    expect(lines).toHaveLength(SLICE_LINES);
+    expect(reading).toEqual({ kind: 'aborted' });
   });
 });

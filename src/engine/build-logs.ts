@@ -8,6 +8,7 @@ import { readLogTimes } from './log-times.ts';
 import type { PodReader } from './pod-reader.ts';
 import type { LogReading } from './read-log.ts';
 import { toStepId } from './tasks.ts';
+import { takeTurn } from './turn.ts';
 
 /** A build as it is seen, and the way to its logs. */
 export interface SeenBuild extends Pick<BuildView, 'state' | 'isLed' | 'changes' | 'close'> {
@@ -103,6 +104,9 @@ function watchEnd(build: SeenBuild): Pick<PartsOrder, 'isAwaited' | 'isOver'> {
   return { isOver, isAwaited: () => build.isLed && !isOver() };
 }
 
+/** Of a part so much is made into lines at a time: they take many times the room of their bytes. */
+const SLICE_BYTES = 32_768;
+
 interface LineOrder {
   readonly request: LogRequest;
   readonly reader: LineReader;
@@ -117,11 +121,19 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
   let partial = '';
 
   async function deliver(): Promise<void> {
-    const { lines: placed, end } = lines.take();
-    if (placed.length === 0) return;
-    const told = placed.map((line): LogLine => ({ text: line.text, seconds: toSeconds(line) }));
-    await reader.onLines(told, end);
-    partial = '';
+    for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
+      await takeTurn();
+      if (signal.aborted) return;
+      const told = slice.lines.map((line): LogLine => ({ text: line.text, seconds: toSeconds(line) }));
+      await reader.onLines(told, slice.end);
+      partial = '';
+    }
+  }
+  async function add(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length && !signal.aborted; at += SLICE_BYTES) {
+      lines.push(bytes.subarray(at, at + SLICE_BYTES));
+      await deliver();
+    }
   }
   function tellPartial(): void {
     if (lines.partial() === partial) return;
@@ -140,10 +152,11 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       if (part.skipped) {
         lines.breakOff();
         await deliver();
+        if (signal.aborted) return;
         reader.onCut(part.skipped.to - part.skipped.from);
         lines.goOn(part.skipped.to);
       }
-      lines.push(part.bytes);
+      await add(part.bytes);
       if (part.isLast) lines.end();
       await deliver();
       if (isCaughtUp) tellPartial();

@@ -49,7 +49,8 @@ export async function followParts(reader: PodReader, order: PartsOrder): Promise
         const isNew = part.offset > offset;
         ({ offset, base } = part);
         await onPart(part, isCaughtUp || part.isLast);
-        if (part.isLast) return { kind: 'whole', to: offset };
+        // Who wants no more may not have taken all of the part.
+        if (part.isLast && !signal.aborted) return { kind: 'whole', to: offset };
         [quiet, fruitless] = [isNew ? 0 : quiet + 1, 0];
         if (isCaughtUp) await look(quiet, signal);
         break;

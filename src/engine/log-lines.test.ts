@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPieceMasker } from '../sealing/index.ts';
 import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
-import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
+import { createLogLines, SLICE_CHARACTERS, SLICE_LINES, toLeadIn, type PlacedLine } from './log-lines.ts';
 
 const START: LogPosition = { offset: 0, pieces: 0 };
 
@@ -12,14 +12,17 @@ interface Told {
   readonly ends: { readonly end: LogPosition; readonly count: number }[];
 }
 
-/** All lines of a log from a place on, whose bytes come in chunks that end where `cuts` say. */
+/** All lines of a log from a place on, whose bytes come in chunks that end where `cuts` say, and which are taken few at a time. */
 function read(log: Buffer, secrets: readonly string[], from = START, cuts: readonly number[] = []): Told {
   const maker = createLogLines(from, secrets);
   const told: Told = { lines: [], ends: [] };
   function take(): void {
-    const { lines, end } = maker.take();
-    told.lines.push(...lines);
-    told.ends.push({ end, count: told.lines.length });
+    for (let isAll = false; !isAll;) {
+      const { lines, end } = maker.take(2);
+      told.lines.push(...lines);
+      told.ends.push({ end, count: told.lines.length });
+      isAll = lines.length === 0;
+    }
   }
   const begin = toLeadIn(from);
   const places = [
@@ -50,9 +53,9 @@ describe('the lines of a log', () => {
   it('have their place in the raw log, whatever is hidden before', () => {
     const { lines } = read(Buffer.from('one\nis s3cr3t-s3cr3t here\ntwo'), ['s3cr3t-s3cr3t']);
     expect(lines).toEqual([
-      { text: 'one', offset: 0 },
-      { text: 'is *** here', offset: 4 },
-      { text: 'two', offset: 26 },
+      { text: 'one', offset: 0, pieces: 0 },
+      { text: 'is *** here', offset: 4, pieces: 0 },
+      { text: 'two', offset: 26, pieces: 0 },
     ]);
   });
 
@@ -63,6 +66,21 @@ describe('the lines of a log', () => {
     expect(texts('x'.repeat(MAX_LINE_CHARACTERS))).toHaveLength(1);
     const from = { offset: 0, pieces: 2 };
     expect(texts(`${long}\nz\n`, [], from).map((text) => text.length)).toEqual([2, 1]);
+  });
+
+  it('are taken in slices, and go on from the end of each, be it within a line', () => {
+    const long = Array.from({ length: 6 }, (_, index) => String(index).repeat(MAX_LINE_CHARACTERS));
+    const log = Buffer.from(`a\n${long.join('')}\n${'\n'.repeat(2 * SLICE_LINES)}z\n`);
+    const maker = createLogLines(START, []);
+    maker.push(log);
+    const slices = Array.from({ length: 5 }, () => maker.take());
+    expect(slices.map(({ lines }) => lines.length)).toEqual([4, SLICE_LINES, SLICE_LINES, 4, 0]);
+    for (const { lines } of slices)
+      expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(SLICE_CHARACTERS);
+    const all = slices.flatMap(({ lines }) => lines);
+    expect(all).toEqual(read(log, []).lines);
+    expect(slices[0]?.end).toEqual({ offset: 2, pieces: 3 });
+    expect(read(log, [], slices[0]?.end).lines).toEqual(all.slice(4));
   });
 
   it('show no beginning of a secret before it is known to be none', () => {
@@ -78,7 +96,7 @@ describe('the lines of a log', () => {
     const maker = createLogLines(START, [secret]);
     maker.push(Buffer.from(`head\n${secret.slice(0, 11)}`));
     maker.breakOff();
-    expect(maker.take()).toEqual({ lines: [{ text: 'head', offset: 0 }], end: { offset: 16, pieces: 0 } });
+    expect(maker.take()).toEqual({ lines: [{ text: 'head', offset: 0, pieces: 0 }], end: { offset: 16, pieces: 0 } });
     const end = `${secret.slice(11)}\n${'-'.repeat(80)}\nlast\n`;
     maker.goOn(1000);
     maker.push(Buffer.from(end));

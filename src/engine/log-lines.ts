@@ -12,8 +12,8 @@ export interface LogLines {
   breakOff(): void;
   /** It is known again. */
   goOn(at: number): void;
-  /** The whole lines since it was asked last, and the place after them. */
-  take(): { readonly lines: readonly PlacedLine[]; readonly end: LogPosition };
+  /** The first of the whole lines that were not taken yet, {@link SLICE_CHARACTERS} of them at most, and the place after them; none: all are taken. */
+  take(maxLines?: number): { readonly lines: readonly PlacedLine[]; readonly end: LogPosition };
   /** What there is of the next line, but for an end that may be the beginning of a secret. */
   partial(): string;
 }
@@ -22,7 +22,13 @@ export interface PlacedLine {
   readonly text: string;
   /** Bytes of the raw log before it; of all pieces of a line, before the line. */
   readonly offset: number;
+  /** How many pieces of the line came before it. */
+  readonly pieces: number;
 }
+
+/** So many lines, and so much of their text in UTF-16 units, is taken at once: what is made of a slice is in memory as a whole. */
+export const SLICE_LINES = 1_000;
+export const SLICE_CHARACTERS = 65_536;
 
 /**
  * Where the raw log must be read from for what comes after a place. A place comes back from a browser, which may say any: whether
@@ -87,7 +93,7 @@ interface LineBuilder extends Pick<LogLines, 'take' | 'partial'> {
 }
 
 function createLineBuilder(from: LogPosition): LineBuilder {
-  let lines: PlacedLine[] = [];
+  const lines: PlacedLine[] = [];
   /** Of the line at hand: its place, what no piece has of it yet, how many pieces there are, how many of them are not wanted. */
   let [start, text, pieces, unwanted] = [from.offset, '', 0, from.pieces];
   /** While a line goes over several pieces of the log, which may end within a character. */
@@ -102,8 +108,8 @@ function createLineBuilder(from: LogPosition): LineBuilder {
     }
   }
   function keep(piece: string): void {
+    if (pieces >= unwanted) lines.push({ text: piece, offset: start, pieces });
     pieces += 1;
-    if (pieces > unwanted) lines.push({ text: piece, offset: start });
   }
   function end(bytes: Uint8Array, next: number): void {
     text += (decoder ?? createDecoder()).decode(bytes);
@@ -123,13 +129,23 @@ function createLineBuilder(from: LogPosition): LineBuilder {
       if (decoder) end(NOTHING, next);
       else [start, pieces, unwanted] = [next, 0, 0];
     },
-    take() {
-      const taken = lines;
-      lines = [];
-      return { lines: taken, end: { offset: start, pieces } };
+    take(maxLines = SLICE_LINES) {
+      const taken = lines.splice(0, countSlice(lines, maxLines));
+      const next = lines[0] ?? { offset: start, pieces };
+      return { lines: taken, end: { offset: next.offset, pieces: next.pieces } };
     },
     partial: () => text,
   };
+}
+
+function countSlice(lines: readonly PlacedLine[], maxLines: number): number {
+  let [count, characters] = [0, 0];
+  for (const { text } of lines) {
+    characters += text.length;
+    if (count === maxLines || characters > SLICE_CHARACTERS) break;
+    count += 1;
+  }
+  return count;
 }
 
 const NOTHING = new Uint8Array(0);
