@@ -8,6 +8,7 @@ export interface Pod {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** Those that c3 writes. */
   readonly annotations: Readonly<Record<string, string>>;
   /** Empty until the scheduler has found one. */
   readonly nodeName: string;
@@ -72,7 +73,9 @@ export interface PodEvent {
 export interface Lease {
   readonly name: string;
   readonly resourceVersion: string;
+  /** Those that c3 writes, as the annotations. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Those that c3 writes. */
   readonly annotations: Readonly<Record<string, string>>;
   /** Empty: nobody. */
   readonly holder: string;
@@ -83,6 +86,23 @@ export interface Lease {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * What is longer of names, versions, UIDs, reasons and times is no name: Kubernetes lets none have more than 253 characters, and an image
+ * has hardly ever as many.
+ */
+const MAX_NAME = 512;
+/** Of the cluster's own words, people are shown the first 800 characters; the rest tells at most what kind of failure it is. */
+const MAX_WORDS = 4096;
+/** Of words in an Event, of which many are kept; Kubernetes lets its own have 1,024 characters. */
+const MAX_EVENT_WORDS = 2048;
+/** Labels and annotations that c3 writes and reads again. */
+const OWN_NAMES = [
+  'app.kubernetes.io/managed-by',
+  ...['scope', 'trust', 'job', 'spec-hash', 'queue', 'builds', 'unfit-pod'].map((name) => `c3.build/${name}`),
+];
+/** Of an annotation of c3: what it writes has some 10,000 characters at most, when a hundred processes wait for one Pod. */
+const MAX_ANNOTATION = 16 * 1024;
 
 export function toPod(value: unknown): Pod {
   const root = fields(value);
@@ -95,7 +115,7 @@ export function toPod(value: unknown): Pod {
     name: text(metadata['name']),
     uid: text(metadata['uid']),
     resourceVersion: text(metadata['resourceVersion']),
-    annotations: texts(metadata['annotations']),
+    annotations: ownTexts(metadata['annotations']),
     nodeName: text(spec['nodeName']),
     isDeleting: text(metadata['deletionTimestamp']) !== '',
     activeDeadlineSeconds: typeof deadline === 'number' ? deadline : undefined,
@@ -107,13 +127,13 @@ export function toPod(value: unknown): Pod {
     ),
     phase: text(status['phase']),
     reason: text(status['reason']),
-    message: text(status['message']),
+    message: words(status['message']),
     startedAt: Number.isNaN(startedAt) ? undefined : startedAt,
     conditions: list(status['conditions']).map((condition) => ({
       type: text(condition['type']),
       status: text(condition['status']),
       reason: text(condition['reason']),
-      message: text(condition['message']),
+      message: words(condition['message']),
     })),
     initContainers: list(status['initContainerStatuses']).map(toContainerStatus),
     containers: list(status['containerStatuses']).map(toContainerStatus),
@@ -131,7 +151,7 @@ export function toPodEvent(value: unknown): PodEvent {
   return {
     type: text(event['type']),
     reason: text(event['reason']),
-    message: text(event['message']),
+    message: text(event['message'], MAX_EVENT_WORDS),
     podName: text(name),
     podUid: text(uid),
     fieldPath: text(fieldPath),
@@ -146,8 +166,8 @@ export function toLease(value: unknown): Lease {
   return {
     name: text(metadata['name']),
     resourceVersion: text(metadata['resourceVersion']),
-    labels: texts(metadata['labels']),
-    annotations: texts(metadata['annotations']),
+    labels: ownTexts(metadata['labels']),
+    annotations: ownTexts(metadata['annotations']),
     holder: text(spec['holderIdentity']),
     durationSeconds: number(spec['leaseDurationSeconds']),
     renewedAt: Number.isNaN(renewedAt) ? 0 : renewedAt,
@@ -183,7 +203,7 @@ export function toStatus(value: unknown): {
     status: text(root['status']),
     code: number(root['code']),
     reason: text(root['reason']),
-    message: text(root['message']),
+    message: words(root['message']),
     exitCode,
   };
 }
@@ -203,12 +223,12 @@ function toContainerState(state: Fields): ContainerState {
   const { waiting, running, terminated } = state;
   if (terminated) {
     const { exitCode, reason, message } = fields(terminated);
-    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: text(message) };
+    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: words(message) };
   }
   if (running) return { kind: 'running' };
   if (waiting) {
     const { reason, message } = fields(waiting);
-    return { kind: 'waiting', reason: text(reason), message: text(message) };
+    return { kind: 'waiting', reason: text(reason), message: words(message) };
   }
   return { kind: 'unknown' };
 }
@@ -221,12 +241,26 @@ function list(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.map(fields) : [];
 }
 
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+/** Cut here, where it is read, so that nothing behind has to bear a text of megabytes. */
+function text(value: unknown, maxLength: number = MAX_NAME): string {
+  return typeof value === 'string' ? toBeginning(value, maxLength) : '';
 }
 
-function texts(value: unknown): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(fields(value)).map(([name, member]) => [name, text(member)]));
+function words(value: unknown): string {
+  return text(value, MAX_WORDS);
+}
+
+/** Of labels or annotations those that c3 writes: what others put there nobody reads. */
+function ownTexts(value: unknown): Readonly<Record<string, string>> {
+  const given = fields(value);
+  return Object.fromEntries(
+    OWN_NAMES.flatMap((name) => (Object.hasOwn(given, name) ? [[name, text(given[name], MAX_ANNOTATION)]] : [])),
+  );
+}
+
+/** The first characters of a text, as a text of their own: a mere slice would keep all of it in memory. */
+export function toBeginning(value: string, maxLength: number): string {
+  return value.length > maxLength ? Buffer.from(value.slice(0, maxLength)).toString() : value;
 }
 
 function number(value: unknown): number {

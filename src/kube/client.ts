@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
-import { toStatus } from './api-types.ts';
+import { toBeginning, toStatus } from './api-types.ts';
 import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
@@ -203,8 +203,8 @@ function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
   const isRedirect = code >= 300 && code < 400;
   const fallback = isRedirect
     ? `it answered ${code}, a redirect, which c3 does not follow`
-    : `it answered ${code}${text.trim() ? `: ${text.trim().slice(0, 300)}` : ''}`;
-  return { kind: 'refused', code, reason: status.reason, message: status.message.slice(0, 2000) || fallback };
+    : `it answered ${code}${text.trim() ? `: ${toBeginning(text.trim(), 300)}` : ''}`;
+  return { kind: 'refused', code, reason: status.reason, message: toBeginning(status.message, 2000) || fallback };
 }
 
 async function readBody(body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { ADDRESS_REFUSED } from './address-policy.ts';
+import { toBeginning } from './api-types.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
 /** How long TCP and TLS together may take. */
@@ -52,7 +53,7 @@ export function describeFault(error: unknown): { message: string; isTransient: b
   const messages = [...causes, first].map((cause) => (cause instanceof Error ? cause.message : '')).filter(Boolean);
   const codes = [...causes, first].map((cause) => (cause as { code?: unknown } | undefined)?.code);
   return {
-    message: (messages.at(-1) ?? 'the connection failed').slice(0, 500),
+    message: toBeginning(messages.at(-1) ?? 'the connection failed', 500),
     isTransient: !codes.some((code) => typeof code === 'string' && LASTING.test(code)),
   };
 }

@@ -2,7 +2,7 @@ import { Agent } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import type { ExecAnswer, ExecOptions } from '../engine/cluster.ts';
-import { toStatus } from './api-types.ts';
+import { toBeginning, toStatus } from './api-types.ts';
 import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
 import { openSession } from './exec-session.ts';
 import type { SessionLimits } from './exec-session.ts';
@@ -128,7 +128,7 @@ async function readRefusal(response: IncomingMessage): Promise<ExecAnswer> {
   try {
     message = toStatus(JSON.parse(text)).message;
   } catch {
-    message = text.trim().slice(0, 300);
+    message = toBeginning(text.trim(), 300);
   }
   return {
     kind: 'refused',

@@ -112,7 +112,14 @@ function readServer(cluster: Fields, path: string): { origin: string; basePath: 
   if (url?.protocol !== 'https:') throw invalid(`${path} is not an https:// address`);
   if (url.username || url.password) throw invalid(`${path} carries a user name or password; use token`);
   if (text.includes('?') || text.includes('#')) throw invalid(`${path} carries a query or fragment`);
-  return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
+  return { origin: url.origin, basePath: trimSlashes(url.pathname) };
+}
+
+/** Without the slashes at its end. Not by `/\/+$/`, which takes the square of their number where something follows them. */
+function trimSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end -= 1;
+  return path.slice(0, end);
 }
 
 function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {

@@ -210,3 +210,10 @@ describe('a Pod that is waited for, with the reason', () => {
     });
   });
 });
+
+test('the words about a pull are searched in their beginning alone, and a status is followed to no end', () => {
+  const statuses = pod(waiting('ErrImagePull', `denied ${'status '.repeat(100_000)}: 503`));
+  expect(classifyStart(statuses, NOTHING)).toMatchObject({ kind: 'failed' });
+  const near = pod(waiting('ErrImagePull', `denied, unexpected status code [manifests ${'x'.repeat(250)}]: 503`));
+  expect(classifyStart(near, NOTHING)).toMatchObject({ kind: 'starting' });
+});

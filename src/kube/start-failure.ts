@@ -20,9 +20,12 @@ export interface StartHistory {
 /** Longest part of the cluster's own words in a sentence. */
 const MAX_WORDS = 800;
 
-/** Registries' words for "come back later", which often hold words of the list below as well. */
+/**
+ * Registries' words for "come back later", which often hold words of the list below as well. Between "status" and its number stands
+ * an address at most; without a bound each "status" would be followed to the end of the text.
+ */
 const PULL_MAY_HEAL =
-  /toomanyrequests|too many requests|rate limit|status(?: code)?\b[^:]*: 5\d\d|timeout|timed out|temporar/i;
+  /toomanyrequests|too many requests|rate limit|status(?: code)?\b[^:]{0,300}: 5\d\d|timeout|timed out|temporar/i;
 /** Words of registries and runtimes for what no repetition changes. */
 const PULL_IS_HOPELESS =
   /not found|manifest unknown|name unknown|does not exist|no such image|unauthorized|authentication required|denied|forbidden|invalid reference|no match for platform/i;

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { toBeginning, toLease, toPod, toPodEvent, toStatus } from './api-types.ts';
+
+const LONG = 'x'.repeat(4 * 1024 * 1024);
+
+/** The longest text anywhere in a value. */
+function findLongest(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Math.max(0, ...Object.values(value).map(findLongest));
+}
+
+describe('a text of megabytes', () => {
+  test('is cut when it is read, wherever in a Pod it stands', () => {
+    const state = { waiting: { reason: LONG, message: LONG } };
+    const lastState = { terminated: { exitCode: 1, reason: LONG, message: LONG } };
+    const containerStatuses = [{ name: LONG, image: LONG, state, lastState }];
+    const pod = toPod({
+      metadata: { name: LONG, uid: LONG, resourceVersion: LONG, annotations: { 'c3.build/spec-hash': LONG } },
+      spec: { nodeName: LONG, containers: [{ name: LONG, resources: { limits: { memory: LONG } } }] },
+      status: {
+        phase: LONG,
+        reason: LONG,
+        message: LONG,
+        conditions: [{ type: LONG, message: LONG }],
+        containerStatuses,
+      },
+    });
+    expect(pod.containers[0]?.state).toMatchObject({ message: LONG.slice(0, 4096) });
+    expect(findLongest({ ...pod, annotations: {} })).toBe(4096);
+    expect(findLongest(pod)).toBe(16 * 1024);
+    expect(Object.keys(pod.memoryLimits)).toEqual([LONG.slice(0, 512)]);
+  });
+
+  test('is cut in Events, Leases and refusals as well', () => {
+    const involvedObject = { name: LONG, uid: LONG, fieldPath: LONG };
+    expect(findLongest(toPodEvent({ type: LONG, reason: LONG, message: LONG, involvedObject }))).toBe(2048);
+    const metadata = { name: LONG, labels: { 'c3.build/scope': LONG }, annotations: { 'c3.build/queue': LONG } };
+    expect(findLongest(toLease({ metadata, spec: { holderIdentity: LONG } }))).toBe(16 * 1024);
+    expect(findLongest(toStatus({ status: LONG, reason: LONG, message: LONG }))).toBe(4096);
+  });
+});
+
+test('of labels and annotations those are read that c3 writes', () => {
+  const given = { 'c3.build/spec-hash': 'a', 'example.com/more': 'b', constructor: 'c' };
+  expect(toPod({ metadata: { annotations: given } }).annotations).toEqual({ 'c3.build/spec-hash': 'a' });
+  expect(toLease({ metadata: { labels: given } }).labels).toEqual({ 'c3.build/spec-hash': 'a' });
+});
+
+test('the beginning of a text has no half character at its end', () => {
+  expect(toBeginning('abc', 3)).toBe('abc');
+  expect(toBeginning('abcd', 3)).toBe('abc');
+  expect(toBeginning('ab😀', 3)).toBe('ab�');
+});
