@@ -50,7 +50,7 @@ export async function handleHook(request: Request, dependencies: HookDependencie
   const headers = Object.fromEntries(request.headers);
   const isSignatureOptional = signature === 'optional';
   const verified = forge.verify({ headers, body, isSignatureOptional }, deriveWebhookSecret(token, scope));
-  limits.countDelivery(hook);
+  limits.countDelivery(hook, body.length);
   const event = forge.parseEvent(headers, verified);
   checkRepository(event, scope);
 

@@ -85,6 +85,18 @@ describe('deliveries', () => {
     expect(send(limits, 'other', 100)).toBe(3);
   });
 
+  it('that are large are bounded by their size together, as long as their hooks are new', () => {
+    const limits = create();
+    const large = 5 * 1024 * 1024;
+    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, large);
+    expect(() => limits.countDelivery('stranger', large)).toThrow(
+      expect.objectContaining({ code: 'RATE_LIMITED', retryAfterSeconds: 10 }),
+    );
+    expect(() => limits.countDelivery('newcomer', 64 * 1024)).not.toThrow();
+    limits.trust('mine');
+    for (let n = 0; n < 3; n += 1) limits.countDelivery('mine', large);
+  });
+
   it('that are refused say why, and when to come again', () => {
     const limits = create();
     send(limits, 'a', 2);

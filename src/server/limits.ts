@@ -10,11 +10,13 @@ export interface HookLimits {
   /** Counts what comes with the key of a hook that is new, before its body is read. @throws {LimitError} */
   countNewcomer(hook: string): void;
   /**
-   * Counts a delivery of a confirmed hook, once its signature was right: whoever knows the URL alone uses nothing up.
+   * Counts a delivery once its signature was right, before it is parsed. One of a confirmed hook for that hook: whoever knows the URL
+   * alone uses nothing up. A large one of a new hook for all that are new, whose signatures say nothing of who sent it. `byteLength`: of
+   * its body, default 0.
    *
    * @throws {LimitError}
    */
-  countDelivery(hook: string): void;
+  countDelivery(hook: string, byteLength?: number): void;
   /** The forge has confirmed the hook's token. */
   trust(hook: string): void;
   /** Takes a place for a build, and answers what gives it back. @throws {LimitError} */
@@ -45,6 +47,13 @@ export class LimitError extends C3Error {
 /** An entry takes about 200 bytes. A hook that is forgotten counts as new at its next delivery. */
 const MAX_TRUSTED_HOOKS = 10_000;
 
+/**
+ * A body that is made for it takes 0.2 s a MiB to parse, in which nothing else is served. Of new hooks, so many bytes of those larger than
+ * {@link SMALL_BODY_BYTES} are parsed in a minute; a push of twenty commits, and every ping, is smaller.
+ */
+const NEW_KIB_PER_MINUTE = 30 * 1024;
+const SMALL_BODY_BYTES = 64 * 1024;
+
 /** A build takes about 200 KiB of memory while it runs, with its connections and its log's tail. */
 const MAX_BUILDS_IN_ALL = 1000;
 
@@ -53,6 +62,7 @@ const RETRY_BUILD_AFTER_SECONDS = 30;
 
 export function createHookLimits(options: HookLimitsOptions): HookLimits {
   const newcomers = createBucket(options.rateLimitNew, options.now);
+  const newKibibytes = createBucket(NEW_KIB_PER_MINUTE, options.now);
   /** Least recently used first. */
   const trusted = new Map<string, Bucket>();
   const builds = new Map<string, number>();
@@ -70,11 +80,14 @@ export function createHookLimits(options: HookLimitsOptions): HookLimits {
       if (trusted.has(hook)) return;
       takeFrom(newcomers, 'Webhooks that have proven nothing yet have');
     },
-    countDelivery(hook) {
+    countDelivery(hook, byteLength = 0) {
       const own = trusted.get(hook);
-      if (!own) return;
-      touch(hook, own);
-      takeFrom(own, 'This webhook has');
+      if (own) {
+        touch(hook, own);
+        takeFrom(own, 'This webhook has');
+      } else if (byteLength > SMALL_BODY_BYTES) {
+        takeFrom(newKibibytes, 'Webhooks that have proven nothing yet have', byteLength / 1024);
+      }
     },
     trust(hook) {
       touch(hook, trusted.get(hook) ?? createBucket(options.rateLimit, options.now));
@@ -99,15 +112,15 @@ export function createHookLimits(options: HookLimitsOptions): HookLimits {
   };
 }
 
-function takeFrom(bucket: Bucket, who: string): void {
-  const waitMs = bucket.take();
+function takeFrom(bucket: Bucket, who: string, count = 1): void {
+  const waitMs = bucket.take(count);
   if (waitMs === 0) return;
   throw new LimitError(`${who} sent more than c3 takes in a minute`, Math.ceil(waitMs / 1000));
 }
 
 export interface Bucket {
-  /** 0: taken. Else nothing was taken, and this is how many milliseconds until something can be. */
-  take(): number;
+  /** 0: taken. Else nothing was taken, and this is how many milliseconds until so much can be. `count`: default 1. */
+  take(count?: number): number;
 }
 
 /**
@@ -118,9 +131,9 @@ export function createBucket(perMinute: number, now: () => number): Bucket {
   const intervalMs = 60_000 / perMinute;
   let fullAt = 0;
   return {
-    take() {
+    take(count = 1) {
       const at = now();
-      const next = Math.max(fullAt, at) + intervalMs;
+      const next = Math.max(fullAt, at) + count * intervalMs;
       const waitMs = next - at - perMinute * intervalMs;
       // A floating-point interval must not make the last one wait for a fraction of nothing.
       if (waitMs > 1e-6) return waitMs;

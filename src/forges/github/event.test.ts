@@ -155,6 +155,20 @@ test("a form with the JSON in it, GitHub's default, is the same event", () => {
   expect(parseText(form, 'application/x-www-form-urlencoded')).toEqual(parse('push', push));
 });
 
+test('a form encodes spaces and signs as forms do', () => {
+  const message = 'a + b & c = 100 % \u00e9';
+  const form = new URLSearchParams({ payload: JSON.stringify({ ...push, head_commit: { message } }) }).toString();
+  expect(parseText(form, 'application/x-www-form-urlencoded')).toMatchObject({ push: { subject: message } });
+});
+
+test('a message that is no text is none, however deep it is', () => {
+  const deep = JSON.stringify({ ...push, head_commit: { message: 0 } }).replace(
+    '"message":0',
+    `"message":${'['.repeat(1_000)}${']'.repeat(1_000)}`,
+  );
+  expect(parseText(deep, 'application/json')).toMatchObject({ push: { subject: '' } });
+});
+
 test('the author may be missing, and is the pusher then', () => {
   expect(parse('push', { ...push, head_commit: null })).toMatchObject({
     push: { subject: '', author: 'bob', sha: SHA },
@@ -201,7 +215,16 @@ test.each([
   ['a list', '[]', 'application/json', 'has no object in the payload'],
   ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
   ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is not JSON'],
-  ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'without the field "payload"'],
+  ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'other fields than the one field "payload"'],
+  ['a form with more', 'payload={}&a=b', 'application/x-www-form-urlencoded', 'other fields than the one field'],
+  [
+    'a form of separators',
+    '&'.repeat(5_000_000),
+    'application/x-www-form-urlencoded',
+    'other fields than the one field',
+  ],
+  ['a form of half a character', 'payload=%c3', 'application/x-www-form-urlencoded', 'is not encoded as UTF-8'],
+  ['a form that is cut', 'payload=%7', 'application/x-www-form-urlencoded', 'is not encoded as UTF-8'],
   ['XML', '<a/>', 'text/xml', 'has the content type "text/xml", not application/json'],
 ])('refuses %s', (_, text, contentType, message) => {
   expect(() => parseText(text, contentType)).toThrow(message);

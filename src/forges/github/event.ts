@@ -57,7 +57,8 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   }
   const commit = isFields(payload['head_commit']) ? payload['head_commit'] : undefined;
-  const [skipMark] = SKIP_MARK.exec(String(commit?.['message'])) ?? [];
+  const message = commit?.['message'];
+  const [skipMark] = typeof message === 'string' ? (SKIP_MARK.exec(message) ?? []) : [];
   if (skipMark !== undefined) {
     return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
   }
@@ -71,7 +72,7 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     refName,
     sha,
     ...toBefore(refKind, payload['before']),
-    subject: toDisplay(commit?.['message'], MAX_SUBJECT_LENGTH),
+    subject: toDisplay(message, MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
     commitUrl: toCommitUrl(origin, scope, sha),
   };
@@ -90,19 +91,35 @@ function toBefore(refKind: Push['refKind'], value: unknown): Pick<Push, 'before'
 /** GitHub's default content type is the form, with the JSON in its one field `payload`. */
 function toJsonText(contentType: string, bytes: Uint8Array): string {
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
-  const text = toUtf8(bytes);
   switch (mediaType.trim()) {
     case 'application/json':
-      return text;
-    case 'application/x-www-form-urlencoded': {
-      const payload = new URLSearchParams(text).get('payload');
-      if (payload === null) {
-        throw invalid('is a form without the field "payload"');
-      }
-      return payload;
-    }
+      return toUtf8(bytes);
+    case 'application/x-www-form-urlencoded':
+      return toFormPayload(bytes);
     default:
       throw invalid(`has the content type ${quote(contentType)}, not application/json`);
+  }
+}
+
+const FORM_FIELD = 'payload=';
+const PLUS = 0x2b;
+const SPACE = 0x20;
+
+/**
+ * The one field that there is. `URLSearchParams` would take minutes for a form of two million fields, and `replaceAll` seconds for one
+ * of signs alone.
+ */
+function toFormPayload(bytes: Uint8Array): string {
+  const form = Buffer.from(bytes);
+  if (!form.subarray(0, FORM_FIELD.length).equals(Buffer.from(FORM_FIELD)) || form.includes('&')) {
+    throw invalid('is a form with other fields than the one field "payload"');
+  }
+  for (let at = form.indexOf(PLUS); at >= 0; at = form.indexOf(PLUS, at + 1)) form[at] = SPACE;
+  const encoded = toUtf8(form.subarray(FORM_FIELD.length));
+  try {
+    return decodeURIComponent(encoded);
+  } catch (error) {
+    throw invalid('is a form whose field "payload" is not encoded as UTF-8', error);
   }
 }
 
