@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { countHeld } from '../../test/fakes/memory.ts';
 import { createFrameReader, type Frame } from './frames.ts';
 
 const encoder = new TextEncoder();
@@ -90,6 +91,17 @@ describe('a frame reader', () => {
     const reader = createFrameReader();
     const kinds = Array.from({ length: 10 }, () => reader.push(new Uint8Array(1000).fill(0x41))).flat();
     expect(kinds).toEqual([{ kind: 'fault', message: 'a line of the courier is too long' }]);
+  });
+
+  it('keeps no chunk for the sake of the line that begins in it', async () => {
+    const readers = Array.from({ length: 20 }, () => createFrameReader());
+    const held = readers.map((reader) => {
+      const chunk = Buffer.concat([encoder.encode('D 0 100000\n'), Buffer.alloc(100_000), encoder.encode('X 100000 ')]);
+      expect(reader.push(chunk).map(({ kind }) => kind)).toEqual(['data']);
+      return new WeakRef(chunk.buffer);
+    });
+    expect(await countHeld(held)).toBe(0);
+    for (const reader of readers) expect(reader.push(encoder.encode('7 exited\n'))).toMatchObject([{ exitCode: 7 }]);
   });
 
   it('never throws and never makes an exit of noise', () => {

@@ -50,7 +50,8 @@ export interface FrameReader {
 
 /** A reader for one connection; chunks may be cut anywhere. */
 export function createFrameReader(): FrameReader {
-  let line: Uint8Array[] = [];
+  // A copy: what is left of a chunk would keep all of it.
+  const line = Buffer.alloc(MAX_LINE_BYTES);
   let lineBytes = 0;
   let open: { offset: number; left: number } | undefined;
   let isBroken = false;
@@ -71,18 +72,20 @@ export function createFrameReader(): FrameReader {
       }
       const end = rest.indexOf(0x0a);
       const piece = end === -1 ? rest : rest.subarray(0, end);
-      line.push(piece);
-      lineBytes += piece.length;
       rest = end === -1 ? rest.subarray(rest.length) : rest.subarray(end + 1);
-      if (lineBytes > MAX_LINE_BYTES) frames.push(toFault('a line of the courier is too long'));
-      else if (end !== -1) readLine(frames);
+      if (lineBytes + piece.length > MAX_LINE_BYTES) {
+        frames.push(toFault('a line of the courier is too long'));
+        continue;
+      }
+      line.set(piece, lineBytes);
+      lineBytes += piece.length;
+      if (end !== -1) readLine(frames);
     }
     return frames;
   }
 
   function readLine(frames: Frame[]): void {
-    const text = Buffer.concat(line).toString('utf8');
-    line = [];
+    const text = line.toString('utf8', 0, lineBytes);
     lineBytes = 0;
     const frame = parseFrame(text);
     if (frame === undefined) frames.push(toFault(`the courier said ${JSON.stringify(text.slice(0, 80))}`));

@@ -116,46 +116,46 @@ function toAscii(value: unknown): string {
  * @returns undefined when there is nothing
  */
 export function readJournal(lines: readonly string[], known: BuildState): BuildState | undefined {
-  const entries = parseEntries(lines);
-  if (entries.length === 0) return undefined;
   let state = known;
+  let isTold = false;
   const warnings: string[] = [];
-  for (const [key, value] of entries.flatMap(({ v }) => Object.entries(v))) {
-    const [kind, number] = key.split(' ');
-    const index = Number(number);
-    if (kind === 'step') state = withStep(state, index, value);
-    else if (kind === 'warning' && index < MAX_WARNINGS && typeof value === 'string') warnings[index] = toText(value);
-    else state = withFacts(state, key, value);
+  for (const { text } of sortEntries(lines)) {
+    const values = parseValues(text);
+    isTold ||= values !== undefined;
+    for (const [key, value] of Object.entries(values ?? {})) {
+      const [kind, number] = key.split(' ');
+      const index = Number(number);
+      if (kind === 'step') state = withStep(state, index, value);
+      else if (kind === 'warning' && index < MAX_WARNINGS && typeof value === 'string') warnings[index] = toText(value);
+      else state = withFacts(state, key, value);
+    }
   }
+  if (!isTold) return undefined;
   return withAllowed({ ...state, warnings: warnings.filter((warning) => warning !== undefined) });
 }
 
-/** In the order in which they were meant. */
-function parseEntries(lines: readonly string[]): Entry[] {
-  const entries: Entry[] = [];
+/** In the order in which they were meant. Their values are parsed one by one: those of all at once could take twenty times the room. */
+function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { readonly text: string })[] {
+  const entries: { e: number; n: number; text: string }[] = [];
   let left = MAX_READ_BYTES;
   for (const line of lines) {
     left -= line.length;
     if (left < 0) break;
     // What a full disk has cut stands before what came next.
-    const entry = parseEntry(line.slice(Math.max(0, line.lastIndexOf('{"e":'))));
-    if (entry) entries.push(entry);
+    const text = line.slice(Math.max(0, line.lastIndexOf('{"e":')));
+    const [, e, n] = /^\{"e":(\d{1,15}),"n":(\d{1,15}),/.exec(text) ?? [];
+    if (n !== undefined) entries.push({ e: Number(e), n: Number(n), text });
   }
   return entries.toSorted((one, other) => one.e - other.e || one.n - other.n);
 }
 
-function parseEntry(text: string): Entry | undefined {
+function parseValues(text: string): object | undefined {
   try {
-    const entry = JSON.parse(text) as Partial<Entry> | null;
-    const isEntry = Number.isSafeInteger(entry?.e) && Number.isSafeInteger(entry?.n) && isObject(entry?.v);
-    return isEntry ? (entry as Entry) : undefined;
+    const { v } = JSON.parse(text) as Partial<Entry>;
+    return typeof v === 'object' && v !== null ? v : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }
 
 function withFacts(state: BuildState, kind: string, value: unknown): BuildState {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { setUp } from '../../test/fakes/local-steps.ts';
 import { countHeld } from '../../test/fakes/memory.ts';
+import { createLyingContainer } from '../../test/fakes/lying-container.ts';
 import type { ExecEnd, Workspace } from './cluster.ts';
 import { openLine, type Cut } from './line.ts';
 
@@ -68,4 +69,24 @@ it('a line that serves build after build keeps nothing of what it was asked and 
   // The last is in the hands of this function.
   expect(await countHeld(answers)).toBeLessThanOrEqual(1);
   line.close();
+});
+
+it('tells the end of what the shell said on standard error, from a whole character on', async () => {
+  const container = createLyingContainer('');
+  const line = await openLine(container.workspace, 'main', {
+    buildId: 'b1',
+    epoch: 1,
+    roots: ['/a', '/b'],
+    silenceMs: 60_000,
+  });
+  await container.mutter(Buffer.from('ü'.repeat(400)));
+  await container.mutter(Buffer.from('the end'));
+  line.close();
+  expect(await line.over).toMatchObject({ message: `closed by c3: ${'ü'.repeat(252)}the end` });
+});
+
+it('a line whose courier never says that it is there ends', async () => {
+  const { workspace } = createLyingContainer('');
+  const line = await openLine(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 40 });
+  expect(await line.ready).toMatchObject({ kind: 'cut', isFinal: false });
 });

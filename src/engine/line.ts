@@ -31,6 +31,9 @@ export interface LineOptions {
 /** The end of what a container's shell said on standard error, for the message of a courier that died. */
 const MAX_STDERR_BYTES = 512;
 
+/** What may come while nothing is asked: the rest of an answer that was not waited for. */
+const MAX_UNASKED_FRAMES = 1000;
+
 /** A line that another build left open, and that does not answer by then, is not worth waiting for: a new one takes less. */
 const ANSWER_MS = 2000;
 
@@ -97,7 +100,10 @@ export async function openLine(
   }
 
   send(`${courierProgram}${toArrival(options)}`);
+  // One that never says that it is there is not waited for.
+  const silence = watchSilence(session, options.silenceMs, ear);
   let ready = Promise.race([ear.ready(), over]);
+  void ready.then(() => clearInterval(silence));
   return {
     get isOver() {
       return isOver;
@@ -144,8 +150,20 @@ function createEar(): Ear {
   const ready = Promise.withResolvers<CourierAnswer<{ begunAtMs: number }>>();
   let onFrame: ((frame: Frame) => Promise<void>) | undefined;
   let fault: string | undefined;
-  let stderr = '';
+  let stderr: Uint8Array = new Uint8Array(0);
   let lastSignOfLife = Date.now();
+  let isThere = false;
+  let unasked = 0;
+
+  /** Why the line ends with this frame. */
+  function findFault(frame: Frame): string | undefined {
+    if (frame.kind === 'fault') return frame.message;
+    isThere ||= frame.kind === 'ready';
+    if (!isThere) return 'the courier spoke before it said that it is there';
+    if (onFrame) return undefined;
+    unasked += 1;
+    return unasked > MAX_UNASKED_FRAMES ? 'the courier goes on though nothing is asked' : undefined;
+  }
 
   return {
     signal: controller.signal,
@@ -153,7 +171,10 @@ function createEar(): Ear {
       return fault;
     },
     get stderr() {
-      return stderr;
+      // The cut may have gone through a character.
+      return Buffer.from(stderr)
+        .toString('utf8')
+        .replace(/^\uFFFD+/, '');
     },
     get lastSignOfLife() {
       return lastSignOfLife;
@@ -161,8 +182,8 @@ function createEar(): Ear {
     async hear(chunk): Promise<void> {
       lastSignOfLife = Date.now();
       for (const frame of reader.push(chunk)) {
-        if (frame.kind === 'fault') {
-          fault = frame.message;
+        fault = findFault(frame);
+        if (fault !== undefined) {
           controller.abort();
           return;
         }
@@ -173,15 +194,19 @@ function createEar(): Ear {
       lastSignOfLife = Date.now();
     },
     overhear(chunk): void {
-      stderr = (stderr + Buffer.from(chunk).toString('utf8')).slice(-MAX_STDERR_BYTES);
+      // A copy: a part of a chunk would keep all of it.
+      stderr = Buffer.concat([stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
     },
     ready: () => ready.promise,
     listen(handle) {
       lastSignOfLife = Date.now();
+      unasked = 0;
       return new Promise((resolve) => {
         onFrame = async (frame): Promise<void> => {
           const value = await handle(frame);
-          if (value !== undefined) resolve(value);
+          if (value === undefined) return;
+          onFrame = undefined;
+          resolve(value);
         };
       });
     },

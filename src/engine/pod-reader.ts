@@ -61,8 +61,15 @@ const MAX_LINES = 4;
 const MAX_ASKED = 4;
 const ASK_AGAIN_MS = 250;
 
-/** Of a file: more than a journal or the times of a step have. */
+/** Of a file: more than a journal or the times of a step have. A line costs memory also where it is empty. */
 const MAX_TOLD_BYTES = 16 * 1024 * 1024;
+const LINE_COST_BYTES = 64;
+
+/** Of a part: the courier makes none that is larger (shell/follow.sh). */
+const MAX_PART_BYTES = 1024 * 1024;
+
+/** Frames in an answer that are none of it: the courier's arrival. */
+const MAX_ASIDES = 8;
 
 /** Up to there a log is sent whole also to those who read along; the courier has the same number. */
 const SOFT_CAP = 16_777_216;
@@ -157,11 +164,15 @@ function createLinePool(open: () => Courier): LinePool {
 async function askLines(courier: Courier, command: string): Promise<CourierAnswer<ToldLines>> {
   const lines: string[] = [];
   let bytes = 0;
+  let asides = 0;
   const answer = await courier.perform(command, (frame) => {
     if (frame.kind === 'told') return 'all';
-    if (frame.kind !== 'text') return undefined;
+    if (frame.kind !== 'text') {
+      asides += 1;
+      return asides > MAX_ASIDES ? 'enough' : undefined;
+    }
     lines.push(frame.text);
-    bytes += frame.text.length;
+    bytes += frame.text.length + LINE_COST_BYTES;
     return bytes < MAX_TOLD_BYTES ? undefined : 'enough';
   });
   if (answer.kind === 'cut') return answer;
@@ -172,26 +183,32 @@ async function askLines(courier: Courier, command: string): Promise<CourierAnswe
 }
 
 async function askPart(courier: Courier, command: string, place: PartPlace): Promise<LogPart> {
-  const chunks: Uint8Array[] = [];
+  const kept = createPartBytes();
   let { offset } = place;
   let skipped: { from: number; to: number } | undefined;
+  let asides = 0;
   function end({ base = place.base, isCut = false, isLast = false }): LogPart {
-    return { kind: 'part', skipped, bytes: Buffer.concat(chunks), offset, base, isCut, isLast };
+    return { kind: 'part', skipped, bytes: kept.take(), offset, base, isCut, isLast };
+  }
+  function misspeak(): LogPart {
+    const message = `container "${place.container}" says what it was not asked`;
+    return { kind: 'cut', message, isFinal: true };
   }
   function onFrame(frame: Frame): LogPart | undefined {
     switch (frame.kind) {
       case 'data':
-        chunks.push(frame.bytes);
+        if (frame.offset !== offset || !kept.add(frame.bytes)) return misspeak();
         offset += frame.bytes.length;
         return undefined;
       case 'skipped':
+        if (frame.from !== offset || skipped !== undefined || kept.size > 0) return misspeak();
         skipped = { from: frame.from, to: frame.to };
         offset = frame.to;
         return undefined;
       case 'part-sent':
-        return end({ base: frame.base });
+        return frame.offset === offset ? end({ base: frame.base }) : misspeak();
       case 'exit':
-        return end({ isLast: true });
+        return frame.offset === offset ? end({ isLast: true }) : misspeak();
       case 'lost':
         return frame;
       case 'never-started':
@@ -203,16 +220,39 @@ async function askPart(courier: Courier, command: string, place: PartPlace): Pro
       case 'cancel-noted':
       case 'swept':
       case 'fault':
-        return undefined;
+        asides += 1;
+        return asides > MAX_ASIDES ? misspeak() : undefined;
     }
   }
   const answer = await courier.perform(command, onFrame);
   if (answer.kind === 'answered') {
     if (answer.value.kind === 'none') await lookAgain(courier);
+    // What else comes is not wanted.
+    if (answer.value.kind === 'cut') courier.reset();
     return answer.value;
   }
   // Not in vain: what has arrived need not come again.
-  return answer.isFinal || chunks.length === 0 ? answer : end({ isCut: true });
+  return answer.isFinal || kept.size === 0 ? answer : end({ isCut: true });
+}
+
+/** The bytes of a part as they come: copies, since however small a piece is, it keeps the chunk in which it came. */
+function createPartBytes() {
+  let bytes = new Uint8Array(0);
+  let size = 0;
+  return {
+    get size() {
+      return size;
+    },
+    /** False: there is no room for it. */
+    add(piece: Uint8Array): boolean {
+      if (size + piece.length > MAX_PART_BYTES) return false;
+      if (bytes.length === 0) bytes = new Uint8Array(MAX_PART_BYTES);
+      bytes.set(piece, size);
+      size += piece.length;
+      return true;
+    },
+    take: (): Uint8Array => bytes.slice(0, size),
+  };
 }
 
 /** A courier that came before the build does not know where its files are. */

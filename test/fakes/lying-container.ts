@@ -1,0 +1,80 @@
+import type { ExecEnd, ExecOptions, Workspace } from '../../src/engine/cluster.ts';
+
+/** A container whose `sh` is an attacker's: it says what it likes, whatever it is asked. */
+export interface LyingContainer {
+  readonly workspace: Workspace;
+  /** Over the newest connection, on standard output. False: c3 has closed it. */
+  say(words: string | Uint8Array): Promise<boolean>;
+  /** On standard error. */
+  mutter(bytes: Uint8Array): Promise<void>;
+  /** Says the same until c3 closes the connection, or so often; how often it came to that. */
+  repeat(words: Uint8Array, most: number): Promise<number>;
+  readonly execCount: number;
+  /** What c3 said. */
+  readonly heard: string;
+}
+
+/** @param greeting what each connection begins with; by default the courier's arrival */
+export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer {
+  let newest: { options: ExecOptions; isOver: boolean } | undefined;
+  let execCount = 0;
+  let heard = '';
+
+  async function say(words: string | Uint8Array): Promise<boolean> {
+    if (!newest || newest.isOver) return false;
+    await newest.options.onStdout(Buffer.from(words));
+    // As between two frames of a socket.
+    await new Promise((resolve) => setImmediate(resolve));
+    return !newest.isOver;
+  }
+
+  const workspace: Workspace = {
+    name: 'pod',
+    id: 'uid',
+    place: 'place',
+    isWarm: true,
+    epoch: 1,
+    warnings: [],
+    lost: new Promise<string>(() => {}),
+    exec: async (_container, _argv, options) => {
+      execCount += 1;
+      const connection = { options, isOver: false };
+      newest = connection;
+      const done = Promise.withResolvers<ExecEnd>();
+      function close(): void {
+        connection.isOver = true;
+        done.resolve({ kind: 'cut', message: 'closed by c3' });
+      }
+      options.signal.addEventListener('abort', close, { once: true });
+      if (greeting !== '') await options.onStdout(Buffer.from(greeting));
+      const session = {
+        done: done.promise,
+        close,
+        write: (text: string | Uint8Array) => {
+          heard += Buffer.from(text).toString();
+          return Promise.resolve();
+        },
+      };
+      return { kind: 'open', session };
+    },
+    release: () => Promise.resolve(),
+  };
+
+  return {
+    workspace,
+    say,
+    async mutter(bytes) {
+      await newest?.options.onStderr(bytes);
+    },
+    async repeat(words, most) {
+      for (let said = 1; said <= most; said += 1) if (!(await say(words))) return said;
+      return most + 1;
+    },
+    get execCount() {
+      return execCount;
+    },
+    get heard() {
+      return heard;
+    },
+  };
+}
