@@ -1,7 +1,7 @@
 import { pino, stdTimeFunctions, type DestinationStream } from 'pino';
 import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import { createMasker } from '../sealing/index.ts';
+import { createMasking } from '../sealing/index.ts';
 
 /** Longest sentence of a fault that is kept: other people's servers write them. */
 const MAX_FAULT_CHARACTERS = 2000;
@@ -15,13 +15,13 @@ export function createLog(
   { secret, telegram, logLevel }: Pick<Config, 'secret' | 'telegram' | 'logLevel'>,
   destination: DestinationStream = pino.destination({ dest: 1, sync: true }),
 ): Log {
-  const masker = createMasker([...secret.split(',').map((key) => key.trim()), ...(telegram ? [telegram.token] : [])]);
+  const masking = createMasking([...secret.split(',').map((key) => key.trim()), ...(telegram ? [telegram.token] : [])]);
   return pino(
     {
       level: logLevel,
       timestamp: stdTimeFunctions.isoTime,
       base: null,
-      hooks: { streamWrite: (line) => masker.mask(line) },
+      hooks: { streamWrite: (line) => masking.mask(line) },
     },
     destination,
   );

@@ -1,5 +1,5 @@
 import { C3Error, type ErrorCode } from '../errors.ts';
-import { createMasker } from '../sealing/index.ts';
+import { createMasking } from '../sealing/index.ts';
 
 /** The world of a command, handed in, so that a test can be the terminal. */
 export interface Terminal {
@@ -39,7 +39,7 @@ export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unkno
     // A fault of c3: nobody has seen to it that its sentence holds no secret.
     const secrets = [...(terminal.env['C3_SECRET'] ?? '').split(','), terminal.env['C3_TELEGRAM_TOKEN'] ?? ''];
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    terminal.tell(`c3: error: ${createMasker(secrets).mask(text)}`);
+    terminal.tell(`c3: error: ${createMasking(secrets).mask(text)}`);
     return 1;
   }
   for (const line of error.message.split('\n')) terminal.tell(`c3: error: ${line}`);

@@ -7,6 +7,7 @@ import { readView, toTexts } from '../../test/fakes/read-view.ts';
 import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { createRunning } from '../../test/fakes/running-build.ts';
 import { createEnded, FAILED } from '../../dev/telegram/build-states.ts';
+import { createMasking } from '../sealing/index.ts';
 import { createView } from './build-logs.ts';
 import type { BuildView } from './build-view.ts';
 import { SLICE_CHARACTERS, SLICE_LINES } from './log-lines.ts';
@@ -109,7 +110,7 @@ function viewLog(log: string): BuildView {
     openLogs: () =>
       Promise.resolve({
         kind: 'open',
-        masked: [],
+        masking: createMasking([]),
         reader: {
           tell: () => Promise.resolve({ kind: 'answered', value: { begunAtMs: 1, lines: [] } }),
           readPart: () => Promise.resolve({ ...part, bytes, isLast: true }),

@@ -1,5 +1,5 @@
 import { toMessage } from '../errors.ts';
-import { createMasker } from '../sealing/index.ts';
+import type { Masking } from '../sealing/index.ts';
 import type { BuildState } from './build-state.ts';
 import type { BuildView, LineReader, LogCopier, LogLine, LogRequest, StepRun } from './build-view.ts';
 import { followParts, type PartsOrder } from './follow-parts.ts';
@@ -7,6 +7,7 @@ import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { readLogTimes } from './log-times.ts';
 import type { PodReader } from './pod-reader.ts';
 import type { LogReading } from './read-log.ts';
+import { maskShownLine } from './shown-text.ts';
 import { toStepId } from './tasks.ts';
 import { takeTurn } from './turn.ts';
 
@@ -21,7 +22,7 @@ export interface LogSource {
   readonly kind: 'open';
   readonly reader: PodReader;
   /** What no line may show. */
-  readonly masked: readonly string[];
+  readonly masking: Masking;
 }
 
 type OpenedLog = LogSource & { readonly container: string; readonly signal: AbortSignal };
@@ -116,7 +117,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
   const { index, attempt, from } = request;
   const { container, signal } = log;
   const stepId = toStepId(index, attempt);
-  const lines = createLogLines(from, log.masked);
+  const lines = createLogLines(from, log.masking);
   const toSeconds = await createStamp(build, log, request);
   let partial = '';
 
@@ -124,7 +125,10 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
       await takeTurn();
       if (signal.aborted) return;
-      const told = slice.lines.map((line): LogLine => ({ text: line.text, seconds: toSeconds(line) }));
+      const told = slice.lines.map((line): LogLine => ({
+        text: maskShownLine(line.text, log.masking),
+        seconds: toSeconds(line),
+      }));
       await reader.onLines(told, slice.end);
       partial = '';
     }
@@ -136,8 +140,9 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     }
   }
   function tellPartial(): void {
-    if (lines.partial() === partial) return;
-    partial = lines.partial();
+    const now = maskShownLine(lines.partial(), log.masking);
+    if (now === partial) return;
+    partial = now;
     reader.onPartial(partial);
   }
 
@@ -147,6 +152,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     offset: toLeadIn(from),
     isWhole: false,
     signal,
+    within: reader.within,
     ...watchEnd(build),
     async onPart(part, isCaughtUp): Promise<void> {
       if (part.skipped) {
@@ -190,9 +196,15 @@ interface CopyOrder {
 }
 
 async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: CopyOrder): Promise<LogReading> {
-  const masker = createMasker(log.masked);
+  const masker = log.masking.createMasker();
   async function send(bytes: Uint8Array): Promise<void> {
     if (bytes.length > 0) await copier.onBytes(bytes);
+  }
+  async function add(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length && !log.signal.aborted; at += SLICE_BYTES) {
+      await takeTurn();
+      await send(masker.push(bytes.subarray(at, at + SLICE_BYTES)));
+    }
   }
   return await followParts(log.reader, {
     container: log.container,
@@ -202,7 +214,7 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
     signal: log.signal,
     ...watchEnd(build),
     async onPart(part): Promise<void> {
-      await send(masker.push(part.bytes));
+      await add(part.bytes);
       if (part.isLast) await send(masker.flush());
     },
   });

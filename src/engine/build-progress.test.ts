@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createWorld } from '../../test/fakes/build-world.ts';
+import { createMasking } from '../sealing/index.ts';
 import { createBuildProgress } from './build-progress.ts';
 import type { BuildState } from './build-state.ts';
 
@@ -19,8 +20,8 @@ describe('the progress of a build', () => {
     const states: BuildState[] = [];
     const progress = createBuildProgress('b', SOURCE, () => 0);
     progress.attach({ report: (state) => void states.push(state) });
-    progress.hide(['first-secret']);
-    progress.hide(['second-secret']);
+    progress.hide(createMasking(['first-secret']));
+    progress.hide(createMasking(['first-secret', 'second-secret']));
     progress.prepare('the server says first-secret');
     progress.warn(['beware of second-secret', `and ${Buffer.from('first-secret').toString('base64')}`]);
     progress.plan([{ name: 'a', container: 'c', isAllowed: false, group: undefined, skipped: undefined }], true);

@@ -1,4 +1,4 @@
-import { prepareMaskers, type Masker } from '../sealing/index.ts';
+import { createMasking, type Masking } from '../sealing/index.ts';
 import type {
   BuildLinks,
   BuildPhase,
@@ -16,9 +16,7 @@ export interface BuildProgress {
   /** From now on changes are reported to this one too; the present state at once. */
   attach(reporter: Pick<Reporter, 'report'>): void;
   /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
-  hide(secrets: readonly string[]): void;
-  /** For a stream of the build's output, which is to show none of them either. */
-  createMasker(): Masker;
+  hide(masking: Masking): void;
   link(links: BuildLinks): void;
   /** What is known of the build before it. */
   compare(previous: 'passed' | 'failed'): void;
@@ -41,9 +39,7 @@ export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 
 
 export function createBuildProgress(id: string, source: BuildSource, now: () => number): BuildProgress {
   const attached: Pick<Reporter, 'report'>[] = [];
-  let hidden: readonly string[] = [];
-  let createMasker = prepareMaskers(hidden);
-  let masker = createMasker();
+  let masking = createMasking([]);
   let state: BuildState = {
     id,
     source,
@@ -68,11 +64,6 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     change(phase ? { steps, phase } : { steps });
   }
 
-  function rest(): void {
-    createMasker = prepareMaskers(hidden);
-    masker = createMasker();
-  }
-
   return {
     get state() {
       return state;
@@ -81,40 +72,38 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
       attached.push(reporter);
       reporter.report(state);
     },
-    hide(secrets): void {
-      hidden = [...hidden, ...secrets];
-      rest();
+    hide(shown): void {
+      masking = shown;
     },
-    createMasker: () => createMasker(),
     link: (links) => change({ links }),
     compare: (previous) => change({ previous }),
-    prepare: (detail) => change({ phase: { kind: 'preparing', detail: masker.mask(detail) } }),
+    prepare: (detail) => change({ phase: { kind: 'preparing', detail: masking.mask(detail) } }),
     warn(warnings): void {
       if (warnings.length === 0) return;
-      change({ warnings: [...state.warnings, ...warnings.map((warning) => masker.mask(warning))] });
+      change({ warnings: [...state.warnings, ...warnings.map((warning) => masking.mask(warning))] });
     },
     plan: (steps, isWarm) => change({ isWarm, steps: steps.map(toFirstState) }),
     startStep(index, attempt): void {
       const part = { phase: { kind: 'running' }, attempt, startedAt: now(), endedAt: undefined, tail: '' } as const;
       changeStep(index, part, { kind: 'running' });
     },
-    endStep: (index, phase, tail) => changeStep(index, { phase: maskWords(phase, masker), tail, endedAt: now() }),
+    endStep: (index, phase, tail) => changeStep(index, { phase: maskWords(phase, masking), tail, endedAt: now() }),
     end(ending): Ending {
       const steps = state.steps.map((step) =>
         step.phase.kind === 'pending' ? { ...step, phase: { kind: 'skipped', reason: undefined } as const } : step,
       );
-      const masked = maskWords(ending, masker);
+      const masked = maskWords(ending, masking);
       change({ steps, phase: { kind: 'ended', ending: masked }, endedAt: now() });
       return masked;
     },
-    rest,
+    rest: () => masking.rest(),
   };
 }
 
 /** An ending of a build or a step with what it says in words masked. */
-function maskWords<T extends Ending | StepPhase>(ending: T, masker: Masker): T {
+function maskWords<T extends Ending | StepPhase>(ending: T, masking: Masking): T {
   const words = Object.entries(ending).filter(([key]) => key === 'message' || key === 'detail');
-  return { ...ending, ...Object.fromEntries(words.map(([key, text]) => [key, masker.mask(String(text))])) };
+  return { ...ending, ...Object.fromEntries(words.map(([key, text]) => [key, masking.mask(String(text))])) };
 }
 
 /** Field by field: what is planned may know more than people are to see. */

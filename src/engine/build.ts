@@ -1,11 +1,12 @@
 import { C3Error, toMessage } from '../errors.ts';
+import { createMasking } from '../sealing/index.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
 import type { BuildState, Ending, FailedLog, Reporter } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
-import { listMasked, prepare, type PreparedBuild } from './prepare.ts';
+import { prepare, type PreparedBuild } from './prepare.ts';
 import { compareWithPrevious } from './previous.ts';
 import { runSteps } from './run-steps.ts';
 
@@ -17,7 +18,7 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   const progress = createBuildProgress(request.id, request.source, dependencies.now);
   const { onState } = dependencies;
   if (onState) progress.attach({ report: onState });
-  progress.hide(request.repository.gitAccess().secrets);
+  progress.hide(createMasking(request.repository.gitAccess().secrets));
   const compared = compareWithPrevious(request, progress);
   const attached: { reporter?: Reporter } = {};
   function attach(telegram: TelegramOrder | undefined): void {
@@ -58,7 +59,7 @@ async function carryOut(
     if (prepared.kind === 'replayed') return { ending: prepared.ending, isReplayed: true };
     if (prepared.kind === 'ended') return { ending: prepared.ending };
     attach(toTelegramOrder(prepared));
-    progress.hide(listMasked(request.repository, prepared.secrets, dependencies));
+    progress.hide(prepared.masking);
     return await runInCluster(request, dependencies, progress, prepared);
   } catch (error) {
     if (request.signal.aborted) return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
@@ -142,7 +143,6 @@ async function runInWorkspace(
       environment: toBuildEnvironment({ id, scope: source.scope, push }),
       secrets: prepared.secrets.environment,
       progress,
-      createMasker: progress.createMasker,
       signal,
       haltSignal: request.haltSignal,
       limits,

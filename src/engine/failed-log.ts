@@ -1,4 +1,4 @@
-import { MASK_REACH_BYTES, type Masker } from '../sealing/index.ts';
+import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
 import type { BuildState, FailedLog, LogCopyOptions, StepState } from './build-state.ts';
 import type { Courier } from './courier.ts';
 import { readLog } from './read-log.ts';
@@ -19,7 +19,7 @@ export interface FailedLogOrder {
   readonly logs: ReadonlyMap<number, WrittenLog>;
   /** A line into a container for the caller alone, who closes it. */
   openCourier(container: string): Courier;
-  createMasker(): Masker;
+  readonly masking: Masking;
   readonly signal: AbortSignal;
 }
 
@@ -42,23 +42,15 @@ function hasFailed({ phase, isAllowed }: StepState): boolean {
 }
 
 async function copyLog(
-  { buildId, log, openCourier, createMasker }: FailedLogOrder & { readonly log: WrittenLog },
+  { buildId, log, openCourier, masking }: FailedLogOrder & { readonly log: WrittenLog },
   onBytes: (bytes: Uint8Array) => Promise<void> | void,
   { maxBytes, signal }: LogCopyOptions,
 ): Promise<boolean> {
   const stop = new AbortController();
-  const masker = createMasker();
   const cut = Math.max(0, log.bytes - maxBytes);
   // What is before the cut is read as well, and not handed on: a secret of which only the end is read is not known for one.
   const from = Math.max(0, cut - MASK_REACH_BYTES);
-  let leadBytes = cut - from;
-
-  async function onOutput(raw: Uint8Array): Promise<void> {
-    const lead = raw.subarray(0, leadBytes);
-    leadBytes -= lead.length;
-    masker.push(lead);
-    await pass(masker.push(raw.subarray(lead.length)));
-  }
+  const masker = masking.createMasker(cut - from);
 
   async function pass(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0 || stop.signal.aborted) return;
@@ -74,7 +66,7 @@ async function copyLog(
     const reading = await readLog(
       courier,
       { buildId, stepId: log.stepId, from },
-      { signal: AbortSignal.any([signal, stop.signal]), onOutput },
+      { signal: AbortSignal.any([signal, stop.signal]), onOutput: (raw) => pass(masker.push(raw)) },
     );
     if (reading.kind !== 'whole') return false;
     await pass(masker.flush());

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createPieceMasker } from '../sealing/index.ts';
+import { createMasking } from '../sealing/index.ts';
 import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
 import { createLogLines, SLICE_CHARACTERS, SLICE_LINES, toLeadIn, type PlacedLine } from './log-lines.ts';
 
@@ -14,7 +14,7 @@ interface Told {
 
 /** All lines of a log from a place on, whose bytes come in chunks that end where `cuts` say, and which are taken few at a time. */
 function read(log: Buffer, secrets: readonly string[], from = START, cuts: readonly number[] = []): Told {
-  const maker = createLogLines(from, secrets);
+  const maker = createLogLines(from, createMasking(secrets));
   const told: Told = { lines: [], ends: [] };
   function take(): void {
     for (let isAll = false; !isAll;) {
@@ -71,7 +71,7 @@ describe('the lines of a log', () => {
   it('are taken in slices, and go on from the end of each, be it within a line', () => {
     const long = Array.from({ length: 6 }, (_, index) => String(index).repeat(MAX_LINE_CHARACTERS));
     const log = Buffer.from(`a\n${long.join('')}\n${'\n'.repeat(2 * SLICE_LINES)}z\n`);
-    const maker = createLogLines(START, []);
+    const maker = createLogLines(START, createMasking([]));
     maker.push(log);
     const slices = Array.from({ length: 5 }, () => maker.take());
     expect(slices.map(({ lines }) => lines.length)).toEqual([4, SLICE_LINES, SLICE_LINES, 4, 0]);
@@ -84,7 +84,7 @@ describe('the lines of a log', () => {
   });
 
   it('show no beginning of a secret before it is known to be none', () => {
-    const maker = createLogLines(START, ['s3cr3t-s3cr3t']);
+    const maker = createLogLines(START, createMasking(['s3cr3t-s3cr3t']));
     maker.push(Buffer.from('token: s3cr3t-s3'));
     expect(maker.partial()).toBe('token: ');
     maker.push(Buffer.from('x'));
@@ -93,7 +93,7 @@ describe('the lines of a log', () => {
 
   it('show nothing of a secret at whose first or second half the log is not known', () => {
     const secret = 'aaaa-1111\nbb\ncccc-2222';
-    const maker = createLogLines(START, [secret]);
+    const maker = createLogLines(START, createMasking([secret]));
     maker.push(Buffer.from(`head\n${secret.slice(0, 11)}`));
     maker.breakOff();
     expect(maker.take()).toEqual({ lines: [{ text: 'head', offset: 0, pieces: 0 }], end: { offset: 16, pieces: 0 } });
@@ -165,7 +165,7 @@ describe('however a log comes', () => {
 
 /** The bytes that the masker leaves of the whole log, each with its place. */
 function listClear(log: Buffer, secrets: readonly string[]): (readonly [number, number])[] {
-  const masker = createPieceMasker(secrets);
+  const masker = createMasking(secrets).createPieceMasker();
   const pieces = [...masker.push(log), ...masker.flush()].filter(({ isMask }) => !isMask);
   return pieces.flatMap(({ bytes, offset }) => Array.from(bytes, (byte, index) => [offset + index, byte] as const));
 }

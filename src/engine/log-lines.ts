@@ -1,5 +1,5 @@
 import { TextDecoder } from 'node:util';
-import { createPieceMasker, MASK_REACH_BYTES, type MaskedPiece } from '../sealing/index.ts';
+import { MASK_REACH_BYTES, type MaskedPiece, type Masking } from '../sealing/index.ts';
 import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
 
 /** A raw log to masked lines. Pure, and linear in what it is given. */
@@ -40,10 +40,10 @@ export function toLeadIn({ offset }: LogPosition): number {
 
 const LINE_END = 0x0a;
 
-/** @param secrets hidden wherever they stand, over line ends too */
-export function createLogLines(from: LogPosition, secrets: readonly string[]): LogLines {
+/** @param masking of what is hidden wherever they stand, over line ends too */
+export function createLogLines(from: LogPosition, masking: Pick<Masking, 'createPieceMasker'>): LogLines {
   const lines = createLineBuilder(from);
-  let masker = createPieceMasker(secrets);
+  let masker = masking.createPieceMasker();
   /** Places in the raw log: where the masker began, from where on anything is shown, how far it was pushed. */
   let [begin, shownFrom, pushed] = [toLeadIn(from), from.offset, toLeadIn(from)];
 
@@ -72,7 +72,7 @@ export function createLogLines(from: LogPosition, secrets: readonly string[]): L
     },
     breakOff: () => lines.breakOff(pushed),
     goOn(at): void {
-      masker = createPieceMasker(secrets);
+      masker = masking.createPieceMasker();
       // A secret may have begun in what is not known.
       [begin, pushed, shownFrom] = [at, at, at + MASK_REACH_BYTES];
       lines.breakOff(shownFrom);

@@ -331,6 +331,11 @@ describe('where there is nothing to see in a Pod', () => {
       kind: 'failed',
       message: 'Cannot reach the cluster',
     });
+    // The world's c3.yaml has this for its kubeconfig.
+    const message = 'Cannot reach "opened sealed.k8s.value.here"';
+    const hidden = { message: 'Cannot reach "***"' };
+    expect(await look({ looked: () => ({ kind: 'failed', message }) })).toEqual({ kind: 'failed', ...hidden });
+    expect(await look({ looked: () => ({ kind: 'gone', message }) })).toMatchObject({ outcome: hidden });
     builds.world.workspace.plan.push({ kind: 'refuse', message: 'no exec for you', isFinal: true });
     expect(await look({})).toEqual({ kind: 'failed', message: 'no exec for you' });
   });

@@ -13,7 +13,7 @@ import { confirmState, type ForgeWord } from './confirmed-state.ts';
 import { planRoots } from './couriers.ts';
 import { readNotedState } from './noted-state.ts';
 import { createPodReader } from './pod-reader.ts';
-import { checkJob, listMasked, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
+import { checkJob, maskAll, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
 import { planTasks } from './tasks.ts';
 
 /** What a link says of a build, and who can tell of it. */
@@ -147,7 +147,9 @@ async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promis
   if (refused) return toNothing(refused.ending);
   try {
     const secrets = await openSecrets(pipeline, dependencies, SILENT);
-    const masked = listMasked(repository, secrets, dependencies);
+    const masked = maskAll(repository, secrets, dependencies);
+    if (masked.kind === 'ended') return toNothing(masked.ending);
+    const { masking } = masked;
     const cluster = dependencies.openCluster(secrets.kubeconfig);
     const { reuse, maxAgeMs } = pipeline.pod;
     const looked = await cluster.look(
@@ -161,11 +163,11 @@ async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promis
       },
       { signal },
     );
-    if (looked.kind === 'gone') return { kind: 'nothing', message: looked.message };
-    if (looked.kind === 'failed') return looked;
+    if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
+    if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
     const { workspace } = looked;
     const reader = createPodReader({ workspace, buildId, roots: planRoots(pipeline) });
-    return { kind: 'open', name: workspace.name, pipeline, reader, masked };
+    return { kind: 'open', name: workspace.name, pipeline, reader, masking };
   } catch (error) {
     if (!(error instanceof C3Error) || !OF_THE_FILE.includes(error.code)) throw error;
     return { kind: 'nothing', message: toSentence(error) };

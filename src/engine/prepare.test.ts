@@ -47,6 +47,17 @@ describe('before it asks the cluster for anything, a build', () => {
     expect(world.events).toEqual(['prove', 'status pending']);
   });
 
+  it('refuses secrets that are too long to be hidden, before it asks the cluster for anything', async () => {
+    const world = createWorld();
+    const opened = Array.from({ length: 4000 }, (_, line) => `line ${line} of a <long> "secret"`).join('\n');
+    const ending = await world.run({ file: toFile('- main: echo', 'secrets: {KEY: aa.bb.cc.dd}\n'), opened });
+    expect(ending.kind).toBe('config-error');
+    expect(JSON.stringify(ending)).toMatch(
+      /c3.yaml: its secrets are too long to be hidden .* use fewer or shorter ones"/,
+    );
+    expect(world.events).toEqual(['prove', 'status pending', 'open k8s', 'open secret:KEY']);
+  });
+
   it('cancels older builds where c3.yaml says so, before it opens anything', async () => {
     const world = createWorld();
     const file = toFile('- main: echo', 'concurrency: {cancel_previous: true}\n');

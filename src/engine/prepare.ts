@@ -10,7 +10,7 @@ import {
   type PipelineEvent,
   type Plan,
 } from '../pipeline/index.ts';
-import type { Purpose } from '../sealing/index.ts';
+import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
 import type { BuildDependencies, BuildRequest } from './build-request.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { Ending } from './build-state.ts';
@@ -27,6 +27,8 @@ export interface PreparedBuild {
   readonly pipeline: Pipeline;
   readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly secrets: OpenedSecrets;
+  /** Of them, and of all that comes with them. */
+  readonly masking: Masking;
   readonly isProtected: boolean;
   /** Some c3 began it before. */
   readonly isResumed: boolean;
@@ -73,9 +75,12 @@ export async function prepare(
   if (refused) return refused;
   if (pipeline.concurrency.cancelPrevious) dependencies.cancelPrevious();
   const secrets = await openSecrets(pipeline, dependencies, progress);
+  const masked = maskAll(repository, secrets, dependencies);
+  if (masked.kind === 'ended') return masked;
   // A status that says "pending" was set by a c3 that did not live to set another.
   const isResumed = request.isResumed || state === 'pending';
-  return { kind: 'ready', pipeline, plan, secrets, isProtected: proof.isProtected, isResumed };
+  const { masking } = masked;
+  return { kind: 'ready', pipeline, plan, secrets, masking, isProtected: proof.isProtected, isResumed };
 }
 
 type Ended = Extract<Prepared, { kind: 'ended' }>;
@@ -165,12 +170,16 @@ export async function openSecrets(
   };
 }
 
-/** What nothing of a build may show. */
-export function listMasked(
+/** Hides what nothing of a build may show; what cannot be hidden is not used. */
+export function maskAll(
   repository: Pick<Repository, 'gitAccess'>,
   secrets: OpenedSecrets,
   { listSecrets }: Pick<BuildDependencies, 'listSecrets'>,
-): readonly string[] {
+): Unusable | { readonly kind: 'masked'; readonly masking: Masking } {
   const others = listSecrets?.(secrets) ?? [];
-  return [...repository.gitAccess().secrets, ...Object.values(secrets.environment), ...others];
+  const masking = createMasking([...repository.gitAccess().secrets, ...Object.values(secrets.environment), ...others]);
+  if (!masking.isTooMuch()) return { kind: 'masked', masking };
+  return endForConfig(
+    `${PIPELINE_FILE}: its secrets are too long to be hidden in what c3 shows: with their lines, and in all encodings, they take more than 2 MiB; use fewer or shorter ones`,
+  );
 }

@@ -363,3 +363,30 @@ describe('a build that is taken up again', () => {
     expect(existsSync(join(walk.workspace.directory, 'second'))).toBe(false);
   });
 });
+
+describe('the output of a step', () => {
+  const SECRET = 'hunter2-hunter2!';
+
+  it('shows no half of a secret where a part of it was left out', async () => {
+    const walk = setUp();
+    const lines = new Set<string>();
+    let rest = '';
+    const { ending } = await walk.run([one('loud', { sh: `yes '${SECRET}' | head -c 20000000` })], {
+      masked: [SECRET],
+      onOutput(text) {
+        const [last = '', ...others] = `${rest}${text}`.split('\n').toReversed();
+        for (const line of others) lines.add(line.replace(/\d+/, 'N'));
+        rest = last;
+      },
+    });
+    expect(ending).toEqual(PASSED);
+    expect([...lines].toSorted()).toEqual(['', '***', '… N bytes left out …']);
+  });
+
+  it('that has a colour in the middle of a secret shows neither half of it', async () => {
+    const walk = setUp();
+    const script = String.raw`printf 'a\nkey hunter2-\033[1mhunter2!\033[m\n\033[1mb\033[m\n'`;
+    await walk.run([one('coloured', { sh: script })], { masked: [SECRET] });
+    expect(walk.states.at(-1)?.steps.at(-1)?.tail).toBe('a\nkey ***\n\u001B[1mb\u001B[m\n');
+  });
+});

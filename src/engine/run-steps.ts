@@ -1,4 +1,4 @@
-import type { Masker } from '../sealing/index.ts';
+import type { Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { BuildState, Ending, FailedLog } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
@@ -16,7 +16,7 @@ export interface StepsOrder extends TaskSource {
   /** The build was begun in this workspace by a c3 that died: what ran is not run again, and its time limit goes on. */
   readonly isResumed: boolean;
   readonly progress: BuildProgress;
-  createMasker(): Masker;
+  readonly masking: Masking;
   /** Aborted: the build is cancelled; `finally` still runs. */
   readonly signal: AbortSignal;
   /** Aborted: `finally` is not waited for either. */

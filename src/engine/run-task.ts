@@ -1,4 +1,4 @@
-import type { Masker } from '../sealing/index.ts';
+import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { Ending } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
@@ -9,6 +9,7 @@ import type { WrittenLog } from './failed-log.ts';
 import { createLogTail } from './log-tail.ts';
 import { runPlainStep } from './plain-step.ts';
 import { formatArgv } from './shell.ts';
+import { maskShown } from './shown-text.ts';
 import { runStep, type StepLimits, type StepOptions, type StepResult } from './step.ts';
 import { toStepId, type Task } from './tasks.ts';
 import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
@@ -32,7 +33,7 @@ export interface TaskContext {
   readonly isResumed: boolean;
   readonly couriers: Couriers;
   readonly progress: BuildProgress;
-  createMasker(): Masker;
+  readonly masking: Masking;
   readonly limits: StepLimits;
   /** What is not noted yet in a container of the build's state, as commands for its courier. */
   takeNotes(container: string): string;
@@ -78,7 +79,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   const { task, attempt } = work;
   const { progress } = context;
   const tail = createLogTail();
-  const masker = context.createMasker();
+  let masker = context.masking.createMasker();
   function onMasked(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     tail.push(bytes);
@@ -100,7 +101,8 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     },
     onCut: (bytes) => {
       bytesWritten += bytes;
-      onMasked(masker.flush());
+      // What it holds may be the beginning of a secret that goes on in what is left out.
+      masker = context.masking.createMasker(MASK_REACH_BYTES);
       tail.cut(bytes);
       // Who reads along must not take what comes now for what came next.
       context.onOutput?.(task.index, Buffer.from(`\n… ${bytes} bytes left out …\n`));
@@ -118,11 +120,12 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     bytes: bytesWritten,
   });
   onMasked(masker.flush());
+  const shown = maskShown(tail.text(), context.masking);
   const isForestalled = isLate && result.kind === 'cancelled';
-  progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), tail.text());
+  progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), shown);
   if (result.kind === 'lost') context.couriers.condemn();
   const isPastLimit = Date.now() >= part.deadline;
-  return toVerdict(task, result, { tail: tail.text(), isPastLimit, limit: part.limit, signal: part.signal });
+  return toVerdict(task, result, { tail: shown, isPastLimit, limit: part.limit, signal: part.signal });
 }
 
 /** Sees to it that a step is not begun, if it was not yet. */

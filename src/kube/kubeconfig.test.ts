@@ -3,7 +3,7 @@ import { generate } from 'selfsigned';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { C3Error } from '../errors.ts';
-import { createMasker } from '../sealing/index.ts';
+import { createMasking } from '../sealing/index.ts';
 import { listKubeconfigSecrets, parseKubeconfig } from './kubeconfig.ts';
 
 const SECRET = 'tok-5ecr3t-5ecr3t';
@@ -232,14 +232,14 @@ describe('the secrets of a kubeconfig', () => {
   test('are masked where a step prints the kubeconfig, however the output is cut', () => {
     const text = kubeconfig({ user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) } });
     const output = Buffer.from(`${text}\n${key}\n${Buffer.from(text).toString('base64')}\n`);
-    const whole = createMasker(listKubeconfigSecrets(text)).mask(output.toString());
+    const whole = createMasking(listKubeconfigSecrets(text)).mask(output.toString());
     const spellings = [SECRET, base64(key), ...key.split('\n').slice(1, -2)];
     for (const hidden of spellings) expect(whole).not.toContain(hidden);
     const decoded = whole.split('\n').map((line) => Buffer.from(line, 'base64').toString());
     for (const hidden of spellings) expect(decoded.join('\n')).not.toContain(hidden);
     expect(whole).toContain('https://k8s.example.com:6443');
     for (let cut = 0; cut <= output.length; cut += 61) {
-      const masker = createMasker(listKubeconfigSecrets(text));
+      const masker = createMasking(listKubeconfigSecrets(text)).createMasker();
       const parts = [masker.push(output.subarray(0, cut)), masker.push(output.subarray(cut)), masker.flush()];
       expect(Buffer.concat(parts).toString()).toBe(whole);
     }

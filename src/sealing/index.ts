@@ -4,12 +4,11 @@ export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQ
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
 export { openLink, sealLink, type BuildLink } from './link.ts';
 export {
-  createMasker,
-  createPieceMasker,
-  prepareMaskers,
+  createMasking,
   MASK_REACH_BYTES,
   type MaskedPiece,
   type Masker,
+  type Masking,
   type PieceMasker,
 } from './mask.ts';
 export { openSealed } from './open.ts';

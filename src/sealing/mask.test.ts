@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { createMasker, createPieceMasker, MASK_REACH_BYTES, prepareMaskers, type Masker } from './mask.ts';
+import { createMasking, MASK_REACH_BYTES, MAX_SPELLED_BYTES, type Masker } from './mask.ts';
 import { toNeedles, toSpellings } from './needles.ts';
 
 const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
@@ -22,6 +22,10 @@ function maskNaively(needles: readonly Buffer[], bytes: Buffer): string {
   return Buffer.concat(output).toString('latin1');
 }
 
+function needlesOf(secrets: readonly string[]): Buffer[] {
+  return (toNeedles(secrets, Infinity) ?? []).map((needle) => Buffer.from(needle, 'latin1'));
+}
+
 function maskInChunks(masker: Masker, chunks: readonly Uint8Array[]): string {
   const output = chunks.map((chunk) => Buffer.from(masker.push(chunk)));
   return Buffer.concat([...output, Buffer.from(masker.flush())]).toString('latin1');
@@ -40,35 +44,35 @@ describe('mask', () => {
     ['JSON-escaped', JSON.stringify(SECRET).slice(1, -1)],
     ['JSON-escaped as Go does', 'S3cr3t/+\\u003c\\u0026\\u003e\\"pass\\\\wörd 1'],
   ])('hides a secret that is %s', (_, spelling) => {
-    expect(createMasker([SECRET]).mask(`before ${spelling} after`)).toBe('before *** after');
+    expect(createMasking([SECRET]).mask(`before ${spelling} after`)).toBe('before *** after');
   });
 
   it.each([0, 1, 2, 3, 4, 5])('hides a secret within base64, after %i bytes', (before) => {
     const text = Buffer.from(`${'x'.repeat(before)}${SECRET}yyy`).toString('base64');
-    const masked = createMasker([SECRET]).mask(text);
+    const masked = createMasking([SECRET]).mask(text);
     // What is left decodes to what stood around it, and at each border to a few bits of the secret.
     expect(masked).toMatch(/^[\w+/=]{0,8}\*\*\*[\w+/=]{0,7}$/);
   });
 
   it('hides each line of a secret, without the white space around it', () => {
     const key = '-----BEGIN KEY-----\n  MIIEvQIBADANBgkq\r\nhkiG9w0BAQEFAASC\nshort\n-----END KEY-----\n';
-    const masked = createMasker([key]).mask('a MIIEvQIBADANBgkq b hkiG9w0BAQEFAASC c short');
+    const masked = createMasking([key]).mask('a MIIEvQIBADANBgkq b hkiG9w0BAQEFAASC c short');
     expect(masked).toBe('a *** b *** c short');
   });
 
   it('hides the whole of secrets that overlap, and writes one mask for secrets that touch', () => {
-    expect(createMasker(['abcdefgh', 'efghijklmn']).mask('-abcdefghijklmn-')).toBe('-***-');
-    expect(createMasker(['abcdefgh']).mask('-abcdefghabcdefgh-')).toBe('-***-');
+    expect(createMasking(['abcdefgh', 'efghijklmn']).mask('-abcdefghijklmn-')).toBe('-***-');
+    expect(createMasking(['abcdefgh']).mask('-abcdefghabcdefgh-')).toBe('-***-');
   });
 
   it('leaves alone what is shorter than 8 characters', () => {
-    expect(createMasker(['secret7', '', '\n']).mask('secret7')).toBe('secret7');
+    expect(createMasking(['secret7', '', '\n']).mask('secret7')).toBe('secret7');
   });
 
   it('changes nothing when there is no secret', () => {
     const chunk = Buffer.from('any');
-    const masker = createMasker([]);
-    expect(masker.mask('any \ud800')).toBe('any \ud800');
+    expect(createMasking([]).mask('any \ud800')).toBe('any \ud800');
+    const masker = createMasking([]).createMasker();
     expect(masker.push(chunk)).toBe(chunk);
     expect(masker.flush()).toHaveLength(0);
   });
@@ -90,14 +94,16 @@ describe('push and flush', () => {
           chunks.push(bytes.subarray(at, at + length));
           at += length;
         }
-        expect(maskInChunks(createMasker(secrets), chunks)).toBe(maskNaively(toNeedles(secrets), bytes));
+        expect(maskInChunks(createMasking(secrets).createMasker(), chunks)).toBe(
+          maskNaively(needlesOf(secrets), bytes),
+        );
       }),
       { numRuns: 500 },
     );
   });
 
   it('hide every spelling at every split in two', () => {
-    const masker = createMasker([SECRET]);
+    const masker = createMasking([SECRET]).createMasker();
     for (const spelling of toSpellings(SECRET)) {
       const bytes = Buffer.from(`<${spelling}>`);
       for (let at = 0; at <= bytes.length; at += 1) {
@@ -107,7 +113,7 @@ describe('push and flush', () => {
   });
 
   it('pass on what cannot be the beginning of a secret at once', () => {
-    const masker = createMasker(['hunter2-hunter2']);
+    const masker = createMasking(['hunter2-hunter2']).createMasker();
     const push = (text: string): string => Buffer.from(masker.push(Buffer.from(text))).toString();
     expect(push('compiling shop\n')).toBe('compiling shop\n');
     expect(push('password: hunter2-')).toBe('password: ');
@@ -117,7 +123,7 @@ describe('push and flush', () => {
 
   it('hide a long secret by one mask, in every spelling, in chunks of any size', () => {
     const long = Array.from({ length: 12 }, (_, index) => `line "${index * 7919}" & more/`).join('\n');
-    const masker = createMasker([long]);
+    const masker = createMasking([long]).createMasker();
     for (const spelling of toSpellings(long)) {
       const bytes = Buffer.from(`<${spelling}>`);
       for (const size of [1, 7, 64, 100, bytes.length]) {
@@ -129,7 +135,7 @@ describe('push and flush', () => {
   });
 
   it('hold back at most one byte less than the longest needle, 64 bytes', () => {
-    const masker = createMasker(['x'.repeat(5000)]);
+    const masker = createMasking(['x'.repeat(5000)]).createMasker();
     for (let length = 1; length < 64; length += 1) {
       masker.push(Buffer.from(`-${'x'.repeat(length)}`));
       expect(masker.flush()).toHaveLength(length);
@@ -138,7 +144,7 @@ describe('push and flush', () => {
   });
 
   it('keep nothing of the chunk they were given', () => {
-    const masker = createMasker(['hunter2-hunter2']);
+    const masker = createMasking(['hunter2-hunter2']).createMasker();
     const chunk = Buffer.from('hunter2-');
     masker.push(chunk);
     chunk.fill('x');
@@ -146,25 +152,52 @@ describe('push and flush', () => {
   });
 
   it('begin a new stream after a flush', () => {
-    const masker = createMasker(['hunter2-hunter2']);
+    const masker = createMasking(['hunter2-hunter2']).createMasker();
     masker.push(Buffer.from('hunter2-'));
     masker.flush();
     expect(Buffer.from(masker.push(Buffer.from('hunter2!'))).toString()).toBe('hunter2!');
   });
 
   it('are of each masker alone, whoever else was made ready with it', () => {
-    const create = prepareMaskers(['hunter2-hunter2']);
-    const [one, other] = [create(), create()];
+    const masking = createMasking(['hunter2-hunter2']);
+    const [one, other] = [masking.createMasker(), masking.createMasker()];
     expect(Buffer.from(one.push(Buffer.from('a hunter2-'))).toString()).toBe('a ');
     expect(Buffer.from(other.push(Buffer.from('hunter2, '))).toString()).toBe('hunter2, ');
-    expect(one.mask('hunter2-hunter2')).toBe('***');
+    expect(masking.mask('hunter2-hunter2')).toBe('***');
     expect(Buffer.from(one.push(Buffer.from('hunter2.'))).toString()).toBe('***.');
-    expect(Buffer.concat([one.flush(), other.flush(), create().flush()])).toHaveLength(0);
+    expect(Buffer.concat([one.flush(), other.flush(), masking.createMasker().flush()])).toHaveLength(0);
+  });
+
+  it('are for streams that go on when what was searched with is let go of', () => {
+    const masking = createMasking(['hunter2-hunter2']);
+    const masker = masking.createMasker();
+    expect(Buffer.from(masker.push(Buffer.from('a hunter2-'))).toString()).toBe('a ');
+    masking.rest();
+    expect(Buffer.from(masker.push(Buffer.from('hunter2.'))).toString()).toBe('***.');
+    expect(masking.mask('hunter2-hunter2')).toBe('***');
+  });
+
+  it('show nothing of the first bytes where a secret may have begun before them, and what follows as ever', () => {
+    const secrets = fc.array(letters, { minLength: 1, maxLength: 3 });
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 200 });
+    fc.assert(
+      fc.property(secrets, text, fc.nat({ max: 80 }), fc.nat({ max: 200 }), (hidden, log, blind, cut) => {
+        const masker = createMasking(hidden).createMasker(blind);
+        const bytes = Buffer.from(log);
+        const pieces = createMasking(hidden).createPieceMasker();
+        const shown = [...pieces.push(bytes), ...pieces.flush()].flatMap(({ bytes: some, offset, isMask }) => {
+          if (isMask) return offset >= blind ? ['***'] : [];
+          return [Buffer.from(some).toString('latin1', Math.max(0, blind - offset))];
+        });
+        expect(maskInChunks(masker, [bytes.subarray(0, cut), bytes.subarray(cut)])).toBe(shown.join(''));
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('pass bytes that are no text through as they are', () => {
     const bytes = Buffer.from(Array.from({ length: 1024 }, (_, index) => (index * 167) % 256));
-    expect(maskInChunks(createMasker([SECRET]), [bytes])).toBe(bytes.toString('latin1'));
+    expect(maskInChunks(createMasking([SECRET]).createMasker(), [bytes])).toBe(bytes.toString('latin1'));
   });
 });
 
@@ -179,10 +212,10 @@ describe('the pieces of a masked stream', () => {
       fc.property(secrets, fc.array(letters, { maxLength: 8 }), (hidden, parts) => {
         const chunks = [...parts, ...hidden, ...parts].map((part) => Buffer.from(part));
         const log = Buffer.concat(chunks);
-        const masker = createPieceMasker(hidden);
+        const masker = createMasking(hidden).createPieceMasker();
         const pieces = [...chunks.flatMap((chunk) => masker.push(chunk)), ...masker.flush()];
         const text = Buffer.concat(pieces.map(({ bytes }) => bytes)).toString('latin1');
-        expect(text).toBe(maskInChunks(createMasker(hidden), [log]));
+        expect(text).toBe(maskInChunks(createMasking(hidden).createMasker(), [log]));
         for (const { bytes, offset, isMask } of pieces) {
           const shown = Buffer.from(bytes).toString('latin1');
           expect(shown).toBe(isMask ? '***' : log.toString('latin1', offset, offset + bytes.length));
@@ -205,9 +238,27 @@ describe('the pieces of a masked stream', () => {
   });
 });
 
+describe('isTooMuch', () => {
+  const linesOf = (count: number): string =>
+    Array.from({ length: count }, (_, line) => `line ${line} of a <long> "secret"`).join('\n');
+
+  it('is false for keys, and for two secrets of the largest size', () => {
+    expect(createMasking(['k'.repeat(16 * 1024), 'x/'.repeat(8 * 1024)]).isTooMuch()).toBe(false);
+    expect(createMasking([linesOf(200)]).isTooMuch()).toBe(false);
+    expect(createMasking([]).isTooMuch()).toBe(false);
+  });
+
+  it('is true for what would take more memory to search with than a build may have, and that masks nothing', () => {
+    const masking = createMasking([linesOf(3000)]);
+    expect(masking.isTooMuch()).toBe(true);
+    expect(() => masking.mask('any')).toThrow('too much');
+    expect(toNeedles([linesOf(200)], MAX_SPELLED_BYTES)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES);
+  });
+});
+
 /** Places of the bytes that are not hidden. */
 function listClear(secrets: readonly string[], stream: Buffer, start: number): number[] {
-  const masker = createPieceMasker(secrets);
+  const masker = createMasking(secrets).createPieceMasker();
   const pieces = [...masker.push(stream), ...masker.flush()].filter(({ isMask }) => !isMask);
   return pieces.flatMap(({ bytes, offset }) => Array.from(bytes, (_byte, index) => start + offset + index));
 }

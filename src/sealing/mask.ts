@@ -2,12 +2,10 @@ import { createNeedleIndex, type NeedleIndex } from './needle-index.ts';
 import { MAX_NEEDLE_BYTES, toNeedles } from './needles.ts';
 
 /**
- * Replaces secrets by `***`. A seat-belt against accidents, not a wall: a step that wants to show a secret can (reversed, or
- * base64 of base64). Every byte that any spelling covers is hidden, each run of them by one `***`.
+ * Replaces secrets in a stream by `***`. A seat-belt against accidents, not a wall: a step that wants to show a secret can
+ * (reversed, or base64 of base64). Every byte that any spelling covers is hidden, each run of them by one `***`.
  */
 export interface Masker {
-  /** Masks a whole text, apart from the stream. */
-  mask(text: string): string;
   /**
    * Masks the next bytes of one stream. Holds back the end only as far as it may be the beginning of a secret, so that a live
    * log is not late. What it returns may share the chunk's memory; what it keeps does not.
@@ -51,47 +49,75 @@ interface StreamState {
 
 const START: StreamState = { offset: 0, held: NOTHING, coveredBytes: 0, isAfterMask: false };
 
-/** @param secrets values of any length, in any order; those under 8 characters are not masked */
-export function createMasker(secrets: readonly string[]): Masker {
-  return prepareMaskers(secrets)();
+/** Hides the same secrets in any number of texts and streams. */
+export interface Masking {
+  /** Masks a whole text. */
+  mask(text: string): string;
+  /**
+   * For a stream of its own.
+   *
+   * @param blindBytes of its first bytes nothing is shown, since a secret may have begun before them: {@link MASK_REACH_BYTES}
+   */
+  createMasker(blindBytes?: number): Masker;
+  createPieceMasker(): PieceMasker;
+  /** Whether there are too many secrets, or too long ones: nothing of them may be used then, as they cannot be hidden. */
+  isTooMuch(): boolean;
+  /** Lets go of what it searched with, which is made anew when it is needed. */
+  rest(): void;
 }
 
+/** What all spellings of a build's secrets may take. Those of a key of 3 KiB take 200 KiB, of which it is one in twenty. */
+export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
+
 /**
- * Makes maskers of the same secrets, each for a stream of its own. What they search with is made once, when it is needed: it takes some
- * hundred kilobytes.
+ * What is searched with is made once, when it is first needed: it takes some hundred kilobytes, and some milliseconds.
  *
- * @param secrets as of {@link createMasker}
+ * @param secrets values of any length, in any order; those under 8 characters are not masked
  */
-export function prepareMaskers(secrets: readonly string[]): () => Masker {
+export function createMasking(secrets: readonly string[]): Masking {
+  let needles: readonly string[] | undefined;
   let made: { readonly index: NeedleIndex | undefined } | undefined;
-  const getIndex = (): NeedleIndex | undefined => (made ??= { index: toIndex(secrets) }).index;
-  return () => {
-    let stream: PieceMasker | undefined;
-    return {
-      mask(text) {
-        const index = getIndex();
-        if (!index) return text;
-        const bytes = Buffer.from(text);
-        return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
-      },
-      push(chunk) {
-        const index = getIndex();
-        return index ? join((stream ??= createStream(index)).push(chunk)) : chunk;
-      },
-      flush: () => join(stream?.flush() ?? []),
-    };
+  const spell = (): readonly string[] | undefined => (needles ??= toNeedles(secrets, MAX_SPELLED_BYTES));
+  function getIndex(): NeedleIndex | undefined {
+    if (!made) {
+      const spelled = spell();
+      if (!spelled) throw new Error('secrets that are too much to be hidden were used');
+      made = { index: spelled.length === 0 ? undefined : createNeedleIndex(spelled) };
+      needles = undefined;
+    }
+    return made.index;
+  }
+  return {
+    mask(text) {
+      const index = getIndex();
+      if (!index) return text;
+      const bytes = Buffer.from(text);
+      return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
+    },
+    createMasker: (blindBytes = 0) => createMasker(getIndex, blindBytes),
+    createPieceMasker: () => createStream(getIndex()),
+    isTooMuch: () => made === undefined && spell() === undefined,
+    rest(): void {
+      made = undefined;
+    },
   };
 }
 
-/** @param secrets as of {@link createMasker} */
-export function createPieceMasker(secrets: readonly string[]): PieceMasker {
-  return createStream(toIndex(secrets));
-}
-
-/** Undefined: there is nothing to hide. */
-function toIndex(secrets: readonly string[]): NeedleIndex | undefined {
-  const needles = toNeedles(secrets);
-  return needles.length === 0 ? undefined : createNeedleIndex(needles);
+function createMasker(getIndex: () => NeedleIndex | undefined, blindBytes: number): Masker {
+  let stream: PieceMasker | undefined;
+  let shownFrom = blindBytes;
+  const show = (pieces: readonly MaskedPiece[]): Buffer => join(pieces.flatMap((piece) => cutPiece(piece, shownFrom)));
+  return {
+    push(chunk) {
+      const index = getIndex();
+      return index ? show((stream ??= createStream(index)).push(chunk)) : chunk;
+    },
+    flush() {
+      const rest = show(stream?.flush() ?? []);
+      shownFrom = 0;
+      return rest;
+    },
+  };
 }
 
 /** @param index of the secrets; undefined: there is none */
@@ -147,6 +173,13 @@ function maskUpTo(
     pieces,
     state: { offset: state.offset + end, held, coveredBytes: Math.max(0, done - end), isAfterMask },
   };
+}
+
+/** What of a piece is shown, from a place of the stream on. */
+function cutPiece(piece: MaskedPiece, shownFrom: number): readonly MaskedPiece[] {
+  if (piece.offset >= shownFrom) return [piece];
+  if (piece.isMask) return [];
+  return [{ ...piece, bytes: piece.bytes.subarray(shownFrom - piece.offset) }];
 }
 
 function join(pieces: readonly MaskedPiece[]): Buffer {

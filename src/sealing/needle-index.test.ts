@@ -6,15 +6,13 @@ type Occurrence = readonly [start: number, end: number];
 
 function occurrencesOf(needles: readonly string[], text: string): Occurrence[] {
   const found: Occurrence[] = [];
-  const index = createNeedleIndex(needles.map((needle) => Buffer.from(needle, 'latin1')));
+  const index = createNeedleIndex(needles);
   index.eachOccurrence(Buffer.from(text, 'latin1'), (start, end) => found.push([start, end]));
   return found;
 }
 
 function openEndOf(needles: readonly string[], text: string): number {
-  return createNeedleIndex(needles.map((needle) => Buffer.from(needle, 'latin1'))).findOpenEnd(
-    Buffer.from(text, 'latin1'),
-  );
+  return createNeedleIndex(needles).findOpenEnd(Buffer.from(text, 'latin1'));
 }
 
 /** The text, and the places of it that were read so far, one for each time. */
@@ -93,7 +91,7 @@ describe('eachOccurrence', () => {
   });
 
   it('reads only the end of each window of a text that has nothing of any needle', () => {
-    const index = createNeedleIndex([Buffer.from('a'.repeat(64)), Buffer.from('b'.repeat(90))]);
+    const index = createNeedleIndex(['a'.repeat(64), 'b'.repeat(90)]);
     const { bytes, reads } = createCounted('z'.repeat(62 * 100 + 2));
     index.eachOccurrence(bytes, () => expect.unreachable());
     const ends = Array.from({ length: 100 }, (_, window) => 61 + 62 * window);
@@ -101,13 +99,22 @@ describe('eachOccurrence', () => {
   });
 
   it('jumps to where the next needle may stand', () => {
-    const index = createNeedleIndex([Buffer.from('0123456789')]);
+    const index = createNeedleIndex(['0123456789']);
     const { bytes, reads } = createCounted('zzzzzzz3450123456789');
     const found: Occurrence[] = [];
     index.eachOccurrence(bytes, (start, end) => found.push([start, end]));
     expect(found).toEqual([[10, 20]]);
     // A window that ends with 345 lacks 6789 of the needle, one that ends with 123 lacks 456789.
     expect(reads.slice(0, 9)).toEqual([7, 8, 9, 11, 12, 13, 17, 18, 19]);
+  });
+
+  it('reads the text at a place little more often than it is long, whatever needles begin alike there', () => {
+    const nested = Array.from({ length: 57 }, (_, more) => 'a'.repeat(8 + more));
+    const alike = Array.from({ length: 1000 }, (_, number) => `${'a'.repeat(60)}${String(number).padStart(4, '0')}`);
+    const { bytes, reads } = createCounted('a'.repeat(163));
+    createNeedleIndex([...nested, ...alike]).eachOccurrence(bytes, () => {});
+    // Three bytes for the jump, 64 for the needle, two for each of the ten steps of the search.
+    expect(reads.length / 156).toBeLessThan(3 + 64 + 2 * 11);
   });
 
   // Few letters, so that needles repeat, overlap and nearly occur.
@@ -153,7 +160,7 @@ describe('findOpenEnd', () => {
 
   it('is looked for only where a needle that began would still be open', () => {
     const { bytes, reads } = createCounted('z'.repeat(1000));
-    expect(createNeedleIndex([Buffer.from('abc'), Buffer.from('defghijk')]).findOpenEnd(bytes)).toBe(1000);
+    expect(createNeedleIndex(['abc', 'defghijk']).findOpenEnd(bytes)).toBe(1000);
     expect(Math.min(...reads)).toBe(993);
   });
 

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { toNeedles, toSpellings } from './needles.ts';
 
+function toUserInfo(password: string): string {
+  const url = new URL('https://git@forge.example');
+  url.password = password;
+  return url.password;
+}
+
+function needlesOf(...secrets: readonly string[]): string[] {
+  return toNeedles(secrets, Infinity) ?? [];
+}
+
 describe('toSpellings', () => {
   it('are those in which a secret turns up, and no other', () => {
     // Of 8 bytes base64 makes 10 2/3 characters: each of the three places begins and ends elsewhere in a character.
@@ -29,9 +39,19 @@ describe('toSpellings', () => {
         'a%3f%3e~%26%22b%21',
         'a%3F%3E%7E%26%22b%21',
         'a%3f%3e%7e%26%22b%21',
-        // JSON, and Go's JSON
+        // the user info of Go and of the WHATWG, encodeURI
+        'a%3F%3E~&%22b%21',
+        'a%3f%3e~&%22b%21',
+        'a%3F%3E~&%22b!',
+        'a%3f%3e~&%22b!',
+        'a?%3E~&%22b!',
+        'a?%3e~&%22b!',
+        // JSON, that of Go, that of .NET, and both with the letters of the other case
         'a?>~&\\"b!',
         'a?\\u003e~\\u0026\\"b!',
+        'a?\\u003E~\\u0026\\"b!',
+        'a?\\u003e~\\u0026\\u0022b!',
+        'a?\\u003E~\\u0026\\u0022b!',
       ].toSorted(),
     );
   });
@@ -41,30 +61,41 @@ describe('toSpellings', () => {
     expect(new Set(spellings).size).toBe(spellings.length);
   });
 
-  it("cover the marks that encodeURIComponent leaves, and the marks that only Go's JSON escapes", () => {
-    const spellings = toSpellings("it's(a)*<b>!");
-    expect(spellings).toContain('it%27s%28a%29%2A%3Cb%3E%21');
-    expect(spellings).toContain("it's(a)*\\u003cb\\u003e!");
+  const AWS = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+
+  // What each of them wrote.
+  it.each([
+    ['encodeURIComponent', "it's(a)*b!", "it's(a)*b!"],
+    ['an RFC 3986 encoder', "it's(a)*<b>!~", 'it%27s%28a%29%2A%3Cb%3E%21~'],
+    ['a form', 'pass ~*word', 'pass+%7E*word'],
+    ["Python's quote", `${AWS}+x=`, `${AWS}%2Bx%3D`],
+    ["Python's quote_plus and Go's QueryEscape", 'pass ~*word/', 'pass+~%2Aword%2F'],
+    ["Go's PathEscape", 'abc+def/ghi=jkl$m', 'abc+def%2Fghi=jkl$m'],
+    ["Go's UserPassword", 'abc+def/ghi:jkl,m', 'abc+def%2Fghi%3Ajkl,m'],
+    ['new URL().password', 'abc+def/ghi=jkl$m', toUserInfo('abc+def/ghi=jkl$m')],
+    ['encodeURI', 'pass word/with+x', encodeURI('pass word/with+x')],
+    ['JSON of JavaScript', 'a "quoted"\\ one', 'a \\"quoted\\"\\\\ one'],
+    ['JSON of Go', 'abcd<e>&fgh', 'abcd\\u003ce\\u003e\\u0026fgh'],
+    ['JSON of Gson', "abcd<e>='fgh", 'abcd\\u003ce\\u003e\\u003d\\u0027fgh'],
+    ['JSON of PHP', AWS, AWS.replaceAll('/', '\\/')],
+    ['JSON of PHP, not of ASCII', 'pässwörter/1', 'p\\u00e4ssw\\u00f6rter\\/1'],
+    ['JSON of Python', 'pässwörter123', 'p\\u00e4ssw\\u00f6rter123'],
+    ['JSON of .NET', 'abcd+efgh&"ij"', 'abcd\\u002Befgh\\u0026\\u0022ij\\u0022'],
+    ['JSON of .NET, beyond 16 bits', 'grin😀grin', 'grin\\uD83D\\uDE00grin'],
+  ])('are those of %s', (_encoder, secret, written) => {
+    expect(toSpellings(secret)).toContain(written);
   });
 
-  it('are none of a secret of 7 characters, and some of one of 8', () => {
-    expect(toSpellings('1234567')).toEqual([]);
-    expect(toSpellings('')).toEqual([]);
-    expect(toSpellings('12345678')).toContain('12345678');
-  });
-
-  it.each(['\n', '\r', '\r\n'])('are also those of each line long enough, with lines ended by %j', (end) => {
-    const spellings = toSpellings(`first line${end}  second line\t${end}short`);
-    expect(spellings).toContain('first line');
-    expect(spellings).toContain('second line');
-    expect(spellings).toContain(Buffer.from('second line').toString('hex'));
-    expect(spellings).not.toContain('short');
-    expect(spellings).not.toContain('  second line\t');
-  });
-
-  it('are those of the whole too, where it has lines', () => {
-    expect(toSpellings('first line\nsecond line')).toContain('first line\nsecond line');
-    expect(toSpellings('one\ntwo\n')).toContain('one\\ntwo\\n');
+  it('are those of what base64, openssl and xxd write in lines', () => {
+    const secret = Array.from({ length: 100 }, (_, index) => String.fromCharCode(0x30 + (index % 71))).join('');
+    const lines = { base64: [0, 76], hex: [0, 60, 120, 180] };
+    const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
+    const hex = Buffer.from(secret).toString('hex');
+    const spellings = toSpellings(secret);
+    for (const at of lines.base64) expect(spellings).toContain(base64.slice(at, at + 76));
+    for (const at of lines.hex) expect(spellings).toContain(hex.slice(at, at + 60));
+    // A rest of which a text may have a part by chance.
+    expect(toSpellings('x'.repeat(58))).not.toContain(Buffer.from('x'.repeat(58)).toString('base64').slice(76, 78));
   });
 
   it('exist for a secret that is no Unicode', () => {
@@ -74,15 +105,12 @@ describe('toSpellings', () => {
 
 describe('toNeedles', () => {
   // Those of the secret as it is, without its other spellings.
-  const piecesOf = (text: string): string[] =>
-    toNeedles([text])
-      .map(String)
-      .filter((piece) => text.includes(piece));
+  const piecesOf = (text: string): string[] => needlesOf(text).filter((piece) => text.includes(piece));
 
   it('are the pieces of 64 bytes of a longer spelling, the last one reaching back', () => {
     const text = Array.from({ length: 150 }, (_, index) => String.fromCharCode(0x4e00 + index)).join('');
     const bytes = Buffer.from(text);
-    const needles = toNeedles([text]).map((needle) => needle.toString('latin1'));
+    const needles = needlesOf(text);
     for (const start of [0, 64, 128, 192, 256, 320, 384, 386]) {
       expect(needles).toContain(bytes.subarray(start, start + 64).toString('latin1'));
     }
@@ -102,16 +130,41 @@ describe('toNeedles', () => {
   });
 
   it('are 8 to 64 bytes long, and none is there twice', () => {
-    const needles = toNeedles(['hunter2-hunter2', 'hunter2-hunter2', 'x'.repeat(1000), `${'y'.repeat(70)}\nzzzzzzzz`]);
+    const needles = needlesOf('hunter2-hunter2', 'hunter2-hunter2', 'x'.repeat(1000), `${'y'.repeat(70)}\nzzzzzzzz`);
     for (const needle of needles) {
       expect(needle.length).toBeGreaterThanOrEqual(8);
       expect(needle.length).toBeLessThanOrEqual(64);
     }
-    expect(new Set(needles.map((needle) => needle.toString('latin1'))).size).toBe(needles.length);
+    expect(new Set(needles).size).toBe(needles.length);
   });
 
   it('are none of no secret', () => {
-    expect(toNeedles([])).toEqual([]);
-    expect(toNeedles(['short', ''])).toEqual([]);
+    expect(needlesOf()).toEqual([]);
+    expect(needlesOf('short', '')).toEqual([]);
+  });
+
+  it('are none of a secret of 7 characters, and some of one of 8', () => {
+    expect(needlesOf('1234567')).toEqual([]);
+    expect(needlesOf('12345678')).toContain('12345678');
+  });
+
+  it.each(['\n', '\r', '\r\n'])('are also those of each line long enough, with lines ended by %j', (end) => {
+    const needles = needlesOf(`first line${end}  second line\t${end}short`);
+    expect(needles).toContain('first line');
+    expect(needles).toContain('second line');
+    expect(needles).toContain(Buffer.from('second line').toString('hex'));
+    expect(needles).not.toContain('short');
+    expect(needles).not.toContain('  second line\t');
+  });
+
+  it('are those of the whole too, where it has lines', () => {
+    expect(needlesOf('first line\nsecond line')).toContain('first line\nsecond line');
+    expect(needlesOf('one\ntwo\n')).toContain('one\\ntwo\\n');
+  });
+
+  it('are not told when they take more than they may', () => {
+    const bytes = needlesOf('hunter2-hunter2').join('').length;
+    expect(toNeedles(['hunter2-hunter2'], bytes)).toHaveLength(needlesOf('hunter2-hunter2').length);
+    expect(toNeedles(['hunter2-hunter2'], bytes - 1)).toBeUndefined();
   });
 });

@@ -7,34 +7,70 @@ const MIN_MASKED_CHARACTERS = 8;
  */
 export const MAX_NEEDLE_BYTES = 64;
 
-/** The byte strings that hide secrets, each 8 to 64 bytes long, none twice. */
-export function toNeedles(secrets: readonly string[]): Buffer[] {
-  const pieces = secrets.flatMap(toSpellings).flatMap((spelling) => cutNeedles(Buffer.from(spelling)));
-  return [...new Map(pieces.map((piece) => [piece.toString('latin1'), piece])).values()];
+/**
+ * The byte strings that hide secrets, each 8 to 64 bytes long, none twice; Latin-1, a character for each byte.
+ *
+ * @returns undefined when they are more than `maxBytes` together
+ */
+export function toNeedles(secrets: readonly string[], maxBytes: number): string[] | undefined {
+  const needles = new Set<string>();
+  let bytes = 0;
+  for (const part of new Set(secrets.flatMap(toParts))) {
+    for (const needle of toSpellings(part).flatMap(cutNeedles)) {
+      if (needles.has(needle)) continue;
+      needles.add(needle);
+      bytes += needle.length;
+    }
+    if (bytes > maxBytes) return undefined;
+  }
+  return [...needles];
+}
+
+/** The secret and its lines, without the white space around these, as far as they are long enough. */
+function toParts(secret: string): string[] {
+  const lines = secret.split(/\r\n|\r|\n/).map((line) => line.trim());
+  return [secret, ...lines].filter((part) => part.length >= MIN_MASKED_CHARACTERS);
 }
 
 /**
- * Every spelling under which a secret is looked for: as it is, and each of its lines; of both base64 (at each of the three
- * places it may begin within a group, with and without more after it), hex, URL-encoded and JSON-escaped.
- *
- * @returns no spelling twice; none for a secret that is too short
+ * Every spelling under which a text is looked for: as it is; of both base64 (at each of the three places it may begin within a
+ * group, with and without more after it, and in lines), hex (and in lines), URL-encoded and JSON-escaped. None twice.
  */
-export function toSpellings(secret: string): string[] {
-  const lines = secret.split(/\r\n|\r|\n/).map((line) => line.trim());
-  const parts = [...new Set([secret, ...lines])].filter((part) => part.length >= MIN_MASKED_CHARACTERS);
+export function toSpellings(text: string): string[] {
+  const base64 = Buffer.from(text).toString('base64').replace(/=+$/, '');
   return [
-    ...new Set(parts.flatMap((part) => [part, ...toBase64(part), ...toHex(part), ...toUrl(part), ...toJson(part)])),
+    ...new Set([
+      text,
+      ...toBase64(text),
+      ...toLines(base64, BASE64_LINE),
+      ...toHex(text),
+      ...toUrl(text),
+      ...toJson(text),
+    ]),
   ];
 }
 
 /** Pieces that follow each other without a gap; the last one reaches back, so that none is short. */
-function cutNeedles(spelling: Buffer): Buffer[] {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < spelling.length; at += MAX_NEEDLE_BYTES) {
-    const start = Math.max(0, Math.min(at, spelling.length - MAX_NEEDLE_BYTES));
-    pieces.push(spelling.subarray(start, start + MAX_NEEDLE_BYTES));
+function cutNeedles(spelling: string): string[] {
+  const bytes = Buffer.from(spelling).toString('latin1');
+  const pieces: string[] = [];
+  for (let at = 0; at < bytes.length; at += MAX_NEEDLE_BYTES) {
+    const start = Math.max(0, Math.min(at, bytes.length - MAX_NEEDLE_BYTES));
+    pieces.push(bytes.slice(start, start + MAX_NEEDLE_BYTES));
   }
   return pieces;
+}
+
+/** Characters of a line that `base64` writes, and of one that `xxd -p` does; `openssl base64` has 64, as a needle. */
+const BASE64_LINE = 76;
+const HEX_LINE = 60;
+
+/** The lines of what is encoded by itself, as far as they are long enough. */
+function toLines(encoded: string, width: number): string[] {
+  const lines = Array.from({ length: Math.ceil(encoded.length / width) }, (_, at) =>
+    encoded.slice(at * width, (at + 1) * width),
+  );
+  return lines.filter(({ length }) => length >= MIN_MASKED_CHARACTERS);
 }
 
 /** Bytes before the secret that do not fill a group of three, and the characters that such bytes have a part in. */
@@ -56,22 +92,55 @@ function toBase64(text: string): string[] {
 
 function toHex(text: string): string[] {
   const hex = Buffer.from(text).toString('hex');
-  return [hex, hex.toUpperCase()];
+  return [hex, ...toLines(hex, HEX_LINE)].flatMap((spelling) => [spelling, spelling.toUpperCase()]);
 }
 
+/** What encoders leave as it is, besides letters, digits and `-_.`. */
+const URL_KEPT = [
+  "!~*'()", // encodeURIComponent
+  '~', // RFC 3986
+  '', // an HTML form has "*" for that
+  '*',
+  '~/', // Python's quote
+  "!~*'();/?:@&=+$,#", // encodeURI
+  '~$&+=:@', // Go's PathEscape
+  '~$&+,;=', // Go's user info
+  "~!$%&'()*+,", // the WHATWG's user info
+] as const;
+
 function toUrl(text: string): string[] {
-  const component = encodeURIComponent(text.toWellFormed());
-  const strict = component.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
-  const form = new URLSearchParams({ '': text }).toString().slice(1);
-  return [component, strict, form].flatMap((needle) => [
+  const bytes = Buffer.from(text.toWellFormed()).toString('latin1');
+  const encoded = URL_KEPT.map((kept) => encodePercent(bytes, kept));
+  // A form, and the query of some libraries, has a plus sign for a blank.
+  return [...encoded, ...encoded.map((url) => url.replaceAll('%20', '+'))].flatMap((needle) => [
     needle,
     needle.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()),
   ]);
 }
 
+function encodePercent(bytes: string, kept: string): string {
+  return bytes.replace(/[^A-Za-z0-9\-_.]/g, (byte) =>
+    kept.includes(byte) ? byte : `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
+}
+
+/** Characters that encoders of JSON escape though they need not: Go and kubectl, Gson, .NET; PHP has a way of its own for "/". */
+const JSON_ESCAPED = [/[<>&]/g, /[<>&='\u2028\u2029]/g, /[<>&'+`\u007F]|\\"/g] as const;
+
 function toJson(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1);
-  // Go's encoding/json, and with it kubectl, escapes three characters more.
-  const go = json.replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
-  return [json, go];
+  const plain = [
+    json,
+    ...JSON_ESCAPED.map((escaped) => json.replace(escaped, (found) => toUnicodeEscape(found.at(-1)))),
+  ];
+  const ascii = plain.map((spelling) => spelling.replace(/[^\0-\u007F]/g, toUnicodeEscape));
+  const all = [...plain, ...ascii];
+  return [...all, ...all.map((spelling) => spelling.replaceAll('/', '\\/'))].flatMap((spelling) => [
+    spelling,
+    spelling.replace(/\\u[0-9a-f]{4}/g, (escape) => `\\u${escape.slice(2).toUpperCase()}`),
+  ]);
+}
+
+function toUnicodeEscape(unit = ''): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

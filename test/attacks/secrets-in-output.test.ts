@@ -64,6 +64,36 @@ describe('A9 A secret that would show in what others read', { timeout: 60_000 },
     expect(shown).not.toContain(json);
   });
 
+  it('hides it in the lines that base64 and xxd make of it', async () => {
+    const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY-and-as-much-again-for-a-second-line';
+    const hex = String.raw`od -An -v -tx1 | tr -d " \n" | fold -w 60`;
+    const shown = await show(`printf %s "$S" | base64; printf %s "$S" | ${hex}`, secret);
+    const base64 = Buffer.from(secret).toString('base64');
+    for (const line of [base64.slice(0, 76), base64.slice(76, -2)]) expect(shown).not.toContain(line.slice(0, 20));
+    for (const at of [0, 60, 120])
+      expect(shown).not.toContain(
+        Buffer.from(secret)
+          .toString('hex')
+          .slice(at, at + 20),
+      );
+  });
+
+  it('hides it in the JSON of PHP and of Python', async () => {
+    const shown = await show(
+      String.raw`printf '%s\n' '{"a":"pw\u00e4rts\/geheim","b":"pw\u00E4rts\/geheim"}'`,
+      'pwärts/geheim',
+    );
+    expect(shown).not.toContain('geheim');
+  });
+
+  it('hides it with a colour, or other control characters, in its middle', async () => {
+    const shown = await show(
+      String.raw`printf '%s\033[1m%s\033[m\n' "$(printf %s "$S" | cut -c1-9)" "$(printf %s "$S" | cut -c10-)"; printf %s "$S" | sed 's/./&\x00/g'`,
+    );
+    expect(shown).not.toContain(SECRET);
+    expect(shown.match(/\*\*\*/g)).toHaveLength(2);
+  });
+
   it('hides each line of a key', async () => {
     const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nZZZZvQIBADANBgkqhkiG9w0BZZ\n-----END KEY-----';
     const shown = await show(`printf '%s\\n' "$S" | sed -n 3p`, key);

@@ -61,6 +61,8 @@ export interface Answers {
   file: FileAnswer;
   status: C3Error | undefined;
   open: C3Error | undefined;
+  /** What sealed values open to; without it "opened " and the value. */
+  opened: string | undefined;
   cluster: C3Error | undefined;
   workspace: WorkspaceAnswer | undefined;
 }
@@ -186,7 +188,7 @@ export function createWorld(): World {
       return openView(order, {
         open: async (token) => {
           if (answers.open) throw answers.open;
-          return await Promise.resolve({ plaintext: `opened ${token}`, isOldKey: false });
+          return await Promise.resolve({ plaintext: answers.opened ?? `opened ${token}`, isOldKey: false });
         },
         openCluster() {
           if (answers.cluster) throw answers.cluster;
@@ -234,7 +236,7 @@ export function createWorld(): World {
           async open(token, purpose) {
             events.push(`open ${formatPurpose(purpose)}`);
             if (answers.open) throw answers.open;
-            return { plaintext: `opened ${token}`, isOldKey: false };
+            return { plaintext: answers.opened ?? `opened ${token}`, isOldKey: false };
           },
           openCluster() {
             if (answers.cluster) throw answers.cluster;
@@ -293,6 +295,7 @@ function toAnswers(part: Partial<Answers>): Answers {
     file: toFile('- main: echo hello'),
     status: undefined,
     open: undefined,
+    opened: undefined,
     cluster: undefined,
     workspace: undefined,
     before: undefined,

@@ -6,7 +6,7 @@ import { createLinePool } from '../../src/engine/line-pool.ts';
 import { runSteps } from '../../src/engine/run-steps.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';
-import { createMasker } from '../../src/sealing/index.ts';
+import { createMasking } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { createSourceRepository } from './source-repository.ts';
 
@@ -55,6 +55,8 @@ export interface Walk {
 }
 
 export interface WalkPart extends Partial<Pipeline> {
+  /** Secrets that no output shows. */
+  readonly masked?: readonly string[];
   readonly id?: string;
   readonly isResumed?: boolean;
   readonly onOutput?: (text: string) => void;
@@ -72,7 +74,7 @@ export function createWalk(): Walk {
     states,
     cancel: new AbortController(),
     halt: new AbortController(),
-    async run(steps, { id = toLocalBuildId(), isResumed = false, onOutput, onState, ...part } = {}) {
+    async run(steps, { id = toLocalBuildId(), isResumed = false, masked = [], onOutput, onState, ...part } = {}) {
       const pipeline: Pipeline = {
         k8s: '',
         job: { manifest: {}, name: 'walk', containers: ['main', 'bare'] },
@@ -111,7 +113,7 @@ export function createWalk(): Walk {
         },
         isResumed,
         progress,
-        createMasker: () => createMasker([]),
+        masking: createMasking(masked),
         signal: walk.cancel.signal,
         haltSignal: walk.halt.signal,
         limits: LIMITS,

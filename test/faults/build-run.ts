@@ -7,7 +7,7 @@ import type { StepLimits } from '../../src/engine/step.ts';
 import type { Push } from '../../src/forges/forge.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
-import { createMasker } from '../../src/sealing/index.ts';
+import { createMasking } from '../../src/sealing/index.ts';
 import { STEP_LIMITS, toBuildId } from './fault-cluster.ts';
 
 /** The steps of a build without a forge: no checkout. */
@@ -71,7 +71,7 @@ export function startBuild(
     environment: toBuildEnvironment({ id: buildId, scope: SCOPE, push: PUSH }),
     secrets: {},
     progress: createBuildProgress(buildId, source, Date.now),
-    createMasker: () => createMasker([]),
+    masking: createMasking([]),
     signal: controller.signal,
     limits: { ...STEP_LIMITS, ...limits },
     ...(lines ? { lines } : {}),

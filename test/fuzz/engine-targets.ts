@@ -68,8 +68,8 @@ export const engineTargets: readonly Target[] = [
     ),
     ({ whole, pieces }) => {
       const [inOne, inMany] = [createFrameReader(), createFrameReader()];
-      const one = join(inOne.push(whole));
-      const many = join(pieces.flatMap((piece) => inMany.push(piece)));
+      const one = join([...inOne.push(whole)]);
+      const many = join(pieces.flatMap((piece) => [...inMany.push(piece)]));
       ensure(JSON.stringify(one) === JSON.stringify(many), 'frames are the same wherever they are cut');
       const fault = one.findIndex((frame) => frame.startsWith('{"kind":"fault","message":"the courier said'));
       ensure(fault === -1 || fault === one.length - 1, 'nothing comes out after nonsense');

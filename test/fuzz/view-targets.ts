@@ -3,6 +3,7 @@ import type { BuildState } from '../../src/engine/build-state.ts';
 import { readJournal } from '../../src/engine/journal.ts';
 import { createLogLines, toLeadIn } from '../../src/engine/log-lines.ts';
 import { readLogTimes } from '../../src/engine/log-times.ts';
+import { createMasking } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
 
@@ -99,7 +100,7 @@ export const viewTargets: readonly Target[] = [
     ([{ whole, pieces }, offset, count]) => {
       const from = { offset, pieces: count };
       function read(chunks: readonly Uint8Array[]): string {
-        const lines = createLogLines(from, ['secret-secret']);
+        const lines = createLogLines(from, createMasking(['secret-secret']));
         let skip = toLeadIn(from);
         for (const chunk of chunks) {
           lines.push(chunk.subarray(Math.min(skip, chunk.length)));
