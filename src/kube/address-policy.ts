@@ -1,7 +1,7 @@
-import { lookup as lookUp, type LookupAddress } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { C3Error } from '../errors.ts';
-import { createGate } from './gate.ts';
+import { createNameLookups } from './name-lookups.ts';
 
 /**
  * Which addresses c3 dials for a kubeconfig, which a stranger may have written: public ones, and what the operator opened. It is
@@ -16,14 +16,6 @@ export interface AddressPolicy {
    */
   readonly lookup: LookupFunction;
 }
-
-/**
- * Node looks names up in its pool of four threads, which also opens sealed values; a name of a slow server holds one for as long as
- * the system's resolver is patient. So many are left to strangers.
- */
-const MAX_LOOKUPS = 2;
-/** As long as the connection that needs the name would be waited for. */
-const LOOKUP_TURN_MS = 10_000;
 
 /** The `code` of the error that `lookup` fails with. */
 export const ADDRESS_REFUSED = 'ERR_C3_ADDRESS_REFUSED';
@@ -78,7 +70,7 @@ const CARRIER_LISTS = CARRIERS.map(([net, group]) => ({ list: toBlockList([net])
 /** @param allowNets what the operator opened beyond the public internet, as `address/prefix` */
 export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy {
   const allowed = toBlockList(allowNets);
-  const gate = createGate(MAX_LOOKUPS);
+  const lookUp = createNameLookups();
   return {
     checkOrigin(origin) {
       // A URL's host is canonical: 0x7f.1, 2130706433 and full-width digits have become 127.0.0.1.
@@ -90,17 +82,16 @@ export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy
       });
     },
     lookup(hostname, options, callback) {
-      void gate.enter(AbortSignal.timeout(LOOKUP_TURN_MS)).then((leave) => {
-        if (leave === undefined) return callback(new Error(`other names were looked up before ${hostname}`), '', 0);
-        return lookUp(hostname, { ...options, all: true }, (error, addresses) => {
-          leave();
-          const fault = error ?? findFault(hostname, addresses, allowed);
+      void lookUp(hostname, options).then(
+        (addresses) => {
+          const fault = findFault(hostname, addresses, allowed);
           const [first] = fault === null ? addresses : [];
           if (first === undefined) callback(fault ?? new Error(`${hostname} has no address`), '', 0);
-          else if (options.all) callback(null, addresses);
+          else if (options.all) callback(null, [...addresses]);
           else callback(null, first.address, first.family);
-        });
-      });
+        },
+        (error: NodeJS.ErrnoException) => callback(error, '', 0),
+      );
     },
   };
 }

@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import type { lookup } from 'node:dns';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { toPod } from '../../src/kube/api-types.ts';
+import { createNameLookups, type LookUpName } from '../../src/kube/name-lookups.ts';
 import { classifyStart } from '../../src/kube/start-failure.ts';
 
 const MIB = 1024 * 1024;
@@ -13,5 +15,44 @@ describe('A12 A cluster that answers what no cluster does', () => {
     const verdict = classifyStart(pod, { events: [], pullMessages: {} });
     expect(verdict).toMatchObject({ kind: 'failed' });
     expect(JSON.stringify(verdict).length).toBeLessThan(1_000);
+  });
+});
+
+describe('A12 Names of clusters whose servers never answer', () => {
+  const ADDRESS = { address: '93.184.216.34', family: 4 };
+  let find: LookUpName;
+  let isDown = false;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    isDown = false;
+    const fake = (name: string, _: object, callback: (error: Error | null, found?: object[]) => void): void => {
+      if (!isDown && !name.endsWith('.evil.test')) callback(null, [ADDRESS]);
+    };
+    find = createNameLookups(fake as unknown as typeof lookup);
+  });
+  afterEach(() => vi.useRealTimers());
+
+  /** Asks for a name as a client that tries again does, and forgets what comes of it. */
+  function ask(name: string): void {
+    find(name, {}).catch(() => undefined);
+  }
+
+  it('does not let a thousand names of one owner hold back another name for more than two seconds', async () => {
+    for (let count = 0; count < 1_000; count += 1) ask(`a${count}.evil.test`);
+    const found = find('api.victim.test', {});
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(await found).toEqual([ADDRESS]);
+    for (let count = 0; count < 1_000; count += 1) ask(`b${count}.evil.test`);
+    expect(await find('api.newcomer.test', {})).toEqual([ADDRESS]);
+  });
+
+  it('holds back no name that answered before for more than a second, however many owners never answer', async () => {
+    await find('api.victim.test', {});
+    isDown = true;
+    for (let count = 0; count < 1_000; count += 1) ask(`api.evil${count}.test`);
+    const found = find('api.victim.test', {});
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await found).toEqual([ADDRESS]);
   });
 });
