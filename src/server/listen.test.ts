@@ -133,6 +133,26 @@ describe('a body of 25 MB', () => {
   });
 });
 
+describe('a body in pieces', () => {
+  function toChunks(piece: string, count: number): string {
+    return `${post('/read', 'Transfer-Encoding: chunked')}${`${piece.length.toString(16)}\r\n${piece}\r\n`.repeat(count)}`;
+  }
+
+  it('of one byte each is ended, whether anybody reads it or not', async () => {
+    expect(await open(toChunks('x', 10_000)).answer).toBe('');
+    const nobody = toChunks('x', 10_000).replace('/read', '/refused');
+    expect(await open(nobody).answer).toBe('');
+  });
+
+  it('is read where it has few of them, or none that is small', async () => {
+    const few = open(`${toChunks('x', 200)}0\r\n\r\n`);
+    const large = open(`${toChunks('x'.repeat(256), 10_000)}0\r\n\r\n`);
+    for (const { socket } of [few, large]) socket.once('data', () => socket.end());
+    expect(await few.answer).toMatch(/\r\n\r\n200$/);
+    expect(await large.answer).toMatch(/\r\n\r\n2560000$/);
+  });
+});
+
 describe('a slow body', () => {
   it('ends when nothing more comes', async () => {
     const client = open(`${post('/read', 'Content-Length: 100')}half`);

@@ -42,6 +42,12 @@ const MAX_CONNECTIONS = 2_000;
  * one piece of 64 KiB, some 1,500, and holds their answers until somebody reads them.
  */
 const MAX_UNANSWERED = 4;
+/**
+ * Of a body, so many pieces may be of any size; beyond them they have so many bytes each on an average. A packet has more, and so has a
+ * chunk of whoever sends chunks. Each piece is an object of some 250 bytes until it is read: one byte each would make 3 MB of 64 KiB.
+ */
+const SPARE_PIECES = 256;
+const MIN_PIECE_BYTES = 256;
 const CLOSE_IDLE_EVERY_MS = 50;
 /** How long a sender that was refused has to read the answer. */
 const LINGER_MS = 1_000;
@@ -106,12 +112,27 @@ function boundConnections(handle: Handle, stallMs: number): RequestListener {
       return;
     }
     unanswered.set(socket, count + 1);
+    boundPieces(incoming);
     outgoing.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
     // Node counts what the reader takes as a sign of life, and ends the connection.
     outgoing.once('prefinish', () => socket.setTimeout(stallMs));
     // Before Node sets how long the connection may wait for its next request.
     outgoing.prependOnceListener('finish', () => socket.setTimeout(0));
     void handle(incoming, outgoing);
+  };
+}
+
+/** Ends the connection of a body that comes in crumbs, before it is anybody's: Node takes all that stand in one piece of 64 KiB. */
+function boundPieces(incoming: IncomingMessage): void {
+  const push = incoming.push.bind(incoming);
+  let count = 0;
+  let byteLength = 0;
+  incoming.push = (piece: Buffer | null) => {
+    count += 1;
+    byteLength += piece?.length ?? 0;
+    if (count <= SPARE_PIECES + byteLength / MIN_PIECE_BYTES) return push(piece);
+    incoming.socket.destroy();
+    return false;
   };
 }
 

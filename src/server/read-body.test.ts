@@ -4,6 +4,7 @@ import { createBodyReader } from './read-body.ts';
 interface Sender {
   readonly request: Request;
   send(byteLength: number): void;
+  sendPiece(piece: Uint8Array): void;
   end(): void;
   fail(): void;
 }
@@ -14,6 +15,7 @@ function createSender(headers: Record<string, string> = {}): Sender {
   return {
     request: new Request('http://c3/hook', { method: 'POST', body, headers, duplex: 'half' }),
     send: (byteLength) => controller?.enqueue(new Uint8Array(byteLength)),
+    sendPiece: (piece) => controller?.enqueue(piece),
     end: () => controller?.close(),
     fail: () => controller?.error(new Error('reset')),
   };
@@ -46,6 +48,27 @@ describe('a body reader', () => {
     const read = reader.read(liar.request, 10);
     liar.send(11);
     await expect(read).rejects.toMatchObject({ code: 'BODY_TOO_LARGE', message: 'The body is larger than 0 KiB' });
+  });
+
+  it('puts a body together from pieces of any size, and is done with a piece as soon as it has read it', async () => {
+    const sender = createSender();
+    const read = createBodyReader().read(sender.request, 1000);
+    const pieces = [1, 1, 300, 2, 0, 5, 100, 1].map((length, n) => new Uint8Array(length).fill(n));
+    const expected = Buffer.concat(pieces);
+    for (const piece of pieces) sender.sendPiece(piece);
+    sender.end();
+    const body = await read;
+    for (const piece of pieces) piece.fill(255);
+    expect(Buffer.from(body)).toEqual(expected);
+  });
+
+  it('counts what a body holds, which may be twice of what has come', async () => {
+    const reader = createBodyReader({ maxTotalBytes: 100 });
+    const sender = createSender();
+    const read = reader.read(sender.request, 1000);
+    sender.send(51);
+    sender.send(1);
+    await expect(read).rejects.toMatchObject({ code: 'RATE_LIMITED', message: IS_LARGEST });
   });
 
   it('tells a body that breaks off', async () => {

@@ -29,7 +29,8 @@ const RETRY_AFTER_SECONDS = 10;
 
 /** A body that is being read. */
 interface Reading {
-  byteLength: number;
+  /** What it holds in memory, which may be twice of what has come. */
+  readonly byteLength: number;
   /** Ends it. */
   cut(error: C3Error): void;
 }
@@ -52,61 +53,100 @@ export function createBodyReader(given: Partial<BodyLimits> = {}): BodyReader {
     largest.cut(new LimitError('c3 reads as many bodies as it can: this one is the largest', RETRY_AFTER_SECONDS));
   }
 
-  /** Settles with the error of the first `cut`, of the clock's or of another body's. */
-  function open(): { ended: Promise<never>; add(chunk: Uint8Array): number; close(): void } {
-    const ending = Promise.withResolvers<never>();
-    ending.promise.catch(() => {}); // it may end when nobody waits
-    const reading: Reading = {
-      byteLength: 0,
-      cut(error) {
-        close();
-        ending.reject(error);
-      },
-    };
-    const total = setTimeout(() => reading.cut(toSlow('longer than', limits.maxMs)), limits.maxMs);
-    const idle = setTimeout(() => reading.cut(toSlow('a pause of more than', limits.maxIdleMs)), limits.maxIdleMs);
-    function close(): void {
-      clearTimeout(total);
-      clearTimeout(idle);
-      if (readings.delete(reading)) totalBytes -= reading.byteLength;
-    }
-    function add(chunk: Uint8Array): number {
-      // It may have been cut while the chunk was on its way.
-      if (!readings.has(reading)) return 0;
-      idle.refresh();
-      reading.byteLength += chunk.length;
-      totalBytes += chunk.length;
+  /** Resolves with the body, or rejects with the error of the first `cut`, of the clock's or of another body's. */
+  function collect(reader: PieceReader, maxBytes: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const body = new Pieces(maxBytes);
+      const reading: Reading = {
+        get byteLength() {
+          return body.capacity;
+        },
+        cut: (error) => {
+          close();
+          reject(error);
+        },
+      };
+      const total = setTimeout(() => reading.cut(toSlow('longer than', limits.maxMs)), limits.maxMs);
+      const idle = setTimeout(() => reading.cut(toSlow('a pause of more than', limits.maxIdleMs)), limits.maxIdleMs);
+      function close(): void {
+        clearTimeout(total);
+        clearTimeout(idle);
+        if (readings.delete(reading)) totalBytes -= body.capacity;
+      }
+
+      // What is read is waited for here alone: a promise that lasts as long as the body would keep a trace of every piece.
+      async function readAll(): Promise<void> {
+        for (;;) {
+          const { done, value } = await reader.read();
+          // It may have been cut while the piece was on its way.
+          if (!readings.has(reading)) return;
+          if (done) return resolve(body.bytes);
+          idle.refresh();
+          totalBytes += body.add(value);
+          makeRoom();
+        }
+      }
+
+      readings.add(reading);
       makeRoom();
-      return reading.byteLength;
-    }
-    readings.add(reading);
-    makeRoom();
-    return { ended: ending.promise, add, close };
+      void readAll()
+        .catch((error: unknown) => reject(toBodyError(error)))
+        .finally(close);
+    });
   }
 
   return {
     async read(request, maxBytes) {
-      const tooLarge = new C3Error('BODY_TOO_LARGE', `The body is larger than ${Math.floor(maxBytes / 1024)} KiB`);
-      if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge;
+      if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw toTooLarge(maxBytes);
       if (request.body === null) return new Uint8Array(0);
-      const { ended, add, close } = open();
-      const chunks: Uint8Array[] = [];
-      try {
-        const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-        for (;;) {
-          const { done, value } = await Promise.race([ended, reader.read()]);
-          if (done) return Buffer.concat(chunks);
-          if (add(value) > maxBytes) throw tooLarge;
-          chunks.push(value);
-        }
-      } catch (error) {
-        if (error instanceof C3Error) throw error;
-        throw new C3Error('BODY_UNREADABLE', 'The body ended before it was whole', { cause: error });
-      } finally {
-        close();
-      }
+      return await collect(request.body.getReader() as PieceReader, maxBytes);
     },
   };
+}
+
+type PieceReader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** Takes the pieces of a body into one that grows: a piece that is kept keeps all of what it came in, up to 64 KiB for one byte. */
+class Pieces {
+  readonly #maxBytes: number;
+  #buffer = new Uint8Array(0);
+  #length = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  /** By how many bytes it has grown. @throws {C3Error} BODY_TOO_LARGE */
+  add(piece: Uint8Array): number {
+    const before = this.capacity;
+    const length = this.#length + piece.length;
+    if (length > this.#maxBytes) throw toTooLarge(this.#maxBytes);
+    if (length > before) {
+      const grown = new Uint8Array(Math.min(Math.max(length, before * 2), this.#maxBytes));
+      grown.set(this.bytes);
+      this.#buffer = grown;
+    }
+    this.#buffer.set(piece, this.#length);
+    this.#length = length;
+    return this.capacity - before;
+  }
+}
+
+function toTooLarge(maxBytes: number): C3Error {
+  return new C3Error('BODY_TOO_LARGE', `The body is larger than ${Math.floor(maxBytes / 1024)} KiB`);
+}
+
+function toBodyError(error: unknown): C3Error {
+  if (error instanceof C3Error) return error;
+  return new C3Error('BODY_UNREADABLE', 'The body ended before it was whole', { cause: error });
 }
 
 function toSlow(what: string, ms: number): C3Error {

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import { describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../src/pipeline/index.ts';
+import { parsePipeline, planPipeline } from '../../src/pipeline/index.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
 const MIB = 1024 * 1024;
@@ -104,6 +104,18 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
     const answers = await Promise.all(sockets.map(readAll));
     // The system may make two or three pieces of it.
     for (const text of answers) expect(text.split('HTTP/1.1 200').length - 1).toBeLessThan(20);
+    expect(readMemory() - before).toBeLessThan(100 * MIB);
+    await expectAlive();
+  });
+
+  it('ends a body in pieces of one byte, its key right or not, and keeps none of them', async () => {
+    const hook = await fixture.setUp();
+    const before = readMemory();
+    const sent = [toPath(hook.url), '/hook', '/nowhere'].flatMap((path) => {
+      const head = `POST ${path} HTTP/1.1\r\nhost: c3\r\ntransfer-encoding: chunked\r\n\r\n`;
+      return Array.from({ length: 20 }, () => sendRaw(head + '1\r\nx\r\n'.repeat(100_000)));
+    });
+    for (const answer of await Promise.all(sent)) expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
     expect(readMemory() - before).toBeLessThan(100 * MIB);
     await expectAlive();
   });
@@ -214,6 +226,8 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
 });
 
 describe('A12 A c3.yaml that is a bomb', () => {
+  const HEAD =
+    'k8s: aa.aXY.Y3Q.dGFn\njob: {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: a}]}}\ncheckout: false\n';
   const REFUSED = {
     pipeline: undefined,
     problems: expect.arrayContaining([expect.objectContaining({ severity: 'error' })]),
@@ -252,6 +266,37 @@ describe('A12 A c3.yaml that is a bomb', () => {
         `x-a: &a {${Array.from({ length: 1_000 }, (_, index) => `k${index}: 1`).join(', ')}}\njob: {<<: [${merges}]}`,
       ),
     }).toMatchObject(REFUSED);
+  });
+
+  const slowGlob = `${'*a'.repeat(127)}b`;
+
+  it('compares the globs that two hundred steps share by an alias with a branch once', () => {
+    const one = `- {a: x, when: *w}\n`;
+    const first = `- a: x\n- {a: x, when: &w {branch: ['${Array.from({ length: 4 }, () => slowGlob).join("', '")}']}}\n`;
+    const { pipeline } = parsePipeline(`${HEAD}steps:\n${first}${one.repeat(98)}finally:\n${one.repeat(100)}`);
+    if (pipeline === undefined) throw new Error('It is no pipeline');
+    const work = { left: 1_000_000 };
+    expect(planPipeline(pipeline, { kind: 'push', branch: 'a'.repeat(244) }, work).kind).toBe('run');
+    // Four globs of 255 characters, each of which may be led to every place: not two hundred times that.
+    expect(1_000_000 - work.left).toBeLessThan(4 * 256 * 256);
+  });
+
+  it('refuses more globs of branches than can be compared soon', () => {
+    const globs = Array.from({ length: 200 }, (_, index) => `'${slowGlob.slice(0, 250)}${index}'`);
+    const steps = globs.map((glob) => `- {a: x, when: {branch: ${glob}}}\n`);
+    expect({
+      pipeline: undefined,
+      ...parsePipeline(`${HEAD}steps:\n${steps.slice(0, 100).join('')}finally:\n${steps.slice(100).join('')}`),
+    }).toMatchObject(REFUSED);
+  });
+
+  it('takes what a push has changed for unknown where to compare it would take long', () => {
+    const { pipeline } = parsePipeline(`${HEAD}steps: [a: x]\nwhen: {path: ['${slowGlob}']}\n`);
+    if (pipeline === undefined) throw new Error('It is no pipeline');
+    const event = { kind: 'push', branch: 'main' } as const;
+    expect(planPipeline(pipeline, { ...event, paths: ['a'.repeat(250)] }).kind).toBe('skipped');
+    const paths = Array.from({ length: 3_000 }, (_, index) => `${'a'.repeat(250)}${index}`);
+    expect(planPipeline(pipeline, { ...event, paths }).kind).toBe('run');
   });
 
   it('refuses a file that is larger than 64 KiB unread', () => {
