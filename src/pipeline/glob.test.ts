@@ -94,6 +94,33 @@ test('any pattern is a glob or is refused, and any glob answers', () => {
   );
 });
 
+test('to compare costs no more than the length of the glob times that of the text', () => {
+  const costly = fc.array(fc.constantFrom('*', '**', '**/', '{,*a}', '{*,', '{,,', '}', '[!b]', '?', 'a', '/'), {
+    minLength: 1,
+    maxLength: 60,
+  });
+  const text = fc.string({ unit: fc.constantFrom('a', 'a', 'a', '/'), maxLength: 100 });
+  fc.assert(
+    fc.property(costly, text, (pieces, candidate) => {
+      const pattern = pieces.join('');
+      const glob = parseGlob(pattern);
+      const work = { left: 0 };
+      if (glob.kind === 'glob') glob.matches(candidate, Object.assign(work, { left: 1_000_000 }));
+      expect(1_000_000 - work.left).toBeLessThanOrEqual(
+        glob.kind === 'glob' ? 16 + (pattern.length + 1) * (candidate.length + 1) : 1_000_000,
+      );
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('a comparison that runs out of work answers no, soon', () => {
+  const glob = parseGlob('**');
+  const work = { left: 100 };
+  expect(glob.kind === 'glob' && glob.matches('a'.repeat(1_000_000), work)).toBe(false);
+  expect(work.left).toBeGreaterThan(-5);
+});
+
 /** A matcher that goes back and tries again would not answer before the test's time is over. */
 test.each(['*a*a*a*a*a*a*a*a*a*a*b', '**a**a**a**a**a**a**b', '{a,aa}{a,aa}{a,aa}{a,aa}*b', '**/**/**/**/**/**/b'])(
   '%s answers for a text that nearly matches',

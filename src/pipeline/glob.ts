@@ -1,23 +1,37 @@
 /** A compiled glob, or what is wrong with it: a clause, `"{" is not closed`. */
 export type Glob =
-  | { readonly kind: 'glob'; matches(text: string): boolean }
+  /** @param work what the answer costs is taken from it; once nothing is left, the answer is no */
+  | { readonly kind: 'glob'; matches(text: string, work?: Work): boolean }
   | { readonly kind: 'invalid'; readonly message: string };
 
-/** Longer than any path worth naming; a match costs at most this times the length of the text. */
+/**
+ * How much may still be compared. To compare costs {@link SETTING_OUT}, and every character of the text one for each place of the
+ * glob that it leads to: at most the length of the one times that of the other.
+ */
+export interface Work {
+  left: number;
+}
+
+/** Longer than any path worth naming. */
 export const MAX_GLOB_LENGTH = 256;
+
+/** Before the first character: so many globs and texts that differ in it are no way around a limit. */
+const SETTING_OUT = 16;
 
 /** Braces within braces: each level is a call of the parser. */
 const MAX_BRACE_DEPTH = 8;
 
 /**
- * One instruction of a matcher: take a character and go on behind it, or go on at several places at once. All of them are
- * followed side by side, so no text costs more than its length times that of the program. A regular expression would try
- * them one after the other, and `*a*a*a*b` would take it for ever.
+ * One instruction of a matcher: take a character and go on behind it, take any number of them, or go on at several places at
+ * once. All places are followed side by side, so no text costs more than its length times that of the program. A regular
+ * expression would try them one after the other, and `*a*a*a*b` would take it for ever.
  *
  * @see https://swtch.com/~rsc/regexp/regexp2.html
  */
 type Instruction =
-  | { readonly kind: 'take'; test(character: string): boolean }
+  | { readonly kind: 'literal'; readonly character: string }
+  | { readonly kind: 'set'; has(character: string): boolean }
+  | { readonly kind: 'many'; readonly isPath: boolean }
   | { readonly kind: 'go'; readonly targets: readonly number[] };
 
 /**
@@ -33,7 +47,7 @@ export function parseGlob(pattern: string): Glob {
   }
   const message = parseSequence(source, { depth: 0, isSegmentStart: true });
   if (message !== undefined) return { kind: 'invalid', message };
-  return { kind: 'glob', matches: (text) => run(source.program, text) };
+  return { kind: 'glob', matches: (text, work = { left: Infinity }) => run(source.program, text, work) };
 }
 
 interface Source {
@@ -58,7 +72,7 @@ function parseSequence(source: Source, { depth, ...start }: Place): string | und
     if (depth > 0 && (character === ',' || character === '}')) return undefined;
     source.at++;
     if (character === '*') parseStar(source, isSegmentStart);
-    else if (character === '?') source.program.push({ kind: 'take', test: isNoSlash });
+    else if (character === '?') source.program.push({ kind: 'set', has: isNoSlash });
     else if (character === '[') message = parseSet(source);
     else if (character === '{') message = parseBraces(source, { depth: depth + 1, isSegmentStart });
     else message = parseLiteral(source, character);
@@ -70,7 +84,7 @@ function parseSequence(source: Source, { depth, ...start }: Place): string | und
 function parseLiteral(source: Source, character: string): string | undefined {
   const literal = character === '\\' ? source.characters[source.at++] : character;
   if (literal === undefined) return 'nothing follows its "\\"';
-  source.program.push({ kind: 'take', test: (other) => other === literal });
+  source.program.push({ kind: 'literal', character: literal });
   return undefined;
 }
 
@@ -78,17 +92,13 @@ function parseStar(source: Source, isSegmentStart: boolean): void {
   const { characters, program } = source;
   const isDouble = characters[source.at] === '*';
   while (characters[source.at] === '*') source.at++;
-  const start = program.length;
   if (isDouble && isSegmentStart && characters[source.at] === '/') {
     source.at++;
     // Either on behind this, or any characters and a slash.
-    program.push({ kind: 'go', targets: [start + 1, start + 5] });
-    program.push({ kind: 'go', targets: [start + 2, start + 4] });
-    program.push({ kind: 'take', test: isAny }, { kind: 'go', targets: [start + 1] });
-    program.push({ kind: 'take', test: isSlash });
+    program.push({ kind: 'go', targets: [program.length + 1, program.length + 3] });
+    program.push({ kind: 'many', isPath: true }, { kind: 'literal', character: '/' });
   } else {
-    program.push({ kind: 'go', targets: [start + 1, start + 3] });
-    program.push({ kind: 'take', test: isDouble ? isAny : isNoSlash }, { kind: 'go', targets: [start] });
+    program.push({ kind: 'many', isPath: isDouble });
   }
 }
 
@@ -103,8 +113,8 @@ function parseSet(source: Source): string | undefined {
       source.at++;
       const isIn = (character: string): boolean => ranges.some(([low, high]) => low <= character && character <= high);
       source.program.push({
-        kind: 'take',
-        test: (character) => isNoSlash(character) && isIn(character) !== isNegative,
+        kind: 'set',
+        has: (character) => isNoSlash(character) && isIn(character) !== isNegative,
       });
       return undefined;
     }
@@ -142,52 +152,57 @@ function parseBraces(source: Source, place: Place): string | undefined {
   return undefined;
 }
 
-function run(program: readonly Instruction[], text: string): boolean {
-  const places: Places = {
-    program,
-    reachedAt: new Int32Array(program.length + 1).fill(-1),
-    taking: [],
-    isAtEnd: false,
-  };
-  let count = 0;
-  reach(0, count, places);
+function run(program: readonly Instruction[], text: string, work: Work): boolean {
+  const places: Places = { program, reachedAt: new Int32Array(program.length + 1), count: 1, waiting: [], work };
+  work.left -= SETTING_OUT;
+  reach(0, places);
   for (const character of text) {
-    const { taking } = places;
-    places.taking = [];
-    places.isAtEnd = false;
-    count++;
-    for (const { place, test } of taking) if (test(character)) reach(place + 1, count, places);
-    if (places.taking.length === 0 && !places.isAtEnd) return false;
+    const { waiting } = places;
+    if (waiting.length === 0 || work.left < 0) return false;
+    places.waiting = [];
+    places.count++;
+    for (const place of waiting) take(place, character, places);
   }
-  return places.isAtEnd;
+  return places.reachedAt[program.length] === places.count && work.left >= 0;
 }
 
 interface Places {
   readonly program: readonly Instruction[];
-  /** By place: how many characters had been read when it was last reached, so that it is entered once for each. */
+  /** By place: the count at which it was last reached, so that it is entered once for each character. */
   readonly reachedAt: Int32Array;
+  /** Of the characters read, plus one. */
+  count: number;
   /** Those that wait for the next character. */
-  taking: { readonly place: number; test(character: string): boolean }[];
-  /** Whether the end of the program is one of them. */
-  isAtEnd: boolean;
+  waiting: number[];
+  readonly work: Work;
+}
+
+/** Goes on from a place that waited, if the character is one of those that it takes. */
+function take(place: number, character: string, places: Places): void {
+  const instruction = places.program[place];
+  if (instruction?.kind === 'many') {
+    if (instruction.isPath || character !== '/') reach(place, places);
+  } else if (instruction?.kind === 'literal' ? character === instruction.character : isOfSet(instruction, character)) {
+    reach(place + 1, places);
+  }
+}
+
+function isOfSet(instruction: Instruction | undefined, character: string): boolean {
+  return instruction?.kind === 'set' && instruction.has(character);
 }
 
 /** Adds a place, and all that can be reached from it without a character. */
-function reach(place: number, count: number, places: Places): void {
-  if (places.reachedAt[place] === count) return;
-  places.reachedAt[place] = count;
+function reach(place: number, places: Places): void {
+  if (places.reachedAt[place] === places.count) return;
+  places.reachedAt[place] = places.count;
+  places.work.left--;
   const instruction = places.program[place];
-  if (instruction === undefined) places.isAtEnd = true;
-  else if (instruction.kind === 'take') places.taking.push({ place, test: instruction.test });
-  else for (const target of instruction.targets) reach(target, count, places);
-}
-
-function isAny(): boolean {
-  return true;
-}
-
-function isSlash(character: string): boolean {
-  return character === '/';
+  if (instruction?.kind === 'go') {
+    for (const target of instruction.targets) reach(target, places);
+  } else if (instruction !== undefined) {
+    places.waiting.push(place);
+    if (instruction.kind === 'many') reach(place + 1, places);
+  }
 }
 
 function isNoSlash(character: string): boolean {

@@ -103,6 +103,60 @@ test('more paths than may be looked at count as not known', () => {
   expect(planPipeline(pipeline, { ...push, paths: many }).kind).toBe('run');
 });
 
+describe('what globs cost', () => {
+  const slow = `${'*a'.repeat(127)}b`;
+  const longest: PipelineEvent = { kind: 'push', branch: 'a'.repeat(255) };
+
+  function count(pipeline: Pipeline, event: PipelineEvent): number {
+    const work = { left: Number.MAX_SAFE_INTEGER };
+    planPipeline(pipeline, event, work);
+    return Number.MAX_SAFE_INTEGER - work.left;
+  }
+
+  test.each([
+    ['branch', longest],
+    ['path', { ...push, paths: [longest.branch ?? ''] }],
+  ])('is not more for two hundred steps that share a list of the key "%s" than for one', (key, event) => {
+    const once = `{${key}: ['${slow}', '${slow}c', '!${slow}d']}`;
+    const others = Array.from({ length: 99 }, () => '- {clj: x, when: *w}\n').join('');
+    const one = count(read(`steps:\n- clj: x\n- {clj: x, when: ${once}}\n`), event);
+    const written = `- {clj: x, when: ${once}}\n- {clj: x, when: ${once}}\n`;
+    expect(one).toBeGreaterThan(100_000);
+    expect(count(read(`steps:\n- clj: x\n${written}`), event)).toBe(one);
+    const all = `steps:\n- clj: x\n- {clj: x, when: &w ${once}}\n${others.slice(0, -21)}finally:\n${others}`;
+    expect(count(read(all), event)).toBe(one);
+  });
+
+  test('leaves time for all that a file may say of branches, and a name that is too long for it skips the build', () => {
+    const lists = Array.from({ length: 16 }, (_, index) => `'${slow.slice(0, 250)}${index}'`);
+    const pipeline = read(`steps:\n- {clj: x, when: {branch: [${lists.join(', ')}]}}\n`);
+    expect(count(pipeline, longest)).toBeGreaterThan(500_000);
+    expect(planPipeline(pipeline, longest)).toEqual({ kind: 'skipped', reason: 'no step runs for this event' });
+    expect(planPipeline(pipeline, { kind: 'push', branch: 'a'.repeat(4_000) })).toEqual({
+      kind: 'skipped',
+      reason: 'the name of the branch is too long for the globs',
+    });
+  });
+
+  test('ends where the limit is, however many paths there are and however long they are', () => {
+    const pipeline = read(`steps:\n- {clj: x, when: {path: ['${slow}', '${slow}c']}}\n`);
+    for (const paths of [
+      ['a'.repeat(1_000_000)],
+      Array.from({ length: 100_000 }, () => 'b'),
+      Array.from({ length: 1_000 }, () => 'a'.repeat(250)),
+    ]) {
+      const work = { left: 1_000_000 };
+      expect(planPipeline(pipeline, { ...push, paths }, work).kind).toBe('run');
+      expect(work.left).toBeGreaterThan(-1_000);
+    }
+  });
+
+  test('asks no path of a step that does not run anyway', () => {
+    const pipeline = read(`steps:\n- clj: x\n- {clj: x, when: {branch: dev, path: ['${slow}']}}\n`);
+    expect(count(pipeline, { ...push, paths: ['a'.repeat(255)] })).toBeLessThan(100);
+  });
+});
+
 test.each([
   [['a*', '!ab', 'abc'], 'ab', false],
   [['a*', '!ab*', 'abc'], 'abc', true],

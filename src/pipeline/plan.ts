@@ -1,4 +1,5 @@
-import { createMatcher } from './match.ts';
+import type { Work } from './glob.ts';
+import { createListMatcher } from './match.ts';
 import { stepsOf } from './stage.ts';
 import type { Condition, EventKind, Pipeline, Stage, Step } from './pipeline.ts';
 
@@ -33,23 +34,44 @@ export interface PlannedStep {
 }
 
 /**
- * Characters of all path globs times those of all changed paths, beyond which the paths count as not known: a match costs no
- * more than that, and what a stranger's file and push may cost must end somewhere (about a second).
+ * What all globs of a file may cost together, about 20 ms: others' builds wait meanwhile. Those of branches and tags take up to
+ * half of it, by a limit of their reader's, for a name of 255 characters. Of the paths of a push there may be any number: when
+ * nothing is left for them, they count as not known.
  */
-const MAX_PATH_WORK = 10_000_000;
+const MAX_WORK = 2_000_000;
 
 /** Decides every condition but `status`, which only the run can. Pure. */
-export function planPipeline(pipeline: Pipeline, event: PipelineEvent): Plan {
-  const known = boundPaths(pipeline, event);
-  const reason = findReason(pipeline.when, known);
+export function planPipeline(pipeline: Pipeline, event: PipelineEvent, work: Work = { left: MAX_WORK }): Plan {
+  const { kind } = event;
+  const name = (kind === 'tag' ? event.tag : event.branch) ?? '';
+  const question: Question = { kind, name, matchesName: createListMatcher([name], work) };
+  const plan = planFor(pipeline, question);
+  if (work.left < 0) return { kind: 'skipped', reason: `the name of the ${toRefKey(kind)} is too long for the globs` };
+  if (event.paths === undefined || plan.kind === 'skipped') return plan;
+  const exact = planFor(pipeline, { ...question, matchesPath: createListMatcher(event.paths, work) });
+  return work.left < 0 ? plan : exact;
+}
+
+/** An event, and what of it globs match. */
+interface Question {
+  readonly kind: EventKind;
+  /** Of the branch or tag. */
+  readonly name: string;
+  matchesName(globs: readonly string[]): boolean;
+  /** Undefined: the paths are not known. */
+  matchesPath?(globs: readonly string[]): boolean;
+}
+
+function planFor(pipeline: Pipeline, question: Question): Plan {
+  const reason = findReason(pipeline.when, question);
   if (reason !== undefined) return { kind: 'skipped', reason };
-  const steps = pipeline.steps.map((stage) => planStage(stage, known, ['success']));
+  const steps = pipeline.steps.map((stage) => planStage(stage, question, ['success']));
   const canStart = steps.flatMap((stage) => stage.steps).some(isFirst);
   if (!canStart) return { kind: 'skipped', reason: 'no step runs for this event' };
   return {
     kind: 'run',
     steps,
-    finally: pipeline.finally.map((stage) => planStage(stage, known, ['success', 'failure'])),
+    finally: pipeline.finally.map((stage) => planStage(stage, question, ['success', 'failure'])),
   };
 }
 
@@ -63,10 +85,10 @@ function isFirst({ skipped, runsAfter }: PlannedStep): boolean {
   return skipped === undefined && runsAfter.includes('success');
 }
 
-function planStage(stage: Stage, event: PipelineEvent, runsAfter: PlannedStep['runsAfter']): PlannedStage {
+function planStage(stage: Stage, question: Question, runsAfter: PlannedStep['runsAfter']): PlannedStage {
   return {
     steps: stepsOf(stage).map((step) => {
-      const skipped = findReason(step.when, event);
+      const skipped = findReason(step.when, question);
       return {
         step,
         ...(skipped === undefined ? {} : { skipped }),
@@ -77,26 +99,28 @@ function planStage(stage: Stage, event: PipelineEvent, runsAfter: PlannedStep['r
 }
 
 /** Why the condition does not hold, or undefined when it does. */
-function findReason(condition: Condition | undefined, event: PipelineEvent): string | undefined {
+function findReason(condition: Condition | undefined, question: Question): string | undefined {
   if (condition === undefined) return undefined;
-  const kinds = toEventKinds(condition);
-  if (!kinds.includes(event.kind)) {
-    const actual = event.kind === 'tag' ? 'a tag' : 'a push to a branch';
+  const { kind, name } = question;
+  if (!toEventKinds(condition).includes(kind)) {
+    const actual = kind === 'tag' ? 'a tag' : 'a push to a branch';
     return condition.event === undefined
-      ? `${actual} does not match when.${event.kind === 'tag' ? 'branch' : 'tag'}`
+      ? `${actual} does not match when.${kind === 'tag' ? 'branch' : 'tag'}`
       : `${actual} does not match when.event`;
   }
-  const { branch, tag, path } = condition;
-  if (event.kind === 'push' && branch !== undefined && !createMatcher(branch)(event.branch ?? '')) {
-    return `branch ${JSON.stringify(event.branch ?? '')} does not match when.branch`;
+  const ref = toRefKey(kind);
+  const names = condition[ref];
+  if (names !== undefined && !question.matchesName(names)) {
+    return `${ref} ${JSON.stringify(name)} does not match when.${ref}`;
   }
-  if (event.kind === 'tag' && tag !== undefined && !createMatcher(tag)(event.tag ?? '')) {
-    return `tag ${JSON.stringify(event.tag ?? '')} does not match when.tag`;
-  }
-  if (path !== undefined && event.paths !== undefined && !event.paths.some(createMatcher(path))) {
+  if (condition.path !== undefined && question.matchesPath?.(condition.path) === false) {
     return 'no changed path matches when.path';
   }
   return undefined;
+}
+
+function toRefKey(kind: EventKind): 'branch' | 'tag' {
+  return kind === 'tag' ? 'tag' : 'branch';
 }
 
 /** Who names only branches means pushes, who names only tags means tags. */
@@ -104,18 +128,6 @@ function toEventKinds({ event, branch, tag }: Condition): readonly EventKind[] {
   if (event !== undefined) return event;
   if ((branch === undefined) === (tag === undefined)) return ['push', 'tag'];
   return branch === undefined ? ['tag'] : ['push'];
-}
-
-function boundPaths(pipeline: Pipeline, event: PipelineEvent): PipelineEvent {
-  if (event.paths === undefined) return event;
-  const globs = findConditions(pipeline).flatMap((condition) => condition.path ?? []);
-  if (countCharacters(globs) * countCharacters(event.paths) <= MAX_PATH_WORK) return event;
-  const { paths: _paths, ...rest } = event;
-  return rest;
-}
-
-function countCharacters(texts: readonly string[]): number {
-  return texts.reduce((sum, text) => sum + text.length, 0);
 }
 
 function findConditions(pipeline: Pipeline): readonly Condition[] {

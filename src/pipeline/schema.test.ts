@@ -31,6 +31,7 @@ const semantic: Readonly<Record<string, RegExp>> = {
   'whether names are alike': /^two containers are named |^".*" is in both env and secrets$/,
   'how long a duration is': /must be longer than 0s and at most 168h$|^timeout is longer than the Pod may live/,
   'whether a glob can be read and match': /^when\.\w+ (?:has a glob that cannot be read|never matches)/,
+  'how long all globs are together': /^the globs of branches and tags are longer /,
   'whether a condition is ever asked': /^when\.\w+ is never asked: /,
   'how many steps there are, those within parallel counted': /^\w+ has more than 100 steps$/,
   'what no program can be given': / contains a NUL character/,

@@ -2,6 +2,7 @@ import { isStepKey, stepVocabulary } from '../language.ts';
 import type { Step } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
+import type { ConditionReader } from './read-condition.ts';
 import type { JobContainer } from './read-job.ts';
 import { child, findAliased, readText, refuseKey } from './read-value.ts';
 import { suggest } from '../suggest.ts';
@@ -12,6 +13,7 @@ export interface StepsContext {
   readonly text: string;
   /** Undefined when the job is too broken to tell: then no name of a container is called wrong. */
   readonly containers: ReadonlyMap<string, JobContainer> | undefined;
+  readonly readCondition: ConditionReader;
 }
 
 export interface Command {

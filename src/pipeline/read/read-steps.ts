@@ -4,7 +4,6 @@ import type { ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
 import type { StepsContext } from './read-command.ts';
 import { findCommand } from './read-command.ts';
-import { readCondition } from './read-condition.ts';
 import { readEnv } from './read-environment.ts';
 import { child, readBoolean, readDuration, readInteger, readText } from './read-value.ts';
 import type { YamlList, YamlMap, YamlNode } from '../yaml-tree.ts';
@@ -99,7 +98,7 @@ function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const name = nameNode && readName(nameNode, problems);
   const timeoutMs = timeoutNode && readDuration(timeoutNode, 'timeout', problems);
   const env = readEnv(child(node, 'env'), 'env', problems);
-  const when = readCondition(child(node, 'when'), stepConditionVocabulary, problems);
+  const when = context.readCondition(child(node, 'when'), stepConditionVocabulary);
   const retry = retryNode && readInteger(retryNode, 'retry', { ...RETRY_LIMITS, problems });
   const allowFailure = allowNode && readBoolean(allowNode, 'allow_failure', problems);
   if (command === undefined) return undefined;
