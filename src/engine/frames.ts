@@ -44,8 +44,11 @@ const MAX_LINE_BYTES = 4096;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 
 export interface FrameReader {
-  /** The frames that `chunk` completes. After a `fault` frame nothing more comes out. */
-  push(chunk: Uint8Array): Frame[];
+  /**
+   * The frames that `chunk` completes, each read when it is taken: a chunk may hold millions. They are to be taken before the next
+   * chunk comes. After a `fault` frame nothing more comes out.
+   */
+  push(chunk: Uint8Array): Iterable<Frame>;
 }
 
 /** A reader for one connection; chunks may be cut anywhere. */
@@ -56,41 +59,41 @@ export function createFrameReader(): FrameReader {
   let open: { offset: number; left: number } | undefined;
   let isBroken = false;
 
-  function push(chunk: Uint8Array): Frame[] {
-    const frames: Frame[] = [];
+  function* push(chunk: Uint8Array): Generator<Frame> {
     let rest = chunk;
     while (rest.length > 0 && !isBroken) {
       if (open) {
         const bytes = rest.subarray(0, open.left);
-        frames.push({ kind: 'data', offset: open.offset, bytes });
+        const { offset } = open;
         rest = rest.subarray(bytes.length);
         open =
-          open.left === bytes.length
-            ? undefined
-            : { offset: open.offset + bytes.length, left: open.left - bytes.length };
+          open.left === bytes.length ? undefined : { offset: offset + bytes.length, left: open.left - bytes.length };
+        yield { kind: 'data', offset, bytes };
         continue;
       }
       const end = rest.indexOf(0x0a);
       const piece = end === -1 ? rest : rest.subarray(0, end);
       rest = end === -1 ? rest.subarray(rest.length) : rest.subarray(end + 1);
       if (lineBytes + piece.length > MAX_LINE_BYTES) {
-        frames.push(toFault('a line of the courier is too long'));
+        yield toFault('a line of the courier is too long');
         continue;
       }
       line.set(piece, lineBytes);
       lineBytes += piece.length;
-      if (end !== -1) readLine(frames);
+      const frame = end === -1 ? undefined : readLine();
+      if (frame) yield frame;
     }
-    return frames;
   }
 
-  function readLine(frames: Frame[]): void {
+  /** Undefined: it is the header of data. */
+  function readLine(): Frame | undefined {
     const text = line.toString('utf8', 0, lineBytes);
     lineBytes = 0;
     const frame = parseFrame(text);
-    if (frame === undefined) frames.push(toFault(`the courier said ${JSON.stringify(text.slice(0, 80))}`));
-    else if ('length' in frame) open = { offset: frame.offset, left: frame.length };
-    else frames.push(frame);
+    if (frame === undefined) return toFault(`the courier said ${JSON.stringify(text.slice(0, 80))}`);
+    if (!('length' in frame)) return frame;
+    open = { offset: frame.offset, left: frame.length };
+    return undefined;
   }
 
   function toFault(message: string): Frame {

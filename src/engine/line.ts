@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ExecEnd, ExecSession, Workspace } from './cluster.ts';
 import { createFrameReader, type Frame } from './frames.ts';
 import { courierArgv, courierProgram } from './shell.ts';
@@ -33,6 +34,9 @@ const MAX_STDERR_BYTES = 512;
 
 /** What may come while nothing is asked: the rest of an answer that was not waited for. */
 const MAX_UNASKED_FRAMES = 1000;
+
+/** Then everybody else has a turn of the event loop: four mebibytes, which come at once, may hold two million frames. */
+const FRAMES_A_TURN = 64;
 
 /** A line that another build left open, and that does not answer by then, is not worth waiting for: a new one takes less. */
 const ANSWER_MS = 2000;
@@ -148,22 +152,12 @@ function createEar(): Ear {
   const controller = new AbortController();
   const reader = createFrameReader();
   const ready = Promise.withResolvers<CourierAnswer<{ begunAtMs: number }>>();
-  let onFrame: ((frame: Frame) => Promise<void>) | undefined;
+  let onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
   let fault: string | undefined;
   let stderr: Uint8Array = new Uint8Array(0);
   let lastSignOfLife = Date.now();
-  let isThere = false;
-  let unasked = 0;
-
-  /** Why the line ends with this frame. */
-  function findFault(frame: Frame): string | undefined {
-    if (frame.kind === 'fault') return frame.message;
-    isThere ||= frame.kind === 'ready';
-    if (!isThere) return 'the courier spoke before it said that it is there';
-    if (onFrame) return undefined;
-    unasked += 1;
-    return unasked > MAX_UNASKED_FRAMES ? 'the courier goes on though nothing is asked' : undefined;
-  }
+  const findFault = createJudge();
+  let heard = 0;
 
   return {
     signal: controller.signal,
@@ -182,13 +176,16 @@ function createEar(): Ear {
     async hear(chunk): Promise<void> {
       lastSignOfLife = Date.now();
       for (const frame of reader.push(chunk)) {
-        fault = findFault(frame);
+        fault ??= findFault(frame, onFrame !== undefined);
         if (fault !== undefined) {
           controller.abort();
           return;
         }
         if (frame.kind === 'ready') ready.resolve({ kind: 'answered', value: frame });
-        await onFrame?.(frame);
+        const taken = onFrame?.(frame);
+        if (taken) await taken;
+        heard += 1;
+        if (heard % FRAMES_A_TURN === 0) await nextTurn();
       }
       // Whoever took the frames may have taken their time: that is not the courier's silence.
       lastSignOfLife = Date.now();
@@ -198,21 +195,37 @@ function createEar(): Ear {
       stderr = Buffer.concat([stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
     },
     ready: () => ready.promise,
-    listen(handle) {
+    listen<T>(handle: OnFrame<T>) {
       lastSignOfLife = Date.now();
-      unasked = 0;
-      return new Promise((resolve) => {
-        onFrame = async (frame): Promise<void> => {
-          const value = await handle(frame);
+      return new Promise((resolve: (value: T) => void) => {
+        function take(value: T | undefined): void {
           if (value === undefined) return;
           onFrame = undefined;
           resolve(value);
+        }
+        onFrame = (frame): Promise<void> | void => {
+          const value = handle(frame);
+          if (!(value instanceof Promise)) return take(value);
+          return value.then(take);
         };
       });
     },
     ignore(): void {
       onFrame = undefined;
     },
+  };
+}
+
+/** Tells of each frame in turn why the line ends with it, if it does. */
+function createJudge(): (frame: Frame, isAsked: boolean) => string | undefined {
+  let isThere = false;
+  let unasked = 0;
+  return (frame, isAsked) => {
+    if (frame.kind === 'fault') return frame.message;
+    isThere ||= frame.kind === 'ready';
+    if (!isThere) return 'the courier spoke before it said that it is there';
+    unasked = isAsked ? 0 : unasked + 1;
+    return unasked > MAX_UNASKED_FRAMES ? 'the courier goes on though nothing is asked' : undefined;
   };
 }
 

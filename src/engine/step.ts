@@ -70,14 +70,21 @@ export const DEFAULT_STEP_LIMITS: StepLimits = {
 
 const MAX_RECONNECT_MS = 5000;
 
+/**
+ * So much of a log is taken: what the supervisor allows, 2 GiB, and what may be written until it has ended the step for it. It is for
+ * a container in which no supervisor of ours is.
+ */
+const MAX_TAKEN_BYTES = 2.5 * 1024 * 1024 * 1024;
+
 /** A launch that never arrived is sent again so often. */
 const MAX_LAUNCHES = 5;
 
 /** Every way a step can end is in this one race. */
 export async function runStep(courier: Courier, launch: StepLaunch, options: StepOptions): Promise<StepResult> {
   const over = new AbortController();
+  const output = createOutput(options, over.signal);
   let isFollowed = false;
-  const followed = follow(courier, launch, options, over.signal).finally(() => {
+  const followed = follow(courier, launch, { ...options, output, over: over.signal }).finally(() => {
     isFollowed = true;
   });
   try {
@@ -85,13 +92,37 @@ export async function runStep(courier: Courier, launch: StepLaunch, options: Ste
       followed,
       options.lost.then((message): StepResult => ({ kind: 'lost', message })),
       pastDeadline(launch, options, over.signal),
-      cancelled(launch, options, over.signal),
+      cancelled(launch, options, { over: over.signal, excess: output.excess }),
     ]);
   } finally {
     over.abort();
     // Where another ending won, the line is still following this step.
     if (!isFollowed) courier.reset();
   }
+}
+
+/** What has arrived of a step's log, on its way to whoever wants it. */
+interface Output {
+  take(bytes: Uint8Array): Promise<void> | void;
+  leaveOut(bytes: number): void;
+  /** Aborted: it was too much. No more of it goes on, and the step is to end. */
+  readonly excess: AbortSignal;
+}
+
+function createOutput({ onOutput, onCut }: StepOptions, over: AbortSignal): Output {
+  const excess = new AbortController();
+  let taken = 0;
+  return {
+    excess: excess.signal,
+    take(bytes) {
+      taken += bytes.length;
+      if (taken > MAX_TAKEN_BYTES) excess.abort();
+      return over.aborted || excess.signal.aborted ? undefined : onOutput(bytes);
+    },
+    leaveOut(bytes): void {
+      if (!over.aborted && !excess.signal.aborted) onCut(bytes);
+    },
+  };
 }
 
 /** How far the following of a step has come. */
@@ -111,10 +142,9 @@ interface Following {
 async function follow(
   courier: Courier,
   launch: StepLaunch,
-  options: StepOptions,
-  over: AbortSignal,
+  options: StepOptions & { readonly output: Output; readonly over: AbortSignal },
 ): Promise<StepResult> {
-  const { limits } = options;
+  const { limits, output, over } = options;
   const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: Date.now() };
 
   while (!over.aborted) {
@@ -126,12 +156,12 @@ async function follow(
     const command = isSent
       ? formatLaunch(launch, limits.graceSeconds)
       : `${isCancelledEarly ? formatCancel(launch) : ''}follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
-    const answer = await courier.perform(command, async (frame) => {
+    const answer = await courier.perform(command, (frame) => {
       now.pauseMs = limits.reconnectMs;
-      const heard = await hear(frame, now, { options, over });
       now.lastContact = Date.now();
+      const heard = hear(frame, now, output);
       // What else comes over this line is not wanted.
-      if (heard?.kind === 'misplaced') courier.reset();
+      if (heard !== undefined && 'kind' in heard && heard.kind === 'misplaced') courier.reset();
       return heard;
     });
     if (answer.kind === 'answered' && answer.value.kind === 'ended') return answer.value.result;
@@ -156,25 +186,25 @@ type Heard =
   /** It does not go on from where the log is. */
   | { readonly kind: 'misplaced' };
 
-async function hear(
-  frame: Frame,
-  now: Following,
-  { options, over }: { options: StepOptions; over: AbortSignal },
-): Promise<Heard | undefined> {
+function hear(frame: Frame, now: Following, output: Output): Heard | Promise<undefined> | undefined {
   switch (frame.kind) {
     case 'data':
       if (frame.offset !== now.offset) return { kind: 'misplaced' };
       now.isStarted = true;
       now.offset += frame.bytes.length;
-      if (!over.aborted) await options.onOutput(frame.bytes);
-      return undefined;
+      return output.take(frame.bytes)?.then(() => {
+        // Whoever took it may have taken their time: that is not the container's silence.
+        now.lastContact = Date.now();
+        return undefined;
+      });
     case 'skipped':
       if (frame.from !== now.offset) return { kind: 'misplaced' };
       now.offset = frame.to;
-      if (!over.aborted) options.onCut(frame.to - frame.from);
+      output.leaveOut(frame.to - frame.from);
       return undefined;
     case 'exit':
-      return frame.offset === now.offset ? { kind: 'ended', result: toResult(frame) } : { kind: 'misplaced' };
+      if (frame.offset !== now.offset) return { kind: 'misplaced' };
+      return { kind: 'ended', result: output.excess.aborted ? { kind: 'log-limit' } : toResult(frame) };
     case 'lost':
       return { kind: 'ended', result: frame };
     case 'never-started':
@@ -207,20 +237,33 @@ async function pastDeadline(launch: StepLaunch, options: StepOptions, over: Abor
   return { kind: 'lost', message: 'it did not end at its time limit' };
 }
 
-async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
-  await untilAborted(options.signal, over);
+/** Tells the supervisor of a cancel, or of a log that is too long. It ends the step then, and that is how the step ends. */
+async function cancelled(
+  launch: StepLaunch,
+  options: StepOptions,
+  { over, excess }: { over: AbortSignal; excess: AbortSignal },
+): Promise<StepResult> {
+  await Promise.race([untilAborted(options.signal, over), untilAborted(excess, over)]);
   const courier = options.openCourier();
   over.addEventListener('abort', () => courier.close(), { once: true });
+  void tellOfCancel(courier, launch, { over, pauseMs: options.limits.reconnectMs });
+  await delay(options.limits.answerMs, over);
+  const what = excess.aborted ? 'wrote more than 2 GiB' : 'was cancelled';
+  return { kind: 'lost', message: `it ${what} and did not say that it ended` };
+}
+
+/** Until it is noted. */
+async function tellOfCancel(
+  courier: Courier,
+  launch: StepLaunch,
+  { over, pauseMs }: { over: AbortSignal; pauseMs: number },
+): Promise<void> {
   const command = formatCancel(launch);
-  let isNoted = false;
-  const patience = Date.now() + options.limits.answerMs;
-  while (!isNoted && !over.aborted && Date.now() < patience) {
+  while (!over.aborted) {
     const answer = await courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
-    isNoted = answer.kind === 'answered';
-    if (!isNoted) await sleep(options.limits.reconnectMs, undefined, { ref: false });
+    if (answer.kind === 'answered') return;
+    await sleep(pauseMs, undefined, { ref: false });
   }
-  await delay(patience - Date.now(), over);
-  return { kind: 'lost', message: 'it was cancelled and did not say that it ended' };
 }
 
 /** Resolves when it is; never once `over` is aborted. */

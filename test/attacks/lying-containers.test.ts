@@ -1,6 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { createCourier } from '../../src/engine/courier.ts';
 import { openLine, type Line } from '../../src/engine/line.ts';
 import { createPodReader, type PartPlace } from '../../src/engine/pod-reader.ts';
+import { DEFAULT_STEP_LIMITS, runStep, type StepOptions, type StepResult } from '../../src/engine/step.ts';
 import { createLyingContainer, type LyingContainer } from '../fakes/lying-container.ts';
 import { collectGarbage } from '../fakes/memory.ts';
 
@@ -17,6 +20,24 @@ async function openInto({ workspace }: LyingContainer): Promise<Line> {
 
 function openReader({ workspace }: LyingContainer) {
   return createPodReader({ workspace: { ...workspace, close: () => undefined }, buildId: 'b', roots: ROOTS });
+}
+
+/** A step in it. */
+function runIn({ workspace }: LyingContainer, options: Partial<StepOptions> = {}): Promise<StepResult> {
+  const open = () => createCourier(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
+  return runStep(
+    open(),
+    { buildId: 'b', stepId: 's0', workdir: '/c3/project', env: {}, script: 'true', timeoutMs: 3_600_000 },
+    {
+      signal: new AbortController().signal,
+      lost: workspace.lost,
+      onOutput: () => undefined,
+      onCut: () => undefined,
+      openCourier: open,
+      limits: DEFAULT_STEP_LIMITS,
+      ...options,
+    },
+  );
 }
 
 /** Resolves once c3 has asked something. */
@@ -86,4 +107,54 @@ describe('A12 An image whose sh speaks the language of the courier', () => {
     const line = await openInto(container);
     expect(await line.over).toMatchObject({ isFinal: true, message: expect.stringContaining('spoke before') });
   });
+
+  it.each([
+    ['signs of life', 'H\n'],
+    ['pieces of a log', 'D 0 1\nx'],
+    ['places of which the log is left out', 'K 0 1\n'],
+  ])('leaves everybody else their turn while it floods c3 with %s', async (_what, first) => {
+    const container = createLyingContainer();
+    let turns = 0;
+    const flood = new AbortController();
+    void (async () => {
+      for (; !flood.signal.aborted; turns += 1) await nextTurn();
+    })();
+    const result = runIn(container);
+    await untilAsked(container, 'run b s0');
+    const frames = Array.from({ length: 20_000 }, (_, at) =>
+      first.replace(/0 1/, `${at} ${at + 1}`).replace(/^D (\d+) \d+/, 'D $1 1'),
+    );
+    const before = turns;
+    expect(await container.say(frames.join(''))).toBe(true);
+    expect(turns - before).toBeGreaterThanOrEqual(frames.length / 64 - 1);
+    flood.abort();
+    await container.say(`X ${first.startsWith('H') ? 0 : frames.length} 3 exited\n`);
+    expect(await result).toEqual({ kind: 'exited', exitCode: 3 });
+  });
+
+  it.each([
+    ['has no end', undefined],
+    ['ends at last, as it says with success', '0 exited'],
+  ])(
+    'ends a step, and passes none, whose log is larger than any supervisor of c3 lets it be and %s',
+    async (_what, end) => {
+      const container = createLyingContainer();
+      let taken = 0;
+      const onOutput = (bytes: Uint8Array): void => void (taken += bytes.length);
+      const result = runIn(container, { onOutput, limits: { ...DEFAULT_STEP_LIMITS, answerMs: end ? 60_000 : 100 } });
+      await untilAsked(container, 'run b s0');
+      const block = Buffer.alloc(4 * MIB);
+      let offset = 0;
+      // Then it has opened another connection, to tell the supervisor to end the step.
+      for (; container.execCount === 1 && offset < 2 ** 32; offset += block.length) {
+        await container.say(`D ${offset} ${block.length}\n`, 0);
+        await container.say(block, 0);
+      }
+      await untilAsked(container, 'cancel b s0');
+      if (end !== undefined) await container.say(`X ${offset} ${end}\n`, 0);
+      const message = 'it wrote more than 2 GiB and did not say that it ended';
+      expect(await result).toEqual(end === undefined ? { kind: 'lost', message } : { kind: 'log-limit' });
+      expect(taken).toBe(2.5 * 1024 * MIB);
+    },
+  );
 });

@@ -3,8 +3,8 @@ import type { ExecEnd, ExecOptions, Workspace } from '../../src/engine/cluster.t
 /** A container whose `sh` is an attacker's: it says what it likes, whatever it is asked. */
 export interface LyingContainer {
   readonly workspace: Workspace;
-  /** Over the newest connection, on standard output. False: c3 has closed it. */
-  say(words: string | Uint8Array): Promise<boolean>;
+  /** On standard output, over the newest connection or over the one of that number. False: c3 has closed it. */
+  say(words: string | Uint8Array, connection?: number): Promise<boolean>;
   /** On standard error. */
   mutter(bytes: Uint8Array): Promise<void>;
   /** Says the same until c3 closes the connection, or so often; how often it came to that. */
@@ -16,16 +16,16 @@ export interface LyingContainer {
 
 /** @param greeting what each connection begins with; by default the courier's arrival */
 export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer {
-  let newest: { options: ExecOptions; isOver: boolean } | undefined;
-  let execCount = 0;
+  const connections: { options: ExecOptions; isOver: boolean }[] = [];
   let heard = '';
 
-  async function say(words: string | Uint8Array): Promise<boolean> {
-    if (!newest || newest.isOver) return false;
-    await newest.options.onStdout(Buffer.from(words));
+  async function say(words: string | Uint8Array, at = connections.length - 1): Promise<boolean> {
+    const connection = connections[at];
+    if (!connection || connection.isOver) return false;
+    await connection.options.onStdout(Buffer.from(words));
     // As between two frames of a socket.
     await new Promise((resolve) => setImmediate(resolve));
-    return !newest.isOver;
+    return !connection.isOver;
   }
 
   const workspace: Workspace = {
@@ -37,9 +37,8 @@ export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer
     warnings: [],
     lost: new Promise<string>(() => {}),
     exec: async (_container, _argv, options) => {
-      execCount += 1;
       const connection = { options, isOver: false };
-      newest = connection;
+      connections.push(connection);
       const done = Promise.withResolvers<ExecEnd>();
       function close(): void {
         connection.isOver = true;
@@ -64,14 +63,14 @@ export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer
     workspace,
     say,
     async mutter(bytes) {
-      await newest?.options.onStderr(bytes);
+      await connections.at(-1)?.options.onStderr(bytes);
     },
     async repeat(words, most) {
       for (let said = 1; said <= most; said += 1) if (!(await say(words))) return said;
       return most + 1;
     },
     get execCount() {
-      return execCount;
+      return connections.length;
     },
     get heard() {
       return heard;
