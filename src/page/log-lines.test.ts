@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { MAX_STYLE } from '../terminal/style.ts';
 import { CHUNK_LINES, FIRST_LINE, readText, renderLines, renderPartial } from './log-lines.ts';
 
 const ESC = '\u001B';
@@ -31,6 +32,23 @@ describe('a line', () => {
     ],
   ])('%s', (_, text, html) => {
     expect(render(text)).toBe(html);
+  });
+
+  test('opens a link once, whatever stands in it', () => {
+    const text = `${ESC}]8;;https://a.example${ESC}\\a${ESC}[1mb${ESC}[mc${ESC}]8;;${ESC}\\d`;
+    expect(render(text)).toBe(
+      '<li id=s-L1><a href="https://a.example" rel="noopener noreferrer nofollow">a<span class=bold>b</span>c</a>d',
+    );
+  });
+
+  test('has no more tags than go with its length, and all of its text', () => {
+    const link = `${ESC}]8;;https://a.example/${'&'.repeat(1_900)}\u0007`;
+    const text = `${link}${'x'.repeat(2_000)}\r${ESC}]8;;\u0007${`${ESC}[Cy`.repeat(1_000)}`;
+    const html = render(text);
+    expect(html.split('<a ').length).toBeGreaterThan(3);
+    expect(html.length).toBeLessThan(10 * text.length);
+    expect(html.replaceAll(/<[^>]*>/g, '')).toBe('xy'.repeat(1_000));
+    expect(html).toMatch(/<\/a>[xy]+$/);
   });
 
   test('tells the time when it is another than before', () => {
@@ -83,6 +101,27 @@ describe('any output', () => {
           .replaceAll('&amp;', '&');
         expect(shown).toBe(readText(text));
       }),
+    );
+  });
+
+  test('becomes HTML in proportion to its length', () => {
+    const link = `${ESC}]8;;https://a.example/${'&'.repeat(500)}\u0007`;
+    const noLink = `${ESC}]8;;\u0007`;
+    const styles = ['[1m', '[m', '[7m', '[27m', '[1;2;3;4;9;38;5;255;48;5;254m'].map((style) => ESC + style);
+    const moves = ['[C', '[2C', '[240G', '[K', '[2K'].map((move) => ESC + move);
+    const texts = ['x', '"', '&', '漢', 'x'.repeat(300), `${ESC}[Cy`, `${link}${'x'.repeat(300)}\r${noLink}`];
+    const piece = fc.constantFrom(link, noLink, '\r', '\b', ...styles, ...moves, ...texts);
+    const run = fc
+      .record({ pieces: fc.array(piece, { maxLength: 5 }), times: fc.integer({ min: 1, max: 200 }) })
+      .map(({ pieces, times }) => pieces.join('').repeat(times));
+    fc.assert(
+      fc.property(fc.array(run, { maxLength: 6 }), fc.nat(MAX_STYLE), (runs, style) => {
+        const text = runs.join('');
+        const { chunks, length } = renderLines([{ text, seconds: 3_723 }], { id: 's', from: { line: 0, style } });
+        expect(chunks[0]?.html).toHaveLength(length);
+        expect(length).toBeLessThanOrEqual(16 * text.length + 500);
+      }),
+      { numRuns: 1_000 },
     );
   });
 

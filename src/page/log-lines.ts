@@ -1,9 +1,15 @@
 import type { LogLine } from '../engine/build-view.ts';
-import { PLAIN, readStyle, styleLine, type Style } from '../terminal/index.ts';
+import { PLAIN, readStyle, styleLine, type Span, type Style } from '../terminal/index.ts';
 import { escapeHtml } from './html.ts';
 
 /** Lines of one list: a browser lays out the lists that are seen, and no other. */
 export const CHUNK_LINES = 200;
+
+/**
+ * Tags of a line, to what the program wrote for it. One that gives each letter a colour and a background of its own comes to 3; but
+ * who goes back in a line and cuts a link into pieces gets its address for every piece.
+ */
+const MAX_TAGS_RATIO = 8;
 
 /** Where a log is, between two lines. */
 export interface LinePlace {
@@ -22,11 +28,15 @@ export interface LogChunk {
   readonly html: string;
 }
 
+export interface RenderedLines {
+  readonly chunks: readonly LogChunk[];
+  /** Of the HTML of all chunks, in UTF-16 units. */
+  readonly length: number;
+  readonly end: LinePlace;
+}
+
 /** Numbers, colours and escapes lines. Each has the id `<step>-L<number>`, and `data-t` where the elapsed time differs from the line's before. */
-export function renderLines(
-  lines: readonly LogLine[],
-  { id, from }: { id: string; from: LinePlace },
-): { chunks: LogChunk[]; end: LinePlace } {
+export function renderLines(lines: readonly LogLine[], { id, from }: { id: string; from: LinePlace }): RenderedLines {
   const chunks: LogChunk[] = [];
   let { line, style } = from;
   let seconds: number | undefined;
@@ -41,15 +51,16 @@ export function renderLines(
     seconds = written;
     const styled = styleLine(text, style);
     style = styled.style;
-    chunk.items.push(`<li id=${id}-L${line}${time}>${renderSpans(styled.spans)}`);
+    chunk.items.push(`<li id=${id}-L${line}${time}>${renderSpans(styled.spans, text.length)}`);
   }
   if (chunk) chunks.push(close(chunk));
-  return { chunks, end: { line, style } };
+  const length = chunks.reduce((sum, { html }) => sum + html.length, 0);
+  return { chunks, length, end: { line, style } };
 }
 
 /** What there is of a line that has not ended. */
 export function renderPartial(text: string, { style }: LinePlace): string {
-  return renderSpans(styleLine(text, style).spans);
+  return renderSpans(styleLine(text, style).spans, text.length);
 }
 
 /** A line of a log as text, without its style. */
@@ -70,16 +81,36 @@ function formatElapsed(seconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${end}` : `${minutes}:${end}`;
 }
 
-function renderSpans(spans: ReturnType<typeof styleLine>['spans']): string {
+/** @param length of what the program wrote: tags beyond its multiple are left out, and the text goes on without them */
+function renderSpans(spans: readonly Span[], length: number): string {
   let html = '';
+  let room = MAX_TAGS_RATIO * length;
+  let link: string | undefined;
   for (const { text, style, href } of spans) {
-    const classes = style === PLAIN ? '' : toClasses(style);
+    const isPlain = room <= 0;
+    const wanted = isPlain ? undefined : href;
+    if (wanted !== link) {
+      const tag = `${link === undefined ? '' : '</a>'}${wanted === undefined ? '' : openLink(wanted)}`;
+      html += tag;
+      room -= tag.length;
+      link = wanted;
+    }
+    const classes = isPlain || style === PLAIN ? '' : toClasses(style);
     const inner = escapeHtml(text);
-    const styled = classes === '' ? inner : `<span class=${classes}>${inner}</span>`;
-    html +=
-      href === undefined ? styled : `<a href="${escapeHtml(href)}" rel="noopener noreferrer nofollow">${styled}</a>`;
+    if (classes === '') {
+      html += inner;
+    } else {
+      html += `<span class=${classes}>${inner}</span>`;
+      room -= classes.length + SPAN_LENGTH;
+    }
   }
-  return html;
+  return link === undefined ? html : `${html}</a>`;
+}
+
+const SPAN_LENGTH = '<span class=></span>'.length;
+
+function openLink(href: string): string {
+  return `<a href="${escapeHtml(href)}" rel="noopener noreferrer nofollow">`;
 }
 
 /** Programs use few styles; those of one that uses all are not kept. */

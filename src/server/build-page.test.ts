@@ -124,6 +124,16 @@ describe('the page of a build that has ended', () => {
     expect(text).not.toContain('id="live"');
   });
 
+  test('ends there also where it is the HTML of the lines that is long', async () => {
+    const build = createFakeBuild(FAILED);
+    for (const index of [0, 1, 2]) build.endLog(index);
+    build.write(2, `${'"'.repeat(1_000)}\n`.repeat(8_000));
+    const { text } = await ask(seen(build));
+    expect(text.length).toBeGreaterThan(32 * 1024 * 1024);
+    expect(text.length).toBeLessThan(40 * 1024 * 1024);
+    expect(text).toContain('The rest is in the raw log.');
+  });
+
   test('is answered to HEAD without reading a log', async () => {
     const { answer, text, released } = await ask(seen(createFakeBuild(RUNNING)), { method: 'HEAD' });
     expect([answer.status, text, released]).toStrictEqual([200, '', 1]);

@@ -35,9 +35,9 @@ export interface BuildPageDependencies {
   readonly closing: AbortSignal;
 }
 
-/** Logs of one page, in UTF-16 units, and what a line costs a browser beside its text. Beyond it becomes slow; the raw log has everything. */
+/** Logs of one page, in UTF-16 units of HTML, and what a line costs a browser beside that. Beyond it becomes slow; the raw log has everything. */
 const MAX_PAGE_LOGS = 32 * 1024 * 1024;
-const LINE_COST = 100;
+const LINE_COST = 80;
 /** A log that is still written is shown as far as it comes: its first line in this time, each next in that, all in the third; then the page's script goes on. */
 const FIRST_LINE_MS = 1_000;
 const QUIET_MS = 200;
@@ -142,7 +142,7 @@ async function writeLog(
         clearTimeout(quiet);
         const rendered = renderLines(lines, { id: step.id, from: place });
         [place, end] = [rendered.end, next];
-        left -= lines.reduce((sum, { text }) => sum + text.length + LINE_COST, 0);
+        left -= rendered.length + lines.length * LINE_COST;
         // A reader that goes ends the reading by the signal.
         await write(renderChunks(rendered.chunks)).catch(() => {});
         if (left <= 0) enough.abort();

@@ -79,6 +79,11 @@ describe('the cursor', () => {
     ['goes to a column', `abc${ESC}[1GX${ESC}[5GY`, [':Xbc Y']],
     ['erases to the right, also as "erase below"', `abc\rx${ESC}[J`, [':x']],
     ['erases the line', `abc${ESC}[2K\rx`, [':x']],
+    [
+      'is at the edge of a screen at most where all of a long line is erased',
+      `${'a'.repeat(300)}${ESC}[2Kb${ESC}[2Kc`,
+      [`:${' '.repeat(240)}c`],
+    ],
     ['leaves alone what is to its left', `abc${ESC}[1K`, [':abc']],
     ['stays within a screen', `${ESC}[99999999999999Ca`, [`:${' '.repeat(240)}a`]],
     ['stops at the beginning', `a${ESC}[99Db`, [':b']],

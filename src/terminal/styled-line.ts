@@ -188,12 +188,22 @@ class Row {
 
   eraseAll(): void {
     this.#toCells().length = 0;
+    // What is written next would fill all that was erased with blanks, again and again.
+    this.#cursor = Math.min(this.#cursor, MAX_GAP_COLUMN);
   }
 
   toSpans(): readonly Span[] {
     if (!this.#cells) return this.#spans;
     const spans: Span[] = [];
-    for (const cell of this.#cells) append(spans, cell);
+    let [text, look] = ['', BLANK];
+    for (const cell of this.#cells) {
+      if (cell.style !== look.style || cell.href !== look.href) {
+        if (text !== '') spans.push({ ...look, text });
+        [text, look] = ['', cell];
+      }
+      text += cell.text;
+    }
+    if (text !== '') spans.push({ ...look, text });
     return spans;
   }
 
