@@ -99,7 +99,7 @@ describe('of a build that this process leads', () => {
 });
 
 /** The view of a build that has ended, whose one step has written this, all in one part. */
-function viewLog(log: string): BuildView {
+function viewLog(log: string, onFetch: () => void = () => {}): BuildView {
   const state = createEnded({ kind: 'passed', allowed: [] }, { steps: FAILED.steps.slice(0, 1) });
   const bytes = Buffer.from(log);
   const part = { kind: 'part', skipped: undefined, offset: bytes.length, base: 0, isCut: false } as const;
@@ -113,7 +113,7 @@ function viewLog(log: string): BuildView {
         masking: createMasking([]),
         reader: {
           tell: () => Promise.resolve({ kind: 'answered', value: { begunAtMs: 1, lines: [] } }),
-          readPart: () => Promise.resolve({ ...part, bytes, isLast: true }),
+          readPart: () => (onFetch(), Promise.resolve({ ...part, bytes, isLast: true })),
           close: () => {},
         },
       }),
@@ -153,6 +153,29 @@ describe('a part of a log', () => {
     isOver = true;
     expect(turns.length).toBeGreaterThanOrEqual(30);
     expect(new Set(turns).size).toBe(turns.length);
+  });
+
+  it('is fetched when its reader has room for it, and handed over within that', async () => {
+    const room = Promise.withResolvers<void>();
+    const told: string[] = [];
+    const reading = readView(
+      viewLog('a\n', () => told.push('fetched')),
+      { index: 0 },
+      {
+        onLines: () => void told.push('handed over'),
+        async within(work) {
+          await room.promise;
+          const value = await work();
+          told.push('over');
+          return value;
+        },
+      },
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toEqual([]);
+    room.resolve();
+    await reading;
+    expect(told).toEqual(['fetched', 'handed over', 'over']);
   });
 
   it('is handed over no further, and is not taken for read, once no more is wanted', async () => {

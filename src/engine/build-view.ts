@@ -80,7 +80,9 @@ export interface LogLine {
 export interface LineReader {
   /** Aborted: no more is wanted. */
   readonly signal: AbortSignal;
-  /** Whole lines. `end`: the place after them, to go on from. */
+  /** Lets a part of the log, about a mebibyte, be fetched and handed over, now or when there is room for it; by default now. */
+  readonly within?: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Whole lines, of a few dozen kibibytes at a time. `end`: the place after them, to go on from. */
   onLines(lines: readonly LogLine[], end: LogPosition): Promise<void> | void;
   /** What there is of the next line, masked, from its beginning; empty: nothing any more. At most a few times a second. */
   onPartial(text: string): void;

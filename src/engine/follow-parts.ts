@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LineReader } from './build-view.ts';
 import type { LogPart, PartPlace, PodReader } from './pod-reader.ts';
 import type { LogReading } from './read-log.ts';
 
@@ -11,6 +12,8 @@ export interface PartsOrder extends Omit<PartPlace, 'base'> {
   isOver(): boolean;
   /** `isCaughtUp`: there was no more at that moment. The promise slows the reading, never the step. */
   onPart(part: Extract<LogPart, { kind: 'part' }>, isCaughtUp: boolean): Promise<void> | void;
+  /** As of a reader of lines. */
+  readonly within?: LineReader['within'] | undefined;
 }
 
 /**
@@ -32,7 +35,7 @@ const BLOCK_BYTES = 131_072;
 
 /** Reads a log from a place to its end; while the step runs, as it is written. Goes on over cut connections. */
 export async function followParts(reader: PodReader, order: PartsOrder): Promise<LogReading> {
-  const { signal, onPart, isAwaited, isOver } = order;
+  const { signal, onPart, isAwaited, isOver, within = async (work) => await work() } = order;
   let [offset, base] = [order.offset, 0];
   let [quiet, fruitless] = [0, 0];
   const aborted = new Promise<undefined>((resolve) => {
@@ -41,18 +44,22 @@ export async function followParts(reader: PodReader, order: PartsOrder): Promise
   });
   while (!signal.aborted) {
     const [wasAwaited, wasOver] = [isAwaited(), isOver()];
-    const part = await Promise.race([reader.readPart({ ...order, offset, base }), aborted]);
+    const place = { ...order, offset, base };
+    const part = await within(async () => {
+      if (signal.aborted) return undefined;
+      const read = await Promise.race([reader.readPart(place), aborted]);
+      if (read?.kind === 'part' && !signal.aborted) await onPart(read, isCaughtUp(read) || read.isLast);
+      return read;
+    });
+    // Who wants no more may not have taken all of the part.
     if (part === undefined || signal.aborted) break;
     switch (part.kind) {
       case 'part': {
-        const isCaughtUp = !part.isCut && part.bytes.length < BLOCK_BYTES;
         const isNew = part.offset > offset;
         ({ offset, base } = part);
-        await onPart(part, isCaughtUp || part.isLast);
-        // Who wants no more may not have taken all of the part.
-        if (part.isLast && !signal.aborted) return { kind: 'whole', to: offset };
+        if (part.isLast) return { kind: 'whole', to: offset };
         [quiet, fruitless] = [isNew ? 0 : quiet + 1, 0];
-        if (isCaughtUp) await look(quiet, signal);
+        if (isCaughtUp(part)) await look(quiet, signal);
         break;
       }
       case 'none':
@@ -72,6 +79,10 @@ export async function followParts(reader: PodReader, order: PartsOrder): Promise
     }
   }
   return { kind: 'aborted' };
+}
+
+function isCaughtUp({ isCut, bytes }: Extract<LogPart, { kind: 'part' }>): boolean {
+  return !isCut && bytes.length < BLOCK_BYTES;
 }
 
 async function look(quiet: number, signal: AbortSignal): Promise<void> {

@@ -124,20 +124,21 @@ export class Outbox implements BuildFollower {
   }
 
   onLines(run: StepRun, lines: readonly LogLine[], end: LogPosition): Promise<void> | void {
+    if (this.#signal.aborted) return undefined;
+    // Another log has filled it, and may do so again.
+    if (this.#isFull) return this.#emptied.promise.then(() => this.onLines(run, lines, end));
     const waiting = this.#wait(run);
     const { event } = waiting;
     const rendered = renderLines(lines, { id: event.step, from: this.#at(run).lines });
     event.pieces.push(...rendered.chunks);
-    event.partial = '';
+    this.#setPartial(event, '');
     this.#advance(waiting, { kind: 'part', attempt: run.attempt, log: end, lines: rendered.end });
-    this.#length += rendered.chunks.reduce((sum, { html }) => sum + html.length, 0);
-    if (this.#length < FULL_LENGTH || this.#signal.aborted) return undefined;
-    this.#full.resolve();
-    return this.#emptied.promise;
+    this.#add(rendered.length);
+    return this.#isFull ? this.#emptied.promise : undefined;
   }
 
   onPartial(run: StepRun, text: string): void {
-    this.#wait(run).event.partial = renderPartial(text, this.#at(run).lines);
+    this.#setPartial(this.#wait(run).event, renderPartial(text, this.#at(run).lines));
   }
 
   onCut(run: StepRun, bytes: number): void {
@@ -167,6 +168,20 @@ export class Outbox implements BuildFollower {
     this.#logs.set(key, waiting);
     this.#filled.resolve();
     return waiting;
+  }
+
+  get #isFull(): boolean {
+    return this.#length >= FULL_LENGTH;
+  }
+
+  #setPartial(event: Waiting['event'], html: string): void {
+    this.#add(html.length - event.partial.length);
+    event.partial = html;
+  }
+
+  #add(length: number): void {
+    this.#length += length;
+    if (this.#isFull) this.#full.resolve();
   }
 
   #advance(waiting: Waiting, position: StepPosition): void {

@@ -1,4 +1,4 @@
-import type { BuildState, BuildView, LogLine, LogPosition, StepRun } from '../engine/index.ts';
+import type { BuildState, BuildView, LineReader, LogLine, LogPosition, StepRun } from '../engine/index.ts';
 import { toPageSteps } from '../page/index.ts';
 
 /** How the reading of a log ended. */
@@ -21,6 +21,12 @@ export interface FollowOrder {
 }
 
 /**
+ * Parts of logs, a mebibyte each, that are in hand at a time: as many as a reader who takes nothing keeps in memory, however many steps
+ * the build has. No fewer, so that the log of one step may be fetched while another's is handed over.
+ */
+const MAX_PARTS = 2;
+
+/**
  * Follows the state and the logs of all steps that have begun, and of each that begins, its newest attempt, at the same time. Resolves
  * when no state and no line is to come. Never rejects, unless the follower does.
  */
@@ -32,6 +38,8 @@ export async function followBuild(
   /** By the step's index: the newest attempt that is, or will be, read, and the end of that. */
   const readings = new Map<number, { readonly attempt: number; readonly ended: Promise<void> }>();
 
+  const within = createSlots(MAX_PARTS);
+
   async function read(run: StepRun, before: Promise<void> | undefined): Promise<void> {
     await before;
     const place = from(run);
@@ -40,6 +48,7 @@ export async function followBuild(
       { ...run, from: place },
       {
         signal,
+        within,
         onLines: (lines, end) => follower.onLines(run, lines, end),
         onPartial: (text) => follower.onPartial(run, text),
         onCut: (bytes) => follower.onCut(run, bytes),
@@ -61,4 +70,21 @@ export async function followBuild(
     }
   }
   await Promise.all([...readings.values()].map(({ ended }) => ended));
+}
+
+/** Lets so much work be under way at a time; what comes later waits, in order. */
+function createSlots(count: number): NonNullable<LineReader['within']> {
+  const waiting: (() => void)[] = [];
+  let free = count;
+  return async (work) => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free += 1;
+    }
+  };
 }

@@ -23,6 +23,7 @@ export async function readView(
     { attempt: 1, from, ...request },
     {
       signal: reader.signal ?? new AbortController().signal,
+      ...(reader.within && { within: reader.within }),
       async onLines(lines, end): Promise<void> {
         told.lines.push(...lines);
         told.ends.push({ end, count: told.lines.length });
