@@ -36,14 +36,21 @@ const MAX_NAME_LENGTH = 200;
 const MAX_SUBJECT_LENGTH = 300;
 const MAX_DETAIL_LENGTH = 20_000;
 
-export function toPageSteps(steps: readonly StepState[]): PageStep[] {
+/** Everything that is told of a log needs them, to every reader, and states do not change. */
+const known = new WeakMap<readonly StepState[], readonly PageStep[]>();
+
+export function toPageSteps(steps: readonly StepState[]): readonly PageStep[] {
+  const made = known.get(steps);
+  if (made) return made;
   const ids = toStepIds(steps.map(({ name }) => name));
-  return steps.map((state, index) => ({
+  const pageSteps = steps.map((state, index) => ({
     id: ids[index] ?? '',
     title: toOneLine(state.name, MAX_NAME_LENGTH),
     state,
     hasLog: state.startedAt !== undefined && !isSilent(state.phase),
   }));
+  known.set(steps, pageSteps);
+  return pageSteps;
 }
 
 /** Whether nothing of it ever ran; a step that failed without an exit code could not even start. */

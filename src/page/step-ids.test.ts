@@ -24,6 +24,34 @@ test.each([
   expect(toStepIds(names)).toStrictEqual(ids);
 });
 
+/** As they are told one by one. */
+function listIds(names: readonly string[]): string[] {
+  const toSlug = (name: string): string => toStepIds([name])[0] ?? '';
+  const ids: string[] = [];
+  for (const name of names) {
+    const isFree = (id: string): boolean =>
+      !ids.includes(id) && (id === name || !names.some((other) => other === id && toSlug(other) === other));
+    const all = [toSlug(name), ...names.map((_, index) => `${toSlug(name)}-${index + 2}`)];
+    ids.push(all.find(isFree) ?? '');
+  }
+  return ids;
+}
+
+test('each id is the first that is free and that no other step has as its name', () => {
+  const name = fc.constantFrom('a', 'A', 'a-2', 'a-3', 'A-3', 'a-2-2', 'b', 'B-2');
+  fc.assert(
+    fc.property(fc.array(name, { maxLength: 12 }), (names) => {
+      expect(toStepIds(names)).toStrictEqual(listIds(names));
+    }),
+  );
+});
+
+test('a hundred thousand steps of one name have one each', () => {
+  const ids = toStepIds(Array.from({ length: 100_000 }, () => 'a'));
+  expect(new Set(ids).size).toBe(100_000);
+  expect(ids.at(-1)).toBe('a-100000');
+});
+
 test('ids are unique and safe, whatever the names are', () => {
   const name = fc.oneof(
     fc.string({ unit: 'binary' }),

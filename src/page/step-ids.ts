@@ -9,12 +9,19 @@ const MAX_LENGTH = 40;
  */
 export function toStepIds(names: readonly string[]): string[] {
   const taken = new Set<string>();
+  const slugs = names.map(toSlug);
   // Names that are ids already keep theirs, whatever comes before them.
-  const own = new Set(names.filter((name) => toSlug(name) === name));
-  return names.map((name) => {
-    const slug = toSlug(name);
+  const own = new Set(slugs.filter((slug, index) => slug === names[index]));
+  /** By the slug: the number from which on its ids may be free. */
+  const next = new Map<string, number>();
+  return slugs.map((slug, index) => {
     let id = slug;
-    for (let number = 2; taken.has(id) || (id !== name && own.has(id)); number++) id = `${slug}-${number}`;
+    if (taken.has(slug) || (slug !== names[index] && own.has(slug))) {
+      let number = next.get(slug) ?? 2;
+      while (taken.has(`${slug}-${number}`) || own.has(`${slug}-${number}`)) number += 1;
+      next.set(slug, number + 1);
+      id = `${slug}-${number}`;
+    }
     taken.add(id);
     return id;
   });
