@@ -3,6 +3,8 @@ export interface BuildState {
   readonly id: string;
   readonly source: BuildSource;
   readonly phase: BuildPhase;
+  /** Its end is what was noted in its Pod, where the build could write too, and the forge does not bear it out. */
+  readonly isUnconfirmed?: true;
   /** Empty until c3.yaml is understood. */
   readonly steps: readonly StepState[];
   /** `c3.yaml:3:12 warning: …`, one text a problem; never a reason to fail. */

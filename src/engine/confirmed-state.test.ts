@@ -79,6 +79,7 @@ describe('a build whose end the forge does not know', () => {
       expect(confirmState(RUNNING, { kind: 'told', status })).toEqual(RUNNING);
       expect(confirmState(passed, { kind: 'told', status })).toMatchObject({
         phase: passed.phase,
+        isUnconfirmed: true,
         warnings: [expect.stringContaining('the forge does not know of this end')],
       });
     }
@@ -89,5 +90,10 @@ describe('a build whose end the forge does not know', () => {
       phase: RUNNING.phase,
       warnings: [expect.stringContaining('the forge does not answer')],
     });
+    expect(confirmState(RUNNING, { kind: 'silent' })).not.toHaveProperty('isUnconfirmed');
+    expect(confirmState(ended({ kind: 'passed', allowed: [] }), { kind: 'silent' })).toHaveProperty(
+      'isUnconfirmed',
+      true,
+    );
   });
 });

@@ -15,12 +15,16 @@ const OTHERWISE =
 /** The state of a build that was noted in its Pod, as far as the forge bears it out: where the two differ, the forge counts. Pure. */
 export function confirmState(state: BuildState, word: ForgeWord): BuildState {
   const { phase } = state;
-  if (word.kind === 'silent') return withWarning(state, SILENT);
+  if (word.kind === 'silent') return withWarning(toUnconfirmed(state), SILENT);
   const { status } = word;
   if (status === undefined || status.state === 'pending')
-    return phase.kind === 'ended' ? withWarning(state, UNKNOWN) : state;
+    return phase.kind === 'ended' ? withWarning(toUnconfirmed(state), UNKNOWN) : state;
   if (phase.kind === 'ended' && toStatusState(phase.ending) === status.state) return state;
   return withWarning({ ...state, phase: { kind: 'ended', ending: readEnding(status) } }, OTHERWISE);
+}
+
+function toUnconfirmed(state: BuildState): BuildState {
+  return state.phase.kind === 'ended' ? { ...state, isUnconfirmed: true } : state;
 }
 
 function withWarning(state: BuildState, warning: string): BuildState {

@@ -3,9 +3,9 @@ import { createEnded, createState, createStep } from '../../dev/telegram/build-s
 import type { Ending, StepPhase } from '../engine/build-state.ts';
 import { formatDuration } from '../reporters/duration.ts';
 import { renderOpening } from './build-page.ts';
-import { renderParts, toIcon, type PageOrder } from './build-parts.ts';
+import { renderParts, toIcon, toPageSteps, type PageOrder } from './build-parts.ts';
 import { formatPalette } from './palette.ts';
-import { toBuildWords } from './words.ts';
+import { toBuildWords, type Tone } from './words.ts';
 
 interface BrowserScript {
   formatDuration(ms: number): string;
@@ -23,7 +23,7 @@ const order: PageOrder = {
 const MESSAGE = { message: 'why' };
 
 describe('the state', () => {
-  const endings: readonly [Ending, string, string][] = [
+  const endings: readonly [Ending, Tone, string][] = [
     [{ kind: 'passed', allowed: [] }, 'passed', 'Passed'],
     [{ kind: 'passed', allowed: ['lint'] }, 'warned', 'Passed with allowed failures'],
     [{ kind: 'skipped', ...MESSAGE }, 'skipped', 'Skipped'],
@@ -54,6 +54,19 @@ describe('the state', () => {
     const state = createEnded({ kind: 'passed', allowed: [] }, { previous: 'failed' });
     expect(toBuildWords(state)).toStrictEqual({ tone: 'passed', word: 'Fixed' });
   });
+
+  test.each(endings)(
+    'of %j that the forge does not confirm (else %s) says so, and looks like no success',
+    (ending, tone, word) => {
+      const state = createEnded(ending, { isUnconfirmed: true });
+      const shown = tone === 'passed' ? 'warned' : tone;
+      expect(toBuildWords(state)).toStrictEqual({ tone: shown, word: `${word}, not confirmed` });
+      const html = renderOpening({ state, isLed: false }, order);
+      expect(html).toMatch(new RegExp(`<title>[^ ✅]+ ${word}, not confirmed · acme/shop · main</title>`));
+      expect(html).toContain(`<svg class="symbol ${shown}"`);
+      expect(html).toContain(`id="icon" href="${toIcon(shown)}"`);
+    },
+  );
 
   test('does without the name of a branch that nobody told', () => {
     const state = createEnded({ kind: 'passed', allowed: [] });
@@ -157,4 +170,10 @@ describe("the page's script", () => {
   ])('reads the lines that "%s" names', (hash, lines) => {
     expect(browser.parseLines(hash)).toStrictEqual(lines);
   });
+});
+
+test('the steps of a state are made into those of a page once', () => {
+  const { steps } = createState({ kind: 'running' }, { steps: [createStep('a', { kind: 'running' }, { from: 1 })] });
+  expect(toPageSteps(steps)).toBe(toPageSteps(steps));
+  expect(toPageSteps([...steps])).toStrictEqual(toPageSteps(steps));
 });

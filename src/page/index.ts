@@ -16,4 +16,4 @@ export { renderParts, toIcon, toPageSteps, toTitle, type PageOrder, type PageSte
 export type { Page } from './html.ts';
 export { FIRST_LINE, readText, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-lines.ts';
 export { renderStartPage } from './start-page.ts';
-export { toBuildSentence, toBuildWords, toStepWords } from './words.ts';
+export { toBuildSentence, toBuildWords, toStepWords, toWarningSentences } from './words.ts';

@@ -24,8 +24,12 @@ export interface Words {
 
 const MAX_SENTENCE_LENGTH = 1_000;
 
-/** The state of a build in a word or three. */
-export function toBuildWords({ phase, previous }: Pick<BuildState, 'phase' | 'previous'>): Words {
+/** The state of a build in a few words. */
+export function toBuildWords({
+  phase,
+  previous,
+  isUnconfirmed,
+}: Pick<BuildState, 'phase' | 'previous' | 'isUnconfirmed'>): Words {
   switch (phase.kind) {
     case 'queued':
       return { tone: 'waiting', word: 'Queued' };
@@ -34,8 +38,13 @@ export function toBuildWords({ phase, previous }: Pick<BuildState, 'phase' | 'pr
     case 'running':
       return { tone: 'running', word: 'Running' };
     case 'ended':
-      return toEndingWords(phase.ending, previous === 'failed');
+      return qualify(toEndingWords(phase.ending, previous === 'failed'), isUnconfirmed === true);
   }
+}
+
+/** What only the Pod says is no success, by its colour either. */
+function qualify({ tone, word }: Words, isUnconfirmed: boolean): Words {
+  return isUnconfirmed ? { tone: tone === 'passed' ? 'warned' : tone, word: `${word}, not confirmed` } : { tone, word };
 }
 
 function toEndingWords(ending: Ending, hadFailed: boolean): Words {
@@ -76,6 +85,11 @@ export function toBuildSentence(phase: BuildPhase): string | undefined {
       : `Failed, and may: ${toOneLine(ending.allowed.join(', '), MAX_SENTENCE_LENGTH)}`;
   const sentence = ending.kind === 'failed' ? `${ending.step} failed: ${ending.message}` : ending.message;
   return toOneLine(sentence, MAX_SENTENCE_LENGTH);
+}
+
+/** Each warning in a line. */
+export function toWarningSentences({ warnings }: Pick<BuildState, 'warnings'>): readonly string[] {
+  return warnings.map((warning) => toOneLine(warning, MAX_SENTENCE_LENGTH));
 }
 
 /** What the forge knows of a build that nobody else knows of any more. */

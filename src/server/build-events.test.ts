@@ -283,6 +283,15 @@ describe('for a terminal', () => {
     expect(text).toContain('== test: failed (exit 1) ==\n');
     expect(text).toContain('[test] Red\n');
   });
+
+  test('they tell each warning once, and what is not confirmed', async () => {
+    const warnings = ['the forge does not know of this end', 'c3.yaml:1:2 warning: odd\n  odd\n  ^'];
+    const ended = createEnded({ kind: 'passed', allowed: [] }, { warnings, isUnconfirmed: true });
+    const { answer } = await listen(seen(createFakeBuild(ended)), { accept: 'text/plain' });
+    expect(await answer.text()).toBe(
+      '== Passed, not confirmed ==\n== Warning: the forge does not know of this end ==\n== Warning: c3.yaml:1:2 warning: odd odd ^ ==\n',
+    );
+  });
 });
 
 function fail(): never {

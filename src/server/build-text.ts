@@ -7,6 +7,7 @@ import {
   toFailureSentence,
   toPageSteps,
   toStepWords,
+  toWarningSentences,
 } from '../page/index.ts';
 import { followBuild } from './follow-build.ts';
 import type { Write } from './stream-text.ts';
@@ -41,6 +42,7 @@ export async function writeLiveText(write: Write, look: BuildLook, signal: Abort
           'build',
           `== ${[toBuildWords(state).word, toBuildSentence(state.phase)].filter(Boolean).join(': ')} ==\n`,
         );
+        for (const sentence of toWarningSentences(state)) sayOnce(`! ${sentence}`, `== Warning: ${sentence} ==\n`);
         for (const { id, title, state: step } of toPageSteps(state.steps)) {
           if (step.phase.kind === 'pending') continue;
           const { word, note } = toStepWords(step);
