@@ -73,7 +73,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         onState: context.onState,
         onOver: context.onOver,
         cancelPrevious: () => builds.cancelPrevious({ id: request.id, scope: context.scope }),
-        openReporter,
+        openReporter: (_, order) => openReporter({ request, order, isProven: () => context.repository.isProven }),
         lines,
         onFault: toFaultNote(log, request.id),
         limits: LIMITS,

@@ -1,5 +1,5 @@
 import type { Config } from '../config/index.ts';
-import type { BuildDependencies, BuildRequest, Reporter, TelegramOrder } from '../engine/index.ts';
+import type { BuildRequest, Reporter, TelegramOrder } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
@@ -12,16 +12,26 @@ import {
 } from '../reporters/index.ts';
 import { openSealed, type Binding, type Keyring } from '../sealing/index.ts';
 import { createBucket } from '../server/index.ts';
-import { quietRefusals } from './quiet-refusals.ts';
+import { quietUnproven, type UnprovenOptions } from './quiet-unproven.ts';
 
-/** Messages a minute of refused builds in the operator's chat: of the twenty that Telegram takes for a group. */
-const REFUSALS_TOLD_PER_MINUTE = 12;
+/** Messages a minute of builds that were not proven in the operator's chat: of the twenty that Telegram takes for a group. */
+const UNPROVEN_TOLD_PER_MINUTE = 12;
+/** Of them that wait for Telegram, of which each holds a build. */
+const MAX_UNPROVEN_WAITING = 24;
+
+export interface ReporterOrder {
+  readonly request: BuildRequest;
+  /** What c3.yaml says of Telegram, if it was read. */
+  readonly order: TelegramOrder | undefined;
+  /** Whether the forge has confirmed the push by now. */
+  isProven(): boolean;
+}
 
 /** Reporters share what a process shares: the limits of a chat. */
-export function createReporterFactory(config: Config, log: Log): BuildDependencies['openReporter'] {
+export function createReporterFactory(config: Config, log: Log): (order: ReporterOrder) => Reporter {
   const throttle = createChatThrottle(systemClock);
-  const refusals = createBucket(REFUSALS_TOLD_PER_MINUTE, () => performance.now());
-  return (request: BuildRequest, order: TelegramOrder | undefined): Reporter => {
+  const unproven = createUnprovenGate();
+  return ({ request, order, isProven }) => {
     const fields = { build: request.id };
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
     const reporters: Reporter[] = [
@@ -39,12 +49,29 @@ export function createReporterFactory(config: Config, log: Log): BuildDependenci
         log: reporterLog,
         ...(order === undefined ? {} : { notify: order.notify, isLogSent: order.log }),
       });
-      function note(): void {
-        log.warn(fields, 'a refused build was not told in Telegram: there were too many');
+      function onKept(): void {
+        log.warn(fields, 'a build whose push was not proven was not told in Telegram: there were too many');
       }
-      reporters.push(order?.destination === undefined ? quietRefusals(reporter, refusals.take, note) : reporter);
+      const quiet = quietUnproven(reporter, { ...unproven, isProven, onKept });
+      reporters.push(order?.destination === undefined ? quiet : reporter);
     }
     return combineReporters(reporters, reporterLog);
+  };
+}
+
+/** Bounds what the operator's chat is told of pushes that nobody has proven, and how many builds wait for that. */
+function createUnprovenGate(): Pick<UnprovenOptions, 'enter' | 'leave'> {
+  const told = createBucket(UNPROVEN_TOLD_PER_MINUTE, () => performance.now());
+  let waiting = 0;
+  return {
+    enter() {
+      if (waiting >= MAX_UNPROVEN_WAITING || told.take() > 0) return false;
+      waiting += 1;
+      return true;
+    },
+    leave() {
+      waiting -= 1;
+    },
   };
 }
 

@@ -12,12 +12,22 @@ const MAX_WORDS_BESIDE_NOTE = 60;
 const TARGET_NOTE = "; its page's address is too long for this forge";
 
 /** A repository as a build uses it: the hook is trusted once its push is proven. */
-export function createBuildRepository(repository: Repository, { hook, limits }: RepositoryOptions): Repository {
+export interface BuildRepository extends Repository {
+  /** Whether the forge has confirmed the push by now. */
+  readonly isProven: boolean;
+}
+
+export function createBuildRepository(repository: Repository, { hook, limits }: RepositoryOptions): BuildRepository {
+  let isProven = false;
   return {
     ...repository,
+    get isProven() {
+      return isProven;
+    },
     async prove(...args) {
       const proof = await repository.prove(...args);
-      if (proof.kind === 'proven') limits.trust(hook);
+      isProven = proof.kind === 'proven';
+      if (isProven) limits.trust(hook);
       return proof;
     },
     setStatus: (sha, status, signal) => repository.setStatus(sha, fitTarget(status, repository.maxTargetUrl), signal),

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { Superseded, type BuildRequest, type BuildState, type Ending } from '../engine/index.ts';
-import type { Repository } from '../forges/forge.ts';
+import type { BuildRepository } from './build-repository.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
 import { createBuilds, type AcceptedPush, type Builds, type RunContext } from './builds.ts';
 
@@ -51,7 +51,7 @@ interface Part {
 
 function delivery(fingerprint: string, part: Part = {}): AcceptedPush {
   const { ref = 'refs/heads/main', sha = '1'.repeat(40), owner = 'acme', leave = () => {} } = part;
-  const repository = { close: () => Promise.resolve() } as Repository;
+  const repository = { close: () => Promise.resolve() } as BuildRepository;
   return {
     scope: { ...SCOPE, owner },
     token: 'a-token',

@@ -8,9 +8,10 @@ import {
   type RunningBuild,
 } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
-import type { Push, Repository } from '../forges/forge.ts';
+import type { Push } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
 import { formatScope, type Scope } from '../sealing/index.ts';
+import type { BuildRepository } from './build-repository.ts';
 import { once } from './once.ts';
 import { createStateFeed, type StateFeed } from './state-feed.ts';
 
@@ -48,7 +49,7 @@ export interface AcceptedPush {
   readonly scope: Scope;
   /** The access token of the hook's key. */
   readonly token: string;
-  readonly repository: Repository;
+  readonly repository: BuildRepository;
   /** Gives back the place that the build has (see {@link HookLimits}). Called when its work is done, at the latest when all is reported. */
   leave(): void;
   readonly repositoryUrl: string;
@@ -65,6 +66,7 @@ export interface AcceptedPush {
 export interface RunContext {
   readonly scope: Scope;
   readonly token: string;
+  readonly repository: Pick<BuildRepository, 'isProven'>;
   /** To be told every state, from the very first. */
   onState(state: BuildState): void;
   /** To be told when its work is done; reports may still be on their way. */
@@ -108,7 +110,7 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
     });
     try {
       const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
-      onOver(await run(request, { scope, token, onState: (state) => feed.tell(state), onOver }));
+      onOver(await run(request, { scope, token, repository, onState: (state) => feed.tell(state), onOver }));
       log.info(fields, 'build reported');
     } finally {
       feed.end();

@@ -146,10 +146,10 @@ describe('a body in pieces', () => {
 
   it('is read where it has few of them, or none that is small', async () => {
     const few = open(`${toChunks('x', 200)}0\r\n\r\n`);
-    const large = open(`${toChunks('x'.repeat(256), 10_000)}0\r\n\r\n`);
+    const large = open(`${toChunks('x'.repeat(256), 1_000)}0\r\n\r\n`);
     for (const { socket } of [few, large]) socket.once('data', () => socket.end());
     expect(await few.answer).toMatch(/\r\n\r\n200$/);
-    expect(await large.answer).toMatch(/\r\n\r\n2560000$/);
+    expect(await large.answer).toMatch(/\r\n\r\n256000$/);
   });
 });
 

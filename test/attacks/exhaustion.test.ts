@@ -198,6 +198,35 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
     }
   });
 
+  it("tells the operator's chat of few pushes that nobody has proven, however they end, and no word of theirs", async () => {
+    const hook = await fixture.setUp();
+    // As GitHub answers a token that has used up its hour.
+    const end = fixture.world.forge.faults.add({
+      match: new RegExp(`/repos/${hook.user.fullName}(?:/|$)`),
+      kind: 'status',
+      status: 403,
+      headers: { 'x-ratelimit-remaining': '0' },
+    });
+    const count = (words: string): number => fixture.world.c3.log.filter((line) => line.includes(words)).length;
+    const [kept, over] = ['was not told in Telegram', 'build ended: infrastructure-error'].map(count);
+    const evil = { message: 'Evil subject', author: { name: 'Evil author' } };
+    for (let n = 0; n < 40; n += 1) {
+      const sha = n.toString(16).padStart(40, '0').replace(/^0/, 'e');
+      const payload = toPayload(hook, sha, { ref: 'refs/heads/evil-ref', head_commit: { id: sha, ...evil } });
+      expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
+    }
+    await expect.poll(() => count('build ended: infrastructure-error') - (over ?? 0), { timeout: 30_000 }).toBe(40);
+    expect(count('was not told in Telegram') - (kept ?? 0)).toBeGreaterThan(20);
+    const toTexts = (): string[] =>
+      fixture.world.telegram
+        .messages()
+        .map(({ versions }) => versions.at(-1)?.text ?? '')
+        .filter((text) => text.includes(hook.user.fullName));
+    await expect.poll(toTexts, { timeout: 30_000 }).not.toEqual([]);
+    expect(toTexts().join('\n')).not.toMatch(/evil/i);
+    end();
+  });
+
   it('ends no build and no process on a forge that answers nonsense', async () => {
     const hook = await fixture.setUp();
     const answers = [

@@ -12,7 +12,7 @@ import {
   toJwks,
   type Binding,
 } from '../../src/sealing/index.ts';
-import { openReporting, TOKEN } from '../fakes/telegram-reporting.ts';
+import { GROUP, openReporting, TOKEN } from '../fakes/telegram-reporting.ts';
 import { useOutsider } from './outsider.ts';
 
 const SECRET = formatSecret(randomBytes(32));
@@ -75,6 +75,26 @@ describe("A1 A chat for the operator's bot that the operator did not choose", { 
       code: 'TELEGRAM_INVALID',
       message: "The Telegram destination is for the operator's bot, and this c3 has none",
     });
+  });
+});
+
+describe("A12 Somebody else's chat", () => {
+  it('is written to at once, whatever somebody sends there with a made-up token of the same bot', async () => {
+    const { clock, server, create, close } = await openReporting({ hasLimits: true });
+    try {
+      const before = clock.now();
+      const token = `${TOKEN.split(':')[0]}:${'x'.repeat(35)}`;
+      const strangers = Array.from({ length: 30 }, () => create({ token, chat: GROUP }));
+      for (const stranger of strangers) stranger.report(PASSED);
+      const reporter = create({ chat: GROUP });
+      reporter.report(PASSED);
+      await reporter.finish();
+      expect(server.messages(GROUP)).toHaveLength(1);
+      expect(clock.now()).toBe(before);
+      await clock.jumpUntil(Promise.all(strangers.map((stranger) => stranger.finish())));
+    } finally {
+      await close();
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock, ReporterLog } from '../clock.ts';
 import type { ChatSeat, ChatThrottle } from './chat-throttle.ts';
 import type { TelegramClient } from './client.ts';
@@ -30,7 +31,8 @@ export class ChatLine {
     this.clock = clock;
     this.log = log;
     this.throttle = throttle;
-    this.#bot = token.slice(0, token.indexOf(':'));
+    // All of it: its first part names a bot and anybody may write it, the rest proves to be that bot.
+    this.#bot = createHash('sha256').update(token).digest('hex');
     this.#thread = thread;
     this.#chat = chat;
     this.#seat = throttle.join(this.#bot, chat);

@@ -78,6 +78,16 @@ test('a turn that is no longer wanted is given to the next', async () => {
   expect(next.cancel()).toBe(false);
 });
 
+test('of a thousand builds that are over and wait, the one goes that waits longest where most wait', async () => {
+  const [crowded, other] = [throttle.join('1', 5), throttle.join('1', 6)];
+  for (const seat of [crowded, other]) seat.block(START + 60_000);
+  const others = Array.from({ length: 10 }, () => other.ask('final'));
+  const running = crowded.ask('edit');
+  const [first, ...rest] = Array.from({ length: 991 }, () => crowded.ask('final'));
+  await expect(first?.granted).rejects.toThrow('more than 1000 builds wait for it');
+  for (const turn of [...others, running, ...rest]) expect(turn.cancel()).toBe(true);
+});
+
 let reporting: Reporting | undefined;
 afterEach(() => reporting?.close());
 

@@ -21,9 +21,17 @@ const GROUP_SHARES: Readonly<Record<Rank, number>> = { final: 20, log: 20, ring:
 const PRIVATE_EDIT_GAP_MS = 3_000;
 const GROUP_EDIT_GAP_MS = 5_000;
 
+/**
+ * Of builds that are over, so many messages wait at a time, of all chats; beyond that the one goes that waits longest where most wait.
+ * Each holds some 10 KiB of its build.
+ */
+const MAX_WAITING = 1_000;
+/** An entry takes about 500 bytes. Beyond these a chat that no build reports to is forgotten early. */
+const MAX_CHATS = 10_000;
+
 /** What one bot may send to one chat, shared by all builds that report there: create one for the process. */
 export interface ChatThrottle {
-  /** `bot` is anything that tells bots apart; give its id, not its token. */
+  /** `bot` tells tokens apart and holds none: what one sends counts for no other, since nobody has proven to be that bot yet. */
   join(bot: string, chat: number | string): ChatSeat;
   /** Set when Telegram refuses the address of a button: it is c3's own, and so that of all buttons. */
   areButtonsRefused: boolean;
@@ -49,6 +57,7 @@ export interface ChatSeat {
 }
 
 export interface Turn {
+  /** Rejects when too many wait. */
   readonly granted: Promise<void>;
   /** No longer wanted. False: it was granted already. */
   cancel(): boolean;
@@ -59,6 +68,7 @@ interface Ticket {
   readonly notBefore: number;
   readonly seat: { servedAt: number };
   readonly grant: () => void;
+  readonly refuse: (error: Error) => void;
 }
 
 export function createChatThrottle(clock: Clock): ChatThrottle {
@@ -66,18 +76,32 @@ export function createChatThrottle(clock: Clock): ChatThrottle {
   return {
     areButtonsRefused: false,
     join(bot, chatId): ChatSeat {
-      for (const [key, chat] of chats) if (chat.isForgotten()) chats.delete(key);
+      for (const [key, chat] of chats) {
+        if (chat.isForgotten() || (chats.size >= MAX_CHATS && chat.isEmpty)) chats.delete(key);
+      }
       const key = `${bot} ${chatId}`;
-      const chat = chats.get(key) ?? new Chat(clock, isGroupChat(chatId));
+      const chat = chats.get(key) ?? new Chat(clock, { isGroup: isGroupChat(chatId), onAsked: makeRoom });
       chats.set(key, chat);
       return chat.seat();
     },
   };
+
+  function makeRoom(): void {
+    const all = [...chats.values()];
+    if (all.reduce((sum, { lastWords }) => sum + lastWords, 0) <= MAX_WAITING) return;
+    all.reduce((a, b) => (b.lastWords > a.lastWords ? b : a)).refuseOldest();
+  }
+}
+
+/** Of a build that is over. */
+function isLastWord({ rank }: Ticket): boolean {
+  return rank === 'final' || rank === 'ring';
 }
 
 class Chat {
   readonly #clock: Clock;
   readonly #isGroup: boolean;
+  readonly #onAsked: () => void;
   readonly #waiting = new Set<Ticket>();
   /** Times of what was sent in the last minute, in order. */
   #sent: number[] = [];
@@ -87,15 +111,33 @@ class Chat {
   #lastArrivalAt = 0;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(clock: Clock, isGroup: boolean) {
+  constructor(clock: Clock, { isGroup, onAsked }: { readonly isGroup: boolean; readonly onAsked: () => void }) {
     this.#clock = clock;
     this.#isGroup = isGroup;
+    this.#onAsked = onAsked;
+  }
+
+  /** No build reports here. */
+  get isEmpty(): boolean {
+    return this.#seats === 0;
+  }
+
+  /** How many messages of builds that are over wait here. */
+  get lastWords(): number {
+    return [...this.#waiting].filter(isLastWord).length;
+  }
+
+  refuseOldest(): void {
+    const oldest = [...this.#waiting].find(isLastWord);
+    if (oldest === undefined) return;
+    this.#waiting.delete(oldest);
+    oldest.refuse(new Error(`more than ${MAX_WAITING} builds wait for it`));
   }
 
   /** Without builds it is kept only while it still restricts the next one. */
   isForgotten(): boolean {
     const now = this.#clock.now();
-    return this.#seats === 0 && this.#blockedUntil <= now && (this.#sent.at(-1) ?? 0) + WINDOW_MS <= now;
+    return this.isEmpty && this.#blockedUntil <= now && (this.#sent.at(-1) ?? 0) + WINDOW_MS <= now;
   }
 
   seat(): ChatSeat {
@@ -124,10 +166,12 @@ class Chat {
   }
 
   #ask(rank: Rank, notBefore: number, seat: Ticket['seat']): Turn {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const ticket: Ticket = { rank, notBefore, seat, grant: resolve };
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {}); // it may be refused when nobody waits
+    const ticket: Ticket = { rank, notBefore, seat, grant: resolve, refuse: reject };
     this.#waiting.add(ticket);
     this.#schedule();
+    if (isLastWord(ticket)) this.#onAsked();
     return {
       granted: promise,
       cancel: () => {

@@ -140,8 +140,11 @@ export class LiveMessage {
     }
     const turn = isIdle ? undefined : seat.ask(next.rank, next.notBefore);
     const cancelTimer = Number.isFinite(until) ? clock.setTimer(wake, until - clock.now()) : undefined;
-    await Promise.race([woken, turn?.granted ?? woken]);
-    cancelTimer?.();
+    try {
+      await Promise.race([woken, turn?.granted ?? woken]);
+    } finally {
+      cancelTimer?.();
+    }
     return turn?.cancel() === false;
   }
 

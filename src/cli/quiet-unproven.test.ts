@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import type { BuildPhase, BuildState, Ending } from '../engine/index.ts';
+import { quietUnproven } from './quiet-unproven.ts';
+
+const SOURCE = {
+  scope: 'github.com/acme/shop',
+  repositoryUrl: 'https://github.com/acme/shop',
+  refKind: 'tag',
+  refName: 'evil-ref',
+  sha: '1'.repeat(40),
+  commitUrl: `https://github.com/acme/shop/commit/${'1'.repeat(40)}`,
+  subject: 'evil subject',
+  author: 'evil author',
+} as const;
+
+function toState(phase: BuildPhase): BuildState {
+  return { phase, source: SOURCE } as BuildState;
+}
+
+function toEnded(ending: Ending): BuildState {
+  return toState({ kind: 'ended', ending });
+}
+
+const REFUSED = toEnded({ kind: 'refused', message: 'the token may not push' });
+const UNREACHABLE = toEnded({ kind: 'infrastructure-error', message: 'the forge refuses more requests' });
+const CANCELLED = toEnded({ kind: 'cancelled', message: 'cancelled' });
+const PASSED = toEnded({ kind: 'passed', allowed: [] });
+
+/** What of `states` is told, and what happened, in order. */
+async function tell(
+  states: BuildState[],
+  { isProven, mayEnter }: { isProven: boolean; mayEnter: boolean },
+): Promise<{ told: BuildState[]; happened: string[] }> {
+  const told: BuildState[] = [];
+  const happened: string[] = [];
+  const inner = { report: (state: BuildState) => void told.push(state), finish: () => Promise.resolve() };
+  const reporter = quietUnproven(inner, {
+    isProven: () => isProven,
+    enter: () => (happened.push('asked'), mayEnter),
+    leave: () => void happened.push('left'),
+    onKept: () => void happened.push('kept'),
+  });
+  for (const state of states) reporter.report(state);
+  await reporter.finish();
+  return { told, happened };
+}
+
+describe('a build whose push was not proven', () => {
+  it.each([REFUSED, UNREACHABLE, CANCELLED])('is told while there are few, however it ended', async (state) => {
+    const { told, happened } = await tell([state], { isProven: false, mayEnter: true });
+    expect(told).toMatchObject([{ phase: state.phase, source: { scope: SOURCE.scope, sha: SOURCE.sha } }]);
+    expect(happened).toEqual(['asked', 'left']);
+  });
+
+  it('is told without a word of its payload', async () => {
+    const { told } = await tell([UNREACHABLE], { isProven: false, mayEnter: true });
+    expect(JSON.stringify(told)).not.toContain('evil');
+  });
+
+  it.each([REFUSED, UNREACHABLE, CANCELLED])('is kept when there were too many, however it ended', async (state) => {
+    expect(await tell([state, state], { isProven: false, mayEnter: false })).toEqual({
+      told: [],
+      happened: ['asked', 'kept'],
+    });
+  });
+});
+
+describe('a build whose push was proven', () => {
+  it('is told as it is, whatever there was', async () => {
+    const states = [toState({ kind: 'queued' }), UNREACHABLE, PASSED];
+    expect(await tell(states, { isProven: true, mayEnter: false })).toEqual({ told: states, happened: [] });
+  });
+});
