@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toBeginning, toLease, toPod, toPodEvent, toStatus } from './api-types.ts';
+import { toBeginning, toLease, toList, toPod, toPodEvent, toStatus } from './api-types.ts';
 
 const LONG = 'x'.repeat(4 * 1024 * 1024);
 
@@ -29,15 +29,40 @@ describe('a text of megabytes', () => {
     expect(pod.containers[0]?.state).toMatchObject({ message: LONG.slice(0, 4096) });
     expect(findLongest({ ...pod, annotations: {} })).toBe(4096);
     expect(findLongest(pod)).toBe(16 * 1024);
-    expect(Object.keys(pod.memoryLimits)).toEqual([LONG.slice(0, 512)]);
+    expect(Object.keys(pod.memoryLimits)).toEqual([LONG.slice(0, 256)]);
   });
 
   test('is cut in Events, Leases and refusals as well', () => {
     const involvedObject = { name: LONG, uid: LONG, fieldPath: LONG };
-    expect(findLongest(toPodEvent({ type: LONG, reason: LONG, message: LONG, involvedObject }))).toBe(2048);
+    expect(findLongest(toPodEvent({ type: LONG, reason: LONG, message: LONG, involvedObject }))).toBe(1024);
     const metadata = { name: LONG, labels: { 'c3.build/scope': LONG }, annotations: { 'c3.build/queue': LONG } };
     expect(findLongest(toLease({ metadata, spec: { holderIdentity: LONG } }))).toBe(16 * 1024);
     expect(findLongest(toStatus({ status: LONG, reason: LONG, message: LONG }))).toBe(4096);
+  });
+});
+
+describe('a list without end', () => {
+  const ENDLESS = Array.from({ length: 100_000 }, () => ({}));
+
+  test('is cut when it is read, wherever in a Pod it stands', () => {
+    const status = { conditions: ENDLESS, containerStatuses: ENDLESS, initContainerStatuses: ENDLESS };
+    const { conditions, containers, initContainers, containerNames } = toPod({ spec: { containers: ENDLESS }, status });
+    const lengths = [conditions, containers, initContainers, containerNames].map((list) => list.length);
+    expect(lengths).toEqual([200, 200, 200, 200]);
+    expect(toPod({ status: { conditions: [0, null, 'x'] } }).conditions).toHaveLength(3);
+  });
+
+  test('is cut where it is one of objects', () => {
+    expect(toList({ items: ENDLESS }).items).toHaveLength(1_000);
+  });
+
+  test('of containers has no more words than a few would have', () => {
+    const containerStatuses = ENDLESS.map(() => ({ state: { waiting: { message: 'x'.repeat(4096) } } }));
+    const { containers } = toPod({ status: { containerStatuses } });
+    const words = containers.map(({ state }) => (state.kind === 'waiting' ? state.message : '')).join('');
+    expect(words).toHaveLength(200 * 327);
+    const [first] = toPod({ status: { containerStatuses: containerStatuses.slice(0, 16) } }).containers;
+    expect(first?.state).toMatchObject({ message: 'x'.repeat(4096) });
   });
 });
 

@@ -87,15 +87,20 @@ export interface Lease {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * What is longer of names, versions, UIDs, reasons and times is no name: Kubernetes lets none have more than 253 characters, and an image
- * has hardly ever as many.
- */
-const MAX_NAME = 512;
+/** Of containers, conditions and causes: a Pod has a few of each. */
+const MAX_LIST = 200;
+/** Of objects in a list. */
+const MAX_ITEMS = 1_000;
+/** What is longer of names, versions, UIDs, reasons and times is none: Kubernetes lets no name have more than 253 characters. */
+const MAX_NAME = 256;
+/** A registry takes 255 characters of a name, 128 of a tag and 71 of a digest. */
+const MAX_IMAGE = 512;
 /** Of the cluster's own words, people are shown the first 800 characters; the rest tells at most what kind of failure it is. */
 const MAX_WORDS = 4096;
-/** Of words in an Event, of which many are kept; Kubernetes lets its own have 1,024 characters. */
-const MAX_EVENT_WORDS = 2048;
+/** Of what the containers of a Pod say about themselves, each has its share. */
+const MAX_WORDS_OF_ALL = 64 * 1024;
+/** Of words in an Event, of which many are kept: Kubernetes lets them have as many. */
+const MAX_EVENT_WORDS = 1024;
 /** Labels and annotations that c3 writes and reads again. */
 const OWN_NAMES = [
   'app.kubernetes.io/managed-by',
@@ -135,8 +140,8 @@ export function toPod(value: unknown): Pod {
       reason: text(condition['reason']),
       message: words(condition['message']),
     })),
-    initContainers: list(status['initContainerStatuses']).map(toContainerStatus),
-    containers: list(status['containerStatuses']).map(toContainerStatus),
+    initContainers: toContainerStatuses(status['initContainerStatuses']),
+    containers: toContainerStatuses(status['containerStatuses']),
     containerNames: list(spec['containers']).map((container) => text(container['name'])),
     isReadyOnceStarted: list(spec['containers']).every(
       ({ readinessProbe, startupProbe, lifecycle }) =>
@@ -178,7 +183,7 @@ export function toLease(value: unknown): Lease {
 /** `items` and `metadata.resourceVersion` of a list. */
 export function toList(value: unknown): { items: readonly unknown[]; resourceVersion: string } {
   const root = fields(value);
-  return { items: list(root['items']), resourceVersion: toResourceVersion(root) };
+  return { items: list(root['items'], MAX_ITEMS), resourceVersion: toResourceVersion(root) };
 }
 
 /** `metadata.resourceVersion` of an object or a list. */
@@ -208,27 +213,28 @@ export function toStatus(value: unknown): {
   };
 }
 
-function toContainerStatus(value: Fields): ContainerStatus {
-  return {
-    name: text(value['name']),
-    image: text(value['image']),
-    isReady: value['ready'] === true,
-    restartCount: number(value['restartCount']),
-    state: toContainerState(fields(value['state'])),
-    lastState: toContainerState(fields(value['lastState'])),
-  };
+function toContainerStatuses(value: unknown): readonly ContainerStatus[] {
+  const statuses = list(value);
+  const maxWords = Math.min(MAX_WORDS, Math.floor(MAX_WORDS_OF_ALL / statuses.length));
+  return statuses.map(({ name, image, ready, restartCount, state, lastState }) => ({
+    name: text(name),
+    image: text(image, MAX_IMAGE),
+    isReady: ready === true,
+    restartCount: number(restartCount),
+    state: toContainerState(fields(state), maxWords),
+    lastState: toContainerState(fields(lastState), maxWords),
+  }));
 }
 
-function toContainerState(state: Fields): ContainerState {
-  const { waiting, running, terminated } = state;
+function toContainerState({ waiting, running, terminated }: Fields, maxWords: number): ContainerState {
   if (terminated) {
     const { exitCode, reason, message } = fields(terminated);
-    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: words(message) };
+    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: text(message, maxWords) };
   }
   if (running) return { kind: 'running' };
   if (waiting) {
     const { reason, message } = fields(waiting);
-    return { kind: 'waiting', reason: text(reason), message: words(message) };
+    return { kind: 'waiting', reason: text(reason), message: text(message, maxWords) };
   }
   return { kind: 'unknown' };
 }
@@ -237,8 +243,8 @@ function fields(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
-function list(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.map(fields) : [];
+function list(value: unknown, maxLength: number = MAX_LIST): readonly Fields[] {
+  return Array.isArray(value) ? value.slice(0, maxLength).map(fields) : [];
 }
 
 /** Cut here, where it is read, so that nothing behind has to bear a text of megabytes. */

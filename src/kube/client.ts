@@ -5,6 +5,7 @@ import { C3Error } from '../errors.ts';
 import { toBeginning, toStatus } from './api-types.ts';
 import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
+import { createAllowance, readBody, readLines, type Allowance, type Reading } from './read-answer.ts';
 
 /** JSON over keep-alive connections to one API server. */
 export interface KubeClient {
@@ -51,8 +52,6 @@ export function isPutOff({ code }: KubeRefusal): boolean {
 export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
 export type KubeStream = { readonly kind: 'ok'; readonly lines: AsyncIterable<string> } | KubeRefusal;
 
-/** etcd holds objects of at most 1.5 MiB; lists that c3 asks for are of one Pod, or of 100 events. */
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** Admission webhooks may take 30 s each (10 by default); more than a minute no API server lets a plain request last. */
 const ANSWER_TIMEOUT_MS = 45_000;
 /** A restart of the API server takes a few seconds: 0.2 + 0.4 + 0.8 + 1.6 s are bridged. */
@@ -82,17 +81,22 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
   };
   const requests = new Pool(access.origin, { ...options, connections: MAX_REQUESTS });
   const streams = new Pool(access.origin, { ...options, connections: MAX_STREAMS });
+  const allowance = createAllowance();
   return {
     access,
     request: async (request) =>
-      await requestRepeatedly(request, async () => await requestOnce(requests, access, { ...request, answerMs })),
+      await requestRepeatedly(
+        request,
+        async () => await requestOnce(requests, access, { ...request, answerMs, allowance }),
+      ),
     async stream(request, silenceMs) {
       const response = await send(streams, access, { ...request, silenceMs });
+      const reading = { allowance, signal: request.signal };
       if (response.statusCode !== 200) {
-        const text = await readBody(response.body).catch(() => '');
+        const text = await readBody(response.body, reading).catch(() => '');
         return toRefusal(response.statusCode, parseJson(text), text);
       }
-      return { kind: 'ok', lines: readLines(response.body, access, request.signal) };
+      return { kind: 'ok', lines: toLines(response.body, access, reading) };
     },
     async close() {
       await Promise.all([requests.destroy(), streams.destroy()]);
@@ -131,14 +135,14 @@ interface TimedAnswer {
 async function requestOnce(
   pool: Pool,
   access: ClusterAccess,
-  request: KubeRequest & { readonly answerMs: number },
+  request: KubeRequest & { readonly answerMs: number; readonly allowance: Allowance },
 ): Promise<TimedAnswer> {
   // Over all, since undici's own limit on a body counts from its last byte: a server that trickles would never be left.
   const limit = AbortSignal.timeout(request.answerMs);
   const response = await send(pool, access, { ...request, silenceMs: request.answerMs, limit });
   let text: string;
   try {
-    text = await readBody(response.body);
+    text = await readBody(response.body, { allowance: request.allowance, signal: limit });
   } catch (error) {
     throw toUnreachable(access, error, request.signal);
   }
@@ -207,19 +211,6 @@ function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
   return { kind: 'refused', code, reason: status.reason, message: toBeginning(status.message, 2000) || fallback };
 }
 
-async function readBody(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.byteLength;
-    if (size > MAX_BODY_BYTES) {
-      throw new C3Error('CLUSTER_UNREACHABLE', `The cluster's answer is larger than ${MAX_BODY_BYTES} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -228,33 +219,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function* readLines(
+async function* toLines(
   body: AsyncIterable<Uint8Array>,
   access: ClusterAccess,
-  signal: AbortSignal | undefined,
+  reading: Reading,
 ): AsyncGenerator<string, void, undefined> {
-  let parts: Buffer[] = [];
-  let size = 0;
   try {
-    for await (const chunk of body) {
-      let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-        parts.push(rest.subarray(0, end));
-        yield Buffer.concat(parts).toString('utf8');
-        parts = [];
-        size = 0;
-        rest = rest.subarray(end + 1);
-      }
-      size += rest.byteLength;
-      if (size > MAX_BODY_BYTES) {
-        throw new C3Error(
-          'CLUSTER_UNREACHABLE',
-          `A line of the cluster's watch is larger than ${MAX_BODY_BYTES} bytes`,
-        );
-      }
-      parts.push(rest);
-    }
+    yield* readLines(body, reading);
   } catch (error) {
-    throw toUnreachable(access, error, signal);
+    throw toUnreachable(access, error, reading.signal);
   }
 }

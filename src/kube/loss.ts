@@ -61,7 +61,7 @@ function findContainerLoss(pod: Pod, before: Pod): string | undefined {
 
 function describeContainerEnd(pod: Pod, end: { container: string; exitCode: number; reason: string }): string {
   if (end.reason === 'OOMKilled') {
-    const limit = pod.memoryLimits[end.container];
+    const limit = Object.hasOwn(pod.memoryLimits, end.container) ? pod.memoryLimits[end.container] : undefined;
     return `container "${end.container}" ran out of memory ${limit ? `(its limit is ${limit})` : '(it has no limit of its own)'} and was killed`;
   }
   const detail = end.reason && end.reason !== 'Error' && end.reason !== 'Completed' ? `, ${end.reason}` : '';

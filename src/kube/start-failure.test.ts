@@ -4,7 +4,7 @@ import type { PodEvent } from './api-types.ts';
 import { classifyStart, rememberPulls } from './start-failure.ts';
 import type { StartHistory } from './start-failure.ts';
 
-const NOTHING: StartHistory = { events: [], pullMessages: {} };
+const NOTHING: StartHistory = { events: [], pullMessages: new Map() };
 const SCHEDULED = { type: 'PodScheduled', status: 'True' };
 
 /** A Pod with one container "main" of image busybox:1, in the given state, as a kubelet reports it. */
@@ -135,7 +135,7 @@ describe('a Pod that fails at once', () => {
 
   test('remembers what went wrong with the pull while the node backs off', () => {
     const first = pod(waiting('ErrImagePull', 'unauthorized: authentication required'));
-    const pullMessages = rememberPulls(first, {});
+    const pullMessages = rememberPulls(first, new Map());
     const second = pod(waiting('ImagePullBackOff', 'Back-off pulling image "busybox:1"'));
     expect(rememberPulls(second, pullMessages)).toEqual(pullMessages);
     expect(classifyStart(second, { events: [], pullMessages })).toEqual({
@@ -150,7 +150,7 @@ describe('a Pod that fails at once', () => {
       event('BackOff', 'Back-off'),
     ];
     const backing = pod(waiting('ImagePullBackOff', 'Back-off pulling image "busybox:1"'));
-    expect(classifyStart(backing, { events, pullMessages: {} })).toMatchObject({ kind: 'failed' });
+    expect(classifyStart(backing, { events, pullMessages: new Map() })).toMatchObject({ kind: 'failed' });
   });
 });
 
@@ -201,11 +201,11 @@ describe('a Pod that is waited for, with the reason', () => {
   test('a volume that does not mount, an image on its way', () => {
     const creating = pod(waiting('ContainerCreating'));
     const mount = [event('Scheduled', 'ok'), event('FailedMount', 'secret "nope" not found')];
-    expect(classifyStart(creating, { events: mount, pullMessages: {} })).toMatchObject({
+    expect(classifyStart(creating, { events: mount, pullMessages: new Map() })).toMatchObject({
       reason: 'FailedMount: secret "nope" not found',
     });
     const pulling = [event('Pulling', 'Pulling image "busybox:1"')];
-    expect(classifyStart(creating, { events: pulling, pullMessages: {} })).toMatchObject({
+    expect(classifyStart(creating, { events: pulling, pullMessages: new Map() })).toMatchObject({
       reason: 'pulling image "busybox:1"',
     });
   });
@@ -216,4 +216,16 @@ test('the words about a pull are searched in their beginning alone, and a status
   expect(classifyStart(statuses, NOTHING)).toMatchObject({ kind: 'failed' });
   const near = pod(waiting('ErrImagePull', `denied, unexpected status code [manifests ${'x'.repeat(250)}]: 503`));
   expect(classifyStart(near, NOTHING)).toMatchObject({ kind: 'starting' });
+});
+
+test('a container may have the name of what JavaScript knows, and nothing is remembered of one that is gone', () => {
+  const [name, image] = ['constructor', 'busybox:1'];
+  const backing = pod(waiting('ImagePullBackOff', 'Back-off'), { container: { name } });
+  expect(classifyStart(backing, NOTHING)).toEqual({
+    kind: 'starting',
+    reason: `container "${name}" cannot pull image "${image}": Back-off`,
+  });
+  const failing = pod(waiting('ErrImagePull', 'no'), { container: { name } });
+  const known = rememberPulls(failing, new Map([['gone', 'words']]));
+  expect([...known]).toEqual([[name, 'no']]);
 });

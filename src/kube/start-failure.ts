@@ -14,7 +14,7 @@ export interface StartHistory {
   /** Oldest first. */
   readonly events: readonly PodEvent[];
   /** The last words about a pull, by container: they are gone again once the node backs off. */
-  readonly pullMessages: Readonly<Record<string, string>>;
+  readonly pullMessages: ReadonlyMap<string, string>;
 }
 
 /** Longest part of the cluster's own words in a sentence. */
@@ -66,12 +66,15 @@ export function classifyStart(pod: Pod, history: StartHistory): StartVerdict {
 }
 
 /** The pull messages known after seeing this state. */
-export function rememberPulls(pod: Pod, known: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const messages: Record<string, string> = { ...known };
-  for (const { name, state } of [...pod.initContainers, ...pod.containers]) {
-    if (state.kind === 'waiting' && state.reason === 'ErrImagePull' && state.message) messages[name] = state.message;
-  }
-  return messages;
+export function rememberPulls(pod: Pod, known: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  // Of the containers that are there: a cluster could name others each time.
+  return new Map(
+    [...pod.initContainers, ...pod.containers].flatMap(({ name, state }) => {
+      const isTold = state.kind === 'waiting' && state.reason === 'ErrImagePull' && state.message !== '';
+      const message = isTold ? state.message : known.get(name);
+      return message === undefined ? [] : [[name, message]];
+    }),
+  );
 }
 
 /** Undefined: as it should be. An empty reason: nothing to tell yet. */
@@ -124,7 +127,7 @@ function findPullWords(status: ContainerStatus, message: string, { events, pullM
   const event = events.findLast(
     ({ message }) => message.startsWith('Failed to pull image') && message.includes(`"${status.image}"`),
   );
-  return pullMessages[status.name] ?? event?.message ?? message;
+  return pullMessages.get(status.name) ?? event?.message ?? message;
 }
 
 function describeEnd(label: string, state: { exitCode: number; reason: string; message: string }): string {

@@ -31,12 +31,12 @@ export function createStartObserver(context: {
 }): StartObserver {
   const { told, say, onFailure } = context;
   let latest: Pod | undefined;
-  let pullMessages: Readonly<Record<string, string>> = {};
+  let pullMessages: ReadonlyMap<string, string> = new Map();
   let failure: Failure | undefined;
   let timer: NodeJS.Timeout | undefined;
 
   function judge(pod: Pod): Decision {
-    if (latest?.uid !== pod.uid) pullMessages = {};
+    if (latest?.uid !== pod.uid) pullMessages = new Map();
     latest = pod;
     pullMessages = rememberPulls(pod, pullMessages);
     const events = told.filter(({ podUid }) => podUid === pod.uid);

@@ -1,10 +1,23 @@
 import type { lookup } from 'node:dns';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { toPod } from '../../src/kube/api-types.ts';
+import { toLease, toPod, toPodEvent } from '../../src/kube/api-types.ts';
+import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { createNameLookups, type LookUpName } from '../../src/kube/name-lookups.ts';
+import { readLines } from '../../src/kube/read-answer.ts';
 import { classifyStart } from '../../src/kube/start-failure.ts';
+import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;
+
+/** How many bytes of what was made are still held. */
+async function countKept(make: () => unknown): Promise<number> {
+  await collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  const kept = make();
+  await collectGarbage();
+  const after = process.memoryUsage().heapUsed;
+  return kept === undefined ? 0 : after - before;
+}
 
 describe('A12 A cluster that answers what no cluster does', () => {
   it('has c3 search no more of the words about a Pod than their beginning', () => {
@@ -12,9 +25,36 @@ describe('A12 A cluster that answers what no cluster does', () => {
     const containerStatuses = [{ name: 'a', image: 'x', state: { waiting: { reason: 'ErrImagePull', message } } }];
     const pod = toPod({ metadata: { name: 'x' }, status: { phase: 'Pending', containerStatuses } });
     expect(JSON.stringify(pod).length).toBeLessThan(6_000);
-    const verdict = classifyStart(pod, { events: [], pullMessages: {} });
+    const verdict = classifyStart(pod, { events: [], pullMessages: new Map() });
     expect(verdict).toMatchObject({ kind: 'failed' });
     expect(JSON.stringify(verdict).length).toBeLessThan(1_000);
+  });
+
+  it('has c3 keep of a text of megabytes its beginning alone', async () => {
+    const words = JSON.stringify(`\u0416${'a'.repeat(4 * MIB)}`);
+    const kept = await countKept(() =>
+      Array.from({ length: 20 }, () => toPodEvent({ reason: 'x', message: JSON.parse(words) as string })),
+    );
+    expect(kept).toBeLessThan(MIB);
+  });
+
+  it('has c3 keep of lists without end their beginning alone', async () => {
+    const empty = `[${'{},'.repeat(300_000)}{}]`;
+    const pod = `{"status":{"conditions":${empty},"containerStatuses":${empty},"initContainerStatuses":${empty}}}`;
+    const queue = `[${'"",'.repeat(300_000)}""]`;
+    const lease = JSON.stringify({ metadata: { annotations: { 'c3.build/queue': queue, 'c3.build/builds': queue } } });
+    const kept = await countKept(() =>
+      Array.from({ length: 5 }, () => [toPod(JSON.parse(pod)), toRecord(toLease(JSON.parse(lease)))]),
+    );
+    expect(kept).toBeLessThan(8 * MIB);
+  });
+
+  it('parses no line of a million values', async () => {
+    async function* pour(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(Buffer.from(`[${'0,'.repeat(999_999)}0]\n`));
+    }
+    const lines = readLines(pour(), { allowance: { take: () => 0 } });
+    await expect(lines.next()).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 });
 

@@ -124,7 +124,7 @@ export const kubeTargets: readonly Target[] = [
     const [before, after] = [toPod(one), toPod(other)];
     const loss = findLoss(after, before);
     ensure(loss === undefined || loss !== '', 'a loss is told in words');
-    const verdict = classifyStart(after, { events: [toPodEvent(one)], pullMessages: {} });
+    const verdict = classifyStart(after, { events: [toPodEvent(one)], pullMessages: new Map() });
     ensure(['ready', 'starting', 'failed'].includes(verdict.kind), 'a start is one of three');
     const told = toStatus(one);
     ensure(told.exitCode === undefined || (told.exitCode >= 0 && told.exitCode <= 999), 'an exit code is a number');

@@ -52,6 +52,20 @@ describe('a record', () => {
     );
   });
 
+  test('is no longer than c3 writes one, whatever the Lease says', () => {
+    const queue = ['x'.repeat(129), ...Array.from({ length: 300 }, (_, index) => `b${index}@n`)];
+    const builds = [...Array.from({ length: 40 }, (_, index) => [`b${index}`, 'p']), ['x'.repeat(129), 'p']];
+    const annotations = {
+      'c3.build/queue': JSON.stringify(queue),
+      'c3.build/builds': JSON.stringify(builds),
+      'c3.build/unfit-pod': 'x'.repeat(10_000),
+    };
+    const read = toRecord(toLease({ metadata: { annotations } }));
+    expect(read.queue).toEqual(queue.slice(1, 101));
+    expect(read.builds.map(({ build }) => build)).toEqual(builds.slice(-17, -1).map(([build]) => build));
+    expect(read.unfitPod).toHaveLength(128);
+  });
+
   test('remembers the last 16 builds, each once', () => {
     let latest = record();
     for (let number = 0; number < 20; number += 1) latest = withBuild(latest, { build: `b${number}`, pod: 'p' });

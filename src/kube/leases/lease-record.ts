@@ -1,4 +1,4 @@
-import type { Lease } from '../api-types.ts';
+import { toBeginning, type Lease } from '../api-types.ts';
 
 /** What the Lease of a Pod says: who has the Pod, who waits for it, and which builds began in it. */
 export interface LeaseRecord {
@@ -52,6 +52,8 @@ export const HEAD_MS = 6_000;
 const MAX_QUEUE = 100;
 /** A build that is taken up again is one of the latest: it had the Pod when its c3 died. */
 const MAX_BUILDS = 16;
+/** Of a holder, a build, a UID: what is longer c3 has not written. */
+const MAX_IDENTITY = 128;
 /** `leaseTransitions` is an int32: seconds from here on last until 2094. */
 const EPOCH_BASE_MS = Date.UTC(2026, 0, 1);
 
@@ -62,12 +64,14 @@ export function toRecord(lease: Lease): LeaseRecord {
     durationMs: lease.durationSeconds * 1000,
     renewedAt: lease.renewedAt,
     epoch: lease.transitions,
-    unfitPod: lease.annotations[UNFIT_ANNOTATION] ?? '',
-    queue: readList(lease.annotations[QUEUE_ANNOTATION]).filter((entry) => typeof entry === 'string'),
-    builds: readList(lease.annotations[BUILDS_ANNOTATION]).flatMap((entry) => {
-      const [build, pod] = Array.isArray(entry) ? (entry as unknown[]) : [];
-      return typeof build === 'string' && typeof pod === 'string' ? [{ build, pod }] : [];
-    }),
+    unfitPod: toBeginning(lease.annotations[UNFIT_ANNOTATION] ?? '', MAX_IDENTITY),
+    queue: readList(lease.annotations[QUEUE_ANNOTATION]).filter(isIdentity).slice(0, MAX_QUEUE),
+    builds: readList(lease.annotations[BUILDS_ANNOTATION])
+      .flatMap((entry) => {
+        const [build, pod] = Array.isArray(entry) ? (entry as unknown[]) : [];
+        return isIdentity(build) && isIdentity(pod) ? [{ build, pod }] : [];
+      })
+      .slice(-MAX_BUILDS),
   };
 }
 
@@ -140,6 +144,10 @@ export function withHolder(record: LeaseRecord, asker: Asker, now: number): Leas
 export function withBuild(record: LeaseRecord, begun: BegunBuild): LeaseRecord {
   const others = record.builds.filter(({ build }) => build !== begun.build);
   return { ...record, builds: [...others, begun].slice(-MAX_BUILDS) };
+}
+
+function isIdentity(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_IDENTITY;
 }
 
 function readList(text: string | undefined): unknown[] {

@@ -97,6 +97,24 @@ describe('a Lease', () => {
     expect(stored?.spec.holderIdentity).toBe('');
   });
 
+  test('is asked for anew, and not remembered, when somebody waited for it as it was given back', async () => {
+    const leases = createProcess();
+    const first = await acquire(leases, 'b1');
+    if (stored) stored.metadata.annotations = { ...stored.metadata.annotations, 'c3.build/queue': '["other@n"]' };
+    before = ({ method, body }) => {
+      if (method === 'PUT')
+        Object.assign((body as Stored).metadata.annotations ?? {}, { 'c3.build/queue': '["other@n"]' });
+    };
+    await first.release();
+    before = () => undefined;
+    const { length } = requests;
+    const stop = new AbortController();
+    const waits = acquire(leases, 'b2', { signal: stop.signal }).catch(() => undefined);
+    await expect.poll(() => requests.slice(length, length + 2), POLL).toEqual(['POST', 'GET']);
+    stop.abort();
+    await waits;
+  });
+
   test('is renewed while it is held, and no more when it is given back', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
     await expect.poll(() => requests.length, POLL).toBeGreaterThan(3);

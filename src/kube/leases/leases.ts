@@ -66,6 +66,8 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
     return record;
   }
   function remember(plan: LeasePlace, record: LeaseRecord): void {
+    // Whoever waits for it takes it: what is known of it will not be true.
+    if (record.queue.length > 0) return;
     const [oldest] = remembered.keys();
     if (remembered.size >= MAX_REMEMBERED && oldest !== undefined) remembered.delete(oldest);
     remembered.set(toKey(plan), record);

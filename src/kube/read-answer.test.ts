@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { createAllowance, readBody, readLines, type Allowance } from './read-answer.ts';
+
+const MIB = 1024 * 1024;
+const FREE: Allowance = { take: () => 0 };
+
+async function* pour(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield await Promise.resolve(Buffer.from(chunk));
+}
+
+async function collect(lines: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+
+describe('the lines of an answer', () => {
+  test('are those that were sent, wherever the pieces begin and end', async () => {
+    const text = 'one\n\ntwo 😀\nthree\nnot whole';
+    for (const size of [1, 2, 3, 7, 100]) {
+      const bytes = Buffer.from(text);
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+        bytes.subarray(index * size, (index + 1) * size),
+      );
+      expect(await collect(readLines(pour(...chunks), { allowance: FREE }))).toEqual(['one', '', 'two 😀', 'three']);
+    }
+  });
+
+  test('are no longer than an object of a cluster may be', async () => {
+    const fits = pour(...Array.from({ length: 32 }, () => 'x'.repeat(64 * 1024)), '\n');
+    expect(await collect(readLines(fits, { allowance: FREE }))).toEqual(['x'.repeat(2 * MIB)]);
+    const endless = pour(...Array.from({ length: 33 }, () => 'x'.repeat(64 * 1024)), '\n');
+    await expect(collect(readLines(endless, { allowance: FREE }))).rejects.toMatchObject({
+      code: 'CLUSTER_UNREACHABLE',
+      message: "A line of the cluster's watch is larger than 2097152 bytes",
+    });
+  });
+
+  test.each([
+    ['each that is long', Array.from({ length: 20 }, () => `${'x'.repeat(100_000)}\n`), 20],
+    ['two hundred that are short', ['\n'.repeat(2_000)], 10],
+  ])('let whatever else waits be done after %s', async (_, chunks, least) => {
+    let turns = 0;
+    let timer = setImmediate(count);
+    function count(): void {
+      turns += 1;
+      timer = setImmediate(count);
+    }
+    await collect(readLines(pour(...chunks), { allowance: FREE }));
+    clearImmediate(timer);
+    expect(turns).toBeGreaterThanOrEqual(least);
+  });
+});
+
+describe('the values in an answer', () => {
+  const EMPTY = '{},'.repeat(50_000);
+
+  test('are no more than a list may have, and counted anew in each line', async () => {
+    await expect(readBody(pour('[', EMPTY, EMPTY), { allowance: FREE })).rejects.toMatchObject({
+      code: 'CLUSTER_UNREACHABLE',
+      message: "The cluster's answer has more than 100000 values",
+    });
+    const lines = readLines(pour(EMPTY, '\n', EMPTY, '\n'), { allowance: FREE });
+    expect(await collect(lines)).toEqual([EMPTY, EMPTY]);
+  });
+
+  test('count as if each had 32 bytes, where they are shorter', async () => {
+    const taken: number[] = [];
+    const allowance: Allowance = { take: (bytes) => (taken.push(bytes), 0) };
+    await readBody(pour('{}', '[1,2,3]', 'x'.repeat(100)), { allowance });
+    expect(taken).toEqual([32, 96, 100]);
+  });
+});
+
+describe('the body of an answer', () => {
+  test('is no larger than a list may be', async () => {
+    const fits = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)));
+    expect(await readBody(fits, { allowance: FREE })).toHaveLength(4 * MIB);
+    const endless = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)), 'x');
+    await expect(readBody(endless, { allowance: FREE })).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
+  });
+
+  test('is waited for no longer once nobody wants it', async () => {
+    const stop = new AbortController();
+    const allowance: Allowance = { take: () => (stop.abort(new Error('enough')), 3_600_000) };
+    await expect(readBody(pour('x'), { allowance, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
+
+test('a cluster may say 16 MiB at once, and half a MiB each second from then on', () => {
+  let nowMs = 0;
+  const allowance = createAllowance(() => nowMs);
+  expect(allowance.take(16 * MIB)).toBe(0);
+  expect(allowance.take(MIB)).toBe(2_000);
+  expect(allowance.take(MIB)).toBe(4_000);
+  nowMs += 4_000;
+  expect(allowance.take(0)).toBe(0);
+  nowMs += 1_000;
+  expect(allowance.take(MIB)).toBe(1_000);
+  nowMs += 3_600_000;
+  expect(allowance.take(16 * MIB)).toBe(0);
+});
