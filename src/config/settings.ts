@@ -174,7 +174,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--max-builds <number>',
     kind: 'number',
     default: '50',
-    text: 'Builds of one webhook that run or wait at a time; a push beyond it is answered with 429',
+    text: 'Builds of one repository that run or wait at a time; a push beyond it is answered with 429',
     parse: parseCount,
   },
   logLevel: {

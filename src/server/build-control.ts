@@ -113,7 +113,7 @@ async function acceptRerun(
 ): Promise<string> {
   const { scope, token, sha } = link;
   const forge = forgeFor(scope);
-  const leave = limits.enterBuild(hook);
+  const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
   try {
     const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
     const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);

@@ -12,7 +12,8 @@ import {
   type Scope,
 } from '../sealing/index.ts';
 import { answerHeaders, answerText } from './error-answer.ts';
-import { LimitError, type Bucket } from './limits.ts';
+import { LimitError } from './limit-error.ts';
+import type { Bucket } from './limits.ts';
 import type { BodyReader } from './read-body.ts';
 
 export interface EncryptDependencies {

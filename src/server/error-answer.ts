@@ -1,5 +1,5 @@
 import { C3Error, type ErrorCode } from '../errors.ts';
-import { LimitError } from './limits.ts';
+import { LimitError } from './limit-error.ts';
 
 /** Which HTTP status a fault becomes. What is not listed is c3's own fault: 500. */
 const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {

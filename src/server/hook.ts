@@ -81,7 +81,7 @@ function acceptPush(
   { scope, token, forge, hook, body, isOldKey }: Delivered,
   { builds, limits }: HookDependencies,
 ): { id: string; isNew: boolean } {
-  const leave = limits.enterBuild(hook);
+  const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
   try {
     const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
     const accepted = builds.accept({

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createBucket, createHookLimits, LimitError, type HookLimits } from './limits.ts';
+import { LimitError } from './limit-error.ts';
+import { createBucket, createHookLimits, type HookLimits } from './limits.ts';
 
 function createClock(): { now(): number; at: number } {
   const clock = { at: 1_000_000, now: () => clock.at };
@@ -147,32 +148,14 @@ describe('deliveries', () => {
 });
 
 describe('builds', () => {
-  it('of one hook are bounded, whatever others have', () => {
+  it('of a hook count for its repository once the forge has confirmed it', () => {
     const limits = create();
-    const leave = limits.enterBuild('a');
-    limits.enterBuild('a');
-    expect(() => limits.enterBuild('a')).toThrow('2 builds of this webhook run or wait already');
-    limits.enterBuild('b');
-    leave();
-    limits.enterBuild('a');
-    expect(() => limits.enterBuild('a')).toThrow(LimitError);
-  });
-
-  it('give their place back once, however often they say so', () => {
-    const limits = create();
-    const leave = limits.enterBuild('a');
-    limits.enterBuild('a');
-    leave();
-    leave();
-    limits.enterBuild('a');
-    expect(() => limits.enterBuild('a')).toThrow(LimitError);
-  });
-
-  it('of all hooks together are bounded', () => {
-    const limits = create();
-    const leaves = Array.from({ length: 1000 }, (_, n) => limits.enterBuild(`hook ${n}`));
-    expect(() => limits.enterBuild('one more')).toThrow('This c3 runs 1000 builds already');
-    leaves[0]?.();
-    limits.enterBuild('one more');
+    for (const hook of ['a', 'b']) limits.enterBuild({ hook, repository: 'shop' });
+    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })()).not.toThrow();
+    limits.trust('a');
+    limits.trust('b');
+    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })).toThrow(LimitError);
+    limits.trust('c');
+    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })).toThrow(LimitError);
   });
 });

@@ -1,5 +1,5 @@
-import { C3Error } from '../errors.ts';
-import { once } from './once.ts';
+import { createBuildPlaces, type BuildClaim } from './build-places.ts';
+import { LimitError } from './limit-error.ts';
 
 /**
  * What one process lets webhooks ask of it. A *hook* is a repository with a token, as the key in a hook URL seals them: anybody
@@ -20,7 +20,7 @@ export interface HookLimits {
   /** The forge has confirmed the hook's token. */
   trust(hook: string): void;
   /** Takes a place for a build, and answers what gives it back. @throws {LimitError} */
-  enterBuild(hook: string): () => void;
+  enterBuild(claim: Pick<BuildClaim, 'hook' | 'repository'>): () => void;
 }
 
 export interface HookLimitsOptions {
@@ -28,20 +28,10 @@ export interface HookLimitsOptions {
   readonly rateLimit: number;
   /** The same, for all new hooks together. */
   readonly rateLimitNew: number;
-  /** Builds of one hook that run or wait at a time. */
+  /** Builds of one repository that run or wait at a time. */
   readonly maxBuilds: number;
   /** Milliseconds, monotonic. */
   now(): number;
-}
-
-/** RATE_LIMITED, with the time after which another try makes sense. */
-export class LimitError extends C3Error {
-  readonly retryAfterSeconds: number;
-
-  constructor(message: string, retryAfterSeconds: number) {
-    super('RATE_LIMITED', message, { hint: 'try it again later' });
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
 }
 
 /** An entry takes about 200 bytes. A hook that is forgotten counts as new at its next delivery. */
@@ -54,19 +44,12 @@ const MAX_TRUSTED_HOOKS = 10_000;
 const NEW_KIB_PER_MINUTE = 30 * 1024;
 const SMALL_BODY_BYTES = 64 * 1024;
 
-/** A build takes about 200 KiB of memory while it runs, with its connections and its log's tail. */
-const MAX_BUILDS_IN_ALL = 1000;
-
-/** When a build ends is not known; a warm one takes seconds. */
-const RETRY_BUILD_AFTER_SECONDS = 30;
-
 export function createHookLimits(options: HookLimitsOptions): HookLimits {
   const newcomers = createBucket(options.rateLimitNew, options.now);
   const newKibibytes = createBucket(NEW_KIB_PER_MINUTE, options.now);
   /** Least recently used first. */
   const trusted = new Map<string, Bucket>();
-  const builds = new Map<string, number>();
-  let buildsInAll = 0;
+  const places = createBuildPlaces(options.maxBuilds);
 
   function touch(hook: string, bucket: Bucket): void {
     trusted.delete(hook);
@@ -91,24 +74,9 @@ export function createHookLimits(options: HookLimitsOptions): HookLimits {
     },
     trust(hook) {
       touch(hook, trusted.get(hook) ?? createBucket(options.rateLimit, options.now));
+      places.confirm(hook);
     },
-    enterBuild(hook) {
-      const running = builds.get(hook) ?? 0;
-      if (running >= options.maxBuilds) {
-        throw new LimitError(`${running} builds of this webhook run or wait already`, RETRY_BUILD_AFTER_SECONDS);
-      }
-      if (buildsInAll >= MAX_BUILDS_IN_ALL) {
-        throw new LimitError(`This c3 runs ${buildsInAll} builds already`, RETRY_BUILD_AFTER_SECONDS);
-      }
-      builds.set(hook, running + 1);
-      buildsInAll += 1;
-      return once(() => {
-        buildsInAll -= 1;
-        const left = (builds.get(hook) ?? 1) - 1;
-        if (left > 0) builds.set(hook, left);
-        else builds.delete(hook);
-      });
-    },
+    enterBuild: ({ hook, repository }) => places.enter({ hook, repository, isNew: !trusted.has(hook) }),
   };
 }
 

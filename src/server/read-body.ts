@@ -1,5 +1,5 @@
 import { C3Error } from '../errors.ts';
-import { LimitError } from './limits.ts';
+import { LimitError } from './limit-error.ts';
 
 /** Reads the bodies of requests: of one process all through one, since it bounds them together. */
 export interface BodyReader {

@@ -3,7 +3,8 @@ import type { Forge } from '../forges/forge.ts';
 import { openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildName } from './builds.ts';
 import { toHook } from './digest.ts';
-import { createBuckets, LimitError } from './limits.ts';
+import { LimitError } from './limit-error.ts';
+import { createBuckets } from './limits.ts';
 import { once } from './once.ts';
 import { createSharedView, type SharedView } from './shared-view.ts';
 
