@@ -1,6 +1,10 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type TlsOptions } from 'node:tls';
 import { inspect } from 'node:util';
 import { generate } from 'selfsigned';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { createClient } from './client.ts';
 import { toTlsOptions } from './connection.ts';
 
 test('the options of a connection hold the key where no printing of them shows it', async () => {
@@ -16,4 +20,45 @@ test('the options of a connection hold the key where no printing of them shows i
   const options = toTlsOptions(access);
   expect(inspect(options, { depth: 10, showHidden: true })).not.toMatch(/BEGIN|PRIVATE KEY/);
   expect(Object.keys(options)).toEqual(['secureContext', 'servername']);
+});
+
+describe('a server with which keys are agreed on', () => {
+  /** What c3 says of a server that speaks TLS like this and nothing else. */
+  async function connect(speaks: TlsOptions): Promise<string> {
+    const pems = await generate([{ name: 'commonName', value: 'fake' }], {
+      keySize: 2048,
+      extensions: [
+        { name: 'basicConstraints', cA: true },
+        { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+      ],
+    });
+    const body = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
+    const server = createServer({ key: pems.private, cert: pems.cert, ...speaks }, (socket) => socket.end(body));
+    server.on('tlsClientError', () => undefined).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const client = createClient({ origin, basePath: '', namespace: 'default', ca: pems.cert, token: 'a-token' });
+    try {
+      return (await client.request({ method: 'GET', path: '/api' })).kind;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    } finally {
+      await client.close();
+      server.close();
+    }
+  }
+
+  test.each([
+    ['over a curve in TLS 1.2', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' }],
+    ['over a curve in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'P-384' }],
+  ] as const)('%s is spoken with', async (_, speaks) => {
+    expect(await connect(speaks)).toBe('ok');
+  });
+
+  test.each([
+    ['by a prime of its own', { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' }],
+    ['by a prime in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe2048' }],
+  ] as const)('%s is refused', async (_, speaks) => {
+    expect(await connect(speaks)).toMatch(/^Cannot reach the cluster at .*handshake failure/);
+  });
 });

@@ -1,5 +1,6 @@
+import { constants } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createSecureContext, DEFAULT_CIPHERS, type SecureContext } from 'node:tls';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import { toBeginning } from './api-types.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
@@ -15,9 +16,31 @@ export interface TlsOptions {
   readonly lookup?: LookupFunction;
 }
 
+/**
+ * Keys are agreed on over elliptic curves alone, as every Kubernetes does. In the other way the server chooses a prime, and one of 10,000
+ * bits keeps a client busy for a second, during which nothing else goes on here.
+ */
+const AGREEMENT = {
+  ciphers: `${DEFAULT_CIPHERS}:!DHE`,
+  ecdhCurve: [
+    ...(isAtLeast35(process.versions.openssl) ? ['X25519MLKEM768'] : []),
+    'X25519',
+    'P-256',
+    'P-384',
+    'P-521',
+  ].join(':'),
+  // Once a connection: a server could ask for it again and again.
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+};
+
+/** OpenSSL refuses a list with a name that it does not know. */
+function isAtLeast35(version: string): boolean {
+  return Number.parseFloat(version) >= 3.5;
+}
+
 export function toTlsOptions({ ca, clientCertificate, serverName, lookup }: ClusterAccess): TlsOptions {
   return {
-    secureContext: createSecureContext({ ...(ca === undefined ? {} : { ca }), ...clientCertificate }),
+    secureContext: createSecureContext({ ...AGREEMENT, ...(ca === undefined ? {} : { ca }), ...clientCertificate }),
     ...(serverName === undefined ? {} : { servername: serverName }),
     ...(lookup === undefined ? {} : { lookup }),
   };

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { generate } from 'selfsigned';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -226,5 +227,23 @@ describe('a kubeconfig is taken', () => {
       toText({ user: { token: null, 'client-certificate-data': cert, 'client-key-data': key } }),
     );
     expect(Object.keys(access).sort()).toEqual(['basePath', 'clientCertificate', 'namespace', 'origin']);
+  });
+});
+
+describe('a client key is refused that takes long to sign with', () => {
+  function refusalOfKey(made: KeyObject): string {
+    const pem = Buffer.from(made.export({ type: 'pkcs8', format: 'pem' })).toString('base64');
+    return refusalOf({ user: { 'client-certificate-data': cert, 'client-key-data': pem } });
+  }
+  const field = 'users["u"].user.client-key-data';
+
+  it('by its length', () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4104 });
+    expect(refusalOfKey(privateKey)).toBe(`${field} is an RSA key of 4104 bits; c3 takes 4096 at most`);
+  });
+
+  it('by its kind', () => {
+    const { privateKey } = generateKeyPairSync('ed448');
+    expect(refusalOfKey(privateKey)).toBe(`${field} is a key of the kind ed448; c3 takes ec, ed25519, rsa, rsa-pss`);
   });
 });

@@ -1,4 +1,4 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import type { Document } from 'yaml';
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
@@ -24,6 +24,10 @@ export interface ClusterAccess {
 
 /** A kubeconfig with a few certificate chains has 16 KiB; this leaves room for a laptop's, and bounds the parser. */
 const MAX_KUBECONFIG_BYTES = 256 * 1024;
+
+/** What API servers verify. */
+const KEY_TYPES: readonly string[] = ['ec', 'ed25519', 'rsa', 'rsa-pss'];
+const MAX_RSA_BITS = 4096;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -154,14 +158,27 @@ function checkCertificate(pem: string, path: string): X509Certificate {
 
 function checkPair(cert: string, key: string, path: string): { cert: string; key: string } {
   const certificate = checkCertificate(cert, `${path}.client-certificate-data`);
-  let fits: boolean;
+  const privateKey = readPrivateKey(key, `${path}.client-key-data`);
+  const complaint = findCostlyKey(privateKey);
+  if (complaint !== undefined) throw invalid(`${path}.client-key-data ${complaint}`);
+  if (certificate.checkPrivateKey(privateKey)) return { cert, key };
+  throw invalid(`${path}.client-key-data does not belong to client-certificate-data`);
+}
+
+function readPrivateKey(pem: string, path: string): KeyObject {
   try {
-    fits = certificate.checkPrivateKey(createPrivateKey(key));
+    return createPrivateKey(pem);
   } catch {
-    throw invalid(`${path}.client-key-data is not an unencrypted private key in PEM`);
+    throw invalid(`${path} is not an unencrypted private key in PEM`);
   }
-  if (!fits) throw invalid(`${path}.client-key-data does not belong to client-certificate-data`);
-  return { cert, key };
+}
+
+/** Each connection is signed for with the key, on the thread that does all else: 6 ms with 4,096 bits of RSA, 280 ms with 15,360. */
+function findCostlyKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | undefined {
+  const type: string = asymmetricKeyType ?? 'unknown';
+  if (!KEY_TYPES.includes(type)) return `is a key of the kind ${type}; c3 takes ${KEY_TYPES.join(', ')}`;
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
+  return bits > MAX_RSA_BITS ? `is an RSA key of ${bits} bits; c3 takes ${MAX_RSA_BITS} at most` : undefined;
 }
 
 function allowOnly(fields: Fields, allowed: readonly string[], path: string): void {

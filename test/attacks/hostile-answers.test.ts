@@ -1,7 +1,12 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
+import { generate } from 'selfsigned';
 import type { lookup } from 'node:dns';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { toLease, toPod, toPodEvent } from '../../src/kube/api-types.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
+import { createClient } from '../../src/kube/client.ts';
 import { createNameLookups, type LookUpName } from '../../src/kube/name-lookups.ts';
 import { readLines } from '../../src/kube/read-answer.ts';
 import { classifyStart } from '../../src/kube/start-failure.ts';
@@ -55,6 +60,21 @@ describe('A12 A cluster that answers what no cluster does', () => {
     }
     const lines = readLines(pour(), { allowance: { take: () => 0 } });
     await expect(lines.next()).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
+  });
+
+  it('agrees with c3 on no key by a prime of its own, however many bits that has', async () => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'x' }], { keySize: 2048 });
+    const speaks = { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' } as const;
+    let agreed = 0;
+    const server = createServer({ key, cert, ...speaks }, () => (agreed += 1));
+    server.on('tlsClientError', () => undefined).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const client = createClient({ origin, basePath: '', namespace: 'default', ca: cert, token: 'a-token' });
+    await expect(client.request({ method: 'GET', path: '/api' })).rejects.toThrow('handshake failure');
+    expect(agreed).toBe(0);
+    await client.close();
+    server.close();
   });
 });
 
