@@ -142,6 +142,29 @@ describe('networks that the operator opened', () => {
     for (const host of ['169.254.169.254', '[::ffff:a9fe:a9fe]', '[64:ff9b::a9fe:a9fe]', '[fd00:ec2::254]']) {
       expect(classify(host, policy)).toBe('metadata');
     }
+    const others = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', '[fd00:c1::a9fe:a9fe]', '[fd00:42::42]'];
+    for (const host of others) expect(classify(host, policy)).toBe('metadata');
+    for (const host of ['169.254.42.42', '169.254.0.23', '[fe80::1]'])
+      expect(classify(host, policy)).toBe('link-local');
+  });
+
+  it.each([
+    ['NAT64 of their own', ['[64:ff9b:1::a9fe:a9fe]', '[64:ff9b:1:a9fe:a9:fe00::]', '[64:ff9b:1:7:a9:fea9:fe00:0]']],
+    ['NAT64 of their own with 56 and 64 bits', ['[64:ff9b:1:a9:fe:a9fe::]', '[64:ff9b:1:0:a9:fea9:fe00::]']],
+    ['SIIT', ['[::ffff:0:a9fe:a9fe]']],
+    ['Teredo', ['[2001:0:a9fe:a9fe::1]', '[2001:0:4136:e378:8000:63bf:5601:5601]']],
+    ['ISATAP', ['[2001:db8::5efe:a9fe:a9fe]', '[2600:1::200:5efe:169.254.169.254]']],
+  ])('do not open it through %s either', (_, hosts) => {
+    const policy = createAddressPolicy(['0.0.0.0/0', '::/0']);
+    expect(hosts.map((host) => classify(host, policy))).toEqual(hosts.map(() => 'metadata'));
+  });
+
+  it('are reached through such addresses as before', () => {
+    const policy = createAddressPolicy(['64:ff9b:1::/48', '10.0.0.0/8']);
+    for (const host of ['[64:ff9b:1::a00:1]', '[2600:1::5efe:8.8.8.8]', '[2600:1::5efe:10.0.0.1]']) {
+      expect(classify(host, policy)).toBeUndefined();
+    }
+    expect(classify('[2600:1::5efe:192.168.0.1]', policy)).toBe('private');
   });
 });
 

@@ -38,34 +38,60 @@ const CLASSES: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 /**
- * Addresses at which clouds tell a machine its credentials: AWS and most others, Alibaba, Oracle, Azure; AWS and Google over IPv6.
- * No cluster is there, so that `C3_ALLOW_NETS` does not open them either, however wide it is.
+ * Where clouds tell a machine its credentials: AWS, Oracle and Scaleway over IPv6, Google's only address of the kind; over IPv4 most of
+ * them, containers' too, on the link, Alibaba, Oracle and Azure elsewhere. No cluster is there, so that `C3_ALLOW_NETS` opens none of it,
+ * however wide it is.
  */
-const METADATA = toBlockList([
-  '169.254.169.254/32',
-  '100.100.100.200/32',
-  '192.0.0.192/32',
-  '168.63.129.16/32',
-  'fd00:ec2::254/128',
-  'fd20:ce::254/128',
-]);
+const NEVER: readonly (readonly [string, readonly string[]])[] = [
+  [
+    'metadata',
+    [
+      '169.254.169.254/32',
+      '169.254.170.0/24',
+      '100.100.100.200/32',
+      '192.0.0.192/32',
+      '168.63.129.16/32',
+      'fd00:ec2::/32',
+      'fd00:c1::/32',
+      'fd00:42::/32',
+      'fd20:ce::254/128',
+      'fe80::a9fe:a9fe/128',
+    ],
+  ],
+  ['link-local', ['169.254.0.0/16', 'fe80::/10']],
+];
 
 const LISTS = CLASSES.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
+const NEVER_LISTS = NEVER.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
 
 /** All that is assigned to the public internet in IPv6 so far: https://www.iana.org/assignments/ipv6-address-space */
 const GLOBAL_UNICAST = toBlockList(['2000::/3']);
 
+const LAST = [12, 13, 14, 15] as const;
+
 /**
- * IPv6 addresses that lead to an IPv4 one, and at which of their eight groups it stands: mapped (RFC 4291), the older compatible
- * form, NAT64 (RFC 6052), 6to4 (RFC 3056).
+ * IPv6 addresses that lead to an IPv4 one, and at which of their sixteen bytes it stands: mapped (RFC 4291), the older compatible form,
+ * NAT64 (RFC 6052), 6to4 (RFC 3056).
  */
-const CARRIERS = [
-  ['::ffff:0:0/96', 6],
-  ['::/96', 6],
-  ['64:ff9b::/96', 6],
-  ['2002::/16', 1],
-] as const;
-const CARRIER_LISTS = CARRIERS.map(([net, group]) => ({ list: toBlockList([net]), group }));
+const CARRIERS = toCarriers([
+  ['::ffff:0:0/96', LAST],
+  ['::/96', LAST],
+  ['64:ff9b::/96', LAST],
+  ['2002::/16', [2, 3, 4, 5]],
+]);
+/**
+ * Those that lead to one where somebody has set them up to: NAT64 of one's own (RFC 8215) with its four lengths of prefix, SIIT (RFC 2765),
+ * Teredo's server (RFC 4380).
+ */
+const LOCAL_CARRIERS = toCarriers([
+  ['64:ff9b:1::/48', LAST],
+  ['64:ff9b:1::/48', [6, 7, 9, 10]],
+  ['64:ff9b:1::/48', [7, 9, 10, 11]],
+  ['64:ff9b:1::/48', [9, 10, 11, 12]],
+  ['::ffff:0:0:0/96', LAST],
+  ['2001::/32', [4, 5, 6, 7]],
+]);
+const TEREDO = toBlockList(['2001::/32']);
 
 /** @param allowNets what the operator opened beyond the public internet, as `address/prefix` */
 export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy {
@@ -115,7 +141,7 @@ function toSentence(address: string, refused: string): string {
 }
 
 function toHint(refused: string): string {
-  if (refused === 'metadata') return 'no setting opens it';
+  if (NEVER.some(([name]) => name === refused)) return 'no setting opens it';
   return 'its operator can open a network with C3_ALLOW_NETS';
 }
 
@@ -123,22 +149,55 @@ function toHint(refused: string): string {
 function classifyRefused(address: string, allowed: BlockList): string | undefined {
   const [bare = ''] = address.split('%');
   const family = isIP(bare) === 6 ? 'ipv6' : 'ipv4';
-  const carried = family === 'ipv6' ? findCarried(bare) : undefined;
-  if (METADATA.check(bare, family) || (carried !== undefined && METADATA.check(carried))) return 'metadata';
+  const { carried, hidden, tunnelled } = family === 'ipv6' ? findCarried(bare) : NOTHING_CARRIED;
+  for (const one of [bare, ...carried, ...hidden, ...tunnelled]) {
+    const never = NEVER_LISTS.find(({ list }) => list.check(one, one === bare ? family : 'ipv4'));
+    if (never) return never.name;
+  }
   if (allowed.check(bare, family)) return undefined;
-  if (carried !== undefined) return classifyRefused(carried, allowed);
+  const [first] = carried;
+  if (first !== undefined) return classifyRefused(first, allowed);
   const special = LISTS.find(({ list }) => list.check(bare, family));
   if (special) return special.name;
-  return family === 'ipv6' && !GLOBAL_UNICAST.check(bare, family) ? 'reserved' : undefined;
+  if (family === 'ipv6' && !GLOBAL_UNICAST.check(bare, family)) return 'reserved';
+  const [end] = tunnelled;
+  return end === undefined ? undefined : classifyRefused(end, allowed);
 }
 
-/** The IPv4 address within an IPv6 one; `::` and `::1` are none of IPv4's. */
-function findCarried(address: string): string | undefined {
-  const carrier = CARRIER_LISTS.find(({ list }) => list.check(address, 'ipv6'));
-  const groups = toGroups(address);
-  if (carrier === undefined || groups.slice(0, 7).every((group) => group === 0)) return undefined;
-  const [high = 0, low = 0] = groups.slice(carrier.group, carrier.group + 2);
-  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
+/** IPv4 addresses within an IPv6 one. */
+interface Carried {
+  /** The one that it stands for. */
+  readonly carried: readonly string[];
+  /** Those to which it may lead here and there. */
+  readonly hidden: readonly string[];
+  /** The end of a tunnel within a site (ISATAP), whatever the network. */
+  readonly tunnelled: readonly string[];
+}
+
+const NOTHING_CARRIED: Carried = { carried: [], hidden: [], tunnelled: [] };
+
+/** `::` and `::1` are none of IPv4's. */
+function findCarried(address: string): Carried {
+  const bytes = toBytes(address);
+  if (bytes.slice(0, 14).every((byte) => byte === 0)) return NOTHING_CARRIED;
+  const read = (carriers: typeof CARRIERS): string[] =>
+    carriers
+      .filter(({ list }) => list.check(address, 'ipv6'))
+      .map(({ at }) => at.map((index) => bytes[index]).join('.'));
+  const last = bytes.slice(12);
+  // The address of Teredo's client stands there with every bit turned.
+  const client = TEREDO.check(address, 'ipv6') ? [last.map((byte) => 255 - byte).join('.')] : [];
+  const isTunnel = /^[02],0,94,254$/.test(bytes.slice(8, 12).join());
+  return {
+    carried: read(CARRIERS),
+    hidden: [...read(LOCAL_CARRIERS), ...client],
+    tunnelled: isTunnel ? [last.join('.')] : [],
+  };
+}
+
+/** The sixteen bytes of an IPv6 address. */
+function toBytes(address: string): number[] {
+  return toGroups(address).flatMap((group) => [group >> 8, group & 0xff]);
 }
 
 /** The eight groups of an IPv6 address. */
@@ -148,6 +207,12 @@ function toGroups(address: string): number[] {
   const [head = [], tail = []] = text.split('::').map((part) => (part === '' ? [] : part.split(':')));
   const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0');
   return [...head, ...zeros, ...tail].map((group) => Number.parseInt(group, 16));
+}
+
+function toCarriers(
+  carriers: readonly (readonly [net: string, at: readonly number[]])[],
+): readonly { readonly list: BlockList; readonly at: readonly number[] }[] {
+  return carriers.map(([net, at]) => ({ list: toBlockList([net]), at }));
 }
 
 function toBlockList(nets: readonly string[]): BlockList {
