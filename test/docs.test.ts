@@ -52,7 +52,13 @@ test('docs/http.md has a row for each route, and for no other', () => {
     keyring: parseKeyring(formatSecret(randomBytes(32))),
     bodies: { read: () => Promise.resolve(new Uint8Array(0)) },
     sealings: { take: () => 0 },
-    limits: { countNewcomer: () => {}, countDelivery: () => {}, trust: () => {}, enterBuild: () => () => {} },
+    limits: {
+      countNewcomer: () => {},
+      countDelivery: () => {},
+      trust: () => {},
+      isTrusted: () => true,
+      enterBuild: () => () => {},
+    },
     baseUrl: () => 'https://c3.example',
     checkScope: () => {},
     forgeFor: (scope) => {

@@ -115,5 +115,10 @@ export interface Forge {
   verify(delivery: Delivery, webhookSecret: string): VerifiedBody;
   /** @throws {C3Error} PAYLOAD_INVALID */
   parseEvent(headers: Delivery['headers'], body: VerifiedBody): ForgeEvent;
-  openRepository(scope: Scope, token: string): Repository;
+  openRepository(scope: Scope, token: string, options?: OpenOptions): Repository;
+}
+
+export interface OpenOptions {
+  /** Whether the forge has confirmed the token by now: until then its calls go over few connections. Default: it has. */
+  isConfirmed?(): boolean;
 }

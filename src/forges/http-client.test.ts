@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { createHttpClient, type HttpAnswer, type HttpCall, type HttpClient, type Patience } from './http-client.ts';
@@ -10,7 +10,13 @@ const PATIENCE: Patience = {
   retryDelaysMs: [1, 1, 1],
   maxRetryAfterMs: 2_000,
 };
-const CALL: HttpCall = { method: 'GET', path: '/x', headers: { authorization: 'Bearer secret-token' }, maxBytes: 100 };
+const CALL: HttpCall = {
+  method: 'GET',
+  owner: 'acme',
+  path: '/x',
+  headers: { authorization: 'Bearer secret-token' },
+  maxBytes: 100,
+};
 
 const closers: (() => Promise<void>)[] = [];
 
@@ -41,7 +47,7 @@ async function setup(listener: RequestListener, patience: Partial<Patience> = {}
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = createHttpClient(`http://${host}`, { ...PATIENCE, ...patience });
+  const client = createHttpClient(`http://${host}`, { patience: { ...PATIENCE, ...patience } });
   closers.push(async () => {
     await client.close();
     server.closeAllConnections();
@@ -53,6 +59,22 @@ async function setup(listener: RequestListener, patience: Partial<Patience> = {}
 function send(client: HttpClient, signal = new AbortController().signal): Promise<HttpAnswer> {
   return client.send(CALL, signal);
 }
+
+test('eight calls of one owner are under way at a time, and leave room for those of others', async () => {
+  const held: ServerResponse[] = [];
+  const { client, count } = await setup((request, response) => {
+    if (request.url === '/slow') held.push(response);
+    else response.end('good');
+  });
+  const signal = new AbortController().signal;
+  const slow = Array.from({ length: 40 }, () => client.send({ ...CALL, path: '/slow' }, signal));
+  for (const early of slow) early.catch(() => {}); // the client is closed before they end
+  await expect.poll(count).toBe(8);
+  expect(await client.send({ ...CALL, owner: 'other' }, signal)).toMatchObject({ status: 200 });
+  expect(count()).toBe(9);
+  for (const response of held) response.end();
+  await expect.poll(count).toBe(17);
+});
 
 /** Fails the first `times` requests. */
 function failing(times: number, fail: RequestListener): RequestListener {

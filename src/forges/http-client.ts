@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
+import { createTurns } from './turns.ts';
 
 /** How patient a client is. The defaults are for production; tests shorten them. */
 export interface Patience {
@@ -23,6 +24,8 @@ const DEFAULT_PATIENCE: Patience = {
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST';
+  /** Whose it is: so many of one owner's are under way at a time, and the others wait. */
+  readonly owner: string;
   /** Begins with a slash, already encoded; appended to the client's base. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -50,8 +53,16 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
+export interface HttpClientOptions {
+  readonly patience?: Patience;
+  /** Default 32. */
+  readonly maxConnections?: number;
+}
+
 /** Connections of one client. A build makes about seven calls, and few builds start in the same second. */
 const MAX_CONNECTIONS = 32;
+/** Of them, for one owner: what takes long for one leaves room for others. */
+const MAX_CALLS_OF_ONE = 8;
 /** Longer than a step usually takes, so that the last status of a build finds a warm connection. Servers end it earlier as they like. */
 const KEEP_ALIVE_MS = 60_000;
 
@@ -65,10 +76,12 @@ type Try =
  *
  * @param baseUrl without a slash at the end, `https://api.github.com`
  */
-export function createHttpClient(baseUrl: string, patience: Patience = DEFAULT_PATIENCE): HttpClient {
+export function createHttpClient(baseUrl: string, options: HttpClientOptions = {}): HttpClient {
+  const { patience = DEFAULT_PATIENCE, maxConnections = MAX_CONNECTIONS } = options;
+  const turns = createTurns(MAX_CALLS_OF_ONE);
   const { host } = new URL(baseUrl);
   const agent = new Agent({
-    connections: MAX_CONNECTIONS,
+    connections: maxConnections,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MS,
     connect: { timeout: patience.idleTimeoutMs },
@@ -78,7 +91,8 @@ export function createHttpClient(baseUrl: string, patience: Patience = DEFAULT_P
 
   async function tryAll(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
     for (let count = 0; ; count += 1) {
-      const result = await tryOnce(agent, baseUrl + call.path, call, signal);
+      const leave = await turns.take(call.owner, signal);
+      const result = await tryOnce(agent, baseUrl + call.path, call, signal).finally(leave);
       if (result.kind === 'answer') {
         return result.answer;
       }

@@ -46,7 +46,13 @@ it('sets a status without a target where that is still too long for the forge, a
     maxTargetUrl: GITLAB,
     setStatus: (_sha: string, status: CommitStatus) => Promise.resolve(void statuses.push(status)),
   } as unknown as Repository;
-  const limits = { countNewcomer: () => {}, countDelivery: () => {}, trust: () => {}, enterBuild: () => () => {} };
+  const limits = {
+    countNewcomer: () => {},
+    countDelivery: () => {},
+    trust: () => {},
+    isTrusted: () => true,
+    enterBuild: () => () => {},
+  };
   const repository = createBuildRepository(forge, { hook: 'h', limits });
   const set = (description: string, targetUrl: string): Promise<void> =>
     repository.setStatus(

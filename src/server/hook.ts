@@ -83,7 +83,10 @@ function acceptPush(
 ): { id: string; isNew: boolean } {
   const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
   try {
-    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
+    const repository = createBuildRepository(
+      forge.openRepository(scope, token, { isConfirmed: () => limits.isTrusted(hook) }),
+      { hook, limits },
+    );
     const accepted = builds.accept({
       scope,
       token,

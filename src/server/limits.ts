@@ -19,6 +19,7 @@ export interface HookLimits {
   countDelivery(hook: string, byteLength?: number): void;
   /** The forge has confirmed the hook's token. */
   trust(hook: string): void;
+  isTrusted(hook: string): boolean;
   /** Takes a place for a build, and answers what gives it back. @throws {LimitError} */
   enterBuild(claim: Pick<BuildClaim, 'hook' | 'repository'>): () => void;
 }
@@ -76,6 +77,7 @@ export function createHookLimits(options: HookLimitsOptions): HookLimits {
       touch(hook, trusted.get(hook) ?? createBucket(options.rateLimit, options.now));
       places.confirm(hook);
     },
+    isTrusted: (hook) => trusted.has(hook),
     enterBuild: ({ hook, repository }) => places.enter({ hook, repository, isNew: !trusted.has(hook) }),
   };
 }

@@ -5,7 +5,6 @@ import { gzipSync } from 'node:zlib';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import { describe, expect, it } from 'vitest';
 import { parsePipeline, planPipeline } from '../../src/pipeline/index.ts';
-import { encrypt, serveApp, type ServedApp } from '../fakes/served-app.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
 const MIB = 1024 * 1024;
@@ -252,37 +251,6 @@ describe('A12 A request or a file that costs more than it should', { timeout: 60
       end();
     }
     await expectAlive();
-  });
-});
-
-describe('A12 A repository that takes what all share', () => {
-  /** Delivers pushes until one is refused; how many were taken. Where it is confirmed, the forge does so after each. */
-  async function fill(
-    served: ServedApp,
-    repo: string,
-    { token, isConfirmed }: { token: string; isConfirmed: boolean },
-  ): Promise<number> {
-    const [url = '', secret = ''] = (await encrypt(served.app, `repo=${repo}&for=hook`, token)).text.split('\n');
-    for (let taken = 0; ; taken += 1) {
-      const full_name = repo.slice(repo.indexOf('/') + 1);
-      const body = JSON.stringify({ ref: 'refs/heads/main', after: '1'.repeat(40), repository: { full_name }, taken });
-      const answer = await served.app.request(toPath(url), { method: 'POST', headers: toHeaders(secret, body), body });
-      if (answer.status !== 202) return taken;
-      const request = served.requests.at(-1);
-      if (isConfirmed) await request?.repository.prove(request.push, request.signal);
-    }
-  }
-
-  it('gets no more builds by any number of tokens, nor by strangers with theirs', async () => {
-    const served = serveApp({ maxBuilds: 5, rateLimitNew: 1_000 });
-    for (let n = 0; n < 20; n += 1)
-      await fill(served, 'github.com/acme/victim', { token: `stranger-${n}`, isConfirmed: false });
-    let held = 0;
-    for (let n = 0; n < 20; n += 1)
-      held += await fill(served, 'github.com/acme/greedy', { token: `own-${n}`, isConfirmed: true });
-    expect(held).toBe(5);
-    expect(await fill(served, 'github.com/acme/victim', { token: 'victim', isConfirmed: true })).toBe(5);
-    served.end();
   });
 });
 

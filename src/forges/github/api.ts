@@ -16,7 +16,11 @@ export interface GithubApi {
   readonly scope: Scope;
   /** GET below `/repos/OWNER/NAME`. `path` begins with a slash; each segment is encoded here. */
   get(path: string, signal: AbortSignal, options?: GetOptions): Promise<HttpAnswer>;
-  send(call: Omit<HttpCall, 'headers'>, headers: Record<string, string>, signal: AbortSignal): Promise<HttpAnswer>;
+  send(
+    call: Omit<HttpCall, 'headers' | 'owner'>,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer>;
 }
 
 export interface GetOptions {
@@ -25,7 +29,7 @@ export interface GetOptions {
   readonly maxBytes?: number;
 }
 
-export function createGithubApi(client: HttpClient, scope: Scope, token: string): GithubApi {
+export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, token: string): GithubApi {
   const base = `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
   const common = {
     authorization: `Bearer ${token}`,
@@ -34,7 +38,10 @@ export function createGithubApi(client: HttpClient, scope: Scope, token: string)
     'x-github-api-version': '2022-11-28',
   };
   const send: GithubApi['send'] = async (call, headers, signal) => {
-    const answer = await client.send({ ...call, path: base + call.path, headers: { ...common, ...headers } }, signal);
+    const answer = await client.send(
+      { ...call, owner: base, path: base + call.path, headers: { ...common, ...headers } },
+      signal,
+    );
     if (answer.status === 401) {
       throw new C3Error('FORGE_UNAUTHORIZED', 'The forge does not accept the token sealed in the hook key', {
         hint: 'it may have expired or been revoked; make a new one and a new hook URL with it',

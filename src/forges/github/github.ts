@@ -1,7 +1,7 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
 import type { Forge, GitAccess } from '../forge.ts';
-import { createHttpClient, type Patience } from '../http-client.ts';
+import { createHttpClient, type HttpClient, type Patience } from '../http-client.ts';
 import { createGithubApi, readFile } from './api.ts';
 import { readCommit } from './commit.ts';
 import { listChangedPaths } from './compare.ts';
@@ -27,11 +27,15 @@ export interface GithubForge extends Forge {
 }
 
 const DEFAULT_LAG_MS = 1_000;
+/** For all tokens together that are not confirmed: anybody may bring one, and ask for what takes the forge long. */
+const MAX_NEW_CONNECTIONS = 8;
 
 /** GitHub, or GitHub Enterprise Server. All repositories share its connections, so that a build finds them warm. */
 export function createGithub(options: GithubOptions): GithubForge {
   const { origin, host } = new URL(options.origin);
-  const client = createHttpClient(options.apiBase, options.patience);
+  const common = options.patience === undefined ? {} : { patience: options.patience };
+  const confirmed = createHttpClient(options.apiBase, common);
+  const newcomers = createHttpClient(options.apiBase, { ...common, maxConnections: MAX_NEW_CONNECTIONS });
   const lagMs = options.lagMs ?? DEFAULT_LAG_MS;
   return {
     host,
@@ -39,9 +43,12 @@ export function createGithub(options: GithubOptions): GithubForge {
     commitUrl: (scope, sha) => toCommitUrl(origin, scope, sha),
     verify: verifyDelivery,
     parseEvent: (headers, body) => parseEvent(origin, headers, body),
-    openRepository(scope, token) {
+    openRepository(scope, token, { isConfirmed = () => true } = {}) {
       checkScope(host, scope);
       checkToken(token);
+      const client: Pick<HttpClient, 'send'> = {
+        send: (call, signal) => (isConfirmed() ? confirmed : newcomers).send(call, signal),
+      };
       const api = createGithubApi(client, scope, token);
       return {
         prove: (push, signal) => prove(api, push, { signal, lagMs }),
@@ -57,7 +64,9 @@ export function createGithub(options: GithubOptions): GithubForge {
         close: () => Promise.resolve(),
       };
     },
-    close: () => client.close(),
+    async close() {
+      await Promise.all([confirmed.close(), newcomers.close()]);
+    },
   };
 }
 
