@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeClient } from './client.ts';
+import { keepNewest } from './keep-newest.ts';
 import { toRecord } from './leases/lease-record.ts';
 import { listLeases, toKey } from './leases/lease-store.ts';
 import type { LeasePlace } from './leases/lease-store.ts';
@@ -31,6 +32,10 @@ export interface Keeper {
 
 /** `setTimeout` takes no more, 24.8 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Warm Pods of a cluster whose idle time runs. Those that are forgotten live until the next tidying up, or their age limit. */
+const MAX_WARM = 200;
+/** What is known of Pods and repositories of a cluster; who is forgotten costs a request or two. */
+const MAX_KNOWN = 500;
 /** Of a job that was changed. Not at once: two branches may differ in it, and both want their Pod warm. */
 const FORMER_IDLE_MS = 5 * 60_000;
 
@@ -46,26 +51,18 @@ export function createKeeper({ client, leases, turns, signal }: KeeperContext): 
   const timers = new Map<string, NodeJS.Timeout>();
   /** By key, the UID of the Pod that a build left unclean and that could not be deleted at once. */
   const unfit = new Map<string, string>();
-  const tidied = new Set<string>();
+  const tidied = new Map<string, true>();
+  /** One at a time: a cluster that takes its time must not have many of them wait. */
+  let isTidying = false;
 
-  async function deleteIdle(plan: PodPlan, uid: string): Promise<void> {
-    const key = toKey(plan);
+  async function deleteIdle(place: LeasePlace, uid: string): Promise<void> {
+    const key = toKey(place);
     timers.delete(key);
     if (turns.isTaken(key)) return;
     // In turn, so that no build takes the Pod while it is being deleted.
     const leave = await turns.enter(key, signal);
-    await deleteClaimed(plan, uid).catch(() => undefined); // out of reach: left to the next tidying up, and to its age limit
+    await deleteClaimed({ client, leases }, { place, uid }).catch(() => undefined); // out of reach: left to the next tidying up, and to its age limit
     leave?.();
-  }
-  async function deleteClaimed(
-    place: LeasePlace,
-    uid: string | undefined,
-    seen?: Parameters<Leases['claim']>[1],
-  ): Promise<void> {
-    const lease = await leases.claim(place, seen);
-    if (!lease) return;
-    const refusal = await deletePod(client, { ...place, uid });
-    await (refusal === undefined ? lease.remove() : lease.release());
   }
   async function deleteForgotten(plan: PodPlan, idleMs: number): Promise<void> {
     const { namespace } = plan;
@@ -80,7 +77,8 @@ export function createKeeper({ client, leases, turns, signal }: KeeperContext): 
     for (const { name, labels, ...rest } of forgotten) {
       const record = toRecord({ name, labels, ...rest });
       const uid = record.builds.at(-1)?.pod || undefined;
-      await deleteClaimed({ namespace, name, labels }, uid, { record, agoMs: leases.leaseMs });
+      const seen = { record, agoMs: leases.leaseMs };
+      await deleteClaimed({ client, leases }, { place: { namespace, name, labels }, uid, seen });
     }
   }
   signal.addEventListener('abort', () => {
@@ -99,22 +97,42 @@ export function createKeeper({ client, leases, turns, signal }: KeeperContext): 
     },
     keep(plan, { uid, idleMs }) {
       if (signal.aborted) return;
-      const timer = setTimeout(() => void deleteIdle(plan, uid), Math.min(idleMs, MAX_TIMER_MS));
+      // Not the plan, which has all of the job.
+      const place: LeasePlace = { namespace: plan.namespace, name: plan.name, labels: plan.labels };
+      const timer = setTimeout(() => void deleteIdle(place, uid), Math.min(idleMs, MAX_TIMER_MS));
       // A warm Pod is no reason to keep the process: its age limit ends it without us.
       timer.unref();
-      timers.set(toKey(plan), timer);
+      clearTimeout(keepNewest(timers, [toKey(plan), timer], MAX_WARM));
     },
     async discard(plan, uid) {
       const isGone = (await deletePod(client, { ...plan, uid })) === undefined;
       if (isGone) unfit.delete(toKey(plan));
-      else unfit.set(toKey(plan), uid);
+      else keepNewest(unfit, [toKey(plan), uid], MAX_KNOWN);
       return isGone;
     },
     async tidyUp(plan, { idleMs, isWarm }) {
       const scope = JSON.stringify([plan.namespace, toScopeLabels(plan)]);
-      if (isWarm && tidied.has(scope)) return;
-      tidied.add(scope);
+      if (isTidying || (isWarm && tidied.has(scope))) return;
+      isTidying = true;
+      keepNewest(tidied, [scope, true], MAX_KNOWN);
       await deleteForgotten(plan, idleMs).catch(() => undefined);
+      isTidying = false;
     },
   };
+}
+
+/** Deletes a Pod that nobody has or waits for. */
+async function deleteClaimed(
+  { client, leases }: Pick<KeeperContext, 'client' | 'leases'>,
+  claimed: {
+    readonly place: LeasePlace;
+    readonly uid: string | undefined;
+    readonly seen?: Parameters<Leases['claim']>[1];
+  },
+): Promise<void> {
+  const { place, uid, seen } = claimed;
+  const lease = await leases.claim(place, seen);
+  if (!lease) return;
+  const refusal = await deletePod(client, { ...place, uid });
+  await (refusal === undefined ? lease.remove() : lease.release());
 }

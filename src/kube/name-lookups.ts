@@ -1,4 +1,5 @@
 import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import { keepNewest } from './keep-newest.ts';
 
 /**
  * Looks a name up: all of its addresses. Rejects as the resolver does, or when other names take too long.
@@ -55,8 +56,8 @@ export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
       tasks.delete(key);
       if (error) reject(error);
       else resolve(addresses);
-      if (addresses.length > 0)
-        keep(known, key, { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() });
+      const kept = { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() };
+      if (addresses.length > 0) keepNewest(known, [key, kept], MAX_KEPT);
       lanes.end(task);
     }
     const task: Task = {
@@ -124,7 +125,7 @@ function createLanes() {
       advance();
     },
     noteSlow(family: string): void {
-      keep(slowSince, family, performance.now());
+      keepNewest(slowSince, [family, performance.now()], MAX_KEPT);
       // None of the family waits among the quick ones any more.
       for (const task of quick.waiting.get(family) ?? []) enter(slow, task);
       quick.waiting.delete(family);
@@ -161,12 +162,4 @@ function toFamily(hostname: string): string {
   const labels = hostname.replace(/\.$/, '').split('.');
   const isPairOfSuffixes = (labels.at(-2) ?? '').length <= 3;
   return labels.slice(isPairOfSuffixes ? -3 : -2).join('.');
-}
-
-/** As the newest, at the cost of the oldest. */
-function keep<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key);
-  const [oldest] = map.keys();
-  if (map.size >= MAX_KEPT && oldest !== undefined) map.delete(oldest);
-  map.set(key, value);
 }

@@ -61,7 +61,8 @@ export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace:
     [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
   };
   return {
-    namespace: typeof inNamespace === 'string' ? inNamespace : namespace,
+    // What is longer is no namespace's name, and neither is its beginning.
+    namespace: typeof inNamespace === 'string' ? inNamespace.slice(0, MAX_NAME_LENGTH + 1) : namespace,
     name,
     specHash,
     labels,

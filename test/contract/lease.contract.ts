@@ -17,7 +17,7 @@ export function describeLeases(fixture: ContractFixture): void {
       metadata: {
         name: podName(stem),
         labels: { contract: podName(stem) },
-        annotations: { note: holder },
+        annotations: { 'c3.build/queue': holder },
         ...(version === undefined ? {} : { resourceVersion: version }),
       },
       spec: {
@@ -49,7 +49,7 @@ export function describeLeases(fixture: ContractFixture): void {
         durationSeconds: 30,
         transitions: 28_000_000,
         renewedAt: Date.UTC(2026, 10, 22, 10, 0, 0, 123),
-        annotations: { note: 'a@1' },
+        annotations: { 'c3.build/queue': 'a@1' },
       });
     });
 

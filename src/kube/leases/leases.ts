@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenOptions } from '../../engine/cluster.ts';
 import type { KubeClient } from '../client.ts';
 import { UnreachableError } from '../client.ts';
+import { keepNewest } from '../keep-newest.ts';
 import { createUnguardedLease, holdLease } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { isFree, nextEpoch, planMove, withBuild, withHolder } from './lease-record.ts';
@@ -68,9 +69,7 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
   function remember(plan: LeasePlace, record: LeaseRecord): void {
     // Whoever waits for it takes it: what is known of it will not be true.
     if (record.queue.length > 0) return;
-    const [oldest] = remembered.keys();
-    if (remembered.size >= MAX_REMEMBERED && oldest !== undefined) remembered.delete(oldest);
-    remembered.set(toKey(plan), record);
+    keepNewest(remembered, [toKey(plan), record], MAX_REMEMBERED);
   }
   function createTry(request: LeaseRequest): Try {
     const { plan, build, isResumed } = request;
