@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { readConfig } from '../config/index.ts';
 import { createLog, describeCrash, logCrashes } from './create-log.ts';
 
 const FIRST = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
@@ -13,7 +14,7 @@ function open(): { log: ReturnType<typeof createLog>; lines: string[] } {
   const lines: string[] = [];
   const config = {
     secret: `${FIRST}, ${SECOND}`,
-    telegram: { token: BOT, chat: '1' },
+    telegramToken: BOT,
     logLevel: 'info',
   } as const;
   return { log: createLog(config, { write: (line) => void lines.push(line) }), lines };
@@ -49,6 +50,14 @@ describe("c3's own log", () => {
       msg: 'failed with ***',
     });
   });
+});
+
+it('masks the token of a bot that has no chat of its own', () => {
+  const lines: string[] = [];
+  const config = readConfig({ C3_SECRET: FIRST, C3_TELEGRAM_TOKEN: BOT, C3_URL: 'https://c3.example' }, {}, () => '');
+  expect(config.telegram).toBeUndefined();
+  createLog(config, { write: (line) => void lines.push(line) }).info({}, `failed with ${BOT}`);
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ msg: 'failed with ***' });
 });
 
 class Poison extends Error {
@@ -92,7 +101,7 @@ describe('a crash', () => {
     const script = `
       import { createLog, logCrashes } from ${JSON.stringify(fileURLToPath(new URL('create-log.ts', import.meta.url)))};
       import { EventEmitter } from 'node:events';
-      logCrashes(process, createLog({ secret: '${FIRST}', telegram: undefined, logLevel: 'info' }));
+      logCrashes(process, createLog({ secret: '${FIRST}', telegramToken: undefined, logLevel: 'info' }));
       const poison = new Proxy(new Error('${FIRST}'), { get() { throw poison; } });
       setTimeout(() => { throw new Error('${FIRST}'); });
       setTimeout(() => { throw poison; });

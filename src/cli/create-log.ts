@@ -12,10 +12,11 @@ const MAX_FAULT_CHARACTERS = 2000;
  * @param destination in place of standard output
  */
 export function createLog(
-  { secret, telegram, logLevel }: Pick<Config, 'secret' | 'telegram' | 'logLevel'>,
+  { secret, telegramToken, logLevel }: Pick<Config, 'secret' | 'telegramToken' | 'logLevel'>,
   destination: DestinationStream = pino.destination({ dest: 1, sync: true }),
 ): Log {
-  const masking = createMasking([...secret.split(',').map((key) => key.trim()), ...(telegram ? [telegram.token] : [])]);
+  const keys = secret.split(',').map((key) => key.trim());
+  const masking = createMasking([...keys, ...(telegramToken === undefined ? [] : [telegramToken])]);
   return pino(
     {
       level: logLevel,
