@@ -137,6 +137,7 @@ async function runInWorkspace(
     const { ending, sweep, openLog } = await runSteps({
       ...prepared,
       buildId: id,
+      proofKey: prepared.secrets.kubeconfig,
       push,
       workspace,
       gitAccess,

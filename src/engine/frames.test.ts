@@ -24,13 +24,14 @@ describe('a frame reader', () => {
   it('reads every kind of frame', () => {
     expect(
       readText(
-        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
+        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nX 3 0 exited c0ffee\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
       ),
     ).toEqual([
       { kind: 'ready', begunAtMs: 1_700_000_000_000, root: '/c3/.c3' },
       { kind: 'skipped', from: 3, to: 9 },
       { kind: 'data', offset: 0, bytes: encoder.encode('a\nb') },
-      { kind: 'exit', offset: 3, exitCode: 7, why: 'exited' },
+      { kind: 'exit', offset: 3, exitCode: 7, why: 'exited', proof: '' },
+      { kind: 'exit', offset: 3, exitCode: 0, why: 'exited', proof: 'c0ffee' },
       { kind: 'part-sent', offset: 12, base: 5 },
       { kind: 'text', text: 'a  b' },
       { kind: 'text', text: '' },
@@ -64,7 +65,7 @@ describe('a frame reader', () => {
           next += frame.bytes.length;
         }
         expect(Buffer.concat(data.map(({ bytes }) => bytes)).equals(Buffer.concat(pieces))).toBe(true);
-        expect(frames.at(-1)).toEqual({ kind: 'exit', offset, exitCode: 0, why: 'exited' });
+        expect(frames.at(-1)).toMatchObject({ kind: 'exit', offset, exitCode: 0, why: 'exited' });
       }),
     );
   });

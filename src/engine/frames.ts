@@ -9,8 +9,14 @@ export type Frame =
   | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
   /** The log from `from` to `to` is left out: too much of it lies before its end. */
   | { readonly kind: 'skipped'; readonly from: number; readonly to: number }
-  /** The step has ended and the whole log, `offset` bytes, was sent. */
-  | { readonly kind: 'exit'; readonly offset: number; readonly exitCode: number; readonly why: ExitReason }
+  /** The step has ended and the whole log, `offset` bytes, was sent. `proof`: with which its supervisor has noted that it passed. */
+  | {
+      readonly kind: 'exit';
+      readonly offset: number;
+      readonly exitCode: number;
+      readonly why: ExitReason;
+      readonly proof: string;
+    }
   /** All of the log that was asked for at once was sent, and the step goes on. `base`: what the next question is to say. */
   | { readonly kind: 'part-sent'; readonly offset: number; readonly base: number }
   /** A line of a file that was asked for. */
@@ -122,7 +128,7 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
     case 'X': {
       const [offset, exitCode, why] = [toCount(words[0]), toCount(words[1]), words[2]];
       if (offset === undefined || exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
-      return { kind: 'exit', offset, exitCode, why };
+      return { kind: 'exit', offset, exitCode, why, proof: words[3] ?? '' };
     }
     case 'P': {
       const [offset, base] = [toCount(words[0]), toCount(words[1])];

@@ -42,9 +42,9 @@ async function withExits(reader: PodReader, state: BuildState): Promise<BuildSta
   return { ...state, steps: await Promise.all(steps) };
 }
 
-/** `CODE WHY end`, as shell/step.sh notes it; anything else is no end. */
+/** `CODE WHY end`, and with what its supervisor proves that it passed, as shell/step.sh notes it; anything else is no end. */
 function parseExit(line: string): StepResult | undefined {
-  const [, code, why] = /^(\d{1,3}) ([a-z-]+) end *$/.exec(line) ?? [];
+  const [, code, why] = /^(\d{1,3}) ([a-z-]+) end [0-9a-f]* *$/.exec(line) ?? [];
   return isExitReason(why) ? toResult({ exitCode: Number(code), why }) : undefined;
 }
 

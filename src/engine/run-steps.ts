@@ -7,11 +7,14 @@ import { openFailedLog, type WrittenLog } from './failed-log.ts';
 import { createJournal } from './journal.ts';
 import type { LinePool } from './line-pool.ts';
 import { runTask, type Part, type TaskContext } from './run-task.ts';
+import { createStepProofs } from './step-proof.ts';
 import type { StepLimits } from './step.ts';
 import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
 export interface StepsOrder extends TaskSource {
   readonly buildId: string;
+  /** As {@link createStepProofs} takes it. */
+  readonly proofKey: string;
   readonly workspace: Workspace;
   /** The build was begun in this workspace by a c3 that died: what ran is not run again, and its time limit goes on. */
   readonly isResumed: boolean;
@@ -61,7 +64,8 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   progress.plan(tasks.all, workspace.isWarm);
 
   const logs = new Map<number, WrittenLog>();
-  const course = createCourse({ ...order, couriers, takeNotes, workdir: planWorkdir(pipeline), logs });
+  const toProof = createStepProofs({ key: order.proofKey, buildId: order.buildId, workspaceId: workspace.id });
+  const course = createCourse({ ...order, couriers, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
   const begunAt = await findBegin(order, couriers, tasks);
   await course.walk(tasks.steps, {
     deadline: begunAt + pipeline.timeoutMs,

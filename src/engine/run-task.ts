@@ -37,6 +37,8 @@ export interface TaskContext {
   readonly limits: StepLimits;
   /** What is not noted yet in a container of the build's state, as commands for its courier. */
   takeNotes(container: string): string;
+  /** With what a step's supervisor proves that it passed, by the step's id. */
+  toProof(stepId: string): string;
   /** What the tasks have left in the workspace, by their index. */
   readonly logs: Map<number, WrittenLog>;
   /** Told of what a task writes, masked, at once and in order. */
@@ -142,11 +144,13 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
   const { task, courier } = work;
   const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - Date.now());
   const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
+  const stepId = toStepId(task.index, work.attempt);
   const result = await runStep(
     courier,
     {
       buildId: context.buildId,
-      stepId: toStepId(task.index, work.attempt),
+      stepId,
+      proof: context.toProof(stepId),
       workdir: context.workdir,
       env: task.env,
       script: task.run.kind === 'argv' ? formatArgv(task.run.argv) : task.run.text,

@@ -54,13 +54,6 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(step.text()).toBe('');
   });
 
-  it('runs a script of a mebibyte', async () => {
-    const step = setUp(shell);
-    const lines = Array.from({ length: 14_000 }, (_, index) => `: ${String(index).padStart(72, '0')}`).join('\n');
-    expect(await step.run(`${lines}\necho end; exit 6`)).toEqual({ kind: 'exited', exitCode: 6 });
-    expect(step.text()).toBe('end\n');
-  });
-
   it('has a variable of 120 KiB', async () => {
     const step = setUp(shell);
     await step.run('echo "${#BIG}"', { env: { BIG: 'x'.repeat(120 * 1024) } });

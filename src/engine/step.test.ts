@@ -26,6 +26,37 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(step.text()).toBe('hunter2\n');
   });
 
+  it('has its script in no file, which a container beside it could change, in no argument and in no variable', async () => {
+    const step = setUp(shell);
+    const look = 'grep -rlE "a-word-of-the-scrip[t]" "$ROOT" || :\ncat /proc/$$/cmdline; set; env';
+    await step.run(`: a-word-of-the-script\n${look}`, { env: { ROOT: step.root } });
+    expect(step.text()).toContain('C3_BUILD_ID');
+    expect(step.text()).not.toContain('a-word-of-the-script');
+    expect(step.text()).not.toContain('C3_SCRIPT=');
+  });
+
+  it('tells of the line in which something is wrong, and has no arguments', async () => {
+    const step = setUp(shell);
+    await step.run('# one\necho "$0 $#"\n\nno-such-command-here');
+    expect(step.text()).toMatch(/^sh 0\nsh: .*\b4: .*not found\n$/);
+  });
+
+  it('runs a script as long as a c3.yaml, of short lines or of one, to its last line', async () => {
+    const step = setUp(shell);
+    expect(await step.run(`${':\n'.repeat(32_000)}exit 3`)).toEqual({ kind: 'exited', exitCode: 3 });
+    expect(await step.run(`: ${'x'.repeat(96_000)}\nexit 4`, { stepId: 's2' })).toEqual({
+      kind: 'exited',
+      exitCode: 4,
+    });
+    expect(step.text()).toBe('');
+  });
+
+  it('fails when its script is longer than Linux takes, and says so', async () => {
+    const step = setUp(shell);
+    expect(await step.run(`: ${'x'.repeat(140_000)}`)).toEqual({ kind: 'exited', exitCode: 126 });
+    expect(step.text()).toContain('Argument list too long');
+  });
+
   it('stops at the first command that fails', async () => {
     const step = setUp(shell);
     expect(await step.run('echo before\nfalse\necho after')).toEqual({ kind: 'exited', exitCode: 1 });

@@ -20,6 +20,8 @@ export interface StepLaunch {
   /** Run by `sh -e`. */
   readonly script: string;
   readonly timeoutMs: number;
+  /** What its supervisor is told, and notes when it has passed; every c3 that leads the build makes the same (`createStepProofs`). */
+  readonly proof: string;
   /** Commands for the courier that go before it each time it is sent: the journal's. */
   readonly notes?: string;
 }
@@ -159,7 +161,7 @@ async function follow(
     const answer = await courier.perform(command, (frame) => {
       now.pauseMs = limits.reconnectMs;
       now.lastContact = Date.now();
-      const heard = hear(frame, now, output);
+      const heard = hear(frame, now, { output, proof: launch.proof });
       // What else comes over this line is not wanted.
       if (heard !== undefined && 'kind' in heard && heard.kind === 'misplaced') courier.reset();
       return heard;
@@ -186,7 +188,11 @@ type Heard =
   /** It does not go on from where the log is. */
   | { readonly kind: 'misplaced' };
 
-function hear(frame: Frame, now: Following, output: Output): Heard | Promise<undefined> | undefined {
+function hear(
+  frame: Frame,
+  now: Following,
+  { output, proof }: { output: Output; proof: string },
+): Heard | Promise<undefined> | undefined {
   switch (frame.kind) {
     case 'data':
       if (frame.offset !== now.offset) return { kind: 'misplaced' };
@@ -204,7 +210,8 @@ function hear(frame: Frame, now: Following, output: Output): Heard | Promise<und
       return undefined;
     case 'exit':
       if (frame.offset !== now.offset) return { kind: 'misplaced' };
-      return { kind: 'ended', result: output.excess.aborted ? { kind: 'log-limit' } : toResult(frame) };
+      if (output.excess.aborted) return { kind: 'ended', result: { kind: 'log-limit' } };
+      return { kind: 'ended', result: toProvenResult(frame, proof) };
     case 'lost':
       return { kind: 'ended', result: frame };
     case 'never-started':
@@ -223,6 +230,12 @@ function hear(frame: Frame, now: Following, output: Output): Heard | Promise<und
     case 'fault':
       return undefined;
   }
+}
+
+/** Whoever shares the directory with the container can write the file; only the step's supervisor can say there that it passed. */
+function toProvenResult(exit: Extract<Frame, { kind: 'exit' }>, proof: string): StepResult {
+  if (exit.why !== 'exited' || exit.exitCode !== 0 || exit.proof === proof) return toResult(exit);
+  return { kind: 'lost', message: 'its exit file says that it passed, which its supervisor did not write there' };
 }
 
 /** What a step's exit file says. */
@@ -297,7 +310,7 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
   return [
     launch.notes ?? '',
-    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${mark} ${launch.workdir}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
     launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,

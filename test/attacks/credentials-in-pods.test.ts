@@ -72,6 +72,30 @@ describe('A10 The credential of the checkout', { timeout: 60_000 }, () => {
     expect(text).toMatch(/^✅/);
   });
 
+  it('runs no script that another container of the Pod has put in the place of a step', async () => {
+    const hook = await fixture.setUp();
+    const replace = 'for f in /c3/.c3/*/*scrip*; do [ ! -e $f ] || echo "env > /c3/loot" > $f; done';
+    const watch = `( while [ ! -e /c3/stop ]; do touch /c3/looked; ${replace}; done ) > /dev/null 2>&1 &`;
+    const steps = [
+      `- main: ${JSON.stringify(watch)}`,
+      ...Array.from({ length: 12 }, () => '- git: echo'),
+      '- main: touch /c3/stop; test -e /c3/looked; test ! -e /c3/loot',
+    ].join('\n');
+    const source = formatPipeline(fixture.target, hook.k8s, steps);
+    expect(await fixture.push(hook.user, { 'c3.yaml': source })).toMatchObject({ status: { state: 'success' } });
+  });
+
+  it('passes no step that fails, though another container of the Pod writes that it has passed', async () => {
+    const hook = await fixture.setUp();
+    // The checkout is s0, the watch s1.
+    const forge = 'for f in /c3/.c3/*/s2.exit; do [ ! -e $f ] || echo "0 exited end" > $f; done';
+    const watch = `( while :; do ${forge}; sleep 0.01; done ) > /dev/null 2>&1 &`;
+    const steps = [`- main: ${JSON.stringify(watch)}`, '- git: sleep 1; exit 3'].join('\n');
+    const source = formatPipeline(fixture.target, hook.k8s, steps);
+    const { status } = await fixture.push(hook.user, { 'c3.yaml': source });
+    expect(['failure', 'error']).toContain(status.state);
+  });
+
   it('is not in the Pod as the cluster stores it, nor is any secret or script of a step', async () => {
     await lookInto(() => {
       const stored = JSON.stringify(outsider.cluster.pods());

@@ -27,7 +27,15 @@ function runIn({ workspace }: LyingContainer, options: Partial<StepOptions> = {}
   const open = () => createCourier(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
   return runStep(
     open(),
-    { buildId: 'b', stepId: 's0', workdir: '/c3/project', env: {}, script: 'true', timeoutMs: 3_600_000 },
+    {
+      buildId: 'b',
+      stepId: 's0',
+      proof: 'proof',
+      workdir: '/c3/project',
+      env: {},
+      script: 'true',
+      timeoutMs: 3_600_000,
+    },
     {
       signal: new AbortController().signal,
       lost: workspace.lost,

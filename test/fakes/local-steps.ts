@@ -98,6 +98,7 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
         {
           buildId,
           stepId,
+          proof: `proof-${stepId}`,
           workdir: join(workspace.directory, 'project'),
           env: { C3_BUILD_ID: buildId, ...env },
           script,

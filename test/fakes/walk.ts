@@ -100,6 +100,7 @@ export function createWalk(): Walk {
       progress.attach({ report: (state) => (states.push(state), onState?.(state)) });
       const { ending, sweep } = await runSteps({
         buildId: id,
+        proofKey: 'kubeconfig',
         pipeline,
         plan,
         push,

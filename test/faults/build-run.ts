@@ -62,6 +62,7 @@ export function startBuild(
   if (plan.kind === 'skipped') throw new Error(plan.reason);
   const outcome = runSteps({
     buildId,
+    proofKey: 'kubeconfig',
     pipeline,
     plan,
     push: PUSH,

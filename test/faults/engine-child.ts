@@ -65,6 +65,7 @@ for (const [index, script] of order.scripts.entries()) {
     {
       buildId,
       stepId: `s${index}`,
+      proof: 'proof',
       workdir: join(directory, 'project'),
       env: { C3_BUILD_ID: buildId },
       script,

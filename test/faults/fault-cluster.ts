@@ -199,6 +199,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
     {
       buildId,
       stepId: 's0',
+      proof: 'proof',
       workdir: '/c3/project',
       env: { C3_BUILD_ID: buildId, ID: buildId },
       script: `echo run >> "/c3/ran.$ID"\n{\n${body}\n} 2>&1 | tee "/c3/wrote.$ID"\nexit 7\n`,

@@ -14,9 +14,9 @@
 #     STEP.pid              "PID START" of the step's own process, leader of its session; or pending
 #     STEP.why              cancelled, timed-out or log-limit: the watch ended it; or pending
 #     STEP.cancel           it is to be ended
-#     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (a process was killed for it meanwhile), or as above
+#     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (a process was killed for it meanwhile), or as above.
+#                           Of a step that has passed "0 exited end PROOF": c3's word for it, which nobody but its supervisor was told
 #     STEP.times              "SECONDS BYTES", a line for each second in which the log grew: its size at that time of the step
-#     STEP.COURIER.script
 #     STEP.COURIER.tail     who sends the end of the log: made once; "FOLLOWER WATCH" when that is not the courier
 
 umask 077
@@ -137,11 +137,11 @@ set_naps() {
 courier() {
   trap : TERM INT HUP
   examine self; my_pid=$pid my_start=$start my_session=$session
-  while read -r verb a b c d e f; do
+  while read -r verb a b c d e f g; do
     case $verb in
       root) command_root "$a" "$b" "$c" "$d" "$e" "$f" ;;
       look) command_look "$a" "$b" "$c" ;;
-      run) command_run "$a" "$b" "$c" "$d" "$e" "$f" ;;
+      run) command_run "$a" "$b" "$c" "$d" "$e" "$f" "$g" ;;
       follow) step=$root/$a/$b; follow "$c" "$soft_cap" ;;
       read) step=$root/$a/$b; follow "$c" "$no_cap" ;;
       part) step=$root/$a/$b; part "$c" "$d" "$e" ;;

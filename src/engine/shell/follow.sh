@@ -1,9 +1,9 @@
 # Sending a step's log and how it ended.
 
-# Sets ended, code and why. Fails when the step's files are gone.
+# Sets ended, code, why and sign. Fails when the step's files are gone.
 read_exit() {
   ended=
-  read -r code why end 2> /dev/null < "$step.exit" || return 1
+  read -r code why end sign 2> /dev/null < "$step.exit" || return 1
   # A shell reads byte by byte: what began as "pending" may end as the exit code that was written meanwhile.
   case $code in p*) ;; *) [ "$end" = end ] && ended=1 ;; esac
   return 0
@@ -36,7 +36,7 @@ follow() {
       while [ "$size" -gt "$offset" ]; do send; done
       tick=0 quiet=0
     fi
-    [ -n "$ended" ] && { conclude "X $offset $code $why"; break; }
+    [ -n "$ended" ] && { conclude "X $offset $code $why $sign"; break; }
     tick=$((tick + 1)) quiet=$((quiet + 1))
     if [ "$tick" -lt 4 ]; then nap "$shortest"
     elif [ "$tick" -lt 12 ]; then nap "$short"
@@ -67,7 +67,7 @@ part() {
       exec 3<&-
     fi
     if [ "$size" -gt "$offset" ]; then say "P $offset $base"
-    elif [ -n "$ended" ]; then say "X $offset $code $why"
+    elif [ -n "$ended" ]; then say "X $offset $code $why $sign"
     elif is_led || ! read_exit || [ -n "$ended" ]; then say "P $offset $base"
     else say "L its supervisor in the container was killed"
     fi

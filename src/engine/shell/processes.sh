@@ -49,7 +49,7 @@ claim() {
 
 # Writes a line into a file in place, by one write of a fixed length: whoever reads it sees all of it or none, and what has its
 # place by an earlier note is written also when the disk is full.
-note() { printf '%-32s\n' "$2" 1<> "$1"; } 2> /dev/null
+note() { printf '%-64s\n' "$2" 1<> "$1"; } 2> /dev/null
 
 # Reads the first words of a note. Fails as long as it is "pending": also where a shell that reads byte by byte got the first bytes
 # before another line took its place.

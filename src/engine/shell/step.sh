@@ -2,33 +2,25 @@
 # signal ignored, and nothing need be forked but the step. It needs nobody outside the container: when the connection is cut, it
 # notes the exit code all the same and ends.
 
-# Copies lines from standard input to a file up to the end mark. Fails with 2 when there is no room.
-receive() {
+# Takes lines up to the end mark into taken, many at a time: each that is added copies what is there. Neither variables nor scripts are
+# in a file: containers share the directory, and the secrets of one are not for the programs of another, nor may those change what it
+# runs.
+take() {
+  taken= part= count=0
   while IFS= read -r line; do
-    [ "$line" = "$2" ] && return 0
-    printf '%s\n' "$line" || return 2
-  done 2> /dev/null > "$1"
-  [ -e "$1" ] || [ ! -d "${1%/*}" ] || return 2
-  return 1
-}
-
-# Takes lines into exports up to the end mark. Variables are in no file: containers share the directory, and the secrets of one are not
-# for the programs of another.
-take_exports() {
-  exports=
-  while IFS= read -r line; do
-    [ "$line" = "$1" ] && return 0
-    exports="$exports$line
-"
+    [ "$line" = "$1" ] && { taken=$taken$part; return 0; }
+    part="$part$line
+" count=$((count + 1))
+    [ "$count" -lt 64 ] || taken=$taken$part part= count=0
   done
   return 1
 }
 
-# run BUILD STEP SECONDS GRACE MARK WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless that was
-# done before, and tells of it as `follow` does. The script goes to a file of this courier's own until the step is claimed.
+# run BUILD STEP SECONDS GRACE PROOF MARK WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless that was
+# done before, and tells of it as `follow` does. With PROOF c3 knows that it was this supervisor who noted that the step has passed.
 command_run() {
-  step=$root/$1/$2; mine=$step.$my_pid-$my_start
-  take_exports "$5" && receive "$mine.script" "$5" || { [ $? = 2 ] && no_room; exit 1; }
+  step=$root/$1/$2 mine=$root/$1/$2.$my_pid-$my_start proof=$5
+  take "$6" && exports=$taken && take "$6" && script=$taken || exit 1
   claim "$step.claim" "$my_pid $my_start"
   case $? in
     1) follow 0 "$soft_cap"; return ;;
@@ -39,8 +31,8 @@ command_run() {
   printf '%s\n' "$step $mine $3 $4 $epoch" >&5
   count_kills; kills_before=$kills
   # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
-  { (take_off "$6") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
-  exports=
+  { (take_off "$7") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
+  exports= script= taken=
   land
 }
 
@@ -60,12 +52,16 @@ take_off() {
   note "$step.pid" "$pid $start"
   is_stale && { note "$step.pid" refused; exit 1; }
   # Whatever names the variables of the build bear, they change nothing here.
-  set -- "$mine" "$1" "$setsid" "$exports"
+  set -- "$1" "$setsid" "$exports" "$script"
   umask 022
   trap - USR1
-  eval "$4"
-  cd "$2" 2> /dev/null || { mkdir -p "$2" && cd "$2"; } 2> /dev/null
-  exec ${3:+"$3"} sh -e "$1.script"
+  eval "$3"
+  cd "$1" 2> /dev/null || { mkdir -p "$1" && cd "$1"; } 2> /dev/null
+  # Not as an argument: `pkill -f` would find the step by what is in it. The step itself does not have the variable any more. The line
+  # end is for busybox, which counts the lines of an argument from 0.
+  export C3_SCRIPT="$4"
+  exec ${2:+"$2"} sh -e -c 'case $LINENO in 0) ;; *) shift ;; esac; eval "${1-}set --; unset C3_SCRIPT; $C3_SCRIPT"; exit' sh "
+"
 }
 
 # The step has ended with $code: notes it, and how it came to that, and tells of it unless a follower has been at it since before.
@@ -79,8 +75,11 @@ land() {
   fi
   [ "$code" = 0 ] || { count_kills; [ "$kills" = "$kills_before" ] || why=out-of-memory; }
   recall "$step.why" && { why=$word; signal KILL; }
+  sign=
+  [ "$code $why" != "0 exited" ] || sign=$proof
+  proof=
   # It fails when the step has removed the directory, which the next courier finds, or on a disk where no place can be kept.
-  note "$step.exit" "$code $why end" || { [ -d "${step%/*}" ] && no_room; exit 1; }
+  note "$step.exit" "$code $why end $sign" || { [ -d "${step%/*}" ] && no_room; exit 1; }
   claim "$mine.tail" ''
   if [ $? = 1 ]; then wake "$mine"; else follow 0 "$soft_cap"; fi
 }
