@@ -1,6 +1,6 @@
 import type { RawData, WebSocket } from 'ws';
 import type { ExecEnd, ExecOptions, ExecSession } from '../engine/cluster.ts';
-import { toStatus } from './api-types.ts';
+import { toBeginning, toStatus } from './api-types.ts';
 import { describeFault } from './connection.ts';
 
 export interface SessionLimits {
@@ -110,7 +110,10 @@ function createInbox(socket: WebSocket, options: ExecOptions) {
     if (frame[0] === CHANNEL.stdout) return options.onStdout(data);
     if (frame[0] === CHANNEL.stderr) return options.onStderr(data);
     if (frame[0] === CHANNEL.status)
-      status = ((status ?? '') + Buffer.from(data).toString()).slice(0, MAX_STATUS_BYTES);
+      status = toBeginning(
+        (status ?? '') + Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString(),
+        MAX_STATUS_BYTES,
+      );
     return undefined;
   }
   async function deliverAfter(earlier: Promise<void> | undefined, frame: Uint8Array): Promise<void> {

@@ -308,3 +308,29 @@ test('no message of a fault holds the token', async () => {
   const refusal = await openRefused();
   expect(JSON.stringify(refusal)).not.toContain(server.access.token);
 });
+
+test('a server that sends thousands of frames at once keeps nobody else waiting for all of them', async () => {
+  let turns = 0;
+  let timer: NodeJS.Immediate | undefined;
+  function count(): void {
+    turns += 1;
+    timer = setImmediate(count);
+  }
+  onAccept((socket) => {
+    for (let index = 0; index < 1_000; index += 1) socket.send(frame(1, 'x'));
+    socket.send(frame(3, { status: 'Success' }));
+    socket.close();
+  });
+  const { output, options } = record({ onStderr: () => undefined });
+  const session = await openSession({
+    ...options,
+    onStdout: (chunk) => {
+      if (output.length === 0) count();
+      return options.onStdout(chunk);
+    },
+  });
+  expect(await session.done).toMatchObject({ kind: 'status', exitCode: 0 });
+  clearImmediate(timer);
+  expect(output).toHaveLength(1_000);
+  expect(turns).toBeGreaterThan(900);
+});

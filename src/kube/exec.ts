@@ -65,6 +65,8 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
     headers: toHeaders(access),
     perMessageDeflate: false,
     followRedirects: false,
+    // Each frame in a turn of its own: one read of the socket may hold twenty thousand empty ones.
+    allowSynchronousEvents: false,
     maxPayload: MAX_FRAME_BYTES,
   });
   // An `error` event without a listener would end the process and print the object with the TLS key: one stays for ever.

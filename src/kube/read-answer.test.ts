@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createAllowance, readBody, readLines, type Allowance } from './read-answer.ts';
 
 const MIB = 1024 * 1024;
-const FREE: Allowance = { take: () => 0 };
+const FREE: Allowance = { take: () => 0, hold: () => false };
 
 async function* pour(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield await Promise.resolve(Buffer.from(chunk));
@@ -66,7 +66,7 @@ describe('the values in an answer', () => {
 
   test('count as if each had 32 bytes, where they are shorter', async () => {
     const taken: number[] = [];
-    const allowance: Allowance = { take: (bytes) => (taken.push(bytes), 0) };
+    const allowance: Allowance = { ...FREE, take: (bytes) => (taken.push(bytes), 0) };
     await readBody(pour('{}', '[1,2,3]', 'x'.repeat(100)), { allowance });
     expect(taken).toEqual([32, 96, 100]);
   });
@@ -82,7 +82,7 @@ describe('the body of an answer', () => {
 
   test('is waited for no longer once nobody wants it', async () => {
     const stop = new AbortController();
-    const allowance: Allowance = { take: () => (stop.abort(new Error('enough')), 3_600_000) };
+    const allowance: Allowance = { ...FREE, take: () => (stop.abort(new Error('enough')), 3_600_000) };
     await expect(readBody(pour('x'), { allowance, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
@@ -99,4 +99,28 @@ test('a cluster may say 16 MiB at once, and half a MiB each second from then on'
   expect(allowance.take(MIB)).toBe(1_000);
   nowMs += 3_600_000;
   expect(allowance.take(16 * MIB)).toBe(0);
+});
+
+test('what has begun and is not whole is no more than 16 MiB of one cluster, and counts no longer once it is over', async () => {
+  let nowMs = 0;
+  // Each byte comes hours after the last.
+  const allowance = createAllowance(() => (nowMs += 3_600_000));
+  const lines = Array.from({ length: 17 }, () =>
+    readLines(pour('x'.repeat(MIB), '\n', 'y'.repeat(MIB), '\n'), { allowance }),
+  );
+  const ends = Promise.withResolvers<Uint8Array>();
+  async function* hang(): AsyncGenerator<Uint8Array> {
+    yield await Promise.resolve(new Uint8Array(MIB));
+    yield await ends.promise;
+  }
+  const hanging = Array.from({ length: 16 }, async () => await readBody(hang(), { allowance }));
+  await new Promise((resolve) => setImmediate(resolve));
+  await expect(lines[0]?.next()).rejects.toMatchObject({
+    code: 'CLUSTER_UNREACHABLE',
+    message: "A line of the cluster's watch has more than 16777216 bytes together with others that are not whole yet",
+  });
+  ends.resolve(new Uint8Array(0));
+  await Promise.all(hanging);
+  for (const one of lines.slice(1)) expect((await one.next()).value).toBe('x'.repeat(MIB));
+  expect(allowance.hold(16 * MIB)).toBe(false);
 });

@@ -26,16 +26,26 @@ const KEPT_BYTES = 16 * 1024;
 const BURST_BYTES = 16 * 1024 * 1024;
 const BYTES_A_SECOND = 512 * 1024;
 
+/** Of all answers that have begun and are not whole: as a rule there are some kilobytes of each. */
+const MAX_HELD_BYTES = 16 * 1024 * 1024;
+
 /** Of all answers of one cluster. */
 export interface Allowance {
   /** Counts bytes that are to be read; tells how many milliseconds to wait before that. */
   take(bytes: number): number;
+  /** Counts bytes that are held until the rest has come, or no longer held; tells whether there are too many. */
+  hold(change: number): boolean;
 }
 
 export function createAllowance(now: () => number = () => performance.now()): Allowance {
   let taken = 0;
+  let held = 0;
   let since = now();
   return {
+    hold(change) {
+      held += change;
+      return held > MAX_HELD_BYTES;
+    },
     take(bytes) {
       const freed = ((now() - since) / 1000) * BYTES_A_SECOND;
       taken = Math.max(0, taken - freed) + bytes;
@@ -52,12 +62,16 @@ export interface Reading {
 
 /** @throws {C3Error} CLUSTER_UNREACHABLE when it is larger than any answer; whatever the body or the signal ends with */
 export async function readBody(body: AsyncIterable<Uint8Array>, reading: Reading): Promise<string> {
-  const pile = createPile("The cluster's answer", MAX_BODY_BYTES);
-  for await (const chunk of body) {
-    pile.add(chunk);
-    await wait(chunk, reading);
+  const pile = createPile("The cluster's answer", MAX_BODY_BYTES, reading.allowance);
+  try {
+    for await (const chunk of body) {
+      pile.add(chunk);
+      await wait(chunk, reading);
+    }
+    return pile.take();
+  } finally {
+    pile.drop();
   }
-  return pile.take();
 }
 
 /**
@@ -69,21 +83,25 @@ export async function* readLines(
   body: AsyncIterable<Uint8Array>,
   reading: Reading,
 ): AsyncGenerator<string, void, undefined> {
-  const pile = createPile("A line of the cluster's watch", MAX_LINE_BYTES);
+  const pile = createPile("A line of the cluster's watch", MAX_LINE_BYTES, reading.allowance);
   let linesThisTurn = 0;
-  for await (const chunk of body) {
-    await wait(chunk, reading);
-    let rest = chunk;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-      pile.add(rest.subarray(0, end));
-      rest = rest.subarray(end + 1);
-      linesThisTurn = pile.size > LONG_LINE_BYTES ? MAX_LINES_A_TURN : linesThisTurn + 1;
-      yield pile.take();
-      if (linesThisTurn < MAX_LINES_A_TURN) continue;
-      linesThisTurn = 0;
-      await nextTurn();
+  try {
+    for await (const chunk of body) {
+      await wait(chunk, reading);
+      let rest = chunk;
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        pile.add(rest.subarray(0, end));
+        rest = rest.subarray(end + 1);
+        linesThisTurn = pile.size > LONG_LINE_BYTES ? MAX_LINES_A_TURN : linesThisTurn + 1;
+        yield pile.take();
+        if (linesThisTurn < MAX_LINES_A_TURN) continue;
+        linesThisTurn = 0;
+        await nextTurn();
+      }
+      pile.add(rest);
     }
-    pile.add(rest);
+  } finally {
+    pile.drop();
   }
 }
 
@@ -102,10 +120,14 @@ function countValues(json: Uint8Array): number {
 const [COMMA, BRACKET, BRACE] = Buffer.from(',[{');
 
 /** Bytes in one piece, however small the pieces in which they come: one of a single byte is an object of a hundred. */
-function createPile(label: string, maxBytes: number) {
+function createPile(label: string, maxBytes: number, allowance: Allowance) {
   let bytes = new Uint8Array(0);
   let size = 0;
   let values = 0;
+  function drop(): void {
+    allowance.hold(-size);
+    [size, values] = [0, 0];
+  }
   function refuse(what: string): never {
     throw new C3Error('CLUSTER_UNREACHABLE', `${label} ${what}`);
   }
@@ -118,6 +140,10 @@ function createPile(label: string, maxBytes: number) {
       if (grown > maxBytes) refuse(`is larger than ${maxBytes} bytes`);
       values += countValues(part);
       if (values > MAX_VALUES) refuse(`has more than ${MAX_VALUES} values`);
+      if (allowance.hold(part.byteLength)) {
+        allowance.hold(-part.byteLength);
+        refuse(`has more than ${MAX_HELD_BYTES} bytes together with others that are not whole yet`);
+      }
       if (grown > bytes.byteLength) {
         const larger = new Uint8Array(Math.max(2 * bytes.byteLength, grown));
         larger.set(bytes.subarray(0, size));
@@ -129,9 +155,10 @@ function createPile(label: string, maxBytes: number) {
     /** All of it as a text; it is empty then. */
     take(): string {
       const text = Buffer.from(bytes.buffer, 0, size).toString('utf8');
-      [size, values] = [0, 0];
+      drop();
       if (bytes.byteLength > KEPT_BYTES) bytes = new Uint8Array(0);
       return text;
     },
+    drop,
   };
 }
