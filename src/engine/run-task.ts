@@ -131,9 +131,12 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
 }
 
 /** Sees to it that a step is not begun, if it was not yet. */
-async function forestall(work: Attempt, { buildId }: TaskContext): Promise<void> {
-  const command = `cancel ${buildId} ${toStepId(work.task.index, work.attempt)}\n`;
-  await work.courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+async function forestall({ task, attempt, courier }: Attempt, { buildId, limits }: TaskContext): Promise<void> {
+  const command = `cancel ${buildId} ${toStepId(task.index, attempt)}\n`;
+  // One that speaks of its life, and of nothing else, is not waited for longer than any that is told to end a step.
+  const timer = setTimeout(courier.reset, limits.answerMs);
+  await courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+  clearTimeout(timer);
 }
 
 /** The shortest limit that a supervisor keeps. */

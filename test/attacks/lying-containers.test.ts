@@ -1,15 +1,45 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createCourier } from '../../src/engine/courier.ts';
+import { createBuildProgress } from '../../src/engine/build-progress.ts';
+import { createCourier, type Courier } from '../../src/engine/courier.ts';
 import { openLine, type Line } from '../../src/engine/line.ts';
 import { createPodReader, type PartPlace } from '../../src/engine/pod-reader.ts';
+import { runTask } from '../../src/engine/run-task.ts';
 import { DEFAULT_STEP_LIMITS, runStep, type StepOptions, type StepResult } from '../../src/engine/step.ts';
+import type { Task } from '../../src/engine/tasks.ts';
+import { createMasking } from '../../src/sealing/index.ts';
 import { createLyingContainer, type LyingContainer } from '../fakes/lying-container.ts';
 import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;
 const ROOTS = ['/c3/.c3', '/tmp/.c3'] as const;
 const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0, isWhole: false };
+
+const SOURCE = {
+  scope: 'github.com/acme/shop',
+  repositoryUrl: '',
+  refKind: 'branch',
+  refName: 'main',
+  sha: '1'.repeat(40),
+  commitUrl: '',
+  subject: '',
+  author: '',
+} as const;
+
+const TASK: Task = {
+  index: 0,
+  kind: 'step',
+  name: 'test',
+  container: 'main',
+  run: { kind: 'script', text: 'true' },
+  env: {},
+  timeoutMs: undefined,
+  retry: 0,
+  isAllowed: false,
+  group: undefined,
+  skipped: undefined,
+  runsAfter: ['success'],
+};
 
 /** More often than this nobody need say the same. */
 const PLENTY = 2000;
@@ -22,9 +52,13 @@ function openReader({ workspace }: LyingContainer) {
   return createPodReader({ workspace: { ...workspace, close: () => undefined }, buildId: 'b', roots: ROOTS });
 }
 
+function openCourier({ workspace }: LyingContainer): Courier {
+  return createCourier(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
+}
+
 /** A step in it. */
-function runIn({ workspace }: LyingContainer, options: Partial<StepOptions> = {}): Promise<StepResult> {
-  const open = () => createCourier(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
+function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): Promise<StepResult> {
+  const open = (): Courier => openCourier(container);
   return runStep(
     open(),
     {
@@ -38,7 +72,7 @@ function runIn({ workspace }: LyingContainer, options: Partial<StepOptions> = {}
     },
     {
       signal: new AbortController().signal,
-      lost: workspace.lost,
+      lost: container.workspace.lost,
       onOutput: () => undefined,
       onCut: () => undefined,
       openCourier: open,
@@ -53,7 +87,7 @@ async function untilAsked(container: LyingContainer, command: string): Promise<v
   await expect.poll(() => container.heard).toContain(command);
 }
 
-describe('A12 An image whose sh speaks the language of the courier', () => {
+describe('A12 An image whose sh speaks the language of the courier', { timeout: 60_000 }, () => {
   it('makes c3 keep no more of a log than the part that it asked for', async () => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);
@@ -165,4 +199,39 @@ describe('A12 An image whose sh speaks the language of the courier', () => {
       expect(taken).toBe(2.5 * 1024 * MIB);
     },
   );
+
+  it('holds up no build for ever that is taken up again too late, by speaking of its life', async () => {
+    const container = createLyingContainer();
+    const progress = createBuildProgress('b', SOURCE, Date.now);
+    progress.plan([TASK], true);
+    const open = (): Courier => openCourier(container);
+    const none = (): string => '';
+    const verdict = runTask(
+      TASK,
+      { deadline: 0, limit: 'the time limit of the build', signal: new AbortController().signal },
+      {
+        buildId: 'b',
+        workspace: container.workspace,
+        workdir: '/c3/project',
+        isResumed: true,
+        couriers: {
+          take: () => Promise.resolve(open()),
+          openAnother: open,
+          giveBack: none,
+          warmUp: none,
+          condemn: none,
+          sweep: () => Promise.resolve(false),
+        },
+        progress,
+        masking: createMasking([]),
+        limits: { ...DEFAULT_STEP_LIMITS, answerMs: 100 },
+        takeNotes: none,
+        toProof: none,
+        logs: new Map(),
+      },
+    );
+    const alive = setInterval(() => void container.say('H\n'), 10);
+    expect(await verdict).toMatchObject({ kind: 'stopped' });
+    clearInterval(alive);
+  });
 });
