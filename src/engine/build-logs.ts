@@ -7,7 +7,7 @@ import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { readLogTimes } from './log-times.ts';
 import type { PodReader } from './pod-reader.ts';
 import type { LogReading } from './read-log.ts';
-import { maskShownLine } from './shown-text.ts';
+import { maskShown, maskShownLines } from './shown-text.ts';
 import { toStepId } from './tasks.ts';
 import { takeTurn } from './turn.ts';
 
@@ -125,10 +125,9 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
       await takeTurn();
       if (signal.aborted) return;
-      const told = slice.lines.map((line): LogLine => ({
-        text: maskShownLine(line.text, log.masking),
-        seconds: toSeconds(line),
-      }));
+      const texts = slice.lines.map(({ text }) => text);
+      const shown = maskShownLines(texts, log.masking);
+      const told = slice.lines.map((line, index): LogLine => ({ text: shown[index] ?? '', seconds: toSeconds(line) }));
       await reader.onLines(told, slice.end);
       partial = '';
     }
@@ -140,7 +139,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     }
   }
   function tellPartial(): void {
-    const now = maskShownLine(lines.partial(), log.masking);
+    const now = maskShown(lines.partial(), log.masking);
     if (now === partial) return;
     partial = now;
     reader.onPartial(partial);

@@ -1,5 +1,5 @@
 import type { Masking } from '../sealing/index.ts';
-import { PLAIN, styleLine } from '../terminal/index.ts';
+import { readLine } from '../terminal/index.ts';
 
 /**
  * Masks once more what is left of masked output when the control characters in it are carried out, as they are wherever people see it:
@@ -7,18 +7,19 @@ import { PLAIN, styleLine } from '../terminal/index.ts';
  * secret loses its colours.
  */
 export function maskShown(text: string, masking: Pick<Masking, 'mask'>): string {
-  return text
-    .split('\n')
-    .map((line) => maskShownLine(line, masking))
-    .join('\n');
+  return maskShownLines(text.split('\n'), masking).join('\n');
 }
 
-/** @param line as of {@link maskShown}, without a line end */
-export function maskShownLine(line: string, masking: Pick<Masking, 'mask'>): string {
-  const plain = styleLine(line, PLAIN)
-    .spans.map(({ text }) => text)
-    .join('');
-  if (plain === line) return line;
-  const masked = masking.mask(plain);
-  return masked === plain ? line : masked;
+/** @param lines as of {@link maskShown}, without their ends */
+export function maskShownLines(lines: readonly string[], masking: Pick<Masking, 'mask'>): readonly string[] {
+  const shown = lines.map((line) => readLine(line));
+  const hasChanged = (plain: string, index: number): boolean => plain !== lines[index];
+  // Most have no secret: they are searched as one text.
+  const changed = shown.filter(hasChanged).join('\n');
+  if (masking.mask(changed) === changed) return lines;
+  return lines.map((line, index) => {
+    const plain = shown[index] ?? '';
+    const masked = hasChanged(plain, index) ? masking.mask(plain) : plain;
+    return masked === plain ? line : masked;
+  });
 }

@@ -14,6 +14,7 @@ export {
 } from './build-page.ts';
 export { renderParts, toIcon, toPageSteps, toTitle, type PageOrder, type PageStep } from './build-parts.ts';
 export type { Page } from './html.ts';
-export { FIRST_LINE, readText, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-lines.ts';
+export { FIRST_LINE, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-lines.ts';
 export { renderStartPage } from './start-page.ts';
+export { readLine } from '../terminal/index.ts';
 export { toBuildSentence, toBuildWords, toStepWords, toWarningSentences } from './words.ts';

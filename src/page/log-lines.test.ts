@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readLine } from '../terminal/index.ts';
 import { MAX_STYLE } from '../terminal/style.ts';
-import { CHUNK_LINES, FIRST_LINE, readText, renderLines, renderPartial } from './log-lines.ts';
+import { CHUNK_LINES, FIRST_LINE, renderLines, renderPartial } from './log-lines.ts';
 
 const ESC = '\u001B';
 
@@ -99,7 +100,7 @@ describe('any output', () => {
           .replaceAll('&gt;', '>')
           .replaceAll('&quot;', '"')
           .replaceAll('&amp;', '&');
-        expect(shown).toBe(readText(text));
+        expect(shown).toBe(readLine(text));
       }),
     );
   });

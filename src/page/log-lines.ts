@@ -63,13 +63,6 @@ export function renderPartial(text: string, { style }: LinePlace): string {
   return renderSpans(styleLine(text, style).spans, text.length);
 }
 
-/** A line of a log as text, without its style. */
-export function readText(text: string): string {
-  return styleLine(text, PLAIN)
-    .spans.map((span) => span.text)
-    .join('');
-}
-
 function close({ first, items }: { first: number; items: readonly string[] }): LogChunk {
   return { first, html: items.join('') };
 }

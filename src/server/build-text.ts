@@ -1,6 +1,6 @@
 import type { BuildLook, StepRun } from '../engine/index.ts';
 import {
-  readText,
+  readLine,
   toBuildSentence,
   toBuildWords,
   toCutSentence,
@@ -51,7 +51,7 @@ export async function writeLiveText(write: Write, look: BuildLook, signal: Abort
       },
       onLines(run, lines): Promise<void> {
         const prefix = toPrefix(run);
-        return say(lines.map(({ text }) => `${prefix}${readText(text)}\n`).join(''));
+        return say(lines.map(({ text }) => `${prefix}${readLine(text)}\n`).join(''));
       },
       onPartial: () => {},
       onCut: (run, bytes) => void say(`${toPrefix(run)}${toCutSentence(bytes)}\n`),

@@ -1,5 +1,4 @@
-import { PLAIN } from './style.ts';
-import { styleLine } from './styled-line.ts';
+import { readLine } from './styled-line.ts';
 
 /**
  * What a terminal would show of a program's output, as plain lines: colours, titles and links gone, `\r`, `\b` and "erase line"
@@ -7,7 +6,7 @@ import { styleLine } from './styled-line.ts';
  * Unicode, `\n` between lines. Cursor movement between lines is ignored.
  */
 export function toPlainText(tail: string): string {
-  const lines = tail.split('\n').map((line) => toText(line).replaceAll('\t', '    ').trimEnd());
+  const lines = tail.split('\n').map((line) => readLine(line).replaceAll('\t', '    ').trimEnd());
   const kept = lines.filter((line, index) => line !== '' || (index > 0 && lines[index - 1] !== ''));
   return kept.join('\n').replace(/^\n+|\n+$/g, '');
 }
@@ -22,9 +21,4 @@ export function clip(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   const cut = text.slice(0, Math.max(0, maxLength - 1));
   return `${/[\uD800-\uDBFF]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
-}
-
-function toText(line: string): string {
-  const { spans } = styleLine(line, PLAIN);
-  return spans.map(({ text }) => text).join('');
 }

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toPlainText } from './plain-text.ts';
 import { MAX_STYLE, PLAIN, readStyle, toRgb, type Style } from './style.ts';
-import { styleLine } from './styled-line.ts';
+import { readLine, styleLine } from './styled-line.ts';
 
 const ESC = '\u001B';
 
@@ -156,6 +156,7 @@ test('the text of the spans is the line of the plain text', () => {
     fc.property(output, fc.nat(MAX_STYLE), (line, style) => {
       const { spans } = styleLine(line, style);
       const text = spans.map((span) => span.text).join('');
+      expect(readLine(line)).toBe(text);
       expect(text.replaceAll('\t', '    ').trimEnd()).toBe(toPlainText(`.\n${line}\n.`).slice(2, -2).trimEnd());
       expect(text.isWellFormed()).toBe(true);
       expect(text.replaceAll('\t', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import type { BuildLink } from '../../src/sealing/index.ts';
-import { FIRST_LINE, readText, renderLines } from '../../src/page/log-lines.ts';
+import { FIRST_LINE, renderLines } from '../../src/page/log-lines.ts';
 import { renderOpening } from '../../src/page/build-page.ts';
 import { renderParts, type PageOrder } from '../../src/page/build-parts.ts';
 import { toStepIds } from '../../src/page/step-ids.ts';
 import { formatPositions, parsePositions } from '../../src/server/log-positions.ts';
-import { toPlainText } from '../../src/terminal/index.ts';
+import { readLine, toPlainText } from '../../src/terminal/index.ts';
 import { anyText, mutated } from './arbitraries.ts';
 import { output, state } from './report-targets.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
@@ -39,7 +39,7 @@ export const pageTargets: readonly Target[] = [
     ensure(!/[<>"]|&(?!amp;|lt;|gt;|quot;)/.test(text), 'no output becomes markup');
     ensure(html.split('<li').length - 1 === lines.length, 'a line is one line');
     for (const line of lines) {
-      const shown = readText(line.text).replaceAll('\t', '    ').trim();
+      const shown = readLine(line.text).replaceAll('\t', '    ').trim();
       ensure(shown === '' || toPlainText(line.text).trim() === shown, 'a page shows what a message shows');
     }
   }),
