@@ -12,6 +12,9 @@ let listener: Listener;
 /** The server's side of each connection that has sent a request. */
 let accepted: Set<Socket>;
 
+/** How many requests the server has begun. */
+let begun: number;
+
 /** What the app was asked. */
 let asked: string[];
 
@@ -25,11 +28,13 @@ class Poison extends Error {
 }
 
 function note(message: unknown): void {
+  begun += 1;
   accepted.add((message as { socket: Socket }).socket);
 }
 
 beforeEach(async () => {
   accepted = new Set();
+  begun = 0;
   subscribe('http.server.request.start', note);
   const app = new Hono();
   app.post('/refused', () => toErrorAnswer(new C3Error('SEALED_INVALID', 'The key does not open')));
@@ -179,11 +184,20 @@ describe('a connection', () => {
     expect(accepted.size).toBe(1);
   });
 
-  it('that asks for more than four things without waiting for an answer is ended, and the rest is not begun', async () => {
-    const requests = Array.from({ length: 1_000 }, (_, n) => `GET /count?n=${n} HTTP/1.1\r\nHost: c3\r\n\r\n`);
+  it.each([
+    ['', 'Host: c3\r\n'],
+    [', even such as the server itself would answer', 'Host: c3\r\nExpect: nothing\r\n'],
+    [', even such as are none', ''],
+  ])('that asks for more than four things without waiting for an answer is ended%s', async (_, headers) => {
+    const requests = Array.from({ length: 1_000 }, (_one, n) => `GET /count?n=${n} HTTP/1.1\r\n${headers}\r\n`);
     await open(requests.join('')).answer;
-    // Four of what came in one piece, and the system may make two or three of it.
+    // Four of what came in one piece, and the system may make two or three of it. The rest is not even parsed.
     expect(asked.length).toBeLessThan(20);
+    expect(begun).toBeLessThan(25);
+  });
+
+  it('that does not say whom it asks is refused', async () => {
+    expect(await open('GET / HTTP/1.1\r\n\r\n').answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nconnection: close\r\n/);
   });
 
   it('may ask for as much as it likes, one thing after the other', async () => {

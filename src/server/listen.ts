@@ -75,15 +75,19 @@ export function listen(
       autoCleanupIncoming: false,
     },
   );
+  const bounded = boundConnections(handle, limits.stallMs);
   const server = createServer(
     {
+      // What Node answers by itself is not counted: `boundConnections` does this, and 'checkExpectation' below is for the other answer.
+      requireHostHeader: false,
       maxHeaderSize: MAX_HEADER_BYTES,
       requestTimeout: limits.requestMs,
       headersTimeout: limits.headersMs,
       connectionsCheckingInterval: limits.checkEveryMs,
     },
-    boundConnections(handle, limits.stallMs),
+    bounded,
   );
+  server.on('checkExpectation', bounded);
   server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -108,7 +112,7 @@ function boundConnections(handle: Handle, stallMs: number): RequestListener {
     const { socket } = incoming;
     const count = unanswered.get(socket) ?? 0;
     if (count >= MAX_UNANSWERED) {
-      socket.destroy();
+      cut(socket);
       return;
     }
     unanswered.set(socket, count + 1);
@@ -118,8 +122,29 @@ function boundConnections(handle: Handle, stallMs: number): RequestListener {
     outgoing.once('prefinish', () => socket.setTimeout(stallMs));
     // Before Node sets how long the connection may wait for its next request.
     outgoing.prependOnceListener('finish', () => socket.setTimeout(0));
-    void handle(incoming, outgoing);
+    if (incoming.httpVersion === '1.1' && incoming.headers.host === undefined) refuse(outgoing);
+    else void handle(incoming, outgoing);
   };
+}
+
+/** What Node's parser, which is not documented, asks about each request whose headers it has read. 2: nothing of it follows. */
+interface Parser {
+  onIncoming?: () => number;
+}
+
+/**
+ * Destroys a connection in the middle of what it has sent. The parser would make requests of the rest of its 64 KiB all the same,
+ * thousands of them, and keep them until the connections of all who did so are closed: it is told that the next one is of another
+ * protocol, and stops.
+ */
+function cut(socket: Socket & { readonly parser?: Parser | null }): void {
+  if (socket.parser) socket.parser.onIncoming = () => 2;
+  socket.destroy();
+}
+
+/** RFC 9112 §3.2. */
+function refuse(outgoing: ServerResponse): void {
+  outgoing.writeHead(400, { connection: 'close' }).end();
 }
 
 /** Ends the connection of a body that comes in crumbs, before it is anybody's: Node takes all that stand in one piece of 64 KiB. */
@@ -131,7 +156,7 @@ function boundPieces(incoming: IncomingMessage): void {
     count += 1;
     byteLength += piece?.length ?? 0;
     if (count <= SPARE_PIECES + byteLength / MIN_PIECE_BYTES) return push(piece);
-    incoming.socket.destroy();
+    cut(incoming.socket);
     return false;
   };
 }
