@@ -12,7 +12,7 @@ import type { CourierAnswer } from './line.ts';
 export interface PodReader {
   /** The lines of the build's files in a container whose names begin so. */
   tell(container: string, name: string): Promise<CourierAnswer<ToldLines>>;
-  /** What there is of a log from a place on, about a mebibyte at most. Who asks the same at the same moment gets the same answer. */
+  /** What there is of a log from a place on, 256 KiB at most, a mebibyte of a log that is wanted whole. Who asks the same at the same moment gets the same answer. */
   readPart(place: PartPlace): Promise<LogPart>;
   close(): void;
 }
@@ -65,8 +65,8 @@ const ASK_AGAIN_MS = 250;
 const MAX_TOLD_BYTES = 16 * 1024 * 1024;
 const LINE_COST_BYTES = 64;
 
-/** Of a part: the courier makes none that is larger (shell/follow.sh). */
-const MAX_PART_BYTES = 1024 * 1024;
+/** Of a part of a log for who reads along, and of one that is wanted whole: the courier makes none that is larger (shell/follow.sh). */
+const [MAX_PART_BYTES, MAX_WHOLE_PART_BYTES] = [256 * 1024, 1024 * 1024];
 
 /** Frames in an answer that are none of it: the courier's arrival. */
 const MAX_ASIDES = 8;
@@ -183,7 +183,7 @@ async function askLines(courier: Courier, command: string): Promise<CourierAnswe
 }
 
 async function askPart(courier: Courier, command: string, place: PartPlace): Promise<LogPart> {
-  const kept = createPartBytes();
+  const kept = createPartBytes(place.isWhole ? MAX_WHOLE_PART_BYTES : MAX_PART_BYTES);
   let { offset } = place;
   let skipped: { from: number; to: number } | undefined;
   let asides = 0;
@@ -236,7 +236,7 @@ async function askPart(courier: Courier, command: string, place: PartPlace): Pro
 }
 
 /** The bytes of a part as they come: copies, since however small a piece is, it keeps the chunk in which it came. */
-function createPartBytes() {
+function createPartBytes(maxBytes: number) {
   let bytes = new Uint8Array(0);
   let size = 0;
   return {
@@ -245,8 +245,8 @@ function createPartBytes() {
     },
     /** False: there is no room for it. */
     add(piece: Uint8Array): boolean {
-      if (size + piece.length > MAX_PART_BYTES) return false;
-      if (bytes.length === 0) bytes = new Uint8Array(MAX_PART_BYTES);
+      if (size + piece.length > maxBytes) return false;
+      if (bytes.length === 0) bytes = new Uint8Array(maxBytes);
       bytes.set(piece, size);
       size += piece.length;
       return true;

@@ -28,7 +28,7 @@ import type { OpenedLook } from './views.ts';
 
 export interface BuildPageDependencies {
   /** @throws {C3Error} SEALED_INVALID, RATE_LIMITED */
-  look(sealed: string, signal: AbortSignal): Promise<OpenedLook>;
+  look(sealed: string, signal: AbortSignal, places?: number): Promise<OpenedLook>;
   /** Epoch milliseconds. */
   now(): number;
   /** Aborts when this c3 ends: what would go on for ever ends. */
@@ -171,13 +171,16 @@ function renderLogEnd(reading: LogReading, isTooLong: boolean): string {
   return reading.kind === 'failed' ? renderLogNote(toFailureSentence(reading.message)) : '';
 }
 
+/** A raw log is read in parts of 1 MiB. */
+const RAW_PLACES = 4;
+
 /** `GET /b/<sealed>/log`: `?step=` its name or its id, `&attempt=` the newest by default; without them all steps, each with a heading. */
 export async function handleBuildLog(
   request: Request,
   sealed: string,
   { look, closing }: BuildPageDependencies,
 ): Promise<Response> {
-  const opened = await look(sealed, request.signal);
+  const opened = await look(sealed, request.signal, RAW_PLACES);
   const found = findRuns(opened.look, new URL(request.url).searchParams);
   if (found.kind === 'none' || opened.look.kind !== 'seen' || request.method === 'HEAD') {
     opened.release();

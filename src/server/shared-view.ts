@@ -6,8 +6,8 @@ export interface SharedView {
   readonly readers: number;
   /** Whether a new one may show more. `isLedHere`: this process leads the build now. */
   isStale(isLedHere: boolean): boolean;
-  /** Takes a place; answers what gives it back, once. */
-  enter(): () => void;
+  /** Takes a place, or several for who needs as much as several readers; answers what gives them back, once. */
+  enter(places: number): () => void;
   /** Nobody new will come: it is closed with its last reader. */
   retire(): void;
   close(): Promise<void>;
@@ -47,8 +47,8 @@ export function createSharedView({ look, isLed, idleMs, freshMs, onClose }: Shar
     return closing;
   }
 
-  function leave(): void {
-    readers -= 1;
+  function leave(places: number): void {
+    readers -= places;
     if (readers > 0 || closing) return;
     if (isRetired) void close();
     else idle = setTimeout(() => void close(), idleMs).unref();
@@ -64,10 +64,10 @@ export function createSharedView({ look, isLed, idleMs, freshMs, onClose }: Shar
       // A build that may go on elsewhere; what has ended stays as it is.
       return isLedHere || (!isOver(opened.look) && performance.now() - opened.at > freshMs);
     },
-    enter() {
-      readers += 1;
+    enter(places) {
+      readers += places;
       clearTimeout(idle);
-      return leave;
+      return () => leave(places);
     },
     retire() {
       isRetired = true;

@@ -202,6 +202,15 @@ it('has so many readers in all and no more', async () => {
   await expect(look(shown)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
 });
 
+it('counts a reader who takes more as several', async () => {
+  const shown = setUp({ maxReaders: 5, maxReadersInAll: 6 });
+  const raw = await shown.views.look(await sealLink(keyring, LINK), new AbortController().signal, 4);
+  await look(shown);
+  await expect(look(shown)).rejects.toMatchObject({ message: '5 readers look at this build already' });
+  raw.release();
+  await look(shown);
+});
+
 it('shows so many builds and no more, but for one that nobody looks at any more', async () => {
   const shown = setUp({ maxViews: 2 });
   const first = await look(shown, { buildId: '000000000001' });

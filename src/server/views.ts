@@ -13,9 +13,10 @@ export interface Views {
   /**
    * Opens a link and what it leads to. Who looks at the same build with the same token shares one view of it.
    *
+   * @param places as many readers as this one counts for; default 1
    * @throws {C3Error} SEALED_INVALID, SCOPE_REFUSED; {LimitError} when too many look; the signal's reason when it is aborted before
    */
-  look(sealed: string, signal: AbortSignal): Promise<OpenedLook>;
+  look(sealed: string, signal: AbortSignal, places?: number): Promise<OpenedLook>;
   /** Ends all that is looked at. */
   close(): Promise<void>;
 }
@@ -45,7 +46,7 @@ export interface ViewLimits {
   readonly maxViews: number;
   /** Of one view: a page of a running build stays a reader. */
   readonly maxReaders: number;
-  /** Of all views: each is a connection, of which there must be some for webhooks. */
+  /** Of all views: one that takes nothing holds two parts of a log, of 256 KiB each. */
   readonly maxReadersInAll: number;
   /** Views a minute of builds that this process does not lead, for one token: each costs up to three of the calls that its forge allows. */
   readonly opensPerMinute: number;
@@ -58,7 +59,7 @@ export interface ViewLimits {
 const LIMITS: ViewLimits = {
   maxViews: 200,
   maxReaders: 32,
-  maxReadersInAll: 1_000,
+  maxReadersInAll: 300,
   opensPerMinute: 20,
   idleMs: 30_000,
   freshMs: 3_000,
@@ -118,15 +119,15 @@ export function createViews(options: ViewsOptions): Views {
   }
 
   return {
-    async look(sealed, signal) {
+    async look(sealed, signal, places = 1) {
       const link = await openLink(options.keyring, sealed);
       options.checkScope(link.scope);
-      checkReaders(views, limits);
+      checkReaders(views, limits, places);
       const view = find(link);
-      if (view.readers >= limits.maxReaders) {
+      if (view.readers + places > limits.maxReaders) {
         throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
       }
-      const release = once(view.enter());
+      const release = once(view.enter(places));
       try {
         return { link, look: await orAborted(view.look, signal), release };
       } catch (error) {
@@ -149,9 +150,9 @@ function makeRoom(views: ReadonlySet<SharedView>, { maxViews }: ViewLimits): voi
 }
 
 /** @throws {LimitError} */
-function checkReaders(views: Iterable<SharedView>, { maxReadersInAll }: ViewLimits): void {
+function checkReaders(views: Iterable<SharedView>, { maxReadersInAll }: ViewLimits, places: number): void {
   const inAll = [...views].reduce((sum, { readers }) => sum + readers, 0);
-  if (inAll < maxReadersInAll) return;
+  if (inAll + places <= maxReadersInAll) return;
   throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
 }
 

@@ -55,7 +55,9 @@ follow() {
 # that this is all for now. For who asks again when there is time: nothing waits here, and nothing is written. BASE is what the last
 # answer said: how much had been sent when the log was emptied.
 part() {
-  offset=$1 base=$2 cap=$3 most_blocks=8
+  offset=$1 base=$2 cap=$3 most_blocks=2
+  # Who wants all of it takes it as fast as it comes; of those who read along there may be hundreds.
+  [ "$cap" -le "$soft_cap" ] || most_blocks=8
   if read_exit; then
     take_size
     [ "$size" -lt "$((offset - base))" ] && base=$offset
