@@ -60,7 +60,7 @@ describe('the example that c3 must run as it stands', () => {
   test('is asked for its kubeconfig while the placeholder stands there', () => {
     const { pipeline, problems } = parsePipeline(source);
     expect(pipeline).toBeUndefined();
-    expect(errorsOf(problems)).toEqual(['k8s is still the placeholder "<encrypted-k8s-config>"']);
+    expect(errorsOf(problems)).toEqual(['k8s is still the placeholder of an example']);
   });
 });
 

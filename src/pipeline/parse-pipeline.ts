@@ -1,7 +1,6 @@
 import { checkCheckout } from './read/check-checkout.ts';
 import { checkWaiting } from './read/check-waiting.ts';
-import type { ComposedYaml } from './yaml/compose-yaml.ts';
-import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts';
+import { MAX_LEXEMES } from './yaml/compose-yaml.ts';
 import { formatDuration } from './duration.ts';
 import { pipelineConditionVocabulary, pipelineVocabulary } from './language.ts';
 import type { ParsedPipeline, Pipeline, Problem } from './pipeline.ts';
@@ -15,8 +14,8 @@ import { readSealed } from './read/read-sealed.ts';
 import { readStages } from './read/read-steps.ts';
 import { readTelegram } from './read/read-telegram.ts';
 import { child, readDuration, refuseKey, toMap } from './read/read-value.ts';
-import type { Repair } from './yaml/repair.ts';
-import { repairScripts } from './yaml/repair.ts';
+import type { ReadYaml } from './yaml/read-yaml.ts';
+import { CONTROL_CHARACTERS, readYaml } from './yaml/read-yaml.ts';
 import { reportYamlErrors } from './yaml/yaml-error.ts';
 import { stepsOf } from './stage.ts';
 import type { YamlMap } from './yaml-tree.ts';
@@ -42,8 +41,7 @@ export function parsePipeline(text: string, options: ParseOptions = {}): ParsedP
   if (bytes > MAX_PIPELINE_BYTES) {
     return { problems: [refuseText(`the file has ${bytes} bytes, more than ${MAX_PIPELINE_BYTES}`, 0, text)] };
   }
-  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-  const control = text.search(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/);
+  const control = text.search(CONTROL_CHARACTERS);
   if (control !== -1) {
     const code = text.charCodeAt(control).toString(16).toUpperCase().padStart(4, '0');
     return { problems: [refuseText(`the file contains the control character U+${code}`, control, text)] };
@@ -53,20 +51,14 @@ export function parsePipeline(text: string, options: ParseOptions = {}): ParsedP
 }
 
 function parseYaml(original: string, options: ParseOptions): ParsedPipeline {
-  const tokens = readYamlTokens(original);
-  if (tokens === undefined) {
-    const message = `the file has more than ${MAX_LEXEMES} words and marks of YAML`;
-    return { problems: [{ ...refuseText(message, 0, original), hint: 'a script under "|" is one word' }] };
-  }
-  const repair = repairScripts(tokens);
-  const repaired = repair && composeYaml(repair.tokens);
-  if (repair !== undefined && repaired?.document.errors.length === 0) {
-    return readDocument(repaired, repair, options);
-  }
-  return readDocument(composeYaml(tokens), undefined, options);
+  const yaml = readYaml(original);
+  if (yaml !== undefined) return readDocument(yaml, options);
+  const message = `the file has more than ${MAX_LEXEMES} words and marks of YAML`;
+  return { problems: [{ ...refuseText(message, 0, original), hint: 'a script under "|" is one word' }] };
 }
 
-function readDocument(yaml: ComposedYaml, repair: Repair | undefined, options: ParseOptions): ParsedPipeline {
+function readDocument(yaml: ReadYaml, options: ParseOptions): ParsedPipeline {
+  const { repair } = yaml;
   const problems = createProblemList({
     ...yaml,
     insertedColumns: repair?.insertedColumns ?? new Map<number, number>(),

@@ -78,6 +78,11 @@ export function quote(value: string): string {
   return JSON.stringify(shorten(value));
 }
 
+/** A key as {@link quote} has it. One that is no word is not quoted: where a colon is wrong, a value may be a part of it. */
+export function quoteKey(key: string): string {
+  return /^[\w./-]+$/.test(key) ? quote(key) : '(not a word)';
+}
+
 /** At most 40 characters. */
 export function shorten(value: string): string {
   return value.length > 40 ? `${value.slice(0, 39)}…` : value;

@@ -1,5 +1,5 @@
 import type { Problem } from './pipeline.ts';
-import { isPlaceholder, isSealed } from './read/read-sealed.ts';
+import { createSafeLines } from './yaml/safe-lines.ts';
 
 export interface FormatOptions {
   /** How the file is called. Default `c3.yaml`. */
@@ -23,7 +23,7 @@ const MAX_SUMMARY_LENGTH = 140;
  *       4 |     wen: main
  *         |     ^^^ did you mean "when"?
  *
- * Values under `k8s`, `telegram` (but `notify` and `log`) and `secrets` that are not sealed are left out of the excerpt.
+ * Of the excerpt `…` is what may be a secret: every value that does not stand where c3 expects one that is none.
  *
  * @param source the text that was parsed
  */
@@ -33,16 +33,18 @@ export function formatProblem(problem: Problem, source: string, options: FormatO
 
 /** Each as {@link formatProblem} does; the source is looked through once for all of them. */
 export function formatProblems(problems: readonly Problem[], source: string, options: FormatOptions = {}): string[] {
-  const lines = toSafeLines(source);
+  const lineAt = createSafeLines(source);
   return problems.map((problem) => {
     const numberWidth = String(problem.line).length;
     const excerpt: string[] = [];
-    const before = clip(lines[problem.line - 2] ?? '', 1).text;
+    const before = clip(lineAt(problem.line - 1).text, 1).text;
     if (before.trim() !== '') excerpt.push(`  ${String(problem.line - 1).padStart(numberWidth)} | ${before}`);
-    const clipped = clip(lines[problem.line - 1] ?? '', problem.column);
+    const line = lineAt(problem.line);
+    const column = line.toColumn(problem.column);
+    const clipped = clip(line.text, column);
     excerpt.push(`  ${problem.line} | ${clipped.text}`);
     const room = Math.max(1, clipped.text.length - clipped.column + 1);
-    const carets = '^'.repeat(Math.max(1, Math.min(problem.endColumn - problem.column, room)));
+    const carets = '^'.repeat(Math.max(1, Math.min(line.toColumn(problem.endColumn) - column, room)));
     const hint = problem.hint === undefined ? '' : ` ${toVisible(problem.hint)}`;
     excerpt.push(`  ${' '.repeat(numberWidth)} | ${' '.repeat(clipped.column - 1)}${carets}${hint}`);
     return [toHeadline(problem, options), ...excerpt].map((text) => text.trimEnd()).join('\n');
@@ -74,32 +76,4 @@ function clip(line: string, column: number): { text: string; column: number } {
 /** One column a character: a tab would move the caret, a control character worse. */
 function toVisible(text: string): string {
   return text.replaceAll('\t', ' ').replace(/\p{Cc}/gu, '\uFFFD');
-}
-
-/**
- * The lines, each that stands under a top-level key whose values are secrets cut after its first colon, unless the value is
- * sealed or a placeholder. Works on text, because a file with syntax errors has no tree.
- */
-function toSafeLines(source: string): string[] {
-  let top: string | undefined;
-  return source
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .map((line) => {
-      const key = /^["']?([^\s#"':]+)["']?\s*:/.exec(line)?.[1];
-      top = key ?? top;
-      const isSecret =
-        top === 'k8s' || top === 'secrets' || (top === 'telegram' && !/^\s+(?:notify|log)\s*:/.test(line));
-      return isSecret ? hideSecret(line) : line;
-    });
-}
-
-function hideSecret(line: string): string {
-  const colon = line.indexOf(':') + 1;
-  const value = line
-    .slice(colon)
-    .replace(/\s#.*$/, '')
-    .trim()
-    .replace(/^(["'])(.*)\1$/, '$2');
-  return value === '' || isSealed(value) || isPlaceholder(value) ? line : `${line.slice(0, colon)} …`;
 }

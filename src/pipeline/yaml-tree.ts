@@ -3,7 +3,7 @@ import { isAlias, isMap, isScalar, isSeq } from 'yaml';
 
 import type { JsonValue } from './pipeline.ts';
 import type { Located, ProblemList } from './problem-list.ts';
-import { quote, shorten } from './problem-list.ts';
+import { quote, quoteKey, shorten } from './problem-list.ts';
 
 /**
  * A YAML value with its place in the text. Aliases are resolved to the very node they name, so the tree is a graph
@@ -111,12 +111,8 @@ function convertScalar(node: Scalar.Parsed, at: Located, conversion: Conversion)
   const source = conversion.text.slice(at.start, at.end);
   const value: unknown = node.value;
   const isJson = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
-  if (!isJson)
-    conversion.problems.unreadable(
-      at,
-      `${shorten(source)} is not a number that JSON can hold`,
-      `quote it: "${shorten(source)}"`,
-    );
+  // Not quoted: a password of digits may be one.
+  if (!isJson) conversion.problems.unreadable(at, 'this is not a number that JSON can hold', 'put it in quotes');
   return {
     kind: 'scalar',
     value: isJson ? (value as YamlScalar['value']) : null,
@@ -138,11 +134,18 @@ function convertMap(map: YAMLMap.Parsed, at: Located, depth: number, conversion:
     const name = String(pair.key.value);
     const value = convert(pair.value, { start: key.end, end: key.end }, depth + 1, conversion);
     const first = entries.get(name);
-    if (name === '__proto__') problems.error(key, 'the key "__proto__" is refused');
+    // Not quoted: it may be the value.
+    if (pair.value === null)
+      problems.error(key, 'this key has no value', 'write `key: value`, with a blank behind the colon');
+    else if (name === '__proto__') problems.error(key, 'the key "__proto__" is refused');
     else if (name === '<<' && pair.key.type === 'PLAIN') merges.push({ key, value });
     else if (first === undefined) entries.set(name, { key, value });
     else
-      problems.error(key, `the key ${quote(name)} is here twice`, `the first is in line ${problems.lineOf(first.key)}`);
+      problems.error(
+        key,
+        `the key ${quoteKey(name)} is here twice`,
+        `the first is in line ${problems.lineOf(first.key)}`,
+      );
   }
   for (const merge of merges) mergeInto(entries, merge, conversion);
   const values = [...entries.values()].map((entry) => entry.value);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parsePipeline } from '../../src/pipeline/index.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
@@ -133,6 +134,27 @@ describe('A9 A secret that would show in what others read', { timeout: 60_000 },
     const { text, status } = await fixture.push(hook.user, { 'c3.yaml': source });
     expect(text).toMatch(/not a sealed value/);
     expect(`${text}${status.description}`).not.toContain(token);
+  });
+
+  it.each([
+    ['indented as a whole', (yaml: string) => yaml.replaceAll(/^(?=.)/gm, '  ')],
+    ['with an anchor at the key', (yaml: string) => yaml.replace('secrets:', '&s secrets:')],
+    ['with a tag at the key', (yaml: string) => yaml.replace('secrets:', '!!str secrets:')],
+    ['with a question mark before the key', (yaml: string) => yaml.replace('secrets:', '? secrets\n:')],
+    ['with escapes in the key', (yaml: string) => yaml.replace('secrets:', String.raw`"sec\x72ets":`)],
+    ['with a misspelt key', (yaml: string) => yaml.replace('secrets:', 'secrts:')],
+    ['with a quote that is not closed', (yaml: string) => yaml.replace('- main: echo', '- main: "echo')],
+    ['in braces', (yaml: string) => `{k8s: ${/glpat[\w-]+/.exec(yaml)?.[0] ?? ''}, secrets: {wrong-name: x}}\n`],
+  ])('shows no clear text where a sealed value belongs in a c3.yaml %s', async (_how, rewrite) => {
+    const hook = await fixture.setUp();
+    const token = 'glpat-in-clear-text-by-mistake';
+    const secrets = `secrets:\n  TOKEN: ${token}\nwrong: x\ntelegram:\n  to: ${token}\n  wrong: x\n`;
+    const source = rewrite(formatPipeline(fixture.target, hook.k8s, '- main: echo', secrets));
+    expect(source).toContain(token);
+    const { text, status } = await fixture.push(hook.user, { 'c3.yaml': source });
+    expect(text).toMatch(/c3\.yaml:\d+:\d+ error: /);
+    expect(`${text}${status.description}`).not.toContain(token);
+    expect(JSON.stringify(parsePipeline(source).problems)).not.toContain(token);
   });
 
   it('writes neither keys, tokens, signatures nor secrets into its own log', async () => {

@@ -1,7 +1,7 @@
 import { isStepKey, stepVocabulary } from '../language.ts';
 import type { Step } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
-import { quote } from '../problem-list.ts';
+import { quote, quoteKey } from '../problem-list.ts';
 import type { ConditionReader } from './read-condition.ts';
 import type { JobContainer } from './read-job.ts';
 import { child, findAliased, readText, refuseKey } from './read-value.ts';
@@ -89,7 +89,7 @@ function refuseOther(
     const message = `a step runs in one container, and ${quote(step.chosen ?? 'container')} is here already`;
     problems.error(entry.key, message, hint);
   } else if (needsContainer && (isNoOption || suggest(key, names) !== undefined)) {
-    problems.error(entry.key, `the job has no container ${quote(key)}`, toContainerHint(key, names));
+    problems.error(entry.key, `the job has no container ${quoteKey(key)}`, toContainerHint(key, names));
   } else {
     refuseKey(key, entry.key, stepVocabulary, problems);
   }

@@ -1,5 +1,5 @@
 import type { Located, ProblemList } from '../problem-list.ts';
-import { quote } from '../problem-list.ts';
+import { quote, quoteKey } from '../problem-list.ts';
 import { readSealed } from './read-sealed.ts';
 import { readText, toMap } from './read-value.ts';
 import type { YamlNode } from '../yaml-tree.ts';
@@ -54,17 +54,25 @@ function readVariables(
   const map = node === undefined ? undefined : toMap(node, what, problems);
   const variables: [string, string][] = [];
   for (const [name, entry] of map?.entries ?? []) {
-    if (!checkName(name, entry.key, problems)) continue;
+    if (!checkName(name, { what, at: entry.key }, problems)) continue;
     const value = readOne(entry.value, name, entry.key);
     if (value !== undefined) variables.push([name, value]);
   }
   return Object.fromEntries(variables);
 }
 
-function checkName(name: string, at: Located, problems: ProblemList): boolean {
+function checkName(
+  name: string,
+  { what, at }: { readonly what: string; readonly at: Located },
+  problems: ProblemList,
+): boolean {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
     const hint = 'letters, digits and "_", not beginning with a digit, at most 128';
-    problems.error(at, `${quote(name)} is not the name of a shell variable`, hint);
+    problems.error(
+      at,
+      `${what === 'secrets' ? quoteKey(name) : quote(name)} is not the name of a shell variable`,
+      hint,
+    );
   } else if (name.startsWith('C3_')) {
     problems.error(at, `${quote(name)} is reserved: c3 sets the variables that begin with C3_`);
   } else if (refusedNames.has(name)) {

@@ -1,6 +1,5 @@
 import { SEALED_PATTERN } from '../language.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
-import { quote } from '../problem-list.ts';
 import type { YamlNode } from '../yaml-tree.ts';
 
 export interface SealedUse {
@@ -15,8 +14,8 @@ export interface SealedUse {
 }
 
 /**
- * A sealed value, still closed: only its form is looked at, four or five base64url parts. The value is never quoted
- * unless it is a placeholder `<…>`: what is not sealed may be the secret itself.
+ * A sealed value, still closed: only its form is looked at, four or five base64url parts. The value is never quoted: what is not
+ * sealed may be the secret itself, in the brackets of a placeholder too.
  */
 export function readSealed(node: YamlNode, use: SealedUse, problems: ProblemList): string | undefined {
   const value = node.kind === 'scalar' && typeof node.value === 'string' ? node.value.trim() : undefined;
@@ -25,7 +24,7 @@ export function readSealed(node: YamlNode, use: SealedUse, problems: ProblemList
   const command = `c3 encrypt --repo HOST/OWNER/NAME --for ${use.purpose}`;
   const hint = `seal ${use.content} with \`${command}\` or POST /encrypt, and put the answer here`;
   if (value !== undefined && isPlaceholder(value)) {
-    problems.error(use.at, `${use.what} is still the placeholder ${quote(value)}`, hint);
+    problems.error(use.at, `${use.what} is still the placeholder of an example`, hint);
   } else if (node.kind === 'scalar' && (node.value === null || value === '')) {
     problems.error(use.at, `${use.what} is empty`, hint);
   } else {
@@ -39,10 +38,10 @@ export function readSealed(node: YamlNode, use: SealedUse, problems: ProblemList
 }
 
 /** `kid.iv.ciphertext.tag`, or with the ephemeral public key as second part. */
-export function isSealed(value: string): boolean {
+function isSealed(value: string): boolean {
   return SEALED_PATTERN.test(value);
 }
 
-export function isPlaceholder(value: string): boolean {
+function isPlaceholder(value: string): boolean {
   return /^<[\w .:-]{1,60}>$/.test(value);
 }

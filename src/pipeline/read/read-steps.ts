@@ -5,9 +5,8 @@ import { quote } from '../problem-list.ts';
 import type { StepsContext } from './read-command.ts';
 import { findCommand } from './read-command.ts';
 import { readEnv } from './read-environment.ts';
-import { child, readBoolean, readDuration, readInteger, readText } from './read-value.ts';
+import { child, describeKind, readBoolean, readDuration, readInteger, readText } from './read-value.ts';
 import type { YamlList, YamlMap, YamlNode } from '../yaml-tree.ts';
-import { describe } from '../yaml-tree.ts';
 
 /** Of `steps` and `finally` each. A step is a line of the message in Telegram, which holds 4,096 characters. */
 export const MAX_STEPS = 100;
@@ -75,7 +74,7 @@ function refuseBesideParallel(map: YamlMap, problems: ProblemList): void {
 function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlList | undefined {
   if (node.kind !== 'list') {
     const hint = 'begin each step with "- ", as in `- clj: clojure -A:test`';
-    problems.error(node, `${what} must be a list, not ${describe(node)}`, hint);
+    problems.error(node, `${what} must be a list, not ${describeKind(node)}`, hint);
     return undefined;
   }
   if (node.items.length > 0) return node;
@@ -87,7 +86,7 @@ function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlLi
 function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const { problems } = context;
   if (node.kind !== 'map') {
-    problems.error(node, `a step must be a mapping \`container: command\`, not ${describe(node)}`);
+    problems.error(node, `a step must be a mapping \`container: command\`, not ${describeKind(node)}`);
     return undefined;
   }
   const command = findCommand(node, context);

@@ -1,17 +1,20 @@
 import { formatDuration, MAX_DURATION_MS, parseDuration } from '../duration.ts';
 import type { IntegerLimits, Vocabulary } from '../language.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
-import { quote, shorten } from '../problem-list.ts';
+import { quoteKey, shorten } from '../problem-list.ts';
 import { suggest } from '../suggest.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 import { describe } from '../yaml-tree.ts';
 
 export function toMap(node: YamlNode, what: string, problems: ProblemList): YamlMap | undefined {
   if (node.kind === 'map') return node;
-  // Text is not quoted: it may be a secret, or the whole file.
-  const actual = node.kind === 'scalar' && typeof node.value === 'string' ? 'text' : describe(node);
-  problems.error(node, `${what} must be a mapping, not ${actual}`);
+  problems.error(node, `${what} must be a mapping, not ${describeKind(node)}`);
   return undefined;
+}
+
+/** As `describe`, but text is not quoted: where a mapping or a list belongs it may be a secret, or the whole file. */
+export function describeKind(node: YamlNode): string {
+  return node.kind === 'scalar' && typeof node.value === 'string' ? 'text' : describe(node);
 }
 
 /** The value of a key, or undefined when the key is not there. */
@@ -30,7 +33,7 @@ export function refuseKey(key: string, at: Located, vocabulary: Vocabulary, prob
   if (problems.isFull) return;
   const instead = vocabulary.foreign.get(key);
   const meant = findAliased(key, vocabulary) ?? suggest(key, vocabulary.keys.keys());
-  problems.error(at, `unknown key ${quote(key)}`, instead ?? (meant && `did you mean "${meant}"?`));
+  problems.error(at, `unknown key ${quoteKey(key)}`, instead ?? (meant && `did you mean "${meant}"?`));
 }
 
 /** The key that another system spells like this. */

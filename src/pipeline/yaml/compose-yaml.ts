@@ -6,8 +6,8 @@ export interface YamlTokens {
   readonly text: string;
   readonly tokens: readonly CST.Token[];
   readonly lineCounter: LineCounter;
-  /** Of the lexer: what the rest of the work is proportional to. */
-  readonly lexemeCount: number;
+  /** Of the lexer: the text in pieces, among them marks of its own. What the rest of the work is proportional to. */
+  readonly lexemes: readonly string[];
 }
 
 export interface ComposedYaml {
@@ -35,7 +35,7 @@ export function readYamlTokens(text: string): YamlTokens | undefined {
   const tokens: CST.Token[] = [];
   for (const lexeme of lexemes) for (const token of parser.next(lexeme)) tokens.push(token);
   for (const token of parser.end()) tokens.push(token);
-  return { text, tokens, lineCounter, lexemeCount: lexemes.length };
+  return { text, tokens, lineCounter, lexemes };
 }
 
 /**

@@ -70,7 +70,7 @@ export function repairScripts(original: YamlTokens): Repair | undefined {
       found.set(index, { key, style, column, firstLine: body.first + 1, lastLine: body.last + 1 });
     }
     if (found.size === countBefore) break;
-    lexemesLeft -= tokens.lexemeCount;
+    lexemesLeft -= tokens.lexemes.length;
     tokens = readYamlTokens(lines.join('\n'));
   }
   if (found.size === 0 || tokens === undefined) return undefined;

@@ -59,8 +59,18 @@ const explanations: Partial<Record<YAMLError['code'], Explain>> = {
   }),
   MULTILINE_IMPLICIT_KEY: (_error, at, { text }) => explainMultilineKey(text, at),
   BAD_SCALAR_START: (_error, at, { text }) => ({
-    message: `text cannot begin with ${quote(text.slice(at.start, at.end))}`,
+    message: `text cannot begin with ${quote(text.charAt(at.start))}`,
     hint: 'put it in quotes',
+  }),
+  // What the parser says of these three quotes them.
+  BAD_DIRECTIVE: () => ({ message: 'this directive is not known', hint: 'c3.yaml is YAML 1.2: remove the line' }),
+  BAD_DQ_ESCAPE: () => ({
+    message: 'a "\\" in double quotes begins an escape sequence, and this is none',
+    hint: 'write "\\\\", or use single quotes',
+  }),
+  TAG_RESOLVE_FAILED: () => ({
+    message: 'this tag cannot be read',
+    hint: 'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
   }),
   RESOURCE_EXHAUSTION: () => ({ message: 'the file is nested too deep' }),
   NON_STRING_KEY: () => ({ message: 'a key must be text', hint: 'not a list or a mapping' }),
@@ -144,14 +154,14 @@ function openScalarBefore(text: string, offset: number): string | undefined {
   const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
   const indent = offset - lineStart;
   for (const line of linesBefore(text, lineStart)) {
-    const header = /^[ ]*(?:- +)?([^\s:#'"][^:#'"]*):[ ]+[|>][-+0-9]*[ ]*\r?$/.exec(line);
+    const header = /^[ ]*(?:- +)?([\w.-]+):[ ]+[|>][-+0-9]*[ ]*\r?$/.exec(line);
     if (header !== null) return header[1];
     if (line.trim() !== '' && line.search(/\S/) < indent) return undefined;
   }
   return undefined;
 }
 
-/** The library's own sentence in this room's style, without what it quotes after a colon: that may be a secret. */
+/** The library's own sentence in this room's style, without what it quotes after a colon: that may be a secret. It quotes nowhere else, but for the codes above. */
 function explainOther(error: YAMLError): Explanation {
   const sentence = error.message.slice(0, MAX_SENTENCE_LENGTH).split(/:\s|\n/, 1)[0] ?? '';
   return { message: sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/[.:\s]+$/, '') };
