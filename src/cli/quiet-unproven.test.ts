@@ -53,8 +53,10 @@ describe('a build whose push was not proven', () => {
   });
 
   it('is told without a word of its payload', async () => {
-    const { told } = await tell([UNREACHABLE], { isProven: false, mayEnter: true });
+    const gone = toEnded({ kind: 'refused', message: 'ref refs/tags/evil-ref does not exist any more' });
+    const { told } = await tell([UNREACHABLE, gone], { isProven: false, mayEnter: true });
     expect(JSON.stringify(told)).not.toContain('evil');
+    expect(told[1]).toMatchObject({ phase: { ending: { message: 'ref refs/tags/… does not exist any more' } } });
   });
 
   it.each([REFUSED, UNREACHABLE, CANCELLED])('is kept when there were too many, however it ended', async (state) => {

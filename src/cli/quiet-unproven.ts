@@ -1,4 +1,4 @@
-import type { BuildState, Reporter } from '../engine/index.ts';
+import type { BuildPhase, BuildState, Reporter } from '../engine/index.ts';
 
 export interface UnprovenOptions {
   /** Whether the forge has confirmed the push. It does before the first report, or never. */
@@ -41,6 +41,14 @@ export function quietUnproven(reporter: Reporter, { isProven, enter, leave, onKe
 }
 
 /** The repository is of the hook's key, and c3 has said that it serves it; a commit's name is hexadecimal. */
-function withoutPayload({ source, ...state }: BuildState): BuildState {
-  return { ...state, source: { ...source, refKind: 'branch', refName: '', subject: NOT_SHOWN, author: '' } };
+function withoutPayload({ source, phase, ...state }: BuildState): BuildState {
+  const shown = { ...source, refKind: 'branch', refName: '', subject: NOT_SHOWN, author: '' } as const;
+  return { ...state, source: shown, phase: withoutRef(phase, source.refName) };
+}
+
+/** Why the forge did not confirm it may name the ref. */
+function withoutRef(phase: BuildPhase, name: string): BuildPhase {
+  if (phase.kind !== 'ended' || !('message' in phase.ending) || name === '') return phase;
+  const message = phase.ending.message.replaceAll(`/${name}`, '/…').replaceAll(`/${encodeURI(name)}`, '/…');
+  return { kind: 'ended', ending: { ...phase.ending, message } };
 }

@@ -105,20 +105,39 @@ describe('A8 Text from outside that would become a command, an option or markup'
 
   it('shows messages, names and branches in Telegram as text: no tag, no entity, no mention, no escape sequence', async () => {
     const hook = await fixture.setUp();
-    const sha = 'abcdef1'.padEnd(40, '0');
+    const ref = 'refs/heads/<script>alert(1)</script>&amp;';
+    const source = formatPipeline(fixture.target, hook.k8s, '- main: echo');
+    const { sha } = await hook.user.push({ 'c3.yaml': source }, 'harmless', ref);
+    await hook.user.waitForEnd(sha);
+    // Another delivery of the same push: the forge confirms it, and not what it says besides.
     const hostile = `<b>x</b> &lt; &#60; <a href="tg://user?id=1">y</a> @everybody \u001b]8;;http://evil\u0007z\u001b[31m \u202egnp.exe \u0000end`;
-    const payload = toPayload(hook, sha, {
-      ref: 'refs/heads/<script>alert(1)</script>&amp;',
-      head_commit: { id: sha, message: hostile, author: { name: '</b></a><i>admin</i>' } },
-    });
+    const author = { name: '</b></a><i>admin</i>' };
+    const payload = toPayload(hook, sha, { ref, head_commit: { id: sha, message: hostile, author } });
     expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
-    const { text } = await hook.user.waitForMessage(sha);
+    const isOfIt = (message: string): boolean => message.includes(sha.slice(0, 7)) && message.includes(author.name);
+    const shown = await fixture.world.telegram.waitFor(
+      ({ versions }) => isOfIt(versions.at(-1)?.text ?? ''),
+      AbortSignal.timeout(50_000),
+    );
+    const text = shown.versions.at(-1)?.text ?? '';
     expect(text).toContain('<b>x</b> &lt; &#60; <a href="tg://user?id=1">y</a>');
     expect(text).toContain('<script>alert(1)</script>&amp;');
-    expect(text).toContain('</b></a><i>admin</i>');
     expect(text).not.toMatch(/@everybody/);
     // oxlint-disable-next-line no-control-regex -- that is what must not be there
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  });
+
+  it('shows nothing in Telegram of what a push says that no forge has confirmed', async () => {
+    const hook = await fixture.setUp();
+    const sha = 'abcdef2'.padEnd(40, '0');
+    const payload = toPayload(hook, sha, {
+      ref: 'refs/heads/your-account-is-locked-see-evil.example',
+      head_commit: { id: sha, message: 'call 555-evil', author: { name: 'evil admin' } },
+    });
+    expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
+    const { text } = await hook.user.waitForMessage(sha);
+    expect(text).toContain('nothing of it is shown');
+    expect(text).not.toMatch(/evil|locked/);
   });
 
   it('shows what a step prints as text: markup, links, titles and cursor movements included', async () => {
