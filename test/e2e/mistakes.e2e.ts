@@ -67,7 +67,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
           state: 'error',
           description: expect.stringMatching(/^config error: c3\.yaml:\d+:\d+ error: /),
         });
-        expect(text).toContain('- main: [echo');
+        expect(text).toContain('- main: […');
         expect(text).not.toContain(k8s);
       });
     });
@@ -220,7 +220,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
           one.versions.at(-1)?.text.includes(stray.slice(0, 7)) === true,
         AbortSignal.timeout(30_000),
       );
-      expect(message.versions.at(-1)?.text).toContain('is not reachable from refs/heads/main');
+      expect(message.versions.at(-1)?.text).toContain('is not reachable from refs/heads/…');
       expect(fixture.world.forge.statuses.filter(({ sha, state }) => sha === stray && state === 'pending')).toEqual([]);
     });
 

@@ -181,7 +181,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect(status).toMatchObject({ state: 'error' });
       const { text } = await read(status.targetUrl ?? '');
       expect(text).toMatch(/[Cc]onfig error/);
-      expect(text).toMatch(/wen: \{branch: main\}/);
+      expect(text).toMatch(/wen: \{branch: …\}/);
       expect(text).toContain('did you mean');
     });
 
