@@ -49,6 +49,8 @@ test.each([
   ['by an alias where it is harmless', 'secrets: {A: &p hunter2}\ntimeout: *p', 'secrets: {A: …}\ntimeout: *p'],
   ['by a merge key', 'when: &w {tag: hunter2}\nsecrets: {<<: *w}', 'when: … {tag: …}\nsecrets: {<<: …}'],
   ['as a variable', 'env: {A: hunter2}\nsteps: [{env: {A: hunter2}}]', 'env: {A: …}\nsteps: [{env: {A: …}}]'],
+  ['as a key without a value', 'job: {kind: Pod, hunter2}\nsteps: [{hunter2}]', 'job: {kind: Pod, …}\nsteps: [{…}]'],
+  ['with a comment that takes its key', '{timeout: #1h, k8s: x\nhunter2}', '{timeout: …\n…}'],
   ['misspelt', 'secrts: {A: hunter2}', 'secrts: {A: …}'],
   ['as others spell it', 'kubeconfig: hunter2', 'kubeconfig: …'],
   ['in a step', `${job}\nsteps:\n- sh: x\n  secrets:\n  A: hunter2`, `${job}\nsteps:\n- sh: x\n  secrets:\n  A: …`],

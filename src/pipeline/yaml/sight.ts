@@ -3,6 +3,8 @@ import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq } from 'y
 
 import type { Shape, Vocabulary } from '../language.ts';
 import { pipelineVocabulary, stepVocabulary } from '../language.ts';
+import type { Anchors } from './anchors.ts';
+import { findAnchors } from './anchors.ts';
 
 /**
  * What may be seen of a place in c3.yaml: `keys` without their values, as in most places; `all`, where a value is known to be no
@@ -29,7 +31,7 @@ interface Painting {
   readonly sights: Sight[];
   /** What looks like the value of one key may be that of another, so none is shown for what it seems to be. */
   readonly isBroken: boolean;
-  readonly anchors: ReadonlyMap<string, readonly unknown[]>;
+  readonly anchors: Anchors['anchors'];
   /** Of the job: what a step says under any other key is no command. */
   readonly containers: Set<string>;
   /** Mappings and texts that were shown: an alias leads to the same one. */
@@ -47,7 +49,8 @@ export function findSights(document: Document.Parsed, text: string): (offset: nu
   const painting: Painting = {
     text,
     sights: Array.from({ length: text.length }, () => 'keys'),
-    isBroken: document.errors.length > 0 || [...anchors.values()].flat().length > MAX_ANCHORS,
+    isBroken:
+      document.errors.length > 0 || [...anchors.values()].flat().length > MAX_ANCHORS || isCutInBraces(document, text),
     anchors,
     containers: new Set(),
     seen: new Set(),
@@ -58,6 +61,11 @@ export function findSights(document: Document.Parsed, text: string): (offset: nu
   for (const { start, end, sight } of painting.hidden) painting.sights.fill(sight, start, end);
   if (!painting.isBroken) hideTargets(aliases, painting);
   return (offset) => painting.sights[offset] ?? 'keys';
+}
+
+/** In braces a comment may take the end of a value with it, and its key: what follows it in the next line is then of another. */
+function isCutInBraces({ contents }: Document.Parsed, text: string): boolean {
+  return isCollection(contents) && contents.flow === true && /(?:^|\s)#/.test(text);
 }
 
 function isSecret(shape: Shape): boolean {
@@ -82,7 +90,7 @@ function walkValue(pair: Pair, shape: Shape, painting: Painting): void {
   const value = follow(pair.value, painting);
   if (shape.kind === 'pod') showJob(value, painting);
   else if (shape.kind === 'stages' || shape.kind === 'steps') walkSteps(value, shape, painting);
-  else if (shape.kind === 'mapping' && isMap(value)) walkMapping(value, shape.vocabulary, painting);
+  else if (shape.kind === 'mapping') walkMapping(value, shape.vocabulary, painting);
   else if (isText(value)) show(pair, painting);
 }
 
@@ -120,12 +128,14 @@ function walkStep(step: unknown, list: Shape, painting: Painting): void {
 
 /** The cluster reads it as it stands; c3 does not know its words. */
 function showJob(job: unknown, painting: Painting): void {
+  if (!isMap(job)) return;
   reveal(rangeOf(job), painting);
   const waiting: unknown[] = [job];
   while (waiting.length > 0) {
     const node = waiting.pop();
     for (const item of isCollection(node) ? node.items : []) {
       if (!isPair(item)) waiting.push(item);
+      else if (item.value === null) hide(item, 'marks', painting);
       else if (node === job && !podKeys.has(nameOf(item))) hide(item, 'keys', painting);
       else if (secretKeys.has(nameOf(item))) hide(item, 'marks', painting);
       else waiting.push(item.value);
@@ -197,9 +207,10 @@ function show({ key, value }: Pair, painting: Painting): void {
   reveal(rangeOf(target), painting);
 }
 
-/** From its key on, with what stands between the two and behind the value: a tag, an anchor, a comment. */
+/** From its key on, with what stands between the two and behind the value: a tag, an anchor, a comment. Without a colon, the key. */
 function hide({ key, value }: Pair, sight: Sight, painting: Painting): void {
-  painting.hidden.push({ start: rangeOf(key)[1], end: rangeOf(value)[2], sight });
+  const [start, end] = rangeOf(key);
+  painting.hidden.push(value === null ? { start, end, sight } : { start: end, end: rangeOf(value)[2], sight });
 }
 
 function reveal([start, end]: readonly [number, number, ...unknown[]], painting: Painting): void {
@@ -229,24 +240,4 @@ function hideTargets(aliases: readonly Alias[], { sights, anchors }: Painting): 
       }
     }
   }
-}
-
-function findAnchors(root: unknown): {
-  readonly anchors: ReadonlyMap<string, readonly unknown[]>;
-  readonly aliases: readonly Alias[];
-} {
-  const anchors = new Map<string, unknown[]>();
-  const aliases: Alias[] = [];
-  const waiting: unknown[] = [root];
-  while (waiting.length > 0) {
-    const node = waiting.pop();
-    if (isPair(node)) waiting.push(node.key, node.value);
-    else if (isAlias(node)) aliases.push(node);
-    else if (isCollection(node)) waiting.push(...node.items);
-    if (!isNode(node) || !('anchor' in node) || typeof node.anchor !== 'string') continue;
-    const named = anchors.get(node.anchor);
-    if (named === undefined) anchors.set(node.anchor, [node]);
-    else named.push(node);
-  }
-  return { anchors, aliases };
 }
