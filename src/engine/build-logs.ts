@@ -108,6 +108,10 @@ function watchEnd(build: SeenBuild): Pick<PartsOrder, 'isAwaited' | 'isOver'> {
 /** Of a part so much is made into lines at a time: they take many times the room of their bytes. */
 const SLICE_BYTES = 32_768;
 
+function* toSlices(bytes: Uint8Array, signal: AbortSignal): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length && !signal.aborted; at += SLICE_BYTES) yield bytes.subarray(at, at + SLICE_BYTES);
+}
+
 interface LineOrder {
   readonly request: LogRequest;
   readonly reader: LineReader;
@@ -130,12 +134,6 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       const told = slice.lines.map((line, index): LogLine => ({ text: shown[index] ?? '', seconds: toSeconds(line) }));
       await reader.onLines(told, slice.end);
       partial = '';
-    }
-  }
-  async function add(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length && !signal.aborted; at += SLICE_BYTES) {
-      lines.push(bytes.subarray(at, at + SLICE_BYTES));
-      await deliver();
     }
   }
   function tellPartial(): void {
@@ -161,7 +159,10 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
         reader.onCut(part.skipped.to - part.skipped.from);
         lines.goOn(part.skipped.to);
       }
-      await add(part.bytes);
+      for (const slice of toSlices(part.bytes, signal)) {
+        lines.push(slice);
+        await deliver();
+      }
       if (part.isLast) lines.end();
       await deliver();
       if (isCaughtUp) tellPartial();
@@ -199,12 +200,6 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
   async function send(bytes: Uint8Array): Promise<void> {
     if (bytes.length > 0) await copier.onBytes(bytes);
   }
-  async function add(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length && !log.signal.aborted; at += SLICE_BYTES) {
-      await takeTurn();
-      await send(masker.push(bytes.subarray(at, at + SLICE_BYTES)));
-    }
-  }
   return await followParts(log.reader, {
     container: log.container,
     stepId: toStepId(run.index, run.attempt),
@@ -213,7 +208,10 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
     signal: log.signal,
     ...watchEnd(build),
     async onPart(part): Promise<void> {
-      await add(part.bytes);
+      for (const slice of toSlices(part.bytes, log.signal)) {
+        await takeTurn();
+        await send(masker.push(slice));
+      }
       if (part.isLast) await send(masker.flush());
     },
   });

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { createBareWorkspace } from '../../test/fakes/bare-workspace.ts';
 import type { ExecAnswer, Workspace } from './cluster.ts';
 import { createCourier, type Courier } from './courier.ts';
 
@@ -11,18 +12,11 @@ function refuse(): { courier: Courier; execs: () => number; waits: () => number 
     return Promise.resolve({ kind: 'refused', message: 'container not found ("main")', isTransient: false });
   }
   const workspace: Workspace = {
-    name: 'pod',
-    id: 'uid',
-    place: 'place',
-    isWarm: false,
-    epoch: 1,
-    warnings: [],
+    ...createBareWorkspace(exec),
     get lost() {
       waits += 1;
       return new Promise<string>(() => {});
     },
-    exec,
-    release: () => Promise.resolve(),
   };
   const courier = createCourier(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 1000 });
   return { courier, execs: () => execs, waits: () => waits };

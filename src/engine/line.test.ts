@@ -1,24 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { createBareWorkspace } from '../../test/fakes/bare-workspace.ts';
 import { setUp } from '../../test/fakes/local-steps.ts';
 import { countHeld } from '../../test/fakes/memory.ts';
 import { createLyingContainer } from '../../test/fakes/lying-container.ts';
-import type { ExecEnd, Workspace } from './cluster.ts';
+import type { ExecEnd } from './cluster.ts';
 import { openLine, type Cut } from './line.ts';
 
 /** A line into a container whose exec the cluster ends at once with these words. */
 async function endWith(end: ExecEnd): Promise<Cut> {
   const session = { write: () => Promise.resolve(), done: Promise.resolve(end), close: () => {} };
-  const workspace: Workspace = {
-    name: 'pod',
-    id: 'uid',
-    place: 'place',
-    isWarm: true,
-    epoch: 1,
-    warnings: [],
-    lost: new Promise<string>(() => {}),
-    exec: () => Promise.resolve({ kind: 'open', session }),
-    release: () => Promise.resolve(),
-  };
+  const workspace = createBareWorkspace(() => Promise.resolve({ kind: 'open', session }));
   const line = await openLine(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 1000 });
   return await line.over;
 }

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { createBareWorkspace } from '../../test/fakes/bare-workspace.ts';
 import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from './cluster.ts';
 import { runPlainStep } from './plain-step.ts';
 import type { StepResult } from './step.ts';
@@ -35,17 +36,7 @@ function play(...answers: (ExecEnd | 'never' | 'refused' | 'refused-for-good')[]
       return isClosed;
     },
     lose: lost.resolve,
-    workspace: {
-      name: 'pod',
-      id: 'uid',
-      place: 'place',
-      isWarm: false,
-      epoch: 1,
-      warnings: [],
-      lost: lost.promise,
-      exec,
-      release: () => Promise.resolve(),
-    },
+    workspace: { ...createBareWorkspace(exec), lost: lost.promise },
   };
 }
 

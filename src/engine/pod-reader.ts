@@ -12,7 +12,10 @@ import type { CourierAnswer } from './line.ts';
 export interface PodReader {
   /** The lines of the build's files in a container whose names begin so. */
   tell(container: string, name: string): Promise<CourierAnswer<ToldLines>>;
-  /** What there is of a log from a place on, 256 KiB at most, a mebibyte of a log that is wanted whole. Who asks the same at the same moment gets the same answer. */
+  /**
+   * What there is of a log from a place on: 256 KiB at most, a mebibyte of a log that is wanted whole. Who asks the same at the same
+   * moment gets the same answer.
+   */
   readPart(place: PartPlace): Promise<LogPart>;
   close(): void;
 }

@@ -37,17 +37,7 @@ function toParts(secret: string): string[] {
  * group, with and without more after it, and in lines), hex (and in lines), URL-encoded and JSON-escaped. None twice.
  */
 export function toSpellings(text: string): string[] {
-  const base64 = Buffer.from(text).toString('base64').replace(/=+$/, '');
-  return [
-    ...new Set([
-      text,
-      ...toBase64(text),
-      ...toLines(base64, BASE64_LINE),
-      ...toHex(text),
-      ...toUrl(text),
-      ...toJson(text),
-    ]),
-  ];
+  return [...new Set([text, ...toBase64(text), ...toHex(text), ...toUrl(text), ...toJson(text)])];
 }
 
 /** Pieces that follow each other without a gap; the last one reaches back, so that none is short. */
@@ -81,13 +71,15 @@ const BASE64_PLACES = [
 ] as const;
 
 function toBase64(text: string): string[] {
-  return BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
+  const needles = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
     const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(text)]);
     // At the end of the encoded data the last character is made of the secret alone, elsewhere of what follows as well.
     const atEnd = bytes.toString('base64').replace(/=+$/, '').slice(charactersBefore);
     const inside = atEnd.slice(0, Math.floor((bytes.length * 8) / 6) - charactersBefore);
     return [atEnd, inside].flatMap((needle) => [needle, needle.replaceAll('+', '-').replaceAll('/', '_')]);
   });
+  // The first is that of the secret by itself.
+  return [...needles, ...toLines(needles[0] ?? '', BASE64_LINE)];
 }
 
 function toHex(text: string): string[] {

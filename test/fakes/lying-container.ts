@@ -1,4 +1,5 @@
 import type { ExecEnd, ExecOptions, Workspace } from '../../src/engine/cluster.ts';
+import { createBareWorkspace } from './bare-workspace.ts';
 
 /** A container whose `sh` is an attacker's: it says what it likes, whatever it is asked. */
 export interface LyingContainer {
@@ -28,36 +29,26 @@ export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer
     return !connection.isOver;
   }
 
-  const workspace: Workspace = {
-    name: 'pod',
-    id: 'uid',
-    place: 'place',
-    isWarm: true,
-    epoch: 1,
-    warnings: [],
-    lost: new Promise<string>(() => {}),
-    exec: async (_container, _argv, options) => {
-      const connection = { options, isOver: false };
-      connections.push(connection);
-      const done = Promise.withResolvers<ExecEnd>();
-      function close(): void {
-        connection.isOver = true;
-        done.resolve({ kind: 'cut', message: 'closed by c3' });
-      }
-      options.signal.addEventListener('abort', close, { once: true });
-      if (greeting !== '') await options.onStdout(Buffer.from(greeting));
-      const session = {
-        done: done.promise,
-        close,
-        write: (text: string | Uint8Array) => {
-          heard += Buffer.from(text).toString();
-          return Promise.resolve();
-        },
-      };
-      return { kind: 'open', session };
-    },
-    release: () => Promise.resolve(),
-  };
+  const workspace = createBareWorkspace(async (_container, _argv, options) => {
+    const connection = { options, isOver: false };
+    connections.push(connection);
+    const done = Promise.withResolvers<ExecEnd>();
+    function close(): void {
+      connection.isOver = true;
+      done.resolve({ kind: 'cut', message: 'closed by c3' });
+    }
+    options.signal.addEventListener('abort', close, { once: true });
+    if (greeting !== '') await options.onStdout(Buffer.from(greeting));
+    const session = {
+      done: done.promise,
+      close,
+      write: (text: string | Uint8Array) => {
+        heard += Buffer.from(text).toString();
+        return Promise.resolve();
+      },
+    };
+    return { kind: 'open', session };
+  });
 
   return {
     workspace,
