@@ -17,6 +17,7 @@ import {
   type Binding,
 } from '../sealing/index.ts';
 import type { Terminal } from './terminal.ts';
+import { trimEnd } from '../trim-end.ts';
 
 export interface EncryptFlags extends Flags {
   readonly repo: string;
@@ -76,7 +77,7 @@ async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Bind
       hint: 'add --url https://c3.example',
     });
   }
-  return { baseUrl: baseUrl.replace(/\/+$/, ''), seal: (plaintext) => sealForPublicKey(jwks, plaintext, binding) };
+  return { baseUrl: trimEnd(baseUrl, '/'), seal: (plaintext) => sealForPublicKey(jwks, plaintext, binding) };
 }
 
 /** Who has the secret is the operator, and may seal a chat for the operator's bot. */

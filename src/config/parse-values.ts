@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { trimEnd } from '../trim-end.ts';
 
 /** A setting's value, or what is wrong with its text: the end of a sentence that begins with the setting's name. */
 export type Parsed<T> = { readonly value: T } | { readonly mistake: string };
@@ -82,7 +83,7 @@ export function parseBaseUrl(text: string): Parsed<string> {
     return { mistake: `is ${quote(text)}, not a URL such as https://c3.example.com` };
   }
   if (/[?#]/.test(text)) return { mistake: `is ${quote(text)}, but a base URL has no query and no fragment` };
-  return { value: `${url.origin}${url.pathname}`.replace(/\/+$/, '') };
+  return { value: trimEnd(`${url.origin}${url.pathname}`, '/') };
 }
 
 /** `CHAT` or `CHAT/TOPIC`. */
@@ -152,5 +153,5 @@ export function parseRepoGlobs(text: string): Parsed<readonly string[]> {
 
 /** A text in quotes, without the password that someone may have put into its URL. */
 function quote(text: string): string {
-  return `"${text.replace(/[^/@\s]*@/g, '***@')}"`;
+  return `"${text.replace(/(?<![^/@\s])[^/@\s]*@/g, '***@')}"`;
 }

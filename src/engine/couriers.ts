@@ -156,5 +156,6 @@ export function planWorkdir(pipeline: Pipeline): string {
 
 /** Beside the work tree, where a volume is; else in the container's own temporary directory. */
 export function planRoots(pipeline: Pipeline): readonly [string, string] {
-  return [`${planWorkdir(pipeline).replace(/\/[^/]*\/*$/, '')}/.c3`, '/tmp/.c3'];
+  const workdir = planWorkdir(pipeline);
+  return [`${workdir.slice(0, workdir.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];
 }

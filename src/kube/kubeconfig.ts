@@ -3,6 +3,7 @@ import type { LookupFunction } from 'node:net';
 import type { Document } from 'yaml';
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
+import { trimEnd } from '../trim-end.ts';
 
 /** What a kubeconfig comes down to: where the API server is, how to trust it, who we are. Holds secrets: never log it. */
 export interface ClusterAccess {
@@ -116,14 +117,7 @@ function readServer(cluster: Fields, path: string): { origin: string; basePath: 
   if (url?.protocol !== 'https:') throw invalid(`${path} is not an https:// address`);
   if (url.username || url.password) throw invalid(`${path} carries a user name or password; use token`);
   if (text.includes('?') || text.includes('#')) throw invalid(`${path} carries a query or fragment`);
-  return { origin: url.origin, basePath: trimSlashes(url.pathname) };
-}
-
-/** Without the slashes at its end. Not by `/\/+$/`, which takes the square of their number where something follows them. */
-function trimSlashes(path: string): string {
-  let end = path.length;
-  while (path[end - 1] === '/') end -= 1;
-  return path.slice(0, end);
+  return { origin: url.origin, basePath: trimEnd(url.pathname, '/') };
 }
 
 function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {

@@ -3,6 +3,7 @@ import type { LookOrder } from '../engine/cluster.ts';
 import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
 import type { Pod } from './api-types.ts';
 import { findDisruption, isNodeSilent } from './loss.ts';
+import { trimEnd } from '../trim-end.ts';
 
 /** The Pod c3 wants: what it creates, and what tells whether an existing one is the same. */
 export interface PodPlan {
@@ -156,7 +157,7 @@ function withoutPrefix(value: JsonValue | undefined): JsonObject {
 
 function toStem(name: JsonValue | undefined, maxLength: number): string {
   const stem = (typeof name === 'string' ? name : '').toLowerCase().replaceAll(/[^a-z0-9-]/g, '-');
-  return stem.replace(/^-+/, '').slice(0, maxLength).replace(/-+$/, '') || 'job';
+  return trimEnd(stem.replace(/^-+/, '').slice(0, maxLength), '-') || 'job';
 }
 
 function asObject(value: JsonValue | undefined): JsonObject {

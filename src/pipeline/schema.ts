@@ -92,7 +92,7 @@ function toProperties(keys: readonly (readonly [string, Key])[]): JsonObject {
 function toKeySchema(key: Key): JsonObject {
   return {
     // Links are of the documentation's pages.
-    description: key.text.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1'),
+    description: key.text.replaceAll(/\[([^[\]]+)\]\([^)]+\)/g, '$1'),
     ...toShapeSchema(key.shape),
     ...(key.default === undefined ? {} : { default: key.default }),
     ...(key.examples === undefined ? {} : { examples: key.examples }),

@@ -101,7 +101,10 @@ function findMistake(entry: string): string | undefined {
   if (!/^[A-Za-z0-9_-]+=*$|^[A-Za-z0-9+/]+=*$/.test(entry)) return 'has a character that is not base64url';
   const bytes = Buffer.from(entry, 'base64');
   if (bytes.length !== SECRET_BYTES) return `is ${bytes.length} bytes long, not ${SECRET_BYTES}`;
-  const bare = entry.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+  const bare = entry
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/={1,2}$/, '');
   if (bytes.toString('base64url') !== bare) return 'is not base64url as an encoder writes it: it is damaged';
   if (new Set(bytes).size < MIN_DISTINCT_BYTES) return 'is not random';
   return undefined;

@@ -74,7 +74,10 @@ function toBase64(text: string): string[] {
   const needles = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
     const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(text)]);
     // At the end of the encoded data the last character is made of the secret alone, elsewhere of what follows as well.
-    const atEnd = bytes.toString('base64').replace(/=+$/, '').slice(charactersBefore);
+    const atEnd = bytes
+      .toString('base64')
+      .replace(/={1,2}$/, '')
+      .slice(charactersBefore);
     const inside = atEnd.slice(0, Math.floor((bytes.length * 8) / 6) - charactersBefore);
     return [atEnd, inside].flatMap((needle) => [needle, needle.replaceAll('+', '-').replaceAll('/', '_')]);
   });

@@ -1,4 +1,5 @@
 import { C3Error } from '../errors.ts';
+import { trimEnd } from '../trim-end.ts';
 
 /** A repository, as sealed values are bound to it: lower-case `host/owner/name`, no `.git`. Owner may hold slashes (GitLab groups). */
 export interface Scope {
@@ -19,12 +20,9 @@ const SCOPE =
  * @throws {C3Error} SCOPE_INVALID when it is not of that form
  */
 export function parseScope(text: string): Scope {
-  const bare = text
-    .slice(0, MAX_SCOPE_CHARACTERS + 1)
-    .trim()
-    .replace(/^https?:\/\//i, '')
-    .replace(/\/+$/, '')
-    .replace(/(\.git)+$/i, '');
+  const address = text.slice(0, MAX_SCOPE_CHARACTERS + 1).trim();
+  let bare = trimEnd(address.replace(/^https?:\/\//i, ''), '/');
+  while (/\.git$/i.test(bare)) bare = bare.slice(0, -'.git'.length);
   // Lower case comes after the match: some letters outside ASCII become ASCII ones by it, the Kelvin sign a "k".
   const [, host, owner, name] = (SCOPE.exec(bare) ?? []).map((part) => part.toLowerCase());
   const segments = [...(owner?.split('/') ?? ['']), name ?? ''];

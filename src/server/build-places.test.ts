@@ -13,8 +13,8 @@ function fill(places: BuildPlaces, claim: Parameters<BuildPlaces['enter']>[0]): 
   return leaves;
 }
 
-const mine = { hook: 'mine', repository: 'acme/shop', isNew: false };
-const stranger = { hook: 'stranger', repository: 'acme/shop', isNew: true };
+const mine = { hook: 'mine', repository: 'forge.example/acme/shop', isNew: false };
+const stranger = { hook: 'stranger', repository: 'forge.example/acme/shop', isNew: true };
 
 describe('places for builds', () => {
   it('are shared by all confirmed hooks of a repository, and by no other repository', () => {
@@ -23,7 +23,7 @@ describe('places for builds', () => {
     for (let token = 0; token < 20; token += 1) held += fill(places, { ...mine, hook: `token ${token}` }).length;
     expect(held).toBe(50);
     expect(() => places.enter(mine)).toThrow('50 builds of this repository run or wait already');
-    expect(fill(places, { ...mine, hook: 'other', repository: 'acme/other' })).toHaveLength(50);
+    expect(fill(places, { ...mine, hook: 'other', repository: 'forge.example/acme/other' })).toHaveLength(50);
   });
 
   it('of a repository are not taken by a stranger with a token of their own', () => {
@@ -37,7 +37,7 @@ describe('places for builds', () => {
     let held = 0;
     for (let token = 0; token < 20; token += 1) held += fill(places, { ...stranger, hook: `stranger ${token}` }).length;
     expect(held).toBe(250);
-    const newcomer = { hook: 'newcomer', repository: 'acme/new', isNew: true };
+    const newcomer = { hook: 'newcomer', repository: 'forge.example/acme/new', isNew: true };
     expect(() => places.enter(newcomer)).toThrow(
       '250 builds of webhooks that have proven nothing yet run or wait already',
     );
@@ -71,10 +71,26 @@ describe('places for builds', () => {
     expect(fill(places, mine)).toHaveLength(2);
   });
 
+  it('of one owner leave as many for others, however many repositories and groups the owner has', () => {
+    const places = createBuildPlaces(50);
+    let held = 0;
+    for (let n = 0; n < 20; n += 1) {
+      const repository = `forge.example/greedy/group${n}/shop`;
+      held += fill(places, { hook: `hook ${n}`, repository, isNew: n % 2 === 0 }).length;
+      places.confirm(`hook ${n}`);
+    }
+    expect(held).toBe(500);
+    const one = { hook: 'one more', repository: 'forge.example/greedy/more', isNew: false };
+    expect(() => places.enter(one)).toThrow('500 builds of this owner run or wait already');
+    expect(fill(places, mine)).toHaveLength(50);
+  });
+
   it('of everybody together are bounded', () => {
     const places = createBuildPlaces(50);
-    for (let n = 0; n < 20; n += 1) fill(places, { ...mine, hook: `hook ${n}`, repository: `acme/shop${n}` });
-    const claim = { hook: 'one more', repository: 'acme/more', isNew: false };
+    for (let n = 0; n < 20; n += 1) {
+      fill(places, { ...mine, hook: `hook ${n}`, repository: `forge.example/owner${n}/shop` });
+    }
+    const claim = { hook: 'one more', repository: 'forge.example/acme/more', isNew: false };
     expect(() => places.enter(claim)).toThrow('This c3 runs 1000 builds already');
   });
 });

@@ -12,6 +12,7 @@ export interface BuildPlaces {
 export interface BuildClaim {
   /** A repository with a token (see `HookLimits`). */
   readonly hook: string;
+  /** `host/owner/name`. */
   readonly repository: string;
   /** The forge has not confirmed it. */
   readonly isNew: boolean;
@@ -19,6 +20,8 @@ export interface BuildClaim {
 
 /** A build takes about 200 KiB of memory while it runs, with its connections and its log's tail. */
 const MAX_BUILDS_IN_ALL = 1000;
+/** Of all repositories of one owner: a forge gives everybody as many as they like. */
+const MAX_BUILDS_OF_OWNER = 500;
 /** More than are there at once when strangers send as many deliveries as c3 takes, and the forge takes as long as it may to refuse each. */
 const MAX_NEW_BUILDS = 250;
 
@@ -38,8 +41,9 @@ interface HookBuilds {
  */
 export function createBuildPlaces(maxBuilds: number): BuildPlaces {
   const hooks = new Map<string, HookBuilds>();
-  /** Of confirmed hooks, by their repository. */
-  const confirmed = new Map<string, number>();
+  /** Of confirmed hooks. */
+  const ofRepositories = createTally();
+  const ofOwners = createTally();
   let newBuilds = 0;
   let inAll = 0;
 
@@ -50,14 +54,15 @@ export function createBuildPlaces(maxBuilds: number): BuildPlaces {
       newBuilds += count;
       return;
     }
-    const ofRepository = (confirmed.get(builds.repository) ?? 0) + count;
-    if (ofRepository > 0) confirmed.set(builds.repository, ofRepository);
-    else confirmed.delete(builds.repository);
+    ofRepositories.add(builds.repository, count);
+    ofOwners.add(ownerOf(builds.repository), count);
   }
 
   function check({ repository, isNew, count }: HookBuilds): void {
-    const ofRepository = confirmed.get(repository) ?? 0;
+    const ofRepository = ofRepositories.get(repository);
+    const ofOwner = ofOwners.get(ownerOf(repository));
     if (ofRepository >= maxBuilds) throw toFull(`${ofRepository} builds of this repository run or wait already`);
+    if (ofOwner >= MAX_BUILDS_OF_OWNER) throw toFull(`${ofOwner} builds of this owner run or wait already`);
     if (isNew && count >= maxBuilds) throw toFull(`${count} builds of this webhook run or wait already`);
     if (isNew && newBuilds >= MAX_NEW_BUILDS) {
       throw toFull(`${newBuilds} builds of webhooks that have proven nothing yet run or wait already`);
@@ -85,6 +90,29 @@ export function createBuildPlaces(maxBuilds: number): BuildPlaces {
       add(builds, count);
     },
   };
+}
+
+interface Tally {
+  get(key: string): number;
+  add(key: string, count: number): void;
+}
+
+/** Numbers by their keys; one that is 0 is not kept. */
+function createTally(): Tally {
+  const counts = new Map<string, number>();
+  return {
+    get: (key) => counts.get(key) ?? 0,
+    add(key, count) {
+      const sum = (counts.get(key) ?? 0) + count;
+      if (sum > 0) counts.set(key, sum);
+      else counts.delete(key);
+    },
+  };
+}
+
+/** `host/owner`; of a group within groups, the outermost. */
+function ownerOf(repository: string): string {
+  return repository.split('/', 2).join('/');
 }
 
 function toFull(message: string): LimitError {

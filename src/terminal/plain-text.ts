@@ -1,4 +1,5 @@
 import { readLine } from './styled-line.ts';
+import { trimEnd } from '../trim-end.ts';
 
 /**
  * What a terminal would show of a program's output, as plain lines: colours, titles and links gone, `\r`, `\b` and "erase line"
@@ -8,7 +9,7 @@ import { readLine } from './styled-line.ts';
 export function toPlainText(tail: string): string {
   const lines = tail.split('\n').map((line) => readLine(line).replaceAll('\t', '    ').trimEnd());
   const kept = lines.filter((line, index) => line !== '' || (index > 0 && lines[index - 1] !== ''));
-  return kept.join('\n').replace(/^\n+|\n+$/g, '');
+  return trimEnd(kept.join('\n').replace(/^\n+/, ''), '\n');
 }
 
 /** One line of text from anyone: control and bidi characters gone, white space as single blanks, at most `maxLength` UTF-16 units. */

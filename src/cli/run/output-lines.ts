@@ -1,3 +1,5 @@
+import { trimEnd } from '../../trim-end.ts';
+
 /* oxlint-disable no-control-regex -- control characters are what this file is about */
 
 /** What a step writes, as lines. */
@@ -49,7 +51,7 @@ const RESET = '\u001B[0m';
  * return left visible. Colours stay if `keepsColours`, and end with the line.
  */
 export function toShownLine(line: string, { keepsColours }: { keepsColours: boolean }): string {
-  const visible = line.replace(/\r+$/, '').split('\r').at(-1) ?? '';
+  const visible = trimEnd(line, '\r').split('\r').at(-1) ?? '';
   let hasColour = false;
   const text = visible
     .replace(SEQUENCE, (sequence) => {

@@ -67,5 +67,5 @@ function toOrder(order: WorkspaceOrder, { scope, isFresh }: TreeOrder): Workspac
 
 /** Beside the work tree, where a volume is; else in the container's own temporary directory. */
 function toPlaces(path: string): readonly [string, string] {
-  return [`${path.replace(/\/[^/]*\/*$/, '')}/.c3-run.git`, '/tmp/.c3-run.git'];
+  return [`${path.slice(0, path.lastIndexOf('/'))}/.c3-run.git`, '/tmp/.c3-run.git'];
 }

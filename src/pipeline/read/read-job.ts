@@ -1,11 +1,11 @@
 import type { Job, JsonObject } from '../pipeline.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
-import { trimSlashes } from './read-options.ts';
 import { child, readText, toMap } from './read-value.ts';
 import { suggest } from '../suggest.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 import { describe, toJson } from '../yaml-tree.ts';
+import { trimEnd } from '../../trim-end.ts';
 
 export interface JobAnswer {
   readonly job: Job;
@@ -150,7 +150,7 @@ function readMountPaths(container: YamlMap): string[] {
   const paths: string[] = [];
   for (const mount of mounts?.kind === 'list' ? mounts.items : []) {
     const path = mount.kind === 'map' ? child(mount, 'mountPath') : undefined;
-    if (path?.kind === 'scalar' && typeof path.value === 'string') paths.push(trimSlashes(path.value));
+    if (path?.kind === 'scalar' && typeof path.value === 'string') paths.push(trimEnd(path.value, '/'));
   }
   return paths;
 }

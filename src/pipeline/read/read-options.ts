@@ -10,6 +10,7 @@ import type { Located, ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
 import { child, readBoolean, readDuration, readInteger, readText, refuseUnknownKeys, toMap } from './read-value.ts';
 import type { YamlNode } from '../yaml-tree.ts';
+import { trimEnd } from '../../trim-end.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -52,17 +53,10 @@ export function readCheckout(node: YamlNode | undefined, problems: ProblemList):
 function readPath(node: YamlNode, problems: ProblemList): string | undefined {
   const text = readText(node, 'checkout.path', problems);
   if (text === undefined) return undefined;
-  if (CHECKOUT_PATH_PATTERN.test(text)) return trimSlashes(text);
+  if (CHECKOUT_PATH_PATTERN.test(text)) return trimEnd(text, '/');
   const hint = 'an absolute path below a volume, for example /c3/project';
   problems.error(node, `checkout.path ${quote(text)} is not a directory that c3 can fill`, hint);
   return undefined;
-}
-
-/** Without the slashes at its end. Not by `/\/+$/`, which takes the square of their number where something follows them. */
-export function trimSlashes(path: string): string {
-  let end = path.length;
-  while (path[end - 1] === '/') end--;
-  return path.slice(0, end);
 }
 
 export function readPodLife(node: YamlNode | undefined, problems: ProblemList): PodLife {

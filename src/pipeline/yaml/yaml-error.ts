@@ -4,6 +4,7 @@ import { isCollection, isNode, isPair } from 'yaml';
 import type { ComposedYaml } from './compose-yaml.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
+import { trimEnd } from '../../trim-end.ts';
 
 /** One mistake makes the parser stumble on: of a cascade only the beginning helps. */
 const MAX_YAML_ERRORS = 10;
@@ -164,7 +165,7 @@ function openScalarBefore(text: string, offset: number): string | undefined {
 /** The library's own sentence in this room's style, without what it quotes after a colon: that may be a secret. It quotes nowhere else, but for the codes above. */
 function explainOther(error: YAMLError): Explanation {
   const sentence = error.message.slice(0, MAX_SENTENCE_LENGTH).split(/:\s|\n/, 1)[0] ?? '';
-  return { message: sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/[.:\s]+$/, '') };
+  return { message: sentence.charAt(0).toLowerCase() + trimEnd(sentence.slice(1), '.: ') };
 }
 
 /** The lines above a line's start, the nearest first. */

@@ -1,5 +1,6 @@
 import type { ApiMethods, ApiResponse } from '@grammyjs/types';
 import { openForm, type Upload } from './upload-form.ts';
+import { trimEnd } from '../../trim-end.ts';
 
 /** A status takes Telegram well under a second; its own flood control holds an answer for about three. */
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -44,7 +45,7 @@ export interface TelegramClientOptions {
 
 /** The three methods that c3 needs. @see https://core.telegram.org/bots/api#making-requests */
 export function createTelegramClient(options: TelegramClientOptions): TelegramClient {
-  const base = options.apiBase.replace(/\/+$/, '');
+  const base = trimEnd(options.apiBase, '/');
   const send = options.fetch ?? fetch;
 
   async function call(method: string, init: RequestInit): Promise<TelegramAnswer> {

@@ -3,6 +3,7 @@ import { clip, toOneLine } from '../../terminal/index.ts';
 import { Pauses, type ChatLine } from './chat-line.ts';
 import { oneLine } from './message/markup.ts';
 import { toVerdict } from './verdict.ts';
+import { trimEnd } from '../../trim-end.ts';
 
 /** The cloud's Bot API takes 50 MB, with what the form around the file needs. @see https://core.telegram.org/bots/api#senddocument */
 const MAX_FILE_BYTES: number = 45 * 1024 * 1024;
@@ -90,8 +91,8 @@ export function toFileName(step: string, buildId: string): string {
   const name = step
     .toWellFormed()
     .replaceAll(/[^\p{L}\p{N}_.]+/gu, '-')
-    .replaceAll(/^[-.]+|[-.]+$/g, '');
-  return `${clip(name, MAX_STEP_LENGTH) || 'step'}-${buildId}.log`;
+    .replace(/^[-.]+/, '');
+  return `${clip(trimEnd(name, '-.'), MAX_STEP_LENGTH) || 'step'}-${buildId}.log`;
 }
 
 function whenAborted(signal: AbortSignal): Promise<'aborted'> {
