@@ -54,6 +54,26 @@ describe('mask', () => {
     expect(masked).toMatch(/^[\w+/=]{0,8}\*\*\*[\w+/=]{0,7}$/);
   });
 
+  it.each([
+    ['base64', 76],
+    ['openssl base64', 64],
+  ])('hides all of a secret of any length that %s writes in lines', (_encoder, width) => {
+    for (let length = 8; length <= 260; length += 1) {
+      const secret = Array.from({ length }, (_, at) => String.fromCharCode(0x30 + ((at * 7 + length) % 71))).join('');
+      for (const text of [secret, `${secret}\n`]) {
+        const lines =
+          Buffer.from(text)
+            .toString('base64')
+            .match(new RegExp(`.{1,${width}}`, 'g')) ?? [];
+        const rest = createMasking([secret])
+          .mask(lines.join('\n'))
+          .replaceAll(/[\n=*]/g, '');
+        // A last line of which fewer than 8 characters are the secret's, and the line's end.
+        expect(rest.length, `of ${text.length} characters`).toBeLessThanOrEqual(8);
+      }
+    }
+  });
+
   it('hides each line of a secret, without the white space around it', () => {
     const key = '-----BEGIN KEY-----\n  MIIEvQIBADANBgkq\r\nhkiG9w0BAQEFAASC\nshort\n-----END KEY-----\n';
     const masked = createMasking([key]).mask('a MIIEvQIBADANBgkq b hkiG9w0BAQEFAASC c short');
@@ -246,6 +266,14 @@ describe('isTooMuch', () => {
     expect(createMasking(['k'.repeat(16 * 1024), 'x/'.repeat(8 * 1024)]).isTooMuch()).toBe(false);
     expect(createMasking([linesOf(200)]).isTooMuch()).toBe(false);
     expect(createMasking([]).isTooMuch()).toBe(false);
+  });
+
+  it('is true for secrets that repeat themselves, of which there is little to search with and as much to spell', () => {
+    const secrets = [1, 2, 3, 4].map((secret) =>
+      Array.from({ length: 12 }, (_, line) => `${'<\u0001"'.repeat(400)}${secret}${line}`).join('\n'),
+    );
+    expect(toNeedles(secrets, Number.POSITIVE_INFINITY)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES / 4);
+    expect(createMasking(secrets).isTooMuch()).toBe(true);
   });
 
   it('is true for what would take more memory to search with than a build may have, and that masks nothing', () => {

@@ -10,18 +10,18 @@ export const MAX_NEEDLE_BYTES = 64;
 /**
  * The byte strings that hide secrets, each 8 to 64 bytes long, none twice; Latin-1, a character for each byte.
  *
- * @returns undefined when they are more than `maxBytes` together
+ * @returns undefined when the spellings they are cut from are more than `maxLength` characters together: of a secret that repeats
+ *   itself there are few needles, and as much work
  */
-export function toNeedles(secrets: readonly string[], maxBytes: number): string[] | undefined {
+export function toNeedles(secrets: readonly string[], maxLength: number): string[] | undefined {
   const needles = new Set<string>();
-  let bytes = 0;
+  let length = 0;
   for (const part of new Set(secrets.flatMap(toParts))) {
-    for (const needle of toSpellings(part).flatMap(cutNeedles)) {
-      if (needles.has(needle)) continue;
-      needles.add(needle);
-      bytes += needle.length;
+    for (const spelling of toSpellings(part)) {
+      length += spelling.length;
+      if (length > maxLength) return undefined;
+      for (const needle of cutNeedles(spelling)) needles.add(needle);
     }
-    if (bytes > maxBytes) return undefined;
   }
   return [...needles];
 }
@@ -51,8 +51,8 @@ function cutNeedles(spelling: string): string[] {
   return pieces;
 }
 
-/** Characters of a line that `base64` writes, and of one that `xxd -p` does; `openssl base64` has 64, as a needle. */
-const BASE64_LINE = 76;
+/** Characters of a line that `base64` writes, one that `openssl base64` does, and one of `xxd -p`. */
+const BASE64_LINES = [76, 64] as const;
 const HEX_LINE = 60;
 
 /** The lines of what is encoded by itself, as far as they are long enough. */
@@ -81,8 +81,9 @@ function toBase64(text: string): string[] {
     const inside = atEnd.slice(0, Math.floor((bytes.length * 8) / 6) - charactersBefore);
     return [atEnd, inside].flatMap((needle) => [needle, needle.replaceAll('+', '-').replaceAll('/', '_')]);
   });
-  // The first is that of the secret by itself.
-  return [...needles, ...toLines(needles[0] ?? '', BASE64_LINE)];
+  // Those of the secret by itself, and with a line's end after it.
+  const alone = [needles[0] ?? '', needles[2] ?? ''];
+  return [...needles, ...BASE64_LINES.flatMap((width) => alone.flatMap((encoded) => toLines(encoded, width)))];
 }
 
 function toHex(text: string): string[] {
@@ -105,12 +106,12 @@ const URL_KEPT = [
 
 function toUrl(text: string): string[] {
   const bytes = Buffer.from(text.toWellFormed()).toString('latin1');
-  const encoded = URL_KEPT.map((kept) => encodePercent(bytes, kept));
+  // Encoders of whom this text has no character are the same.
+  const kinds = new Set(URL_KEPT.map((kept) => [...kept].filter((character) => bytes.includes(character)).join('')));
+  const encoded = [...kinds].map((kept) => encodePercent(bytes, kept));
   // A form, and the query of some libraries, has a plus sign for a blank.
-  return [...encoded, ...encoded.map((url) => url.replaceAll('%20', '+'))].flatMap((needle) => [
-    needle,
-    needle.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()),
-  ]);
+  const all = new Set([...encoded, ...encoded.map((url) => url.replaceAll('%20', '+'))]);
+  return [...all].flatMap((needle) => [needle, needle.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())]);
 }
 
 function encodePercent(bytes: string, kept: string): string {
@@ -124,13 +125,15 @@ const JSON_ESCAPED = [/[<>&]/g, /[<>&='\u2028\u2029]/g, /[<>&'+`\u007F]|\\"/g] a
 
 function toJson(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1);
-  const plain = [
+  // Each once, before more is made of it: most texts need few of these escapes.
+  const plain = new Set([
     json,
     ...JSON_ESCAPED.map((escaped) => json.replace(escaped, (found) => toUnicodeEscape(found.at(-1)))),
-  ];
-  const ascii = plain.map((spelling) => spelling.replace(/[^\0-\u007F]/g, toUnicodeEscape));
-  const all = [...plain, ...ascii];
-  return [...all, ...all.map((spelling) => spelling.replaceAll('/', '\\/'))].flatMap((spelling) => [
+  ]);
+  const ascii = [...plain].map((spelling) => spelling.replace(/[^\0-\u007F]/g, toUnicodeEscape));
+  const all = new Set([...plain, ...ascii]);
+  const slashed = [...all].map((spelling) => spelling.replaceAll('/', '\\/'));
+  return [...new Set([...all, ...slashed])].flatMap((spelling) => [
     spelling,
     spelling.replace(/\\u[0-9a-f]{4}/g, (escape) => `\\u${escape.slice(2).toUpperCase()}`),
   ]);
