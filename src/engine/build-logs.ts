@@ -7,7 +7,7 @@ import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { readLogTimes } from './log-times.ts';
 import type { PodReader } from './pod-reader.ts';
 import type { LogReading } from './read-log.ts';
-import { maskShown, maskShownLines } from './shown-text.ts';
+import { maskShownLines, maskShownPartial } from './shown-text.ts';
 import { toStepId } from './tasks.ts';
 import { takeTurn } from './turn.ts';
 
@@ -129,15 +129,14 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
       await takeTurn();
       if (signal.aborted) return;
-      const texts = slice.lines.map(({ text }) => text);
-      const shown = maskShownLines(texts, log.masking);
+      const shown = maskShownLines(slice.lines, log.masking);
       const told = slice.lines.map((line, index): LogLine => ({ text: shown[index] ?? '', seconds: toSeconds(line) }));
       await reader.onLines(told, slice.end);
       partial = '';
     }
   }
   function tellPartial(): void {
-    const now = maskShown(lines.partial(), log.masking);
+    const now = maskShownPartial(lines.partial(), log.masking);
     if (now === partial) return;
     partial = now;
     reader.onPartial(partial);

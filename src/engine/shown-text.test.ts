@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMasking } from '../sealing/index.ts';
 import { toPlainText } from '../terminal/index.ts';
-import { maskShown } from './shown-text.ts';
+import { maskShown, maskShownLines, maskShownPartial } from './shown-text.ts';
 
 const SECRET = 'abcdefghijklmnop';
 
@@ -51,5 +51,61 @@ describe('maskShown', () => {
       ),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('maskShownLines', () => {
+  it('hides a secret of several short lines that all have a colour', () => {
+    const lines = ['> ', 'abcdefg', 'hijklmn', ' <'].map((text) => ({ text: `\u001B[32m${text}\u001B[m` }));
+    const coloured = lines.map(({ text }) => text);
+    expect(maskShownLines(lines, createMasking(['abcdefg\nhijklmn']))).toStrictEqual([
+      coloured[0],
+      '***',
+      '***',
+      coloured[3],
+    ]);
+    expect(maskShownLines(lines, createMasking(['something else']))).toStrictEqual(coloured);
+  });
+
+  it('hides a secret on the border of two pieces of a line, and leaves one alone that two lines make up', () => {
+    const [one = '', two = ''] = ['so abcd\0efghijk', 'lmnop on'];
+    const masking = createMasking([SECRET]);
+    expect(
+      maskShownLines(
+        [
+          { text: one, pieces: 0 },
+          { text: two, pieces: 1 },
+        ],
+        masking,
+      ),
+    ).toStrictEqual(['so ***', '*** on']);
+    expect(maskShownLines([{ text: one }, { text: two }], masking)).toStrictEqual([one, two]);
+  });
+
+  it('keeps what is between two secrets, in characters of several bytes', () => {
+    const masking = createMasking(['ключключ', SECRET]);
+    const text = `é ключ\0ключ ü ${SECRET} ö`;
+    expect(maskShownLines([{ text: 'ab\0c' }, { text }], masking)).toStrictEqual(['ab\0c', 'é *** ü *** ö']);
+  });
+});
+
+describe('maskShownPartial', () => {
+  const masking = createMasking([SECRET]);
+
+  it.each([
+    ['in colours', (letter: string) => `\u001B[31m${letter}\u001B[m`],
+    ['in UTF-16', (letter: string) => `${letter}\0`],
+    ['as it is', (letter: string) => letter],
+  ])('shows nothing of a secret that is being written %s', (_, toWritten) => {
+    const letters = Array.from(`token: ${SECRET}`);
+    for (let written = 0; written <= letters.length; written += 1) {
+      const shown = maskShownPartial(letters.slice(0, written).map(toWritten).join(''), masking);
+      expect(toPlainText(shown)).toMatch(/^(?:t|to|tok|toke|token|token:|token: \*\*\*)?$/);
+    }
+  });
+
+  it('keeps the colours of what cannot be the beginning of a secret', () => {
+    const text = '\u001B[32mok\u001B[m 12 tests';
+    expect(maskShownPartial(text, masking)).toBe(text);
   });
 });
