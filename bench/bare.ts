@@ -110,6 +110,7 @@ export function toOrder(manifest: WorkspaceOrder['manifest']): WorkspaceOrder {
     manifest,
     scope: 'git.example.com/acme/bare',
     trustClass: 'protected',
+    root: '/c3/.c3',
     buildId: 'bare',
     isResumed: false,
     reuse: false,

@@ -1,5 +1,6 @@
 import { C3Error, toMessage } from '../errors.ts';
 import { createMasking } from '../sealing/index.ts';
+import { planRoots } from './couriers.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
@@ -107,6 +108,7 @@ async function runInCluster(
       manifest: pipeline.job.manifest,
       scope: request.source.scope,
       trustClass: prepared.isProtected ? 'protected' : 'other',
+      root: planRoots(pipeline)[0],
       buildId: request.id,
       isResumed: prepared.isResumed,
       reuse: pipeline.pod.reuse,

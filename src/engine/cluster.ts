@@ -25,6 +25,8 @@ export interface WorkspaceOrder {
   /** `host/owner/name`. A workspace never serves another scope or trust class. */
   readonly scope: string;
   readonly trustClass: 'protected' | 'other';
+  /** Where the builds' files are in it, the first of two places: builds that look for them elsewhere have another workspace. */
+  readonly root: string;
   readonly buildId: string;
   /** The build was begun by a c3 that died: only the workspace in which it began will do, if it began in one. */
   readonly isResumed: boolean;
@@ -38,7 +40,10 @@ export interface WorkspaceOrder {
 }
 
 /** What of an order the name of its workspace comes from. */
-export type LookOrder = Pick<WorkspaceOrder, 'manifest' | 'scope' | 'trustClass' | 'buildId' | 'reuse' | 'maxAgeMs'>;
+export type LookOrder = Pick<
+  WorkspaceOrder,
+  'manifest' | 'scope' | 'trustClass' | 'root' | 'buildId' | 'reuse' | 'maxAgeMs'
+>;
 
 export type LookAnswer =
   /** It is there; whether it still has anything of the build, only its containers can tell. */

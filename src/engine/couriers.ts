@@ -150,12 +150,18 @@ async function sweepOne({ courier, notes }: Sweeper, options: CouriersOptions, o
 
 const DEFAULT_PATH = '/c3/project';
 
-export function planWorkdir(pipeline: Pipeline): string {
-  return pipeline.checkout === false ? DEFAULT_PATH : pipeline.checkout.path;
+export interface Workdir {
+  readonly path: string;
+  /** The revision is there: a step that starts elsewhere would run what is in its image. */
+  readonly isNeeded: boolean;
+}
+
+export function planWorkdir({ checkout }: Pipeline): Workdir {
+  return checkout === false ? { path: DEFAULT_PATH, isNeeded: false } : { path: checkout.path, isNeeded: true };
 }
 
 /** Beside the work tree, where a volume is; else in the container's own temporary directory. */
 export function planRoots(pipeline: Pipeline): readonly [string, string] {
-  const workdir = planWorkdir(pipeline);
-  return [`${workdir.slice(0, workdir.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];
+  const { path } = planWorkdir(pipeline);
+  return [`${path.slice(0, path.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];
 }

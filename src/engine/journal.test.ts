@@ -50,7 +50,7 @@ function withoutTails(state: BuildState): BuildState {
 }
 
 describe('a journal', () => {
-  it('tells the state of a build again', () => {
+  it('tells the state of a build again', async () => {
     const progress = createBuild();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     let text = '';
@@ -70,12 +70,12 @@ describe('a journal', () => {
     progress.endStep(1, { kind: 'lost', message: 'its container was "killed"' }, '');
     progress.end({ kind: 'failed', step: 'step 1', message: 'exit code 3' });
     note();
-    expect(readJournal(toLines(text), known())).toEqual(withoutTails(progress.state));
+    expect(await readJournal(toLines(text), known())).toEqual(withoutTails(progress.state));
     expect(text).not.toContain('c3.example');
     expect(journal.take('main', progress.state)).toBe('');
   });
 
-  it('notes in each container what is not noted there', () => {
+  it('notes in each container what is not noted there', async () => {
     const progress = createBuild();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     progress.startStep(0, 1);
@@ -83,15 +83,15 @@ describe('a journal', () => {
     progress.endStep(0, { kind: 'passed' }, '');
     progress.startStep(1, 1);
     const second = toLines(journal.take('b', progress.state));
-    expect(readJournal(second, known())).toEqual(withoutTails(progress.state));
-    expect(readJournal(first, known())?.steps[1]?.phase).toEqual({ kind: 'pending' });
-    expect(readJournal([...second, ...first], known())).toEqual(withoutTails(progress.state));
+    expect(await readJournal(second, known())).toEqual(withoutTails(progress.state));
+    expect((await readJournal(first, known()))?.steps[1]?.phase).toEqual({ kind: 'pending' });
+    expect(await readJournal([...second, ...first], known())).toEqual(withoutTails(progress.state));
   });
 
-  it('is one line of ASCII without a blank for each value, whatever people write', () => {
+  it('is one line of ASCII without a blank for each value, whatever people write', async () => {
     const text = fc.string({ unit: 'binary', maxLength: 2000 });
-    fc.assert(
-      fc.property(text, text, (message, warning) => {
+    await fc.assert(
+      fc.asyncProperty(text, text, async (message, warning) => {
         const progress = createBuild();
         progress.warn([warning]);
         progress.endStep(0, { kind: 'lost', message }, '');
@@ -99,7 +99,7 @@ describe('a journal', () => {
         const commands = createJournal({ buildId: 'b1', epoch: 9 }).take('main', progress.state);
         expect(commands).toMatch(/^(?:note b1 \{[!-~]+\}\n)+$/);
         for (const line of toLines(commands)) expect(line.length).toBeLessThan(4000);
-        const read = readJournal(toLines(commands), known());
+        const read = await readJournal(toLines(commands), known());
         expect(read?.phase).toMatchObject({ kind: 'ended', ending: { kind: 'config-error' } });
         const told = read?.phase.kind === 'ended' && 'message' in read.phase.ending ? read.phase.ending.message : '';
         expect(message.startsWith(told.replace(/…$/, ''))).toBe(true);
@@ -108,7 +108,7 @@ describe('a journal', () => {
     );
   });
 
-  it('tells the same from lines that come twice, late, or cut', () => {
+  it('tells the same from lines that come twice, late, or cut', async () => {
     const progress = createBuild();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     const lines: string[] = [];
@@ -118,17 +118,17 @@ describe('a journal', () => {
     progress.end({ kind: 'cancelled', message: 'The build was cancelled' });
     lines.push(...toLines(journal.take('main', progress.state)));
     const shuffled = fc.shuffledSubarray([...lines, ...lines], { minLength: lines.length * 2 });
-    fc.assert(
-      fc.property(shuffled, fc.nat({ max: 60 }), (some, length) => {
+    await fc.assert(
+      fc.asyncProperty(shuffled, fc.nat({ max: 60 }), async (some, length) => {
         const cut = `${lines[0]?.slice(0, length)}${some[0]}`;
         expect(
-          readJournal([cut, '', 'nonsense', '{"e":1}', '{"e":1,"n":1,"v":null}', ...some.slice(1)], known()),
+          await readJournal([cut, '', 'nonsense', '{"e":1}', '{"e":1,"n":1,"v":null}', ...some.slice(1)], known()),
         ).toEqual(withoutTails(progress.state));
       }),
     );
   });
 
-  it('tells the newer state of a c3 that took the build up, with the times of the one that began it', () => {
+  it('tells the newer state of a c3 that took the build up, with the times of the one that began it', async () => {
     const [dead, next] = [createBuild(), createBuild(2, { startAt: 500_000 })];
     dead.startStep(0, 1);
     dead.endStep(0, { kind: 'passed' }, '');
@@ -140,7 +140,7 @@ describe('a journal', () => {
     next.endStep(1, { kind: 'passed' }, '');
     next.end({ kind: 'passed', allowed: [] });
     const second = toLines(createJournal({ buildId: 'b1', epoch: 4 }).take('main', next.state));
-    const state = readJournal([...second, ...first], known());
+    const state = await readJournal([...second, ...first], known());
     expect(state).toMatchObject({
       phase: { kind: 'ended' },
       startedAt: dead.state.startedAt,
@@ -151,7 +151,7 @@ describe('a journal', () => {
     expect(state?.steps[1]).toMatchObject({ startedAt: two?.startedAt, endedAt: next.state.steps[1]?.endedAt });
   });
 
-  it('names the steps that failed and may', () => {
+  it('names the steps that failed and may', async () => {
     const progress = createBuild(2, { isAllowed: true });
     progress.endStep(0, { kind: 'failed', exitCode: 1 }, '');
     progress.endStep(1, { kind: 'passed' }, '');
@@ -159,10 +159,10 @@ describe('a journal', () => {
     const lines = toLines(createJournal({ buildId: 'b1', epoch: 1 }).take('main', progress.state));
     const base = known();
     const steps = base.steps.map((step) => ({ ...step, isAllowed: true }));
-    expect(readJournal(lines, { ...base, steps })?.phase).toEqual(progress.state.phase);
+    expect((await readJournal(lines, { ...base, steps }))?.phase).toEqual(progress.state.phase);
   });
 
-  it('cannot say what c3.yaml and the link say', () => {
+  it('cannot say what c3.yaml and the link say', async () => {
     const line = (k: string, v: object): string => JSON.stringify({ e: 9, n: 9, v: { [k]: v } });
     const lines = [
       line('source', { repositoryUrl: 'javascript:1', sha: 'x', subject: 's', scope: 'x' }),
@@ -173,17 +173,19 @@ describe('a journal', () => {
       line('links', { links: { look: 'x' } }),
       line('phase', { phase: { kind: 'won' } }),
     ];
-    const state = readJournal(lines, known());
+    const state = await readJournal(lines, known());
     expect(state).toEqual({
       ...known(),
       source: { ...known().source, subject: 's' },
       steps: [{ ...known().steps[0], phase: { kind: 'passed' } }, known().steps[1]],
     });
-    expect(readJournal(lines, { ...known(), source: { ...known().source, refName: '' } })?.source.refName).toBe('v1');
-    expect(readJournal(['', '{}', 'x'], known())).toBeUndefined();
+    expect((await readJournal(lines, { ...known(), source: { ...known().source, refName: '' } }))?.source.refName).toBe(
+      'v1',
+    );
+    expect(await readJournal(['', '{}', 'x'], known())).toBeUndefined();
   });
 
-  it('of a build of a hundred steps, each tried twenty times, ends with its end', () => {
+  it('of a build of a hundred steps, each tried twenty times, ends with its end', async () => {
     const progress = createBuild(100);
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     let text = '';
@@ -197,6 +199,6 @@ describe('a journal', () => {
     progress.end({ kind: 'failed', step: 'step 99', message: 'exit code 1' });
     text += journal.take('main', progress.state);
     expect(text.length).toBeLessThan(1.1 * 1024 * 1024);
-    expect(readJournal(toLines(text), known(100))).toEqual(withoutTails(progress.state));
+    expect(await readJournal(toLines(text), known(100))).toEqual(withoutTails(progress.state));
   });
 });

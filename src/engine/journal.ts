@@ -1,5 +1,6 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
 import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
+import { takeTurn } from './turn.ts';
 
 /**
  * The state of a build for whoever looks when no process leads it any more: lines that c3 has appended to `journal.CONTAINER` in the
@@ -31,6 +32,9 @@ const MAX_NOTED_BYTES = 1024 * 1024;
 
 /** Of what is read: some containers' worth, since they may share a directory. */
 const MAX_READ_BYTES = 8 * MAX_NOTED_BYTES;
+
+/** Lines that are read in a turn of the event loop: what is read may not be ours, and a line may have some hundred values. */
+const LINES_A_TURN = 16;
 
 /** A build has more than so many warnings only to annoy. */
 const MAX_WARNINGS = 20;
@@ -115,11 +119,12 @@ function toAscii(value: unknown): string {
  * @param known what c3.yaml and the link tell, which no journal may; steps as before they run; an empty `refName` when it is not known
  * @returns undefined when there is nothing
  */
-export function readJournal(lines: readonly string[], known: BuildState): BuildState | undefined {
+export async function readJournal(lines: readonly string[], known: BuildState): Promise<BuildState | undefined> {
   let state = known;
   let isTold = false;
   const warnings: string[] = [];
-  for (const { text } of sortEntries(lines)) {
+  for (const [count, { text }] of sortEntries(lines).entries()) {
+    if (count % LINES_A_TURN === 0) await takeTurn();
     const values = parseValues(text);
     isTold ||= values !== undefined;
     for (const [key, value] of Object.entries(values ?? {})) {

@@ -137,7 +137,7 @@ interface Ear {
   readonly signal: AbortSignal;
   readonly fault: string | undefined;
   readonly stderr: string;
-  /** Epoch milliseconds. */
+  /** Milliseconds, monotonic. */
   readonly lastSignOfLife: number;
   hear(chunk: Uint8Array): Promise<void>;
   overhear(chunk: Uint8Array): void;
@@ -155,7 +155,7 @@ function createEar(): Ear {
   let onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
   let fault: string | undefined;
   let stderr: Uint8Array = new Uint8Array(0);
-  let lastSignOfLife = Date.now();
+  let lastSignOfLife = performance.now();
   const findFault = createJudge();
   let heard = 0;
 
@@ -174,7 +174,7 @@ function createEar(): Ear {
       return lastSignOfLife;
     },
     async hear(chunk): Promise<void> {
-      lastSignOfLife = Date.now();
+      lastSignOfLife = performance.now();
       for (const frame of reader.push(chunk)) {
         fault ??= findFault(frame, onFrame !== undefined);
         if (fault !== undefined) {
@@ -188,7 +188,7 @@ function createEar(): Ear {
         if (heard % FRAMES_A_TURN === 0) await nextTurn();
       }
       // Whoever took the frames may have taken their time: that is not the courier's silence.
-      lastSignOfLife = Date.now();
+      lastSignOfLife = performance.now();
     },
     overhear(chunk): void {
       // A copy: a part of a chunk would keep all of it.
@@ -196,7 +196,7 @@ function createEar(): Ear {
     },
     ready: () => ready.promise,
     listen<T>(handle: OnFrame<T>) {
-      lastSignOfLife = Date.now();
+      lastSignOfLife = performance.now();
       return new Promise((resolve: (value: T) => void) => {
         function take(value: T | undefined): void {
           if (value === undefined) return;
@@ -231,7 +231,7 @@ function createJudge(): (frame: Frame, isAsked: boolean) => string | undefined {
 
 function watchSilence(session: ExecSession, silenceMs: number, ear: Ear): NodeJS.Timeout {
   return setInterval(() => {
-    if (Date.now() - ear.lastSignOfLife > silenceMs) session.close();
+    if (performance.now() - ear.lastSignOfLife > silenceMs) session.close();
   }, silenceMs / 8).unref();
 }
 

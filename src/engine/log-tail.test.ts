@@ -17,7 +17,16 @@ it('keeps the last whole lines of a long log', () => {
 });
 
 it('keeps the end of one endless line', () => {
-  expect(tailOf(['a'.repeat(50), 'b'.repeat(4)], 10)).toBe('aaaaaabbbb');
+  expect(tailOf(['a'.repeat(500), 'b'.repeat(4)], 73)).toBe('aaaaaabbbb');
+});
+
+it('shows nothing of a coloured secret that the cut went through', () => {
+  const red = (text: string): string => `\u001B[31m${text}\u001B[m`;
+  const line = `${'x'.repeat(30)}${red('hunter2-')}hunter3-hunter4${'.'.repeat(200)} the end`;
+  for (let maxBytes = 210; maxBytes <= 240; maxBytes += 1) {
+    const tail = tailOf([line], maxBytes);
+    expect(tail).toMatch(/^\.{100,} the end$/);
+  }
 });
 
 it('says how much of a huge log was left out, before the end of it', () => {
@@ -36,7 +45,7 @@ it('says so in smaller words of less', () => {
 });
 
 it('cuts no character in two', () => {
-  expect(tailOf(['x'.repeat(20), 'é'.repeat(10)], 7)).toBe('ééé');
+  expect(tailOf(['x'.repeat(20), 'é'.repeat(100)], 133)).toBe('éééé');
 });
 
 it('holds the end of the log, within its limit, however it comes', () => {

@@ -1,3 +1,6 @@
+import { MASK_REACH_BYTES } from '../sealing/index.ts';
+import { readLine } from '../terminal/index.ts';
+
 /** Keeps the end of a log: at most `maxBytes`, whole lines where there are any; and how much of a huge log never came. */
 export interface LogTail {
   push(bytes: Uint8Array): void;
@@ -29,11 +32,18 @@ export function createLogTail(maxBytes: number = MAX_TAIL_BYTES): LogTail {
       const text = Buffer.from(kept).toString('utf8');
       if (!isCut) return text;
       const lineStart = text.indexOf('\n') + 1;
-      // One line that is longer than the tail: keep its end, without the character that was cut in two.
-      const end = lineStart > 0 && lineStart < text.length ? text.slice(lineStart) : text.replace(/^\uFFFD+/, '');
-      return notice + end;
+      return notice + (lineStart > 0 && lineStart < text.length ? text.slice(lineStart) : withoutCut(text));
     },
   };
+}
+
+/**
+ * The end of a line that is longer than the tail, without the character that was cut in two. It may begin within a secret that was
+ * written in colours, and not be known by its rest: so much of what people see is left out.
+ */
+function withoutCut(text: string): string {
+  const [line = '', ...rest] = text.split('\n');
+  return [readLine(line).slice(MASK_REACH_BYTES), ...rest].join('\n');
 }
 
 function formatSize(bytes: number): string {

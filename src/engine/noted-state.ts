@@ -22,10 +22,10 @@ export type NotedState =
 export async function readNotedState(reader: PodReader, known: BuildState): Promise<NotedState> {
   const [first = '', ...rest] = new Set(known.steps.map(({ container }) => container));
   const journals = [await readContainer(reader, first)];
-  const state = toState(journals, known);
+  const state = await toState(journals, known);
   if (state?.phase.kind === 'ended') return { kind: 'found', state };
   journals.push(...(await Promise.all(rest.map(async (container) => await readContainer(reader, container)))));
-  const whole = toState(journals, known);
+  const whole = await toState(journals, known);
   if (whole) return { kind: 'found', state: await withExits(reader, whole) };
   return journals.find((journal) => journal.kind === 'failed') ?? { kind: 'none' };
 }
@@ -60,14 +60,10 @@ async function readContainer(reader: PodReader, container: string): Promise<Cont
   return told.value.begunAtMs === 0 ? { kind: 'none' } : { kind: 'read', ...told.value };
 }
 
-function toState(journals: readonly ContainerJournal[], known: BuildState): BuildState | undefined {
+async function toState(journals: readonly ContainerJournal[], known: BuildState): Promise<BuildState | undefined> {
   const read = journals.filter((journal) => journal.kind === 'read');
   if (read.length === 0) return undefined;
   const begun = { ...known, startedAt: Math.min(...read.map(({ begunAtMs }) => begunAtMs)) };
-  return (
-    readJournal(
-      read.flatMap(({ lines }) => lines),
-      begun,
-    ) ?? begun
-  );
+  const lines = read.flatMap((journal) => journal.lines);
+  return (await readJournal(lines, begun)) ?? begun;
 }

@@ -44,7 +44,13 @@ describe('of a build that has ended', () => {
     });
     expect(last.ends.at(-1)).toEqual({ end: { offset: 3, pieces: 0 }, count: 2 });
     expect(builds.world.looks).toEqual([
-      expect.objectContaining({ scope: 'f.example/a/b', trustClass: 'protected', buildId: order.id, reuse: true }),
+      expect.objectContaining({
+        scope: 'f.example/a/b',
+        trustClass: 'protected',
+        root: join(builds.world.workspace.directory, '.c3'),
+        buildId: order.id,
+        reuse: true,
+      }),
     ]);
   });
 

@@ -157,6 +157,7 @@ async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promis
         manifest: pipeline.job.manifest,
         scope: formatScope(order.scope),
         trustClass: order.isProtected ? 'protected' : 'other',
+        root: planRoots(pipeline)[0],
         buildId,
         reuse,
         maxAgeMs,

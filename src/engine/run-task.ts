@@ -4,7 +4,7 @@ import type { Ending } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
 import type { Courier } from './courier.ts';
-import type { Couriers } from './couriers.ts';
+import type { Couriers, Workdir } from './couriers.ts';
 import type { WrittenLog } from './failed-log.ts';
 import { createLogTail } from './log-tail.ts';
 import { runPlainStep } from './plain-step.ts';
@@ -28,7 +28,7 @@ export interface Part {
 export interface TaskContext {
   readonly buildId: string;
   readonly workspace: Workspace;
-  readonly workdir: string;
+  readonly workdir: Workdir;
   /** What of it ran already is to be found in the workspace. */
   readonly isResumed: boolean;
   readonly couriers: Couriers;
@@ -154,7 +154,8 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
       buildId: context.buildId,
       stepId,
       proof: context.toProof(stepId),
-      workdir: context.workdir,
+      workdir: context.workdir.path,
+      mayStartElsewhere: !context.workdir.isNeeded,
       env: task.env,
       script: task.run.kind === 'argv' ? formatArgv(task.run.argv) : task.run.text,
       timeoutMs,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { isRunning, setUp, shells } from '../../test/fakes/local-steps.ts';
@@ -17,6 +17,21 @@ describe.each(shells)('a step under %s', (shell) => {
     const value = `it's "$HOME" \\ \`x\`\n  two lines\t`;
     await step.run('pwd; printf %s "$ODD"', { env: { ODD: value } });
     expect(step.text()).toBe(`${join(step.workspace.directory, 'project')}\n${value}`);
+  });
+
+  it('runs nothing where its work directory cannot be: what is in the image would be tested, and pass', async () => {
+    const step = setUp(shell);
+    const file = join(step.workspace.directory, 'file');
+    writeFileSync(file, '');
+    for (const workdir of [file, `${file}/project`]) {
+      const stepId = workdir === file ? 's1' : 's2';
+      expect(await step.run('echo ran', { workdir, stepId })).toEqual({ kind: 'exited', exitCode: 126 });
+      expect(step.text()).toContain(`c3: ${workdir} cannot be entered or made`);
+    }
+    expect(step.text()).not.toContain('ran');
+    const elsewhere = { workdir: file, mayStartElsewhere: true, stepId: 's3' };
+    expect(await step.run('echo ran', elsewhere)).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(step.text()).toMatch(/\nran\n$/);
   });
 
   it('has its variables in no file, which a container beside it could read', async () => {
@@ -121,6 +136,23 @@ describe.each(shells)('a step under %s', (shell) => {
     const result = await step.run('trap "" TERM; echo on; while :; do sleep 1; done', { timeoutMs: 1000 });
     expect(result).toEqual({ kind: 'timed-out' });
   });
+
+  // The shell of busybox has a sleep of its own.
+  it.skipIf(shell === 'busybox')(
+    'is ended at its time limit where the pauses of its supervisor take too long',
+    async () => {
+      const step = setUp(shell);
+      const naps = join(step.workspace.directory, 'naps');
+      const sleep = join(step.workspace.directory, 'bin', 'sleep');
+      rmSync(sleep, { force: true });
+      const body = `[ "$1" = 1 ] || exec /usr/bin/sleep "$1"\necho nap >> '${naps}'\nexec /usr/bin/sleep 3`;
+      writeFileSync(sleep, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+      const result = await step.run('while :; do /usr/bin/sleep 60; done', { timeoutMs: 5000 });
+      expect(result).toEqual({ kind: 'timed-out' });
+      // Those of the grace are such too. Counted they would be five.
+      expect(readFileSync(naps, 'utf8').split('\n').length - 1).toBeLessThanOrEqual(3);
+    },
+  );
 
   it('is ended by a cancel', async () => {
     const step = setUp(shell);

@@ -14,8 +14,10 @@ export interface StepLaunch {
   readonly buildId: string;
   /** Unique within the build, `[a-z0-9-]+`. */
   readonly stepId: string;
-  /** Where it starts; made if it is not there. */
+  /** Where it starts; made if it is not there. Where that cannot be, it fails with 126. */
   readonly workdir: string;
+  /** Then it starts where the container does. Default: false. */
+  readonly mayStartElsewhere?: boolean;
   readonly env: Readonly<Record<string, string>>;
   /** Run by `sh -e`. */
   readonly script: string;
@@ -136,7 +138,7 @@ interface Following {
   launches: number;
   /** Before the next connection. */
   pauseMs: number;
-  /** Epoch milliseconds. */
+  /** Milliseconds, monotonic. */
   lastContact: number;
 }
 
@@ -147,7 +149,7 @@ async function follow(
   options: StepOptions & { readonly output: Output; readonly over: AbortSignal },
 ): Promise<StepResult> {
   const { limits, output, over } = options;
-  const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: Date.now() };
+  const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: performance.now() };
 
   while (!over.aborted) {
     // A step that is cancelled before it was sent is only asked for. Where it never started the cancel claims it: each time, since one
@@ -158,9 +160,9 @@ async function follow(
     const command = isSent
       ? formatLaunch(launch, limits.graceSeconds)
       : `${isCancelledEarly ? formatCancel(launch) : ''}follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
+    const before = { offset: now.offset, at: performance.now() };
     const answer = await courier.perform(command, (frame) => {
-      now.pauseMs = limits.reconnectMs;
-      now.lastContact = Date.now();
+      now.lastContact = performance.now();
       const heard = hear(frame, now, { output, proof: launch.proof });
       // What else comes over this line is not wanted.
       if (heard !== undefined && 'kind' in heard && heard.kind === 'misplaced') courier.reset();
@@ -171,10 +173,13 @@ async function follow(
     if (answer.kind === 'cut' && answer.isShellMissing) return { kind: 'no-shell', message };
     if (answer.kind === 'cut' && answer.isFinal) return { kind: 'lost', message };
     if (answer.kind === 'answered' && now.launches >= MAX_LAUNCHES) return { kind: 'lost', message };
-    if (Date.now() - now.lastContact > limits.outOfReachMs) {
+    if (performance.now() - now.lastContact > limits.outOfReachMs) {
       const seconds = Math.round(limits.outOfReachMs / 1000);
       return { kind: 'lost', message: `its container was out of reach for ${seconds} s: ${message}` };
     }
+    // One that tells nothing new before it breaks is not to be had again and again.
+    const isWorthIt = now.offset > before.offset || performance.now() - before.at > MAX_RECONNECT_MS;
+    if (isWorthIt) now.pauseMs = limits.reconnectMs;
     await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop looks at `over`
     now.pauseMs = Math.min(now.pauseMs * 2, MAX_RECONNECT_MS);
   }
@@ -200,7 +205,7 @@ function hear(
       now.offset += frame.bytes.length;
       return output.take(frame.bytes)?.then(() => {
         // Whoever took it may have taken their time: that is not the container's silence.
-        now.lastContact = Date.now();
+        now.lastContact = performance.now();
         return undefined;
       });
     case 'skipped':
@@ -310,7 +315,7 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
   return [
     launch.notes ?? '',
-    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${launch.workdir}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${launch.mayStartElsewhere === true ? 'may' : 'must'} ${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
     launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,

@@ -82,6 +82,7 @@ async function open(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): Pr
       manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
       scope: 'github.com/acme/shop',
       trustClass: 'other',
+      root: '/c3/.c3',
       buildId: 'b',
       isResumed: false,
       reuse: true,

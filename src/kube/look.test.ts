@@ -8,6 +8,7 @@ const ORDER: LookOrder = {
   manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',
+  root: '/c3/.c3',
   buildId: 'b1',
   reuse: true,
   maxAgeMs: 3_600_000,

@@ -13,6 +13,7 @@ function order(changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
     manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
     scope: 'github.com/acme/shop',
     trustClass: 'protected',
+    root: '/c3/.c3',
     buildId: 'b1',
     isResumed: false,
     reuse: true,
@@ -77,11 +78,12 @@ describe('planPod', () => {
     });
   });
 
-  test('names another Pod for another scope, trust class, job or age limit, and the same one for the rest', () => {
+  test('names another Pod for another scope, trust class, place of files, job or age limit, and the same one for the rest', () => {
     const names = [
       plan(),
       plan({ scope: 'github.com/acme/other' }),
       plan({ trustClass: 'other' }),
+      plan({ root: '/build/.c3' }),
       plan({ maxAgeMs: HOUR }),
       plan({ manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'b' }] } } }),
     ].map(({ name }) => name);

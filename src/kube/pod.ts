@@ -16,7 +16,7 @@ export interface PodPlan {
 }
 
 /** Goes into the hash: raise it when Pods made by an older c3 must not be reused. */
-const FORMAT = 2;
+const FORMAT = 3;
 const PREFIX = 'c3.build/';
 const HASH_ANNOTATION = `${PREFIX}spec-hash`;
 /** A Pod's name becomes its host name, which is cut at 63. */
@@ -36,7 +36,7 @@ const UNDISTURBED = {
 };
 
 /** What of an order a Pod is planned from. */
-type PlannedOrder = Pick<LookOrder, 'manifest' | 'scope' | 'trustClass' | 'maxAgeMs'>;
+type PlannedOrder = Pick<LookOrder, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
 
 /** The Pod of a build: its own when it is not to be reused. */
 export function planBuildPod(order: LookOrder, namespace: string): PodPlan {
@@ -50,7 +50,7 @@ export function planBuildPod(order: LookOrder, namespace: string): PodPlan {
  */
 export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
   const { metadata, desired } = desire(order);
-  const specHash = sha256(canonicalJson([FORMAT, order.scope, order.trustClass, desired]));
+  const specHash = sha256(canonicalJson([FORMAT, order.scope, order.trustClass, order.root, desired]));
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
   const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
   const inNamespace = metadata['namespace'];

@@ -214,7 +214,7 @@ describe('A12 An image whose sh speaks the language of the courier', { timeout: 
       {
         buildId: 'b',
         workspace: container.workspace,
-        workdir: '/c3/project',
+        workdir: { path: '/c3/project', isNeeded: true },
         isResumed: true,
         couriers: {
           take: () => Promise.resolve(open()),

@@ -10,6 +10,7 @@ export const ORDER: WorkspaceOrder = {
   },
   scope: 'git.example.com/acme/shop',
   trustClass: 'other',
+  root: '/c3/.c3',
   buildId: 'abc',
   isResumed: false,
   reuse: true,

@@ -142,6 +142,7 @@ const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
   manifest: toManifest(),
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',
+  root: '/c3/.c3',
   isResumed: false,
   reuse: true,
   idleMs: 600_000,

@@ -49,6 +49,7 @@ async function answerTo(
     manifest: { metadata: { name }, spec },
     scope: `git.example.com/acme/${name}`,
     trustClass: 'other' as const,
+    root: '/c3/.c3',
     buildId: 'b1',
     isResumed: false,
     reuse: true,

@@ -34,6 +34,7 @@ export function createOrders(fixture: ContractFixture, patienceMs: number): Orde
       manifest: { metadata: { name: podName(stem) }, spec: alone() },
       scope: 'example.com/contract/contract',
       trustClass: 'other',
+      root: '/c3/.c3',
       buildId: 'build',
       isResumed: false,
       reuse: true,

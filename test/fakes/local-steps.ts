@@ -46,6 +46,9 @@ export interface LocalSteps {
 
 interface LocalStepOptions {
   readonly env?: Record<string, string>;
+  /** Default: `project` in the workspace's directory. */
+  readonly workdir?: string;
+  readonly mayStartElsewhere?: boolean;
   readonly timeoutMs?: number;
   readonly stepId?: string;
   readonly courier?: Courier;
@@ -92,14 +95,15 @@ export function setUp(shell: Shell, { without = [] }: { without?: readonly strin
         if (text().includes(wanted)) resolve();
         else waiting.add({ text: wanted, resolve });
       }),
-    run: (script, { env = {}, timeoutMs = 60_000, stepId = 's1', ...options } = {}) =>
+    run: (script, { env = {}, workdir, timeoutMs = 60_000, stepId = 's1', ...options } = {}) =>
       runStep(
         options.courier ?? own,
         {
           buildId,
           stepId,
           proof: `proof-${stepId}`,
-          workdir: join(workspace.directory, 'project'),
+          workdir: workdir ?? join(workspace.directory, 'project'),
+          mayStartElsewhere: options.mayStartElsewhere === true,
           env: { C3_BUILD_ID: buildId, ...env },
           script,
           timeoutMs,

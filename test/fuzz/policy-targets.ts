@@ -67,6 +67,7 @@ const policy = createAddressPolicy([]);
 const order: Omit<WorkspaceOrder, 'manifest'> = {
   scope: 'git.example.com/a/b',
   trustClass: 'other',
+  root: '/c3/.c3',
   buildId: 'abc',
   isResumed: false,
   reuse: true,

@@ -61,8 +61,8 @@ function checkTexts(value: unknown): void {
 }
 
 export const viewTargets: readonly Target[] = [
-  defineTarget('journal', fc.array(fc.oneof(mutated(journals), anyText), { maxLength: 12 }), (lines) => {
-    const state = readJournal(lines, known);
+  defineTarget('journal', fc.array(fc.oneof(mutated(journals), anyText), { maxLength: 12 }), async (lines) => {
+    const state = await readJournal(lines, known);
     if (!state) return;
     checkTexts({ ...state, source: { ...state.source, repositoryUrl: '' } });
     const { scope, repositoryUrl, refKind, refName, sha, commitUrl } = state.source;

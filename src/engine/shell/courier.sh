@@ -137,11 +137,11 @@ set_naps() {
 courier() {
   trap : TERM INT HUP
   examine self; my_pid=$pid my_start=$start my_session=$session
-  while read -r verb a b c d e f g; do
+  while read -r verb a b c d e f g h; do
     case $verb in
       root) command_root "$a" "$b" "$c" "$d" "$e" "$f" ;;
       look) command_look "$a" "$b" "$c" ;;
-      run) command_run "$a" "$b" "$c" "$d" "$e" "$f" "$g" ;;
+      run) command_run "$a" "$b" "$c" "$d" "$e" "$f" "$g" "$h" ;;
       follow) step=$root/$a/$b; follow "$c" "$soft_cap" ;;
       read) step=$root/$a/$b; follow "$c" "$no_cap" ;;
       part) step=$root/$a/$b; part "$c" "$d" "$e" ;;

@@ -16,8 +16,9 @@ take() {
   return 1
 }
 
-# run BUILD STEP SECONDS GRACE PROOF MARK WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless that was
-# done before, and tells of it as `follow` does. With PROOF c3 knows that it was this supervisor who noted that the step has passed.
+# run BUILD STEP SECONDS GRACE PROOF MARK PLACE WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless
+# that was done before, and tells of it as `follow` does. With PROOF c3 knows that it was this supervisor who noted that the step has
+# passed. PLACE: "must" when it may start in WORKDIR alone, "may" when where the container starts will do.
 command_run() {
   step=$root/$1/$2 mine=$root/$1/$2.$my_pid-$my_start proof=$5
   take "$6" && exports=$taken && take "$6" && script=$taken || exit 1
@@ -31,7 +32,7 @@ command_run() {
   printf '%s\n' "$step $mine $3 $4 $epoch" >&5
   count_kills; kills_before=$kills
   # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
-  { (take_off "$7") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
+  { (take_off "$7" "$8") < /dev/null >> "$step.log" 2>&1 3<&- 5>&-; code=$?; } 2> /dev/null
   exports= script= taken=
   land
 }
@@ -52,11 +53,15 @@ take_off() {
   note "$step.pid" "$pid $start"
   is_stale && { note "$step.pid" refused; exit 1; }
   # Whatever names the variables of the build bear, they change nothing here.
-  set -- "$1" "$setsid" "$exports" "$script"
+  set -- "$2" "$setsid" "$exports" "$script" "$1"
   umask 022
   trap - USR1
   eval "$3"
-  cd "$1" 2> /dev/null || { mkdir -p "$1" && cd "$1"; } 2> /dev/null
+  cd "$1" 2> /dev/null || { mkdir -p "$1" && cd "$1"; } 2> /dev/null || [ "$5" = may ] || {
+    # Elsewhere it would test what is in the image, and pass.
+    printf '%s\n' "c3: $1 cannot be entered or made: mount the volume of checkout.path in this container" >&2
+    exit 126
+  }
   # Not as an argument: `pkill -f` would find the step by what is in it. The step itself does not have the variable any more. The line
   # end is for busybox, which counts the lines of an argument from 0.
   export C3_SCRIPT="$4"
