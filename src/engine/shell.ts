@@ -12,7 +12,7 @@ const END_OF_BOOT = '#c3-boot-end';
 export const courierArgv: readonly string[] = [
   'sh',
   '-c',
-  `p=; while IFS= read -r l && [ "$l" != '${END_OF_BOOT}' ]; do p="$p$l\n"; done; eval "$p"`,
+  `_p=; while IFS= read -r _l && [ "$_l" != '${END_OF_BOOT}' ]; do _p="$_p$_l\n"; done; eval "$_p"`,
   'c3-courier',
 ];
 

@@ -34,6 +34,17 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(step.text()).toMatch(/\nran\n$/);
   });
 
+  it("has its container's variables as they are, whatever they are called", async () => {
+    const program = ['processes', 'follow', 'step', 'watch', 'sweep', 'courier']
+      .map((name) => readFileSync(new URL(`shell/${name}.sh`, import.meta.url), 'utf8'))
+      .join('');
+    const words = new Set(program.match(/\b[a-z][a-z0-9_]*/g));
+    const variables = [...words].map((word) => `${word}=its ${word}`);
+    const step = setUp(shell, { env: Object.fromEntries(variables.map((variable) => variable.split('='))) });
+    await step.run('env');
+    expect(step.text().split('\n')).toEqual(expect.arrayContaining(variables));
+  });
+
   it('has its variables in no file, which a container beside it could read', async () => {
     const step = setUp(shell);
     const env = { ROOT: step.root, SECRET: 'hunter2hunter2' };

@@ -5,6 +5,7 @@ import { createClient } from './client.ts';
 import { createExecClient } from './exec.ts';
 import type { ExecLimits } from './exec.ts';
 import { createGate } from './gate.ts';
+import { createPacedGate } from './paced-gate.ts';
 import { createKeeper } from './keeper.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { toKey } from './leases/lease-store.ts';
@@ -36,11 +37,14 @@ export interface ClusterLimits extends Partial<ExecLimits>, Partial<LeaseLimits>
  */
 const MAX_OPENING_EXECS = 12;
 
+/** Each costs some milliseconds of this process, which a cluster that cuts them all could have again and again. */
+const OPENING_PACE = { burst: 300, perSecond: 25 };
+
 /** A {@link Cluster} of Pods behind one API server. The story of a Pod is in `visit.ts`; here is whose turn it is in this process. */
 export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLimits = {}): KubernetesCluster {
   const client = createClient(access);
   const execs = createExecClient(access, limits);
-  const openings = createGate(MAX_OPENING_EXECS);
+  const openings = createPacedGate(createGate(MAX_OPENING_EXECS), OPENING_PACE);
   const turns = createTurns();
   const closing = new AbortController();
   const leases = createLeases(client, limits);

@@ -8,6 +8,7 @@ import {
   isShellInstalled,
   toLocalBuildId,
   type LocalWorkspace,
+  type LocalWorkspaceOptions,
   type Shell,
 } from './local-workspace.ts';
 
@@ -60,8 +61,8 @@ interface LocalStepOptions {
   readonly onOutput?: (bytes: Uint8Array) => void;
 }
 
-export function setUp(shell: Shell, { without = [] }: { without?: readonly string[] } = {}): LocalSteps {
-  const workspace = createLocalWorkspace(shell, { without });
+export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'without' | 'env'> = {}): LocalSteps {
+  const workspace = createLocalWorkspace(shell, options);
   const buildId = toLocalBuildId();
   const controller = new AbortController();
   const root = join(workspace.directory, 'c3');

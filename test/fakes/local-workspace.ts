@@ -29,17 +29,19 @@ export function isShellInstalled(shell: Shell): boolean {
   return spawnSync(shell === 'busybox' ? 'busybox' : shell, shell === 'busybox' ? ['true'] : ['-c', ':']).status === 0;
 }
 
-interface LocalWorkspaceOptions {
+export interface LocalWorkspaceOptions {
   /** Of a workspace that another process had: it is there already, and stays. Default: a new one, removed when it is closed. */
   readonly directory?: string;
   readonly epoch?: number;
   /** Programs that are not installed in it. */
   readonly without?: readonly string[];
+  /** Of its containers, besides PATH and HOME. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOptions = {}): LocalWorkspace {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'c3-workspace-'));
-  const env = { PATH: makePath(shell, join(directory, 'bin'), options.without), HOME: directory };
+  const env = { ...options.env, PATH: makePath(shell, join(directory, 'bin'), options.without), HOME: directory };
   const lost = Promise.withResolvers<string>();
   const open = new Set<() => void>();
   const children = new Set<ChildProcessWithoutNullStreams>();

@@ -19,13 +19,16 @@
 #     STEP.times              "SECONDS BYTES", a line for each second in which the log grew: its size at that time of the step
 #     STEP.COURIER.tail     who sends the end of the log: made once; "FOLLOWER WATCH" when that is not the courier
 
+# Names begin with "_": a shell goes on exporting what came in its environment, and a step is to have the variables of its container
+# as they are, whatever they are called.
+
 umask 077
 say() { printf '%s\n' "$*" || exit 1; }
 
 # Whether another c3 has come with a greater epoch.
 is_stale() {
-  for seen in "$root"/epoch.*; do
-    [ "${seen##*.}" -gt "$epoch" ] && return 0
+  for _seen in "$_root"/epoch.*; do
+    [ "${_seen##*.}" -gt "$_epoch" ] && return 0
   done 2> /dev/null
   return 1
 }
@@ -36,7 +39,7 @@ refuse() {
 }
 
 no_room() {
-  say "E no space left in $root"
+  say "E no space left in $_root"
   exit 1
 }
 
@@ -45,9 +48,9 @@ ensure() { claim "$1" "$2"; [ $? != 2 ] || no_room; }
 
 # The first of two directories where files can be made.
 find_root() {
-  for root in "$1" "$2"; do
-    [ -d "$root" ] || { mkdir -p "$root" && chmod 1777 "$root"; } 2> /dev/null
-    [ -w "$root" ] && return
+  for _root in "$1" "$2"; do
+    [ -d "$_root" ] || { mkdir -p "$_root" && chmod 1777 "$_root"; } 2> /dev/null
+    [ -w "$_root" ] && return
   done
   say "E no writable directory: neither $1 nor $2"
   exit 1
@@ -57,105 +60,105 @@ find_root() {
 # swept is killed now, before BUILD starts anything.
 command_root() {
   find_root "$1" "$2"
-  container=$4 epoch=$5
-  ensure "$root/epoch.$epoch" ''
+  _container=$4 _epoch=$5
+  ensure "$_root/epoch.$_epoch" ''
   is_stale && refuse
   note_first_processes
-  [ -d "$root/$3" ] || mkdir -m 1777 "$root/$3" 2> /dev/null || [ -d "$root/$3" ] || no_room
-  for other in "$root"/*/; do
-    other=${other%/} other=${other##*/}
-    if [ "$other" != "$3" ] && [ -d "$root/$other" ] && [ ! -e "$root/$other/swept.$container" ]; then
-      clear_away "$other"
-      [ -z "$left" ] || { say "E what build $other left running cannot be killed: $left"; exit 1; }
-      ensure "$root/$other/swept.$container" ''
+  [ -d "$_root/$3" ] || mkdir -m 1777 "$_root/$3" 2> /dev/null || [ -d "$_root/$3" ] || no_room
+  for _other in "$_root"/*/; do
+    _other=${_other%/} _other=${_other##*/}
+    if [ "$_other" != "$3" ] && [ -d "$_root/$_other" ] && [ ! -e "$_root/$_other/swept.$_container" ]; then
+      clear_away "$_other"
+      [ -z "$_left" ] || { say "E what build $_other left running cannot be killed: $_left"; exit 1; }
+      ensure "$_root/$_other/swept.$_container" ''
     fi
   done
   read_begun "$3"
-  [ "$begun" -gt 0 ] || { ensure "$root/$3/begun.$6" ''; read_begun "$3"; }
-  say "R $begun $root"
+  [ "$_begun" -gt 0 ] || { ensure "$_root/$3/begun.$6" ''; read_begun "$3"; }
+  say "R $_begun $_root"
 }
 
 # look FIRST SECOND BUILD: c3 comes to read, and leaves everything as it is. No epoch is greater than its: it takes the Pod from nobody.
 command_look() {
-  epoch=$no_cap
-  for root in "$1" "$2"; do [ -d "$root/$3" ] && break; done
+  _epoch=$_no_cap
+  for _root in "$1" "$2"; do [ -d "$_root/$3" ] && break; done
   read_begun "$3"
-  say "R $begun $root"
+  say "R $_begun $_root"
 }
 
 # note BUILD TEXT: keeps a line of the build's journal. Nothing depends on it: where there is no room, it is lost.
 command_note() {
   umask 022
-  printf '%s\n' "$2" >> "$root/$1/journal.$container"
+  printf '%s\n' "$2" >> "$_root/$1/journal.$_container"
   umask 077
 } 2> /dev/null
 
 # tell BUILD NAME: sends the lines of all files of the build that begin so, but for those that no file of ours has.
 command_tell() {
-  for file in "$root/$1/$2"*; do
-    while IFS= read -r line; do [ "${#line}" -gt 4000 ] || say "J $line"; done < "$file"
+  for _file in "$_root/$1/$2"*; do
+    while IFS= read -r _line; do [ "${#_line}" -gt 4000 ] || say "J $_line"; done < "$_file"
   done 2> /dev/null
   say "T"
 }
 
 # Where two came at once, the earlier counts.
 read_begun() {
-  begun=0
-  for file in "$root/$1"/begun.*; do [ -e "$file" ] && { begun=${file##*.}; return; }; done
+  _begun=0
+  for _file in "$_root/$1"/begun.*; do [ -e "$_file" ] && { _begun=${_file##*.}; return; }; done
 }
 
 # cancel BUILD STEP: told to the watch; a step that never started is claimed, so that it never will.
 command_cancel() {
   is_stale && refuse
-  step=$root/$1/$2
-  if claim "$step.claim" "$my_pid $my_start"; then
-    note "$step.exit" "0 cancelled end" || no_room
+  _step=$_root/$1/$2
+  if claim "$_step.claim" "$_my_pid $_my_start"; then
+    note "$_step.exit" "0 cancelled end" || no_room
   else
-    ensure "$step.cancel" ''
-    read -r pid start rest < "$step.claim" && wake "$step.$pid-$start"
+    ensure "$_step.cancel" ''
+    read -r _pid _start _rest < "$_step.claim" && wake "$_step.$_pid-$_start"
   fi 2> /dev/null
   say "C"
 }
 
 # Log that is sent whole before the middle of it is left out, and the end that is sent then: nobody reads more than that live.
-soft_cap=16777216 kept_end=65536
+_soft_cap=16777216 _kept_end=65536
 # A log never has a thousand terabytes: nothing is left out.
-no_cap=1000000000000000
+_no_cap=1000000000000000
 # A step that writes more is ended: most nodes would be out of disk soon.
-hard_cap=2147483648
+_hard_cap=2147483648
 # Builds whose files are kept: for who looks into a Pod.
-kept_builds=10
+_kept_builds=10
 # What PID 1 does not reap stays in the table of processes, of which a Pod may have a thousand or so.
-max_zombies=200
+_max_zombies=200
 # Not every sleep knows fractions.
 set_naps() {
-  if sleep 0.001 2> /dev/null; then shortest=0.004 short=0.015 medium=0.1 long=0.4
-  else shortest=1 short=1 medium=1 long=1
+  if sleep 0.001 2> /dev/null; then _shortest=0.004 _short=0.015 _medium=0.1 _long=0.4
+  else _shortest=1 _short=1 _medium=1 _long=1
   fi
 }
 
 courier() {
   trap : TERM INT HUP
-  examine self; my_pid=$pid my_start=$start my_session=$session
-  while read -r verb a b c d e f g h; do
-    case $verb in
-      root) command_root "$a" "$b" "$c" "$d" "$e" "$f" ;;
-      look) command_look "$a" "$b" "$c" ;;
-      run) command_run "$a" "$b" "$c" "$d" "$e" "$f" "$g" "$h" ;;
-      follow) step=$root/$a/$b; follow "$c" "$soft_cap" ;;
-      read) step=$root/$a/$b; follow "$c" "$no_cap" ;;
-      part) step=$root/$a/$b; part "$c" "$d" "$e" ;;
-      note) command_note "$a" "$b" ;;
-      tell) command_tell "$a" "$b" ;;
-      cancel) command_cancel "$a" "$b" ;;
-      sweep) command_sweep "$a" ;;
-      *) say "E unknown command $verb"; exit 1 ;;
+  examine self; _my_pid=$_pid _my_start=$_start _my_session=$_session
+  while read -r _verb _a _b _c _d _e _f _g _h; do
+    case $_verb in
+      root) command_root "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" ;;
+      look) command_look "$_a" "$_b" "$_c" ;;
+      run) command_run "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" "$_g" "$_h" ;;
+      follow) _step=$_root/$_a/$_b; follow "$_c" "$_soft_cap" ;;
+      read) _step=$_root/$_a/$_b; follow "$_c" "$_no_cap" ;;
+      part) _step=$_root/$_a/$_b; part "$_c" "$_d" "$_e" ;;
+      note) command_note "$_a" "$_b" ;;
+      tell) command_tell "$_a" "$_b" ;;
+      cancel) command_cancel "$_a" "$_b" ;;
+      sweep) command_sweep "$_a" ;;
+      *) say "E unknown command $_verb"; exit 1 ;;
     esac
   done
 }
 
 set_naps
-setsid=$(command -v setsid)
+_setsid=$(command -v setsid)
 # Both ends of a pipe of a shell in the foreground: neither starts with signals ignored, as what is put in the background does, and
 # this shell reaps both. Descriptor 5 leads to the watch.
 exec 4>&1

@@ -1,23 +1,23 @@
 # What /proc tells of processes, read by builtins alone: a fork costs more than all of a process's lines.
 
-# Sets state, parent, group, session and start (clock ticks since boot) of a process, and pid, also for "self". With its start a
+# Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self". With its start a
 # process id names one process for ever. A name may hold blanks, brackets and line ends: what follows its last bracket counts.
 examine() {
-  stat_text=
-  while IFS= read -r stat_line; do stat_text="$stat_text$stat_line "; done 2> /dev/null < "/proc/$1/stat"
-  [ -n "$stat_text" ] || return 1
-  pid=${stat_text%% *}
-  set -f; set -- ${stat_text##*) }; set +f
-  state=$1 parent=$2 group=$3 session=$4 start=${20}
+  _stat_text=
+  while IFS= read -r _stat_line; do _stat_text="$_stat_text$_stat_line "; done 2> /dev/null < "/proc/$1/stat"
+  [ -n "$_stat_text" ] || return 1
+  _pid=${_stat_text%% *}
+  set -f; set -- ${_stat_text##*) }; set +f
+  _state=$1 _parent=$2 _group=$3 _session=$4 _start=${20}
 }
 
 # Whether the process PID that started at START lives. What is dead and waits for its parent does not.
-is_alive() { examine "$1" && [ "$start" = "$2" ] && [ "$state" != Z ]; }
+is_alive() { examine "$1" && [ "$_start" = "$2" ] && [ "$_state" != Z ]; }
 
 # Whether a process carries a build's cookie: PID BUILD. A read drops the zero bytes between variables.
 has_cookie() {
-  while IFS= read -r environ_line || [ -n "$environ_line" ]; do
-    case $environ_line in *"C3_BUILD_ID=$2"*) return 0 ;; esac
+  while IFS= read -r _environ_line || [ -n "$_environ_line" ]; do
+    case $_environ_line in *"C3_BUILD_ID=$2"*) return 0 ;; esac
   done 2> /dev/null < "/proc/$1/environ"
   return 1
 }
@@ -26,8 +26,8 @@ has_cookie() {
 descends() {
   set -- "$1" "$2" "$1"
   while [ "$3" -gt 1 ] && examine "$3"; do
-    [ "$parent" = "$2" ] && return 0
-    set -- "$1" "$2" "$parent"
+    [ "$_parent" = "$2" ] && return 0
+    set -- "$1" "$2" "$_parent"
   done
   return 1
 }
@@ -35,11 +35,11 @@ descends() {
 # Makes a file, with a line of text if one is given, unless it is there: of all who try, one succeeds. Fails with 1 when it is there,
 # with 2 when there is no room. A full disk still makes files without text, as a rule.
 claim() {
-  made=
+  _made=
   set -C
-  { made=1; [ -z "$2" ] || printf '%s\n' "$2" || made=full; } 2> /dev/null > "$1"
+  { _made=1; [ -z "$2" ] || printf '%s\n' "$2" || _made=full; } 2> /dev/null > "$1"
   set +C
-  case $made in
+  case $_made in
     1) return 0 ;;
     full) rm -f "$1"; return 2 ;;
   esac
@@ -54,16 +54,16 @@ note() { printf '%-64s\n' "$2" 1<> "$1"; } 2> /dev/null
 # Reads the first words of a note. Fails as long as it is "pending": also where a shell that reads byte by byte got the first bytes
 # before another line took its place.
 recall() {
-  read -r word number rest 2> /dev/null < "$1" || return 1
-  case $word in p*) return 1 ;; esac
+  read -r _word _number _rest 2> /dev/null < "$1" || return 1
+  case $_word in p*) return 1 ;; esac
 }
 
 # Sleeps $1 seconds, or less when USR1 says that there is something to see. The signal counts here alone: in the midst of writing
 # it would make some shells lose what they write.
 nap() {
   trap : USR1
-  sleep "$1" & napping=$!
-  wait "$napping"
-  [ $? -gt 128 ] && { kill "$napping"; wait "$napping"; } 2> /dev/null
+  sleep "$1" & _napping=$!
+  wait "$_napping"
+  [ $? -gt 128 ] && { kill "$_napping"; wait "$_napping"; } 2> /dev/null
   trap '' USR1
 }
