@@ -66,14 +66,14 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const logs = new Map<number, WrittenLog>();
   const toProof = createStepProofs({ key: order.proofKey, buildId: order.buildId, workspaceId: workspace.id });
   const course = createCourse({ ...order, couriers, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
-  const begunAt = await findBegin(order, couriers, tasks);
+  const spentMs = await findSpent(order, couriers, tasks);
   await course.walk(tasks.steps, {
-    deadline: begunAt + pipeline.timeoutMs,
+    deadline: performance.now() + pipeline.timeoutMs - spentMs,
     limit: 'the time limit of the build',
     signal: order.signal,
   });
   await course.walk(tasks.finally, {
-    deadline: Date.now() + FINALLY_MS,
+    deadline: performance.now() + FINALLY_MS,
     limit: 'the ten minutes that "finally" has',
     signal: order.haltSignal ?? new AbortController().signal,
   });
@@ -135,15 +135,15 @@ function createCourse(context: TaskContext): Course {
   };
 }
 
-/** When the build began, in epoch milliseconds: now, unless it is taken up again. */
-async function findBegin(order: StepsOrder, couriers: Couriers, { all }: TaskPlan): Promise<number> {
+/** How long the build has run, in milliseconds: not yet, unless it is taken up again. By the clocks of both c3s. */
+async function findSpent(order: StepsOrder, couriers: Couriers, { all }: TaskPlan): Promise<number> {
   const now = Date.now();
   const [first] = all;
-  if (!order.isResumed || !first) return now;
+  if (!order.isResumed || !first) return 0;
   const courier = await couriers.take(first.container);
   const answer = await courier.ready();
   couriers.giveBack(first.container, courier);
-  return answer.kind === 'answered' ? Math.min(now, answer.value.begunAtMs) : now;
+  return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
 }
 
 /** How many tasks run in each container at the same moment, at most. */

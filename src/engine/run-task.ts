@@ -16,7 +16,7 @@ import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
 
 /** A part of a build: its steps, or its `finally`. */
 export interface Part {
-  /** Epoch milliseconds. */
+  /** Milliseconds, monotonic. */
   readonly deadline: number;
   /** What is reached then: "the time limit of the build". */
   readonly limit: string;
@@ -67,7 +67,7 @@ export async function runTask(task: Task, part: Part, context: TaskContext): Pro
 function findHindrance({ name }: Task, part: Part, { isResumed }: TaskContext): Ending | undefined {
   if (isResumed) return undefined;
   if (part.signal.aborted) return toCancelEnding(part.signal, `before step "${name}"`);
-  return Date.now() < part.deadline ? undefined : toLimitEnding(name, part.limit);
+  return performance.now() < part.deadline ? undefined : toLimitEnding(name, part.limit);
 }
 
 interface Attempt {
@@ -89,7 +89,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   }
   let bytesWritten = 0;
   const cancelling: Courier[] = [];
-  const isLate = Date.now() >= part.deadline;
+  const isLate = performance.now() >= part.deadline;
   // Of a build that is taken up again too late it is only asked how it ended: what was never begun takes this for its end.
   if (isLate) await forestall(work, context);
   progress.startStep(task.index, attempt);
@@ -126,7 +126,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   const isForestalled = isLate && result.kind === 'cancelled';
   progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), shown);
   if (result.kind === 'lost') context.couriers.condemn();
-  const isPastLimit = Date.now() >= part.deadline;
+  const isPastLimit = performance.now() >= part.deadline;
   return toVerdict(task, result, { tail: shown, isPastLimit, limit: part.limit, signal: part.signal });
 }
 
@@ -145,7 +145,7 @@ const MIN_TIMEOUT_MS = 1000;
 /** Under a supervisor; where a container has no shell to run that, a command that needs none by a plain exec. */
 async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: StepOptions): Promise<StepResult> {
   const { task, courier } = work;
-  const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - Date.now());
+  const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - performance.now());
   const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
   const stepId = toStepId(task.index, work.attempt);
   const result = await runStep(
