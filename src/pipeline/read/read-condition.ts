@@ -191,12 +191,16 @@ function boundNameGlobs(node: YamlNode, globs: readonly string[], context: Condi
   context.problems.error(node, message, 'let a "*" or "{a,b}" stand for several; equal lists count once');
 }
 
+/** With what no branch, no tag and no path of a push begins. A directory may be called `refs`. */
+const NEVER_A_NAME = /^(?:\.?\/|refs\/(?:heads\/|tags\/)?)/;
+const NEVER_A_PATH = /^\.?\//;
+
 /** What to do about a glob that no name can match: what is asked about neither begins nor ends like that. */
 function hintNever(text: string, key: GlobKey): string | undefined {
-  const [, prefix = '', end] = /^!?(\/|\.\/|refs\/(?:heads\/|tags\/)?)?.*?(\/)?$/s.exec(text) ?? [];
-  if (prefix !== '') {
+  const [prefix] = (key === 'path' ? NEVER_A_PATH : NEVER_A_NAME).exec(splitNegation(text).pattern) ?? [];
+  if (prefix !== undefined) {
     const names = key === 'path' ? 'paths begin at the root of the repository' : `say the name of the ${key} alone`;
     return `remove "${prefix}": ${names}`;
   }
-  return end === undefined ? undefined : `for all that is below it write ${quote(`${text}**`)}`;
+  return text.endsWith('/') ? `for all that is below it write ${quote(`${text}**`)}` : undefined;
 }
