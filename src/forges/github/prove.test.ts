@@ -56,7 +56,7 @@ async function ask(answers: Answers, pushed: Partial<Push> = {}): Promise<Asked>
 }
 
 const TAG = { ref: 'refs/tags/v1', refKind: 'tag', refName: 'v1' } as const;
-const pointAt = (sha: unknown, type: unknown): Canned => ok({ object: { sha, type } });
+const pointAt = (sha: unknown, type: unknown): Canned => ok({ ref: TAG.ref, object: { sha, type } });
 
 describe('the right to push', () => {
   it.each([301, 307, 308])('is refused for a repository that answers %d, which has moved', async (status) => {
@@ -192,10 +192,19 @@ describe('a tag', () => {
     ['a tree', pointAt(HEAD, 'tree')],
     ['a commit without an id', pointAt(undefined, 'commit')],
     ['a tag without an id', pointAt(7, 'tag')],
-    ['nothing', ok({})],
+    ['nothing', ok({ ref: TAG.ref })],
   ])('that points at %s proves nothing', async (_, answer) => {
     const { proof } = await ask({ '/git/ref/tags/v1': answer }, TAG);
     expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 does not point at a commit' });
+  });
+
+  it.each([
+    ['another tag', 'refs/tags/v10'],
+    ['a branch of its name', 'refs/heads/v1'],
+    ['no ref', undefined],
+  ])('does not exist any more when the forge answers %s', async (_, ref) => {
+    const { proof } = await ask({ '/git/ref/tags/v1': ok({ ref, object: { sha: HEAD, type: 'commit' } }) }, TAG);
+    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 does not exist any more' });
   });
 
   it.each([
@@ -203,7 +212,7 @@ describe('a tag', () => {
     ['is not shown', failed(403), 'the forge does not show ref refs/tags/v1: the forge answers 403 "no"'],
   ])('that %s proves nothing', async (_, answer, message) => {
     const { proof } = await ask(
-      { '/git/ref/tags/v1': { ...answer, body: { message: 'no', object: { sha: HEAD, type: 'commit' } } } },
+      { '/git/ref/tags/v1': { ...answer, body: { ...(pointAt(HEAD, 'commit').body as object), message: 'no' } } },
       TAG,
     );
     expect(proof).toEqual({ kind: 'refused', message });

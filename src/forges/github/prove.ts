@@ -102,7 +102,12 @@ async function readTag(api: GithubApi, push: Push, signal: AbortSignal): Promise
     if (answer.status !== 200) {
       return toNoHead(push, answer.status, toDiagnosis(answer));
     }
-    const { sha, type } = toFields(toFields(parseJson(answer))['object']);
+    const found = toFields(parseJson(answer));
+    // An older way of asking answered a tag that begins with this one's name.
+    if (depth === 0 && found['ref'] !== push.ref) {
+      return toNoHead(push, 404, '');
+    }
+    const { sha, type } = toFields(found['object']);
     if (typeof sha !== 'string' || type !== 'tag') {
       return type === 'commit' && typeof sha === 'string'
         ? { kind: 'head', sha, isProtected: false }
