@@ -94,8 +94,23 @@ describe('deliveries', () => {
       expect.objectContaining({ code: 'RATE_LIMITED', retryAfterSeconds: 10 }),
     );
     expect(() => limits.countDelivery('newcomer', 64 * 1024)).not.toThrow();
-    limits.trust('mine');
-    for (let n = 0; n < 3; n += 1) limits.countDelivery('mine', large);
+  });
+
+  it('that are large and of a confirmed hook are bounded by their size for each hook', () => {
+    const limits = createHookLimits({ rateLimit: 120, rateLimitNew: 2, maxBuilds: 2, now: () => 0 });
+    const large = 5 * 1024 * 1024;
+    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, large);
+    for (const hook of ['mine', 'yours']) limits.trust(hook);
+    for (let n = 0; n < 6; n += 1) limits.countDelivery('mine', large);
+    expect(() => limits.countDelivery('mine', large)).toThrow(
+      expect.objectContaining({
+        code: 'RATE_LIMITED',
+        message: 'This webhook has sent more than c3 takes in a minute',
+        retryAfterSeconds: 10,
+      }),
+    );
+    expect(() => limits.countDelivery('mine', 64 * 1024)).not.toThrow();
+    expect(() => limits.countDelivery('yours', large)).not.toThrow();
   });
 
   it('that are refused say why, and when to come again', () => {

@@ -10,9 +10,9 @@ export interface HookLimits {
   /** Counts what comes with the key of a hook that is new, before its body is read. @throws {LimitError} */
   countNewcomer(hook: string): void;
   /**
-   * Counts a delivery once its signature was right, before it is parsed. One of a confirmed hook for that hook: whoever knows the URL
-   * alone uses nothing up. A large one of a new hook for all that are new, whose signatures say nothing of who sent it. `byteLength`: of
-   * its body, default 0.
+   * Counts a delivery once its signature was right, before it is parsed. One of a confirmed hook for that hook, and a large one by its
+   * size too: whoever knows the URL alone uses nothing up. A large one of a new hook for all that are new, whose signatures say nothing
+   * of who sent it. `byteLength`: of its body, default 0.
    *
    * @throws {LimitError}
    */
@@ -35,26 +35,33 @@ export interface HookLimitsOptions {
   now(): number;
 }
 
-/** An entry takes about 200 bytes. A hook that is forgotten counts as new at its next delivery. */
+/** An entry takes about 500 bytes. A hook that is forgotten counts as new at its next delivery. */
 const MAX_TRUSTED_HOOKS = 10_000;
 
 /**
- * A body that is made for it takes 0.2 s a MiB to parse, in which nothing else is served. Of new hooks, so many bytes of those larger than
- * {@link SMALL_BODY_BYTES} are parsed in a minute; a push of twenty commits, and every ping, is smaller.
+ * A body that is made for it takes 0.1 s to parse, from 1 MiB on, and in that time nothing else is served. Of a confirmed hook, and of
+ * all new ones together, so many bytes of those larger than {@link SMALL_BODY_BYTES} are parsed in a minute; a push of twenty commits,
+ * and every ping, is smaller.
  */
-const NEW_KIB_PER_MINUTE = 30 * 1024;
+const KIB_PER_MINUTE = 30 * 1024;
 const SMALL_BODY_BYTES = 64 * 1024;
+
+/** What a hook that the forge has confirmed may send. */
+interface Allowance {
+  readonly deliveries: Bucket;
+  readonly kibibytes: Bucket;
+}
 
 export function createHookLimits(options: HookLimitsOptions): HookLimits {
   const newcomers = createBucket(options.rateLimitNew, options.now);
-  const newKibibytes = createBucket(NEW_KIB_PER_MINUTE, options.now);
+  const newKibibytes = createBucket(KIB_PER_MINUTE, options.now);
   /** Least recently used first. */
-  const trusted = new Map<string, Bucket>();
+  const trusted = new Map<string, Allowance>();
   const places = createBuildPlaces(options.maxBuilds);
 
-  function touch(hook: string, bucket: Bucket): void {
+  function touch(hook: string, allowance: Allowance): void {
     trusted.delete(hook);
-    trusted.set(hook, bucket);
+    trusted.set(hook, allowance);
     const [oldest] = trusted.size > MAX_TRUSTED_HOOKS ? trusted.keys() : [];
     if (oldest !== undefined) trusted.delete(oldest);
   }
@@ -66,20 +73,24 @@ export function createHookLimits(options: HookLimitsOptions): HookLimits {
     },
     countDelivery(hook, byteLength = 0) {
       const own = trusted.get(hook);
+      const who = own ? 'This webhook has' : 'Webhooks that have proven nothing yet have';
       if (own) {
         touch(hook, own);
-        takeFrom(own, 'This webhook has');
-      } else if (byteLength > SMALL_BODY_BYTES) {
-        takeFrom(newKibibytes, 'Webhooks that have proven nothing yet have', byteLength / 1024);
+        takeFrom(own.deliveries, who);
       }
+      if (byteLength > SMALL_BODY_BYTES) takeFrom(own?.kibibytes ?? newKibibytes, who, byteLength / 1024);
     },
     trust(hook) {
-      touch(hook, trusted.get(hook) ?? createBucket(options.rateLimit, options.now));
+      touch(hook, trusted.get(hook) ?? createAllowance(options));
       places.confirm(hook);
     },
     isTrusted: (hook) => trusted.has(hook),
     enterBuild: ({ hook, repository }) => places.enter({ hook, repository, isNew: !trusted.has(hook) }),
   };
+}
+
+function createAllowance({ rateLimit, now }: HookLimitsOptions): Allowance {
+  return { deliveries: createBucket(rateLimit, now), kibibytes: createBucket(KIB_PER_MINUTE, now) };
 }
 
 function takeFrom(bucket: Bucket, who: string, count = 1): void {

@@ -164,7 +164,7 @@ test('a form encodes spaces and signs as forms do', () => {
 test('a message that is no text is none, however deep it is', () => {
   const deep = JSON.stringify({ ...push, head_commit: { message: 0 } }).replace(
     '"message":0',
-    `"message":${'['.repeat(1_000)}${']'.repeat(1_000)}`,
+    `"message":${'['.repeat(62)}${']'.repeat(62)}`,
   );
   expect(parseText(deep, 'application/json')).toMatchObject({ push: { subject: '' } });
 });
@@ -214,7 +214,14 @@ test.each([
   ['half a JSON', '{"ref":', 'application/json', 'The webhook is not JSON'],
   ['a list', '[]', 'application/json', 'has no object in the payload'],
   ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
-  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is not JSON'],
+  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is nested deeper than 64 levels'],
+  ['many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'The webhook has more than 200000 values'],
+  [
+    'a form of many values',
+    `payload=${encodeURIComponent(`[${'{},'.repeat(370_000)}{}]`)}`,
+    'application/x-www-form-urlencoded',
+    'The webhook has more than 200000 values',
+  ],
   ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'other fields than the one field "payload"'],
   ['a form with more', 'payload={}&a=b', 'application/x-www-form-urlencoded', 'other fields than the one field'],
   [
@@ -228,6 +235,11 @@ test.each([
   ['XML', '<a/>', 'text/xml', 'has the content type "text/xml", not application/json'],
 ])('refuses %s', (_, text, contentType, message) => {
   expect(() => parseText(text, contentType)).toThrow(message);
+});
+
+test('a push of as many commits as GitHub tells, with all that each has changed, is a push', () => {
+  const commit = { ...push.head_commit, added: [], removed: [], modified: Array<string>(50).fill('src/some/file.ts') };
+  expect(parse('push', { ...push, commits: Array.from({ length: 2_048 }, () => commit) })).toEqual(parse('push', push));
 });
 
 test('refuses a delivery that does not say what it is', () => {

@@ -1,6 +1,7 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, Push, VerifiedBody } from '../forge.ts';
+import { findExcess } from '../json-excess.ts';
 import { isRefName } from '../ref-name.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
 import { toCommitUrl } from './urls.ts';
@@ -132,6 +133,10 @@ function toUtf8(bytes: Uint8Array): string {
 }
 
 function parseJson(text: string): unknown {
+  const excess = findExcess(text);
+  if (excess !== undefined) {
+    throw invalid(excess);
+  }
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
