@@ -106,6 +106,24 @@ it('prints workflow commands, escaped, with --format github', async () => {
   );
 });
 
+describe('what a terminal obeys', () => {
+  const source = `${fixed}\nenv: {"A\u009b2J\u0085\u202e": b}\n`;
+
+  it('is an escape in JSON, which says what it said', async () => {
+    const { out } = await lint(['--json'], source);
+    expect(out.trimEnd()).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+    expect(JSON.parse(out)).toMatchObject({
+      problems: [{ message: '"A\u009b2J\u0085\u202e" is not the name of a shell variable' }],
+    });
+  });
+
+  it.each(['text', 'github'])('is not shown with --format %s', async (format) => {
+    const { out } = await lint(['--format', format], source);
+    expect(out).toContain('"A\uFFFD2J\uFFFD\uFFFD" is not the name of a shell variable');
+    expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+  });
+});
+
 describe('--fix', () => {
   it('indents the script, says so, and tells what is left', async () => {
     expect(await lint(['--fix'], right)).toEqual({

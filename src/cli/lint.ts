@@ -1,5 +1,13 @@
 import { C3Error } from '../errors.ts';
-import { fixPipeline, formatProblems, MAX_PIPELINE_BYTES, parsePipeline, type Problem } from '../pipeline/index.ts';
+import {
+  fixPipeline,
+  formatProblems,
+  MAX_PIPELINE_BYTES,
+  parsePipeline,
+  toVisible,
+  type Problem,
+} from '../pipeline/index.ts';
+import { escapeControls } from './escape-controls.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface LintFlags {
@@ -28,7 +36,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   switch (format) {
     case 'json':
-      terminal.print(JSON.stringify({ file: name, problems }));
+      terminal.print(escapeControls(JSON.stringify({ file: name, problems })));
       break;
     case 'github':
       for (const problem of problems) terminal.print(formatWorkflowCommand(problem, name));
@@ -92,7 +100,7 @@ function formatWorkflowCommand(problem: Problem, file: string): string {
   ] as const;
   const shown = properties.map(([key, value]) => `${key}=${escapeProperty(String(value))}`).join(',');
   const text = problem.hint === undefined ? problem.message : `${problem.message}: ${problem.hint}`;
-  return `::${problem.severity} ${shown}::${escapeData(text)}`;
+  return `::${problem.severity} ${shown}::${escapeData(toVisible(text))}`;
 }
 
 /** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts */

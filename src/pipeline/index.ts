@@ -3,6 +3,6 @@ export { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 export type { ParsedPipeline, Pipeline, Problem, Stage, Step } from './pipeline.ts';
 export { needsPaths, planPipeline } from './plan.ts';
 export type { PipelineEvent, Plan, PlannedStage, PlannedStep } from './plan.ts';
-export { formatProblem, formatProblems, summarizeProblem } from './problem.ts';
+export { formatProblem, formatProblems, summarizeProblem, toVisible } from './problem.ts';
 export { formatSchema } from './schema.ts';
 export { suggest } from './suggest.ts';

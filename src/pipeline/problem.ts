@@ -73,7 +73,7 @@ function clip(line: string, column: number): { text: string; column: number } {
   return { text, column: column - start + head.length };
 }
 
-/** One column a character: a tab would move the caret, a control character worse. */
-function toVisible(text: string): string {
-  return text.replaceAll('\t', ' ').replace(/\p{Cc}/gu, '\uFFFD');
+/** One column a character: a tab would move the caret, a control character worse, and one that turns the direction of text most of it. */
+export function toVisible(text: string): string {
+  return text.replaceAll('\t', ' ').replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '\uFFFD');
 }

@@ -50,6 +50,21 @@ test     │ attempt 2
 failed in step "test": exit code 3 (14s)`);
 });
 
+it('tells no name of a branch that speaks to the terminal', () => {
+  const formatter = createFormatter({ hasColours: true });
+  const ref = 'refs/heads/a\u009b2J\u202eb';
+  expect(formatter.format({ kind: 'started', sha: 'abcdef0', ref, changedFiles: 0, cluster: 'context "x"' })).toEqual([
+    'c3: a\uFFFD2J\uFFFDb at abcdef0, on context "x"',
+  ]);
+});
+
+it('prints JSON in which what a terminal obeys is an escape', () => {
+  const { terminal, printed } = createTerminal({});
+  const event: RunEvent = { kind: 'output', step: 1, name: 'test', text: '\u001B[31m\u009b2J\u202e' };
+  createView(terminal, { isJson: true, now: () => 0 }).show(event);
+  expect(printed).toEqual([String.raw`{"kind":"output","step":1,"name":"test","text":"\u001b[31m\u009b2J\u202e"}`]);
+});
+
 function createTerminal(
   env: Record<string, string>,
   screen?: Terminal['screen'],

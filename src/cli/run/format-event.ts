@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { toVisible } from '../../pipeline/index.ts';
 import { formatDuration } from '../../reporters/index.ts';
 import { toShownLine } from './output-lines.ts';
 import type { PlannedName, RunEvent, StepEnded } from './run-event.ts';
@@ -61,7 +62,7 @@ export function createFormatter({ hasColours }: { hasColours: boolean }): Format
       switch (event.kind) {
         case 'started': {
           const changed = event.changedFiles === 0 ? '' : `, ${count(event.changedFiles, 'file')} changed`;
-          const ref = event.ref.replace(/^refs\/(?:heads|tags)\//, '');
+          const ref = toVisible(event.ref.replace(/^refs\/(?:heads|tags)\//, ''));
           return [`c3: ${ref} at ${event.sha.slice(0, 7)}${changed}, on ${event.cluster}`];
         }
         case 'warning':

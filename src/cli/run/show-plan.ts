@@ -1,7 +1,8 @@
-import { stringify } from 'yaml';
+import { Document, Scalar, visit } from 'yaml';
 import type { Cluster } from '../../engine/index.ts';
 import { planPod } from '../../kube/index.ts';
 import { planPipeline, type Pipeline, type PipelineEvent, type PlannedStage } from '../../pipeline/index.ts';
+import { escapeControls, hasControls } from '../escape-controls.ts';
 
 /** What would run, a step a line: `c3 run --dry-run`. */
 export function formatPlan(pipeline: Pipeline, event: PipelineEvent): string[] {
@@ -33,9 +34,20 @@ function formatStage({ steps }: PlannedStage, prefix: string): string[] {
 export function createPodPrinter(print: (text: string) => void): Omit<Cluster, 'look'> {
   return {
     openWorkspace(order) {
-      print(stringify(planPod(order, { namespace: 'default' }).manifest, { aliasDuplicateObjects: false }).trimEnd());
+      print(formatYaml(planPod(order, { namespace: 'default' }).manifest));
       return Promise.resolve({ kind: 'aborted' });
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** In it a character that a terminal obeys is an escape, in a text that is in double quotes for it. */
+function formatYaml(value: unknown): string {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar(_key, scalar) {
+      if (typeof scalar.value === 'string' && hasControls(scalar.value)) scalar.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  return escapeControls(document.toString().trimEnd());
 }

@@ -1,3 +1,4 @@
+import { escapeControls } from '../escape-controls.ts';
 import type { Screen, Terminal } from '../terminal.ts';
 import { createFormatter } from './format-event.ts';
 import { createLiveLines } from './live-lines.ts';
@@ -10,7 +11,7 @@ export interface ViewOptions {
 
 /** A live one in a terminal, else lines; NDJSON when it is asked for. */
 export function createView(terminal: Terminal, { isJson, now }: ViewOptions): View {
-  if (isJson) return { show: (event) => terminal.print(JSON.stringify(event)), close: () => {} };
+  if (isJson) return { show: (event) => terminal.print(escapeControls(JSON.stringify(event))), close: () => {} };
   const { screen } = terminal;
   const formatter = createFormatter({ hasColours: hasColours(terminal.env, screen) });
   if (screen === undefined || terminal.env['TERM'] === 'dumb') {
