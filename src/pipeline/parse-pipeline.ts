@@ -6,6 +6,7 @@ import { pipelineConditionVocabulary, pipelineVocabulary } from './language.ts';
 import type { ParsedPipeline, Pipeline, Problem } from './pipeline.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
+import { hideSecrets } from './hide-secrets.ts';
 import { createConditionReader } from './read/read-condition.ts';
 import { readEnv, readSecrets } from './read/read-environment.ts';
 import { readJob } from './read/read-job.ts';
@@ -90,6 +91,7 @@ function readDocument(yaml: ReadYaml, options: ParseOptions): ParsedPipeline {
     return { problems: problems.toSorted() };
   }
   const map = toMap(root, 'c3.yaml', problems);
+  if (map !== undefined) hideSecrets(map, problems);
   const pipeline = map && readPipeline(map, yaml.text, problems);
   const sorted = problems.toSorted();
   return pipeline === undefined || problems.hasErrors ? { problems: sorted } : { pipeline, problems: sorted };

@@ -48,8 +48,8 @@ test.each([
   [
     'a number with a zero',
     '- sh: ls\n  env: {MODE: 0755}',
-    '6:15 error: env.MODE must be text, not the number 0755',
-    'quote it: "0755"',
+    '6:15 error: env.MODE must be text, not a number',
+    'quote it',
   ],
   [
     'a comment in a script',

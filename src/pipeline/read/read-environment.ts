@@ -1,7 +1,7 @@
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote, quoteKey } from '../problem-list.ts';
 import { readSealed } from './read-sealed.ts';
-import { readText, toMap } from './read-value.ts';
+import { describeKind, readText, toMap } from './read-value.ts';
 import type { YamlNode } from '../yaml-tree.ts';
 
 /**
@@ -27,13 +27,15 @@ export const VARIABLE_PATTERN: RegExp = new RegExp(
 );
 
 /**
- * `env:`, text by name. A value needs no limit of its own: Linux takes 128 KiB a variable (MAX_ARG_STRLEN), and no
+ * `env:`, text by name. What is none is not quoted: a password may be of digits. A value needs no limit of its own: Linux takes 128 KiB a variable (MAX_ARG_STRLEN), and no
  * value of a file of 64 KiB is that long, escapes written out.
  */
 export function readEnv(node: YamlNode | undefined, what: string, problems: ProblemList): Record<string, string> {
   return readVariables(node, what, problems, (value, name) => {
-    if (value.kind !== 'scalar' || value.value !== null) return readText(value, `${what}.${name}`, problems);
-    problems.error(value, `${what}.${name} is empty`, 'quote it: ""');
+    const label = `${what}.${name}`;
+    if (value.kind !== 'scalar' || typeof value.value === 'string') return readText(value, label, problems);
+    if (value.value === null) problems.error(value, `${label} is empty`, 'quote it: ""');
+    else problems.error(value, `${label} must be text, not ${describeKind(value)}`, 'quote it');
     return undefined;
   });
 }

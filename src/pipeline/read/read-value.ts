@@ -12,9 +12,10 @@ export function toMap(node: YamlNode, what: string, problems: ProblemList): Yaml
   return undefined;
 }
 
-/** As `describe`, but text is not quoted: where a mapping or a list belongs it may be a secret, or the whole file. */
+/** As `describe`, but the value is not quoted: where a mapping or a list belongs it may be a secret, or the whole file. */
 export function describeKind(node: YamlNode): string {
-  return node.kind === 'scalar' && typeof node.value === 'string' ? 'text' : describe(node);
+  if (node.kind !== 'scalar' || node.value === null) return describe(node);
+  return typeof node.value === 'string' ? 'text' : `a ${typeof node.value}`;
 }
 
 /** The value of a key, or undefined when the key is not there. */

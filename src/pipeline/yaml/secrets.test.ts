@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { parsePipeline } from '../parse-pipeline.ts';
 import { formatProblems, summarizeProblem } from '../problem.ts';
@@ -133,6 +133,84 @@ test('no value that should be sealed is shown, however the file is written', () 
 
 test('no value that should be sealed is shown of a file with mistakes', () => {
   fc.assert(fc.property(broken, expectHidden), { numRuns: 400 });
+});
+
+const POD = 'job: {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: sh, image: alpine}]}}';
+
+/** Where an alias of a secret, `*t`, or of all of them, `*s`, would be told of. */
+const PLACES = [
+  'when: {event: *t, branch: *t, tag: [*t], path: [*t, x]}',
+  'when: {branch: *t}',
+  'when: {path: *t}',
+  'when: *t',
+  'when: {<<: *s}',
+  'env: {B: *t, C: [*t]}',
+  'env: {<<: *s}',
+  'env: *t',
+  'steps: [{container: *t, run: x}]',
+  'steps: [{sh: [*t], timeout: *t, retry: *t, allow_failure: *t, name: *t, when: {status: *t}, env: *s}]',
+  'steps: [{sh: *t, container: *t}]',
+  'steps: *t',
+  'steps: [*t, *s]',
+  'timeout: *t',
+  'checkout: {container: *t, path: *t, depth: *t, submodules: *t, clean: *t}',
+  'pod: {idle: *t, max_age: *t}',
+  'concurrency: {cancel_previous: *t}',
+  'telegram: {to: x, notify: *t, log: *t}',
+  'job: *s',
+  'job: {apiVersion: *t, kind: *t, metadata: {name: *t}, spec: {containers: [{name: *t, command: *t}]}}',
+  'job: {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: *t, volumeMounts: [{name: *t}]}]}}\nsteps: [{hs: x}]',
+];
+const SEALED_KEYS = [
+  ['secrets', 'secrets: &s {A: &t ', '}'],
+  ['secrets', 'secrets: &s {A: {B: &t ', '}}'],
+  ['telegram', 'telegram: &s {to: &t ', '}'],
+  ['kubeconfig', 'kubeconfig: &s {A: &t ', '}'],
+] as const;
+const written = fc.oneof(
+  secret.map(({ text }) => text),
+  fc.tuple(secret, fc.nat(60)).map(([{ text }, length]) => 'x'.repeat(length) + text),
+  fc.constantFrom(`${SECRET}/`, `/${SECRET}`, `refs/heads/${SECRET}`, `${SECRET}[`, `!${SECRET}/`, `${SECRET} `),
+);
+
+test.each(PLACES)('no value that should be sealed is told of where an alias leads to it: %s', (place) => {
+  const sealed = fc.constantFrom(...SEALED_KEYS.filter(([key]) => !place.startsWith(key)));
+  const aliased = fc.tuple(written, sealed).map(([text, [, start, end]]) => {
+    return `${start}${JSON.stringify(text)}${end}\n${place.startsWith('job') ? '' : `${POD}\n`}${place}\n`;
+  });
+  fc.assert(fc.property(aliased, expectHidden), { numRuns: 40 });
+});
+
+describe('what is told of a value', () => {
+  const tell = (source: string): string[] =>
+    parsePipeline(source).problems.flatMap(({ message, hint }) => [message, ...(hint === undefined ? [] : [hint])]);
+
+  test('is an ellipsis where an alias leads to it from a sealed key, be it a number', () => {
+    expect(tell(`secrets: {A: &t hunter2-secret, B: &n 0x1E240}\n${POD}\nwhen: {event: *t}\ntimeout: *n\n`)).toEqual(
+      expect.arrayContaining([
+        'when.event does not know "…"',
+        'timeout must be a duration, not the number …',
+        'say the unit: …s, …m or …h',
+      ]),
+    );
+  });
+
+  test('is the value where no alias leads to it, and where one leads to what is not sealed', () => {
+    const source = `secrets: {A: pusch, B: when}\nx-event: &e pusch\n${POD}\nwhen: {event: *e}\n`;
+    expect(tell(source)).toEqual(expect.arrayContaining(['when.event does not know "pusch"', 'did you mean "push"?']));
+  });
+
+  test.each(['env: {PASSWORD: 8123456789}', 'steps: [{sh: x, env: {PASSWORD: 8123456789}}]'])(
+    'is its kind alone where nobody knows what it holds: %s',
+    (source) => {
+      expect(tell(source)).toEqual(expect.arrayContaining(['env.PASSWORD must be text, not a number', 'quote it']));
+    },
+  );
+
+  test.each(['secrets', 'env', 'steps'])('is its kind alone where all of %s is a number', (key) => {
+    expect(tell(`${key}: 8123456789`).join('\n')).toContain('not a number');
+    expect(tell(`${key}: 8123456789`).join('\n')).not.toContain('8123456789');
+  });
 });
 
 function expectHidden(source: string): void {

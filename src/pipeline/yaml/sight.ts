@@ -18,7 +18,7 @@ const MAX_ANCHORS = 100;
 /** What a Pod is made of: anything beside it may belong elsewhere. */
 const podKeys: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'spec']);
 
-/** The keys whose values are sealed, and how other systems spell them: they show no value in a job either, where they are by mistake. */
+/** The keys whose values are sealed, and how other systems spell them: they show no value, in a job neither, where they are by mistake. */
 const secretKeys: ReadonlySet<string> = new Set(
   [...pipelineVocabulary.keys].flatMap(([name, { shape, aliases }]) =>
     isSecret(shape) ? [name, ...(aliases ?? [])] : [],
@@ -68,7 +68,8 @@ function isCutInBraces({ contents }: Document.Parsed, text: string): boolean {
   return isCollection(contents) && contents.flow === true && /(?:^|\s)#/.test(text);
 }
 
-function isSecret(shape: Shape): boolean {
+/** Whether a sealed value belongs there, or several. */
+export function isSecret(shape: Shape): boolean {
   if (shape.kind === 'mapping') return shape.or === 'sealed';
   return shape.kind === 'sealed' || (shape.kind === 'variables' && shape.values === 'sealed');
 }
@@ -79,7 +80,7 @@ function walkMapping(node: unknown, vocabulary: Vocabulary, painting: Painting):
     if (shape !== undefined) walkValue(pair, shape, painting);
     else if (name === '<<' && vocabulary !== pipelineVocabulary) {
       for (const source of findSources(pair, painting)) walkMapping(source, vocabulary, painting);
-    }
+    } else if (vocabulary === pipelineVocabulary && secretKeys.has(name)) hide(pair, 'keys', painting);
   }
 }
 
