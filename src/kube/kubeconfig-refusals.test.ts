@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { generate } from 'selfsigned';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { createCompositeNumbers, createRsaKey, createRsaNumbers, type RsaNumbers } from '../../test/fakes/rsa-key.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 
 /** What a refusal says, word for word, and what is taken in spite of its looks. */
@@ -242,8 +243,36 @@ describe('a client key is refused that takes long to sign with', () => {
     expect(refusalOfKey(privateKey)).toBe(`${field} is an RSA key of 4104 bits; c3 takes 4096 at most`);
   });
 
-  it('by its kind', () => {
-    const { privateKey } = generateKeyPairSync('ed448');
-    expect(refusalOfKey(privateKey)).toBe(`${field} is a key of the kind ed448; c3 takes ec, ed25519, rsa, rsa-pss`);
+  it.each([
+    ['ed448', () => generateKeyPairSync('ed448')],
+    ['rsa-pss', () => generateKeyPairSync('rsa-pss', { modulusLength: 2048 })],
+  ])('by its kind: %s', (kind, create) => {
+    expect(refusalOfKey(create().privateKey)).toBe(`${field} is a key of the kind ${kind}; c3 takes ec, ed25519, rsa`);
+  });
+
+  const honest = createRsaNumbers();
+  const long = BigInt(`0x${'c1'.repeat(256)}`);
+  it.each<[string, Partial<RsaNumbers>]>([
+    ['primes that are as long as the modulus', { p: long, q: long, dp: long, dq: long, qi: long }],
+    ['a first prime that is no factor', { p: honest.p + 2n }],
+    ['a second prime that is no factor', { q: honest.q + 2n }],
+    ['the modulus and 1 as its primes', { p: honest.n, q: 1n }],
+    ['an exponent that is another one', { d: honest.n }],
+    ['a first exponent that is too long', { dp: honest.dp + (honest.p - 1n) }],
+    ['a second exponent that is too long', { dq: honest.dq + (honest.q - 1n) }],
+    ['a first exponent that signs wrongly', { dp: honest.dp - 2n }],
+    ['a second exponent that signs wrongly', { dq: honest.dq - 2n }],
+    ['a coefficient that is too long', { qi: honest.qi + honest.p }],
+    ['a coefficient that signs wrongly', { qi: honest.qi - 1n }],
+    ['a public exponent that is too long', { e: honest.e + 2n ** 32n }],
+    ['factors that are no primes', createCompositeNumbers()],
+  ])('by numbers that do not belong together: %s', (_, numbers) => {
+    const made = createRsaKey({ ...honest, ...numbers });
+    expect(refusalOfKey(made)).toBe(`${field} is an RSA key whose numbers do not belong together`);
+  });
+
+  it('but not one that is as long as it may be', () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4096 });
+    expect(refusalOfKey(privateKey)).toBe(`${field} does not belong to client-certificate-data`);
   });
 });

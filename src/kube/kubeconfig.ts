@@ -4,6 +4,7 @@ import type { Document } from 'yaml';
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
 import { trimEnd } from '../trim-end.ts';
+import { findCostlyKey } from './costly-key.ts';
 
 /** What a kubeconfig comes down to: where the API server is, how to trust it, who we are. Holds secrets: never log it. */
 export interface ClusterAccess {
@@ -25,10 +26,6 @@ export interface ClusterAccess {
 
 /** A kubeconfig with a few certificate chains has 16 KiB; this leaves room for a laptop's, and bounds the parser. */
 const MAX_KUBECONFIG_BYTES = 256 * 1024;
-
-/** What API servers verify. */
-const KEY_TYPES: readonly string[] = ['ec', 'ed25519', 'rsa', 'rsa-pss'];
-const MAX_RSA_BITS = 4096;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -165,14 +162,6 @@ function readPrivateKey(pem: string, path: string): KeyObject {
   } catch {
     throw invalid(`${path} is not an unencrypted private key in PEM`);
   }
-}
-
-/** Each connection is signed for with the key, on the thread that does all else: 6 ms with 4,096 bits of RSA, 280 ms with 15,360. */
-function findCostlyKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | undefined {
-  const type: string = asymmetricKeyType ?? 'unknown';
-  if (!KEY_TYPES.includes(type)) return `is a key of the kind ${type}; c3 takes ${KEY_TYPES.join(', ')}`;
-  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
-  return bits > MAX_RSA_BITS ? `is an RSA key of ${bits} bits; c3 takes ${MAX_RSA_BITS} at most` : undefined;
 }
 
 function allowOnly(fields: Fields, allowed: readonly string[], path: string): void {
