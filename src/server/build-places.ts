@@ -1,5 +1,6 @@
 import { LimitError } from './limit-error.ts';
 import { once } from './once.ts';
+import { createTally, ownerOf } from './tally.ts';
 
 /** Places for builds that run or wait: how many of whom there may be at a time. */
 export interface BuildPlaces {
@@ -90,29 +91,6 @@ export function createBuildPlaces(maxBuilds: number): BuildPlaces {
       add(builds, count);
     },
   };
-}
-
-interface Tally {
-  get(key: string): number;
-  add(key: string, count: number): void;
-}
-
-/** Numbers by their keys; one that is 0 is not kept. */
-function createTally(): Tally {
-  const counts = new Map<string, number>();
-  return {
-    get: (key) => counts.get(key) ?? 0,
-    add(key, count) {
-      const sum = (counts.get(key) ?? 0) + count;
-      if (sum > 0) counts.set(key, sum);
-      else counts.delete(key);
-    },
-  };
-}
-
-/** `host/owner`; of a group within groups, the outermost. */
-function ownerOf(repository: string): string {
-  return repository.split('/', 2).join('/');
 }
 
 function toFull(message: string): LimitError {

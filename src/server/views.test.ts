@@ -202,6 +202,24 @@ it('has so many readers in all and no more', async () => {
   await expect(look(shown)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
 });
 
+it('gives the readers of one owner so many places, in however many repositories, and leaves the rest to others', async () => {
+  const shown = setUp({ maxReadersOfOwner: 2 });
+  const first = await look(shown);
+  await look(shown, { scope: parseScope('git.example.com/acme/other') });
+  const third = { scope: parseScope('git.example.com/acme/third') };
+  await expect(look(shown, third)).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+    message: '2 readers look at builds of this owner already',
+    retryAfterSeconds: 30,
+  });
+  await look(shown, { scope: parseScope('git.example.com/ann/shop') });
+  await look(shown, { scope: parseScope('other.example.com/acme/shop') });
+  first.release();
+  first.release();
+  await look(shown, third);
+  await expect(look(shown, third)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+});
+
 it('counts a reader who takes more as several', async () => {
   const shown = setUp({ maxReaders: 5, maxReadersInAll: 6 });
   const raw = await shown.views.look(await sealLink(keyring, LINK), new AbortController().signal, 4);
@@ -225,7 +243,7 @@ it('shows so many builds and no more, but for one that nobody looks at any more'
 });
 
 it('goes on opening for the others when one goes away', async () => {
-  const shown = setUp({ maxReaders: 1 });
+  const shown = setUp({ maxReaders: 1, maxReadersOfOwner: 1, maxReadersInAll: 1 });
   const opening = Promise.withResolvers<BuildLook>();
   shown.look = () => opening.promise;
   const leave = new AbortController();

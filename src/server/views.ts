@@ -1,12 +1,13 @@
 import type { BuildLook, RunningBuild, ViewOrder } from '../engine/index.ts';
 import type { Forge } from '../forges/forge.ts';
-import { openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
+import { formatScope, openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildName } from './builds.ts';
 import { toHook } from './digest.ts';
 import { LimitError } from './limit-error.ts';
 import { createBuckets } from './limits.ts';
 import { once } from './once.ts';
 import { createSharedView, type SharedView } from './shared-view.ts';
+import { createTally, ownerOf } from './tally.ts';
 
 /** The builds that somebody looks at. */
 export interface Views {
@@ -48,6 +49,8 @@ export interface ViewLimits {
   readonly maxReaders: number;
   /** Of all views: one that takes nothing holds two parts of a log, of 256 KiB each. */
   readonly maxReadersInAll: number;
+  /** Of all views of one owner's repositories: whoever reads nothing of what they ask for leaves the rest to others. */
+  readonly maxReadersOfOwner: number;
   /** Views a minute of builds that this process does not lead, for one token: each costs up to three of the calls that its forge allows. */
   readonly opensPerMinute: number;
   /** How long a view that nobody looks at is kept: whoever opens a page asks for its events next, and then perhaps for a log. */
@@ -60,6 +63,7 @@ const LIMITS: ViewLimits = {
   maxViews: 200,
   maxReaders: 32,
   maxReadersInAll: 300,
+  maxReadersOfOwner: 100,
   opensPerMinute: 20,
   idleMs: 30_000,
   freshMs: 3_000,
@@ -75,6 +79,7 @@ export function createViews(options: ViewsOptions): Views {
   const views = new Set<SharedView>();
   /** The newest of each build. */
   const byKey = new Map<string, SharedView>();
+  const places = createReaderPlaces(limits);
   const takeOpening = createBuckets(limits.opensPerMinute, MAX_OWNERS, () => performance.now());
 
   function open(key: string, link: BuildLink, running: RunningBuild | undefined): SharedView {
@@ -119,15 +124,19 @@ export function createViews(options: ViewsOptions): Views {
   }
 
   return {
-    async look(sealed, signal, places = 1) {
+    async look(sealed, signal, count = 1) {
       const link = await openLink(options.keyring, sealed);
       options.checkScope(link.scope);
-      checkReaders(views, limits, places);
+      const owner = ownerOf(formatScope(link.scope));
+      places.check(owner, count);
       const view = find(link);
-      if (view.readers + places > limits.maxReaders) {
+      if (view.readers + count > limits.maxReaders) {
         throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
       }
-      const release = once(view.enter(places));
+      const leaves = [places.enter(owner, count), view.enter(count)];
+      const release = once(() => {
+        for (const leave of leaves) leave();
+      });
       try {
         return { link, look: await orAborted(view.look, signal), release };
       } catch (error) {
@@ -149,11 +158,29 @@ function makeRoom(views: ReadonlySet<SharedView>, { maxViews }: ViewLimits): voi
   void idle.close();
 }
 
-/** @throws {LimitError} */
-function checkReaders(views: Iterable<SharedView>, { maxReadersInAll }: ViewLimits, places: number): void {
-  const inAll = [...views].reduce((sum, { readers }) => sum + readers, 0);
-  if (inAll + places <= maxReadersInAll) return;
-  throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
+/** Of all who look, and of those who look at what one owner has. */
+function createReaderPlaces({ maxReadersInAll, maxReadersOfOwner }: ViewLimits) {
+  const ofOwners = createTally();
+  let inAll = 0;
+  return {
+    /** @throws {LimitError} when there are not so many more */
+    check(owner: string, count: number): void {
+      const ofOwner = ofOwners.get(owner);
+      if (ofOwner + count > maxReadersOfOwner)
+        throw new LimitError(`${ofOwner} readers look at builds of this owner already`, RETRY_AFTER_SECONDS);
+      if (inAll + count > maxReadersInAll)
+        throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
+    },
+    /** Answers what gives them back, to be called once. */
+    enter(owner: string, count: number): () => void {
+      ofOwners.add(owner, count);
+      inAll += count;
+      return () => {
+        ofOwners.add(owner, -count);
+        inAll -= count;
+      };
+    },
+  };
 }
 
 function toOrder(
