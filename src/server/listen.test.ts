@@ -251,6 +251,10 @@ describe('an answer that streams', () => {
   beforeEach(async () => {
     ends = [];
     const app = new Hono();
+    app.get('/endless', () => {
+      const pull = (one: typeof controller): void => one.enqueue(Buffer.alloc(256 * 1024, 'x'));
+      return new Response(new ReadableStream<Uint8Array>({ pull, cancel: () => void ends.push('endless cancelled') }));
+    });
     app.get('/stream', ({ req }) => {
       req.raw.signal.addEventListener('abort', () => ends.push('request aborted'));
       const stream = new ReadableStream<Uint8Array>({
@@ -293,6 +297,33 @@ describe('an answer that streams', () => {
     const { socket } = await begin();
     socket.destroy();
     await expect.poll(() => ends.toSorted()).toEqual(['request aborted', 'stream cancelled']);
+  });
+
+  it.each(['HTTP/1.0', 'HTTP/1.1'])('is cut, not ended, when its reader takes nothing: %s', async (version) => {
+    const { hostname, port } = new URL(streaming.origin);
+    const socket = connect(Number(port), hostname).pause();
+    const failed = new Promise<unknown>((resolve) => void socket.once('error', resolve));
+    socket.write(`GET /endless ${version}\r\nHost: c3\r\n\r\n`);
+    await expect.poll(() => ends).toContain('endless cancelled');
+    socket.resume();
+    expect(await failed).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  it('is cut when its reader takes nothing, behind another answer of the same connection too', async () => {
+    const { hostname, port } = new URL(streaming.origin);
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => {}).once('data', () => socket.pause());
+    socket.write(`GET /nowhere HTTP/1.1\r\nHost: c3\r\n\r\nGET /endless HTTP/1.1\r\nHost: c3\r\n\r\n`);
+    await expect.poll(() => ends).toContain('endless cancelled');
+    socket.destroy();
+  });
+
+  it('is not cut while there is nothing to take', async () => {
+    const { socket, heard } = await begin();
+    await new Promise((resolve) => setTimeout(resolve, 300)); // several times the limit of a reader
+    controller.enqueue(Buffer.from('at last'));
+    await expect.poll(heard).toContain('at last');
+    socket.destroy();
   });
 
   it('does not keep c3 from ending, when it ends by itself or else after a while', async () => {

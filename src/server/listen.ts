@@ -21,7 +21,10 @@ export interface ListenLimits {
   readonly headersMs: number;
   /** How often connections are looked at for the two above; Node's default would let each last 30 s more. */
   readonly checkEveryMs: number;
-  /** How long a reader may take nothing of an answer that is whole. One that still streams waits for its reader, and holds little. */
+  /**
+   * How long a reader may take nothing of what is there for it: of an answer that is whole, or of one that streams and waits for its reader.
+   * One that has nothing to say may take as long as it likes.
+   */
   readonly stallMs: number;
   /** How long answers that are still being read have when c3 ends. What streams without an end must end by itself before. */
   readonly closeMs: number;
@@ -118,10 +121,12 @@ function boundConnections(handle: Handle, stallMs: number): RequestListener {
     unanswered.set(socket, count + 1);
     boundPieces(incoming);
     outgoing.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
-    // Node counts what the reader takes as a sign of life, and ends the connection.
-    outgoing.once('prefinish', () => socket.setTimeout(stallMs));
+    // Node counts what the reader takes as a sign of life.
+    socket.setTimeout(stallMs);
+    // By a reset: a proxy that speaks HTTP/1.0 would take any other end for that of the answer.
+    outgoing.on('timeout', () => void (outgoing.writableLength > 0 && socket.resetAndDestroy()));
     // Before Node sets how long the connection may wait for its next request.
-    outgoing.prependOnceListener('finish', () => socket.setTimeout(0));
+    outgoing.prependOnceListener('finish', () => socket.setTimeout(unanswered.get(socket) === 1 ? 0 : stallMs));
     if (incoming.httpVersion === '1.1' && incoming.headers.host === undefined) refuse(outgoing);
     else void handle(incoming, outgoing);
   };

@@ -1,9 +1,17 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { Hono } from 'hono';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { BuildLook, StepRun } from '../../src/engine/index.ts';
+import type { Forge } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
-import { encrypt, serveApp, type ServedApp } from '../fakes/served-app.ts';
+import { parseKeyring, sealLink } from '../../src/sealing/index.ts';
+import { handleBuildLog } from '../../src/server/build-page.ts';
+import { toErrorAnswer } from '../../src/server/error-answer.ts';
+import { listen, type Listener } from '../../src/server/listen.ts';
+import { createViews } from '../../src/server/views.ts';
+import { encrypt, SECRET, serveApp, type ServedApp } from '../fakes/served-app.ts';
 import { toHeaders, toPath } from './outsider.ts';
 
 describe('A12 A repository that takes what all share', () => {
@@ -34,6 +42,80 @@ describe('A12 A repository that takes what all share', () => {
     expect(held).toBe(5);
     expect(await fill(served, 'github.com/acme/victim', { token: 'victim', isConfirmed: true })).toBe(5);
     served.end();
+  });
+});
+
+describe('A12 Readers that take nothing of what they ask for', () => {
+  const keyring = parseKeyring(SECRET);
+  const step = { name: 's', phase: { kind: 'passed' }, attempt: 1, isAllowed: false, startedAt: 1, endedAt: 2 };
+  const state = { source: {}, phase: { kind: 'ended', ending: { kind: 'passed' } }, steps: [step], warnings: [] };
+  const view = {
+    state,
+    close: () => {},
+    async copyLog(_: StepRun, { signal, onBytes }: { signal: AbortSignal; onBytes(bytes: Uint8Array): Promise<void> }) {
+      while (!signal.aborted) await onBytes(Buffer.alloc(256 * 1024, 'x'));
+      return { kind: 'whole', to: 0 };
+    },
+  };
+  const forge = { webUrl: () => '', commitUrl: () => '', openRepository: () => ({ close: () => Promise.resolve() }) };
+  const views = createViews({
+    keyring,
+    forgeFor: () => forge as unknown as Forge,
+    checkScope: () => {},
+    watch: () => undefined,
+    open: () => Promise.resolve({ kind: 'seen', view } as unknown as BuildLook),
+  });
+  const app = new Hono();
+  app.get('/b/:sealed/log', ({ req }) =>
+    handleBuildLog(req.raw, req.param('sealed'), {
+      look: views.look,
+      now: Date.now,
+      closing: new AbortController().signal,
+    }),
+  );
+  app.onError((error) => toErrorAnswer(error));
+  const sockets: Socket[] = [];
+  let listener: Listener | undefined;
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy();
+    await listener?.close();
+    await views.close();
+  });
+
+  it('keep no more than a third of all places, and those for seconds', async () => {
+    listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: () => {}, limits: { stallMs: 500 } });
+    const { origin, port } = new URL(listener.origin);
+    async function toUrl(owner: string, buildId: string): Promise<string> {
+      const scope = { host: 'github.com', owner, name: 'shop' };
+      const ref = { kind: 'branch', name: 'main' } as const;
+      const link = {
+        right: 'look',
+        scope,
+        buildId,
+        sha: '1'.repeat(40),
+        isProtected: false,
+        ref,
+        before: undefined,
+        token: owner,
+      } as const;
+      return `${origin}/b/${await sealLink(keyring, link)}/log`;
+    }
+    /** The status of a raw log, of which no more is read. */
+    async function ask(url: string): Promise<number> {
+      const gone = new AbortController();
+      const { status } = await fetch(url, { signal: gone.signal });
+      gone.abort();
+      return status;
+    }
+    for (let n = 0; n < 80; n += 1) {
+      const url = await toUrl('mallory', `${n % 10}`.repeat(12));
+      const socket = connect(Number(port), '127.0.0.1').pause();
+      socket.on('error', () => {}).write(`GET ${new URL(url).pathname} HTTP/1.1\r\nHost: c3\r\n\r\n`);
+      sockets.push(socket);
+    }
+    await expect.poll(async () => ask(await toUrl('mallory', 'a'.repeat(12)))).toBe(429);
+    expect(await ask(await toUrl('ann', 'b'.repeat(12)))).toBe(200);
+    await expect.poll(async () => ask(await toUrl('mallory', 'a'.repeat(12))), { timeout: 10_000 }).toBe(200);
   });
 });
 
