@@ -64,6 +64,16 @@ describe('refusals', () => {
 });
 
 describe('faults', () => {
+  test('a server that has just started is asked again when it cannot tell yet whether something is allowed', async () => {
+    const message = 'pods "shop-1" is forbidden: not yet ready to handle request';
+    let count = 0;
+    server.onRequest = (_request, response) => {
+      count += 1;
+      answerJson(response, count === 1 ? 403 : 201, { reason: 'Forbidden', message });
+    };
+    expect(await client.request({ ...GET, method: 'POST', body: {} })).toMatchObject({ kind: 'ok' });
+  });
+
   test('what fails in passing is repeated: a cut, 503, 429 with Retry-After', async () => {
     let count = 0;
     server.onRequest = (request, response) => {

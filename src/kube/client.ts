@@ -3,7 +3,14 @@ import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
 import { toBeginning, toStatus } from './api-types.ts';
-import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
+import {
+  CONNECT_TIMEOUT_MS,
+  describeFault,
+  isNotReady,
+  isTransientAnswer,
+  toHeaders,
+  toTlsOptions,
+} from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { createAllowance, readBody, readLines, type Allowance, type Reading } from './read-answer.ts';
 
@@ -45,8 +52,8 @@ export type KubeRefusal = {
   readonly message: string;
 };
 /** Whether a server that said no has no time just now: it has refused nothing. */
-export function isPutOff({ code }: KubeRefusal): boolean {
-  return code === 429 || code >= 500;
+export function isPutOff({ code, message }: KubeRefusal): boolean {
+  return code === 429 || code >= 500 || isNotReady(code, message);
 }
 
 export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
@@ -191,6 +198,16 @@ export class UnreachableError extends C3Error {
   constructor(message: string, isTransient: boolean) {
     super('CLUSTER_UNREACHABLE', message);
     this.isTransient = isTransient;
+  }
+}
+
+/** CLUSTER_REFUSED, with the HTTP status of the refusal. */
+export class RefusedError extends C3Error {
+  readonly status: number;
+
+  constructor(message: string, { code }: KubeRefusal, options: { readonly hint?: string } = {}) {
+    super('CLUSTER_REFUSED', message, options);
+    this.status = code;
   }
 }
 

@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { generate } from 'selfsigned';
 import { describe, expect, test } from 'vitest';
 import { createClient } from './client.ts';
-import { toTlsOptions } from './connection.ts';
+import { isTransientAnswer, toTlsOptions } from './connection.ts';
 
 test('the options of a connection hold the key where no printing of them shows it', async () => {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'c3' }], { keySize: 2048 });
@@ -20,6 +20,14 @@ test('the options of a connection hold the key where no printing of them shows i
   const options = toTlsOptions(access);
   expect(inspect(options, { depth: 10, showHidden: true })).not.toMatch(/BEGIN|PRIVATE KEY/);
   expect(Object.keys(options)).toEqual(['secureContext', 'servername']);
+});
+
+test.each([
+  [403, 'pods "shop-1" is forbidden: not yet ready to handle request', true],
+  [403, 'pods "shop-1" is forbidden: User "ci" cannot create resource "pods/exec"', false],
+  [422, 'not yet ready to handle request', false],
+])('%i %s is worth another try: %s', (code, message, isTransient) => {
+  expect(isTransientAnswer(code, message)).toBe(isTransient);
 });
 
 describe('a server with which keys are agreed on', () => {

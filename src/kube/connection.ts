@@ -88,7 +88,20 @@ export function describeFault(error: unknown): { message: string; isTransient: b
 const TRANSIENT =
   /error dialing backend|TLS handshake timeout|tls: internal error|connection (?:refused|reset|aborted)|broken pipe|EOF\b|etcdserver: |http2: client connection lost|i\/o timeout|context deadline exceeded|server is currently unable|code = Unavailable/i;
 
+/**
+ * Words of an API server that has just started, in a 403 that forbids nothing: what decides has yet to read what it decides by.
+ *
+ * @see https://github.com/kubernetes/apiserver/blob/master/pkg/admission/plugin/namespace/lifecycle/admission.go Admit
+ */
+const NOT_READY = /not yet ready to handle request/i;
+
+/** Whether a server that says 403 says so because it cannot tell yet. */
+export function isNotReady(code: number, message: string): boolean {
+  return code === 403 && NOT_READY.test(message);
+}
+
 /** Whether an answer other than the wanted one is worth another try. */
 export function isTransientAnswer(code: number, message: string): boolean {
+  if (isNotReady(code, message)) return true;
   return code === 429 || code === 502 || code === 503 || code === 504 || (code >= 500 && TRANSIENT.test(message));
 }

@@ -85,13 +85,13 @@ describe('before the cluster has taken the exec', () => {
         `HTTP/1.1 ${code} No\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       );
     };
-    expect(await openRefused()).toEqual({ kind: 'refused', message, isTransient });
+    expect(await openRefused()).toEqual({ kind: 'refused', code, message, isTransient });
   });
 
   test('an answer of 200 is a refusal', async () => {
     server.onUpgrade = (_request, socket) =>
       socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok');
-    expect(await openRefused()).toEqual({ kind: 'refused', message: 'ok', isTransient: false });
+    expect(await openRefused()).toEqual({ kind: 'refused', code: 200, message: 'ok', isTransient: false });
   });
 
   test('a redirect is not followed', async () => {
@@ -99,7 +99,8 @@ describe('before the cluster has taken the exec', () => {
       socket.end(
         'HTTP/1.1 302 Found\r\nlocation: https://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
       );
-    expect(await openRefused()).toEqual({ kind: 'refused', message: 'the cluster answered 302', isTransient: false });
+    const message = 'the cluster answered 302';
+    expect(await openRefused()).toEqual({ kind: 'refused', code: 302, message, isTransient: false });
   });
 
   test('a connection that dies is a transient refusal', async () => {

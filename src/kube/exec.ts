@@ -22,9 +22,12 @@ export interface ExecLimits extends SessionLimits {
   readonly handshakeMs: number;
 }
 
+/** `code`: the HTTP status of a refusal, if it had one. */
+export type ExecOpening = ExecAnswer & { readonly code?: number };
+
 /** Opens execs at one API server. */
 export interface ExecClient {
-  open(target: ExecTarget, options: ExecOptions): Promise<ExecAnswer>;
+  open(target: ExecTarget, options: ExecOptions): Promise<ExecOpening>;
   close(): void;
 }
 
@@ -57,7 +60,7 @@ interface Opening {
   readonly options: ExecOptions;
 }
 
-async function openExec(address: string, { access, agent, limits, options }: Opening): Promise<ExecAnswer> {
+async function openExec(address: string, { access, agent, limits, options }: Opening): Promise<ExecOpening> {
   const { signal } = options;
   if (signal.aborted) return { kind: 'refused', message: 'aborted', isTransient: false };
   const socket = new WebSocket(address, SUBPROTOCOLS, {
@@ -76,7 +79,7 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
     const handshakeMs = limits.handshakeMs ?? HANDSHAKE_TIMEOUT_MS;
     const timer = setTimeout(giveUp, handshakeMs);
 
-    function settle(answer: ExecAnswer): void {
+    function settle(answer: ExecOpening): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       socket.off('open', open).off('error', fail).off('unexpected-response', refuse);
@@ -114,7 +117,7 @@ async function openExec(address: string, { access, agent, limits, options }: Ope
 }
 
 /** The answer was not 101: nothing ran, and the body says why. */
-async function readRefusal(response: IncomingMessage): Promise<ExecAnswer> {
+async function readRefusal(response: IncomingMessage): Promise<ExecOpening> {
   const code = response.statusCode ?? 0;
   let text = '';
   response.setTimeout(CONNECT_TIMEOUT_MS, () => response.destroy());
@@ -134,6 +137,7 @@ async function readRefusal(response: IncomingMessage): Promise<ExecAnswer> {
   }
   return {
     kind: 'refused',
+    code,
     message: message || `the cluster answered ${code}`,
     isTransient: isTransientAnswer(code, message),
   };

@@ -1,6 +1,6 @@
-import { C3Error } from '../errors.ts';
 import { toList, toPodEvent } from './api-types.ts';
 import type { Pod, PodEvent } from './api-types.ts';
+import { RefusedError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
 import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
 
@@ -106,8 +106,8 @@ async function listen(
   }
 }
 
-function toRefusedError({ message }: KubeRefusal): C3Error {
-  return new C3Error('CLUSTER_REFUSED', message);
+function toRefusedError(answer: KubeRefusal): RefusedError {
+  return new RefusedError(answer.message, answer);
 }
 
 /** Whether Events tell that all containers of a Pod have started. */

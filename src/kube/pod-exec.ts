@@ -1,4 +1,5 @@
 import type { Workspace } from '../engine/cluster.ts';
+import { createDenials } from './denials.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 
@@ -17,8 +18,12 @@ export interface PodExecTarget {
  */
 const MAX_STARTING_MS = 1_000;
 
-/** Execs into one Pod, whoever wants them: of all in the cluster, few are being opened at a time. */
+/**
+ * Execs into one Pod, whoever wants them: of all in the cluster, few are being opened at a time. Once one has been opened, those that are
+ * refused are worth another try for a while.
+ */
 export function createPodExec({ namespace, pod, execs, openings }: PodExecTarget): Workspace['exec'] {
+  const denials = createDenials();
   return async (container, argv, options) => {
     const leave = await openings.enter(options.signal);
     if (!leave) return { kind: 'refused', message: 'aborted', isTransient: false };
@@ -30,8 +35,9 @@ export function createPodExec({ namespace, pod, execs, openings }: PodExecTarget
     });
     if (answer.kind === 'refused') {
       leave();
-      return answer;
+      return { kind: 'refused', message: answer.message, isTransient: answer.isTransient || denials.mayPass(answer) };
     }
+    denials.forget();
     const timer = setTimeout(leave, MAX_STARTING_MS);
     void answer.session.done.then(() => {
       clearTimeout(timer);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import { createClient } from './client.ts';
@@ -53,13 +53,16 @@ function list(resourceVersion: string, ...items: object[]): (response: ServerRes
 function line(type: string, object: object): string {
   return `${JSON.stringify({ type, object })}\n`;
 }
-function states(silenceMs?: number) {
+function refuse(code: number, message: string): (response: ServerResponse) => void {
+  return (response) => answerJson(response, code, { message });
+}
+function states(limits: { readonly silenceMs?: number; readonly deniedMs?: number } = {}) {
   return watchPod(client, {
     namespace: 'default',
     name: 'p',
     signal: stop.signal,
     onTrouble: (message) => troubles.push(message),
-    ...(silenceMs === undefined ? {} : { silenceMs }),
+    ...limits,
   });
 }
 /** The next states' resourceVersions; `-` where there is no Pod. */
@@ -127,7 +130,7 @@ test('takes silence for a cut', async () => {
     (response) => response.write(line('ADDED', pod('11'))),
   );
   // undici looks at such limits about once a second.
-  expect(await take(states(300), 2)).toEqual(['-', '11']);
+  expect(await take(states({ silenceMs: 300 }), 2)).toEqual(['-', '11']);
   expect(versions).toEqual(['10', '10']);
 });
 
@@ -154,6 +157,52 @@ test('fails when the account may not watch', async () => {
   const watch = states();
   await watch.next();
   await expect(watch.next()).rejects.toMatchObject({ code: 'CLUSTER_REFUSED' });
+});
+
+describe('once it has worked', () => {
+  beforeEach(() => {
+    lists.push(list('10'));
+    watches.push((response) => response.end(line('ADDED', pod('11'))));
+  });
+
+  test.each([401, 403])('goes on from the last version when it is refused in passing: %i', async (code) => {
+    watches.push(refuse(code, 'one'), refuse(code, 'two'), (response) => response.write(line('MODIFIED', pod('12'))));
+    expect(await take(states(), 3)).toEqual(['-', '11', '12']);
+    expect(versions).toEqual(['10', '11', '11', '11']);
+    expect(troubles).toEqual(['one', 'two']);
+  });
+
+  test('goes on when it may not list in passing', async () => {
+    watches.push(refuse(410, 'too old'));
+    lists.push(refuse(403, 'pods is forbidden'), list('30', pod('25')));
+    expect(await take(states(), 3)).toEqual(['-', '11', '25']);
+  });
+
+  test.each([401, 403])('fails when it is refused for longer: %i', async (code) => {
+    const denials = Array.from({ length: 20 }, () => refuse(code, 'no watch'));
+    watches.push(...denials);
+    const watch = states({ deniedMs: 500 });
+    await take(watch, 2);
+    await expect(watch.next()).rejects.toMatchObject({
+      code: 'CLUSTER_REFUSED',
+      message: 'The cluster refused to watch Pods in namespace default: no watch',
+    });
+    expect(versions.length).toBeGreaterThan(2);
+  });
+
+  test('counts the time of each refusal from when it worked last', async () => {
+    const work = (version: string) => (response: ServerResponse) => void response.end(line('MODIFIED', pod(version)));
+    watches.push(refuse(403, 'no'), work('12'), refuse(403, 'no'), work('13'));
+    // From the first refusal to the second it takes 0.9 s at least.
+    expect(await take(states({ deniedMs: 500 }), 4)).toEqual(['-', '11', '12', '13']);
+  });
+});
+
+test('goes on through a server that has yet to read what it decides by', async () => {
+  const notReady = refuse(403, 'pods "p" is forbidden: not yet ready to handle request');
+  lists.push(notReady, list('10', pod('7')));
+  watches.push(notReady, (response) => response.write(line('MODIFIED', pod('11'))));
+  expect(await take(states(), 2)).toEqual(['7', '11']);
 });
 
 test('ends with its signal', async () => {

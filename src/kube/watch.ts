@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
 import { toList, toPod, toResourceVersion, toStatus } from './api-types.ts';
 import type { Pod } from './api-types.ts';
-import { isPutOff, UnreachableError } from './client.ts';
+import { isPutOff, RefusedError, UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
+import { createDenials } from './denials.ts';
+import type { Denials } from './denials.ts';
 
 /** A Pod, or that there is none, and the version of the list that said so. */
 export interface PodState {
@@ -22,6 +24,8 @@ export interface WatchOptions {
   onTrouble?(message: string): void;
   /** Default {@link SILENCE_MS}. */
   readonly silenceMs?: number;
+  /** For how long a watch that has worked goes on when it is refused; default as `createDenials` has it. */
+  readonly deniedMs?: number | undefined;
 }
 
 /** The server ends the watch itself after this; Kubernetes' own clients take 5 to 10 minutes. */
@@ -39,14 +43,14 @@ const SHORT_WATCH_MS = 1_000;
  * The states of one Pod, the present one first, then every change; `undefined` when there is none. The watch connection is opened
  * when the second state is asked for. Ends when `signal` is aborted.
  *
- * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods, CLUSTER_UNREACHABLE when waiting cannot help:
- * an untrusted certificate, an unknown host, an answer that is no Kubernetes
+ * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods, or no longer may for half a minute;
+ * CLUSTER_UNREACHABLE when waiting cannot help: an untrusted certificate, an unknown host, an answer that is no Kubernetes
  */
 export async function* watchPod(
   client: KubeClient,
   options: WatchOptions,
 ): AsyncGenerator<Pod | undefined, void, undefined> {
-  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS } = options;
+  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS, deniedMs } = options;
   const told = listAndWatch(client, {
     list: async () => await listPod(client, options),
     from,
@@ -55,6 +59,7 @@ export async function* watchPod(
     toRefusedError: (answer) => toRefusedError('watch', answer, options),
     onTrouble,
     silenceMs,
+    deniedMs,
     signal,
   });
   for await (const one of told) {
@@ -75,11 +80,13 @@ interface WatchTarget {
   readonly path: string;
   readonly fieldSelector: string;
   /** What is thrown when the watch is refused for good. */
-  toRefusedError(answer: KubeRefusal): C3Error;
+  toRefusedError(answer: KubeRefusal): RefusedError;
   /** Told when the API server cannot be reached; the watch goes on trying. */
   readonly onTrouble?: ((message: string) => void) | undefined;
   /** After so much silence the connection counts as cut. */
   readonly silenceMs: number;
+  /** {@link WatchOptions.deniedMs} */
+  readonly deniedMs?: number | undefined;
   /** Ends the watch. */
   readonly signal: AbortSignal;
 }
@@ -105,6 +112,7 @@ export async function* listAndWatch<List extends { readonly resourceVersion: str
   options: ListAndWatch<List>,
 ): AsyncGenerator<Told<List>, void, undefined> {
   const { signal } = options;
+  const denials = createDenials(options.deniedMs);
   let failures = 0;
   let { from } = options;
   while (!signal.aborted) {
@@ -115,13 +123,13 @@ export async function* listAndWatch<List extends { readonly resourceVersion: str
       let version: string | undefined = list.resourceVersion;
       while (version !== undefined && !signal.aborted) {
         const startedAt = performance.now();
-        version = yield* watchOnce(client, options, version);
+        version = yield* watchOnce(client, { ...options, denials }, version);
         failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
         if (failures > 0) await pause(failures, signal);
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof UnreachableError) || !error.isTransient) throw error;
+      if (!(error instanceof C3Error) || !mayPass(error, denials)) throw error;
       options.onTrouble?.(error.message);
       failures += 1;
       await pause(failures, signal);
@@ -129,10 +137,16 @@ export async function* listAndWatch<List extends { readonly resourceVersion: str
   }
 }
 
+/** Of a list that failed; what is thrown of a watch is what has been borne long enough. */
+function mayPass(error: C3Error, denials: Denials): boolean {
+  if (error instanceof RefusedError) return denials.mayPass({ code: error.status });
+  return error instanceof UnreachableError && error.isTransient;
+}
+
 /** Follows one watch to its end. Returns the version to go on from, or undefined when only a new list helps. */
 async function* watchOnce(
   client: KubeClient,
-  options: WatchTarget,
+  options: WatchTarget & { readonly denials: Denials },
   from: string,
 ): AsyncGenerator<WatchEvent, string | undefined, undefined> {
   let version = from;
@@ -153,6 +167,7 @@ async function* watchOnce(
       options.silenceMs,
     );
     if (answer.kind === 'refused') return settleRefusal(answer, version, options);
+    options.denials.forget();
     for await (const line of answer.lines) {
       const event = parseWatchEvent(line);
       if (event === undefined) continue;
@@ -168,9 +183,13 @@ async function* watchOnce(
   return version;
 }
 
-function settleRefusal(answer: KubeRefusal, version: string, options: WatchTarget): string | undefined {
+function settleRefusal(
+  answer: KubeRefusal,
+  version: string,
+  options: WatchTarget & { readonly denials: Denials },
+): string | undefined {
   if (answer.code === 410) return undefined;
-  if (!isPutOff(answer)) throw options.toRefusedError(answer);
+  if (!isPutOff(answer) && !options.denials.mayPass(answer)) throw options.toRefusedError(answer);
   options.onTrouble?.(answer.message);
   return version;
 }
@@ -198,10 +217,10 @@ export async function listPod(
   return { pod, resourceVersion };
 }
 
-function toRefusedError(verb: string, answer: KubeRefusal, options: Pick<WatchOptions, 'namespace'>): C3Error {
-  return new C3Error(
-    'CLUSTER_REFUSED',
+function toRefusedError(verb: string, answer: KubeRefusal, options: Pick<WatchOptions, 'namespace'>): RefusedError {
+  return new RefusedError(
     `The cluster refused to ${verb} Pods in namespace ${options.namespace}: ${answer.message}`,
+    answer,
     { hint: 'the account needs get, list, watch, create and delete on pods, get and create on pods/exec' },
   );
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
 import type { Pod } from './api-types.ts';
+import type { ExecOpening } from './exec.ts';
 import { createGate } from './gate.ts';
 import { createUnguardedLease } from './leases/lease.ts';
 import { createWorkspace } from './workspace.ts';
@@ -10,7 +11,7 @@ const SILENT_MS = 120_000;
 const DIALING = 'error dialing backend: dial tcp 10.0.0.7:10250: connect: no route to host';
 
 let release: ((pod: Pod) => void) | undefined;
-let answer: ExecAnswer;
+let answer: ExecOpening;
 let heard: ExecOptions | undefined;
 let lost: string | undefined;
 let givenBack: boolean[];
@@ -56,9 +57,13 @@ function create(first = pod('True')): Workspace {
   void workspace.lost.then((sentence) => (lost = sentence));
   return workspace;
 }
-async function exec(workspace: Workspace): Promise<void> {
+async function exec(workspace: Workspace): Promise<ExecAnswer> {
   const ignore = (): void => undefined;
-  await workspace.exec('a', ['true'], { signal: new AbortController().signal, onStdout: ignore, onStderr: ignore });
+  return await workspace.exec('a', ['true'], {
+    signal: new AbortController().signal,
+    onStdout: ignore,
+    onStderr: ignore,
+  });
 }
 function ended(end: ExecEnd): ExecAnswer {
   const session = { write: async () => await Promise.resolve(), done: Promise.resolve(end), close: () => undefined };
@@ -112,6 +117,26 @@ describe('a workspace whose node', () => {
     expect(lost).toBeUndefined();
   });
 });
+
+test.each([401, 403])(
+  'an exec that is refused is worth another try for 30 s once one has been open: %i',
+  async (code) => {
+    const refused = { kind: 'refused', message: 'no', isTransient: false } as const;
+    const workspace = create();
+    answer = { ...refused, code };
+    expect(await exec(workspace)).toEqual(refused);
+    answer = ended({ kind: 'status', exitCode: 0, message: '' });
+    await exec(workspace);
+    answer = { ...refused, code: 404 };
+    expect(await exec(workspace)).toEqual(refused);
+    answer = { ...refused, code };
+    expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await exec(workspace)).toEqual(refused);
+  },
+);
 
 test('a workspace whose Lease is lost is lost, and is not given back as clean', async () => {
   const workspace = create();
