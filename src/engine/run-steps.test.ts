@@ -23,21 +23,6 @@ function setUp(): Walk {
 const waitFor = (file: string): string =>
   `i=0; until [ -e "$DIR/${file}" ]; do i=$((i + 1)); [ $i -lt 500 ]; sleep 0.02; done`;
 
-it('go on when the clock is set to another day meanwhile', async () => {
-  const walk = setUp();
-  const realNow = Date.now;
-  try {
-    const { ending } = await walk.run([one('a', { sh: 'echo up; sleep 0.1' }), one('b', { sh: 'echo on' })], {
-      onOutput: (text) => {
-        if (text.includes('up')) Date.now = () => realNow() + 86_400_000;
-      },
-    });
-    expect(ending).toEqual(PASSED);
-  } finally {
-    Date.now = realNow;
-  }
-});
-
 describe('the steps of a parallel stage', () => {
   it('run at once', async () => {
     const walk = setUp();

@@ -68,7 +68,7 @@ describe('maskShownLines', () => {
   });
 
   it('hides a secret on the border of two pieces of a line, and leaves one alone that two lines make up', () => {
-    const [one = '', two = ''] = ['so abcd\0efghijk', 'lmnop on'];
+    const [one, two] = ['so abcd\0efghijk', 'lmnop on'];
     const masking = createMasking([SECRET]);
     expect(
       maskShownLines(

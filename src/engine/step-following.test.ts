@@ -46,7 +46,7 @@ function exit(): Frame {
   return { kind: 'exit', offset: 0, exitCode: 0, why: 'exited', proof: 'p' };
 }
 
-const ALIVE: Frame = { kind: 'heartbeat' } as Frame;
+const ALIVE: Frame = { kind: 'heartbeat' };
 
 describe('a step that is followed over many connections', () => {
   it('has a longer pause before each that comes after one which told nothing new', async () => {

@@ -107,7 +107,9 @@ const URL_KEPT = [
 function toUrl(text: string): string[] {
   const bytes = Buffer.from(text.toWellFormed()).toString('latin1');
   // Encoders of whom this text has no character are the same.
-  const kinds = new Set(URL_KEPT.map((kept) => [...kept].filter((character) => bytes.includes(character)).join('')));
+  const kinds = new Set(
+    URL_KEPT.map((kept) => kept.replace(/./g, (character) => (bytes.includes(character) ? character : ''))),
+  );
   const encoded = [...kinds].map((kept) => encodePercent(bytes, kept));
   // A form, and the query of some libraries, has a plus sign for a blank.
   const all = new Set([...encoded, ...encoded.map((url) => url.replaceAll('%20', '+'))]);

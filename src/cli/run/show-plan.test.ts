@@ -14,6 +14,7 @@ async function print(env: Record<string, string>): Promise<string> {
     },
     scope: 'github.com/acme/shop',
     trustClass: 'other',
+    root: '/c3/.c3',
     buildId: 'b1',
     isResumed: false,
     reuse: true,
