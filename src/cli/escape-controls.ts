@@ -8,7 +8,7 @@ export function hasControls(text: string): boolean {
   return CONTROLS.test(text);
 }
 
-/** Written as escapes in what has them in quotes alone, as JSON has: `\\u009b`. It says what it said before. */
+/** Written as escapes in what has them in quotes alone, as JSON has: `\u009b`. It says what it said before. */
 export function escapeControls(text: string): string {
   return text.replaceAll(ALL_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

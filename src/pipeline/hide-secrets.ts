@@ -1,8 +1,8 @@
 import { pipelineVocabulary } from './language.ts';
 import type { ProblemList } from './problem-list.ts';
+import { findAliased } from './read/read-value.ts';
 import { isSecret } from './yaml/sight.ts';
 import type { YamlMap, YamlNode } from './yaml-tree.ts';
-import { findAliased } from './read/read-value.ts';
 
 /**
  * Keeps out of the problems what belongs under a sealed key and stands elsewhere too, by an alias or a merge key: there it would be
