@@ -8,7 +8,7 @@ const INCONSISTENT = 'is an RSA key whose numbers do not belong together';
 describe('a client key of RSA', () => {
   test.each([
     ['a prime 8 bits shorter than the other', () => createRsaNumbersOf(1020, 1028)],
-    ['the largest exponent', () => createRsaNumbersOf(1024, 1024, 2n ** 31n - 1n)],
+    ['the largest exponent', () => createRsaNumbersOf(1024, 1024, { e: 2n ** 31n - 1n })],
   ])('with %s is taken', (_, create) => {
     expect(findCostlyKey(createRsaKey(create()))).toBeUndefined();
   });
@@ -16,7 +16,8 @@ describe('a client key of RSA', () => {
   test.each([
     ['a prime that is twice as long as the other', () => createRsaNumbersOf(1366, 682)],
     ['a prime that is half as long as the other', () => createRsaNumbersOf(682, 1366)],
-    ['a larger exponent', () => createRsaNumbersOf(1024, 1024, 2n ** 31n + 11n)],
+    ['a larger exponent', () => createRsaNumbersOf(1024, 1024, { e: 2n ** 31n + 1n })],
+    ['an even number for a prime', () => createRsaNumbersOf(1023, 1024, { times: 2n })],
     ['another modulus', (numbers = createRsaNumbersOf(1024, 1024)) => ({ ...numbers, n: numbers.n + 2n })],
     ['a prime that is 1', () => ({ n: 251n, e: 3n, d: 167n, p: 1n, q: 251n, dp: 0n, dq: 167n, qi: 0n })],
   ])('with %s is refused', (_, create) => {

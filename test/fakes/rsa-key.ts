@@ -23,10 +23,14 @@ export function createRsaNumbers(): RsaNumbers {
   return { n: N ?? 0n, e: E ?? 0n, d: D ?? 0n, p: P ?? 0n, q: Q ?? 0n, dp: DP ?? 0n, dq: DQ ?? 0n, qi: QI ?? 0n };
 }
 
-/** Of one whose factors have so many bits, each a prime; all that belongs to them is right. */
-export function createRsaNumbersOf(pBits: number, qBits: number, e = 65_537n): RsaNumbers {
+/** Of one whose factors are primes of so many bits, the first of them times `times`; all that belongs to them is right. */
+export function createRsaNumbersOf(
+  pBits: number,
+  qBits: number,
+  { e = 65_537n, times = 1n }: { readonly e?: bigint; readonly times?: bigint } = {},
+): RsaNumbers {
   for (;;) {
-    const [p, q] = [generatePrimeSync(pBits, { bigint: true }), generatePrimeSync(qBits, { bigint: true })];
+    const [p, q] = [generatePrimeSync(pBits, { bigint: true }) * times, generatePrimeSync(qBits, { bigint: true })];
     const [d, dp, dq, qi] = [invert(e, (p - 1n) * (q - 1n)), invert(e, p - 1n), invert(e, q - 1n), invert(q, p)];
     if (d && dp && dq && qi) return { n: p * q, e, d, p, q, dp, dq, qi };
   }
