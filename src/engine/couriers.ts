@@ -152,12 +152,13 @@ const DEFAULT_PATH = '/c3/project';
 
 export interface Workdir {
   readonly path: string;
-  /** The revision is there: a step that starts elsewhere would run what is in its image. */
-  readonly isNeeded: boolean;
+  /** Not where the revision is checked out: elsewhere a step would run what is in its image. */
+  readonly mayStartElsewhere: boolean;
 }
 
 export function planWorkdir({ checkout }: Pipeline): Workdir {
-  return checkout === false ? { path: DEFAULT_PATH, isNeeded: false } : { path: checkout.path, isNeeded: true };
+  if (checkout === false) return { path: DEFAULT_PATH, mayStartElsewhere: true };
+  return { path: checkout.path, mayStartElsewhere: false };
 }
 
 /** Beside the work tree, where a volume is; else in the container's own temporary directory. */

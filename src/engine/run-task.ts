@@ -155,7 +155,7 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
       stepId,
       proof: context.toProof(stepId),
       workdir: context.workdir.path,
-      mayStartElsewhere: !context.workdir.isNeeded,
+      mayStartElsewhere: context.workdir.mayStartElsewhere,
       env: task.env,
       script: task.run.kind === 'argv' ? formatArgv(task.run.argv) : task.run.text,
       timeoutMs,

@@ -33,11 +33,15 @@ export function maskShownLines(
   const bytes = Buffer.from(shown.map((plain, index) => plain + ends[index]).join(''));
   const masks = findMasks(bytes, masking);
   if (masks.length === 0) return texts;
-  let start = 0;
+  let [start, first] = [0, 0];
   return texts.map((text, index) => {
     const line = { start, end: start + Buffer.byteLength(shown[index] ?? '') };
     start = line.end + (ends[index]?.length ?? 0);
-    return hide(bytes, line, masks) ?? text;
+    // Both are in order: what ends before this line touches none that comes.
+    while ((masks[first]?.end ?? Infinity) <= line.start) first += 1;
+    let behind = first;
+    while ((masks[behind]?.start ?? Infinity) < line.end) behind += 1;
+    return first === behind ? text : hide(bytes, line, masks.slice(first, behind));
   });
 }
 
@@ -62,13 +66,11 @@ function findMasks(bytes: Buffer, masking: Pick<Masking, 'createPieceMasker'>): 
   );
 }
 
-/** Undefined for a line that no mask touches. */
-function hide(bytes: Buffer, line: Stretch, masks: readonly Stretch[]): string | undefined {
-  const touching = masks.filter(({ start, end }) => start < line.end && end > line.start);
-  if (touching.length === 0) return undefined;
+/** A line with the masks that touch it. */
+function hide(bytes: Buffer, line: Stretch, masks: readonly Stretch[]): string {
   let text = '';
   let from = line.start;
-  for (const { start, end } of touching) {
+  for (const { start, end } of masks) {
     text += `${bytes.toString('utf8', from, Math.max(from, start))}***`;
     from = end;
   }

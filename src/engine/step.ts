@@ -313,9 +313,10 @@ function formatCancel({ buildId, stepId }: StepLaunch): string {
 function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const mark = `#c3-${randomBytes(12).toString('hex')}`;
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
+  const place = launch.mayStartElsewhere === true ? 'may' : 'must';
   return [
     launch.notes ?? '',
-    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${launch.mayStartElsewhere === true ? 'may' : 'must'} ${launch.workdir}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${place} ${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
     launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,

@@ -91,9 +91,8 @@ function readDocument(yaml: ReadYaml, options: ParseOptions): ParsedPipeline {
     return { problems: problems.toSorted() };
   }
   const map = toMap(root, 'c3.yaml', problems);
-  if (map !== undefined) hideSecrets(map, problems);
   const pipeline = map && readPipeline(map, yaml.text, problems);
-  const sorted = problems.toSorted();
+  const sorted = map === undefined ? problems.toSorted() : hideSecrets(problems.toSorted(), map);
   return pipeline === undefined || problems.hasErrors ? { problems: sorted } : { pipeline, problems: sorted };
 }
 

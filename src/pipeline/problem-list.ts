@@ -14,8 +14,6 @@ export interface ProblemList {
   /** An error whose value was replaced by null: what is said about the same place later is its consequence, and dropped. */
   unreadable(at: Located, message: string, hint?: string): void;
   warning(at: Located, message: string, hint?: string): void;
-  /** A value that no problem may show, found before or after: `…` stands for it. One of less than 4 characters is a word like any other. */
-  hide(value: string): void;
   /** Enough has been found: what costs more than a look may be skipped. */
   readonly isFull: boolean;
   readonly hasErrors: boolean;
@@ -38,17 +36,13 @@ export interface ProblemSource {
 /** Nobody reads more at once, and a hostile file could produce tens of thousands. Of errors, and of warnings. */
 const MAX_PROBLEMS = 50;
 
-const MIN_HIDDEN_LENGTH = 4;
-
 /** Of a value that is quoted. */
-const MAX_QUOTE_LENGTH = 40;
+export const MAX_QUOTE_LENGTH = 40;
 
 export function createProblemList(source: ProblemSource): ProblemList {
   const found: Record<Problem['severity'], Map<string, Problem>> = { error: new Map(), warning: new Map() };
 
   const unreadable = new Set<number>();
-  /** As messages spell them. */
-  const hidden = new Set<string>();
 
   function add(severity: Problem['severity'], at: Located, message: string, hint: string | undefined): void {
     if (unreadable.has(at.start)) return;
@@ -69,9 +63,6 @@ export function createProblemList(source: ProblemSource): ProblemList {
       unreadable.add(at.start);
     },
     warning: (at, message, hint) => add('warning', at, message, hint),
-    hide(value) {
-      if (value.length >= MIN_HIDDEN_LENGTH) for (const spelling of spell(value)) hidden.add(spelling);
-    },
     get isFull() {
       return found.error.size > MAX_PROBLEMS;
     },
@@ -80,14 +71,8 @@ export function createProblemList(source: ProblemSource): ProblemList {
     },
     withoutSeals: source.withoutSeals,
     lineOf: (at) => source.lineCounter.linePos(at.start).line || 1,
-    toSorted() {
-      const problems = [...found.error.values(), ...found.warning.values()];
-      // The longest first: a shorter one may be a part of it.
-      const spellings = [...hidden].sort((a, b) => b.length - a.length);
-      return problems
-        .map((problem) => withoutHidden(problem, spellings))
-        .sort((a, b) => a.line - b.line || a.column - b.column);
-    },
+    toSorted: () =>
+      [...found.error.values(), ...found.warning.values()].sort((a, b) => a.line - b.line || a.column - b.column),
   };
 }
 
@@ -104,19 +89,6 @@ export function quoteKey(key: string): string {
 /** At most {@link MAX_QUOTE_LENGTH} characters. */
 export function shorten(value: string): string {
   return value.length > MAX_QUOTE_LENGTH ? `${value.slice(0, MAX_QUOTE_LENGTH - 1)}…` : value;
-}
-
-/** As it is and as {@link quote} has it, whole or as much of it as is shown. */
-function spell(value: string): string[] {
-  const start = value.slice(0, MAX_QUOTE_LENGTH - 1);
-  return [value, shorten(value), start].flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]);
-}
-
-function withoutHidden(problem: Problem, spellings: readonly string[]): Problem {
-  if (spellings.length === 0) return problem;
-  const hide = (text: string): string => spellings.reduce((rest, spelling) => rest.replaceAll(spelling, '…'), text);
-  const { message, hint, ...rest } = problem;
-  return { ...rest, message: hide(message), ...(hint === undefined ? {} : { hint: hide(hint) }) };
 }
 
 function toPosition(source: ProblemSource, at: Located): Pick<Problem, 'line' | 'column' | 'endColumn'> {

@@ -7,7 +7,7 @@ import { LimitError } from './limit-error.ts';
 import { createBuckets } from './limits.ts';
 import { once } from './once.ts';
 import { createSharedView, type SharedView } from './shared-view.ts';
-import { createTally, ownerOf } from './tally.ts';
+import { ownerOf } from './tally.ts';
 
 /** The builds that somebody looks at. */
 export interface Views {
@@ -75,11 +75,10 @@ const MAX_OWNERS = 10_000;
 
 export function createViews(options: ViewsOptions): Views {
   const limits = { ...LIMITS, ...options.limits };
-  /** All that are open, the longest first; those that nobody may join any more among them. */
-  const views = new Set<SharedView>();
+  /** All that are open, with their owners, the longest first; those that nobody may join any more among them. */
+  const views = new Map<SharedView, string>();
   /** The newest of each build. */
   const byKey = new Map<string, SharedView>();
-  const places = createReaderPlaces(limits);
   const takeOpening = createBuckets(limits.opensPerMinute, MAX_OWNERS, () => performance.now());
 
   function open(key: string, link: BuildLink, running: RunningBuild | undefined): SharedView {
@@ -99,7 +98,7 @@ export function createViews(options: ViewsOptions): Views {
         await repository.close();
       },
     });
-    views.add(view);
+    views.set(view, ownerOf(formatScope(link.scope)));
     byKey.set(key, view);
     return view;
   }
@@ -127,16 +126,12 @@ export function createViews(options: ViewsOptions): Views {
     async look(sealed, signal, count = 1) {
       const link = await openLink(options.keyring, sealed);
       options.checkScope(link.scope);
-      const owner = ownerOf(formatScope(link.scope));
-      places.check(owner, count);
+      checkReaders(views, limits, { owner: ownerOf(formatScope(link.scope)), count });
       const view = find(link);
       if (view.readers + count > limits.maxReaders) {
         throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
       }
-      const leaves = [places.enter(owner, count), view.enter(count)];
-      const release = once(() => {
-        for (const leave of leaves) leave();
-      });
+      const release = once(view.enter(count));
       try {
         return { link, look: await orAborted(view.look, signal), release };
       } catch (error) {
@@ -145,42 +140,35 @@ export function createViews(options: ViewsOptions): Views {
       }
     },
     async close(): Promise<void> {
-      await Promise.all([...views].map((view) => view.close()));
+      await Promise.all([...views.keys()].map((view) => view.close()));
     },
   };
 }
 
 /** For one more, in the place of one that nobody looks at. @throws {LimitError} */
-function makeRoom(views: ReadonlySet<SharedView>, { maxViews }: ViewLimits): void {
+function makeRoom(views: ReadonlyMap<SharedView, string>, { maxViews }: ViewLimits): void {
   if (views.size < maxViews) return;
-  const idle = [...views].find(({ readers }) => readers === 0);
+  const idle = [...views.keys()].find(({ readers }) => readers === 0);
   if (!idle) throw new LimitError('This c3 shows as many builds as it can', RETRY_AFTER_SECONDS);
   void idle.close();
 }
 
-/** Of all who look, and of those who look at what one owner has. */
-function createReaderPlaces({ maxReadersInAll, maxReadersOfOwner }: ViewLimits) {
-  const ofOwners = createTally();
-  let inAll = 0;
-  return {
-    /** @throws {LimitError} when there are not so many more */
-    check(owner: string, count: number): void {
-      const ofOwner = ofOwners.get(owner);
-      if (ofOwner + count > maxReadersOfOwner)
-        throw new LimitError(`${ofOwner} readers look at builds of this owner already`, RETRY_AFTER_SECONDS);
-      if (inAll + count > maxReadersInAll)
-        throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
-    },
-    /** Answers what gives them back, to be called once. */
-    enter(owner: string, count: number): () => void {
-      ofOwners.add(owner, count);
-      inAll += count;
-      return () => {
-        ofOwners.add(owner, -count);
-        inAll -= count;
-      };
-    },
-  };
+/** @throws {LimitError} when all who look, or those who look at what the owner has, leave no room for so many more */
+function checkReaders(
+  views: ReadonlyMap<SharedView, string>,
+  { maxReadersInAll, maxReadersOfOwner }: ViewLimits,
+  { owner, count }: { readonly owner: string; readonly count: number },
+): void {
+  let [inAll, ofOwner] = [0, 0];
+  for (const [{ readers }, its] of views) {
+    inAll += readers;
+    if (its === owner) ofOwner += readers;
+  }
+  if (ofOwner + count > maxReadersOfOwner) {
+    throw new LimitError(`${ofOwner} readers look at builds of this owner already`, RETRY_AFTER_SECONDS);
+  }
+  if (inAll + count > maxReadersInAll)
+    throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
 }
 
 function toOrder(

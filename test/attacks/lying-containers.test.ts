@@ -214,7 +214,7 @@ describe('A12 An image whose sh speaks the language of the courier', { timeout: 
       {
         buildId: 'b',
         workspace: container.workspace,
-        workdir: { path: '/c3/project', isNeeded: true },
+        workdir: { path: '/c3/project', mayStartElsewhere: false },
         isResumed: true,
         couriers: {
           take: () => Promise.resolve(open()),

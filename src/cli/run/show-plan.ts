@@ -2,7 +2,7 @@ import { Document, Scalar, visit } from 'yaml';
 import type { Cluster } from '../../engine/index.ts';
 import { planPod } from '../../kube/index.ts';
 import { planPipeline, type Pipeline, type PipelineEvent, type PlannedStage } from '../../pipeline/index.ts';
-import { escapeControls, hasControls } from '../escape-controls.ts';
+import { escapeControls } from '../escape-controls.ts';
 
 /** What would run, a step a line: `c3 run --dry-run`. */
 export function formatPlan(pipeline: Pipeline, event: PipelineEvent): string[] {
@@ -46,7 +46,8 @@ function formatYaml(value: unknown): string {
   const document = new Document(value, { aliasDuplicateObjects: false });
   visit(document, {
     Scalar(_key, scalar) {
-      if (typeof scalar.value === 'string' && hasControls(scalar.value)) scalar.type = Scalar.QUOTE_DOUBLE;
+      const { value: text } = scalar;
+      if (typeof text === 'string' && escapeControls(text) !== text) scalar.type = Scalar.QUOTE_DOUBLE;
     },
   });
   return escapeControls(document.toString().trimEnd());

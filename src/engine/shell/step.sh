@@ -32,7 +32,7 @@ command_run() {
   printf '%s\n' "$_step $_mine $3 $4 $_epoch" >&5
   count_kills; _kills_before=$_kills
   # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
-  { (take_off "$7" "$8") < /dev/null >> "$_step.log" 2>&1 3<&- 5>&-; _code=$?; } 2> /dev/null
+  { (take_off "$8" "$7") < /dev/null >> "$_step.log" 2>&1 3<&- 5>&-; _code=$?; } 2> /dev/null
   _exports= _script= _taken=
   land
 }
@@ -53,7 +53,7 @@ take_off() {
   note "$_step.pid" "$_pid $_start"
   is_stale && { note "$_step.pid" refused; exit 1; }
   # Whatever names the variables of the build bear, they change nothing here.
-  set -- "$2" "$_setsid" "$_exports" "$_script" "$1"
+  set -- "$1" "$_setsid" "$_exports" "$_script" "$2"
   umask 022
   trap - USR1
   eval "$3"

@@ -27,8 +27,8 @@ export const VARIABLE_PATTERN: RegExp = new RegExp(
 );
 
 /**
- * `env:`, text by name. What is none is not quoted: a password may be of digits. A value needs no limit of its own: Linux takes 128 KiB a variable (MAX_ARG_STRLEN), and no
- * value of a file of 64 KiB is that long, escapes written out.
+ * `env:`, text by name. What is none is not quoted: a password may be of digits. A value needs no limit of its own: Linux takes 128 KiB
+ * a variable (MAX_ARG_STRLEN), and no value of a file of 64 KiB is that long, escapes written out.
  */
 export function readEnv(node: YamlNode | undefined, what: string, problems: ProblemList): Record<string, string> {
   return readVariables(node, what, problems, (value, name) => {
