@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WorkspaceOrder } from '../src/engine/cluster.ts';
+import type { WorkspaceRequest } from '../src/engine/cluster.ts';
 import { createClient } from '../src/kube/client.ts';
 import { createExecClient } from '../src/kube/exec.ts';
 import { parseKubeconfig } from '../src/kube/kubeconfig.ts';
@@ -14,7 +14,7 @@ export interface Bare {
   /** A WebSocket exec of a program, from the request to its status, with all its output. */
   exec(pod: string, container: string, argv: readonly string[]): Promise<{ ms: number; bytes: number }>;
   /** Creates a new Pod of this job, with everything that c3 adds to one, and waits until its containers run. Its name. */
-  createPod(manifest: WorkspaceOrder['manifest']): Promise<string>;
+  createPod(manifest: WorkspaceRequest['manifest']): Promise<string>;
   /**
    * As c3 deletes a Pod that is used up, once its status says that it runs: a node that is to delete what it has not noticed may take a
    * minute. Does not wait until it is gone.
@@ -105,7 +105,7 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
 }
 
 /** What c3 would order for a build. */
-export function toOrder(manifest: WorkspaceOrder['manifest']): WorkspaceOrder {
+export function toOrder(manifest: WorkspaceRequest['manifest']): WorkspaceRequest {
   return {
     manifest,
     scope: 'git.example.com/acme/bare',

@@ -123,7 +123,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
     const order = { tree, snapshot, event, isFresh: flags.fresh === true, signal };
     if (flags.dryRun === true) {
       for (const line of formatPlan(asked, event)) terminal.print(line);
-      const openCluster = (): Omit<Cluster, 'look'> => createPodPrinter((text) => terminal.print(text));
+      const openCluster = (): Omit<Cluster, 'findWorkspace'> => createPodPrinter((text) => terminal.print(text));
       await runOnce({ ...order, pipeline: asked }, { view, openCluster, lines });
       return 0;
     }

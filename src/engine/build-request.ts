@@ -29,7 +29,7 @@ export interface BuildDependencies {
   /** Opens a sealed value of this repository. @throws {C3Error} SEALED_INVALID */
   open(token: string, purpose: Purpose): Promise<{ plaintext: string; isOldKey: boolean }>;
   /** @throws {C3Error} KUBECONFIG_INVALID */
-  openCluster(kubeconfig: string): Omit<Cluster, 'look'>;
+  openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
   /** Addresses of the build's page. Called once, when the forge has confirmed the push. Default: there is no page. */
   readonly createLinks?: (request: BuildRequest, proof: { isProtected: boolean }) => Promise<BuildLinks>;
   /** Told of every state, from the very first. */

@@ -1,61 +1,62 @@
 import type { JsonObject } from '../pipeline/pipeline.ts';
 
 /**
- * The port to wherever a build's commands run; `kube` implements it. A workspace is a set of running containers that share
- * volumes and that one build at a time has to itself.
+ * The port to the place where a build's commands run. The room `kube` implements it. A workspace is a set of running
+ * containers that share volumes. One build at a time owns it.
  */
 export interface Cluster {
   /**
-   * A workspace as ordered: the warm one if it is exactly as expected, else a new one. A build that wants the workspace of
-   * another waits its turn, first come first served. Never throws for what the cluster decides: that is `failed`.
+   * Opens the requested workspace: the warm one if it matches the request exactly, else a new one. A build that wants the
+   * workspace of another build waits, first come, first served. A decision of the cluster is the answer `failed`, not an
+   * exception.
    */
-  openWorkspace(order: WorkspaceOrder, options: OpenOptions): Promise<WorkspaceAnswer>;
+  openWorkspace(request: WorkspaceRequest, options: OpenOptions): Promise<WorkspaceAnswer>;
   /**
-   * The workspace in which a build runs or ran, to read what it left there: as it is, without a turn, without waiting; nothing is
-   * created, kept or deleted for it, and its idle time runs on. Never throws for what the cluster decides.
+   * Finds the workspace in which a build runs or ran, to read what the build left there. It does not wait, and it creates,
+   * keeps and deletes nothing. The idle time of the workspace runs on. A decision of the cluster is an answer, not an exception.
    */
-  look(order: LookOrder, options: { readonly signal: AbortSignal }): Promise<LookAnswer>;
-  /** Ends connections and timers; leaves warm workspaces to their age limit. */
+  findWorkspace(query: WorkspaceQuery, options: { readonly signal: AbortSignal }): Promise<FindAnswer>;
+  /** Closes connections and timers. Warm workspaces live on until their age limit. */
   close(): Promise<void>;
 }
 
-export interface WorkspaceOrder {
-  /** The job, verbatim; `metadata.name` is the stem of the name. */
+export interface WorkspaceRequest {
+  /** The job, verbatim. The workspace's name starts with its `metadata.name`. */
   readonly manifest: JsonObject;
-  /** `host/owner/name`. A workspace never serves another scope or trust class. */
+  /** `host/owner/name`. A workspace never serves another scope or another trust class. */
   readonly scope: string;
   readonly trustClass: 'protected' | 'other';
-  /** Where the builds' files are in it, the first of two places: builds that look for them elsewhere have another workspace. */
+  /** The first of the two directories that can hold the builds' files. Builds that use another one get another workspace. */
   readonly root: string;
   readonly buildId: string;
-  /** The build was begun by a c3 that died: only the workspace in which it began will do, if it began in one. */
+  /** Whether a c3 that died had started the build. If it began in a workspace, it can only continue in that one. */
   readonly isResumed: boolean;
   readonly reuse: boolean;
-  /** How long it stays warm after a build. */
+  /** How long the workspace stays warm after a build. */
   readonly idleMs: number;
-  /** How long it lives at most. */
+  /** The age limit of the workspace. */
   readonly maxAgeMs: number;
-  /** How long the build may need; a workspace with less life left is not reused. */
+  /** The longest time that the build may need. A workspace with less time left is not reused. */
   readonly neededMs: number;
 }
 
-/** What of an order the name of its workspace comes from. */
-export type LookOrder = Pick<
-  WorkspaceOrder,
+/** The part of a request from which the name of its workspace is computed. */
+export type WorkspaceQuery = Pick<
+  WorkspaceRequest,
   'manifest' | 'scope' | 'trustClass' | 'root' | 'buildId' | 'reuse' | 'maxAgeMs'
 >;
 
-export type LookAnswer =
-  /** It is there; whether it still has anything of the build, only its containers can tell. */
-  | { readonly kind: 'found'; readonly workspace: SeenWorkspace }
-  /** In a clause: "its Pod NAME was deleted, and its logs with it". */
+export type FindAnswer =
+  /** The workspace exists. Only its containers know whether it still has files of the build. */
+  | { readonly kind: 'found'; readonly workspace: FoundWorkspace }
+  /** `message` is a clause: "its Pod NAME was deleted, and its logs with it". */
   | { readonly kind: 'gone'; readonly message: string }
-  /** The cluster does not tell, in a sentence. */
+  /** The cluster did not answer the question. `message` is a sentence. */
   | { readonly kind: 'failed'; readonly message: string };
 
-/** A workspace that somebody else may be using. */
-export interface SeenWorkspace extends Pick<Workspace, 'name' | 'id' | 'exec'> {
-  /** Ends the execs that were opened by it. */
+/** A workspace that a build may be using at the same time. */
+export interface FoundWorkspace extends Pick<Workspace, 'name' | 'id' | 'exec'> {
+  /** Ends the execs that were opened through it. */
   close(): void;
 }
 
@@ -63,13 +64,13 @@ export interface OpenOptions {
   readonly signal: AbortSignal;
   /** How long a new workspace may take to start before it counts as failed. */
   readonly startTimeoutMs: number;
-  /** Called with a sentence whenever what is waited for changes: another build, the scheduler, an image. */
+  /** Called with a sentence whenever the cause of the wait changes: another build, the scheduler, an image. */
   onWaiting(reason: string): void;
 }
 
 export type WorkspaceAnswer =
   | { readonly kind: 'ready'; readonly workspace: Workspace }
-  /** The cluster's own words: unpullable image, unschedulable, refused by quota or admission, bad spec, unreachable. */
+  /** `message` is in the cluster's own words: unpullable image, unschedulable, refused by quota or admission, unreachable. */
   | { readonly kind: 'failed'; readonly message: string }
   /** `signal` was aborted. */
   | { readonly kind: 'aborted' };
@@ -77,57 +78,60 @@ export type WorkspaceAnswer =
 export interface Workspace {
   /** The Pod's name. */
   readonly name: string;
-  /** The Pod's UID: what the cluster says it is, be it that of a Pod of another cluster. */
+  /** The Pod's UID. It is not trusted: a hostile cluster can report the UID of another cluster's Pod. */
   readonly id: string;
   /**
-   * Names this workspace among those of all clusters, scopes and trust classes of the process. No cluster and no tenant has a say in
-   * it that could make it that of another: what a build leaves to the next one, it leaves under this.
+   * Identifies this workspace among those of all clusters, scopes and trust classes in this process. What a build leaves to
+   * the next build is stored under this key. No cluster and no tenant can make it equal to the key of another workspace.
    */
-  readonly place: string;
+  readonly key: string;
   readonly isWarm: boolean;
   /**
-   * Greater for each holder of the workspace, across processes: the fencing token of its lease. Whoever comes with a smaller one
-   * is refused in the containers.
+   * The fencing token of the workspace's Lease. It grows with each holder, across processes. The containers refuse a holder
+   * with a smaller epoch.
    */
   readonly epoch: number;
-  /** What the user must know of how it was got: "this kubeconfig may not use Leases: …". */
+  /** What the user must know about how the workspace was opened: "this kubeconfig may not use Leases: …". */
   readonly warnings: readonly string[];
-  /** Settles, once, with a sentence when the workspace is lost: evicted, deleted, a container died, the node went silent, another c3 holds it. */
+  /**
+   * Settles once, with a sentence, when the workspace is lost: it was evicted or deleted, a container died, the node went
+   * silent, or another c3 took it over.
+   */
   readonly lost: Promise<string>;
   /**
-   * Starts a program in a container, without a terminal, with stdin open. `argv` is visible to auditors of the cluster:
-   * constants only, everything else goes through `write`. Resolves when the cluster has taken the request (HTTP 101), or
-   * with `refused` when nothing ran.
+   * Starts a program in a container, without a terminal, with stdin open. Auditors of the cluster can read `argv`, so it
+   * holds constants only. Everything else is sent with `write`. Resolves when the cluster has accepted the request (HTTP
+   * 101), or with `refused` when nothing ran.
    */
   exec(container: string, argv: readonly string[], options: ExecOptions): Promise<ExecAnswer>;
-  /** The build is over. `isClean`: nothing of it is left running, so the workspace may stay warm; else it is deleted. */
+  /** Ends the build. If `isClean`, nothing of it still runs and the workspace may stay warm. Else it is deleted. */
   release(outcome: { readonly isClean: boolean }): Promise<void>;
 }
 
 export interface ExecOptions {
   readonly signal: AbortSignal;
-  /** Bytes of stdout in order. The promise is back-pressure: no more is read from the socket until it settles. */
+  /** Receives the bytes of stdout in order. The promise is back-pressure: the socket is not read until it settles. */
   onStdout(chunk: Uint8Array): Promise<void> | void;
   onStderr(chunk: Uint8Array): Promise<void> | void;
 }
 
 export type ExecAnswer =
   | { readonly kind: 'open'; readonly session: ExecSession }
-  /** Nothing ran: no connection, or an answer other than 101. `isTransient`: worth another try. */
+  /** Nothing ran: there was no connection, or an answer other than 101. If `isTransient`, a retry may succeed. */
   | { readonly kind: 'refused'; readonly message: string; readonly isTransient: boolean };
 
 export interface ExecSession {
-  /** Sends to the program's stdin; resolves when the bytes have left this process. Rejects when the session is over. */
+  /** Sends to the program's stdin. Resolves when the bytes have left this process. Rejects when the session is over. */
   write(data: string | Uint8Array): Promise<void>;
-  /** Settles exactly once, on every ending; never rejects. */
+  /** Settles exactly once, on every ending. Never rejects. */
   readonly done: Promise<ExecEnd>;
-  /** Closes the connection at once; the program may live on. `done` settles with `cut`. */
+  /** Closes the connection at once. The program may live on. `done` settles with `cut`. */
   close(): void;
 }
 
-/** How the *connection* ended. Never proof of how the program ended: see decisions/001. */
+/** How the *connection* ended. It never proves how the program ended: see decisions/001. */
 export type ExecEnd =
-  /** The cluster said so in a status: exit code 0 or another, or the reason why it could not tell. */
+  /** The cluster sent a status: an exit code, or the reason why the code is unknown. */
   | { readonly kind: 'status'; readonly exitCode: number | undefined; readonly message: string }
-  /** No status: socket cut, time-out, closed by us. */
+  /** There was no status: the socket was cut, it timed out, or we closed it. */
   | { readonly kind: 'cut'; readonly message: string };

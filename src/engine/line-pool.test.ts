@@ -32,7 +32,7 @@ function createLine(): FakeLine {
   };
 }
 
-const POD = { place: 'pod' };
+const POD = { key: 'pod' };
 
 it('hands a line that was kept to one taker', () => {
   const pool = createLinePool();
@@ -84,7 +84,7 @@ it('closes a line that nobody takes in time', () => {
 it('closes the oldest when there are too many, and all at its own end', () => {
   const pool = createLinePool({ maxLines: 2 });
   const lines = [createLine(), createLine(), createLine()];
-  for (const [index, line] of lines.entries()) pool.of({ place: `pod${index}` }, 'main').keep(line);
+  for (const [index, line] of lines.entries()) pool.of({ key: `pod${index}` }, 'main').keep(line);
   expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
   pool.close();
   expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, true, true]);

@@ -7,7 +7,7 @@ import type { Line } from './line.ts';
  */
 export interface LinePool {
   /** Those into one container. By its place, never by its UID, which the cluster invents: another's Pod may have the same. */
-  of(workspace: Pick<Workspace, 'place'>, container: string): KeptLines;
+  of(workspace: Pick<Workspace, 'key'>, container: string): KeptLines;
   close(): void;
 }
 
@@ -66,8 +66,8 @@ export function createLinePool({ keepMs = KEEP_MS, maxLines = MAX_LINES }: LineP
   }
 
   return {
-    of({ place }, container) {
-      const key = JSON.stringify([place, container]);
+    of(workspace, container) {
+      const key = JSON.stringify([workspace.key, container]);
       return { take: () => take(key), keep: (line) => keep(key, line) };
     },
     close(): void {

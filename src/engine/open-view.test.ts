@@ -7,7 +7,7 @@ import { readView, toTexts } from '../../test/fakes/read-view.ts';
 import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { C3Error } from '../errors.ts';
 import type { BuildState } from './build-state.ts';
-import type { LookAnswer } from './cluster.ts';
+import type { FindAnswer } from './cluster.ts';
 import type { BuildLook } from './build-view.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -331,7 +331,7 @@ describe('where there is nothing to see in a Pod', () => {
 
   it('a forge or a cluster that does not tell is no outcome', async () => {
     const before = new C3Error('FORGE_UNAUTHORIZED', 'The token was revoked');
-    const looked = (): LookAnswer => ({ kind: 'gone', message: 'gone' });
+    const looked = (): FindAnswer => ({ kind: 'gone', message: 'gone' });
     expect(await look({ before, looked })).toEqual({ kind: 'failed', message: 'The token was revoked' });
     expect(await look({ looked: () => ({ kind: 'failed', message: 'Cannot reach the cluster' }) })).toEqual({
       kind: 'failed',

@@ -40,7 +40,7 @@ export interface ViewDependencies extends Pick<
   'open' | 'checkJob' | 'listSecrets' | 'parse' | 'now' | 'onFault'
 > {
   /** @throws {C3Error} KUBECONFIG_INVALID */
-  openCluster(kubeconfig: string): Pick<Cluster, 'look'>;
+  openCluster(kubeconfig: string): Pick<Cluster, 'findWorkspace'>;
 }
 
 /**
@@ -152,7 +152,7 @@ async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promis
     const { masking } = masked;
     const cluster = dependencies.openCluster(secrets.kubeconfig);
     const { reuse, maxAgeMs } = pipeline.pod;
-    const looked = await cluster.look(
+    const looked = await cluster.findWorkspace(
       {
         manifest: pipeline.job.manifest,
         scope: formatScope(order.scope),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SeenWorkspace } from './cluster.ts';
+import type { FoundWorkspace } from './cluster.ts';
 import { createCourier, type Courier } from './courier.ts';
 import { SILENCE_MS } from './couriers.ts';
 import type { Frame } from './frames.ts';
@@ -80,7 +80,7 @@ const SOFT_CAP = 16_777_216;
 const NO_CAP = 1_000_000_000_000_000;
 
 export interface PodReaderOptions {
-  readonly workspace: SeenWorkspace;
+  readonly workspace: FoundWorkspace;
   readonly buildId: string;
   readonly roots: readonly [string, string];
 }

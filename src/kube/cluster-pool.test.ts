@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml';
 import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { Cluster, WorkspaceAnswer, WorkspaceOrder } from '../engine/cluster.ts';
+import type { Cluster, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
 import { createAddressPolicy } from './address-policy.ts';
 import { createClusterPool } from './cluster-pool.ts';
 import { createExecClient } from './exec.ts';
@@ -76,7 +76,7 @@ function kubeconfig(token: string, origin: string = server.access.origin): strin
   });
 }
 
-async function open(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): Promise<WorkspaceAnswer> {
+async function open(cluster: Cluster, changes: Partial<WorkspaceRequest> = {}): Promise<WorkspaceAnswer> {
   return await cluster.openWorkspace(
     {
       manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
@@ -95,7 +95,7 @@ async function open(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): Pr
   );
 }
 
-async function build(cluster: Cluster, changes: Partial<WorkspaceOrder> = {}): Promise<boolean> {
+async function build(cluster: Cluster, changes: Partial<WorkspaceRequest> = {}): Promise<boolean> {
   const answer = await open(cluster, changes);
   if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
   const { isWarm } = answer.workspace;

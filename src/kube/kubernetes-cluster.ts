@@ -86,7 +86,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
       }
       return answer;
     },
-    async look(order, { signal }) {
+    async findWorkspace(order, { signal }) {
       const plan = planBuildPod(order, access.namespace);
       return await lookAtPod({ ...shared, looks }, plan, signal);
     },

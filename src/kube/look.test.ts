@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { LookAnswer, LookOrder } from '../engine/cluster.ts';
+import type { FindAnswer, WorkspaceQuery } from '../engine/cluster.ts';
 import { createKubernetesCluster, type KubernetesCluster } from './kubernetes-cluster.ts';
 import { planBuildPod } from './pod.ts';
 
-const ORDER: LookOrder = {
+const ORDER: WorkspaceQuery = {
   manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',
@@ -29,11 +29,11 @@ afterAll(async () => {
 const { name, manifest } = planBuildPod(ORDER, 'default');
 
 /** What is seen of a Pod in a phase, made as planned but for `annotations`. */
-async function look(phase: string, annotations?: object): Promise<LookAnswer> {
+async function look(phase: string, annotations?: object): Promise<FindAnswer> {
   const planned = manifest['metadata'] as object;
   const pod = { metadata: { ...planned, uid: 'u', ...(annotations && { annotations }) }, status: { phase } };
   server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [pod] });
-  return await cluster.look(ORDER, { signal: new AbortController().signal });
+  return await cluster.findWorkspace(ORDER, { signal: new AbortController().signal });
 }
 
 test('a Pod that runs is found, and keeps the connections to its cluster until nobody looks any more', async () => {
@@ -54,7 +54,7 @@ test.each([
 
 test('of a Pod that is not there it is said that it was deleted', async () => {
   server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [] });
-  expect(await cluster.look(ORDER, { signal: new AbortController().signal })).toEqual({
+  expect(await cluster.findWorkspace(ORDER, { signal: new AbortController().signal })).toEqual({
     kind: 'gone',
     message: `its Pod ${name} was deleted, and its logs with it`,
   });
@@ -62,9 +62,12 @@ test('of a Pod that is not there it is said that it was deleted', async () => {
 
 test('a cluster that refuses, and one that is asked no more, fail', async () => {
   server.onRequest = (_request, response) => answerJson(response, 403, { message: 'pods is forbidden' });
-  expect(await cluster.look(ORDER, { signal: new AbortController().signal })).toEqual({
+  expect(await cluster.findWorkspace(ORDER, { signal: new AbortController().signal })).toEqual({
     kind: 'failed',
     message: 'The cluster refused to list Pods in namespace default: pods is forbidden',
   });
-  expect(await cluster.look(ORDER, { signal: AbortSignal.abort() })).toEqual({ kind: 'failed', message: 'aborted' });
+  expect(await cluster.findWorkspace(ORDER, { signal: AbortSignal.abort() })).toEqual({
+    kind: 'failed',
+    message: 'aborted',
+  });
 });

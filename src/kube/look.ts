@@ -1,5 +1,5 @@
 import { toMessage } from '../errors.ts';
-import type { LookAnswer } from '../engine/cluster.ts';
+import type { FindAnswer } from '../engine/cluster.ts';
 import type { Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
 import { createPodExec } from './pod-exec.ts';
@@ -18,7 +18,7 @@ export async function lookAtPod(
   { client, execs, openings, closing, looks }: LookDependencies,
   plan: PodPlan,
   asked: AbortSignal,
-): Promise<LookAnswer> {
+): Promise<FindAnswer> {
   const signal = AbortSignal.any([asked, closing]);
   let pod: Pod | undefined;
   try {

@@ -1,5 +1,5 @@
 import { toMessage } from '../errors.ts';
-import type { OpenOptions, WorkspaceOrder } from '../engine/cluster.ts';
+import type { OpenOptions, WorkspaceRequest } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
 import type { Pod, PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
@@ -36,7 +36,7 @@ export interface PodStartRequest {
   readonly client: KubeClient;
   readonly events: PodEvents;
   readonly plan: PodPlan;
-  readonly order: WorkspaceOrder;
+  readonly order: WorkspaceRequest;
   readonly options: OpenOptions;
   readonly lease: Lease;
   /** What was seen of the Pod while the Lease was asked for; undefined when it may not be true any more. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { WorkspaceOrder } from '../engine/cluster.ts';
+import type { WorkspaceRequest } from '../engine/cluster.ts';
 import type { JsonObject } from '../pipeline/pipeline.ts';
 import { toPod } from './api-types.ts';
 import { canonicalJson, findMismatch, isFormer, planPod, toSuffix } from './pod.ts';
@@ -8,7 +8,7 @@ import { canonicalJson, findMismatch, isFormer, planPod, toSuffix } from './pod.
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-22T12:00:00Z');
 
-function order(changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
+function order(changes: Partial<WorkspaceRequest> = {}): WorkspaceRequest {
   return {
     manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
     scope: 'github.com/acme/shop',
@@ -24,7 +24,7 @@ function order(changes: Partial<WorkspaceOrder> = {}): WorkspaceOrder {
   };
 }
 
-function plan(changes: Partial<WorkspaceOrder> = {}): ReturnType<typeof planPod> {
+function plan(changes: Partial<WorkspaceRequest> = {}): ReturnType<typeof planPod> {
   return planPod(order(changes), { namespace: 'ci' });
 }
 

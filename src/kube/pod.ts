@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LookOrder } from '../engine/cluster.ts';
+import type { WorkspaceQuery } from '../engine/cluster.ts';
 import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
 import type { Pod } from './api-types.ts';
 import { findDisruption, isNodeSilent } from './loss.ts';
@@ -36,10 +36,10 @@ const UNDISTURBED = {
 };
 
 /** What of an order a Pod is planned from. */
-type PlannedOrder = Pick<LookOrder, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
+type PlannedOrder = Pick<WorkspaceQuery, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
 
 /** The Pod of a build: its own when it is not to be reused. */
-export function planBuildPod(order: LookOrder, namespace: string): PodPlan {
+export function planBuildPod(order: WorkspaceQuery, namespace: string): PodPlan {
   return planPod(order, { namespace, ...(order.reuse ? {} : { suffix: toSuffix(order.buildId) }) });
 }
 

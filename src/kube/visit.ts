@@ -1,4 +1,4 @@
-import type { OpenOptions, WorkspaceAnswer, WorkspaceOrder } from '../engine/cluster.ts';
+import type { OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
 import type { KubeClient } from './client.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
@@ -31,7 +31,7 @@ export interface VisitDependencies {
 
 /** A build whose turn it is in this process. */
 export interface Visit {
-  readonly order: WorkspaceOrder;
+  readonly order: WorkspaceRequest;
   readonly plan: PodPlan;
   /** Ends the turn. */
   readonly leave: () => void;
@@ -92,13 +92,13 @@ async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: Op
   const giveBack = async ({ isClean }: { readonly isClean: boolean }): Promise<void> =>
     await leavePod(shared, visit, { uid, isClean });
   const { namespace } = plan;
-  const place = toPlace(shared, visit, uid);
-  const workspace = createWorkspace(started, { place, namespace, execs, openings, lease, silentNodeMs, giveBack });
+  const key = toWorkspaceKey(shared, visit, uid);
+  const workspace = createWorkspace(started, { key, namespace, execs, openings, lease, silentNodeMs, giveBack });
   return { kind: 'ready', workspace };
 }
 
 /** The UID alone would not do: a hostile API server may tell that of another cluster's Pod. Nor would the name, of which a part is a hash. */
-function toPlace({ clusterId }: VisitDependencies, { order, plan }: Visit, uid: string): string {
+function toWorkspaceKey({ clusterId }: VisitDependencies, { order, plan }: Visit, uid: string): string {
   return JSON.stringify([clusterId, order.scope, order.trustClass, plan.namespace, plan.name, uid]);
 }
 

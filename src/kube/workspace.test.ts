@@ -42,7 +42,7 @@ function create(first = pod('True')): Workspace {
   const workspace = createWorkspace(
     { kind: 'ready', pod: first, isWarm: true, states: follow(), stop: new AbortController() },
     {
-      place: 'place',
+      key: 'place',
       namespace: 'ci',
       execs: {
         open: async (_target, options) => ((heard = options), await Promise.resolve(answer)),

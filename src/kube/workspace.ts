@@ -9,8 +9,8 @@ import { createPodExec } from './pod-exec.ts';
 import type { StartedPod } from './pod-start.ts';
 
 export interface WorkspaceDependencies {
-  /** {@link Workspace.place} */
-  readonly place: string;
+  /** {@link Workspace.key} */
+  readonly key: string;
   readonly namespace: string;
   readonly execs: ExecClient;
   /** Bounds the execs that are being opened. */
@@ -80,7 +80,7 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   return {
     name: pod.name,
     id: pod.uid,
-    place: dependencies.place,
+    key: dependencies.key,
     isWarm,
     epoch: lease.epoch,
     warnings: lease.warnings,

@@ -1,7 +1,7 @@
-import type { WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 
 /** An order that any cluster takes. */
-export const ORDER: WorkspaceOrder = {
+export const ORDER: WorkspaceRequest = {
   manifest: {
     apiVersion: 'v1',
     kind: 'Pod',

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import type { Workspace, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { Workspace, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createCourier } from '../../src/engine/courier.ts';
 import { createLinePool } from '../../src/engine/line-pool.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
@@ -80,7 +80,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
   });
 
   /** One c3, with builds that leave their line to the next one. */
-  function createBuilds(): (tenant: Tenant, says: string, changes?: Partial<WorkspaceOrder>) => Promise<Workspace> {
+  function createBuilds(): (tenant: Tenant, says: string, changes?: Partial<WorkspaceRequest>) => Promise<Workspace> {
     const clusters = createClusterPool({ allowNets: ['127.0.0.0/8'] });
     const lines = createLinePool();
     open.push(clusters.close, lines.close);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import type { Cluster, Workspace, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { Cluster, Workspace, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import { createExecClient, type ExecClient } from '../../src/kube/exec.ts';
 import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
@@ -20,7 +20,7 @@ export interface RealCluster {
   /** For what is done to the cluster. */
   readonly client: KubeClient;
   readonly namespace: string;
-  openWorkspace(changes?: Partial<WorkspaceOrder>): Promise<Workspace>;
+  openWorkspace(changes?: Partial<WorkspaceRequest>): Promise<Workspace>;
   /** The same workspace with its execs over the relay. */
   overRelay(workspace: Workspace): Workspace;
   /** What a shell prints in the container `main`, not by the relay. @throws when the cluster refuses the exec */
@@ -138,7 +138,7 @@ export function toManifest(container: JsonObject = {}, spec: JsonObject = {}): J
   };
 }
 
-const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
+const ORDER: Omit<WorkspaceRequest, 'buildId'> = {
   manifest: toManifest(),
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
-import type { Cluster, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { Cluster, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
 
@@ -39,7 +39,7 @@ function createProcess(): Cluster {
 async function answerTo(
   cluster: Cluster,
   name: string,
-  changes: Partial<WorkspaceOrder> = {},
+  changes: Partial<WorkspaceRequest> = {},
 ): Promise<WorkspaceAnswer> {
   const spec = {
     terminationGracePeriodSeconds: 0,

@@ -1,14 +1,14 @@
-import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 
 /** Orders for workspaces of the run, and what comes of them. */
 export interface Orders {
   /** A Pod of one sleeping container, "a". `stem`: of its name. */
-  order(stem: string, changes?: Partial<WorkspaceOrder>): WorkspaceOrder;
-  answerTo(wanted: WorkspaceOrder, options?: AnswerOptions): Promise<{ answer: WorkspaceAnswer; reasons: string[] }>;
+  order(stem: string, changes?: Partial<WorkspaceRequest>): WorkspaceRequest;
+  answerTo(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<{ answer: WorkspaceAnswer; reasons: string[] }>;
   /** Fails when there is no workspace to be had. */
-  open(wanted: WorkspaceOrder, options?: AnswerOptions): Promise<Workspace>;
+  open(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<Workspace>;
 }
 
 export interface AnswerOptions {
@@ -21,7 +21,7 @@ export interface AnswerOptions {
 export function createOrders(fixture: ContractFixture, patienceMs: number): Orders {
   const { cluster, adopt, alone, podName } = fixture;
   async function answerTo(
-    wanted: WorkspaceOrder,
+    wanted: WorkspaceRequest,
     { startTimeoutMs = patienceMs, by = cluster(), reasons = [] }: AnswerOptions = {},
   ): Promise<{ answer: WorkspaceAnswer; reasons: string[] }> {
     const options = { signal: NEVER, startTimeoutMs, onWaiting: (reason: string) => void reasons.push(reason) };

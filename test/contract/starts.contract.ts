@@ -74,7 +74,7 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
       expect(await run(workspace, 'echo in')).toBe('in\n');
       const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${workspace.name}` });
       expect(toPod(answer.kind === 'ok' && answer.body).phase).toBe('Pending');
-      const looking = createOther().look(order('s-early'), { signal: NEVER });
+      const looking = createOther().findWorkspace(order('s-early'), { signal: NEVER });
       expect(await isOpen(looking)).toBe(true);
       release();
       const seen = await looking;

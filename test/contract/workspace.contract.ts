@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
@@ -11,7 +11,7 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
   const { cluster, createOther, client, namespace, alone, podName, remove } = fixture;
   describe('a workspace', () => {
     const { order, answerTo, open } = createOrders(fixture, patienceMs);
-    async function failure(wanted: WorkspaceOrder, startTimeoutMs = patienceMs): Promise<string> {
+    async function failure(wanted: WorkspaceRequest, startTimeoutMs = patienceMs): Promise<string> {
       const { answer } = await answerTo(wanted, { startTimeoutMs });
       return answer.kind === 'failed' ? answer.message : `it is ${answer.kind}`;
     }
@@ -106,11 +106,11 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
     test('is looked at as it is, while a build has it and after, by whoever knows its order', async () => {
       const other = createOther();
       const wanted = order('look');
-      expect(await other.look(wanted, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+      expect(await other.findWorkspace(wanted, { signal: NEVER })).toMatchObject({ kind: 'gone' });
       const workspace = await open(wanted);
-      const answers = [await other.look(wanted, { signal: NEVER })];
+      const answers = [await other.findWorkspace(wanted, { signal: NEVER })];
       await workspace.release({ isClean: true });
-      answers.push(await other.look(wanted, { signal: NEVER }));
+      answers.push(await other.findWorkspace(wanted, { signal: NEVER }));
       for (const answer of answers) {
         if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
         const { workspace: seen } = answer;
@@ -127,20 +127,22 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
         { trustClass: 'protected' },
         { reuse: false },
       ] as const)
-        expect(await other.look({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+        expect(await other.findWorkspace({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
       await (await open(wanted)).release({ isClean: false });
-      const look = async (): Promise<string> => (await other.look(wanted, { signal: NEVER })).kind;
+      const look = async (): Promise<string> => (await other.findWorkspace(wanted, { signal: NEVER })).kind;
       await expect.poll(look, { timeout: patienceMs }).toBe('gone');
     });
 
     test('of a build alone is found by that build alone', async () => {
       const wanted = order('look-own', { reuse: false, buildId: 'b1' });
       const workspace = await open(wanted);
-      expect(await cluster().look(wanted, { signal: NEVER })).toMatchObject({
+      expect(await cluster().findWorkspace(wanted, { signal: NEVER })).toMatchObject({
         kind: 'found',
         workspace: { id: workspace.id },
       });
-      expect(await cluster().look({ ...wanted, buildId: 'b2' }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
+      expect(await cluster().findWorkspace({ ...wanted, buildId: 'b2' }, { signal: NEVER })).toMatchObject({
+        kind: 'gone',
+      });
       await workspace.release({ isClean: true });
     });
 

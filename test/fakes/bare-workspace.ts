@@ -5,7 +5,7 @@ export function createBareWorkspace(exec: Workspace['exec']): Workspace {
   return {
     name: 'pod',
     id: 'uid',
-    place: 'place',
+    key: 'key',
     isWarm: true,
     epoch: 1,
     warnings: [],

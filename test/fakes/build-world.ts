@@ -3,7 +3,7 @@ import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOrder } from '../../src/engine/build-request.ts';
 import type { BuildLinks, BuildState, Ending, Reporter } from '../../src/engine/build-state.ts';
 import type { BuildLook, RunningBuild } from '../../src/engine/build-view.ts';
-import type { LookAnswer, LookOrder, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createLinePool } from '../../src/engine/line-pool.ts';
 import { openView } from '../../src/engine/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/engine/step.ts';
@@ -20,8 +20,8 @@ export interface World {
   readonly states: BuildState[];
   /** Of each status. */
   readonly targets: (string | undefined)[];
-  readonly orders: WorkspaceOrder[];
-  readonly looks: LookOrder[];
+  readonly orders: WorkspaceRequest[];
+  readonly looks: WorkspaceQuery[];
   readonly released: boolean[];
   readonly workspace: LocalWorkspace;
   /** Of the commit that is built. */
@@ -71,7 +71,7 @@ export interface LookAnswers extends Answers {
   /** The build, as the process that leads it shows it. */
   running: RunningBuild;
   /** Where the build ran; default: the world's workspace. */
-  looked(): LookAnswer | undefined;
+  looked(): FindAnswer | undefined;
   signal: AbortSignal;
 }
 
@@ -106,8 +106,8 @@ export function createWorld(): World {
   const events: string[] = [];
   const states: BuildState[] = [];
   const targets: (string | undefined)[] = [];
-  const orders: WorkspaceOrder[] = [];
-  const looks: LookOrder[] = [];
+  const orders: WorkspaceRequest[] = [];
+  const looks: WorkspaceQuery[] = [];
   const released: boolean[] = [];
   const source = createSourceRepository();
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
@@ -193,7 +193,7 @@ export function createWorld(): World {
         openCluster() {
           if (answers.cluster) throw answers.cluster;
           return {
-            look: async (wanted) => {
+            findWorkspace: async (wanted) => {
               looks.push(wanted);
               return await Promise.resolve(looked?.() ?? seen);
             },

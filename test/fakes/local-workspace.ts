@@ -98,7 +98,7 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
   return {
     name: 'local',
     id: 'local',
-    place: 'local',
+    key: 'local',
     isWarm: false,
     epoch: options.epoch ?? 1,
     warnings: [],

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
-import type { Cluster, SeenWorkspace, Workspace, WorkspaceAnswer, WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type {
+  Cluster,
+  FoundWorkspace,
+  Workspace,
+  WorkspaceAnswer,
+  WorkspaceRequest,
+} from '../../src/engine/cluster.ts';
 import { createCourier, type Courier } from '../../src/engine/courier.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
 import type { ExecLimits } from '../../src/kube/exec.ts';
@@ -16,10 +22,10 @@ import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
 export interface FaultCluster {
   readonly embedded: EmbeddedCluster;
   readonly cluster: Cluster;
-  openWorkspace(changes?: Partial<WorkspaceOrder>): Promise<Workspace>;
-  answerTo(changes?: Partial<WorkspaceOrder>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
+  openWorkspace(changes?: Partial<WorkspaceRequest>): Promise<Workspace>;
+  answerTo(changes?: Partial<WorkspaceRequest>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
   /** The workspace as whoever reads in it sees it: by c3's own client. */
-  see(): Promise<SeenWorkspace>;
+  see(): Promise<FoundWorkspace>;
   /** The directory of this machine that the workspace's container sees as /c3; there also while the API server is dead. */
   volumeOf(workspace: Workspace): string;
   /** What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections meets. */
@@ -74,7 +80,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   });
 
   async function answerTo(
-    changes: Partial<WorkspaceOrder> = {},
+    changes: Partial<WorkspaceRequest> = {},
     onWaiting: (reason: string) => void = () => {},
   ): Promise<WorkspaceAnswer> {
     const order = { ...ORDER, buildId: toBuildId(), ...changes };
@@ -101,8 +107,11 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       return answer.workspace;
     },
     answerTo,
-    async see(): Promise<SeenWorkspace> {
-      const answer = await get().cluster.look({ ...ORDER, buildId: '' }, { signal: new AbortController().signal });
+    async see(): Promise<FoundWorkspace> {
+      const answer = await get().cluster.findWorkspace(
+        { ...ORDER, buildId: '' },
+        { signal: new AbortController().signal },
+      );
       if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
       return answer.workspace;
     },
@@ -137,7 +146,7 @@ export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = 
   };
 }
 
-const ORDER: Omit<WorkspaceOrder, 'buildId'> = {
+const ORDER: Omit<WorkspaceRequest, 'buildId'> = {
   manifest: {
     apiVersion: 'v1',
     kind: 'Pod',

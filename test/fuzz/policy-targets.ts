@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { stringify } from 'yaml';
-import type { WorkspaceOrder } from '../../src/engine/cluster.ts';
+import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createAddressPolicy } from '../../src/kube/address-policy.ts';
 import { listKubeconfigSecrets, parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { planPod } from '../../src/kube/pod.ts';
@@ -64,7 +64,7 @@ const privateAddress = fc.oneof(
 );
 const policy = createAddressPolicy([]);
 
-const order: Omit<WorkspaceOrder, 'manifest'> = {
+const order: Omit<WorkspaceRequest, 'manifest'> = {
   scope: 'git.example.com/a/b',
   trustClass: 'other',
   root: '/c3/.c3',

@@ -74,7 +74,7 @@ function toPodScope(tree: WorkingTree): string {
 
 export interface RunParts {
   readonly view: View;
-  openCluster(kubeconfig: string): Omit<Cluster, 'look'>;
+  openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
   readonly lines: LinePool;
 }
 

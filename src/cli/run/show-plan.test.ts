@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { WorkspaceOrder } from '../../engine/index.ts';
+import type { WorkspaceRequest } from '../../engine/index.ts';
 import { createPodPrinter } from './show-plan.ts';
 
 async function print(env: Record<string, string>): Promise<string> {
-  const order: WorkspaceOrder = {
+  const order: WorkspaceRequest = {
     manifest: {
       apiVersion: 'v1',
       kind: 'Pod',

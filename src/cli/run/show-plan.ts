@@ -31,7 +31,7 @@ function formatStage({ steps }: PlannedStage, prefix: string): string[] {
 }
 
 /** A cluster that is none: it takes the order for the Pod, as the engine makes it, and the build ends. */
-export function createPodPrinter(print: (text: string) => void): Omit<Cluster, 'look'> {
+export function createPodPrinter(print: (text: string) => void): Omit<Cluster, 'findWorkspace'> {
   return {
     openWorkspace(order) {
       print(formatYaml(planPod(order, { namespace: 'default' }).manifest));

@@ -1,4 +1,4 @@
-import type { Cluster, OpenOptions, WorkspaceAnswer, WorkspaceOrder } from '../../engine/index.ts';
+import type { Cluster, OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../../engine/index.ts';
 import type { Pipeline } from '../../pipeline/index.ts';
 import type { GitOptions } from './git.ts';
 import { sendTree } from './send-tree.ts';
@@ -13,13 +13,13 @@ export interface TreeOrder {
   readonly isFresh: boolean;
 }
 
-export interface TreeCluster extends Omit<Cluster, 'look'> {
+export interface TreeCluster extends Omit<Cluster, 'findWorkspace'> {
   /** Where the container that checks out has the commit: known once the workspace is ready. */
   treePath(): string;
 }
 
 /** A cluster whose workspaces have the working tree: it is sent before the workspace counts as ready, so that the checkout finds it. */
-export function createTreeCluster(cluster: Omit<Cluster, 'look'>, tree: TreeOrder): TreeCluster {
+export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree: TreeOrder): TreeCluster {
   let path = '';
 
   async function bringTree(
@@ -56,7 +56,7 @@ export function createTreeCluster(cluster: Omit<Cluster, 'look'>, tree: TreeOrde
 }
 
 /** Nobody is there to delete a Pod once it is idle, so its age limit must: it lives no longer than one run and the idle time. */
-function toOrder(order: WorkspaceOrder, { scope, isFresh }: TreeOrder): WorkspaceOrder {
+function toOrder(order: WorkspaceRequest, { scope, isFresh }: TreeOrder): WorkspaceRequest {
   return {
     ...order,
     scope,
