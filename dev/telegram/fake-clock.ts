@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../../src/reporters/clock.ts';
+import type { Clock } from '../../src/reporters/reporter.ts';
 
 export interface FakeClock extends Clock {
   /** Waits until a timer is set, then jumps to the earliest and fires it. Answers how far it jumped, in milliseconds. */

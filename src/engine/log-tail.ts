@@ -1,5 +1,5 @@
 import { MASK_REACH_BYTES } from '../sealing/index.ts';
-import { readLine } from '../terminal/index.ts';
+import { readLine } from '../show/plain-text.ts';
 
 /** Keeps the end of a log: at most `maxBytes`, whole lines where there are any; and how much of a huge log never came. */
 export interface LogTail {

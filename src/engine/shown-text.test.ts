@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMasking } from '../sealing/index.ts';
-import { toPlainText } from '../terminal/index.ts';
+import { toPlainText } from '../show/plain-text.ts';
 import { maskShown, maskShownLines, maskShownPartial } from './shown-text.ts';
 
 const SECRET = 'abcdefghijklmnop';

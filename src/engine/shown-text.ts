@@ -1,5 +1,5 @@
 import type { Masking } from '../sealing/index.ts';
-import { readLine } from '../terminal/index.ts';
+import { readLine } from '../show/plain-text.ts';
 
 /**
  * Masks once more what is left of masked output when the control characters in it are carried out, as they are wherever people see it:

@@ -1,9 +1,8 @@
 import { C3Error, type ErrorCode } from '../errors.ts';
 import type { BuildState, Ending, Reporter } from '../engine/build-state.ts';
 import type { CommitStatus } from '../forges/forge.ts';
-import { systemClock, type Clock, type ReporterLog } from './clock.ts';
-import { formatDuration } from './duration.ts';
-import { toOneLine } from '../terminal/index.ts';
+import { formatDuration, toOneLine } from '../show/index.ts';
+import { systemClock, type Clock, type ReporterLog } from './reporter.ts';
 
 /** GitHub refuses a longer description; the other forges take at least as much. */
 export const MAX_DESCRIPTION_LENGTH = 140;

@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { renderStartPage } from '../page/index.ts';
+import { renderStartPage } from '../show/index.ts';
 import { formatSchema } from '../pipeline/index.ts';
 import { toJwks } from '../sealing/index.ts';
 import { handleCancel, handleRerun } from './build-control.ts';

@@ -1,4 +1,4 @@
-import type { PageOrder } from '../page/index.ts';
+import type { PageOrder } from '../show/index.ts';
 import { toPageOrder, type BuildPageDependencies } from './build-page.ts';
 import { writeLiveText } from './build-text.ts';
 import { answerHeaders } from './error-answer.ts';

@@ -18,7 +18,7 @@ import {
   type LinePlace,
   type PageOrder,
   type PageStep,
-} from '../page/index.ts';
+} from '../show/index.ts';
 import type { BuildLink } from '../sealing/index.ts';
 import { answerHeaders, answerText } from './error-answer.ts';
 import type { LogReading } from './follow-build.ts';

@@ -8,7 +8,7 @@ import {
   toPageSteps,
   toStepWords,
   toWarningSentences,
-} from '../page/index.ts';
+} from '../show/index.ts';
 import { followBuild } from './follow-build.ts';
 import type { Write } from './stream-text.ts';
 

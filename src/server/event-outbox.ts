@@ -13,7 +13,7 @@ import {
   toTitle,
   type LogChunk,
   type PageOrder,
-} from '../page/index.ts';
+} from '../show/index.ts';
 import type { BuildFollower, LogReading } from './follow-build.ts';
 import type { LogPositions, StepPosition } from './log-positions.ts';
 

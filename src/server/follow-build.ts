@@ -1,5 +1,5 @@
 import type { BuildState, BuildView, LineReader, LogLine, LogPosition, StepRun } from '../engine/index.ts';
-import { toPageSteps } from '../page/index.ts';
+import { toPageSteps } from '../show/index.ts';
 
 /** How the reading of a log ended. */
 export type LogReading = Awaited<ReturnType<BuildView['readLog']>>;

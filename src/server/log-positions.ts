@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { LogPosition } from '../engine/index.ts';
-import type { LinePlace } from '../page/index.ts';
+import type { LinePlace } from '../show/index.ts';
 import { formatScope, type BuildLink } from '../sealing/index.ts';
 
 /** How far a browser has the log of a step. */

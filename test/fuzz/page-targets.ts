@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import type { BuildLink } from '../../src/sealing/index.ts';
-import { FIRST_LINE, renderLines } from '../../src/page/log-lines.ts';
-import { renderOpening } from '../../src/page/build-page.ts';
-import { renderParts, type PageOrder } from '../../src/page/build-parts.ts';
-import { toStepIds } from '../../src/page/step-ids.ts';
+import { FIRST_LINE, renderLines } from '../../src/show/log-html.ts';
+import { renderOpening } from '../../src/show/build-page.ts';
+import { renderParts, type PageOrder } from '../../src/show/build-parts.ts';
+import { toStepIds } from '../../src/show/page-steps.ts';
 import { formatPositions, parsePositions } from '../../src/server/log-positions.ts';
-import { readLine, toPlainText } from '../../src/terminal/index.ts';
+import { readLine, toPlainText } from '../../src/show/plain-text.ts';
 import { anyText, mutated } from './arbitraries.ts';
 import { output, state } from './report-targets.ts';
 import { defineTarget, ensure, type Target } from './target.ts';

@@ -3,11 +3,11 @@ import { parseTelegramHtml } from '../../dev/telegram/html.ts';
 import { readConfig } from '../../src/config/index.ts';
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/engine/build-state.ts';
 import { toCommitStatus } from '../../src/reporters/commit-status.ts';
-import { clip, toOneLine, toPlainText } from '../../src/terminal/plain-text.ts';
+import { clip, toOneLine, toPlainText } from '../../src/show/plain-text.ts';
 import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
-import { parseDestination } from '../../src/reporters/telegram/parse-destination.ts';
-import { renderMessage } from '../../src/reporters/telegram/message/render.ts';
-import { toVerdict } from '../../src/reporters/telegram/verdict.ts';
+import { parseDestination } from '../../src/reporters/telegram/destination.ts';
+import { renderMessage } from '../../src/reporters/telegram/message.ts';
+import { toVerdict } from '../../src/reporters/telegram/response.ts';
 import { anyText, bent, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, type Target } from './target.ts';
 

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { toVisible } from '../../pipeline/index.ts';
-import { formatDuration } from '../../reporters/index.ts';
+import { formatDuration } from '../../show/index.ts';
 import { toShownLine } from './output-lines.ts';
 import type { PlannedName, RunEvent, StepEnded } from './run-event.ts';
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import { isGroupChat } from './parse-destination.ts';
+import type { Clock } from '../reporter.ts';
+import { isGroupChat } from './destination.ts';
 
 /**
  * What is sent first of what waits: how a build ended; the log of its failed step, for which its Pod waits; the message that rings;

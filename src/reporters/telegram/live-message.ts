@@ -1,14 +1,14 @@
 import type { BuildState } from '../../engine/build-state.ts';
 import { toMessage } from '../../errors.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { toButtons } from './message/buttons.ts';
-import { Pauses, type ChatLine } from './chat-line.ts';
+import { toButtons } from './message.ts';
+import { Pauses, type ChatLine } from './chat-session.ts';
 import type { Rank } from './chat-throttle.ts';
 import type { TelegramAnswer } from './client.ts';
-import { toContent, type Content } from './message/content.ts';
-import { renderMessage } from './message/render.ts';
-import { isWorthRinging, renderRing } from './message/ring.ts';
-import { toVerdict } from './verdict.ts';
+import { toContent, type Content } from './markup.ts';
+import { renderMessage } from './message.ts';
+import { isWorthRinging, renderRing } from './notification.ts';
+import { toVerdict } from './response.ts';
 
 /** How often the running time is brought up to date when nothing else changes: costs 6 of the 20 edits a minute of a group. */
 const REFRESH_MS = 10_000;

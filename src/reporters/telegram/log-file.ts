@@ -1,9 +1,9 @@
 import type { FailedLog } from '../../engine/build-state.ts';
-import { clip, toOneLine } from '../../terminal/index.ts';
-import { Pauses, type ChatLine } from './chat-line.ts';
-import { oneLine } from './message/markup.ts';
-import { toVerdict } from './verdict.ts';
+import { Pauses, type ChatLine } from './chat-session.ts';
+import { oneLine } from './markup.ts';
+import { toVerdict } from './response.ts';
 import { trimEnd } from '../../trim-end.ts';
+import { clip, toOneLine } from '../../show/index.ts';
 
 /** The cloud's Bot API takes 50 MB, with what the form around the file needs. @see https://core.telegram.org/bots/api#senddocument */
 const MAX_FILE_BYTES: number = 45 * 1024 * 1024;

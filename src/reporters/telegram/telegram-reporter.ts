@@ -1,12 +1,12 @@
 import type { FailedLog, Reporter } from '../../engine/build-state.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { systemClock, type Clock, type ReporterLog } from '../clock.ts';
-import { ChatLine } from './chat-line.ts';
+import { systemClock, type Clock, type ReporterLog } from '../reporter.ts';
+import { ChatLine } from './chat-session.ts';
 import type { ChatThrottle } from './chat-throttle.ts';
 import { createTelegramClient } from './client.ts';
 import { LiveMessage } from './live-message.ts';
 import { sendLogFile } from './log-file.ts';
-import type { TelegramDestination } from './parse-destination.ts';
+import type { TelegramDestination } from './destination.ts';
 
 export interface TelegramReporterOptions {
   readonly destination: TelegramDestination;

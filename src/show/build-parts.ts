@@ -1,9 +1,9 @@
-import type { BuildSource, BuildState, StepPhase, StepState } from '../engine/build-state.ts';
+import type { BuildSource, BuildState } from '../engine/build-state.ts';
 import type { BuildView } from '../engine/build-view.ts';
-import { formatDuration } from '../reporters/duration.ts';
-import { toOneLine, toPlainText } from '../terminal/index.ts';
+import { formatDuration } from './duration.ts';
 import { escapeHtml } from './html.ts';
-import { toStepIds } from './step-ids.ts';
+import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
+import { toOneLine, toPlainText } from './plain-text.ts';
 import { TITLE_SYMBOLS, toBuildSentence, toBuildWords, toStepWords, type Tone, type Words } from './words.ts';
 
 /** What a page of a build is made with, besides the build. */
@@ -18,46 +18,12 @@ export interface PageOrder {
   readonly now: number;
 }
 
-/** A step as the page has it. */
-export interface PageStep {
-  /** Of its lines, `<id>-L12`, and in `log?step=<id>`; its element is `step-<id>`. */
-  readonly id: string;
-  /** Its name in one short line. */
-  readonly title: string;
-  readonly state: StepState;
-  /** Whether there is, or may soon be, a log. */
-  readonly hasLog: boolean;
-}
-
 /** What changes while a build runs, each part the inside of an element of the page, by the element's id. */
 export type PageParts = ReadonlyMap<string, string>;
 
 const MAX_NAME_LENGTH = 200;
 const MAX_SUBJECT_LENGTH = 300;
 const MAX_DETAIL_LENGTH = 20_000;
-
-/** Everything that is told of a log needs them, to every reader, and states do not change. */
-const known = new WeakMap<readonly StepState[], readonly PageStep[]>();
-
-export function toPageSteps(steps: readonly StepState[]): readonly PageStep[] {
-  const made = known.get(steps);
-  if (made) return made;
-  const ids = toStepIds(steps.map(({ name }) => name));
-  const pageSteps = steps.map((state, index) => ({
-    id: ids[index] ?? '',
-    title: toOneLine(state.name, MAX_NAME_LENGTH),
-    state,
-    hasLog: state.startedAt !== undefined && !isSilent(state.phase),
-  }));
-  known.set(steps, pageSteps);
-  return pageSteps;
-}
-
-/** Whether nothing of it ever ran; a step that failed without an exit code could not even start. */
-function isSilent(phase: StepPhase): boolean {
-  const isStillborn = phase.kind === 'failed' && phase.exitCode === undefined;
-  return phase.kind === 'pending' || phase.kind === 'skipped' || isStillborn;
-}
 
 /** Of the steps everything but their logs. */
 export function renderParts({ state, isLed }: Pick<BuildView, 'state' | 'isLed'>, order: PageOrder): PageParts {
@@ -199,11 +165,6 @@ export function renderEarlier({ id, state: { attempt } }: PageStep, sealed: stri
   const attempts = Array.from({ length: Math.min(attempt - 1, MAX_EARLIER) }, (_, index) => attempt - 1 - index);
   const log = toLogAddress(id, sealed);
   return attempts.map((earlier) => `<a href="${log}&amp;attempt=${earlier}">Attempt ${earlier}</a>`).join('');
-}
-
-/** Escaped, for an attribute. */
-export function toLogAddress(id: string, sealed: string): string {
-  return `${escapeHtml(sealed)}/log?step=${encodeURIComponent(id)}`;
 }
 
 /** More attempts than c3.yaml allows to retry. */

@@ -1,5 +1,9 @@
-import { readLine } from './styled-line.ts';
 import { trimEnd } from '../trim-end.ts';
+import { PLAIN } from './style.ts';
+import { SPECIAL, styleLine } from './styled-line.ts';
+
+// oxlint-disable-next-line no-control-regex -- the escape character is what it looks for
+const COLOURS = /\u001B\[[0-?]*m/g;
 
 /**
  * What a terminal would show of a program's output, as plain lines: colours, titles and links gone, `\r`, `\b` and "erase line"
@@ -22,4 +26,13 @@ export function clip(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   const cut = text.slice(0, Math.max(0, maxLength - 1));
   return `${/[\uD800-\uDBFF]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
+}
+
+/** The text of {@link styleLine} alone: at once where programs wrote nothing but colours between it, as most do. */
+export function readLine(line: string): string {
+  const text = line.replaceAll(COLOURS, '');
+  if (text.search(SPECIAL) === -1) return text.toWellFormed();
+  return styleLine(line, PLAIN)
+    .spans.map((span) => span.text)
+    .join('');
 }

@@ -1,6 +1,6 @@
 import type { BuildOutcome } from '../engine/build-view.ts';
 import type { BuildPhase, BuildState, Ending, StepState } from '../engine/build-state.ts';
-import { toOneLine } from '../terminal/index.ts';
+import { toOneLine } from './plain-text.ts';
 
 /** What a state looks like: the symbol and the colour of the stylesheet. */
 export type Tone = 'waiting' | 'running' | 'passed' | 'warned' | 'failed' | 'stopped' | 'skipped';

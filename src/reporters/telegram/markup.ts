@@ -1,4 +1,5 @@
-import { toOneLine } from '../../../terminal/index.ts';
+import { toOneLine } from '../../show/index.ts';
+import type { InlineKeyboardMarkup } from '@grammyjs/types';
 
 /** A part of a message twice: as Telegram's HTML and as plain text. `plain` is also what the reader sees of `html`, so it has its length. */
 export interface Markup {
@@ -65,4 +66,28 @@ export function join(parts: readonly (Markup | undefined)[], separator: string):
 
 function wrap(before: string, content: Markup, after: string): Markup {
   return { html: `${before}${content.html}${after}`, plain: content.plain };
+}
+
+/** What Telegram is told of a message, but for its place. */
+export interface Content {
+  readonly text: string;
+  readonly parse_mode?: 'HTML';
+  readonly link_preview_options: { readonly is_disabled: true };
+  readonly reply_markup?: InlineKeyboardMarkup;
+}
+
+export interface ContentOptions {
+  /** Without markup, which Telegram has refused. */
+  readonly isPlain: boolean;
+  readonly buttons?: InlineKeyboardMarkup | undefined;
+}
+
+export function toContent({ html, plain }: Markup, { isPlain, buttons }: ContentOptions): Content {
+  return {
+    ...(isPlain ? { text: plain } : { text: html, parse_mode: 'HTML' }),
+    // Telegram would otherwise fetch what is linked.
+    link_preview_options: { is_disabled: true },
+    // An edit without buttons takes them away.
+    ...(buttons === undefined ? {} : { reply_markup: buttons }),
+  };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PASSED } from '../../dev/telegram/build-states.ts';
 import type { FailedLog, Reporter } from '../engine/build-state.ts';
-import { combineReporters } from './combine.ts';
+import { combineReporters } from './reporter.ts';
 
 test('a reporter that throws or rejects is logged and stops no other', async () => {
   const seen: string[] = [];

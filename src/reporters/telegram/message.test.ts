@@ -5,13 +5,14 @@ import {
   createState,
   createStep,
   FAILED,
+  LINKS,
   PASSED,
   RUNNING,
   START,
-} from '../../../../dev/telegram/build-states.ts';
-import { parseTelegramHtml } from '../../../../dev/telegram/html.ts';
-import type { BuildPhase, BuildState, StepPhase } from '../../../engine/build-state.ts';
-import { MAX_VISIBLE_LENGTH, renderMessage } from './render.ts';
+} from '../../../dev/telegram/build-states.ts';
+import { parseTelegramHtml } from '../../../dev/telegram/html.ts';
+import type { BuildPhase, BuildState, StepPhase } from '../../engine/build-state.ts';
+import { MAX_VISIBLE_LENGTH, renderMessage, toButtons } from './message.ts';
 
 const MAX_SOURCE_BYTES = 32_768;
 const NOW = START + 30_000;
@@ -277,4 +278,29 @@ test('any build renders to strict Telegram HTML within every limit, and to the s
     }),
     { numRuns: 200 },
   );
+});
+
+test.each([
+  [{ kind: 'queued' }, ['Log', 'Cancel']],
+  [{ kind: 'preparing', detail: 'pulling' }, ['Log', 'Cancel']],
+  [{ kind: 'running' }, ['Log', 'Cancel']],
+  [{ kind: 'ended', ending: { kind: 'passed', allowed: [] } }, ['Log']],
+  [{ kind: 'ended', ending: { kind: 'passed', allowed: ['lint'] } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'failed', step: 'a', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'timed-out', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'cancelled', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'config-error', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'superseded', message: 'm' } }, ['Log']],
+  [{ kind: 'ended', ending: { kind: 'refused', message: 'm' } }, ['Log']],
+  [{ kind: 'ended', ending: { kind: 'skipped', message: 'm' } }, ['Log']],
+] satisfies [BuildPhase, string[]][])('the buttons of %j are %j', (phase, labels) => {
+  const [row = []] = toButtons(createState(phase, { links: LINKS }))?.inline_keyboard ?? [];
+  expect(row.map(({ text }) => text)).toEqual(labels);
+  const [log, ...controls] = row.map((button) => ('url' in button ? button.url : undefined));
+  expect([log, ...new Set(controls)]).toEqual(controls.length === 0 ? [LINKS.look] : [LINKS.look, LINKS.control]);
+});
+
+test('a build without links has no buttons', () => {
+  expect(toButtons(createState({ kind: 'running' }))).toBeUndefined();
 });

@@ -7,15 +7,12 @@ import {
   renderSummary,
   renderSymbol,
   toIcon,
-  toLogAddress,
-  toPageSteps,
   toTitle,
   type PageOrder,
-  type PageStep,
 } from './build-parts.ts';
 import { escapeHtml, readBrowserFile, toDataElement, toSecurityPolicy } from './html.ts';
-import { CHUNK_LINES, type LinePlace, type LogChunk } from './log-lines.ts';
-import { formatPalette } from './palette.ts';
+import { CHUNK_LINES, formatPalette, type LinePlace, type LogChunk } from './log-html.ts';
+import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
 import { toBuildWords, toOutcomeWords, type Tone, type Words } from './words.ts';
 
 const script = readBrowserFile('build-page.js');

@@ -12,9 +12,11 @@ export {
   toCutSentence,
   toFailureSentence,
 } from './build-page.ts';
-export { renderParts, toIcon, toPageSteps, toTitle, type PageOrder, type PageStep } from './build-parts.ts';
+export { renderParts, toIcon, toTitle, type PageOrder } from './build-parts.ts';
+export { formatDuration } from './duration.ts';
 export type { Page } from './html.ts';
-export { FIRST_LINE, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-lines.ts';
+export { FIRST_LINE, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-html.ts';
 export { renderStartPage } from './start-page.ts';
-export { readLine } from '../terminal/index.ts';
+export { toPageSteps, type PageStep } from './page-steps.ts';
+export { clip, readLine, toOneLine, toPlainText } from './plain-text.ts';
 export { toBuildSentence, toBuildWords, toStepWords, toWarningSentences } from './words.ts';

@@ -1,6 +1,6 @@
-import type { BuildPhase, BuildState, Ending, StepState } from '../../../engine/build-state.ts';
-import { formatDuration } from '../../duration.ts';
-import { clip, toOneLine, toPlainText } from '../../../terminal/index.ts';
+import type { InlineKeyboardMarkup } from '@grammyjs/types';
+import type { BuildPhase, BuildState, Ending, StepState } from '../../engine/build-state.ts';
+import { clip, formatDuration, toOneLine, toPlainText } from '../../show/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
 
 /** `sendMessage`, `text`: 1-4096 characters after entities parsing; UTF-16 units, the strictest reading of it. */
@@ -262,4 +262,36 @@ function toWarnings(warnings: readonly string[]): Markup {
 function toFooter(state: BuildState, now: number): Markup {
   const duration = formatDuration((state.endedAt ?? now) - state.startedAt);
   return text(state.isWarm === undefined ? `⏱ ${duration}` : `⏱ ${duration} · ${state.isWarm ? 'warm' : 'cold'}`);
+}
+
+/**
+ * Links to the build's page, where whoever follows them is asked before anything is done: `Log` always, `Cancel` while it runs,
+ * `Re-run` when it may be wanted. No callbacks: a bot has one receiver of those, and c3 has any number of replicas.
+ */
+export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | undefined {
+  if (links === undefined) return undefined;
+  const log = { text: 'Log', url: links.look };
+  if (phase.kind !== 'ended') {
+    return { inline_keyboard: [[log, { text: 'Cancel', url: links.control, style: 'danger' }]] };
+  }
+  const rerun = { text: 'Re-run', url: links.control };
+  return { inline_keyboard: [isRerunWanted(phase.ending) ? [log, rerun] : [log]] };
+}
+
+function isRerunWanted(ending: Ending): boolean {
+  switch (ending.kind) {
+    // Of what passed, or has a newer build, the page itself offers it.
+    case 'passed':
+      return ending.allowed.length > 0;
+    case 'superseded':
+    case 'skipped':
+    case 'refused':
+      return false;
+    case 'failed':
+    case 'timed-out':
+    case 'cancelled':
+    case 'config-error':
+    case 'infrastructure-error':
+      return true;
+  }
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { toStepIds } from './step-ids.ts';
+import { toStepIds } from './page-steps.ts';
 
 test.each([
   [

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { createEnded, createState, createStep } from '../../dev/telegram/build-states.ts';
 import type { Ending, StepPhase } from '../engine/build-state.ts';
-import { formatDuration } from '../reporters/duration.ts';
+import { formatDuration } from './duration.ts';
 import { renderOpening } from './build-page.ts';
-import { renderParts, toIcon, toPageSteps, type PageOrder } from './build-parts.ts';
-import { formatPalette } from './palette.ts';
+import { renderParts, toIcon, type PageOrder } from './build-parts.ts';
+import { formatPalette } from './log-html.ts';
+import { toPageSteps } from './page-steps.ts';
 import { toBuildWords, type Tone } from './words.ts';
 
 interface BrowserScript {

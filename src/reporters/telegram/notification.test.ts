@@ -4,7 +4,7 @@ import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
 import type { BuildState, Ending } from '../../engine/build-state.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { isWorthRinging, renderRing } from './message/ring.ts';
+import { isWorthRinging, renderRing } from './notification.ts';
 
 const QUEUED = createState({ kind: 'queued' });
 const FIXED: BuildState = { ...PASSED, previous: 'failed' };

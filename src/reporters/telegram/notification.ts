@@ -1,7 +1,6 @@
-import type { BuildState, Ending } from '../../../engine/build-state.ts';
-import type { Notify } from '../../../pipeline/pipeline.ts';
-import { toOneLine } from '../../../terminal/index.ts';
-import { formatDuration } from '../../duration.ts';
+import type { BuildState, Ending } from '../../engine/build-state.ts';
+import type { Notify } from '../../pipeline/pipeline.ts';
+import { formatDuration, toOneLine } from '../../show/index.ts';
 import { bold, join, oneLine, text, type Markup } from './markup.ts';
 
 /** A notification shows about this much. */

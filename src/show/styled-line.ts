@@ -1,5 +1,5 @@
 /* oxlint-disable no-control-regex -- control characters are what this file is about */
-import { applySgr, PLAIN, type Style } from './style.ts';
+import { applySgr, type Style } from './style.ts';
 
 /** Text of one look. */
 export interface Span {
@@ -17,12 +17,12 @@ export interface StyledLine {
 }
 
 /** C0 but for tab, DEL, C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029, and the byte order mark. */
-const SPECIAL = /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
+export const SPECIAL: RegExp =
+  /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
 /** ECMA-48 §5.4 and §5.6, each from behind its introducer. Every part is a class or a range: matching takes linear time on any input. */
 const CONTROL_SEQUENCE = /([0-?]*)([ -/]*)([@-~]?)/y;
 /** What nearly all of them are, without what a match costs that is taken apart. */
 const COLOUR = /[0-;]*m/y;
-const COLOURS = /\u001B\[[0-?]*m/g;
 const OPERATING_SYSTEM_COMMAND = /([^\u0007\u001B\u009C]*)(?:\u0007|\u001B\\|\u009C)?/y;
 const DEVICE_STRING = /[^\u001B\u009C]*(?:\u001B\\|\u009C)?/y;
 const ESCAPE = /[ -/]*[0-~]?/y;
@@ -52,15 +52,6 @@ export function styleLine(line: string, style: Style): StyledLine {
   }
   if (at < text.length) row.write(at === 0 ? text : text.slice(at));
   return { spans: row.toSpans(), style: row.style };
-}
-
-/** The text of {@link styleLine} alone: at once where programs wrote nothing but colours between it, as most do. */
-export function readLine(line: string): string {
-  const text = line.replaceAll(COLOURS, '');
-  if (text.search(SPECIAL) === -1) return text.toWellFormed();
-  return styleLine(line, PLAIN)
-    .spans.map((span) => span.text)
-    .join('');
 }
 
 /** Of Windows line ends. A pattern would take quadratic time on a line of carriage returns. */

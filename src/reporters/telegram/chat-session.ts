@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Clock, ReporterLog } from '../clock.ts';
+import type { Clock, ReporterLog } from '../reporter.ts';
 import type { ChatSeat, ChatThrottle } from './chat-throttle.ts';
 import type { TelegramClient } from './client.ts';
-import type { TelegramDestination } from './parse-destination.ts';
+import type { TelegramDestination } from './destination.ts';
 
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;

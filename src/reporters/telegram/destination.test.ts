@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { C3Error } from '../../errors.ts';
-import { isGroupChat, parseDestination } from './parse-destination.ts';
+import { isGroupChat, parseDestination } from './destination.ts';
 
 const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readLine } from '../terminal/index.ts';
-import { MAX_STYLE } from '../terminal/style.ts';
-import { CHUNK_LINES, FIRST_LINE, renderLines, renderPartial } from './log-lines.ts';
+import { readLine } from './plain-text.ts';
+import { MAX_STYLE } from './style.ts';
+import { CHUNK_LINES, FIRST_LINE, renderLines, renderPartial } from './log-html.ts';
 
 const ESC = '\u001B';
 

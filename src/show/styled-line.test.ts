@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toPlainText } from './plain-text.ts';
+import { readLine, toPlainText } from './plain-text.ts';
 import { MAX_STYLE, PLAIN, readStyle, toRgb, type Style } from './style.ts';
-import { readLine, styleLine } from './styled-line.ts';
+import { styleLine } from './styled-line.ts';
 
 const ESC = '\u001B';
 
