@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** What every room may import. */
-const COMMON: readonly string[] = ['errors.ts', 'limiter.ts', 'log.ts', 'trim-end.ts'];
+const COMMON: readonly string[] = ['errors.ts', 'json.ts', 'limiter.ts', 'log.ts', 'trim-end.ts'];
 
 const MAX_LINES = 400;
 

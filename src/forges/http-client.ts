@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
-import { createTurns } from './turns.ts';
+import { KeyedSemaphore } from '../limiter.ts';
 
 /** How patient a client is. The defaults are for production; tests shorten them. */
 export interface Patience {
@@ -24,7 +24,7 @@ const DEFAULT_PATIENCE: Patience = {
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST';
-  /** Whose it is: so many of one owner's are under way at a time, and the others wait. */
+  /** The repository that the call is for. Only {@link MAX_CALLS_PER_OWNER} calls of one owner run at the same time. */
   readonly owner: string;
   /** Begins with a slash, already encoded; appended to the client's base. */
   readonly path: string;
@@ -61,8 +61,8 @@ export interface HttpClientOptions {
 
 /** Connections of one client. A build makes about seven calls, and few builds start in the same second. */
 const MAX_CONNECTIONS = 32;
-/** Of them, for one owner: what takes long for one leaves room for others. */
-const MAX_CALLS_OF_ONE = 8;
+/** Calls of one owner at the same time. Slow calls of one owner leave room for others. */
+const MAX_CALLS_PER_OWNER = 8;
 /** Longer than a step usually takes, so that the last status of a build finds a warm connection. Servers end it earlier as they like. */
 const KEEP_ALIVE_MS = 60_000;
 
@@ -78,7 +78,7 @@ type Try =
  */
 export function createHttpClient(baseUrl: string, options: HttpClientOptions = {}): HttpClient {
   const { patience = DEFAULT_PATIENCE, maxConnections = MAX_CONNECTIONS } = options;
-  const turns = createTurns(MAX_CALLS_OF_ONE);
+  const calls = new KeyedSemaphore(MAX_CALLS_PER_OWNER);
   const { host } = new URL(baseUrl);
   const agent = new Agent({
     connections: maxConnections,
@@ -91,8 +91,7 @@ export function createHttpClient(baseUrl: string, options: HttpClientOptions = {
 
   async function tryAll(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
     for (let count = 0; ; count += 1) {
-      const leave = await turns.take(call.owner, signal);
-      const result = await tryOnce(agent, baseUrl + call.path, call, signal).finally(leave);
+      const result = await calls.run(call.owner, () => tryOnce(agent, baseUrl + call.path, call, signal), signal);
       if (result.kind === 'answer') {
         return result.answer;
       }

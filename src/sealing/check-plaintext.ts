@@ -1,4 +1,5 @@
 import { C3Error } from '../errors.ts';
+import { isJsonObject, parseJson, readInteger } from '../json.ts';
 import type { Purpose } from './purpose.ts';
 
 /** Most a sealed value may hold, in bytes of UTF-8: a kubeconfig with two certificates and a key needs about 6 KiB. */
@@ -57,24 +58,16 @@ function findTokenMistake(token: string): string | undefined {
 
 /** Whether a Telegram destination is one for the operator's bot: it names no token. Whatever else may be wrong with it. */
 export function isForOperatorsBot(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) && !('token' in value);
-  } catch {
-    return false;
-  }
+  const value = parseJson(text);
+  return isJsonObject(value) && !('token' in value);
 }
 
 function findTelegramMistake(text: string, purpose: Purpose): string | undefined {
   const form = 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return `${form}: this text is not JSON`;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return `${form}: this is not an object`;
-  const { token, chat, thread, ...others } = value as Record<string, unknown>;
+  const value = parseJson(text);
+  if (value === undefined) return `${form}: this text is not JSON`;
+  if (!isJsonObject(value)) return `${form}: this is not an object`;
+  const { token, chat, thread, ...others } = value;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) return `${form}: "${unknown.slice(0, 60)}" is not known`;
   if (purpose.kind === 'telegram' && purpose.bot === 'operator') {
@@ -84,10 +77,10 @@ function findTelegramMistake(text: string, purpose: Purpose): string | undefined
   } else if (typeof token !== 'string' || !/^[0-9]+:[A-Za-z0-9_-]+$/.test(token)) {
     return `${form}: "token" is not a bot token`;
   }
-  const isChatId = typeof chat === 'number' && Number.isSafeInteger(chat) && chat !== 0;
+  const isChatId = (readInteger(chat) ?? 0) !== 0;
   const isChatName = typeof chat === 'string' && /^(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})$/.test(chat);
   if (!isChatId && !isChatName) return `${form}: "chat" is not a chat id or an @name`;
-  if (thread !== undefined && !(typeof thread === 'number' && Number.isSafeInteger(thread) && thread > 0)) {
+  if (thread !== undefined && readInteger(thread, { min: 1 }) === undefined) {
     return `${form}: "thread" is not a positive whole number`;
   }
   return undefined;

@@ -1,4 +1,5 @@
 import { C3Error } from '../../errors.ts';
+import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
 import type { FileAnswer } from '../forge.ts';
 import type { HttpAnswer, HttpCall, HttpClient } from '../http-client.ts';
@@ -95,23 +96,10 @@ export interface ReadOptions {
 
 /** `the forge answers 403 "Resource not accessible by personal access token"` */
 export function toDiagnosis(answer: HttpAnswer): string {
-  const { message } = answer.mediaType === 'application/json' ? toFields(parseJson(answer)) : {};
-  const words = typeof message === 'string' ? ` "${toSingleLine(message, MAX_QUOTE_LENGTH)}"` : '';
+  const json = answer.mediaType === 'application/json' ? parseJson(answer.body) : undefined;
+  const message = readString(readObject(json)['message']);
+  const words = message === undefined ? '' : ` "${toSingleLine(message, MAX_QUOTE_LENGTH)}"`;
   return `the forge answers ${answer.status}${words}`;
-}
-
-/** An answer's JSON; `undefined` when it is none, is cut off, or is not UTF-8. */
-export function parseJson(answer: HttpAnswer): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(answer.body)) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The fields of a JSON object; of anything else, none. */
-export function toFields(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 export function encodePath(path: string): string {

@@ -1,8 +1,9 @@
 import { C3Error } from '../../errors.ts';
+import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { CommitFacts } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
-import { parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
+import { toDiagnosis, type GithubApi } from './api.ts';
 
 /** With its files, of which GitHub shows 300 and of their changes about a megabyte; nobody reads them here. */
 const MAX_COMMIT_BYTES = 8 * 1024 * 1024;
@@ -14,8 +15,8 @@ export async function readCommit(api: GithubApi, sha: string, signal: AbortSigna
   const answer = await api.get(`/commits/${sha}`, signal, options);
   // 422 is GitHub's word for a sha that it does not know.
   if (answer.status === 404 || answer.status === 422) return undefined;
-  const { commit } = answer.status === 200 ? toFields(parseJson(answer)) : {};
-  const { message, author } = toFields(commit);
+  const { commit } = answer.status === 200 ? readObject(parseJson(answer.body)) : {};
+  const { message, author } = readObject(commit);
   if (typeof message !== 'string') {
     throw new C3Error(
       'FORGE_REFUSED',
@@ -23,7 +24,7 @@ export async function readCommit(api: GithubApi, sha: string, signal: AbortSigna
       { hint: 'the token needs the right "Contents: read"' },
     );
   }
-  const { name } = toFields(author);
+  const { name } = readObject(author);
   return {
     subject: toSingleLine(message, MAX_SUBJECT_LENGTH),
     author: typeof name === 'string' ? toSingleLine(name, MAX_AUTHOR_LENGTH) : '',

@@ -1,5 +1,6 @@
 import { C3Error } from '../../errors.ts';
-import { parseJson, toFields, type GithubApi } from './api.ts';
+import { parseJson, readObject } from '../../json.ts';
+import type { GithubApi } from './api.ts';
 
 /** A comparison has no more; one with as many may have been cut. */
 const MAX_FILES = 300;
@@ -20,11 +21,11 @@ export async function listChangedPaths(
   const options = { query: { per_page: '1' }, maxBytes: MAX_COMPARISON_BYTES };
   try {
     const answer = await api.get(`/compare/${before}...${sha}`, signal, options);
-    const { status, files } = answer.status === 200 ? toFields(parseJson(answer)) : {};
+    const { status, files } = answer.status === 200 ? readObject(parseJson(answer.body)) : {};
     if ((status !== 'ahead' && status !== 'identical') || !Array.isArray(files) || files.length >= MAX_FILES) {
       return undefined;
     }
-    const names = files.map(toFields).flatMap((file) => [file['filename'], file['previous_filename']]);
+    const names = files.map(readObject).flatMap((file) => [file['filename'], file['previous_filename']]);
     return names.filter((name) => typeof name === 'string');
   } catch (error) {
     // A condition that cannot be asked holds; a build is not lost for it.

@@ -214,14 +214,8 @@ test.each([
   ['half a JSON', '{"ref":', 'application/json', 'The webhook is not JSON'],
   ['a list', '[]', 'application/json', 'has no object in the payload'],
   ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
-  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is nested deeper than 64 levels'],
-  ['many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'The webhook has more than 200000 values'],
-  [
-    'a form of many values',
-    `payload=${encodeURIComponent(`[${'{},'.repeat(370_000)}{}]`)}`,
-    'application/x-www-form-urlencoded',
-    'The webhook has more than 200000 values',
-  ],
+  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is not JSON'],
+  ['a list of many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'has no object in the payload'],
   ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'other fields than the one field "payload"'],
   ['a form with more', 'payload={}&a=b', 'application/x-www-form-urlencoded', 'other fields than the one field'],
   [
@@ -237,9 +231,14 @@ test.each([
   expect(() => parseText(text, contentType)).toThrow(message);
 });
 
-test('a push of as many commits as GitHub tells, with all that each has changed, is a push', () => {
-  const commit = { ...push.head_commit, added: [], removed: [], modified: Array<string>(50).fill('src/some/file.ts') };
-  expect(parse('push', { ...push, commits: Array.from({ length: 2_048 }, () => commit) })).toEqual(parse('push', push));
+test.each([
+  [2_048, 50, 'src/some/file.ts'],
+  [90, 2_500, 'a/file.ts'],
+])('accepts a push of %d commits that each changed %d files', (commits, files, path) => {
+  const commit = { ...push.head_commit, added: [], removed: [], modified: Array<string>(files).fill(path) };
+  expect(parse('push', { ...push, commits: Array.from({ length: commits }, () => commit) })).toEqual(
+    parse('push', push),
+  );
 });
 
 test('refuses a delivery that does not say what it is', () => {

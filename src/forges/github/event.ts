@@ -1,7 +1,7 @@
 import { C3Error } from '../../errors.ts';
+import { isJsonObject, parseJson, readObject, readString, type JsonObject } from '../../json.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, Push, VerifiedBody } from '../forge.ts';
-import { findExcess } from '../json-excess.ts';
 import { isRefName } from '../ref-name.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
 import { toCommitUrl } from './urls.ts';
@@ -11,8 +11,6 @@ const MAX_QUOTE_LENGTH = 80;
 
 /** Anywhere in the head commit's message, as the CI services of others read it. */
 const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a delivery. Every text in it may be an attacker's, even after its signature was verified: what leaves here is checked,
@@ -26,7 +24,11 @@ export function parseEvent(origin: string, headers: Delivery['headers'], body: V
   if (name === undefined || name === '') {
     throw invalid('has no X-GitHub-Event header');
   }
-  const payload = toFields(parseJson(toJsonText(headers['content-type'] ?? '', body.bytes)), 'the payload');
+  const json = parseJson(toJsonText(headers['content-type'] ?? '', body.bytes));
+  if (json === undefined) {
+    throw invalid('is not JSON');
+  }
+  const payload = toObject(json, 'the payload');
   const scope = parseRepository(origin, payload['repository']);
   if (name === 'ping') {
     return { kind: 'ping', scope };
@@ -44,7 +46,7 @@ export function parseEvent(origin: string, headers: Delivery['headers'], body: V
   return parsePush(origin, scope, payload);
 }
 
-function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
+function parsePush(origin: string, scope: Scope, payload: JsonObject): ForgeEvent {
   const ref = toText(payload['ref'], 'ref');
   if (!isRefName(ref)) {
     throw invalid(`names the ref ${quote(ref)}, which is not a valid ref name`);
@@ -57,9 +59,9 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
   if (payload['deleted'] === true || /^0+$/.test(after)) {
     return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   }
-  const commit = isFields(payload['head_commit']) ? payload['head_commit'] : undefined;
-  const message = commit?.['message'];
-  const [skipMark] = typeof message === 'string' ? (SKIP_MARK.exec(message) ?? []) : [];
+  const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
+  const message = readString(commit?.['message']) ?? '';
+  const [skipMark] = SKIP_MARK.exec(message) ?? [];
   if (skipMark !== undefined) {
     return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
   }
@@ -73,7 +75,7 @@ function parsePush(origin: string, scope: Scope, payload: Fields): ForgeEvent {
     refName,
     sha,
     ...toBefore(refKind, payload['before']),
-    subject: toDisplay(message, MAX_SUBJECT_LENGTH),
+    subject: toSingleLine(message, MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
     commitUrl: toCommitUrl(origin, scope, sha),
   };
@@ -132,24 +134,11 @@ function toUtf8(bytes: Uint8Array): string {
   }
 }
 
-function parseJson(text: string): unknown {
-  const excess = findExcess(text);
-  if (excess !== undefined) {
-    throw invalid(excess);
-  }
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    // The parser's own message quotes the text, which may be anything.
-    throw invalid('is not JSON', error);
-  }
-}
-
 function parseRepository(origin: string, repository: unknown): Scope | undefined {
   if (repository === undefined || repository === null) {
     return undefined;
   }
-  const fullName = toText(toFields(repository, 'repository')['full_name'], 'repository.full_name');
+  const fullName = toText(toObject(repository, 'repository')['full_name'], 'repository.full_name');
   const expected = `${new URL(origin).host}/${fullName.toLowerCase()}`;
   const scope = /^[^/]+\/[^/]+$/.test(fullName) ? tryParseScope(expected) : undefined;
   // What parseScope forgives people (spaces, `.git`), a forge never sends.
@@ -168,12 +157,9 @@ function tryParseScope(text: string): Scope | undefined {
 }
 
 function toAuthor(value: unknown): string {
-  const author = isFields(value) ? value : {};
-  return toDisplay(author['name'], MAX_AUTHOR_LENGTH) || toDisplay(author['username'], MAX_AUTHOR_LENGTH);
-}
-
-function toDisplay(value: unknown, maxLength: number): string {
-  return typeof value === 'string' ? toSingleLine(value, maxLength) : '';
+  const { name, username } = readObject(value);
+  const [first, second] = [name, username].map((text) => toSingleLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
+  return first || second || '';
 }
 
 function toSha(value: unknown, field: string): string {
@@ -186,21 +172,18 @@ function toSha(value: unknown, field: string): string {
 }
 
 function toText(value: unknown, field: string): string {
-  if (typeof value !== 'string') {
+  const text = readString(value);
+  if (text === undefined) {
     throw invalid(`has no text in ${field}`);
   }
-  return value;
+  return text;
 }
 
-function toFields(value: unknown, field: string): Fields {
-  if (!isFields(value)) {
+function toObject(value: unknown, field: string): JsonObject {
+  if (!isJsonObject(value)) {
     throw invalid(`has no object in ${field}`);
   }
   return value;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function quote(text: string): string {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof, Push } from '../forge.ts';
-import { parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
+import { toDiagnosis, type GithubApi } from './api.ts';
 
 /** A tag may point at a tag that points at a tag; nobody does it on purpose. */
 const MAX_TAG_DEPTH = 4;
@@ -37,13 +38,13 @@ async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof 
   if (answer.status !== 200) {
     return refuse(`the token sealed in the hook key cannot see ${scope}: ${toDiagnosis(answer)}`);
   }
-  const repository = toFields(parseJson(answer));
+  const repository = readObject(parseJson(answer.body));
   const fullName = repository['full_name'];
   if (typeof fullName !== 'string' || fullName.toLowerCase() !== `${api.scope.owner}/${api.scope.name}`) {
     return refuse(`${scope} was renamed or moved; seal the token for its new name`);
   }
   // The user's right, not the token's: a token that lacks the right to set statuses is found out by the first status.
-  if (toFields(repository['permissions'])['push'] !== true) {
+  if (readObject(repository['permissions'])['push'] !== true) {
     return refuse(`the token sealed in the hook key may not push to ${scope}`);
   }
   return undefined;
@@ -79,8 +80,8 @@ async function readBranch(api: GithubApi, push: Push, signal: AbortSignal): Prom
   if (answer.status !== 200) {
     return toNoHead(push, answer.status, toDiagnosis(answer));
   }
-  const branch = toFields(parseJson(answer));
-  const sha = toFields(branch['commit'])['sha'];
+  const branch = readObject(parseJson(answer.body));
+  const sha = readObject(branch['commit'])['sha'];
   // A renamed branch is answered under its new name.
   if (branch['name'] !== push.refName || typeof sha !== 'string') {
     return toNoHead(push, 404, '');
@@ -102,12 +103,12 @@ async function readTag(api: GithubApi, push: Push, signal: AbortSignal): Promise
     if (answer.status !== 200) {
       return toNoHead(push, answer.status, toDiagnosis(answer));
     }
-    const found = toFields(parseJson(answer));
+    const found = readObject(parseJson(answer.body));
     // An older way of asking answered a tag that begins with this one's name.
     if (depth === 0 && found['ref'] !== push.ref) {
       return toNoHead(push, 404, '');
     }
-    const { sha, type } = toFields(found['object']);
+    const { sha, type } = readObject(found['object']);
     if (typeof sha !== 'string' || type !== 'tag') {
       return type === 'commit' && typeof sha === 'string'
         ? { kind: 'head', sha, isProtected: false }
@@ -136,7 +137,7 @@ async function isAncestor(
   commit: { readonly sha: string; readonly signal: AbortSignal },
 ): Promise<boolean> {
   const answer = await api.get(`/compare/${head}...${commit.sha}`, commit.signal);
-  const { status } = answer.status === 200 ? toFields(parseJson(answer)) : {};
+  const { status } = answer.status === 200 ? readObject(parseJson(answer.body)) : {};
   return status === 'behind' || status === 'identical';
 }
 

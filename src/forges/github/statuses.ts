@@ -1,8 +1,9 @@
 import { C3Error } from '../../errors.ts';
+import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { CommitStatus, FoundStatus } from '../forge.ts';
 import { cutText } from '../text.ts';
-import { encodePath, MAX_JSON_BYTES, parseJson, toDiagnosis, toFields, type GithubApi } from './api.ts';
+import { encodePath, MAX_JSON_BYTES, toDiagnosis, type GithubApi } from './api.ts';
 
 /** GitHub answers 422 to a longer one. */
 const MAX_DESCRIPTION_LENGTH = 140;
@@ -80,7 +81,7 @@ async function* listStatuses(api: GithubApi, sha: string, signal: AbortSignal): 
     const answer = await api.get(`/commits/${sha}/statuses`, signal, { query });
     // A commit that the forge does not know has none; whether it is there is for prove to say.
     if (answer.status === 404 || answer.status === 422) return;
-    const list = answer.status === 200 ? parseJson(answer) : undefined;
+    const list = answer.status === 200 ? parseJson(answer.body) : undefined;
     if (!Array.isArray(list)) {
       throw new C3Error(
         'FORGE_REFUSED',
@@ -88,7 +89,7 @@ async function* listStatuses(api: GithubApi, sha: string, signal: AbortSignal): 
         { hint: 'the token needs the right "Commit statuses: write", which includes reading them' },
       );
     }
-    for (const { context, state, description } of list.map(toFields)) {
+    for (const { context, state, description } of list.map(readObject)) {
       if (context !== STATUS_CONTEXT || typeof description !== 'string' || !STATES.includes(state)) continue;
       yield { state: state as FoundStatus['state'], description };
     }

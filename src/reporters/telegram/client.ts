@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { ApiMethods, ApiResponse } from '@grammyjs/types';
+import type { ApiMethods } from '@grammyjs/types';
+import { parseJson, readInteger, readObject } from '../../json.ts';
 import { trimEnd } from '../../trim-end.ts';
 
 /** A status takes Telegram well under a second; its own flood control holds an answer for about three. */
@@ -93,43 +94,23 @@ async function readBody(response: Response): Promise<string | undefined> {
 }
 
 function toAnswer(status: number, body: string, token: string): TelegramAnswer {
-  const answer = parseAnswer(body);
-  if (answer === undefined) return { kind: 'unreachable', reason: `HTTP ${status} and no answer of a Bot API` };
-  if (answer.ok) return { kind: 'ok', messageId: toMessageId(answer.result) };
+  const { ok, result, description, error_code: code, parameters } = readObject(parseJson(body));
+  if (ok === true) return { kind: 'ok', messageId: readInteger(readObject(result)['message_id']) };
+  if (ok === undefined || typeof description !== 'string') {
+    return { kind: 'unreachable', reason: `HTTP ${status} and no answer of a Bot API` };
+  }
+  const { retry_after: retryAfter, migrate_to_chat_id: newChatId } = readObject(parameters);
   return {
     kind: 'refused',
-    code: typeof answer.error_code === 'number' ? answer.error_code : status,
+    code: readInteger(code) ?? status,
     // It may quote a button's address, and whoever has that may cancel the build.
-    description: answer.description
+    description: description
       .replaceAll(token, '***')
       .replaceAll(/https?:\/\/[^\s'"]+/gi, '…')
       .slice(0, MAX_DESCRIPTION_LENGTH),
-    retryAfterSeconds: toNumber(answer.parameters?.retry_after),
-    migrateToChatId: toNumber(answer.parameters?.migrate_to_chat_id),
+    retryAfterSeconds: readInteger(retryAfter),
+    migrateToChatId: readInteger(newChatId),
   };
-}
-
-function parseAnswer(body: string): ApiResponse<unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    const isAnswer =
-      typeof value === 'object' &&
-      value !== null &&
-      'ok' in value &&
-      (value.ok === true || ('description' in value && typeof value.description === 'string'));
-    return isAnswer ? (value as ApiResponse<unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function toMessageId(result: unknown): number | undefined {
-  if (typeof result !== 'object' || result === null || !('message_id' in result)) return undefined;
-  return toNumber(result.message_id);
-}
-
-function toNumber(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
 }
 
 /** A code such as ECONNREFUSED, or the kind of error; never its text. */

@@ -1,4 +1,5 @@
 import { C3Error } from '../../errors.ts';
+import { isJsonObject, parseJson, readInteger } from '../../json.ts';
 
 /** Where a build's message goes. */
 export interface TelegramDestination {
@@ -21,16 +22,12 @@ const KEYS = new Set(['token', 'chat', 'thread']);
  * @throws {C3Error} TELEGRAM_INVALID when it is anything else; the error quotes nothing of the text, which may be a token
  */
 export function parseDestination(text: string): TelegramDestination {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalid('is not JSON');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('is not a JSON object');
+  const value = parseJson(text);
+  if (value === undefined) throw invalid('is not JSON');
+  if (!isJsonObject(value)) throw invalid('is not a JSON object');
   if (Object.keys(value).some((key) => !KEYS.has(key)))
     throw invalid('has keys other than "token", "chat" and "thread"');
-  const { token, chat, thread } = value as Record<string, unknown>;
+  const { token, chat, thread } = value;
   if (typeof token !== 'string' || !TOKEN.test(token)) throw invalid('has no "token" of the form <digits>:<key>');
   const chatId = toChat(chat);
   if (chatId === undefined) throw invalid('has no "chat" that is a whole number or a @name');
@@ -52,8 +49,7 @@ function toChat(value: unknown): number | string | undefined {
 }
 
 function toWholeNumber(value: unknown): number | undefined {
-  const number = typeof value === 'string' && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value;
-  return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
+  return readInteger(typeof value === 'string' && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value);
 }
 
 function invalid(what: string): C3Error {

@@ -1,0 +1,47 @@
+/**
+ * Reads JSON that another program wrote, so that any value may be missing or of another type. The caller limits the size of the text
+ * before it parses it.
+ */
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Parses a text, or its UTF-8 bytes. Returns undefined, which no JSON is, for anything that is not JSON or not UTF-8. */
+export function parseJson(json: string | Uint8Array): unknown {
+  try {
+    const text = typeof json === 'string' ? json : new TextDecoder('utf-8', { fatal: true }).decode(json);
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tells an object from an array, null and the other values. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Returns the object. For any other value it is empty, so that all its fields are undefined. */
+export function readObject(value: unknown): JsonObject {
+  return isJsonObject(value) ? value : {};
+}
+
+/** Returns the array, which is empty for any other value. */
+export function readArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Returns the string, or undefined for any other value. */
+export function readString(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Returns the number, or undefined for any other value, one with a fraction, and one out of range. Default: any safe integer. */
+export function readInteger(
+  value: unknown,
+  {
+    min = Number.MIN_SAFE_INTEGER,
+    max = Number.MAX_SAFE_INTEGER,
+  }: { readonly min?: number; readonly max?: number } = {},
+): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
+}
