@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import type * as CourierModule from '../src/engine/courier.ts';
+import type * as StepAgentModule from '../src/agent/step-agent.ts';
 import type { Workspace } from '../src/engine/cluster.ts';
-import type * as ReadLogModule from '../src/engine/read-log.ts';
+import type * as ReadLogModule from '../src/agent/read-log.ts';
 import type * as ExecModule from '../src/kube/exec.ts';
 import type * as KubeconfigModule from '../src/kube/kubeconfig.ts';
 
@@ -30,7 +30,7 @@ async function read(orderPath: string): Promise<void> {
   const order = JSON.parse(readFileSync(orderPath, 'utf8')) as StalledReaderOrder;
   const main = pathToFileURL(process.argv[1] ?? '');
   const load = async (file: string): Promise<unknown> => await import(new URL(file, main).href);
-  const { createCourier } = (await load('engine/courier.js')) as typeof CourierModule;
+  const { createStepAgent } = (await load('engine/agent.js')) as typeof StepAgentModule;
   const { readLog } = (await load('engine/read-log.js')) as typeof ReadLogModule;
   const { createExecClient } = (await load('kube/exec.js')) as typeof ExecModule;
   const { parseKubeconfig } = (await load('kube/kubeconfig.js')) as typeof KubeconfigModule;
@@ -42,7 +42,7 @@ async function read(orderPath: string): Promise<void> {
     exec: async (container, argv, options) =>
       await execs.open({ namespace: access.namespace, pod: order.pod, container, argv }, options),
   };
-  const courier = createCourier(workspace, order.container, {
+  const agent = createStepAgent(workspace, order.container, {
     buildId: order.buildId,
     epoch: 0,
     isReader: true,
@@ -51,7 +51,7 @@ async function read(orderPath: string): Promise<void> {
   });
   const { buildId, stepId } = order;
   await readLog(
-    courier,
+    agent,
     { buildId, stepId, from: 0 },
     {
       signal: new AbortController().signal,

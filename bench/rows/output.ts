@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { createCourier, type Courier } from '../../src/engine/courier.ts';
-import { readLog } from '../../src/engine/read-log.ts';
-import { DEFAULT_STEP_LIMITS, runStep } from '../../src/engine/step.ts';
+import { createStepAgent, type StepAgent } from '../../src/agent/step-agent.ts';
+import { readLog } from '../../src/agent/read-log.ts';
+import { DEFAULT_STEP_LIMITS, runStep } from '../../src/agent/step.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { time, toOrder, type Bare } from '../bare.ts';
 import type { Builds } from '../builds.ts';
@@ -34,25 +34,25 @@ export function createOutputRow(kubeconfig: string, builds: Builds, bare: Bare):
   async function c3(): Promise<number> {
     const workspace = get();
     const buildId = randomBytes(6).toString('hex');
-    const open = (isReader: boolean): Courier =>
-      createCourier(workspace, 'main', {
+    const open = (isReader: boolean): StepAgent =>
+      createStepAgent(workspace, 'main', {
         buildId,
         epoch: workspace.epoch,
         isReader,
         roots: ['/c3/.c3', '/tmp/.c3'],
         silenceMs: 45_000,
       });
-    const [courier, reader] = [open(false), open(true)];
+    const [agent, reader] = [open(false), open(true)];
     const signal = new AbortController().signal;
     const started = Promise.withResolvers<void>();
     const what = { workdir: '/c3', env: {}, script: 'cat /c3/big', timeoutMs: 300_000 };
     const launch = { buildId, stepId: 's0', proof: 'proof', ...what };
     const ms = await time(async () => {
-      const ended = runStep(courier, launch, {
+      const ended = runStep(agent, launch, {
         signal,
         lost: workspace.lost,
         limits: DEFAULT_STEP_LIMITS,
-        openCourier: () => open(false),
+        openAgent: () => open(false),
         onOutput: () => started.resolve(),
         onCut: () => {},
       });
@@ -63,7 +63,7 @@ export function createOutputRow(kubeconfig: string, builds: Builds, bare: Bare):
       if (result.kind !== 'exited' || result.exitCode !== 0) throw new Error(JSON.stringify(result));
     });
     await bare.exec(workspace.name, 'main', ['rm', '-rf', `/c3/.c3/${buildId}`]);
-    courier.close();
+    agent.close();
     reader.close();
     return ms;
   }

@@ -1,9 +1,8 @@
 import { matchRepo, type Config } from '../config/index.ts';
+import { createConnectionPool, DEFAULT_STEP_LIMITS } from '../agent/index.ts';
+import { openView } from '../logs/index.ts';
 import {
-  createLinePool,
-  openView,
   runBuild,
-  DEFAULT_STEP_LIMITS,
   type BuildDependencies,
   type BuildLimits,
   type BuildLinks,
@@ -54,7 +53,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
   const forges = createForges(config.forges);
   const clusters = createClusterPool(config);
-  const lines = createLinePool();
+  const lines = createConnectionPool();
   const openReporter = createReporterFactory(config, log);
   const openReading = createReading(config, createOpener(keyring, config.telegramToken), clusters);
   const checkScope = createScopeCheck(config);

@@ -1,5 +1,6 @@
 import { isAbsolute, join } from 'node:path';
-import { createLinePool, type Cluster, type LinePool } from '../engine/index.ts';
+import { createConnectionPool, type ConnectionPool } from '../agent/index.ts';
+import type { Cluster } from '../engine/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
 import { createClusterPool, type ClusterPool } from '../kube/index.ts';
 import { formatProblem, parsePipeline, summarizeProblem, type Pipeline } from '../pipeline/index.ts';
@@ -72,7 +73,7 @@ interface Session {
   readonly steps: readonly string[];
   readonly tree: WorkingTree;
   readonly clusters: ClusterPool;
-  readonly lines: LinePool;
+  readonly lines: ConnectionPool;
   /** Opened when first asked for. */
   target(): Promise<Target>;
 }
@@ -82,7 +83,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
   const isFile = /\.ya?ml$|\//.test(first);
   const tree = await openWorkingTree(directory, { ...terminal.env });
   const clusters = createClusterPool({ allowNets: ANY_ADDRESS });
-  const lines = createLinePool();
+  const lines = createConnectionPool();
   let target: Promise<Target> | undefined;
   const session: Session = {
     terminal,

@@ -4,8 +4,7 @@ import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
 import type { Purpose } from '../sealing/index.ts';
 import type { BuildLinks, BuildSource, BuildState, Reporter, Ending } from './build-state.ts';
 import type { Cluster } from './cluster.ts';
-import type { LinePool } from './line-pool.ts';
-import type { StepLimits } from './step.ts';
+import type { ConnectionPool, StepLimits } from '../agent/index.ts';
 
 /** A push whose webhook was verified: a hint, until the forge has confirmed it. */
 export interface BuildRequest {
@@ -45,7 +44,7 @@ export interface BuildDependencies {
   /** Reporters of this build; `telegram`: what c3.yaml says of it, if it was read and says anything. @throws {C3Error} TELEGRAM_INVALID */
   openReporter(request: BuildRequest, telegram: TelegramOrder | undefined): Reporter;
   /** One for the process. */
-  readonly lines: LinePool;
+  readonly lines: ConnectionPool;
   now(): number;
   /** Told of what no report could carry. */
   onFault(error: unknown): void;

@@ -1,11 +1,11 @@
 import { C3Error, toMessage } from '../errors.ts';
 import { createMasking } from '../sealing/index.ts';
-import { planRoots } from './couriers.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
 import type { BuildState, Ending, FailedLog, Reporter } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
+import { planRoots } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
 import { prepare, type PreparedBuild } from './prepare.ts';
 import { compareWithPrevious } from './previous.ts';

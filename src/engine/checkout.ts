@@ -1,5 +1,5 @@
 import type { GitAccess, Push } from '../forges/forge.ts';
-import type { Checkout } from '../pipeline/pipeline.ts';
+import type { Checkout, Pipeline } from '../pipeline/pipeline.ts';
 
 /**
  * The git settings with which every git of the build reaches the forge, private submodules too: as environment, so that they are
@@ -99,4 +99,23 @@ if [ ! -d .git ]; then make; else renew || { echo "c3: the warm work tree cannot
 read_head
 if [ "$head" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
 `;
+}
+
+const DEFAULT_PATH = '/c3/project';
+
+export interface Workdir {
+  readonly path: string;
+  /** Not where the revision is checked out: elsewhere a step would run what is in its image. */
+  readonly mayStartElsewhere: boolean;
+}
+
+export function planWorkdir({ checkout }: Pipeline): Workdir {
+  if (checkout === false) return { path: DEFAULT_PATH, mayStartElsewhere: true };
+  return { path: checkout.path, mayStartElsewhere: false };
+}
+
+/** Beside the work tree, where a volume is; else in the container's own temporary directory. */
+export function planRoots(pipeline: Pipeline): readonly [string, string] {
+  const { path } = planWorkdir(pipeline);
+  return [`${path.slice(0, path.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];
 }

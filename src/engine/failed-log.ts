@@ -1,7 +1,6 @@
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
 import type { BuildState, FailedLog, LogCopyOptions, StepState } from './build-state.ts';
-import type { Courier } from './courier.ts';
-import { readLog } from './read-log.ts';
+import { type StepAgent, readLog } from '../agent/index.ts';
 
 /** The log that the newest attempt of a step has left in the workspace. */
 export interface WrittenLog {
@@ -18,7 +17,7 @@ export interface FailedLogOrder {
   /** By the index of the step. */
   readonly logs: ReadonlyMap<number, WrittenLog>;
   /** A line into a container for the caller alone, who closes it. */
-  openCourier(container: string): Courier;
+  openAgent(container: string): StepAgent;
   readonly masking: Masking;
   readonly signal: AbortSignal;
 }
@@ -42,7 +41,7 @@ function hasFailed({ phase, isAllowed }: StepState): boolean {
 }
 
 async function copyLog(
-  { buildId, log, openCourier, masking }: FailedLogOrder & { readonly log: WrittenLog },
+  { buildId, log, openAgent, masking }: FailedLogOrder & { readonly log: WrittenLog },
   onBytes: (bytes: Uint8Array) => Promise<void> | void,
   { maxBytes, signal }: LogCopyOptions,
 ): Promise<boolean> {
@@ -61,10 +60,10 @@ async function copyLog(
     }
   }
 
-  const courier = openCourier(log.container);
+  const agent = openAgent(log.container);
   try {
     const reading = await readLog(
-      courier,
+      agent,
       { buildId, stepId: log.stepId, from },
       { signal: AbortSignal.any([signal, stop.signal]), onOutput: (raw) => pass(masker.push(raw)) },
     );
@@ -72,6 +71,6 @@ async function copyLog(
     await pass(masker.flush());
     return !stop.signal.aborted;
   } finally {
-    courier.close();
+    agent.close();
   }
 }

@@ -1,5 +1,6 @@
 export { runBuild } from './build.ts';
 export type { BuildDependencies, BuildLimits, BuildRequest, TelegramOrder } from './build-request.ts';
+export { toFirstState } from './build-progress.ts';
 export type {
   BuildLinks,
   BuildPhase,
@@ -11,10 +12,11 @@ export type {
   StepPhase,
   StepState,
 } from './build-state.ts';
-export type * from './build-view.ts';
 export { Cancelled, Superseded } from './cancel.ts';
+export { planRoots } from './checkout.ts';
 export type * from './cluster.ts';
-export { createLinePool, type LinePool } from './line-pool.ts';
-export { openView, type ViewDependencies, type ViewOrder } from './open-view.ts';
-export type { LogReading } from './read-log.ts';
-export { DEFAULT_STEP_LIMITS } from './step.ts';
+export { confirmState, type ForgeWord } from './confirmed-state.ts';
+export { yieldToEventLoop } from './event-loop.ts';
+export { readNotedState } from './noted-state.ts';
+export { checkJob, maskAll, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
+export { planTasks, toStepId } from './tasks.ts';

@@ -3,7 +3,7 @@ import type { BuildPhase, BuildSource, BuildState, Ending, StepPhase, StepState 
 /** The values of a journal, which whoever is in the Pod can write: read field by field, as what they may be and nothing else. */
 
 /**
- * Of a text in a journal, as a line has it. The longest line has two and a name, and the courier's protocol takes 4 KiB
+ * Of a text in a journal, as a line has it. The longest line has two and a name, and the agent's protocol takes 4 KiB
  * (`frames.ts`).
  */
 const MAX_TEXT_BYTES = 1200;

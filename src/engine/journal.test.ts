@@ -36,7 +36,7 @@ function known(count = 2): BuildState {
   return progress.state;
 }
 
-/** The lines that a courier keeps of commands. */
+/** The lines that an agent keeps of commands. */
 function toLines(commands: string): string[] {
   return commands
     .split('\n')

@@ -1,6 +1,6 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
 import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
-import { takeTurn } from './turn.ts';
+import { yieldToEventLoop } from './event-loop.ts';
 
 /**
  * The state of a build for whoever looks when no process leads it any more: lines that c3 has appended to `journal.CONTAINER` in the
@@ -8,7 +8,7 @@ import { takeTurn } from './turn.ts';
  * twice, late or never change little. What c3.yaml and a link tell of a build is in none: whoever is in the Pod could write it.
  */
 export interface Journal {
-  /** Commands for a courier into a container, to go before another command: what is not noted there yet of a state. Empty: nothing. */
+  /** Commands for an agent into a container, to go before another command: what is not noted there yet of a state. Empty: nothing. */
   take(container: string, state: BuildState): string;
 }
 
@@ -124,7 +124,7 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
   let isTold = false;
   const warnings: string[] = [];
   for (const [count, { text }] of sortEntries(lines).entries()) {
-    if (count % LINES_A_TURN === 0) await takeTurn();
+    if (count % LINES_A_TURN === 0) await yieldToEventLoop();
     const values = parseValues(text);
     isTold ||= values !== undefined;
     for (const [key, value] of Object.entries(values ?? {})) {

@@ -1,8 +1,6 @@
 import type { BuildState } from './build-state.ts';
-import { isExitReason } from './frames.ts';
+import { isExitReason, type PartReader, toResult, type StepResult } from '../agent/index.ts';
 import { readJournal } from './journal.ts';
-import type { PodReader } from './pod-reader.ts';
-import { toResult, type StepResult } from './step.ts';
 import { toStepId } from './tasks.ts';
 import { toPhase } from './verdict.ts';
 
@@ -19,7 +17,7 @@ export type NotedState =
  *
  * @param known as {@link readJournal} takes it
  */
-export async function readNotedState(reader: PodReader, known: BuildState): Promise<NotedState> {
+export async function readNotedState(reader: PartReader, known: BuildState): Promise<NotedState> {
   const [first = '', ...rest] = new Set(known.steps.map(({ container }) => container));
   const journals = [await readContainer(reader, first)];
   const state = await toState(journals, known);
@@ -31,7 +29,7 @@ export async function readNotedState(reader: PodReader, known: BuildState): Prom
 }
 
 /** With the ends of steps that ended after the last note. */
-async function withExits(reader: PodReader, state: BuildState): Promise<BuildState> {
+async function withExits(reader: PartReader, state: BuildState): Promise<BuildState> {
   if (state.phase.kind === 'ended') return state;
   const steps = state.steps.map(async (step, index) => {
     if (step.phase.kind !== 'running') return step;
@@ -54,7 +52,7 @@ type ContainerJournal =
   | { readonly kind: 'none' }
   | Extract<NotedState, { kind: 'failed' }>;
 
-async function readContainer(reader: PodReader, container: string): Promise<ContainerJournal> {
+async function readContainer(reader: PartReader, container: string): Promise<ContainerJournal> {
   const told = await reader.tell(container, 'journal.');
   if (told.kind === 'cut') return told.isShellMissing ? { kind: 'none' } : { kind: 'failed', message: told.message };
   return told.value.begunAtMs === 0 ? { kind: 'none' } : { kind: 'read', ...told.value };

@@ -2,13 +2,17 @@ import type { Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
 import type { BuildState, Ending, FailedLog } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
-import { createCouriers, planWorkdir, type Couriers } from './couriers.ts';
+import {
+  createBuildAgents,
+  type BuildAgents,
+  type ConnectionPool,
+  createStepProofs,
+  type StepLimits,
+} from '../agent/index.ts';
 import { openFailedLog, type WrittenLog } from './failed-log.ts';
+import { planRoots, planWorkdir } from './checkout.ts';
 import { createJournal } from './journal.ts';
-import type { LinePool } from './line-pool.ts';
 import { runTask, type Part, type TaskContext } from './run-task.ts';
-import { createStepProofs } from './step-proof.ts';
-import type { StepLimits } from './step.ts';
 import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
 export interface StepsOrder extends TaskSource {
@@ -26,7 +30,7 @@ export interface StepsOrder extends TaskSource {
   readonly haltSignal?: AbortSignal | undefined;
   readonly limits: StepLimits;
   /** Without one, every build opens its own connections. */
-  readonly lines?: LinePool;
+  readonly lines?: ConnectionPool;
   /** Told of what a step writes, masked, at once and in order. `index` is that of `BuildState.steps`. */
   readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
@@ -59,14 +63,20 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   }
   const journal = createJournal({ buildId: order.buildId, epoch: workspace.epoch });
   const takeNotes = (container: string): string => journal.take(container, progress.state);
-  const couriers = createCouriers({ ...order, takeNotes, reconnectMs: order.limits.reconnectMs });
-  for (const [container, count] of countAtOnce(tasks)) couriers.warmUp(container, count);
+  const agents = createBuildAgents({
+    ...order,
+    roots: planRoots(pipeline),
+    isReused: pipeline.pod.reuse,
+    takeNotes,
+    reconnectMs: order.limits.reconnectMs,
+  });
+  for (const [container, count] of countAtOnce(tasks)) agents.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
   const logs = new Map<number, WrittenLog>();
   const toProof = createStepProofs({ key: order.proofKey, buildId: order.buildId, workspaceId: workspace.id });
-  const course = createCourse({ ...order, couriers, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
-  const spentMs = await findSpent(order, couriers, tasks);
+  const course = createCourse({ ...order, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
+  const spentMs = await findSpent(order, agents, tasks);
   await course.walk(tasks.steps, {
     deadline: performance.now() + pipeline.timeoutMs - spentMs,
     limit: 'the time limit of the build',
@@ -79,8 +89,8 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   });
   return {
     ending: course.toEnding(),
-    sweep: couriers.sweep,
-    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, openCourier: couriers.openAnother }),
+    sweep: agents.sweep,
+    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, openAgent: agents.openAnother }),
   };
 }
 
@@ -136,13 +146,13 @@ function createCourse(context: TaskContext): Course {
 }
 
 /** How long the build has run, in milliseconds: not yet, unless it is taken up again. By the clocks of both c3s. */
-async function findSpent(order: StepsOrder, couriers: Couriers, { all }: TaskPlan): Promise<number> {
+async function findSpent(order: StepsOrder, agents: BuildAgents, { all }: TaskPlan): Promise<number> {
   const now = Date.now();
   const [first] = all;
   if (!order.isResumed || !first) return 0;
-  const courier = await couriers.take(first.container);
-  const answer = await courier.ready();
-  couriers.giveBack(first.container, courier);
+  const agent = await agents.take(first.container);
+  const answer = await agent.ready();
+  agents.giveBack(first.container, agent);
   return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
 }
 

@@ -3,14 +3,20 @@ import type { BuildProgress } from './build-progress.ts';
 import type { Ending } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
-import type { Courier } from './courier.ts';
-import type { Couriers, Workdir } from './couriers.ts';
+import {
+  type StepAgent,
+  type BuildAgents,
+  runPlainStep,
+  formatArgv,
+  runStep,
+  type StepLimits,
+  type StepOptions,
+  type StepResult,
+} from '../agent/index.ts';
+import type { Workdir } from './checkout.ts';
 import type { WrittenLog } from './failed-log.ts';
 import { createLogTail } from './log-tail.ts';
-import { runPlainStep } from './plain-step.ts';
-import { formatArgv } from './shell.ts';
-import { maskShown } from './shown-text.ts';
-import { runStep, type StepLimits, type StepOptions, type StepResult } from './step.ts';
+import { maskShown } from '../show/shown-text.ts';
 import { toStepId, type Task } from './tasks.ts';
 import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
 
@@ -31,11 +37,11 @@ export interface TaskContext {
   readonly workdir: Workdir;
   /** What of it ran already is to be found in the workspace. */
   readonly isResumed: boolean;
-  readonly couriers: Couriers;
+  readonly agents: BuildAgents;
   readonly progress: BuildProgress;
   readonly masking: Masking;
   readonly limits: StepLimits;
-  /** What is not noted yet in a container of the build's state, as commands for its courier. */
+  /** What is not noted yet in a container of the build's state, as commands for its agent. */
   takeNotes(container: string): string;
   /** With what a step's supervisor proves that it passed, by the step's id. */
   toProof(stepId: string): string;
@@ -47,19 +53,19 @@ export interface TaskContext {
 
 /** Runs a task to its end, again as often as `retry` allows while it fails. */
 export async function runTask(task: Task, part: Part, context: TaskContext): Promise<Verdict> {
-  const courier = await context.couriers.take(task.container);
+  const agent = await context.agents.take(task.container);
   try {
     let failure: Verdict | undefined;
     for (let attempt = 1; ; attempt += 1) {
       const hindrance = findHindrance(task, part, context);
       // What failed and has no time to be tried again has failed.
       if (hindrance) return (hindrance.kind === 'timed-out' && failure) || { kind: 'stopped', ending: hindrance };
-      const verdict = await runAttempt({ task, attempt, courier }, part, context);
+      const verdict = await runAttempt({ task, attempt, agent }, part, context);
       if (verdict.kind !== 'failed' || attempt > task.retry) return verdict;
       failure = verdict;
     }
   } finally {
-    context.couriers.giveBack(task.container, courier);
+    context.agents.giveBack(task.container, agent);
   }
 }
 
@@ -74,7 +80,7 @@ interface Attempt {
   readonly task: Task;
   /** From 1. */
   readonly attempt: number;
-  readonly courier: Courier;
+  readonly agent: StepAgent;
 }
 
 async function runAttempt(work: Attempt, part: Part, context: TaskContext): Promise<Verdict> {
@@ -88,7 +94,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
     context.onOutput?.(task.index, bytes);
   }
   let bytesWritten = 0;
-  const cancelling: Courier[] = [];
+  const cancelling: StepAgent[] = [];
   const isLate = performance.now() >= part.deadline;
   // Of a build that is taken up again too late it is only asked how it ended: what was never begun takes this for its end.
   if (isLate) await forestall(work, context);
@@ -109,13 +115,13 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
       // Who reads along must not take what comes now for what came next.
       context.onOutput?.(task.index, Buffer.from(`\n… ${bytes} bytes left out …\n`));
     },
-    openCourier: () => {
-      const courier = context.couriers.openAnother(task.container);
-      cancelling.push(courier);
-      return courier;
+    openAgent: () => {
+      const agent = context.agents.openAnother(task.container);
+      cancelling.push(agent);
+      return agent;
     },
   });
-  for (const courier of cancelling) courier.close();
+  for (const agent of cancelling) agent.close();
   context.logs.set(task.index, {
     container: task.container,
     stepId: toStepId(task.index, attempt),
@@ -125,17 +131,17 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   const shown = maskShown(tail.text(), context.masking);
   const isForestalled = isLate && result.kind === 'cancelled';
   progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), shown);
-  if (result.kind === 'lost') context.couriers.condemn();
+  if (result.kind === 'lost') context.agents.condemn();
   const isPastLimit = performance.now() >= part.deadline;
   return toVerdict(task, result, { tail: shown, isPastLimit, limit: part.limit, signal: part.signal });
 }
 
 /** Sees to it that a step is not begun, if it was not yet. */
-async function forestall({ task, attempt, courier }: Attempt, { buildId, limits }: TaskContext): Promise<void> {
+async function forestall({ task, attempt, agent }: Attempt, { buildId, limits }: TaskContext): Promise<void> {
   const command = `cancel ${buildId} ${toStepId(task.index, attempt)}\n`;
   // One that speaks of its life, and of nothing else, is not waited for longer than any that is told to end a step.
-  const timer = setTimeout(courier.reset, limits.answerMs);
-  await courier.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+  const timer = setTimeout(agent.reset, limits.answerMs);
+  await agent.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
   clearTimeout(timer);
 }
 
@@ -144,12 +150,12 @@ const MIN_TIMEOUT_MS = 1000;
 
 /** Under a supervisor; where a container has no shell to run that, a command that needs none by a plain exec. */
 async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: StepOptions): Promise<StepResult> {
-  const { task, courier } = work;
+  const { task, agent } = work;
   const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - performance.now());
   const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
   const stepId = toStepId(task.index, work.attempt);
   const result = await runStep(
-    courier,
+    agent,
     {
       buildId: context.buildId,
       stepId,
@@ -169,7 +175,7 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
     `Step "${name}" runs in container "${container}", which has no shell: without variables and working directory, and what is known of its end is what the cluster says`,
   ]);
   // Nothing can look for what it leaves behind.
-  context.couriers.condemn();
+  context.agents.condemn();
   if (context.isResumed)
     return { kind: 'lost', message: 'in a container without a shell no trace tells whether it ran' };
   return await runPlainStep(context.workspace, { container, argv: run.argv, timeoutMs }, options);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { StepResult } from './step.ts';
+import type { StepResult } from '../agent/step.ts';
 import type { Task } from './tasks.ts';
 import { toPhase, toVerdict, type Circumstances } from './verdict.ts';
 

@@ -1,6 +1,6 @@
 import type { Ending, StepPhase } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
-import type { StepResult } from './step.ts';
+import type { StepResult } from '../agent/index.ts';
 import type { Task } from './tasks.ts';
 
 /** What a step's result means for the build. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createEnded, createState, createStep, FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild, type FakeBuild } from '../../test/browser/fake-view.ts';
-import type { BuildLook } from '../engine/index.ts';
+import type { BuildLook } from '../logs/index.ts';
 import type { BuildLink } from '../sealing/index.ts';
 import { handleBuildEvents } from './build-events.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { BuildLook, BuildView, LogPosition, StepRun } from '../engine/index.ts';
+import type { BuildLook, BuildView, LogPosition, StepRun } from '../logs/index.ts';
 import {
   buildPagePolicy,
   FIRST_LINE,

@@ -1,4 +1,4 @@
-import type { BuildLook, StepRun } from '../engine/index.ts';
+import type { BuildLook, StepRun } from '../logs/index.ts';
 import {
   readLine,
   toBuildSentence,

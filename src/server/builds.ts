@@ -5,8 +5,8 @@ import {
   type BuildSource,
   type BuildState,
   type Ending,
-  type RunningBuild,
 } from '../engine/index.ts';
+import type { RunningBuild } from '../logs/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Push } from '../forges/forge.ts';
 import type { Log } from '../log.ts';

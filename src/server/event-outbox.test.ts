@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { RUNNING } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild } from '../../test/browser/fake-view.ts';
-import type { LogLine } from '../engine/index.ts';
+import type { LogLine } from '../logs/index.ts';
 import { Outbox } from './event-outbox.ts';
 
 const order = { sealed: 'SEALED', canControl: false, nonce: 'n', now: 0 };

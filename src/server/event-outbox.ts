@@ -1,4 +1,5 @@
-import type { BuildState, BuildView, LogLine, LogPosition, StepRun } from '../engine/index.ts';
+import type { BuildState } from '../engine/index.ts';
+import type { BuildView, LogLine, LogPosition, StepRun } from '../logs/index.ts';
 import {
   FIRST_LINE,
   renderEmptySteps,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createEnded, createStep } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild } from '../../test/browser/fake-view.ts';
-import type { BuildView } from '../engine/index.ts';
+import type { BuildView } from '../logs/index.ts';
 import { followBuild, type BuildFollower } from './follow-build.ts';
 
 const follower: BuildFollower = {

@@ -1,4 +1,5 @@
-import type { BuildState, BuildView, LineReader, LogLine, LogPosition, StepRun } from '../engine/index.ts';
+import type { BuildState } from '../engine/index.ts';
+import type { BuildView, LineReader, LogLine, LogPosition, StepRun } from '../logs/index.ts';
 import { toPageSteps } from '../show/index.ts';
 
 /** How the reading of a log ended. */

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { LogPosition } from '../engine/index.ts';
+import type { LogPosition } from '../logs/index.ts';
 import type { LinePlace } from '../show/index.ts';
 import { formatScope, type BuildLink } from '../sealing/index.ts';
 

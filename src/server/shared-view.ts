@@ -1,4 +1,4 @@
-import type { BuildLook } from '../engine/index.ts';
+import type { BuildLook } from '../logs/index.ts';
 
 /** One view of a build, for all who look at it at the same time. */
 export interface SharedView {

@@ -1,4 +1,5 @@
-import type { BuildState, RunningBuild } from '../engine/index.ts';
+import type { BuildState } from '../engine/index.ts';
+import type { RunningBuild } from '../logs/index.ts';
 
 /** What a build that runs is told about, and what watches it. */
 export interface StateFeed {

@@ -1,6 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { createState } from '../../dev/telegram/build-states.ts';
-import type { BuildLook, BuildState, RunningBuild, ViewOrder } from '../engine/index.ts';
+import type { BuildLook, RunningBuild, ViewOrder } from '../logs/index.ts';
+import type { BuildState } from '../engine/index.ts';
 import type { Forge } from '../forges/forge.ts';
 import { parseKeyring, parseScope, sealLink, type BuildLink } from '../sealing/index.ts';
 import { createViews, type ViewLimits, type Views } from './views.ts';

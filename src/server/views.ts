@@ -1,4 +1,4 @@
-import type { BuildLook, RunningBuild, ViewOrder } from '../engine/index.ts';
+import type { BuildLook, RunningBuild, ViewOrder } from '../logs/index.ts';
 import type { Forge } from '../forges/forge.ts';
 import { formatScope, openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildName } from './builds.ts';

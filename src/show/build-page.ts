@@ -1,4 +1,4 @@
-import type { BuildLook, BuildOutcome, BuildView } from '../engine/build-view.ts';
+import type { BuildLook, BuildOutcome, BuildView } from '../logs/build-view.ts';
 import {
   renderControls,
   renderDetail,

@@ -1,5 +1,5 @@
 import type { BuildSource, BuildState } from '../engine/build-state.ts';
-import type { BuildView } from '../engine/build-view.ts';
+import type { BuildView } from '../logs/build-view.ts';
 import { formatDuration } from './duration.ts';
 import { escapeHtml } from './html.ts';
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';

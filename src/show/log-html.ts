@@ -1,4 +1,4 @@
-import type { LogLine } from '../engine/build-view.ts';
+import type { LogLine } from '../logs/build-view.ts';
 import { PLAIN, readStyle, toRgb, type Style } from './style.ts';
 import { styleLine, type Span } from './styled-line.ts';
 import { escapeHtml } from './html.ts';

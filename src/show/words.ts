@@ -1,4 +1,4 @@
-import type { BuildOutcome } from '../engine/build-view.ts';
+import type { BuildOutcome } from '../logs/build-view.ts';
 import type { BuildPhase, BuildState, Ending, StepState } from '../engine/build-state.ts';
 import { toOneLine } from './plain-text.ts';
 

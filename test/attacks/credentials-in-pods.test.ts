@@ -51,7 +51,7 @@ describe('A10 The credential of the checkout', { timeout: 60_000 }, () => {
       const look =
         'cat /proc/[0-9]*/cmdline; echo; find / -xdev -newer /c3 -type f -size -200k -path "/c3/*" -exec cat {} + 2> /dev/null; cat /c3/project/.git/config ~/.gitconfig ~/.netrc 2> /dev/null';
       const seen = await fixture.pods.run(pod, 'git', ['sh', '-c', look]);
-      expect(seen).toContain('c3-courier');
+      expect(seen).toContain('c3-agent');
       for (const spelling of spellings()) expect(seen).not.toContain(spelling);
     });
   });

@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
-import { createCourier, type Courier } from '../../src/engine/courier.ts';
-import { openLine, type Line } from '../../src/engine/line.ts';
-import { createPodReader, type PartPlace } from '../../src/engine/pod-reader.ts';
+import { createStepAgent, type StepAgent } from '../../src/agent/step-agent.ts';
+import { openConnection, type AgentConnection } from '../../src/agent/connection.ts';
+import { createPartReader, type PartPlace } from '../../src/agent/part-reader.ts';
 import { runTask } from '../../src/engine/run-task.ts';
-import { DEFAULT_STEP_LIMITS, runStep, type StepOptions, type StepResult } from '../../src/engine/step.ts';
+import { DEFAULT_STEP_LIMITS, runStep, type StepOptions, type StepResult } from '../../src/agent/step.ts';
 import type { Task } from '../../src/engine/tasks.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { createLyingContainer, type LyingContainer } from '../fakes/lying-container.ts';
@@ -44,21 +44,21 @@ const TASK: Task = {
 /** More often than this nobody need say the same. */
 const PLENTY = 2000;
 
-async function openInto({ workspace }: LyingContainer): Promise<Line> {
-  return await openLine(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
+async function openInto({ workspace }: LyingContainer): Promise<AgentConnection> {
+  return await openConnection(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
 }
 
 function openReader({ workspace }: LyingContainer) {
-  return createPodReader({ workspace: { ...workspace, close: () => undefined }, buildId: 'b', roots: ROOTS });
+  return createPartReader({ workspace: { ...workspace, close: () => undefined }, buildId: 'b', roots: ROOTS });
 }
 
-function openCourier({ workspace }: LyingContainer): Courier {
-  return createCourier(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
+function openAgent({ workspace }: LyingContainer): StepAgent {
+  return createStepAgent(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
 }
 
 /** A step in it. */
 function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): Promise<StepResult> {
-  const open = (): Courier => openCourier(container);
+  const open = (): StepAgent => openAgent(container);
   return runStep(
     open(),
     {
@@ -75,7 +75,7 @@ function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): P
       lost: container.workspace.lost,
       onOutput: () => undefined,
       onCut: () => undefined,
-      openCourier: open,
+      openAgent: open,
       limits: DEFAULT_STEP_LIMITS,
       ...options,
     },
@@ -87,7 +87,7 @@ async function untilAsked(container: LyingContainer, command: string): Promise<v
   await expect.poll(() => container.heard).toContain(command);
 }
 
-describe('A12 An image whose sh speaks the language of the courier', { timeout: 60_000 }, () => {
+describe('A12 An image whose sh speaks the language of the agent', { timeout: 60_000 }, () => {
   it('makes c3 keep no more of a log than the part that it asked for', async () => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);
@@ -128,7 +128,7 @@ describe('A12 An image whose sh speaks the language of the courier', { timeout: 
   it('makes c3 keep no more of its standard error than the end, on none of many connections', async () => {
     await collectGarbage();
     const before = process.memoryUsage().heapUsed;
-    const lines: Line[] = [];
+    const lines: AgentConnection[] = [];
     for (let count = 0; count < 20; count += 1) {
       const container = createLyingContainer();
       lines.push(await openInto(container));
@@ -206,7 +206,7 @@ describe('A12 An image whose sh speaks the language of the courier', { timeout: 
     const container = createLyingContainer();
     const progress = createBuildProgress('b', SOURCE, Date.now);
     progress.plan([TASK], true);
-    const open = (): Courier => openCourier(container);
+    const open = (): StepAgent => openAgent(container);
     const none = (): string => '';
     const verdict = runTask(
       TASK,
@@ -216,7 +216,7 @@ describe('A12 An image whose sh speaks the language of the courier', { timeout: 
         workspace: container.workspace,
         workdir: { path: '/c3/project', mayStartElsewhere: false },
         isResumed: true,
-        couriers: {
+        agents: {
           take: () => Promise.resolve(open()),
           openAnother: open,
           giveBack: none,

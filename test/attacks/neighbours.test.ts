@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { BuildLook, StepRun } from '../../src/engine/index.ts';
+import type { BuildLook, StepRun } from '../../src/logs/index.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
 import { parseKeyring, sealLink } from '../../src/sealing/index.ts';

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { Workspace, WorkspaceRequest } from '../../src/engine/cluster.ts';
-import { createCourier } from '../../src/engine/courier.ts';
-import { createLinePool } from '../../src/engine/line-pool.ts';
+import { createStepAgent } from '../../src/agent/step-agent.ts';
+import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { answerJson, createFakeApiServer } from '../contract/fake-api-server.ts';
 import { ORDER } from './order.ts';
 
-/** An API server that gives every Pod one and the same UID, and a courier in each that takes whatever it is told. */
+/** An API server that gives every Pod one and the same UID, and an agent in each that takes whatever it is told. */
 interface Tenant {
   readonly kubeconfig: string;
   /** All that c3 has said over its execs, one text for each. */
@@ -82,7 +82,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
   /** One c3, with builds that leave their line to the next one. */
   function createBuilds(): (tenant: Tenant, says: string, changes?: Partial<WorkspaceRequest>) => Promise<Workspace> {
     const clusters = createClusterPool({ allowNets: ['127.0.0.0/8'] });
-    const lines = createLinePool();
+    const lines = createConnectionPool();
     open.push(clusters.close, lines.close);
     return async ({ kubeconfig }, says, changes = {}) => {
       const order = { ...ORDER, idleMs: 60_000, maxAgeMs: 3_600_000, ...changes };
@@ -91,16 +91,16 @@ describe('A5 A cluster that says its Pods are those of another', () => {
       const answer = await clusters.getCluster(kubeconfig).openWorkspace(order, options);
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
       const { workspace } = answer;
-      const courier = createCourier(workspace, 'm', {
+      const agent = createStepAgent(workspace, 'm', {
         buildId: says,
         epoch: workspace.epoch,
         roots: ['/c3/.c3', '/tmp/.c3'],
         silenceMs: 20_000,
         kept: lines.of(workspace, 'm'),
       });
-      const swept = await courier.perform(`note ${says}\nsweep ${says}\n`, ({ kind }) => kind === 'swept' || undefined);
+      const swept = await agent.perform(`note ${says}\nsweep ${says}\n`, ({ kind }) => kind === 'swept' || undefined);
       expect(swept).toEqual({ kind: 'answered', value: true });
-      courier.leave();
+      agent.leave();
       await workspace.release({ isClean: true });
       return workspace;
     };

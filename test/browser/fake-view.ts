@@ -1,5 +1,6 @@
-import type { BuildState, BuildView, LineReader, LogLine } from '../../src/engine/index.ts';
-import type { LogReading } from '../../src/engine/read-log.ts';
+import type { BuildState } from '../../src/engine/index.ts';
+import type { BuildView, LineReader, LogLine } from '../../src/logs/index.ts';
+import type { LogReading } from '../../src/agent/read-log.ts';
 
 /** A build in memory, to be looked at: its state and its logs change when the test says so. */
 export interface FakeBuild {

@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import type { BuildLook } from '../../src/engine/index.ts';
+import type { BuildLook } from '../../src/logs/index.ts';
 import type { BuildLink } from '../../src/sealing/index.ts';
 import { handleBuildEvents } from '../../src/server/build-events.ts';
 import { handleBuildLog, handleBuildPage } from '../../src/server/build-page.ts';

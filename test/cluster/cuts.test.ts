@@ -11,7 +11,7 @@ beforeAll(async () => {
   workspace = real.overRelay(await real.openWorkspace());
 }, 60_000);
 
-/** The launch alone is 32 kB; a TLS handshake, the request and the courier's program come before it. */
+/** The launch alone is 32 kB; a TLS handshake, the request and the agent's program come before it. */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;
 /** Waits without a word for a file that the test makes. */
 const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
@@ -20,13 +20,13 @@ const NOISY =
   'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.005; done; echo done';
 
 /**
- * What an exec starts has no parent that its container knows of; what the courier starts, which bears the same name, has. Not this
- * shell itself, whose command line names the courier too.
+ * What an exec starts has no parent that its container knows of; what the agent starts, which bears the same name, has. Not this
+ * shell itself, whose command line names the agent too.
  */
 const KILL_COURIERS = `for file in /proc/[0-9]*/cmdline; do
   pid=\${file#/proc/}; pid=\${pid%/cmdline}
   case $(tr '\\0' ' ' < $file) in
-    *c3-courier*) [ $pid != $$ ] && grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
+    *c3-agent*) [ $pid != $$ ] && grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
   esac
 done 2> /dev/null`;
 
@@ -34,7 +34,7 @@ done 2> /dev/null`;
 const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: number][] = [
   ['in the TLS handshake', 'sent', 200],
   ['before the 101', 'received', 1500],
-  ['in the program of the courier', 'sent', 6000],
+  ['in the program of the agent', 'sent', 6000],
   ['in the launch', 'sent', 25_000],
   ['in the first frame of the log', 'received', 20_000],
   ['in the middle of the log', 'received', 250_000],
@@ -59,7 +59,7 @@ describe.each(['loud', 'silent'] as const)('a step on a real Kubernetes whose co
     await expectWhole(real, { pod: workspace.name, step });
   });
 
-  test('after the status of a courier that was killed runs once and keeps its log', async () => {
+  test('after the status of an agent that was killed runs once and keeps its log', async () => {
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
     await expect.poll(() => real.look(workspace.name, KILL_COURIERS)).toMatch(/^(?:killed\n)+$/);

@@ -11,7 +11,7 @@ const BUILDS = Number(process.env['C3_TEST_BUILDS'] ?? 140);
 const WARM_UP = 40;
 /** Fewer than a repository may have waiting. */
 const AT_ONCE = 5;
-/** Builds whose files are kept in a Pod (src/engine/shell). */
+/** Builds whose files are kept in a Pod (src/agent/shell). */
 const KEPT = 10;
 /** V8 lets garbage grow to some size before it looks; what leaks with every build is far above this after a thousand. */
 const GROWTH_MIB = 80;

@@ -2,11 +2,11 @@ import { afterEach } from 'vitest';
 import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOrder } from '../../src/engine/build-request.ts';
 import type { BuildLinks, BuildState, Ending, Reporter } from '../../src/engine/build-state.ts';
-import type { BuildLook, RunningBuild } from '../../src/engine/build-view.ts';
+import type { BuildLook, RunningBuild } from '../../src/logs/build-view.ts';
 import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
-import { createLinePool } from '../../src/engine/line-pool.ts';
-import { openView } from '../../src/engine/open-view.ts';
-import { DEFAULT_STEP_LIMITS } from '../../src/engine/step.ts';
+import { createConnectionPool } from '../../src/agent/connection-pool.ts';
+import { openView } from '../../src/logs/open-view.ts';
+import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { CommitStatus, FileAnswer, Proof, Push, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
@@ -111,7 +111,7 @@ export function createWorld(): World {
   const released: boolean[] = [];
   const source = createSourceRepository();
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
-  const lines = createLinePool();
+  const lines = createConnectionPool();
 
   function fillIn(file: FileAnswer): FileAnswer {
     if (file.kind !== 'found') return file;

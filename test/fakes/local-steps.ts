@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, vi } from 'vitest';
-import { createCourier, type Courier, type CourierOptions } from '../../src/engine/courier.ts';
-import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
+import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
+import { runStep, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import {
   createLocalWorkspace,
   isShellInstalled,
@@ -39,10 +39,10 @@ export interface LocalSteps {
   /** Resolves once the log holds the text. */
   seen(text: string): Promise<void>;
   run(script: string, options?: LocalStepOptions): Promise<StepResult>;
-  /** By the steps' own courier, unless another is given. */
-  sweep(courier?: Courier): Promise<boolean | undefined>;
-  /** A courier beside the steps' own, by default of the same build and holder; closed after the test. */
-  openCourier(changes?: Partial<CourierOptions>): Courier;
+  /** By the steps' own agent, unless another is given. */
+  sweep(agent?: StepAgent): Promise<boolean | undefined>;
+  /** An agent beside the steps' own, by default of the same build and holder; closed after the test. */
+  openAgent(changes?: Partial<StepAgentOptions>): StepAgent;
 }
 
 interface LocalStepOptions {
@@ -52,8 +52,8 @@ interface LocalStepOptions {
   readonly mayStartElsewhere?: boolean;
   readonly timeoutMs?: number;
   readonly stepId?: string;
-  readonly courier?: Courier;
-  /** Of the courier that a cancel opens. */
+  readonly agent?: StepAgent;
+  /** Of the agent that a cancel opens. */
   readonly epoch?: number;
   /** Instead of `controller`. */
   readonly signal?: AbortSignal;
@@ -68,11 +68,11 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
   const root = join(workspace.directory, 'c3');
   const log: Buffer[] = [];
   const waiting = new Set<{ text: string; resolve: () => void }>();
-  function openCourier(changes: Partial<CourierOptions> = {}): Courier {
-    const options: CourierOptions = { buildId, epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
-    const courier = createCourier(workspace, 'main', { ...options, ...changes });
-    open.push(courier);
-    return courier;
+  function openAgent(changes: Partial<StepAgentOptions> = {}): StepAgent {
+    const options: StepAgentOptions = { buildId, epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
+    const agent = createStepAgent(workspace, 'main', { ...options, ...changes });
+    open.push(agent);
+    return agent;
   }
   function text(): string {
     return Buffer.concat(log).toString('latin1');
@@ -84,7 +84,7 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
     for (const one of waiting) if (all.includes(one.text)) one.resolve();
   }
   open.push(workspace);
-  const own = openCourier();
+  const own = openAgent();
   return {
     workspace,
     buildId,
@@ -98,7 +98,7 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
       }),
     run: (script, { env = {}, workdir, timeoutMs = 60_000, stepId = 's1', ...options } = {}) =>
       runStep(
-        options.courier ?? own,
+        options.agent ?? own,
         {
           buildId,
           stepId,
@@ -112,15 +112,15 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
         {
           signal: options.signal ?? controller.signal,
           lost: workspace.lost,
-          openCourier: () => openCourier({ epoch: options.epoch ?? 1 }),
+          openAgent: () => openAgent({ epoch: options.epoch ?? 1 }),
           limits: LIMITS,
           onCut: (bytes) => add(Buffer.from(`<${bytes} left out>`)),
           onOutput: options.onOutput ?? ((bytes) => add(Buffer.from(bytes))),
         },
       ),
-    openCourier,
-    async sweep(courier = own) {
-      const answer = await courier.perform(`sweep ${buildId}\n`, (frame) =>
+    openAgent,
+    async sweep(agent = own) {
+      const answer = await agent.perform(`sweep ${buildId}\n`, (frame) =>
         frame.kind === 'swept' ? frame.isClean : undefined,
       );
       return answer.kind === 'answered' ? answer.value : undefined;

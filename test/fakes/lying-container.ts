@@ -15,7 +15,7 @@ export interface LyingContainer {
   readonly heard: string;
 }
 
-/** @param greeting what each connection begins with; by default the courier's arrival */
+/** @param greeting what each connection begins with; by default the agent's arrival */
 export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer {
   const connections: { options: ExecOptions; isOver: boolean }[] = [];
   let heard = '';

@@ -1,5 +1,5 @@
-import type { BuildView, LineReader, LogLine, LogPosition, LogRequest } from '../../src/engine/build-view.ts';
-import type { LogReading } from '../../src/engine/read-log.ts';
+import type { BuildView, LineReader, LogLine, LogPosition, LogRequest } from '../../src/logs/build-view.ts';
+import type { LogReading } from '../../src/agent/read-log.ts';
 
 /** What a reader of a log was told. */
 export interface Read {

@@ -1,5 +1,5 @@
 import type { BuildState } from '../../src/engine/build-state.ts';
-import type { RunningBuild } from '../../src/engine/build-view.ts';
+import type { RunningBuild } from '../../src/logs/build-view.ts';
 
 /** As the server keeps one of each build it leads. */
 export function createRunning(): { running: RunningBuild; onState(state: BuildState): void; end(): void } {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach } from 'vitest';
-import type { BuildView } from '../../src/engine/build-view.ts';
+import type { BuildView } from '../../src/logs/build-view.ts';
 import { createWorld, toFile, type LookAnswers, type World } from './build-world.ts';
 import { toLocalBuildId } from './local-workspace.ts';
 

@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
-import type { BuildLook, BuildRequest, Ending } from '../../src/engine/index.ts';
+import type { BuildLook } from '../../src/logs/index.ts';
+import type { BuildRequest, Ending } from '../../src/engine/index.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges } from '../../src/forges/index.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { BuildState, Ending } from '../../src/engine/build-state.ts';
 import type { ExecAnswer, ExecOptions } from '../../src/engine/cluster.ts';
-import { createLinePool } from '../../src/engine/line-pool.ts';
+import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { runSteps } from '../../src/engine/run-steps.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';
@@ -65,7 +65,7 @@ export interface WalkPart extends Partial<Pipeline> {
 
 export function createWalk(): Walk {
   const workspace = createLocalWorkspace('dash');
-  const lines = createLinePool();
+  const lines = createConnectionPool();
   const source = createSourceRepository();
   const push = { ...BRANCH, sha: source.sha };
   const states: BuildState[] = [];

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { createLinePool } from '../../src/engine/line-pool.ts';
+import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { startBuild } from './build-run.ts';
 import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
-const lines = createLinePool();
+const lines = createConnectionPool();
 afterAll(() => lines.close());
 
 let first: Workspace;
@@ -38,9 +38,9 @@ const FAULTS: readonly [what: string, act: () => Promise<unknown> | number][] = 
     },
   ],
   [
-    'loses the courier at its far end',
+    'loses the agent at its far end',
     async () => {
-      const script = `for p in /proc/[0-9]*; do case $(tr '\\0' ' ' < $p/cmdline) in *c3-courier*) [ "\${p#/proc/}" = $$ ] || kill -9 \${p#/proc/} ;; esac; done 2> /dev/null; echo done`;
+      const script = `for p in /proc/[0-9]*; do case $(tr '\\0' ' ' < $p/cmdline) in *c3-agent*) [ "\${p#/proc/}" = $$ ] || kill -9 \${p#/proc/} ;; esac; done 2> /dev/null; echo done`;
       expect(await faults.look(first.name, script)).toContain('done');
     },
   ],

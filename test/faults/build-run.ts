@@ -1,9 +1,9 @@
 import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import type { LinePool } from '../../src/engine/line-pool.ts';
+import type { ConnectionPool } from '../../src/agent/connection-pool.ts';
 import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
-import type { StepLimits } from '../../src/engine/step.ts';
+import type { StepLimits } from '../../src/agent/step.ts';
 import type { Push } from '../../src/forges/forge.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
@@ -31,7 +31,7 @@ const SCOPE = 'git.example.com/acme/shop';
 export interface BuildOptions {
   readonly timeoutMs?: number;
   /** As in production, where one serves all builds of a process; default: none. */
-  readonly lines?: LinePool;
+  readonly lines?: ConnectionPool;
   /** In place of those of a quick test. */
   readonly limits?: Partial<StepLimits>;
 }

@@ -36,7 +36,7 @@ describe.each(CUTS)('a step whose connection is cut (%s, %i times)', (how, times
   });
 
   test.each([1, 11, 30, 5000, 70_000, 300_000])(
-    'after %i bytes of the courier runs once and keeps its log',
+    'after %i bytes of the agent runs once and keeps its log',
     async (afterBytes) => {
       const fault = faults.embedded.faults.onExec({ times }, { when: { afterBytes }, how });
       const step = startStep(workspace, BINARY);
@@ -56,7 +56,7 @@ describe.each(CUTS)('a step whose connection is cut (%s, %i times)', (how, times
     await expectWhole(faults, { pod: workspace.name, step });
   });
 
-  test('after the status of a courier that was killed runs once and keeps its log', async () => {
+  test('after the status of an agent that was killed runs once and keeps its log', async () => {
     const fault = faults.embedded.faults.onExec({ times: 1 }, { when: 'after-status', how });
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');

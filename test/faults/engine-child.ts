@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecAnswer, Workspace } from '../../src/engine/cluster.ts';
-import { createCourier } from '../../src/engine/courier.ts';
-import { DEFAULT_STEP_LIMITS, runStep } from '../../src/engine/step.ts';
+import { createStepAgent } from '../../src/agent/step-agent.ts';
+import { DEFAULT_STEP_LIMITS, runStep } from '../../src/agent/step.ts';
 import { createLocalWorkspace, type Shell } from '../fakes/local-workspace.ts';
 
 /** When the process kills itself, by SIGKILL. */
@@ -45,7 +45,7 @@ const workspace: Workspace = {
     return { kind: 'open', session: { ...session, write } };
   },
 };
-const courier = createCourier(workspace, 'main', {
+const agent = createStepAgent(workspace, 'main', {
   buildId,
   epoch: 1,
   roots: [join(directory, 'c3'), join(directory, 'tmp')],
@@ -61,7 +61,7 @@ async function ended(step: string): Promise<void> {
 
 for (const [index, script] of order.scripts.entries()) {
   await runStep(
-    courier,
+    agent,
     {
       buildId,
       stepId: `s${index}`,
@@ -75,7 +75,7 @@ for (const [index, script] of order.scripts.entries()) {
       signal: new AbortController().signal,
       lost: workspace.lost,
       limits: DEFAULT_STEP_LIMITS,
-      openCourier: () => courier,
+      openAgent: () => agent,
       onCut: () => {},
       async onOutput(): Promise<void> {
         if (death === 'while a step runs') die();

@@ -11,8 +11,8 @@ import type {
   WorkspaceAnswer,
   WorkspaceRequest,
 } from '../../src/engine/cluster.ts';
-import { createCourier, type Courier } from '../../src/engine/courier.ts';
-import { runStep, type StepLimits, type StepResult } from '../../src/engine/step.ts';
+import { createStepAgent, type StepAgent } from '../../src/agent/step-agent.ts';
+import { runStep, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
@@ -194,18 +194,18 @@ export interface StepRun {
  */
 export function startStep(workspace: Workspace, body: string, silenceMs: number = SILENCE_MS): StepRun {
   const buildId = toBuildId();
-  const openCourier = (): Courier =>
-    createCourier(workspace, 'main', {
+  const openAgent = (): StepAgent =>
+    createStepAgent(workspace, 'main', {
       buildId,
       epoch: workspace.epoch,
       roots: ['/c3/.c3', '/tmp/.c3'],
       silenceMs,
     });
-  const courier = openCourier();
+  const agent = openAgent();
   const chunks: Uint8Array[] = [];
   const waiting = new Set<{ text: string; resolve: () => void }>();
   const ended = runStep(
-    courier,
+    agent,
     {
       buildId,
       stepId: 's0',
@@ -219,7 +219,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
       signal: new AbortController().signal,
       lost: workspace.lost,
       limits: STEP_LIMITS,
-      openCourier,
+      openAgent,
       onCut: () => {},
       onOutput: (bytes) => {
         chunks.push(bytes.slice());
@@ -228,7 +228,7 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
         for (const one of waiting) if (log.includes(one.text)) one.resolve();
       },
     },
-  ).finally(() => courier.close());
+  ).finally(() => agent.close());
   return {
     buildId,
     ended,

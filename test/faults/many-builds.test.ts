@@ -1,21 +1,21 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { createLinePool, type LinePool } from '../../src/engine/line-pool.ts';
+import { createConnectionPool, type ConnectionPool } from '../../src/agent/connection-pool.ts';
 import { startBuild } from './build-run.ts';
 import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
-const lines = createLinePool();
+const lines = createConnectionPool();
 afterEach(() => lines.close());
 
 /** What the first builds open for good: pooled connections, modules. */
 const WARM_UP = 10;
-/** A courier, its watch, and the shell that waits for both. */
+/** An agent, its watch, and the shell that waits for both. */
 const COURIER = 3;
-/** Builds whose files are kept in a Pod (shell/courier.sh). */
+/** Builds whose files are kept in a Pod (shell/agent.sh). */
 const KEPT = 10;
 
-async function build(pool: LinePool | undefined): Promise<string> {
+async function build(pool: ConnectionPool | undefined): Promise<string> {
   const workspace = await faults.openWorkspace();
   const script = 'echo one; sh -c "echo two" | cat; sleep 0 & wait';
   const { ending, sweep } = await startBuild(workspace, [script], pool ? { lines: pool } : {}).outcome;
@@ -38,7 +38,7 @@ test.each([
   ['with a connection of its own', 50, undefined, 0],
 ] as const)(
   'a build %s, %i times in one warm Pod, leaves no process, no zombie, the files of ten builds and no open handle',
-  async (_what, builds, pool, couriers) => {
+  async (_what, builds, pool, agents) => {
     const fresh = await faults.openWorkspace();
     const processes = await countProcesses(fresh.name);
     await fresh.release({ isClean: true });
@@ -46,8 +46,8 @@ test.each([
     const handles = countHandles();
     for (let index = WARM_UP; index < builds; index += 1) expect(await build(pool)).toBe(fresh.name);
     expect(faults.embedded.pods().map(({ metadata }) => metadata.uid)).toEqual([fresh.id]);
-    // A courier ends some time after its connection.
-    await expect.poll(() => countProcesses(fresh.name), PATIENCE).toBe(processes + couriers);
+    // An agent ends some time after its connection.
+    await expect.poll(() => countProcesses(fresh.name), PATIENCE).toBe(processes + agents);
     expect(Number(await faults.look(fresh.name, 'ls -d /c3/.c3/*/ | wc -l'))).toBeLessThanOrEqual(KEPT);
     await expect.poll(countHandles, PATIENCE).toBeLessThanOrEqual(handles);
   },

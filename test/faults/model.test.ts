@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { StepResult } from '../../src/engine/step.ts';
+import type { StepResult } from '../../src/agent/step.ts';
 import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
 import { createRandom, SEED, type Random } from './random.ts';
 
@@ -137,7 +137,7 @@ function hold(steps: LocalSteps, script: string, epoch: number): Holder {
   const controller = new AbortController();
   const log: Buffer[] = [];
   const result = steps.run(script, {
-    courier: steps.openCourier({ epoch }),
+    agent: steps.openAgent({ epoch }),
     epoch,
     signal: controller.signal,
     onOutput: (bytes) => void log.push(Buffer.from(bytes)),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createCourier } from '../../src/engine/courier.ts';
+import { createStepAgent } from '../../src/agent/step-agent.ts';
 import { PATIENCE, startStep, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
@@ -33,7 +33,7 @@ test('where there is no setsid, what an abandoned build left running ends when t
   await expect.poll(() => look('cat /c3/installed; command -v setsid; true').catch(String), PATIENCE).toBe('\n');
   const step = startStep(workspace, 'sleep 3001 & (sleep 3002 &) ; echo on; sleep 3003');
   await step.seen('on');
-  const next = createCourier(workspace, 'main', {
+  const next = createStepAgent(workspace, 'main', {
     buildId: 'next',
     epoch: workspace.epoch + 1,
     roots: ['/c3/.c3', '/tmp/.c3'],

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ExecBreak } from '../../dev/cluster/index.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { followParts } from '../../src/engine/follow-parts.ts';
-import { createPodReader, type PodReader } from '../../src/engine/pod-reader.ts';
-import type { LogReading } from '../../src/engine/read-log.ts';
+import { followParts } from '../../src/agent/follow-parts.ts';
+import { createPartReader, type PartReader } from '../../src/agent/part-reader.ts';
+import type { LogReading } from '../../src/agent/read-log.ts';
 import { expectWhole, startStep, useFaultCluster, type StepRun } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
@@ -22,8 +22,8 @@ async function letGo(buildId: string): Promise<void> {
   await faults.look(workspace.name, `touch /c3/go.${buildId}`);
 }
 
-async function openReader({ buildId }: StepRun): Promise<PodReader> {
-  return createPodReader({ workspace: await faults.see(), buildId, roots: ['/c3/.c3', '/tmp/.c3'] });
+async function openReader({ buildId }: StepRun): Promise<PartReader> {
+  return createPartReader({ workspace: await faults.see(), buildId, roots: ['/c3/.c3', '/tmp/.c3'] });
 }
 
 interface Told {
@@ -32,7 +32,7 @@ interface Told {
 }
 
 /** `onBytes`: its promise slows the reading. */
-async function read(reader: PodReader, onBytes?: (all: number) => Promise<void> | void): Promise<Told> {
+async function read(reader: PartReader, onBytes?: (all: number) => Promise<void> | void): Promise<Told> {
   const hash = createHash('sha256');
   let all = 0;
   const reading = await followParts(reader, {

@@ -43,10 +43,10 @@ describe.each(shells)('under %s', (shell) => {
       const { directory } = steps.workspace;
       const scripts = [toScript(directory, 3), toScript(directory, 4)];
       await runToDeath({ shell, directory, buildId: steps.buildId, scripts, death });
-      const courier = steps.openCourier({ epoch: 2 });
+      const agent = steps.openAgent({ epoch: 2 });
       for (const [index, script] of scripts.entries()) {
         const before = steps.text().length;
-        const result = await steps.run(script, { stepId: `s${index}`, courier });
+        const result = await steps.run(script, { stepId: `s${index}`, agent });
         expect(result).toEqual({ kind: 'exited', exitCode: index + 3 });
         const lines = Array.from({ length: 5000 }, (_, line) => `line ${line + 1}\n`).join('');
         expect(steps.text().slice(before)).toBe(`started ${index + 3}\n${lines}`);

@@ -7,7 +7,7 @@ import { createRandom, SEED, type Random } from './random.ts';
 const SCHEDULES = 20;
 /** Makes the script long enough for cuts while it is being sent. */
 const PADDING = `# ${'x'.repeat(20_000)}\n`;
-/** A connection sends 2 kB of handshake, 8 kB of program for the courier, then the script: a cut below this is before its end. */
+/** A connection sends 2 kB of handshake, 8 kB of program for the agent, then the script: a cut below this is before its end. */
 const MAX_SENT_BYTES = 25_000;
 const MAX_RECEIVED_BYTES = 3_000_000;
 

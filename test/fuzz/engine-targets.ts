@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import * as fc from 'fast-check';
 import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
-import { createFrameReader, type Frame } from '../../src/engine/frames.ts';
+import { createFrameDecoder, type Frame } from '../../src/agent/frames.ts';
 import { createLogTail } from '../../src/engine/log-tail.ts';
-import { formatArgv, formatExports } from '../../src/engine/shell.ts';
+import { formatArgv, formatExports } from '../../src/agent/shell.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
 
@@ -62,16 +62,16 @@ const value = fc
 
 export const engineTargets: readonly Target[] = [
   defineTarget(
-    'courier-frames',
+    'agent-frames',
     inPieces(fc.constant(Buffer.alloc(0))).chain(() =>
       mutated(conversations).chain((text) => inPieces(fc.constant(Buffer.from(text)))),
     ),
     ({ whole, pieces }) => {
-      const [inOne, inMany] = [createFrameReader(), createFrameReader()];
+      const [inOne, inMany] = [createFrameDecoder(), createFrameDecoder()];
       const one = join([...inOne.push(whole)]);
       const many = join(pieces.flatMap((piece) => [...inMany.push(piece)]));
       ensure(JSON.stringify(one) === JSON.stringify(many), 'frames are the same wherever they are cut');
-      const fault = one.findIndex((frame) => frame.startsWith('{"kind":"fault","message":"the courier said'));
+      const fault = one.findIndex((frame) => frame.startsWith('{"kind":"fault","message":"the agent said'));
       ensure(fault === -1 || fault === one.length - 1, 'nothing comes out after nonsense');
     },
   ),

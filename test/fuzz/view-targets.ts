@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import type { BuildState } from '../../src/engine/build-state.ts';
 import { readJournal } from '../../src/engine/journal.ts';
-import { createLogLines, toLeadIn } from '../../src/engine/log-lines.ts';
-import { readLogTimes } from '../../src/engine/log-times.ts';
+import { createLogLines, toLeadIn } from '../../src/logs/log-lines.ts';
+import { readLogTimes } from '../../src/logs/log-times.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';

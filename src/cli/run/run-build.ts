@@ -1,13 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
-import {
-  DEFAULT_STEP_LIMITS,
-  runBuild,
-  type BuildDependencies,
-  type BuildRequest,
-  type Cluster,
-  type LinePool,
-} from '../../engine/index.ts';
+import { DEFAULT_STEP_LIMITS, type ConnectionPool } from '../../agent/index.ts';
+import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } from '../../engine/index.ts';
 import { C3Error, toMessage } from '../../errors.ts';
 import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
 import { runGit } from './git.ts';
@@ -75,7 +69,7 @@ function toPodScope(tree: WorkingTree): string {
 export interface RunParts {
   readonly view: View;
   openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
-  readonly lines: LinePool;
+  readonly lines: ConnectionPool;
 }
 
 /**

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { createBareWorkspace } from '../../test/fakes/bare-workspace.ts';
+import { setUp } from '../../test/fakes/local-steps.ts';
+import { countHeld } from '../../test/fakes/memory.ts';
+import { createLyingContainer } from '../../test/fakes/lying-container.ts';
+import type { ExecEnd } from '../engine/cluster.ts';
+import { openConnection, type Cut } from './connection.ts';
+
+/** A line into a container whose exec the cluster ends at once with these words. */
+async function endWith(end: ExecEnd): Promise<Cut> {
+  const session = { write: () => Promise.resolve(), done: Promise.resolve(end), close: () => {} };
+  const workspace = createBareWorkspace(() => Promise.resolve({ kind: 'open', session }));
+  const line = await openConnection(workspace, 'main', {
+    buildId: 'b1',
+    epoch: 1,
+    roots: ['/a', '/b'],
+    silenceMs: 1000,
+  });
+  return await line.over;
+}
+
+function toStatus(message: string, exitCode?: number): ExecEnd {
+  return { kind: 'status', exitCode, message };
+}
+
+describe('a container counts as one without a shell when', () => {
+  it.each([
+    toStatus('command terminated with exit code 126', 126),
+    toStatus('OCI runtime exec failed: exec failed: exec: "sh": executable file not found in $PATH: unknown'),
+    toStatus('executable file `sh` not found in $PATH: No such file or directory'),
+  ])('its runtime says $message', async (end) => {
+    expect(await endWith(end)).toMatchObject({ isFinal: true, isShellMissing: true });
+  });
+});
+
+describe('a line is worth another try when', () => {
+  it.each([
+    // What is not there is the runtime's socket: the node's containerd restarts.
+    toStatus(
+      'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial unix /run/containerd/containerd.sock: connect: no such file or directory"',
+    ),
+    toStatus('error dialing backend: dial tcp 10.0.0.1:10250: connect: connection refused'),
+    { kind: 'cut', message: 'the socket was cut' } as const,
+  ])('its end is told as $message', async (end) => {
+    const cut = await endWith(end);
+    expect(cut).toMatchObject({ kind: 'cut', isFinal: false, message: end.message });
+    expect(cut.isShellMissing).toBeUndefined();
+  });
+});
+
+it('a line that serves build after build keeps nothing of what it was asked and answered', async () => {
+  const steps = setUp('dash');
+  const { workspace, root } = steps;
+  const order = { roots: [root, `${root}.second`] as const, silenceMs: 30_000 };
+  const line = await openConnection(workspace, 'main', { ...order, buildId: steps.buildId, epoch: 1 });
+  const answers: WeakRef<object>[] = [];
+  for (let build = 0; build < 10; build += 1) {
+    expect(await line.begin({ buildId: steps.buildId, epoch: 1 })).toBe(true);
+    const answer = await line.perform(`cancel ${steps.buildId} s${build}\n`, (frame) =>
+      frame.kind === 'cancel-noted' ? { frame } : undefined,
+    );
+    if (answer.kind !== 'answered') throw new Error(answer.message);
+    answers.push(new WeakRef(answer.value));
+  }
+  // The last is in the hands of this function.
+  expect(await countHeld(answers)).toBeLessThanOrEqual(1);
+  line.close();
+});
+
+it('tells the end of what the shell said on standard error, from a whole character on', async () => {
+  const container = createLyingContainer('');
+  const line = await openConnection(container.workspace, 'main', {
+    buildId: 'b1',
+    epoch: 1,
+    roots: ['/a', '/b'],
+    silenceMs: 60_000,
+  });
+  await container.mutter(Buffer.from('ü'.repeat(400)));
+  await container.mutter(Buffer.from('the end'));
+  line.close();
+  expect(await line.over).toMatchObject({ message: `closed by c3: ${'ü'.repeat(252)}the end` });
+});
+
+it('a line whose agent never says that it is there ends', async () => {
+  const { workspace } = createLyingContainer('');
+  const line = await openConnection(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 40 });
+  expect(await line.ready).toMatchObject({ kind: 'cut', isFinal: false });
+});

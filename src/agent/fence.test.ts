@@ -1,0 +1,102 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { setUp, shells } from '../../test/fakes/local-steps.ts';
+
+const STALE = { kind: 'lost', message: 'container "main": another c3 has taken over this Pod' };
+
+describe.each(shells)('under %s', (shell) => {
+  it('a c3 that comes with a smaller epoch is refused, for good', async () => {
+    const steps = setUp(shell);
+    expect(await steps.openAgent({ buildId: 'b2', epoch: 7 }).ready()).toMatchObject({ kind: 'answered' });
+    expect(await steps.run('echo never')).toEqual(STALE);
+    expect(steps.text()).toBe('');
+  });
+
+  it('a c3 whose Pod was taken over meanwhile starts nothing over the line it has, cancels nothing and sweeps nothing', async () => {
+    const steps = setUp(shell);
+    const other = steps.openAgent({ epoch: 2 });
+    const stale = steps.openAgent();
+    expect(await steps.run(':', { agent: stale })).toEqual({ kind: 'exited', exitCode: 0 });
+    await other.ready();
+    const ran = join(steps.workspace.directory, 'ran');
+    expect(await steps.run(`touch ${ran}`, { stepId: 's2', agent: stale })).toEqual(STALE);
+    expect(existsSync(ran)).toBe(false);
+    expect(await steps.openAgent().perform(`cancel ${steps.buildId} s3\n`, () => undefined)).toMatchObject({
+      isFinal: true,
+    });
+    expect(await steps.openAgent().perform(`sweep ${steps.buildId}\n`, () => undefined)).toMatchObject({
+      isFinal: true,
+    });
+    // What was refused is as if it had never been sent: the new holder runs it.
+    expect(await steps.run('exit 4', { stepId: 's2', agent: other })).toEqual({ kind: 'exited', exitCode: 4 });
+  });
+
+  it('a c3 whose step another one killed, which took the Pod over, never hears how that step ended', async () => {
+    const steps = setUp(shell);
+    const started = steps.seen('on');
+    const stale = steps.run('trap "exit 0" TERM; echo on; sleep 300');
+    await started;
+    const other = steps.openAgent({ buildId: 'b2', epoch: 2 });
+    expect(await other.ready()).toMatchObject({ kind: 'answered' });
+    expect(await stale).toEqual(STALE);
+  });
+
+  it('a c3 whose Pod was taken over is told nothing of what it ran before, over the line it has', async () => {
+    const steps = setUp(shell);
+    expect(await steps.run('exit 3')).toEqual({ kind: 'exited', exitCode: 3 });
+    await steps.openAgent({ buildId: 'b2', epoch: 2 }).ready();
+    expect(await steps.run('exit 3')).toEqual(STALE);
+    expect(await steps.run('exit 3', { stepId: 's2' })).toEqual(STALE);
+  });
+
+  it('a launch is refused when the fence rises between its arrival and its start', async () => {
+    const steps = setUp(shell);
+    const stale = steps.openAgent();
+    await stale.ready();
+    // The script is long: while it is being read, another c3 comes.
+    const ran = join(steps.workspace.directory, 'ran');
+    const late = steps.run(`${'# padding\n'.repeat(20_000)}touch ${ran}`, { agent: stale });
+    writeFileSync(join(steps.root, 'epoch.9'), '');
+    expect(await late).toEqual(STALE);
+    expect(existsSync(ran)).toBe(false);
+  });
+
+  it('a cancel holds that found a claim of another c3, which withdrew it when it saw the fence', async () => {
+    const steps = setUp(shell);
+    await steps.openAgent().ready();
+    const place = join(steps.root, steps.buildId, 's1');
+    const [, start] = /\) .(?: \S+){18} (\d+)/.exec(readFileSync('/proc/self/stat', 'utf8')) ?? [];
+    writeFileSync(`${place}.claim`, `${process.pid} ${start}\n`);
+    steps.controller.abort();
+    const ended = steps.run('echo never');
+    await vi.waitUntil(() => existsSync(`${place}.cancel`), { timeout: 30_000, interval: 5 });
+    rmSync(`${place}.claim`);
+    expect(await ended).toEqual({ kind: 'cancelled' });
+    expect(steps.text()).toBe('');
+  });
+
+  it('when a build began is told the same to all who come with it later', async () => {
+    const steps = setUp(shell);
+    const before = Date.now();
+    const first = await steps.openAgent().ready();
+    const between = Date.now();
+    const second = await steps.openAgent({ epoch: 2 }).ready();
+    expect(first).toMatchObject({ kind: 'answered' });
+    const begunAtMs = first.kind === 'answered' ? first.value.begunAtMs : 0;
+    expect(begunAtMs).toBeGreaterThanOrEqual(before);
+    expect(begunAtMs).toBeLessThanOrEqual(between);
+    expect(second).toMatchObject({ kind: 'answered', value: { begunAtMs } });
+  });
+
+  it('who comes only to read takes the Pod from nobody', async () => {
+    const steps = setUp(shell);
+    const started = steps.seen('on');
+    const result = steps.run('echo on; sleep 0.5; exit 3');
+    await started;
+    const reader = steps.openAgent({ buildId: 'b2', epoch: 9, isReader: true });
+    expect(await reader.ready()).toMatchObject({ kind: 'answered', value: { begunAtMs: 0 } });
+    expect(await result).toEqual({ kind: 'exited', exitCode: 3 });
+    expect(await steps.run('exit 5', { stepId: 's2' })).toEqual({ kind: 'exited', exitCode: 5 });
+  });
+});

@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { createStepProofs } from './step-proof.ts';
+
+const UNPROVEN = {
+  kind: 'lost',
+  message: 'its exit file says that it passed, which its supervisor did not write there',
+};
+
+function toFile({ root, buildId }: LocalSteps, name: string): string {
+  return join(root, buildId, name);
+}
+
+describe.each(shells)('under %s', (shell) => {
+  it('a step that has passed is proved by its exit file, one that has failed leaves no proof', async () => {
+    const steps = setUp(shell);
+    expect(await steps.run(':')).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(readFileSync(toFile(steps, 's1.exit'), 'utf8').trim()).toBe('0 exited end proof-s1');
+    expect(await steps.run('exit 3', { stepId: 's2' })).toEqual({ kind: 'exited', exitCode: 3 });
+    expect(readFileSync(toFile(steps, 's2.exit'), 'utf8').trim()).toBe('3 exited end');
+  });
+
+  it('a step that has passed counts as passed for a c3 that takes the build up, and asks for it again', async () => {
+    const steps = setUp(shell);
+    await steps.run('echo once');
+    expect(await steps.run('echo twice', { agent: steps.openAgent() })).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(steps.text()).toBe('once\nonce\n');
+  });
+
+  it.each(['0 exited end', '0 exited end proof-s0', '0 exited end proof-s1x'])(
+    'no step passes by an exit file in which somebody else has written "%s"',
+    async (line) => {
+      const steps = setUp(shell);
+      await steps.run(':', { stepId: 's0' });
+      const go = join(steps.workspace.directory, 'go');
+      // It ends by itself as well: the directory may be gone before it looks.
+      const wait = `i=0; until [ -e ${go} ] || [ $i -gt 400 ]; do i=$((i + 1)); sleep 0.05; done`;
+      const result = steps.run(`echo on; ${wait}; exit 3`);
+      await steps.seen('on\n');
+      writeFileSync(toFile(steps, 's1.exit'), `${line}\n`);
+      expect(await result).toEqual(UNPROVEN);
+      writeFileSync(go, '');
+    },
+  );
+
+  it('no step passes that somebody else has claimed and ended before it began', async () => {
+    const steps = setUp(shell);
+    const ran = join(steps.workspace.directory, 'ran');
+    mkdirSync(join(steps.root, steps.buildId), { recursive: true });
+    for (const [name, text] of [
+      ['s1.claim', '1 1\n'],
+      ['s1.log', 'all is well\n'],
+      ['s1.exit', '0 exited end\n'],
+    ] as const) {
+      writeFileSync(toFile(steps, name), text);
+    }
+    expect(await steps.run(`touch ${ran}`)).toEqual(UNPROVEN);
+    expect(existsSync(ran)).toBe(false);
+  });
+
+  it('the proof of a step is in no variable, argument or file that the step could see', async () => {
+    const steps = setUp(shell);
+    const look =
+      'cat /proc/$$/cmdline /proc/$PPID/cmdline /proc/$PPID/environ /proc/$$/environ; set; cat "$ROOT"/*/s1.*';
+    await steps.run(look, { env: { ROOT: steps.root } });
+    expect(steps.text()).toContain('C3_BUILD_ID');
+    expect(steps.text()).not.toContain('proof-s1');
+  });
+});
+
+it('a proof is of one step, one build, one Pod and one kubeconfig, and the same whoever makes it', () => {
+  const order = { key: 'kubeconfig', buildId: 'b', workspaceId: 'uid' };
+  const toProof = createStepProofs(order);
+  expect(toProof('s1')).toMatch(/^[0-9a-f]{32}$/);
+  expect(createStepProofs({ ...order })('s1')).toBe(toProof('s1'));
+  const others = [
+    toProof('s2'),
+    ...[{ key: 'other' }, { buildId: 'c' }, { workspaceId: 'other' }].map((change) =>
+      createStepProofs({ ...order, ...change })('s1'),
+    ),
+  ];
+  expect(new Set([toProof('s1'), ...others]).size).toBe(5);
+});

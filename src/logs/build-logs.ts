@@ -1,0 +1,214 @@
+import { toMessage } from '../errors.ts';
+import type { Masking } from '../sealing/index.ts';
+import type { BuildState } from '../engine/build-state.ts';
+import type { BuildView, LineReader, LogCopier, LogLine, LogRequest, StepRun } from './build-view.ts';
+import { followParts, type PartsOrder, type PartReader, type LogReading } from '../agent/index.ts';
+import { toStepId, yieldToEventLoop } from '../engine/index.ts';
+import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
+import { readLogTimes } from './log-times.ts';
+import { maskShownLines, maskShownPartial } from '../show/shown-text.ts';
+
+/** A build as it is seen, and the way to its logs. */
+export interface SeenBuild extends Pick<BuildView, 'state' | 'isLed' | 'changes' | 'close'> {
+  /** Asked whenever a log is wanted. Never rejects. */
+  openLogs(): Promise<LogSource | { readonly kind: 'failed'; readonly message: string }>;
+  now(): number;
+}
+
+export interface LogSource {
+  readonly kind: 'open';
+  readonly reader: PartReader;
+  /** What no line may show. */
+  readonly masking: Masking;
+}
+
+type OpenedLog = LogSource & { readonly container: string; readonly signal: AbortSignal };
+
+/** The view of a build: its state, and its logs as they are in the Pod. */
+export function createView(build: SeenBuild): BuildView {
+  const closed = new AbortController();
+
+  /** Opens the log of a step, once it has begun, and has it read from a place. */
+  async function withLog(
+    run: StepRun,
+    { signal: wanted, to }: { readonly signal: AbortSignal; readonly to: number },
+    read: (log: OpenedLog) => Promise<LogReading>,
+  ): Promise<LogReading> {
+    const signal = AbortSignal.any([wanted, closed.signal]);
+    try {
+      const hindrance = await findHindrance(build, run, signal);
+      if (signal.aborted) return { kind: 'aborted' };
+      if (hindrance !== undefined) return { kind: 'failed', to, message: hindrance };
+      const opened = await build.openLogs();
+      if (opened.kind === 'failed') return { ...opened, to };
+      const container = build.state.steps[run.index]?.container ?? '';
+      return await read({ ...opened, container, signal });
+    } catch (error) {
+      // What a reader's own functions throw.
+      return { kind: 'failed', to, message: toMessage(error) };
+    }
+  }
+
+  return {
+    get state() {
+      return build.state;
+    },
+    isLed: build.isLed,
+    changes: (signal) => build.changes(AbortSignal.any([signal, closed.signal])),
+    async readLog(request, reader) {
+      const { signal } = reader;
+      const read = async (log: OpenedLog): Promise<LogReading> => await readLines(build, log, { request, reader });
+      return await withLog(request, { signal, to: request.from.offset }, read);
+    },
+    async copyLog(run, copier) {
+      const { signal } = copier;
+      return await withLog(run, { signal, to: 0 }, async (log) => await copyBytes(build, log, { run, copier }));
+    },
+    close(): void {
+      closed.abort();
+      build.close();
+    },
+  };
+}
+
+/** Why a step has no log; undefined when it may have one. Of a build that this process leads, a step that has not begun is waited for. */
+async function findHindrance(build: SeenBuild, run: StepRun, signal: AbortSignal): Promise<string | undefined> {
+  let last = build.state;
+  // What was noted of a build that goes on, or whose c3 died, may not be all: its Pod is asked.
+  if (!build.isLed && last.phase.kind !== 'ended' && last.steps[run.index]) return undefined;
+  for await (const state of build.changes(signal)) {
+    last = state;
+    if (!isAwaited(state, run)) break;
+  }
+  return describeAbsence(last, run);
+}
+
+function isAwaited(state: BuildState, { index, attempt }: StepRun): boolean {
+  const step = state.steps[index];
+  if (state.phase.kind === 'ended') return false;
+  return step === undefined ? state.steps.length === 0 : step.phase.kind === 'pending' || step.attempt < attempt;
+}
+
+function describeAbsence({ steps }: BuildState, { index, attempt }: StepRun): string | undefined {
+  const step = steps[index];
+  if (!step) return 'the build has no such step';
+  if (step.phase.kind === 'pending' || step.phase.kind === 'skipped') return `step "${step.name}" did not run`;
+  return step.attempt < attempt ? `step "${step.name}" was not tried so often` : undefined;
+}
+
+/** As long as this process leads it, a step that it says is running may not have begun to write. */
+function watchEnd(build: SeenBuild): Pick<PartsOrder, 'isAwaited' | 'isOver'> {
+  const isOver = (): boolean => build.state.phase.kind === 'ended';
+  return { isOver, isAwaited: () => build.isLed && !isOver() };
+}
+
+/** Of a part so much is made into lines at a time: they take many times the room of their bytes. */
+const SLICE_BYTES = 32_768;
+
+function* toSlices(bytes: Uint8Array, signal: AbortSignal): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length && !signal.aborted; at += SLICE_BYTES) yield bytes.subarray(at, at + SLICE_BYTES);
+}
+
+interface LineOrder {
+  readonly request: LogRequest;
+  readonly reader: LineReader;
+}
+
+async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: LineOrder): Promise<LogReading> {
+  const { index, attempt, from } = request;
+  const { container, signal } = log;
+  const stepId = toStepId(index, attempt);
+  const lines = createLogLines(from, log.masking);
+  const toSeconds = await createStamp(build, log, request);
+  let partial = '';
+
+  async function deliver(): Promise<void> {
+    for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
+      await yieldToEventLoop();
+      if (signal.aborted) return;
+      const shown = maskShownLines(slice.lines, log.masking);
+      const told = slice.lines.map((line, index): LogLine => ({ text: shown[index] ?? '', seconds: toSeconds(line) }));
+      await reader.onLines(told, slice.end);
+      partial = '';
+    }
+  }
+  function tellPartial(): void {
+    const now = maskShownPartial(lines.partial(), log.masking);
+    if (now === partial) return;
+    partial = now;
+    reader.onPartial(partial);
+  }
+
+  return await followParts(log.reader, {
+    container,
+    stepId,
+    offset: toLeadIn(from),
+    isWhole: false,
+    signal,
+    within: reader.within,
+    ...watchEnd(build),
+    async onPart(part, isCaughtUp): Promise<void> {
+      if (part.skipped) {
+        lines.breakOff();
+        await deliver();
+        if (signal.aborted) return;
+        reader.onCut(part.skipped.to - part.skipped.from);
+        lines.goOn(part.skipped.to);
+      }
+      for (const slice of toSlices(part.bytes, signal)) {
+        lines.push(slice);
+        await deliver();
+      }
+      if (part.isLast) lines.end();
+      await deliver();
+      if (isCaughtUp) tellPartial();
+    },
+  });
+}
+
+/**
+ * Tells when lines were written. What the watch has not noted was written in the last second there was: of a step that has ended,
+ * its last, of one that runs, this one.
+ */
+async function createStamp(
+  build: SeenBuild,
+  { reader, container }: OpenedLog,
+  { index, attempt }: StepRun,
+): Promise<(line: PlacedLine) => number | undefined> {
+  const told = await reader.tell(container, `${toStepId(index, attempt)}.times`);
+  const times = readLogTimes(told.kind === 'answered' ? told.value.lines : []);
+  function findLast(): number | undefined {
+    const step = build.state.steps[index];
+    if (step?.startedAt === undefined || step.attempt !== attempt) return undefined;
+    const end = step.endedAt ?? (build.isLed ? build.now() : undefined);
+    return end === undefined ? undefined : Math.max(0, Math.floor((end - step.startedAt) / 1000));
+  }
+  return ({ offset }) => times.find(offset) ?? findLast();
+}
+
+interface CopyOrder {
+  readonly run: StepRun;
+  readonly copier: LogCopier;
+}
+
+async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: CopyOrder): Promise<LogReading> {
+  const masker = log.masking.createMasker();
+  async function send(bytes: Uint8Array): Promise<void> {
+    if (bytes.length > 0) await copier.onBytes(bytes);
+  }
+  return await followParts(log.reader, {
+    container: log.container,
+    stepId: toStepId(run.index, run.attempt),
+    offset: 0,
+    isWhole: true,
+    signal: log.signal,
+    ...watchEnd(build),
+    async onPart(part): Promise<void> {
+      for (const slice of toSlices(part.bytes, log.signal)) {
+        await yieldToEventLoop();
+        await send(masker.push(slice));
+      }
+      if (part.isLast) await send(masker.flush());
+    },
+  });
+}

@@ -1,0 +1,348 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { toFile, type LookAnswers } from '../../test/fakes/build-world.ts';
+import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
+import { readView, toTexts } from '../../test/fakes/read-view.ts';
+import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
+import { C3Error } from '../errors.ts';
+import type { BuildState } from '../engine/build-state.ts';
+import type { FindAnswer } from '../engine/cluster.ts';
+import type { BuildLook } from './build-view.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const builds = useSeenBuilds();
+const { build, see } = builds;
+function withoutTails(state: BuildState | undefined): BuildState | undefined {
+  return state && { ...state, links: undefined, steps: state.steps.map((step) => ({ ...step, tail: '' })) };
+}
+
+describe('of a build that has ended', () => {
+  it('the Pod tells the state and the logs, to a c3 that never heard of it', async () => {
+    const order = await build(
+      '- {container: main, run: "echo once; [ -e again ] || { touch again; exit 3; }", name: try, retry: 1}\n- main: printf "a\\nb"',
+    );
+    const view = await see({ ...order, before: 'success' });
+    expect(view.isLed).toBe(false);
+    const told = withoutTails(builds.world.states.at(-1));
+    expect(view.state).toMatchObject({
+      ...told,
+      source: { subject: 's', author: 'a', refName: 'main', sha: builds.world.sha },
+    });
+    expect(view.state.phase).toEqual({ kind: 'ended', ending: { kind: 'passed', allowed: [] } });
+    expect(await list(view.changes(new AbortController().signal))).toEqual([view.state]);
+    expect(toTexts(await readView(view, { index: 1 }))).toEqual(['once']);
+    expect(toTexts(await readView(view, { index: 1, attempt: 2 }))).toEqual(['once']);
+    const last = await readView(view, { index: 2 });
+    expect(last).toMatchObject({
+      reading: { kind: 'whole', to: 3 },
+      lines: [
+        { text: 'a', seconds: 0 },
+        { text: 'b', seconds: 0 },
+      ],
+    });
+    expect(last.ends.at(-1)).toEqual({ end: { offset: 3, pieces: 0 }, count: 2 });
+    expect(builds.world.looks).toEqual([
+      expect.objectContaining({
+        scope: 'f.example/a/b',
+        trustClass: 'protected',
+        root: join(builds.world.workspace.directory, '.c3'),
+        buildId: order.id,
+        reuse: true,
+      }),
+    ]);
+  });
+
+  it('what did not run has no log, and is not waited for', async () => {
+    const view = await see(await build('- main: exit 4\n- main: echo never'));
+    expect(view.state.steps.map(({ phase }) => phase.kind)).toEqual(['passed', 'failed', 'skipped']);
+    const failed = (message: string): object => ({ reading: { kind: 'failed', to: 0, message } });
+    expect(await readView(view, { index: 2 })).toMatchObject(failed('step "main" did not run'));
+    expect(await readView(view, { index: 1, attempt: 2 })).toMatchObject(failed('step "main" was not tried so often'));
+    expect(await readView(view, { index: 9 })).toMatchObject(failed('the build has no such step'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.exit'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.log'));
+    expect(await readView(view, { index: 1 })).toMatchObject(failed('there is no such log in the container'));
+  });
+
+  it('no secret is shown, by line, by piece, from any place, or in the copy', async () => {
+    const order = await build(
+      '- main: printf "one %s two\\n" "$KEY"; printf "%s" "$KEY" | base64 -w 0; echo; echo "opened sealed.k8s.value.here tokentoken"; echo "$KEY"',
+      {},
+      'secrets: {KEY: my.very.secret.value.here}\n',
+    );
+    const view = await see(order);
+    const shown = toTexts(await readView(view, { index: 1 }));
+    expect(shown).toEqual(['one *** two', '***=', '*** ***', '***']);
+    let copy = '';
+    const onBytes = (bytes: Uint8Array): void => void (copy += Buffer.from(bytes).toString());
+    const { signal } = new AbortController();
+    expect((await view.copyLog({ index: 1, attempt: 1 }, { signal, onBytes })).kind).toBe('whole');
+    expect(copy.split('\n')).toEqual([...shown, '']);
+    for (let offset = 0; offset < 60; offset += 3) {
+      const { lines } = await readView(view, { index: 1, from: { offset, pieces: 0 } });
+      expect(lines.map(({ text }) => text).join('\n')).not.toMatch(/very|secret|here/);
+    }
+  });
+
+  it('each line has the second in which it was written, the last that of the step', async () => {
+    const times = '../.c3/$C3_BUILD_ID/s1.times';
+    const noted = (size: number): string => `until grep -qs " ${size}$" ${times}; do sleep 0.05; done`;
+    const view = await see(await build(`- main: echo a; ${noted(2)}; echo b; ${noted(4)}; sleep 2; echo c`));
+    const file = join(builds.world.workspace.directory, '.c3', view.state.id, 's1.times');
+    const [first = 0, second = 0] = readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => Number(line.split(' ')[0]));
+    const { lines } = await readView(view, { index: 1 });
+    expect(lines.slice(0, 2)).toEqual([
+      { text: 'a', seconds: first - 1 },
+      { text: 'b', seconds: second - 1 },
+    ]);
+    expect(lines[2]?.seconds).toBeGreaterThanOrEqual(second);
+  });
+
+  it('from every place that was told the lines go on as they were', async () => {
+    const view = await see(
+      await build('- main: i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i of many"; done; printf end'),
+    );
+    const whole = await readView(view, { index: 1 });
+    expect(whole.lines).toHaveLength(20_001);
+    expect(whole.ends.length).toBeGreaterThan(1);
+    for (const { end, count } of whole.ends) {
+      expect(toTexts(await readView(view, { index: 1, from: end }))).toEqual(toTexts(whole).slice(count));
+    }
+  });
+
+  it('many readers share few connections, and one that stalls holds up nobody', async () => {
+    const view = await see(await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done'));
+    const before = builds.world.workspace.execCount;
+    const stall = Promise.withResolvers<undefined>();
+    const begun = Promise.withResolvers<undefined>();
+    const stalled = Array.from({ length: 6 }, async () =>
+      readView(view, { index: 1 }, { onLines: () => (begun.resolve(undefined), stall.promise) }),
+    );
+    await begun.promise;
+    const others = await Promise.all(Array.from({ length: 20 }, async () => await readView(view, { index: 1 })));
+    expect(others.map(({ lines }) => lines.length)).toEqual(Array.from({ length: 20 }, () => 9000));
+    expect(builds.world.workspace.execCount - before).toBeLessThanOrEqual(4);
+    stall.resolve(undefined);
+    for (const { lines, reading } of await Promise.all(stalled))
+      expect([lines.length, reading.kind]).toEqual([9000, 'whole']);
+  });
+
+  it('a cut connection costs nobody a line', async () => {
+    const order = await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done');
+    for (let cut = 0; cut < 3; cut += 1) builds.world.workspace.plan.push({ kind: 'cut-after', bytes: 10 * cut });
+    const view = await see(order);
+    for (let cut = 0; cut < 3; cut += 1) builds.world.workspace.plan.push({ kind: 'cut-after', bytes: 20_000 });
+    builds.world.workspace.cut();
+    const { lines, reading } = await readView(view, { index: 1 });
+    expect(lines).toHaveLength(9000);
+    expect(lines.at(-1)?.text).toBe('line 9000');
+    expect(reading.kind).toBe('whole');
+    expect(builds.world.workspace.plan).toEqual([]);
+  });
+
+  it('looking leaves everything as it was', async () => {
+    const order = await build('- main: echo hello');
+    const root = join(builds.world.workspace.directory, '.c3');
+    const list = (): string[] => readdirSync(root, { recursive: true }).map(String).toSorted();
+    const before = list();
+    writeFileSync(join(root, 'epoch.999999'), '');
+    const view = await see(order);
+    await readView(view, { index: 1 });
+    expect(builds.world.events).not.toContain('close');
+    view.close();
+    expect(builds.world.events.at(-1)).toBe('close');
+    expect(list()).toEqual([...before, 'epoch.999999'].toSorted());
+    const strange = await builds.world.look({ ...order, id: 'another' });
+    expect(strange.kind).toBe('outcome');
+    expect(existsSync(join(root, 'another'))).toBe(false);
+  });
+});
+
+it('each container has the journal, so that one of them is enough', async () => {
+  const one = toFile('- main: echo one\n- other: echo two');
+  const text = one.kind === 'found' ? one.text : '';
+  const other = "containers: [{name: other, image: busybox, command: [sleep, '100000']}, {name: main";
+  const order = await build('', { file: { kind: 'found', text: text.replace('containers: [{name: main', other) } });
+  const root = join(builds.world.workspace.directory, '.c3', order.id);
+  const state = (await see(order)).state;
+  expect(state.phase.kind).toBe('ended');
+  for (const container of ['main', 'other']) {
+    const kept = readFileSync(join(root, `journal.${container}`));
+    rmSync(join(root, `journal.${container}`));
+    expect((await see(order)).state).toEqual(state);
+    writeFileSync(join(root, `journal.${container}`), kept);
+  }
+  const view = await see(order);
+  expect(toTexts(await readView(view, { index: 2 }))).toEqual(['two']);
+});
+
+describe('where the notes in the Pod and the forge do not agree', () => {
+  it('the forge counts: a step that notes a success makes none', async () => {
+    const forged = JSON.stringify({
+      e: 1e12,
+      n: 1,
+      v: { phase: { phase: { kind: 'ended', ending: { kind: 'passed' } } } },
+    });
+    const order = await build(`- main: echo '${forged}' >> ../.c3/$C3_BUILD_ID/journal.main; exit 3`);
+    const view = await see({ ...order, before: 'failure' });
+    expect(view.state).toMatchObject({
+      phase: { kind: 'ended', ending: { kind: 'failed', message: 'as it was' } },
+      warnings: [expect.stringContaining('its end is what the forge says')],
+    });
+    expect((await readView(view, { index: 1 })).reading.kind).toBe('whole');
+  });
+
+  it('a forge that does not answer costs a warning', async () => {
+    const order = await build('- main: echo hello');
+    const view = await see({ ...order, before: new C3Error('FORGE_UNREACHABLE', 'Cannot reach it') });
+    expect(view.state).toMatchObject({
+      phase: { kind: 'ended', ending: { kind: 'passed' } },
+      warnings: [expect.stringContaining('the forge does not answer')],
+    });
+  });
+});
+
+it.each([
+  ['exit 3', { kind: 'failed', exitCode: 3 }],
+  ['exit 0', { kind: 'passed' }],
+])('of a build whose c3 died, a step that ended since (%s) is shown so', async (script, phase) => {
+  const order = await build(`- main: echo hello; ${script}`);
+  const journal = join(builds.world.workspace.directory, '.c3', order.id, 'journal.main');
+  const lines = readFileSync(journal, 'utf8').split('\n');
+  writeFileSync(journal, `${lines.slice(0, -2).join('\n')}\n`);
+  const view = await see(order);
+  expect(view.state.phase).toEqual({ kind: 'running' });
+  expect(view.state.steps.map((step) => step.phase)).toEqual([{ kind: 'passed' }, phase]);
+  expect(await readView(view, { index: 1 })).toMatchObject({ reading: { kind: 'whole' }, lines: [{ text: 'hello' }] });
+});
+
+it('a build of which nothing was noted is shown with its steps and its logs', async () => {
+  const order = await build('- main: echo hello');
+  rmSync(join(builds.world.workspace.directory, '.c3', order.id, 'journal.main'));
+  const view = await see(order);
+  expect(view.state).toMatchObject({
+    phase: { kind: 'running' },
+    source: { subject: '' },
+    startedAt: expect.any(Number) as unknown,
+  });
+  expect(view.state.steps.map(({ name, phase }) => [name, phase.kind])).toEqual([
+    ['checkout', 'pending'],
+    ['main', 'pending'],
+  ]);
+  expect(toTexts(await readView(view, { index: 1 }))).toEqual(['hello']);
+  expect((await readView(view, { index: 1, attempt: 2 })).reading).toMatchObject({ kind: 'failed' });
+});
+
+it('a build that somebody else leads is seen as far as it has come, and its log goes on', async () => {
+  const cancel = new AbortController();
+  const order = {
+    id: toLocalBuildId(),
+    file: toFile('- main: echo up; until [ -e on ]; do sleep 0.05; done; echo down'),
+  };
+  const ended = builds.world.run({ ...order, cancel });
+  const log = join(builds.world.workspace.directory, '.c3', order.id, 's1.log');
+  await vi.waitUntil(() => existsSync(log) && readFileSync(log, 'utf8') === 'up\n', { timeout: 20_000 });
+  const view = await see(order);
+  expect(view.isLed).toBe(false);
+  expect(view.state.phase).toEqual({ kind: 'running' });
+  expect(view.state.steps.map(({ phase }) => phase.kind)).toEqual(['passed', 'running']);
+  const reading = readView(
+    view,
+    { index: 1 },
+    { onLines: () => writeFileSync(join(builds.world.workspace.directory, 'project/on'), '') },
+  );
+  expect(toTexts(await reading)).toEqual(['up', 'down']);
+  await ended;
+});
+
+describe('where there is nothing to see in a Pod', () => {
+  const ID = { id: 'b1', before: 'failure' } as const;
+  async function look(part: Partial<LookAnswers>): Promise<BuildLook> {
+    return await builds.world.look({ ...ID, ...part });
+  }
+
+  it('the outcome is what the forge knows', async () => {
+    const message = 'its Pod build-1 was deleted, and its logs with it';
+    expect(await look({ looked: () => ({ kind: 'gone', message }) })).toEqual({
+      kind: 'outcome',
+      outcome: {
+        source: {
+          scope: 'f.example/a/b',
+          repositoryUrl: 'https://f.example/a/b',
+          refKind: 'branch',
+          refName: 'main',
+          sha: builds.world.sha,
+          commitUrl: 'u',
+          subject: 's',
+          author: 'a',
+        },
+        status: { state: 'failure', description: 'as it was' },
+        message,
+        detail: undefined,
+      },
+    });
+    expect(await builds.world.look({ id: 'b1', looked: () => ({ kind: 'gone', message }) })).toMatchObject({
+      outcome: { status: undefined },
+    });
+  });
+
+  it('a wrong c3.yaml is told with its problems, worked out anew', async () => {
+    const file = toFile('- main: ls\n  wen: {}');
+    expect(await look({ file })).toMatchObject({
+      kind: 'outcome',
+      outcome: {
+        message: expect.stringContaining('unknown key "wen"') as unknown,
+        detail: expect.stringMatching(/wen: \{\}[^]*\^/) as unknown,
+      },
+    });
+    expect(await look({ file: { kind: 'missing' } })).toMatchObject({
+      outcome: { message: `There is no c3.yaml at ${builds.world.sha.slice(0, 7)}` },
+    });
+    expect(await look({ faults: ['The job is privileged'] })).toMatchObject({
+      outcome: { message: 'The job is privileged' },
+    });
+    expect(builds.world.looks).toEqual([]);
+  });
+
+  it('a sealed value that does not open, or opens to no kubeconfig, is an outcome', async () => {
+    expect(await look({ open: new C3Error('SEALED_INVALID', 'It does not open here') })).toMatchObject({
+      kind: 'outcome',
+      outcome: { message: 'c3.yaml: k8s: It does not open here' },
+    });
+    const cluster = new C3Error('KUBECONFIG_INVALID', 'It names a program', { hint: 'use a token' });
+    expect(await look({ cluster })).toMatchObject({
+      kind: 'outcome',
+      outcome: { message: 'It names a program (use a token)' },
+    });
+  });
+
+  it('a build of which later ones left nothing is an outcome', async () => {
+    await build('- main: ls');
+    expect(await look({ file: toFile('- main: ls') })).toMatchObject({
+      kind: 'outcome',
+      outcome: { message: 'its Pod local has nothing of it any more: later builds ran there' },
+    });
+    expect(builds.world.events.at(-1)).toBe('close');
+  });
+
+  it('a forge or a cluster that does not tell is no outcome', async () => {
+    const before = new C3Error('FORGE_UNAUTHORIZED', 'The token was revoked');
+    const looked = (): FindAnswer => ({ kind: 'gone', message: 'gone' });
+    expect(await look({ before, looked })).toEqual({ kind: 'failed', message: 'The token was revoked' });
+    expect(await look({ looked: () => ({ kind: 'failed', message: 'Cannot reach the cluster' }) })).toEqual({
+      kind: 'failed',
+      message: 'Cannot reach the cluster',
+    });
+    // The world's c3.yaml has this for its kubeconfig.
+    const message = 'Cannot reach "opened sealed.k8s.value.here"';
+    const hidden = { message: 'Cannot reach "***"' };
+    expect(await look({ looked: () => ({ kind: 'failed', message }) })).toEqual({ kind: 'failed', ...hidden });
+    expect(await look({ looked: () => ({ kind: 'gone', message }) })).toMatchObject({ outcome: hidden });
+    builds.world.workspace.plan.push({ kind: 'refuse', message: 'no exec for you', isFinal: true });
+    expect(await look({})).toEqual({ kind: 'failed', message: 'no exec for you' });
+  });
+});

@@ -1,0 +1,249 @@
+import { C3Error, type ErrorCode } from '../errors.ts';
+import type { FoundStatus, Repository } from '../forges/forge.ts';
+import type { PlannedStage } from '../pipeline/index.ts';
+import type { Pipeline, Stage } from '../pipeline/pipeline.ts';
+import { formatScope, type Scope } from '../sealing/index.ts';
+import { createView, type LogSource } from './build-logs.ts';
+import {
+  planRoots,
+  toFirstState,
+  type BuildDependencies,
+  confirmState,
+  type ForgeWord,
+  readNotedState,
+  checkJob,
+  maskAll,
+  openSecrets,
+  PIPELINE_FILE,
+  readPipeline,
+  planTasks,
+} from '../engine/index.ts';
+import { createPartReader } from '../agent/index.ts';
+import type { BuildSource, BuildState, Ending } from '../engine/build-state.ts';
+import type { BuildLook, RunningBuild } from './build-view.ts';
+import type { Cluster } from '../engine/cluster.ts';
+
+/** What a link says of a build, and who can tell of it. */
+export interface ViewOrder {
+  readonly buildId: string;
+  readonly scope: Scope;
+  readonly sha: string;
+  readonly isProtected: boolean;
+  /** Undefined: the link had no room for it. */
+  readonly ref: { readonly kind: 'branch' | 'tag'; readonly name: string } | undefined;
+  /** With the link's token. Used as long as the view is open. */
+  readonly repository: Repository;
+  readonly repositoryUrl: string;
+  readonly commitUrl: string;
+  /** The build, when this process leads it. */
+  readonly running: RunningBuild | undefined;
+  /** Aborted: nobody waits for it any more. */
+  readonly signal: AbortSignal;
+}
+
+/** As of a build: one object may serve both. */
+export interface ViewDependencies extends Pick<
+  BuildDependencies,
+  'open' | 'checkJob' | 'listSecrets' | 'parse' | 'now' | 'onFault'
+> {
+  /** @throws {C3Error} KUBECONFIG_INVALID */
+  openCluster(kubeconfig: string): Pick<Cluster, 'findWorkspace'>;
+}
+
+/**
+ * What can be seen of a build: while this process leads it its state as it changes; of any other what c3 noted in its Pod, and the forge
+ * bears out; without that what the forge knows. A valid link proves that the forge has confirmed the push, so c3.yaml is opened as the build did. Never rejects.
+ */
+export async function openView(order: ViewOrder, dependencies: ViewDependencies): Promise<BuildLook> {
+  try {
+    return order.running ? openLed(order, order.running, dependencies) : await lookBack(order, dependencies);
+  } catch (error) {
+    return toFailed(error, order, dependencies);
+  }
+}
+
+function toFailed(error: unknown, { signal }: ViewOrder, { onFault }: ViewDependencies): Failed {
+  if (error instanceof C3Error) return { kind: 'failed', message: toSentence(error) };
+  if (!signal.aborted) onFault(error);
+  return { kind: 'failed', message: signal.aborted ? 'aborted' : 'c3 itself failed' };
+}
+
+/** Its Pod is looked for once a log is wanted: before, there may be none. */
+function openLed(order: ViewOrder, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
+  let pod: Promise<OpenedPod | Failed> | undefined;
+  async function open(): Promise<OpenedPod | Failed> {
+    try {
+      const opened = await openPod(order, dependencies);
+      return opened.kind === 'nothing' ? { kind: 'failed', message: opened.message } : opened;
+    } catch (error) {
+      return toFailed(error, order, dependencies);
+    }
+  }
+  const view = createView({
+    get state() {
+      return running.state;
+    },
+    isLed: true,
+    changes: (signal) => running.changes(signal),
+    async openLogs() {
+      pod ??= open();
+      const opened = await pod;
+      if (opened.kind === 'failed') pod = undefined;
+      return opened;
+    },
+    now: dependencies.now,
+    close: () => void pod?.then((opened) => (opened.kind === 'open' ? opened.reader.close() : undefined)),
+  });
+  return { kind: 'seen', view };
+}
+
+async function lookBack(order: ViewOrder, dependencies: ViewDependencies): Promise<BuildLook> {
+  const { repository, sha, buildId, signal } = order;
+  const asked = repository.findStatus(sha, buildId, signal);
+  const told = asked.then(
+    (status): ForgeWord => ({ kind: 'told', status }),
+    (): ForgeWord => ({ kind: 'silent' }),
+  );
+  const opened = await openPod(order, dependencies);
+  if (opened.kind === 'failed') return opened;
+  if (opened.kind === 'nothing') return await toOutcome(order, await asked, opened);
+  const { reader, pipeline, name } = opened;
+  const found = await readNotedState(reader, toKnownState(order, pipeline));
+  if (found.kind !== 'found') {
+    reader.close();
+    if (found.kind === 'failed') return found;
+    const message = `its Pod ${name} has nothing of it any more: later builds ran there`;
+    return await toOutcome(order, await asked, { kind: 'nothing', message });
+  }
+  const state = confirmState(found.state, await told);
+  const view = createView({
+    state,
+    isLed: false,
+    async *changes() {
+      yield await Promise.resolve(state);
+    },
+    openLogs: () => Promise.resolve(opened),
+    now: dependencies.now,
+    close: () => reader.close(),
+  });
+  return { kind: 'seen', view };
+}
+
+type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipeline };
+
+/** There is nothing to see but what the forge knows. */
+interface Nothing {
+  readonly kind: 'nothing';
+  readonly message: string;
+  readonly detail?: string;
+}
+
+interface Failed {
+  readonly kind: 'failed';
+  readonly message: string;
+}
+
+/** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} what the forge answers */
+async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
+  const { repository, sha, buildId, signal } = order;
+  const answer = await repository.readFile(PIPELINE_FILE, sha, signal);
+  const read = readPipeline({ answer, sha }, dependencies, SILENT);
+  if (read.kind === 'ended') return toNothing(read.ending);
+  const { pipeline } = read;
+  const refused = checkJob(pipeline, dependencies);
+  if (refused) return toNothing(refused.ending);
+  try {
+    const secrets = await openSecrets(pipeline, dependencies, SILENT);
+    const masked = maskAll(repository, secrets, dependencies);
+    if (masked.kind === 'ended') return toNothing(masked.ending);
+    const { masking } = masked;
+    const cluster = dependencies.openCluster(secrets.kubeconfig);
+    const { reuse, maxAgeMs } = pipeline.pod;
+    const looked = await cluster.findWorkspace(
+      {
+        manifest: pipeline.job.manifest,
+        scope: formatScope(order.scope),
+        trustClass: order.isProtected ? 'protected' : 'other',
+        root: planRoots(pipeline)[0],
+        buildId,
+        reuse,
+        maxAgeMs,
+      },
+      { signal },
+    );
+    if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
+    if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
+    const { workspace } = looked;
+    const reader = createPartReader({ workspace, buildId, roots: planRoots(pipeline) });
+    return { kind: 'open', name: workspace.name, pipeline, reader, masking };
+  } catch (error) {
+    if (!(error instanceof C3Error) || !OF_THE_FILE.includes(error.code)) throw error;
+    return { kind: 'nothing', message: toSentence(error) };
+  }
+}
+
+/** Faults of what is sealed in c3.yaml. */
+const OF_THE_FILE: readonly ErrorCode[] = ['SEALED_INVALID', 'KUBECONFIG_INVALID', 'TELEGRAM_INVALID'];
+
+/** The build has said it already. */
+const SILENT = { warn: (): void => {} };
+
+function toNothing({ message, detail }: Extract<Ending, { kind: 'config-error' }>): Nothing {
+  return { kind: 'nothing', message, ...(detail === undefined ? {} : { detail }) };
+}
+
+/** What the link and c3.yaml tell of a build that began; which steps a condition left out, its journal does. */
+function toKnownState(order: ViewOrder, pipeline: Pipeline): BuildState {
+  const { all } = planTasks({
+    pipeline,
+    plan: { kind: 'run', steps: pipeline.steps.map(toPlanned), finally: pipeline.finally.map(toPlanned) },
+    push: order,
+    gitAccess: order.repository.gitAccess(),
+    environment: {},
+    secrets: {},
+  });
+  return {
+    id: order.buildId,
+    source: toSource(order),
+    phase: { kind: 'running' },
+    steps: all.map(toFirstState),
+    warnings: [],
+    isWarm: undefined,
+    previous: undefined,
+    links: undefined,
+    startedAt: 0,
+    endedAt: undefined,
+  };
+}
+
+function toPlanned(stage: Stage): PlannedStage {
+  const steps = stage.kind === 'step' ? [stage.step] : stage.steps;
+  return { steps: steps.map((step) => ({ step, runsAfter: [] })) };
+}
+
+function toSource({ scope, sha, ref, repositoryUrl, commitUrl }: ViewOrder): BuildSource {
+  return {
+    scope: formatScope(scope),
+    repositoryUrl,
+    refKind: ref?.kind ?? 'branch',
+    refName: ref?.name ?? '',
+    sha,
+    commitUrl,
+    subject: '',
+    author: '',
+  };
+}
+
+/** @throws {C3Error} what the forge answers */
+async function toOutcome(
+  order: ViewOrder,
+  status: FoundStatus | undefined,
+  { message, detail }: Nothing,
+): Promise<BuildLook> {
+  const commit = await order.repository.readCommit(order.sha, order.signal);
+  return { kind: 'outcome', outcome: { source: { ...toSource(order), ...commit }, status, message, detail } };
+}
+
+function toSentence(error: C3Error): string {
+  return error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
+}
