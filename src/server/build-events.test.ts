@@ -134,7 +134,7 @@ describe('the events of a build', () => {
     build.show({ ...RUNNING, steps });
     const event = (await listening.until(({ name }) => name === 'state')).at(-1);
     expect(Object.keys(event?.data['parts'] as object)).toStrictEqual(['sum-image']);
-    expect(event?.data).toMatchObject({ steps: [], phases: { image: 'running' } });
+    expect(event?.data).toMatchObject({ steps: [], phases: { image: { kind: 'running', fold: 'open' } } });
     await listening.leave();
   });
 

@@ -60,8 +60,8 @@ describe('the page of a build that has ended', () => {
     expect(text).toContain(
       '<li id=test-L1 data-t=0:03><span class=f1>red &lt;b&gt;</span><li id=test-L2>last line</ol>',
     );
-    expect(text).toMatch(/<details class="step" id="step-test" data-attempt="1" open>/);
-    expect(text).toMatch(/<details class="step" id="step-git" data-attempt="1">/);
+    expect(text).toMatch(/<details class="step" id="step-test" data-phase="failed" data-attempt="1" open>/);
+    expect(text).toMatch(/<details class="step" id="step-git" data-phase="passed" data-attempt="1">/);
     expect(released).toBe(1);
   });
 

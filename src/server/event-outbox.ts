@@ -212,7 +212,9 @@ function createStateEvents(view: BuildView, order: PageOrder): (state: BuildStat
       word: words.word,
       parts: Object.fromEntries(parts),
       steps,
-      phases: Object.fromEntries(toPageSteps(state.steps).map((step) => [step.id, step.state.phase.kind])),
+      phases: Object.fromEntries(
+        toPageSteps(state.steps).map((step) => [step.id, { kind: step.state.phase.kind, fold: step.fold }]),
+      ),
     };
   };
 }

@@ -9,8 +9,8 @@ import { toPageSteps } from './page-steps.ts';
 import { toBuildWords, type Tone } from './words.ts';
 
 interface BrowserScript {
-  formatDuration(ms: number): string;
-  parseLines(hash: string): { step: string; first: number; last: number } | undefined;
+  formatRunningTime(ms: number): string;
+  parseLineRange(hash: string): { step: string; first: number; last: number } | undefined;
 }
 
 const browser = (await import(new URL('browser/build-page.js', import.meta.url).href)) as BrowserScript;
@@ -159,7 +159,7 @@ function luminance(colour: string): number {
 
 describe("the page's script", () => {
   test.each([10_000, 59_999, 60_000, 72_000, 3_600_000, 7_500_000])('writes %i ms as the server does', (ms) => {
-    expect(browser.formatDuration(ms)).toBe(formatDuration(ms));
+    expect(browser.formatRunningTime(ms)).toBe(formatDuration(ms));
   });
 
   test.each([
@@ -169,7 +169,7 @@ describe("the page's script", () => {
     ['', undefined],
     ['#test-Lx', undefined],
   ])('reads the lines that "%s" names', (hash, lines) => {
-    expect(browser.parseLines(hash)).toStrictEqual(lines);
+    expect(browser.parseLineRange(hash)).toStrictEqual(lines);
   });
 });
 

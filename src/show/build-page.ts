@@ -10,15 +10,15 @@ import {
   toTitle,
   type PageOrder,
 } from './build-parts.ts';
-import { escapeHtml, readBrowserFile, toDataElement, toSecurityPolicy } from './html.ts';
+import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy } from './html.ts';
 import { CHUNK_LINES, formatPalette, type LinePlace, type LogChunk } from './log-html.ts';
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
 import { toBuildWords, toOutcomeWords, type Tone, type Words } from './words.ts';
 
-const script = readBrowserFile('build-page.js');
-const style = readBrowserFile('build-page.css') + formatPalette();
+const script = readBrowserFiles('build-page.js');
+const style = readBrowserFiles('page.css', 'build-page.css', 'log.css') + formatPalette();
 
-export const buildPagePolicy: string = toSecurityPolicy(script, style, { hasIcon: true, hasRequests: true });
+export const buildPagePolicy: string = toSecurityPolicy(script, style, { isInteractive: true });
 
 /** Without a script a running build is loaded again so often. */
 const REFRESH_SECONDS = 5;
@@ -41,22 +41,17 @@ export function renderOpening(view: Pick<BuildView, 'state' | 'isLed'>, order: P
 
 /** A step up to its log, with its log to be written, or to come. */
 export function renderStepOpening(step: PageStep, { sealed }: Pick<PageOrder, 'sealed'>, summary: string): string {
-  const { id, title, state } = step;
-  const { attempt, group } = state;
+  const { id, title, fold, state } = step;
+  const { attempt, group, phase } = state;
   const log = toLogAddress(id, sealed);
   const classes = group === undefined ? 'step' : 'step parallel';
   return [
-    `<details class="${classes}" id="step-${id}" data-attempt="${attempt}"${isOpenAtFirst(step) ? ' open' : ''}>`,
+    `<details class="${classes}" id="step-${id}" data-phase="${phase.kind}" data-attempt="${attempt}"${fold === 'open' ? ' open' : ''}>`,
     `<summary id="sum-${id}">${summary}</summary>`,
     `<div class="panel"><div class="tools"><span class="earlier" id="earlier-${id}">${renderEarlier(step, sealed)}</span><button type="button" class="copy" hidden>Copy</button>`,
     `<a href="${log}" aria-label="Raw log of ${escapeHtml(title)}">Raw log</a></div>`,
     `<div class="log" id="log-${id}">`,
   ].join('');
-}
-
-/** What runs or went wrong is what people come for. */
-function isOpenAtFirst({ state: { phase } }: PageStep): boolean {
-  return phase.kind === 'running' || phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost';
 }
 
 export const STEP_CLOSING = '</div></div></details>\n';

@@ -1,51 +1,57 @@
 import type { LogLine } from '../logs/build-view.ts';
+import { escapeHtml } from './html.ts';
 import { PLAIN, readStyle, toRgb, type Style } from './style.ts';
 import { styleLine, type Span } from './styled-line.ts';
-import { escapeHtml } from './html.ts';
 
-/** Lines of one list: a browser lays out the lists that are seen, and no other. */
+/** Lines in one list. A browser lays out only the lists that are on the screen. */
 export const CHUNK_LINES = 200;
 
 /**
- * Tags of a line, to what the program wrote for it. One that gives each letter a colour and a background of its own comes to 3; but
- * who goes back in a line and cuts a link into pieces gets its address for every piece.
+ * Limits the HTML tags of a line to a multiple of what the program wrote. A line with a colour and a background for each letter
+ * needs 3. A line that moves the cursor back and splits a link repeats the address in each piece, and would need more.
  */
 const MAX_TAGS_RATIO = 8;
 
-/** Where a log is, between two lines. */
+/** A position between two lines of a log. */
 export interface LinePlace {
-  /** How many lines came before. */
+  /** The number of lines before it. */
   readonly line: number;
-  /** That the line before it left. */
+  /** The style with which the next line begins. */
   readonly style: Style;
 }
 
 export const FIRST_LINE: LinePlace = { line: 0, style: PLAIN };
 
-/** Lines of one list, `<li>…<li>…`; lists begin with the lines 1, 201, 401, and so on. */
+/** Lines of one list, `<li>…<li>…`. Lists begin with line 1, 201, 401, and so on. */
 export interface LogChunk {
-  /** Number of the first of these lines, from 1. */
+  /** The number of its first line, counted from 1. */
   readonly first: number;
   readonly html: string;
 }
 
 export interface RenderedLines {
   readonly chunks: readonly LogChunk[];
-  /** Of the HTML of all chunks, in UTF-16 units. */
+  /** The length of the HTML of all chunks, in UTF-16 units. */
   readonly length: number;
   readonly end: LinePlace;
 }
 
-/** Numbers, colours and escapes lines. Each has the id `<step>-L<number>`, and `data-t` where the elapsed time differs from the line's before. */
+/** Renders lines with the ids `<step>-L<number>`. A line has `data-t` if its elapsed time differs from that of the line before it. */
 export function renderLines(lines: readonly LogLine[], { id, from }: { id: string; from: LinePlace }): RenderedLines {
-  const chunks: LogChunk[] = [];
+  const chunks: { first: number; html: string }[] = [];
   let { line, style } = from;
-  let seconds: number | undefined;
+  let [seconds, length]: [number | undefined, number] = [undefined, 0];
   let chunk: { first: number; items: string[] } | undefined;
+  function endChunk(): void {
+    if (!chunk) return;
+    const html = chunk.items.join('');
+    chunks.push({ first: chunk.first, html });
+    length += html.length;
+  }
   for (const { text, seconds: written } of lines) {
     line += 1;
     if (!chunk || line % CHUNK_LINES === 1) {
-      if (chunk) chunks.push(close(chunk));
+      endChunk();
       chunk = { first: line, items: [] };
     }
     const time = written === undefined || written === seconds ? '' : ` data-t=${formatElapsed(written)}`;
@@ -54,39 +60,34 @@ export function renderLines(lines: readonly LogLine[], { id, from }: { id: strin
     style = styled.style;
     chunk.items.push(`<li id=${id}-L${line}${time}>${renderSpans(styled.spans, text.length)}`);
   }
-  if (chunk) chunks.push(close(chunk));
-  const length = chunks.reduce((sum, { html }) => sum + html.length, 0);
+  endChunk();
   return { chunks, length, end: { line, style } };
 }
 
-/** What there is of a line that has not ended. */
+/** Renders the beginning of a line that is not complete yet. */
 export function renderPartial(text: string, { style }: LinePlace): string {
   return renderSpans(styleLine(text, style).spans, text.length);
 }
 
-function close({ first, items }: { first: number; items: readonly string[] }): LogChunk {
-  return { first, html: items.join('') };
-}
-
-/** `0:07`, `1:02:03`: as wide as the last one. */
+/** Formats the time since the step's start: `0:07`, `1:02:03`. */
 function formatElapsed(seconds: number): string {
   const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
   const end = String(rest).padStart(2, '0');
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${end}` : `${minutes}:${end}`;
 }
 
-/** @param length of what the program wrote: tags beyond its multiple are left out, and the text goes on without them */
+/** Renders spans. @param length of the program's text. Beyond {@link MAX_TAGS_RATIO} times this length, the text has no tags */
 function renderSpans(spans: readonly Span[], length: number): string {
   let html = '';
-  let room = MAX_TAGS_RATIO * length;
+  let tagsLeft = MAX_TAGS_RATIO * length;
   let link: string | undefined;
   for (const { text, style, href } of spans) {
-    const isPlain = room <= 0;
+    const isPlain = tagsLeft <= 0;
     const wanted = isPlain ? undefined : href;
     if (wanted !== link) {
       const tag = `${link === undefined ? '' : '</a>'}${wanted === undefined ? '' : openLink(wanted)}`;
       html += tag;
-      room -= tag.length;
+      tagsLeft -= tag.length;
       link = wanted;
     }
     const classes = isPlain || style === PLAIN ? '' : toClasses(style);
@@ -95,7 +96,7 @@ function renderSpans(spans: readonly Span[], length: number): string {
       html += inner;
     } else {
       html += `<span class=${classes}>${inner}</span>`;
-      room -= classes.length + SPAN_LENGTH;
+      tagsLeft -= classes.length + SPAN_LENGTH;
     }
   }
   return link === undefined ? html : `${html}</a>`;
@@ -107,20 +108,20 @@ function openLink(href: string): string {
   return `<a href="${escapeHtml(href)}" rel="noopener noreferrer nofollow">`;
 }
 
-/** Programs use few styles; those of one that uses all are not kept. */
-const known = new Map<Style, string>();
-const MAX_KNOWN = 1_000;
+/** Caches the classes of styles: most programs use few. */
+const classCache = new Map<Style, string>();
+const MAX_CACHED = 1_000;
 
 function toClasses(style: Style): string {
-  const found = known.get(style);
-  if (found !== undefined) return found;
+  const cached = classCache.get(style);
+  if (cached !== undefined) return cached;
   const classes = formatClasses(style);
-  if (known.size >= MAX_KNOWN) known.clear();
-  known.set(style, classes);
+  if (classCache.size >= MAX_CACHED) classCache.clear();
+  classCache.set(style, classes);
   return classes;
 }
 
-/** The value of an attribute: classes of the stylesheet and of `formatPalette`. */
+/** Returns the value of a `class` attribute. The classes are those of log.css and of {@link formatPalette}. */
 function formatClasses(style: Style): string {
   const { foreground, background, attributes } = readStyle(style);
   const isInverse = attributes.includes('inverse');
@@ -136,46 +137,28 @@ function formatClasses(style: Style): string {
 
 type Rgb = readonly [number, number, number];
 
-/** Behind every log, on light pages too: programs choose their colours for a dark terminal. As `--log` in build-page.css. */
-const GROUND: Rgb = [13, 17, 23];
+/** The background of logs, on light pages too: programs choose colours for a dark terminal. Equals `--log` in log.css. */
+const LOG_BACKGROUND: Rgb = [13, 17, 23];
 const WHITE: Rgb = [255, 255, 255];
 const BLACK: Rgb = [0, 0, 0];
-/** WCAG 2.2, 1.4.3: of text. */
+/** The minimum for text. @see WCAG 2.2, 1.4.3 */
 const MIN_CONTRAST = 4.5;
 
-/** The sixteen that every terminal chooses for itself; these are easy to read on {@link GROUND}. */
-const SIXTEEN: readonly Rgb[] = [
-  [110, 118, 129],
-  [255, 123, 114],
-  [63, 185, 80],
-  [210, 153, 34],
-  [88, 166, 255],
-  [188, 140, 255],
-  [57, 197, 207],
-  [201, 209, 217],
-  [139, 148, 158],
-  [255, 161, 152],
-  [86, 211, 100],
-  [227, 179, 65],
-  [121, 192, 255],
-  [210, 168, 255],
-  [86, 212, 221],
-  [255, 255, 255],
-];
+/** The first sixteen colours. Each terminal chooses its own; these are easy to read on {@link LOG_BACKGROUND}. */
+const SIXTEEN =
+  '6e7681 ff7b72 3fb950 d29922 58a6ff bc8cff 39c5cf c9d1d9 8b949e ffa198 56d364 e3b341 79c0ff d2a8ff 56d4dd ffffff'
+    .split(' ')
+    .map((hex) => hex.match(/../g)?.map((part) => Number.parseInt(part, 16)) as unknown as Rgb);
 
 /**
- * A class for each colour of a terminal: `f1` to write with it on the log's ground, made lighter where it could not be read there;
- * `b1` as a background, with black or white text on it; `r1` to write with it on another background, as it is.
+ * Returns three classes for each of the 256 colours. `f1` is the colour as text on the log's background, made lighter until it is
+ * readable. `b1` is the colour as a background, with black or white text. `r1` is the unchanged colour as text on a background.
  */
 export function formatPalette(): string {
   const colours = Array.from({ length: 256 }, (_, number) => ({ number, rgb: SIXTEEN[number] ?? toRgb(number) }));
   return [
     ...colours.map(({ number, rgb }) => `.b${number}{background:${toHex(rgb)};color:${toTextColour(rgb)}}`),
-    ...colours.map(({ number, rgb }) => {
-      const lighter = lighten(rgb);
-      if (lighter === rgb) return `.f${number},.r${number}{color:${toHex(rgb)}}`;
-      return `.f${number}{color:${toHex(lighter)}}.r${number}{color:${toHex(rgb)}}`;
-    }),
+    ...colours.map(({ number, rgb }) => `.f${number}{color:${toHex(lighten(rgb))}}.r${number}{color:${toHex(rgb)}}`),
   ].join('');
 }
 
@@ -183,17 +166,16 @@ function toTextColour(background: Rgb): string {
   return contrast(background, BLACK) > contrast(background, WHITE) ? '#000' : '#fff';
 }
 
-/** As little white as makes it readable. */
+/** Mixes in as little white as is needed to make the colour readable. */
 function lighten(rgb: Rgb): Rgb {
-  for (let part = 0; part <= 20; part++) {
-    const [red, green, blue] = rgb.map((value) => Math.round(value + ((255 - value) * part) / 20)) as unknown as Rgb;
-    const mixed: Rgb = part === 0 ? rgb : [red, green, blue];
-    if (contrast(mixed, GROUND) >= MIN_CONTRAST) return mixed;
+  for (let part = 0; part < 20; part++) {
+    const mixed = rgb.map((value) => Math.round(value + ((255 - value) * part) / 20)) as unknown as Rgb;
+    if (contrast(mixed, LOG_BACKGROUND) >= MIN_CONTRAST) return mixed;
   }
   return WHITE;
 }
 
-/** WCAG 2.2, "contrast ratio". */
+/** Returns the contrast ratio of WCAG 2.2. */
 function contrast(one: Rgb, other: Rgb): number {
   const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (light + 0.05) / (dark + 0.05);

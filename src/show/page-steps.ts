@@ -2,59 +2,68 @@ import type { StepPhase, StepState } from '../engine/build-state.ts';
 import { escapeHtml } from './html.ts';
 import { toOneLine } from './plain-text.ts';
 
-/** A step as the page has it. */
+/** A step as the page shows it. */
 export interface PageStep {
-  /** Of its lines, `<id>-L12`, and in `log?step=<id>`; its element is `step-<id>`. */
+  /** Identifies the step in `log?step=<id>`, and its lines as `<id>-L12`. Its element is `step-<id>`. */
   readonly id: string;
-  /** Its name in one short line. */
+  /** The step's name, in one short line. */
   readonly title: string;
   readonly state: StepState;
-  /** Whether there is, or may soon be, a log. */
+  /** Whether a log exists, or may exist soon. */
   readonly hasLog: boolean;
+  /** Whether the page opens or closes the step when it enters its phase. */
+  readonly fold: 'open' | 'close' | 'keep';
 }
 
-const MAX_NAME_LENGTH = 200;
-/** Names longer than this make addresses that nobody can read. */
-const MAX_LENGTH = 40;
+const MAX_TITLE_LENGTH = 200;
+/** A longer id makes an address that nobody can read. */
+const MAX_ID_LENGTH = 40;
 
-/** Everything that is told of a log needs them, to every reader, and states do not change. */
-const known = new WeakMap<readonly StepState[], readonly PageStep[]>();
+/** Each reader of each log needs the steps. States are immutable, so their steps are computed once. */
+const cache = new WeakMap<readonly StepState[], readonly PageStep[]>();
 
 export function toPageSteps(steps: readonly StepState[]): readonly PageStep[] {
-  const made = known.get(steps);
-  if (made) return made;
+  const cached = cache.get(steps);
+  if (cached) return cached;
   const ids = toStepIds(steps.map(({ name }) => name));
   const pageSteps = steps.map((state, index) => ({
     id: ids[index] ?? '',
-    title: toOneLine(state.name, MAX_NAME_LENGTH),
+    title: toOneLine(state.name, MAX_TITLE_LENGTH),
     state,
-    hasLog: state.startedAt !== undefined && !isSilent(state.phase),
+    hasLog: state.startedAt !== undefined && hasRun(state.phase),
+    fold: toFold(state.phase),
   }));
-  known.set(steps, pageSteps);
+  cache.set(steps, pageSteps);
   return pageSteps;
 }
 
-/** Whether nothing of it ever ran; a step that failed without an exit code could not even start. */
-function isSilent(phase: StepPhase): boolean {
-  const isStillborn = phase.kind === 'failed' && phase.exitCode === undefined;
-  return phase.kind === 'pending' || phase.kind === 'skipped' || isStillborn;
+/** A step that failed without an exit code could not start. */
+function hasRun(phase: StepPhase): boolean {
+  const couldNotStart = phase.kind === 'failed' && phase.exitCode === undefined;
+  return phase.kind !== 'pending' && phase.kind !== 'skipped' && !couldNotStart;
 }
 
-/** Escaped, for an attribute. */
+/** People come for what runs and for what failed. */
+function toFold({ kind }: StepPhase): PageStep['fold'] {
+  if (kind === 'running' || kind === 'failed' || kind === 'timed-out' || kind === 'lost') return 'open';
+  return kind === 'passed' ? 'close' : 'keep';
+}
+
+/** Returns the address of a step's raw log, escaped for an attribute. */
 export function toLogAddress(id: string, sealed: string): string {
   return `${escapeHtml(sealed)}/log?step=${encodeURIComponent(id)}`;
 }
 
 /**
- * An id for each step, from its name: lower-case ASCII letters, digits, `_`, `.` and `-`, unique, the same as long as the plan is the
- * same. No capital letter is in it, so that `<id>-L12` is never the id of a step.
+ * Makes a unique id from each step's name: lower-case ASCII letters, digits, `_`, `.` and `-`. The same names always give the same
+ * ids. Without capital letters, `<id>-L12` is never the id of a step.
  */
 export function toStepIds(names: readonly string[]): string[] {
   const taken = new Set<string>();
   const slugs = names.map(toSlug);
-  // Names that are ids already keep theirs, whatever comes before them.
+  // A name that is a valid id keeps it, whatever precedes it.
   const own = new Set(slugs.filter((slug, index) => slug === names[index]));
-  /** By the slug: the number from which on its ids may be free. */
+  /** For each slug, the next number to try. */
   const next = new Map<string, number>();
   return slugs.map((slug, index) => {
     let id = slug;
@@ -70,7 +79,7 @@ export function toStepIds(names: readonly string[]): string[] {
 }
 
 function toSlug(name: string): string {
-  const slug = toOneLine(name.normalize('NFKD'), MAX_LENGTH)
+  const slug = toOneLine(name.normalize('NFKD'), MAX_ID_LENGTH)
     .toLowerCase()
     .replaceAll(/[^a-z0-9_.]+/g, '-')
     .replaceAll(/^-|-$/g, '');

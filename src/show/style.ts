@@ -1,15 +1,15 @@
 /**
- * Colours and attributes of text in one number, so that comparing, keeping and sending it costs nothing: the foreground's and the
- * background's number plus 1 in nine bits each (0: the terminal's own), then a bit for each attribute.
+ * The colours and attributes of text in one number, which is cheap to compare, store and send. Nine bits each hold the foreground
+ * and the background: the colour's number plus 1, or 0 for the terminal's default. Then follows one bit for each attribute.
  */
 export type Style = number;
 
 export const PLAIN: Style = 0;
-/** Every style is at most this. */
+/** The largest style. */
 export const MAX_STYLE: Style = 2 ** 24 - 1;
 
-/** A style taken apart. Colours are numbers of the 256 that terminals have; undefined: the terminal's own. */
-export interface Look {
+/** The parts of a style. Colours are numbers from 0 to 255; undefined is the terminal's default. */
+export interface StyleParts {
   readonly foreground: number | undefined;
   readonly background: number | undefined;
   readonly attributes: readonly Attribute[];
@@ -19,6 +19,7 @@ export type Attribute = 'bold' | 'dim' | 'italic' | 'underline' | 'inverse' | 's
 
 const COLOUR_BITS = 9;
 const COLOUR_MASK = 2 ** COLOUR_BITS - 1;
+/** The shift of each colour. */
 const FOREGROUND = 0;
 const BACKGROUND = COLOUR_BITS;
 const ATTRIBUTES: Readonly<Record<Attribute, number>> = {
@@ -30,8 +31,8 @@ const ATTRIBUTES: Readonly<Record<Attribute, number>> = {
   strike: 1 << 23,
 };
 
-/** ECMA-48 §8.3.117, SGR: what a parameter switches on, and what off. */
-const SWITCHED_ON = new Map([
+/** The parameters of SGR ("select graphic rendition") that set attributes, and those that clear them. @see ECMA-48 §8.3.117 */
+const SET_BY = new Map([
   [1, ATTRIBUTES.bold],
   [2, ATTRIBUTES.dim],
   [3, ATTRIBUTES.italic],
@@ -40,7 +41,7 @@ const SWITCHED_ON = new Map([
   [9, ATTRIBUTES.strike],
   [21, ATTRIBUTES.underline],
 ]);
-const SWITCHED_OFF = new Map([
+const CLEARED_BY = new Map([
   [22, ATTRIBUTES.bold | ATTRIBUTES.dim],
   [23, ATTRIBUTES.italic],
   [24, ATTRIBUTES.underline],
@@ -48,7 +49,7 @@ const SWITCHED_OFF = new Map([
   [29, ATTRIBUTES.strike],
 ]);
 
-export function readStyle(style: Style): Look {
+export function readStyle(style: Style): StyleParts {
   const names = Object.keys(ATTRIBUTES) as Attribute[];
   return {
     foreground: toColour(style >>> FOREGROUND),
@@ -62,24 +63,24 @@ function toColour(bits: number): number | undefined {
   return colour === 0 ? undefined : colour - 1;
 }
 
-/** Programs write the same few sequences again and again; "38;2;255;128;0;48;2;255;255;255" is as long as they get. */
-const known = new Map<string, { readonly kept: Style; readonly added: Style }>();
-const MAX_KNOWN = 256;
-const MAX_KNOWN_LENGTH = 40;
+/** Caches what parameters do: programs write the same few again and again. The longest usual ones have 37 characters. */
+const changeCache = new Map<string, { readonly kept: Style; readonly added: Style }>();
+const MAX_CACHED = 256;
+const MAX_CACHED_LENGTH = 40;
 
 /**
- * What "select graphic rendition" makes of a style. Colours of 24 bits become the nearest of the 256. Unknown parameters do nothing.
+ * Applies the parameters of SGR to a style. 24-bit colours become the nearest of the 256. Unknown parameters have no effect.
  *
  * @param parameters `1;31`, `38;5;208`, `38:2::255:128:0`
  */
 export function applySgr(style: Style, parameters: string): Style {
-  if (parameters.length > MAX_KNOWN_LENGTH) return applyAll(style, parameters);
-  let change = known.get(parameters);
+  if (parameters.length > MAX_CACHED_LENGTH) return applyAll(style, parameters);
+  let change = changeCache.get(parameters);
   if (!change) {
-    // A parameter clears bits and sets bits, whatever they were: both are seen on a style with all of them, and on one with none.
+    // Parameters set and clear bits regardless of the others. The full and the empty style show both.
     change = { kept: applyAll(MAX_STYLE, parameters), added: applyAll(PLAIN, parameters) };
-    if (known.size >= MAX_KNOWN) known.clear();
-    known.set(parameters, change);
+    if (changeCache.size >= MAX_CACHED) changeCache.clear();
+    changeCache.set(parameters, change);
   }
   return (style & change.kept) | change.added;
 }
@@ -93,11 +94,11 @@ function applyAll(style: Style, parameters: string): Style {
       result = apply(result, code, own[0]);
       continue;
     }
-    // With colons the colour's parts are its own; with semicolons they are the parameters that follow.
+    // The parts of a colour follow after colons, or as the next parameters.
     const parts = own.length > 0 ? own : codes.slice(at + 1, at + 5).map(Number);
     const colour = readColour(parts, own.length > 0);
     if (own.length === 0) at += parts[0] === 2 ? 4 : parts[0] === 5 ? 2 : 0;
-    // 58 is the underline's colour, which is not shown.
+    // 58 is the colour of the underline, which c3 does not show.
     if (colour !== undefined && code !== 58) result = paint(result, code === 38 ? FOREGROUND : BACKGROUND, colour);
   }
   return result;
@@ -105,7 +106,7 @@ function applyAll(style: Style, parameters: string): Style {
 
 function apply(style: Style, code: number, detail: number | undefined): Style {
   if (code === 0) return PLAIN;
-  // "4:0" is no underline, "4:3" a wavy one.
+  // "4:0" removes the underline, "4:3" is a wavy one.
   if (code === 4 && detail === 0) return style & ~ATTRIBUTES.underline;
   if (code >= 30 && code <= 37) return paint(style, FOREGROUND, code - 30);
   if (code >= 40 && code <= 47) return paint(style, BACKGROUND, code - 40);
@@ -113,14 +114,14 @@ function apply(style: Style, code: number, detail: number | undefined): Style {
   if (code >= 100 && code <= 107) return paint(style, BACKGROUND, code - 92);
   if (code === 39) return style & ~(COLOUR_MASK << FOREGROUND);
   if (code === 49) return style & ~(COLOUR_MASK << BACKGROUND);
-  return (style | (SWITCHED_ON.get(code) ?? 0)) & ~(SWITCHED_OFF.get(code) ?? 0);
+  return (style | (SET_BY.get(code) ?? 0)) & ~(CLEARED_BY.get(code) ?? 0);
 }
 
-function paint(style: Style, place: number, colour: number): Style {
-  return (style & ~(COLOUR_MASK << place)) | ((colour + 1) << place);
+function paint(style: Style, shift: number, colour: number): Style {
+  return (style & ~(COLOUR_MASK << shift)) | ((colour + 1) << shift);
 }
 
-/** ITU-T T.416 §13.1.8: `5:n`, or `2:[space]:r:g:b`, where many leave the colour space out. */
+/** Reads `5:n` or `2:[colour space]:r:g:b`; many programs omit the colour space. @see ITU-T T.416 §13.1.8 */
 function readColour([kind, ...parts]: readonly number[], hasColons: boolean): number | undefined {
   const numbers = hasColons && kind === 2 && parts.length > 3 ? parts.slice(1, 4) : parts.slice(0, kind === 2 ? 3 : 1);
   if (!numbers.every((part) => part >= 0 && part <= 255)) return undefined;
@@ -130,10 +131,11 @@ function readColour([kind, ...parts]: readonly number[], hasColons: boolean): nu
   return toNearest(red, green, blue);
 }
 
-/** Of the 6×6×6 cube and the 24 greys. */
+/** Returns the nearest colour of the 6×6×6 cube and the 24 greys. */
 function toNearest(red: number, green: number, blue: number): number {
-  const cube = [red, green, blue].map((part) => (part < 48 ? 0 : part < 115 ? 1 : Math.floor((part - 35) / 40)));
-  const [r = 0, g = 0, b = 0] = cube;
+  const [r = 0, g = 0, b = 0] = [red, green, blue].map((part) =>
+    part < 48 ? 0 : part < 115 ? 1 : Math.floor((part - 35) / 40),
+  );
   const grey = Math.max(0, Math.min(23, Math.round(((red + green + blue) / 3 - 8) / 10)));
   const candidates = [16 + 36 * r + 6 * g + b, 232 + grey];
   const distance = (colour: number): number =>
@@ -141,13 +143,13 @@ function toNearest(red: number, green: number, blue: number): number {
   return candidates.sort((one, other) => distance(one) - distance(other))[0] ?? 0;
 }
 
-/** Of the colours from 16 on, which are the same in every terminal: red, green and blue, each 0 to 255. */
+/** Returns red, green and blue, each 0 to 255, of a colour from 16 on. These are the same in every terminal. */
 export function toRgb(colour: number): readonly [number, number, number] {
   if (colour >= 232) {
     const grey = 8 + (colour - 232) * 10;
     return [grey, grey, grey];
   }
-  const step = (part: number): number => (part === 0 ? 0 : 55 + part * 40);
+  const level = (part: number): number => (part === 0 ? 0 : 55 + part * 40);
   const index = colour - 16;
-  return [step(Math.floor(index / 36)), step(Math.floor(index / 6) % 6), step(index % 6)];
+  return [level(Math.floor(index / 36)), level(Math.floor(index / 6) % 6), level(index % 6)];
 }

@@ -1,68 +1,62 @@
-/* oxlint-disable no-control-regex -- control characters are what this file is about */
+/* oxlint-disable no-control-regex -- this file parses control characters */
+import { trimEnd } from '../trim-end.ts';
 import { applySgr, type Style } from './style.ts';
 
-/** Text of one look. */
+/** Text with one style. */
 export interface Span {
-  /** Well-formed, without control characters but for tabs, without bidi controls. Not escaped for anything. */
+  /** Well-formed Unicode. Contains no control characters except tabs, and no bidi controls. Not escaped. */
   readonly text: string;
   readonly style: Style;
-  /** `http:` or `https:`, of a link that the program made (OSC 8); of visible ASCII alone. */
+  /** The address of a link that the program wrote (OSC 8): `http:` or `https:`, visible ASCII only. */
   readonly href: string | undefined;
 }
 
 export interface StyledLine {
   readonly spans: readonly Span[];
-  /** With which the next line begins. */
+  /** The style with which the next line begins. */
   readonly style: Style;
 }
 
-/** C0 but for tab, DEL, C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029, and the byte order mark. */
+/** C0 except tab, DEL and C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029 and the byte order mark. */
 export const SPECIAL: RegExp =
   /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
-/** ECMA-48 §5.4 and §5.6, each from behind its introducer. Every part is a class or a range: matching takes linear time on any input. */
+/** The sequences of ECMA-48 §5.4 and §5.6, without their introducers. Each part is a character class, so matching takes linear time. */
 const CONTROL_SEQUENCE = /([0-?]*)([ -/]*)([@-~]?)/y;
-/** What nearly all of them are, without what a match costs that is taken apart. */
+/** The most frequent control sequence, matched without groups because that is faster. */
 const COLOUR = /[0-;]*m/y;
 const OPERATING_SYSTEM_COMMAND = /([^\u0007\u001B\u009C]*)(?:\u0007|\u001B\\|\u009C)?/y;
 const DEVICE_STRING = /[^\u001B\u009C]*(?:\u001B\\|\u009C)?/y;
 const ESCAPE = /[ -/]*[0-~]?/y;
 const LINK = /^8;[^;]*;(.*)$/;
-/** No white space, nothing that HTML or a shell takes for more than a character; browsers go no further than this. */
+/** Excludes white space and the characters that are special in HTML. The length is what browsers accept. */
 const WEB_ADDRESS = /^https?:\/\/[!#-;=?-~]{1,2000}$/i;
 
-/** The cursor may jump so far beyond the text: programs that align to the right ask for column 999, and mean the edge of a screen. */
+/** How far the cursor may move beyond the text. Programs that align to the right ask for column 999 and mean the edge of the screen. */
 const MAX_GAP_COLUMN = 240;
 
 /**
- * What a terminal would show of one line of output. Colours and attributes become styles, links to the web stay, `\r`, `\b`, moves
- * of the cursor within the line and erasures are carried out; all else that a terminal obeys is left out. Linear in time and space.
+ * Returns what a terminal shows of one line of output. Colours and attributes become styles, and web links are kept. `\r`, `\b`,
+ * cursor movements within the line and erasures take effect. Other control sequences are removed. Takes linear time and space.
  *
- * @param line without its line end; "\r" at its end does nothing
- * @param style that the line before it left
+ * @param line without its line end; "\r" at its end has no effect
+ * @param style the style at the end of the previous line
  */
 export function styleLine(line: string, style: Style): StyledLine {
   const row = new Row(style);
-  const text = withoutReturns(line).toWellFormed();
+  const text = trimEnd(line, '\r').toWellFormed();
   let at = 0;
   SPECIAL.lastIndex = 0;
   for (let match = SPECIAL.exec(text); match; match = SPECIAL.exec(text)) {
     if (match.index > at) row.write(text.slice(at, match.index));
-    at = obey(row, text, match.index);
+    at = applyControl(row, text, match.index);
     SPECIAL.lastIndex = at;
   }
   if (at < text.length) row.write(at === 0 ? text : text.slice(at));
   return { spans: row.toSpans(), style: row.style };
 }
 
-/** Of Windows line ends. A pattern would take quadratic time on a line of carriage returns. */
-function withoutReturns(line: string): string {
-  let end = line.length;
-  while (end > 0 && line[end - 1] === '\r') end--;
-  return line.slice(0, end);
-}
-
-/** Carries out what begins with the control character at `at`. @returns the place after it */
-function obey(row: Row, text: string, at: number): number {
+/** Applies the control sequence at `at`. Returns the index after it. */
+function applyControl(row: Row, text: string, at: number): number {
   const next = at + 1;
   switch (text[at]) {
     case '\r':
@@ -72,27 +66,27 @@ function obey(row: Row, text: string, at: number): number {
       row.moveBy(-1);
       return next;
     case '\u009B':
-      return control(row, text, next);
+      return applySequence(row, text, next);
     case '\u009D':
-      return command(row, text, next);
+      return applyCommand(row, text, next);
     case '\u0090':
     case '\u0098':
     case '\u009E':
     case '\u009F':
       return skip(DEVICE_STRING, text, next);
     case '\u001B':
-      return escape(row, text, next);
+      return applyEscape(row, text, next);
     default:
       return next;
   }
 }
 
-function escape(row: Row, text: string, at: number): number {
+function applyEscape(row: Row, text: string, at: number): number {
   switch (text[at]) {
     case '[':
-      return control(row, text, at + 1);
+      return applySequence(row, text, at + 1);
     case ']':
-      return command(row, text, at + 1);
+      return applyCommand(row, text, at + 1);
     case 'P':
     case 'X':
     case '^':
@@ -109,7 +103,7 @@ function skip(pattern: RegExp, text: string, at: number): number {
   return pattern.lastIndex;
 }
 
-function control(row: Row, text: string, at: number): number {
+function applySequence(row: Row, text: string, at: number): number {
   COLOUR.lastIndex = at;
   if (COLOUR.test(text)) {
     row.style = applySgr(row.style, text.slice(at, COLOUR.lastIndex - 1));
@@ -117,12 +111,12 @@ function control(row: Row, text: string, at: number): number {
   }
   CONTROL_SEQUENCE.lastIndex = at;
   const [, parameters = '', intermediates, final] = CONTROL_SEQUENCE.exec(text) ?? [];
-  // Private sequences begin with one of <=>? and mean other things.
-  if (intermediates === '' && !/[<=>?]/.test(parameters)) perform(row, final, parameters);
+  // Sequences that begin with one of <=>? are private and have other meanings.
+  if (intermediates === '' && !/[<=>?]/.test(parameters)) applyFinal(row, final, parameters);
   return CONTROL_SEQUENCE.lastIndex;
 }
 
-function perform(row: Row, final: string | undefined, parameters: string): void {
+function applyFinal(row: Row, final: string | undefined, parameters: string): void {
   const count = Math.min(Number.parseInt(parameters, 10) || 0, Number.MAX_SAFE_INTEGER);
   switch (final) {
     case 'm':
@@ -146,15 +140,15 @@ function perform(row: Row, final: string | undefined, parameters: string): void 
   }
 }
 
-function command(row: Row, text: string, at: number): number {
+function applyCommand(row: Row, text: string, at: number): number {
   OPERATING_SYSTEM_COMMAND.lastIndex = at;
-  const [, words = ''] = OPERATING_SYSTEM_COMMAND.exec(text) ?? [];
-  const [, address] = LINK.exec(words) ?? [];
+  const [, command = ''] = OPERATING_SYSTEM_COMMAND.exec(text) ?? [];
+  const [, address] = LINK.exec(command) ?? [];
   if (address !== undefined) row.href = WEB_ADDRESS.test(address) ? address : undefined;
   return OPERATING_SYSTEM_COMMAND.lastIndex;
 }
 
-/** The line as it comes to be: spans while text only follows text, cells from the first move of the cursor on. */
+/** A line while it is written. It consists of spans until the cursor first moves, and of cells after that. */
 class Row {
   style: Style;
   href: string | undefined;
@@ -182,7 +176,7 @@ class Row {
     this.moveTo(this.#cursor + columns);
   }
 
-  /** Columns count from 0. */
+  /** Moves the cursor to a column, counted from 0. */
   moveTo(column: number): void {
     const cells = this.#toCells();
     const furthest = Math.max(cells.length, this.#cursor, MAX_GAP_COLUMN);
@@ -196,22 +190,22 @@ class Row {
 
   eraseAll(): void {
     this.#toCells().length = 0;
-    // What is written next would fill all that was erased with blanks, again and again.
+    // Limits the blanks that the next text needs, which could otherwise grow with each erasure.
     this.#cursor = Math.min(this.#cursor, MAX_GAP_COLUMN);
   }
 
   toSpans(): readonly Span[] {
     if (!this.#cells) return this.#spans;
     const spans: Span[] = [];
-    let [text, look] = ['', BLANK];
+    let [text, current] = ['', BLANK];
     for (const cell of this.#cells) {
-      if (cell.style !== look.style || cell.href !== look.href) {
-        if (text !== '') spans.push({ ...look, text });
-        [text, look] = ['', cell];
+      if (cell.style !== current.style || cell.href !== current.href) {
+        if (text !== '') spans.push({ ...current, text });
+        [text, current] = ['', cell];
       }
       text += cell.text;
     }
-    if (text !== '') spans.push({ ...look, text });
+    if (text !== '') spans.push({ ...current, text });
     return spans;
   }
 
@@ -224,7 +218,7 @@ class Row {
   }
 }
 
-/** What looks like the last span becomes part of it. */
+/** Appends a span, or extends the last one if the style and the link are equal. */
 function append(spans: Span[], span: Span): void {
   const last = spans.at(-1);
   if (last?.style === span.style && last.href === span.href)

@@ -92,9 +92,12 @@ describe('the start page', () => {
   });
 
   test.each([
-    [{ repo: 'nonsense', for: 'hook', value: 'ghp_abc' }, 'The repository is not of the form HOST/OWNER/NAME'],
-    [{ repo: 'github.com/a/b', for: 'hook', value: 'two words' }, 'An access token is one word of ASCII'],
-    [{ repo: 'github.com/a/b', for: 'k8s', value: ' ' }, 'There is nothing to seal: the value is empty'],
+    [{ repo: 'nonsense', for: 'hook', value: 'ghp_abc' }, 'The repository must have the form HOST/OWNER/NAME'],
+    [
+      { repo: 'github.com/a/b', for: 'hook', value: 'two words' },
+      'An access token contains only ASCII letters, digits and punctuation, and no spaces',
+    ],
+    [{ repo: 'github.com/a/b', for: 'k8s', value: ' ' }, 'The value is empty'],
   ])('says what is wrong with %o', async (values, sentence) => {
     await fill(values);
     await page.getByRole('alert').filter({ hasText: sentence }).waitFor();

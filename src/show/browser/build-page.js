@@ -1,23 +1,24 @@
-// Keeps a build's page up to date by server-sent events, and adds what is handy: links to lines, following, copying. Without it the page
-// shows the same. The page puts this file into itself as it is, so it imports nothing.
+// Keeps a build page up to date with server-sent events. Adds links to lines, following, folding and copying. Without it, the page
+// shows the same content. The page embeds this file unchanged, so it imports nothing.
 
-/** Lines of one list, as the server makes them. */
+/** Lines in one list. The server uses the same number. */
 const CHUNK_LINES = 200;
-/** Lists that one log keeps of what it shows live: 200,000 lines. Of an endless log the oldest go, and are in the raw log. */
+/** Lists that one log keeps while it is followed: 200,000 lines. The oldest lists of a longer log are removed from the page. */
 const MAX_LISTS = 1_000;
-/** Between attempts to come back: from one to ten seconds. After so many that brought no line, some ten minutes, a page is left open and forgotten. */
+/** Pause before a reconnect. It doubles after each attempt. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 10_000;
+/** Attempts in a row without a new line, about ten minutes. Then the page stops: it is probably open and forgotten. */
 const MAX_TRIES = 60;
-/** So near to the bottom, in pixels, is at the bottom. */
+/** Distance from the end of the page, in pixels, that still counts as the end. */
 const NEAR = 60;
 
 /**
- * `8s`, `1m 12s`, `2h 5m`, as the server writes times from ten seconds on.
+ * Formats a running time: `8s`, `1m 12s`, `2h 5m`. From ten seconds on, the result equals that of the server's `formatDuration`.
  *
  * @param {number} ms
  */
-export function formatDuration(ms) {
+export function formatRunningTime(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
@@ -27,60 +28,62 @@ export function formatDuration(ms) {
 }
 
 /**
- * `#test-L12` or `#test-L12-L20`: the step and the first and last line; undefined for any other.
+ * Reads `#test-L12` and `#test-L12-L20` as a step and its first and last line. Returns undefined for any other hash.
  *
  * @param {string} hash
  */
-export function parseLines(hash) {
+export function parseLineRange(hash) {
   const [, step, from, to] = /^#([a-z0-9_.-]+)-L(\d{1,9})(?:-L(\d{1,9}))?$/.exec(hash) ?? [];
   if (step === undefined) return undefined;
   const [first, last] = [Number(from), Number(to ?? from)].sort((one, other) => one - other);
   return { step, first, last };
 }
 
-function start() {
-  const find = (id) => document.getElementById(id);
-  const live = find('live') && JSON.parse(find('live').textContent);
-  showLines(find);
-  addTools(find);
-  if (live) goOn(find, live);
+function find(id) {
+  return document.getElementById(id);
 }
 
-/** Shows the lines that the address names, and lets a click on a number name them. */
-function showLines(find) {
-  function mark() {
+function start() {
+  addLineLinks();
+  addTools();
+  if (find('live')) follow(JSON.parse(find('live').textContent));
+}
+
+/** Highlights the lines that the address names. A click on a line number changes the address, and a shift-click selects a range. */
+function addLineLinks() {
+  function highlight() {
     for (const line of document.querySelectorAll('.hit')) line.classList.remove('hit');
-    const named = parseLines(location.hash);
-    const first = named && find(`${named.step}-L${named.first}`);
+    const range = parseLineRange(location.hash);
+    const first = range && find(`${range.step}-L${range.first}`);
     if (!first) return;
     first.closest('details').open = true;
-    for (let line = named.first; line <= named.last; line++) {
-      const element = find(`${named.step}-L${line}`);
-      if (!element) break;
-      element.classList.add('hit');
+    for (let number = range.first; number <= range.last; number++) {
+      const line = find(`${range.step}-L${number}`);
+      if (!line) break;
+      line.classList.add('hit');
     }
     first.scrollIntoView({ block: 'center' });
   }
 
   document.addEventListener('click', (event) => {
     const line = event.target.closest?.('.log li[id]');
-    // The number stands in the padding; what is written begins behind it.
+    // The number is in the padding, to the left of the text.
     if (!line || event.clientX > line.getBoundingClientRect().left + parseFloat(getComputedStyle(line).paddingLeft))
       return;
-    const before = parseLines(location.hash);
-    const here = parseLines(`#${line.id}`);
+    const before = parseLineRange(location.hash);
+    const here = parseLineRange(`#${line.id}`);
     const isRange = event.shiftKey && before?.step === here.step;
     const [first, last] = [Math.min(before?.first ?? 0, here.first), Math.max(before?.first ?? 0, here.first)];
     history.replaceState(null, '', isRange ? `#${here.step}-L${first}-L${last}` : `#${line.id}`);
     const top = scrollY;
-    mark();
+    highlight();
     scrollTo({ top });
   });
-  addEventListener('hashchange', mark);
-  mark();
+  addEventListener('hashchange', highlight);
+  highlight();
 }
 
-function addTools(find) {
+function addTools() {
   const fold = find('fold');
   if (fold) {
     fold.hidden = false;
@@ -98,11 +101,11 @@ function addTools(find) {
     if (event.key !== 'Escape') return;
     for (const question of document.querySelectorAll('.confirm[open]')) question.open = false;
   });
-  showCopy();
+  showCopyButtons();
 }
 
-/** Browsers have a clipboard on HTTPS and on this machine alone. */
-function showCopy() {
+/** A browser has a clipboard only on HTTPS and on localhost. */
+function showCopyButtons() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll('.copy')) button.hidden = false;
 }
@@ -117,75 +120,75 @@ async function copy(button) {
   setTimeout(() => (button.textContent = 'Copy'), 2_000);
 }
 
-/** @param live `from`: the position where the page ends; `now`: the server's clock when it made the page */
-function goOn(find, live) {
-  const clock = Date.now() - live.now;
+/** Follows the build. `from`: the position at which the page ends. `now`: the server's time when it made the page. */
+function follow({ from, now }) {
+  const clockOffset = Date.now() - now;
   const jump = find('jump');
-  let position = live.from;
+  let position = from;
   let pauseMs = FIRST_PAUSE_MS;
   let tries = 0;
   let isAtEnd = wantsEnd();
 
-  function tick() {
+  function updateTimes() {
     for (const time of document.querySelectorAll('[data-since]'))
-      time.textContent = formatDuration(Date.now() - clock - Number(time.dataset.since));
+      time.textContent = formatRunningTime(Date.now() - clockOffset - Number(time.dataset.since));
   }
-  const ticking = setInterval(tick, 1_000);
+  const timer = setInterval(updateTimes, 1_000);
 
-  function noteScroll() {
+  function onScroll() {
     isAtEnd = wantsEnd();
     jump.hidden = isNearEnd();
   }
-  function follow() {
+  function stayAtEnd() {
     if (isAtEnd) scrollTo({ top: document.documentElement.scrollHeight });
-    else noteScroll();
+    else onScroll();
   }
-  addEventListener('scroll', noteScroll, { passive: true });
-  addEventListener('resize', noteScroll, { passive: true });
+  addEventListener('scroll', onScroll, { passive: true });
+  addEventListener('resize', onScroll, { passive: true });
   jump.addEventListener('click', () => {
     isAtEnd = true;
-    follow();
+    stayAtEnd();
   });
-  noteScroll();
+  onScroll();
 
   function connect() {
     const source = new EventSource(`${location.pathname}/events?from=${encodeURIComponent(position)}`);
-    let isGone = false;
-    function listen(name, act) {
+    let isClosed = false;
+    function listen(name, handle) {
       source.addEventListener(name, (event) => {
         if (event.lastEventId !== '') position = event.lastEventId;
-        act(JSON.parse(event.data));
-        follow();
+        handle(JSON.parse(event.data));
+        stayAtEnd();
       });
     }
-    source.addEventListener('open', () => say(find, ''));
-    source.addEventListener('error', () => comeBack('Connection lost. Reconnecting…'));
+    source.addEventListener('open', () => showConnection(''));
+    source.addEventListener('error', () => reconnect('Connection lost. Reconnecting…'));
     listen('state', (state) => {
-      showState(find, state, isAtEnd);
-      tick();
+      showState(state, isAtEnd);
+      updateTimes();
     });
     listen('log', (log) => {
-      showLog(find, log);
+      showLog(log);
       if (log.pieces.some(({ html }) => html !== undefined)) [pauseMs, tries] = [FIRST_PAUSE_MS, 0];
     });
-    listen('again', () => comeBack(''));
-    listen('trouble', ({ message }) => comeBack(`${message}. Trying again…`));
+    listen('again', () => reconnect(''));
+    listen('trouble', ({ message }) => reconnect(`${message}. Trying again…`));
     listen('end', ({ message }) => {
       source.close();
-      clearInterval(ticking);
+      clearInterval(timer);
       jump.hidden = true;
-      removeEventListener('scroll', noteScroll);
-      removeEventListener('resize', noteScroll);
-      say(find, message === undefined ? '' : `No more is to come: ${message}`);
+      removeEventListener('scroll', onScroll);
+      removeEventListener('resize', onScroll);
+      showConnection(message === undefined ? '' : `The updates have ended: ${message}`);
     });
-    // The browser's own way back gives up where a proxy answers for a c3 that is being restarted.
-    function comeBack(words) {
-      if (isGone) return;
-      isGone = true;
+    // EventSource's own reconnect stops when a proxy answers with an error while c3 restarts.
+    function reconnect(text) {
+      if (isClosed) return;
+      isClosed = true;
       source.close();
       tries += 1;
-      if (tries > MAX_TRIES) return say(find, 'Nothing new for long. Load the page again to go on.');
-      say(find, words);
+      if (tries > MAX_TRIES) return showConnection('No new output for ten minutes. Reload the page to continue.');
+      showConnection(text);
       setTimeout(connect, pauseMs);
       pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
     }
@@ -197,22 +200,22 @@ function isNearEnd() {
   return scrollY + innerHeight >= document.documentElement.scrollHeight - NEAR;
 }
 
-/** Who has just come and sees the beginning is not followed away from it, however near the end is. */
+/** A reader at the top of a page that is longer than the screen is not moved to its end. */
 function wantsEnd() {
   return isNearEnd() && (scrollY > 0 || document.documentElement.scrollHeight <= innerHeight);
 }
 
-function say(find, words) {
+function showConnection(text) {
   const connection = find('connection');
-  connection.hidden = words === '';
-  connection.textContent = words;
+  connection.hidden = text === '';
+  connection.textContent = text;
 }
 
-function showState(find, { title, icon, word, parts, steps, phases }, isAtEnd) {
+function showState({ title, icon, word, parts, steps, phases }, isAtEnd) {
   if (document.title !== title) find('spoken').textContent = word;
   document.title = title;
   find('icon').href = icon;
-  showSteps(find, steps);
+  addSteps(steps);
   for (const [id, html] of Object.entries(parts)) {
     const element = find(id);
     if (element) element.innerHTML = html;
@@ -220,41 +223,38 @@ function showState(find, { title, icon, word, parts, steps, phases }, isAtEnd) {
   for (const [id, phase] of Object.entries(phases)) showPhase(find(`step-${id}`), phase, isAtEnd);
 }
 
-/** Steps that the page does not have yet, in their order; what it has stays. */
-function showSteps(find, steps) {
+/** Inserts the steps that the page does not have yet, in their order. */
+function addSteps(steps) {
   if (steps.length === 0) return;
   const list = find('steps');
   const template = document.createElement('template');
   template.innerHTML = steps.join('');
-  const wanted = [...template.content.children];
-  for (const [index, step] of wanted.entries()) {
-    if (find(step.id)) continue;
-    list.insertBefore(step, list.children[index] ?? null);
-  }
-  showCopy();
+  for (const [index, step] of [...template.content.children].entries())
+    if (!find(step.id)) list.insertBefore(step, list.children[index] ?? null);
+  showCopyButtons();
 }
 
-/** Opens a step that begins, closes one that passed while its reader follows the end; what somebody opened or closed stays. */
-function showPhase(step, phase, isAtEnd) {
-  if (!step || step.dataset.phase === phase) return;
-  const isNew = step.dataset.phase !== undefined || phase === 'running';
-  step.dataset.phase = phase;
-  if (!isNew) return;
-  if (phase === 'running' || phase === 'failed' || phase === 'timed-out' || phase === 'lost') step.open = true;
-  if (phase === 'passed' && isAtEnd) step.open = false;
+/** Opens or closes a step when its phase changes. A step closes only while the reader follows the end of the page. */
+function showPhase(step, { kind, fold }, isAtEnd) {
+  if (!step || step.dataset.phase === kind) return;
+  step.dataset.phase = kind;
+  if (fold === 'open') step.open = true;
+  if (fold === 'close' && isAtEnd) step.open = false;
 }
 
-function showLog(find, { step, attempt, isFirst, pieces, partial }) {
+function showLog({ step, attempt, isFirst, pieces, partial }) {
   const log = find(`log-${step}`);
   if (!log) return;
+  const { dataset } = log.closest('.step');
   log.querySelector('.partial')?.remove();
-  if (isFirst || log.closest('.step').dataset.attempt !== String(attempt)) log.replaceChildren();
-  log.closest('.step').dataset.attempt = String(attempt);
+  if (isFirst || dataset.attempt !== String(attempt)) log.replaceChildren();
+  dataset.attempt = String(attempt);
   for (const piece of pieces) {
     if (piece.note === undefined) addLines(log, piece);
-    else addNote(log, piece.note);
+    // A failing log is read again and again: say it once.
+    else if (log.lastElementChild?.textContent !== piece.note) log.append(createNote(piece.note));
   }
-  if (log.childElementCount > MAX_LISTS) shorten(log);
+  if (log.childElementCount > MAX_LISTS) removeOldLists(log);
   if (partial === '') return;
   const list = document.createElement('ol');
   list.className = 'partial';
@@ -272,21 +272,16 @@ function addLines(log, { first, html }) {
   list.insertAdjacentHTML('beforeend', html);
 }
 
-function addNote(log, text) {
-  // A log that cannot be read is tried again, and each time it is said.
-  if (log.lastElementChild?.textContent === text) return;
+function removeOldLists(log) {
+  while (log.childElementCount >= MAX_LISTS) log.firstElementChild.remove();
+  log.prepend(createNote('Older lines are in the raw log.'));
+}
+
+function createNote(text) {
   const note = document.createElement('p');
   note.className = 'cut';
   note.textContent = text;
-  log.append(note);
-}
-
-function shorten(log) {
-  while (log.childElementCount >= MAX_LISTS) log.firstElementChild.remove();
-  const note = document.createElement('p');
-  note.className = 'cut';
-  note.textContent = 'Older lines are in the raw log.';
-  log.prepend(note);
+  return note;
 }
 
 if (typeof document !== 'undefined') start();

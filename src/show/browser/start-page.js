@@ -1,14 +1,15 @@
-// Seals in the browser, with WebCrypto alone: what is typed into the form is sent nowhere. The format is told in docs/sealing.md and
-// proven by test/vectors/sealing.json. The page puts this file into itself as it is, so it imports nothing.
+// Seals values in the browser with WebCrypto. Nothing that is typed into the form is sent anywhere. docs/sealing.md describes the
+// format, and test/vectors/sealing.json tests it. The page embeds this file unchanged, so it imports nothing.
 
 const MAX_PLAINTEXT_BYTES = 16 * 1024;
 const FILLERS = ['B', 'CA', 'DAA', 'EAAA'];
 const encoder = new TextEncoder();
 
 /**
- * `kid.epk.iv.ciphertext.tag`, a JWE of ECDH-ES (X25519) and A256GCM whose protected header is not sent: RFC 7516, RFC 7518 §4.6.
+ * Seals a value as `kid.epk.iv.ciphertext.tag`: a JWE with ECDH-ES (X25519) and A256GCM, without its protected header. See RFC 7516
+ * and RFC 7518 §4.6.
  *
- * @param {{ kid: string, x: string }} publicKey of the c3
+ * @param {{ kid: string, x: string }} publicKey c3's key
  * @param {string} plaintext at most 16 KiB
  * @param {{ scope: string, purpose: string }} binding `host/owner/name` in lower case; `hook`, `k8s`, `telegram`, `secret:NAME`
  */
@@ -35,7 +36,7 @@ export async function sealForPublicKey(publicKey, plaintext, { scope, purpose })
 }
 
 /**
- * The secret with which the forge signs: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" + scope))`.
+ * Derives the secret with which the forge signs webhooks: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" + scope))`.
  *
  * @param {string} token
  * @param {string} scope
@@ -48,7 +49,7 @@ export async function deriveWebhookSecret(token, scope) {
 }
 
 /**
- * `host/owner/name` as it is sealed; undefined when the text is no repository.
+ * Returns a repository as the `host/owner/name` that c3 seals; undefined when the text is not a repository.
  *
  * @param {string} text with or without `https://` and `.git`
  */
@@ -65,21 +66,22 @@ export function toScope(text) {
 }
 
 /**
- * What is wrong with a value, in the words of the server; undefined when nothing is.
+ * Returns what is wrong with a value; undefined when the server would accept it.
  *
  * @param {string} purpose
  * @param {string} plaintext
  */
 export function findMistake(purpose, plaintext) {
-  if (plaintext.trim() === '') return 'There is nothing to seal: the value is empty';
+  if (plaintext.trim() === '') return 'The value is empty';
   const size = encoder.encode(plaintext).length;
-  if (size > MAX_PLAINTEXT_BYTES) return `The value is ${size} bytes long, at most ${MAX_PLAINTEXT_BYTES} are allowed`;
-  if (purpose === 'hook' && !/^[\x21-\x7e]{1,4096}$/.test(plaintext)) return 'An access token is one word of ASCII';
+  if (size > MAX_PLAINTEXT_BYTES) return `The value has ${size} bytes; the maximum is ${MAX_PLAINTEXT_BYTES}`;
+  if (purpose === 'hook' && !/^[\x21-\x7e]{1,4096}$/.test(plaintext))
+    return 'An access token contains only ASCII letters, digits and punctuation, and no spaces';
   if (purpose === 'telegram' && !isDestination(plaintext)) {
-    return 'A Telegram destination is JSON such as {"token": "123:abc", "chat": -100123, "thread": 45}';
+    return 'A Telegram destination is JSON, for example {"token": "123:abc", "chat": -100123, "thread": 45}';
   }
   if (purpose.startsWith('secret:') && !/^secret:[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(purpose)) {
-    return 'The name of a secret is the name of a shell variable, such as DEPLOY_KEY';
+    return 'The name of a secret must be a valid shell variable, for example DEPLOY_KEY';
   }
   return undefined;
 }
@@ -95,7 +97,7 @@ function isDestination(text) {
   }
 }
 
-/** Text of base64url's own alphabet is stored as what it decodes to, six bits a character: hook URLs are short of space. */
+/** Encodes the plaintext. Base64url text is stored decoded, at six bits per character, because hook URLs must be short. */
 function pack(text) {
   const isPlain = !/^[A-Za-z0-9_-]+$/.test(text);
   return isPlain
@@ -103,7 +105,7 @@ function pack(text) {
     : decodeBase64url(FILLERS[3 - (text.length % 4)] + text);
 }
 
-/** One round of the Concat KDF: 256 bits are one SHA-256. RFC 7518 §4.6.2. */
+/** Runs one round of the Concat KDF, which yields the 256 bits of the key. See RFC 7518 §4.6.2. */
 async function deriveKey(agreed) {
   const algorithm = encoder.encode('A256GCM');
   const parts = [number(1), new Uint8Array(agreed), number(algorithm.length), algorithm];
@@ -128,7 +130,7 @@ function decodeBase64url(text) {
   return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
 }
 
-/** Brings the form to life. The page says everything else without a script. */
+/** Shows the form and handles it. The rest of the page needs no script. */
 function start(page) {
   const form = page.querySelector('form');
   const { baseUrl, publicKey } = JSON.parse(page.getElementById('c3').textContent);
@@ -147,7 +149,7 @@ function start(page) {
     const named = purpose.value === 'secret' ? `secret:${secretName.value.trim()}` : purpose.value;
     const plaintext = value.value.replace(/\r?\n$/, '');
     const mistake =
-      scope === undefined ? 'The repository is not of the form HOST/OWNER/NAME' : findMistake(named, plaintext);
+      scope === undefined ? 'The repository must have the form HOST/OWNER/NAME' : findMistake(named, plaintext);
     if (mistake !== undefined) throw new Error(mistake);
     const token = await sealForPublicKey(publicKey, plaintext, { scope, purpose: named });
     if (named !== 'hook')
@@ -176,7 +178,7 @@ function start(page) {
     find('too-long').hidden = true;
     sealForm().catch((error) => {
       const isOld = error instanceof DOMException && error.name === 'NotSupportedError';
-      fault.textContent = isOld ? 'This browser has no X25519: seal with the command line instead' : error.message;
+      fault.textContent = isOld ? 'This browser does not support X25519. Use the command line below.' : error.message;
       answer.hidden = true;
     });
   });
