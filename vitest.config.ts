@@ -1,13 +1,55 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { TEST_MS, WAIT_MS } from './test/time-limits.ts';
+
+/** Rooms whose tests need no process, no server and no clock of their own. */
+const PURE = ['build', 'config', 'page', 'pipeline', 'reporters', 'sealing', 'show', 'terminal'];
+
+const pure = [`src/{${PURE.join(',')}}/**/*.test.ts`, 'src/*.test.ts'];
+
+/** No file has modules or a worker of its own: most of the time of a small file would be the start of them. */
+const shared = {
+  isolate: false,
+  setupFiles: ['test/setup.ts'],
+  testTimeout: TEST_MS,
+  hookTimeout: TEST_MS,
+  expect: { poll: { timeout: WAIT_MS } },
+};
+
+/** Files that take longest start first, so that no worker is left with one at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const ranks = [
+      /\/test\/e2e\//,
+      /\/test\/(?:attacks|contract|faults)\//,
+      /\/src\/(?:engine|agent|cli|logs)\//,
+      /\/dev\//,
+    ];
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const index = ranks.findIndex((path) => path.test(moduleId));
+      return index === -1 ? ranks.length : index;
+    };
+    const sorted = await super.sort(files);
+    return sorted.toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'dev/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['test/cluster/**', 'test/browser/**', '**/node_modules/**'],
     // More than a small machine has cores: most tests wait for processes more than they compute.
-    maxWorkers: 3,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'world',
+          include: ['{src,dev,test}/**/*.test.ts'],
+          exclude: [...pure, 'test/{browser,cluster}/**'],
+        },
+      },
+      { test: { ...shared, name: 'pure', include: pure, pool: 'threads' } },
+    ],
   },
 });
 

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { TEST_MS } from './test/time-limits.ts';
 
 /** What `npm run mutation` runs against each mutant: the tests beside the files that are mutated, which need no world. */
 const config: ReturnType<typeof defineConfig> = defineConfig({
@@ -8,7 +9,7 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
       'src/forges/github/*.test.ts',
       'src/kube/*{costly-key,kubeconfig,policy}*.test.ts',
     ],
-    testTimeout: 20_000,
+    testTimeout: TEST_MS,
   },
 });
 

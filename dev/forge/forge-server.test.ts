@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createForgeServer, type Delivery, type ForgeServer } from './index.ts';
 import { createWorkTree, type WorkTree } from './work-tree.ts';
+import { deadline } from '../../test/time-limits.ts';
 
 const OWNER = { login: 'acme', token: 'owner-token', permissions: { '*': 'admin' } } as const;
 const READER = { login: 'bob', token: 'reader-token', permissions: {} } as const;
@@ -72,7 +73,7 @@ async function receiver(status = 202): Promise<{ url: string; received: Received
 function answered(find: (delivery: Delivery) => boolean): Promise<Delivery> {
   const found = (): Delivery | undefined =>
     forge.deliveries.find((delivery) => delivery.answer !== undefined && find(delivery));
-  return forge.waitFor(found, AbortSignal.timeout(10_000));
+  return forge.waitFor(found, deadline());
 }
 
 async function pushed(): Promise<string> {
@@ -253,7 +254,7 @@ describe('the API', () => {
     });
     expect(await api('POST', '/repos/acme/shop/branches/main', { token, body: {} })).toMatchObject({ status: 404 });
     const find = (): unknown => forge.requests.filter(({ isUnexpected }) => isUnexpected)[1];
-    expect(await forge.waitFor(find, AbortSignal.timeout(5_000))).toMatchObject({ method: 'POST', login: 'acme' });
+    expect(await forge.waitFor(find, deadline())).toMatchObject({ method: 'POST', login: 'acme' });
   });
 
   test('keeps statuses, and refuses wrong ones', async () => {

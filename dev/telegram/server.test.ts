@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createTelegramServer, type TelegramServer } from './server.ts';
 import { newest } from './world.ts';
+import { deadline } from '../../test/time-limits.ts';
 
 const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
 const USER = 42;
@@ -261,7 +262,7 @@ test('webhooks and callback answers are checked', async () => {
 });
 
 test('waiting ends with the message, or with its signal', async () => {
-  const waiting = server.waitFor((message) => newest(message).text === 'b', AbortSignal.timeout(5_000));
+  const waiting = server.waitFor((message) => newest(message).text === 'b', deadline());
   await call('sendMessage', { chat_id: USER, text: 'a' });
   await call('editMessageText', { chat_id: USER, message_id: 1, text: 'b' });
   expect(await waiting).toMatchObject({ messageId: 1 });

@@ -5,6 +5,7 @@ import { createExecClient } from '../../src/kube/exec.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { createTrap, type Trap } from './trap.ts';
 import { ORDER } from './order.ts';
+import { deadline } from '../time-limits.ts';
 
 /** What c3 says of a cluster there, without a word to it. */
 async function refusalOf(server: string, allowNets: readonly string[] = []): Promise<string> {
@@ -17,7 +18,7 @@ async function refusalOf(server: string, allowNets: readonly string[] = []): Pro
   });
   try {
     const answer = await pool.getCluster(text).openWorkspace(ORDER, {
-      signal: AbortSignal.timeout(10_000),
+      signal: deadline(),
       startTimeoutMs: 10_000,
       onWaiting: () => {},
     });
@@ -94,7 +95,7 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
     });
     const target = { namespace: 'default', pod: 'p', container: 'c', argv: ['sh'] };
     const answer = await execs.open(target, {
-      signal: AbortSignal.timeout(10_000),
+      signal: deadline(),
       onStdout: () => {},
       onStderr: () => {},
     });

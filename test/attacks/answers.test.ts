@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPath, useOutsider } from './outsider.ts';
 
-describe('A11 An answer that a browser would run, keep or pass on', { timeout: 60_000 }, () => {
+describe('A11 An answer that a browser would run, keep or pass on', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 

@@ -3,7 +3,7 @@ import { formatPipeline } from '../e2e/target.ts';
 import type { SetUp } from '../e2e/fixture.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A1 A sealed value that is copied to another place', { timeout: 60_000 }, () => {
+describe('A1 A sealed value that is copied to another place', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 

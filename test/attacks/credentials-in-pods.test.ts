@@ -9,7 +9,7 @@ const LOOK = [
   'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2> /dev/null; echo; find /c3 -type f -exec cat {} + 2> /dev/null; ls -laR /c3 /tmp 2> /dev/null',
 ];
 
-describe('A10 The credential of the checkout', { timeout: 60_000 }, () => {
+describe('A10 The credential of the checkout', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
@@ -22,9 +22,9 @@ describe('A10 The credential of the checkout', { timeout: 60_000 }, () => {
     const find = (): string | undefined =>
       outsider.cluster.pods().find(({ metadata, status }) => !before.has(metadata.name) && status?.phase === 'Running')
         ?.metadata.name;
-    await expect.poll(find, { timeout: 20_000 }).toBeDefined();
+    await expect.poll(find).toBeDefined();
     const pod = find() ?? '';
-    await expect.poll(() => fixture.pods.run(pod, 'main', ['ls', '/c3']), { timeout: 20_000 }).toContain('held');
+    await expect.poll(() => fixture.pods.run(pod, 'main', ['ls', '/c3'])).toContain('held');
     try {
       await look(pod);
     } finally {

@@ -3,7 +3,7 @@ import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPayload, useOutsider } from './outsider.ts';
 
-describe('A2 A signed webhook that names what nobody with the right to push has pushed', { timeout: 60_000 }, () => {
+describe('A2 A signed webhook that names what nobody with the right to push has pushed', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 

@@ -3,8 +3,9 @@ import { parsePipeline } from '../../src/pipeline/index.ts';
 import { runCli } from '../../src/cli/run-cli.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPayload, useOutsider } from './outsider.ts';
+import { deadline } from '../time-limits.ts';
 
-describe('A8 Text from outside that would become a command, an option or markup', { timeout: 60_000 }, () => {
+describe('A8 Text from outside that would become a command, an option or markup', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
@@ -74,7 +75,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
     const end = await fixture.world.forge.waitFor(
       () => fixture.world.forge.statuses.slice(before).find(({ state }) => state !== 'pending'),
-      AbortSignal.timeout(30_000),
+      deadline(),
     );
     expect(end).toMatchObject({ state: 'success' });
   });
@@ -117,7 +118,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     const isOfIt = (message: string): boolean => message.includes(sha.slice(0, 7)) && message.includes(author.name);
     const shown = await fixture.world.telegram.waitFor(
       ({ versions }) => isOfIt(versions.at(-1)?.text ?? ''),
-      AbortSignal.timeout(50_000),
+      deadline(),
     );
     const text = shown.versions.at(-1)?.text ?? '';
     expect(text).toContain('<b>x</b> &lt; &#60; <a href="tg://user?id=1">y</a>');
@@ -168,7 +169,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     const before = fixture.world.c3.log.length;
     await outsider.send('/x%0a%7B%22level%22:60%7D%1b[2J', { headers: { 'user-agent': 'a\tb' } });
     await outsider.send(`/hook?key=x%0a{"level":60}&repo=${fixture.world.forge.host}/a/b`);
-    await expect.poll(() => fixture.world.c3.log.length, { timeout: 20_000 }).toBeGreaterThan(before);
+    await expect.poll(() => fixture.world.c3.log.length).toBeGreaterThan(before);
     for (const line of fixture.world.c3.log) expect((JSON.parse(line) as { level: number }).level).toBeLessThan(60);
   });
 

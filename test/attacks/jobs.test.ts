@@ -5,7 +5,7 @@ import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A7 A job that reaches for the node under it, where the operator forbids it', { timeout: 60_000 }, () => {
+describe('A7 A job that reaches for the node under it, where the operator forbids it', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   let c3: C3Process;

@@ -10,6 +10,7 @@ import { createClusterPool } from '../../src/kube/index.ts';
 import { createRsaKey, createRsaNumbers } from '../fakes/rsa-key.ts';
 import { createTrap, type Trap } from './trap.ts';
 import { ORDER } from './order.ts';
+import { deadline } from '../time-limits.ts';
 
 /** What a service account's token file would be; it must never leave this machine. */
 const SECRET = 'the-service-account-token-of-c3-itself';
@@ -52,7 +53,7 @@ async function open(text: string): Promise<WorkspaceAnswer> {
   const pool = createClusterPool({ allowNets: ['127.0.0.0/8'] });
   try {
     return await pool.getCluster(text).openWorkspace(ORDER, {
-      signal: AbortSignal.timeout(10_000),
+      signal: deadline(),
       startTimeoutMs: 10_000,
       onWaiting: () => {},
     });

@@ -16,6 +16,7 @@ import {
 import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPath, toPayload, useOutsider, type Answer } from './outsider.ts';
+import { deadline } from '../time-limits.ts';
 
 /** Whether a process of this machine, as those of containers are here, was started by such words. */
 function isRunning(...argv: readonly string[]): boolean {
@@ -28,7 +29,7 @@ function isRunning(...argv: readonly string[]): boolean {
   });
 }
 
-describe('A14 A link to a build that nobody gave', { timeout: 60_000 }, () => {
+describe('A14 A link to a build that nobody gave', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   const NONCE = 'nonce=AbCdEfGhIjKlMnOpQrStUv';
@@ -79,14 +80,14 @@ describe('A14 A link to a build that nobody gave', { timeout: 60_000 }, () => {
     const seconds = `1000.${randomInt(100_000_000)}`;
     const source = formatPipeline(fixture.target, hook.k8s, `- main: sleep ${seconds}\n  name: long`);
     const { sha } = await hook.user.push({ 'c3.yaml': source }, 'runs for long');
-    const signal = AbortSignal.timeout(30_000);
+    const signal = deadline();
     const status = await fixture.world.forge.waitFor(
       () => fixture.world.forge.statuses.find((one) => one.sha === sha && one.targetUrl !== null),
       signal,
     );
     const look = status.targetUrl?.split('/b/')[1] ?? '';
     const control = await sealLink(keyring(), { ...(await openLink(keyring(), look)), right: 'control' });
-    await expect.poll(() => isRunning('sleep', seconds), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => isRunning('sleep', seconds)).toBe(true);
     return { hook, sha, look, control };
   }
 
@@ -252,7 +253,7 @@ describe('A14 A link to a build that nobody gave', { timeout: 60_000 }, () => {
         fixture.world.forge.statuses.find(
           ({ state, description }) => state === 'error' && description?.includes(id ?? '?'),
         ),
-      AbortSignal.timeout(30_000),
+      deadline(),
     );
   });
 

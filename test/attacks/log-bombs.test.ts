@@ -19,7 +19,7 @@ function fill(head: string, unit: string): string {
   return `${head}${unit.repeat(Math.floor((16_384 - head.length) / unit.length))}\n`;
 }
 
-describe('A12 Output that costs more to show than to print', { timeout: 120_000 }, () => {
+describe('A12 Output that costs more to show than to print', () => {
   const { fixture } = useOutsider();
   let c3: C3Process | undefined;
 

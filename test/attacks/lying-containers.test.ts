@@ -87,7 +87,7 @@ async function untilAsked(container: LyingContainer, command: string): Promise<v
   await expect.poll(() => container.heard).toContain(command);
 }
 
-describe('A12 An image whose sh speaks the language of the agent', { timeout: 60_000 }, () => {
+describe('A12 An image whose sh speaks the language of the agent', () => {
   it('makes c3 keep no more of a log than the part that it asked for', async () => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);

@@ -115,7 +115,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
     }
     await expect.poll(async () => ask(await toUrl('mallory', 'a'.repeat(12)))).toBe(429);
     expect(await ask(await toUrl('ann', 'b'.repeat(12)))).toBe(200);
-    await expect.poll(async () => ask(await toUrl('mallory', 'a'.repeat(12))), { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => ask(await toUrl('mallory', 'a'.repeat(12)))).toBe(200);
   });
 });
 

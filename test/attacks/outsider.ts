@@ -33,8 +33,6 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-const PATIENCE_MS = 30_000;
-
 /** Registers the hooks that make and remove c3 and everything around it; its members are there once the tests run. */
 export function useOutsider(): Outsider {
   let made: EmbeddedCluster | undefined;
@@ -65,7 +63,7 @@ export function useOutsider(): Outsider {
         .filter((line) => line.startsWith('{'))
         .map((line) => JSON.parse(line) as { sha?: string; ending?: string; msg?: string })
         .find(({ sha: of, ending, msg = '' }) => of === sha && ending === 'refused' && reason.test(msg))?.msg;
-    await expect.poll(find, { timeout: PATIENCE_MS }).toBeDefined();
+    await expect.poll(find).toBeDefined();
     return find() ?? '';
   }
 

@@ -4,7 +4,7 @@ import { parsePipeline } from '../../src/pipeline/index.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
-describe('A9 A secret that would show in what others read', { timeout: 60_000 }, () => {
+describe('A9 A secret that would show in what others read', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   const SECRET = 'corr3ct h0rse/battery+staple';

@@ -5,7 +5,7 @@ import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A3 A build that prepares the Pod for a more trusted one', { timeout: 60_000 }, () => {
+describe('A3 A build that prepares the Pod for a more trusted one', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
@@ -89,9 +89,7 @@ describe('A3 A build that prepares the Pod for a more trusted one', { timeout: 6
     const name = known?.metadata.name ?? '';
     await client.request({ method: 'DELETE', path: `${path}/${name}`, query: { gracePeriodSeconds: '0' } });
     const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: known?.spec };
-    await expect
-      .poll(async () => (await client.request({ method: 'POST', path, body })).kind, { timeout: 10_000 })
-      .toBe('ok');
+    await expect.poll(async () => (await client.request({ method: 'POST', path, body })).kind).toBe('ok');
     const planted = outsider.cluster.pods().find(({ metadata }) => metadata.name === name)?.metadata.uid;
     expect(await run(hook, 'true')).toBe('success');
     const used = outsider.cluster.pods().find(({ metadata }) => metadata.name === name)?.metadata.uid;

@@ -40,7 +40,7 @@ async function encrypt(text: string): Promise<string> {
   return [...out, ...err].join('\n');
 }
 
-describe("A1 A chat for the operator's bot that the operator did not choose", { timeout: 60_000 }, () => {
+describe("A1 A chat for the operator's bot that the operator did not choose", () => {
   const { send } = useOutsider();
 
   it('is sealed by no request, under no name of a purpose', async () => {

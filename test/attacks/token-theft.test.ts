@@ -5,8 +5,9 @@ import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 import { createTrap, type Trap } from './trap.ts';
+import { deadline } from '../time-limits.ts';
 
-describe('A6 An address that would carry the token away', { timeout: 60_000 }, () => {
+describe('A6 An address that would carry the token away', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   const traps: Trap[] = [];
@@ -58,7 +59,7 @@ describe('A6 An address that would carry the token away', { timeout: 60_000 }, (
     ).toMatchObject({ status: 202 });
     await fixture.world.forge.waitFor(
       () => fixture.world.forge.statuses.slice(before).find(({ state }) => state === 'success'),
-      AbortSignal.timeout(30_000),
+      deadline(),
     );
     expect(trap.requests).toEqual([]);
   });

@@ -9,7 +9,7 @@ let workspace: Workspace;
 
 beforeAll(async () => {
   workspace = real.overRelay(await real.openWorkspace());
-}, 60_000);
+});
 
 /** The launch alone is 32 kB; a TLS handshake, the request and the agent's program come before it. */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;

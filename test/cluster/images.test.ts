@@ -18,7 +18,7 @@ const SHELLS = [...CONTAINERS.map(([name]) => name), 'unmounted'];
 /** Writes to both streams, leaves a daemon behind, and shows that the work tree is there where the volume is. */
 const SCRIPT = `echo out of $C3_BUILD_ID; echo err >&2; sleep 1000 & test "$(pwd)" = /c3/project`;
 
-describe('a build on a real Kubernetes', { timeout: 120_000 }, () => {
+describe('a build on a real Kubernetes', () => {
   const fixture = useFixture(openTarget);
   let user: User;
   let k8s: string;

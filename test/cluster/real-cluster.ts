@@ -9,8 +9,8 @@ import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from '../faults/cutting-proxy.ts';
 import { toBuildId } from '../faults/fault-cluster.ts';
-import { REPLACE_POD_MS } from './patience.ts';
 import { openTarget } from './target.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** The real cluster with c3's own way into it, by the production code of `kube` and `engine`. */
 export interface RealCluster {
@@ -65,7 +65,7 @@ export function useRealCluster(): RealCluster {
   }
   beforeAll(async () => {
     made = await connect();
-  }, 60_000);
+  });
   afterAll(async () => {
     await made?.cluster.close();
     made?.execs.close();
@@ -91,7 +91,7 @@ export function useRealCluster(): RealCluster {
       const { cluster } = get();
       const answer = await cluster.openWorkspace(
         { ...ORDER, buildId: toBuildId(), ...changes },
-        { signal: new AbortController().signal, startTimeoutMs: REPLACE_POD_MS, onWaiting: () => {} },
+        { signal: new AbortController().signal, startTimeoutMs: WAIT_MS, onWaiting: () => {} },
       );
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
       return answer.workspace;

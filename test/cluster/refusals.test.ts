@@ -5,11 +5,12 @@ import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { useFixture } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { openTarget } from './target.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** A namespace of its own, in which a quota allows no Pod. */
 const NAMESPACE = 'c3-test-quota';
 
-describe('a real Kubernetes that refuses the Pod', { timeout: 120_000 }, () => {
+describe('a real Kubernetes that refuses the Pod', () => {
   const fixture = useFixture(openTarget);
   let client: KubeClient;
 
@@ -34,13 +35,13 @@ describe('a real Kubernetes that refuses the Pod', { timeout: 120_000 }, () => {
     await send('POST', `/api/v1/namespaces/${NAMESPACE}/resourcequotas`, quota);
     const account = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`;
     // Admission wants both: the account that every Pod gets, and the quota's status, which a controller writes.
-    await vi.waitUntil(async () => (await get(account)).includes('"uid"'), { timeout: 30_000, interval: 200 });
+    await vi.waitUntil(async () => (await get(account)).includes('"uid"'), { timeout: WAIT_MS, interval: 200 });
     const status = `/api/v1/namespaces/${NAMESPACE}/resourcequotas/none`;
     await vi.waitUntil(async () => (await get(status)).includes('"used":{"pods":"0"}'), {
-      timeout: 30_000,
+      timeout: WAIT_MS,
       interval: 200,
     });
-  }, 90_000);
+  });
   afterAll(async () => {
     await send('DELETE', `/api/v1/namespaces/${NAMESPACE}`);
     await client.close();

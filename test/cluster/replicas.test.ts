@@ -4,11 +4,11 @@ import { createUser, type User } from '../../dev/demo/user.ts';
 import { useFixture } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { openTarget } from './target.ts';
+import { deadline } from '../time-limits.ts';
 
 /** A Lease that its holder does not renew is taken over after 30 s (src/kube). */
-const TAKE_OVER_MS = 90_000;
 
-describe('two c3 on a real Kubernetes', { timeout: 240_000 }, () => {
+describe('two c3 on a real Kubernetes', () => {
   const fixture = useFixture(openTarget);
   let second: C3Process;
   let user: User;
@@ -77,12 +77,12 @@ describe('two c3 on a real Kubernetes', { timeout: 240_000 }, () => {
     echo first >> /c3/story; until [ -e /c3/go ]; do sleep 0.1; done; echo first end >> /c3/story
 - main: echo stale >> /c3/story`;
     const stale = await push(hold, 'stale', second.url);
-    await expect.poll(() => look('cat /c3/story'), { timeout: 60_000 }).toBe('first\n');
+    await expect.poll(() => look('cat /c3/story')).toBe('first\n');
     second.kill('SIGSTOP');
     const fresh = await push('- main: echo second >> /c3/story', 'fresh', fixture.world.c3.url);
     const end = await fixture.world.forge.waitFor(
       () => fixture.world.forge.statuses.findLast((one) => one.sha === fresh && one.state !== 'pending'),
-      AbortSignal.timeout(TAKE_OVER_MS),
+      deadline(),
     );
     expect(end).toMatchObject({ state: 'success' });
     second.kill('SIGCONT');

@@ -12,7 +12,7 @@ async function fillIn(k8s: string): Promise<string> {
   return seed.replace('<encrypted-k8s-config>', k8s);
 }
 
-describe('the reference c3.yaml on a real Kubernetes', { timeout: 180_000 }, () => {
+describe('the reference c3.yaml on a real Kubernetes', () => {
   let world: World;
   let pods: Pods;
   let user: User;
@@ -35,7 +35,7 @@ describe('the reference c3.yaml on a real Kubernetes', { timeout: 180_000 }, () 
     await user.tree.git('commit', '--quiet', '--message', 'Use the library');
     const source = await fillIn(await user.seal('k8s', target.kubeconfig));
     await user.tree.commit({ 'c3.yaml': source, Dockerfile: 'FROM scratch\n' }, 'Build it');
-  }, 60_000);
+  });
   afterAll(async () => {
     await world.close();
     await pods.clear();

@@ -11,40 +11,29 @@ import { describeLeases } from './lease.contract.ts';
 import { describeSharing } from './sharing.contract.ts';
 import { describeStarts } from './starts.contract.ts';
 import { describeWorkspaces } from './workspace.contract.ts';
-
-export interface ContractOptions {
-  /** How long a Pod may take to start or to go, in milliseconds. Default 30 s. */
-  readonly patienceMs?: number;
-}
+import { WAIT_MS } from '../time-limits.ts';
 
 /**
  * What c3 relies on, as tests: first the bare API, then workspaces. Run it against every cluster that is said to be one, the
  * embedded and the real: what passes here may be believed of both. Pods it makes bear a random name and are deleted.
  */
-export function describeClusterContract(
-  name: string,
-  getTarget: () => Promise<ContractTarget>,
-  { patienceMs = 30_000 }: ContractOptions = {},
-): void {
-  describe(`${name} keeps the contract`, { timeout: 2 * patienceMs }, () => {
-    const fixture = createContractFixture(getTarget, patienceMs);
-    beforeAll(async () => await fixture.start(), 2 * patienceMs);
+export function describeClusterContract(name: string, getTarget: () => Promise<ContractTarget>): void {
+  describe(`${name} keeps the contract`, () => {
+    const fixture = createContractFixture(getTarget);
+    beforeAll(async () => await fixture.start());
     afterAll(async () => await fixture.stop());
-    describeApi(fixture, patienceMs);
+    describeApi(fixture);
     describePods(fixture);
     describeExecs(fixture);
     describeLeases(fixture);
-    describeStarts(fixture, patienceMs);
-    describeWorkspaces(fixture, patienceMs);
-    describeSharing(fixture, patienceMs);
-    describeEndings(fixture, patienceMs);
+    describeStarts(fixture);
+    describeWorkspaces(fixture);
+    describeSharing(fixture);
+    describeEndings(fixture);
   });
 }
 
-/** Of a poll for output; a cluster may be slow to start a program. */
-const POLL = { timeout: 10_000 };
-
-function describeApi(fixture: ContractFixture, patienceMs: number): void {
+function describeApi(fixture: ContractFixture): void {
   const { client, namespace, podName, create, remove, read, until, startPod, alone } = fixture;
   describe('the API', () => {
     test('creates a Pod, with a UID and a resourceVersion, and reads it back', async () => {
@@ -122,7 +111,7 @@ function describeApi(fixture: ContractFixture, patienceMs: number): void {
           path: toPodsPath(namespace()),
           query: { watch: 'true', resourceVersion: '1', timeoutSeconds: '1', fieldSelector: 'metadata.name=none' },
         },
-        patienceMs,
+        WAIT_MS,
       );
       const lines: string[] = [];
       if (answer.kind === 'ok') for await (const line of answer.lines) lines.push(line);
@@ -211,7 +200,7 @@ function describePods(fixture: ContractFixture): void {
         'graceful',
       );
       if (answer.kind === 'refused') throw new Error(answer.message);
-      await expect.poll(() => output().stdout.toString(), POLL).toBe('open\n');
+      await expect.poll(() => output().stdout.toString()).toBe('open\n');
       const path = `${toPodsPath(fixture.namespace())}/${pod.name}`;
       expect((await fixture.client().request({ method: 'DELETE', path })).kind).toBe('ok');
       await answer.session.done;
@@ -262,7 +251,7 @@ function describeExecs(fixture: ContractFixture): void {
     test('that another kills ends with 137', async () => {
       const { answer, output } = await openExec('a', ['sh', '-c', 'echo $$; exec sleep 1000']);
       if (answer.kind === 'refused') throw new Error(answer.message);
-      await expect.poll(() => output().stdout.toString(), POLL).toMatch(/^\d+\n$/);
+      await expect.poll(() => output().stdout.toString()).toMatch(/^\d+\n$/);
       await shell(`kill -9 ${output().stdout.toString()}`);
       expect(await answer.session.done).toMatchObject({ kind: 'status', exitCode: 137 });
     });
@@ -331,7 +320,7 @@ function describeExecs(fixture: ContractFixture): void {
         'echo up; while [ ! -e /c3/go ]; do sleep 0.1; done; echo lived > /c3/lived',
       ]);
       if (answer.kind === 'refused') throw new Error(answer.message);
-      await expect.poll(() => output().stdout.toString(), POLL).toBe('up\n');
+      await expect.poll(() => output().stdout.toString()).toBe('up\n');
       answer.session.close();
       expect(await answer.session.done).toEqual({ kind: 'cut', message: 'closed by c3' });
       const { stdout } = await shell(

@@ -11,6 +11,7 @@ import type { ClusterAccess } from '../../src/kube/kubeconfig.ts';
 import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
 import type { ClusterLimits } from '../../src/kube/kubernetes-cluster.ts';
 import { toPodsPath, watchPod } from '../../src/kube/watch.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 export interface ContractTarget {
   readonly kubeconfig: string;
@@ -74,7 +75,7 @@ export interface EndedExec {
   readonly stderr: string;
 }
 
-export function createContractFixture(getTarget: () => Promise<ContractTarget>, patienceMs: number): ContractFixture {
+export function createContractFixture(getTarget: () => Promise<ContractTarget>): ContractFixture {
   const run = randomBytes(3).toString('hex');
   const made = new Set<string>();
   let image: string;
@@ -126,7 +127,7 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>, 
   }
   async function until(stem: string, matches: (pod: Pod | undefined) => boolean): Promise<Pod | undefined> {
     const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(), patienceMs);
+    const timer = setTimeout(() => stop.abort(), WAIT_MS);
     let last: Pod | undefined;
     try {
       for await (const pod of watchPod(client, { namespace, name: podName(stem), signal: stop.signal })) {

@@ -29,6 +29,6 @@ async function getTarget(): Promise<ContractTarget> {
   };
 }
 
-describeClusterContract('The embedded cluster', getTarget, { patienceMs: 10_000 });
+describeClusterContract('The embedded cluster', getTarget);
 
 afterAll(async () => await embedded?.close());

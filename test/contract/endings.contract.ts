@@ -6,12 +6,11 @@ import type { ContractFixture } from './contract-fixture.ts';
 import { createOrders, run } from './orders.ts';
 
 /** The kubelet looks at the sizes of volumes every 10 s, and reports an eviction in two more rounds. */
-const EVICTION_MS = 60_000;
 
 /** How a Pod ends under a build: each way is told in words of its own, in bounded time, and the Pod serves no other build. */
-export function describeEndings(fixture: ContractFixture, patienceMs: number): void {
+export function describeEndings(fixture: ContractFixture): void {
   const { client, namespace, podName, alone, sleeper, faults, createOther } = fixture;
-  const { order, open } = createOrders(fixture, patienceMs);
+  const { order, open } = createOrders(fixture);
 
   async function openPod(stem: string, spec: JsonObject = alone(), changes = {}): Promise<Workspace> {
     const manifest = { metadata: { name: podName(stem) }, spec };
@@ -27,7 +26,7 @@ export function describeEndings(fixture: ContractFixture, patienceMs: number): v
     return sentence;
   }
 
-  describe('a build whose Pod ends', { timeout: 2 * EVICTION_MS + 4 * patienceMs }, () => {
+  describe('a build whose Pod ends', () => {
     test('because it is drained from its node hears of it', async () => {
       const workspace = await openPod('e-drain');
       const path = `${toPodsPath(namespace())}/${workspace.name}/eviction`;

@@ -1,6 +1,7 @@
 import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** Orders for workspaces of the run, and what comes of them. */
 export interface Orders {
@@ -18,11 +19,11 @@ export interface AnswerOptions {
   readonly reasons?: string[];
 }
 
-export function createOrders(fixture: ContractFixture, patienceMs: number): Orders {
+export function createOrders(fixture: ContractFixture): Orders {
   const { cluster, adopt, alone, podName } = fixture;
   async function answerTo(
     wanted: WorkspaceRequest,
-    { startTimeoutMs = patienceMs, by = cluster(), reasons = [] }: AnswerOptions = {},
+    { startTimeoutMs = WAIT_MS, by = cluster(), reasons = [] }: AnswerOptions = {},
   ): Promise<{ answer: WorkspaceAnswer; reasons: string[] }> {
     const options = { signal: NEVER, startTimeoutMs, onWaiting: (reason: string) => void reasons.push(reason) };
     const answer = await by.openWorkspace(wanted, options);

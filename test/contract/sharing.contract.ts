@@ -9,9 +9,9 @@ import { createOrders } from './orders.ts';
 const SHORT = { leaseMs: 2_000, renewMs: 300, lookMs: 50 };
 
 /** Two processes of c3 on one cluster, and one that begins where another died. */
-export function describeSharing(fixture: ContractFixture, patienceMs: number): void {
+export function describeSharing(fixture: ContractFixture): void {
   const { client, namespace, createOther, remove } = fixture;
-  const { order, answerTo, open } = createOrders(fixture, patienceMs);
+  const { order, answerTo, open } = createOrders(fixture);
 
   async function isThere(name: string): Promise<boolean> {
     const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${name}` });
@@ -29,7 +29,7 @@ export function describeSharing(fixture: ContractFixture, patienceMs: number): v
       const reasons: string[] = [];
       let second: Workspace | undefined;
       const opening = open(order('s-turns', { buildId: 'b2' }), { by: two, reasons }).then((got) => (second = got));
-      await expect.poll(() => reasons, { timeout: patienceMs }).toContain('another c3 has the Pod');
+      await expect.poll(() => reasons).toContain('another c3 has the Pod');
       expect(second).toBeUndefined();
       await first.release({ isClean: true });
       await opening;
@@ -132,8 +132,8 @@ export function describeSharing(fixture: ContractFixture, patienceMs: number): v
       const alive = createOther(SHORT);
       const next = await open(order('s-tidy', { scope, idleMs: 0 }), { by: alive });
       for (const name of [abandoned.name, warm.name]) {
-        await expect.poll(async () => await isThere(name), { timeout: patienceMs }).toBe(false);
-        await expect.poll(async () => await hasLease(name), { timeout: patienceMs }).toBe(false);
+        await expect.poll(async () => await isThere(name)).toBe(false);
+        await expect.poll(async () => await hasLease(name)).toBe(false);
       }
       expect(await isThere(next.name)).toBe(true);
       await next.release({ isClean: false });
@@ -147,7 +147,7 @@ export function describeSharing(fixture: ContractFixture, patienceMs: number): v
       await dead.close();
       const next = await open(order('s-next', { scope, idleMs: 0 }), { by: createOther(SHORT) });
       // Looked at after the busy one.
-      await expect.poll(async () => await hasLease(abandoned.name), { timeout: patienceMs }).toBe(false);
+      await expect.poll(async () => await hasLease(abandoned.name)).toBe(false);
       expect([await isThere(busy.name), await hasLease(busy.name)]).toEqual([true, true]);
       await Promise.all([busy.release({ isClean: false }), next.release({ isClean: false })]);
     });

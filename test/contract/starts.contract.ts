@@ -6,11 +6,12 @@ import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 import { createOrders, run } from './orders.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** From when on a new Pod can be used: its node says that it has started the containers before the Pod's status does. */
-export function describeStarts(fixture: ContractFixture, patienceMs: number): void {
+export function describeStarts(fixture: ContractFixture): void {
   const { cluster, client, namespace, podName, alone, sleeper, create, until, faults, createOther } = fixture;
-  const { order, answerTo, open } = createOrders(fixture, patienceMs);
+  const { order, answerTo, open } = createOrders(fixture);
 
   describe('a new Pod', () => {
     test('has an Event for the start of each of its containers; who comes later is told nothing of it', async () => {
@@ -28,7 +29,7 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
         if (answer.kind === 'refused') throw new Error(answer.message);
         const pod = toPod(answer.body);
         expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
-        await expect.poll(() => haveContainersStarted(pod, told), { timeout: patienceMs }).toBe(true);
+        await expect.poll(() => haveContainersStarted(pod, told)).toBe(true);
       }
       const follow = async (events: PodEvents, name: string, told: PodEvent[]): Promise<void> => {
         const pod = { namespace: namespace(), name: podName(name) };
@@ -55,11 +56,11 @@ export function describeStarts(fixture: ContractFixture, patienceMs: number): vo
       const reasons: string[] = [];
       const answer = cluster().openWorkspace(order('s-mount', { manifest }), {
         signal: cancel.signal,
-        startTimeoutMs: patienceMs,
+        startTimeoutMs: WAIT_MS,
         onWaiting: (reason) => void reasons.push(reason),
       });
       await expect
-        .poll(() => reasons.find((reason) => reason.startsWith('FailedMount: ')), { timeout: patienceMs })
+        .poll(() => reasons.find((reason) => reason.startsWith('FailedMount: ')))
         .toMatch(/configmap "c3-none" not found/);
       cancel.abort();
       expect((await answer).kind).toBe('aborted');

@@ -5,13 +5,14 @@ import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 import { createOrders, run } from './orders.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** What the engine relies on: Pods as workspaces. */
-export function describeWorkspaces(fixture: ContractFixture, patienceMs: number): void {
+export function describeWorkspaces(fixture: ContractFixture): void {
   const { cluster, createOther, client, namespace, alone, podName, remove } = fixture;
   describe('a workspace', () => {
-    const { order, answerTo, open } = createOrders(fixture, patienceMs);
-    async function failure(wanted: WorkspaceRequest, startTimeoutMs = patienceMs): Promise<string> {
+    const { order, answerTo, open } = createOrders(fixture);
+    async function failure(wanted: WorkspaceRequest, startTimeoutMs = WAIT_MS): Promise<string> {
       const { answer } = await answerTo(wanted, { startTimeoutMs });
       return answer.kind === 'failed' ? answer.message : `it is ${answer.kind}`;
     }
@@ -97,7 +98,7 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
       const abort = new AbortController();
       const answer = await cluster().openWorkspace(order('aborted'), {
         signal: abort.signal,
-        startTimeoutMs: patienceMs,
+        startTimeoutMs: WAIT_MS,
         onWaiting: () => abort.abort(),
       });
       expect(answer).toEqual({ kind: 'aborted' });
@@ -130,7 +131,7 @@ export function describeWorkspaces(fixture: ContractFixture, patienceMs: number)
         expect(await other.findWorkspace({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
       await (await open(wanted)).release({ isClean: false });
       const look = async (): Promise<string> => (await other.findWorkspace(wanted, { signal: NEVER })).kind;
-      await expect.poll(look, { timeout: patienceMs }).toBe('gone');
+      await expect.poll(look).toBe('gone');
     });
 
     test('of a build alone is found by that build alone', async () => {

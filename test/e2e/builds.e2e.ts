@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
+import { deadline } from '../time-limits.ts';
 
 /** From a push to its end over HTTP, against any cluster. */
 export function describeBuilds(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a push to a repository whose builds run on ${name}`, { timeout: 180_000 }, () => {
+  describe(`a push to a repository whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);
 
     it('passes, sets pending and then success, and runs every step at the pushed revision', async () => {
@@ -59,7 +60,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
           ({ repository, request }) => repository === user.fullName && request.body.includes('"deleted":true'),
         );
         return delivery?.answer;
-      }, AbortSignal.timeout(20_000));
+      }, deadline());
       expect(answer).toMatchObject({ status: 200, body: expect.stringMatching(/^ignored: .*delete/) });
     });
 

@@ -57,7 +57,7 @@ export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<
     // Twenty builds a minute in one group are more than Telegram takes; what c3 does then is told in its reporter's tests.
     const world = await createWorld({ forgeHost: target.forgeHost, hasLimits: false, settings });
     made = { target, world, pods };
-  }, 60_000);
+  });
   afterAll(async () => {
     await made?.world.close();
     await made?.pods.clear();

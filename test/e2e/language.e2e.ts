@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
+import { deadline } from '../time-limits.ts';
 
 /** What c3.yaml says about when and in which order things run, from a push to its end, against any cluster. */
 export function describeLanguage(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a c3.yaml whose builds run on ${name}`, { timeout: 180_000 }, () => {
+  describe(`a c3.yaml whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);
     const format = (k8s: string, steps: string, extra = ''): string =>
       formatPipeline(fixture.target, k8s, steps, extra);
@@ -82,7 +83,7 @@ finally:
       await fixture.world.telegram.waitFor((message) => {
         const text = message.versions.at(-1)?.text ?? '';
         return text.includes(older.sha.slice(0, 7)) && text.includes('🔄 main');
-      }, AbortSignal.timeout(60_000));
+      }, deadline());
       const newer = await fixture.push(user, { 'c3.yaml': format(k8s, '- main: echo', extra) });
       expect(newer.status).toMatchObject({ state: 'success' });
       expect(await user.waitForEnd(older.sha)).toMatchObject({
@@ -103,13 +104,13 @@ finally:
       const says = (words: string): boolean =>
         fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes(words));
       // Until its last report has arrived it counts as running.
-      await expect.poll(() => says('build reported'), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => says('build reported')).toBe(true);
       const delivery = fixture.world.forge.deliveries.find(({ request }) => request.body.includes(sha));
       const messages = fixture.world.telegram.messages().length;
       const statuses = fixture.world.forge.statuses.length;
       const again = await fixture.deliver(url, secret, delivery?.request.body ?? '');
       expect(again).toEqual({ status: 202, text: answer.body });
-      await expect.poll(() => says('built before'), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => says('built before')).toBe(true);
       expect(fixture.world.forge.statuses).toHaveLength(statuses);
       expect(fixture.world.telegram.messages()).toHaveLength(messages);
     });

@@ -3,10 +3,11 @@ import { parseDocument } from 'yaml';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
+import { deadline } from '../time-limits.ts';
 
 /** Each thing that can be wrong, with its sentence, against any cluster. Nothing hangs, and nothing runs that should not. */
 export function describeMistakes(name: string, getTarget: () => Promise<Target>): void {
-  describe(`with one thing wrong, and builds on ${name}, c3`, { timeout: 180_000 }, () => {
+  describe(`with one thing wrong, and builds on ${name}, c3`, () => {
     const fixture = useFixture(getTarget);
 
     it('refuses a payload of another repository than the key is of', async () => {
@@ -166,10 +167,10 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       const message = await fixture.world.telegram.waitFor((one) => {
         const text = one.versions.at(-1)?.text ?? '';
         return text.includes(sha.slice(0, 7)) && text.includes('nodes are available');
-      }, AbortSignal.timeout(15_000));
+      }, deadline());
       expect(message.versions.at(-1)?.text).toMatch(/^⏳ Preparing/);
       c3.kill('SIGTERM');
-      await expect.poll(() => c3.log.some((line) => line.includes('shutting down')), { timeout: 10_000 }).toBe(true);
+      await expect.poll(() => c3.log.some((line) => line.includes('shutting down'))).toBe(true);
       c3.kill('SIGTERM');
       expect(await c3.exited).toBe(0);
       expect(await user.waitForEnd(sha)).toMatchObject({
@@ -218,7 +219,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
         (one) =>
           one.versions.at(-1)?.text.startsWith('⛔ Refused') === true &&
           one.versions.at(-1)?.text.includes(stray.slice(0, 7)) === true,
-        AbortSignal.timeout(30_000),
+        deadline(),
       );
       expect(message.versions.at(-1)?.text).toContain('is not reachable from refs/heads/…');
       expect(fixture.world.forge.statuses.filter(({ sha, state }) => sha === stray && state === 'pending')).toEqual([]);
@@ -230,9 +231,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
         const { user, k8s } = await fixture.setUp({ c3 });
         const { sha } = await user.push({ 'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo') }, 'unheard');
         expect(await user.waitForEnd(sha)).toMatchObject({ state: 'success' });
-        await expect
-          .poll(() => c3.log.join('\n'), { timeout: 10_000 })
-          .toMatch(/Gave up reporting to Telegram: .*chat not found/i);
+        await expect.poll(() => c3.log.join('\n')).toMatch(/Gave up reporting to Telegram: .*chat not found/i);
         expect(c3.log.join('\n')).not.toContain(fixture.world.bot);
       } finally {
         await c3.stop();

@@ -3,16 +3,15 @@ import { startC3 } from '../../dev/demo/c3-process.ts';
 import type { Status } from '../../dev/forge/index.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
-
-const PATIENCE_MS = 60_000;
+import { deadline } from '../time-limits.ts';
 
 /** What somebody sees and does who follows the links of a build, against any cluster. */
 export function describePages(name: string, getTarget: () => Promise<Target>): void {
-  describe(`the page of a build on ${name}`, { timeout: 180_000 }, () => {
+  describe(`the page of a build on ${name}`, () => {
     const fixture = useFixture(getTarget);
 
     async function read(url: string, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
-      const answer = await fetch(url, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+      const answer = await fetch(url, { headers, signal: deadline() });
       return { status: answer.status, text: await answer.text() };
     }
 
@@ -23,7 +22,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
         headers: { 'sec-fetch-site': 'same-origin' },
         body: new URLSearchParams({ nonce: crypto.randomUUID() }),
         redirect: 'manual',
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal: deadline(),
       });
       expect({ status: answer.status, text: await answer.text() }).toMatchObject({ status: 303 });
       return new URL(answer.headers.get('location') ?? '', `${page}/${action}`).href;
@@ -38,23 +37,20 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
         const button = rows.flat().find(({ text }) => text.includes(label));
         url = newest?.text.includes(sha.slice(0, 7)) === true ? (button?.url ?? '') : '';
         return url !== '';
-      }, AbortSignal.timeout(PATIENCE_MS));
+      }, deadline());
       return url;
     }
 
     function waitForStatus(sha: string, find: (status: Status) => boolean): Promise<Status> {
       const { forge } = fixture.world;
-      return forge.waitFor(
-        () => forge.statuses.find((one) => one.sha === sha && find(one)),
-        AbortSignal.timeout(PATIENCE_MS),
-      );
+      return forge.waitFor(() => forge.statuses.find((one) => one.sha === sha && find(one)), deadline());
     }
 
     /** Reads the live log as text until these words come. */
     async function followUntil(page: string, words: string): Promise<void> {
       const answer = await fetch(`${page}/events`, {
         headers: { accept: 'text/plain' },
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal: deadline(),
       });
       let text = '';
       for await (const chunk of answer.body ?? []) {
@@ -100,7 +96,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       // Until its c3 has tidied up after it, to cancel it once more changes nothing.
       const cancelAgain = async (): Promise<number> =>
         (await fetch(`${control}/cancel`, { method: 'POST', redirect: 'manual' })).status;
-      await expect.poll(cancelAgain, { timeout: PATIENCE_MS }).toBe(409);
+      await expect.poll(cancelAgain).toBe(409);
     });
 
     it('is live for whoever looks by another c3, which ends what it streams when it is stopped', async () => {
@@ -112,7 +108,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       const other = await startC3(fixture.world.settings);
       const answer = await fetch(`${control.replace(fixture.world.c3.url, other.url)}/events`, {
         headers: { accept: 'text/plain' },
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal: deadline(),
       });
       let text = '';
       for await (const chunk of answer.body ?? []) {
@@ -167,7 +163,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
         expect(again.startsWith(`${other.url}/b/`)).toBe(true);
         await fixture.world.forge.waitFor(
           () => fixture.world.forge.statuses.filter((one) => one.sha === sha && one.state === 'failure')[1],
-          AbortSignal.timeout(PATIENCE_MS),
+          deadline(),
         );
       } finally {
         await other.stop();

@@ -1,6 +1,7 @@
 import { createClient } from '../../src/kube/client.ts';
 import { createExecClient } from '../../src/kube/exec.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { deadline } from '../time-limits.ts';
 
 /** The Pods of a cluster's default namespace, over the bare API. */
 export interface Pods {
@@ -41,7 +42,7 @@ export async function openPods(kubeconfig: string): Promise<Pods> {
       const chunks: Uint8Array[] = [];
       const answer = await execs.open(
         { namespace: access.namespace, pod, container, argv },
-        { signal: AbortSignal.timeout(20_000), onStdout: (chunk) => void chunks.push(chunk), onStderr: () => {} },
+        { signal: deadline(), onStdout: (chunk) => void chunks.push(chunk), onStderr: () => {} },
       );
       if (answer.kind === 'refused') throw new Error(answer.message);
       await answer.session.done;

@@ -3,6 +3,7 @@ import { startC3 } from '../../dev/demo/c3-process.ts';
 import type { User } from '../../dev/demo/user.ts';
 import { useFixture, type SetUp } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
+import { deadline } from '../time-limits.ts';
 
 /** Until the test lets it go; every start of it leaves a line in /c3/runs. */
 const hold = (name: string): string =>
@@ -81,7 +82,7 @@ finally:
 
 /** c3 is killed in the middle of builds; another c3 gets their deliveries again. */
 export function describeResume(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a c3 that comes after one that was killed, with builds on ${name},`, { timeout: 240_000 }, () => {
+  describe(`a c3 that comes after one that was killed, with builds on ${name},`, () => {
     const fixture = useFixture(getTarget);
 
     async function begin(story: Story, made: SetUp): Promise<string> {
@@ -114,7 +115,7 @@ export function describeResume(name: string, getTarget: () => Promise<Target>): 
       }
       for (const { story } of builds) {
         const isUp = async (): Promise<string> => await look(story, `ls /c3/up.${story.running}`);
-        await expect.poll(isUp, { timeout: 90_000, interval: 250 }).toBe(`/c3/up.${story.running}\n`);
+        await expect.poll(isUp).toBe(`/c3/up.${story.running}\n`);
       }
       killed.kill('SIGKILL');
       await killed.exited;
@@ -135,7 +136,7 @@ export function describeResume(name: string, getTarget: () => Promise<Target>): 
       const message = await fixture.world.telegram.waitFor((one) => {
         const text = one.versions.at(-1)?.text ?? '';
         return text.includes(sha.slice(0, 7)) && /^(?:✅ Passed|❌ Failed)/.test(text);
-      }, AbortSignal.timeout(30_000));
+      }, deadline());
       expect(message.versions.at(-1)?.text).toContain(story.shown);
     }
   });

@@ -2,16 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { newest, type StoredMessage } from '../../dev/telegram/world.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
-
-const PATIENCE_MS = 60_000;
+import { deadline } from '../time-limits.ts';
 
 /** What a project sees of its builds that has its own words on Telegram in c3.yaml, against any cluster. */
 export function describeTelegram(name: string, getTarget: () => Promise<Target>): void {
-  describe(`Telegram and ${name}`, { timeout: 180_000 }, () => {
+  describe(`Telegram and ${name}`, () => {
     const fixture = useFixture(getTarget);
 
     function waitFor(find: (message: StoredMessage) => boolean): Promise<StoredMessage> {
-      return fixture.world.telegram.waitFor(find, AbortSignal.timeout(PATIENCE_MS));
+      return fixture.world.telegram.waitFor(find, deadline());
     }
 
     it('rings for a failure, sends the masked log as a file, and says when it is fixed', async () => {
@@ -54,7 +53,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       // The build is over when its reporter has nothing more to send.
       const isOver = (): boolean =>
         fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes('build reported'));
-      await expect.poll(isOver, { timeout: PATIENCE_MS }).toBe(true);
+      await expect.poll(isOver).toBe(true);
       const others = fixture.world.telegram.messages().filter(({ replyTo }) => replyTo === message.messageId);
       expect([message.isSilent, others]).toEqual([true, []]);
     });

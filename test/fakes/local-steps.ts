@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, vi } from 'vitest';
+import { afterEach } from 'vitest';
 import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import {
@@ -14,10 +14,6 @@ import {
 
 /** Those of this machine. */
 export const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
-
-/** A machine may be as busy as it likes. */
-const PATIENCE_MS = 120_000;
-vi.setConfig({ testTimeout: PATIENCE_MS, hookTimeout: PATIENCE_MS });
 
 const LIMITS: StepLimits = { outOfReachMs: 60_000, reconnectMs: 10, graceSeconds: 1, answerMs: 60_000 };
 const SILENCE_MS = 30_000;

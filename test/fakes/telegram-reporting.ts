@@ -8,6 +8,7 @@ import {
   createTelegramReporter,
   type TelegramReporterOptions,
 } from '../../src/reporters/telegram/telegram-reporter.ts';
+import { deadline } from '../time-limits.ts';
 
 export const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
 export const PRIVATE = 42;
@@ -74,7 +75,7 @@ export async function openReporting({ hasLimits = false }: { hasLimits?: boolean
     async versions(count, messageId) {
       const message = await server.waitFor(
         (candidate) => candidate.versions.length >= count && candidate.messageId === (messageId ?? candidate.messageId),
-        AbortSignal.timeout(5_000),
+        deadline(),
       );
       return message.versions.map(({ text }) => text);
     },

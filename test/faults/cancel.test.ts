@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { startBuild } from './build-run.ts';
-import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
+import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 let workspace: Workspace;
@@ -38,7 +38,7 @@ async function listLiving(): Promise<string[]> {
 
 test('a cancel ends a step with its children, background jobs, daemons and all that ignores TERM', async () => {
   const build = startBuild(workspace, [TREE, 'echo never']);
-  await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`)), PATIENCE).toBe(true);
+  await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
   expect(await listLiving()).toEqual([
     'sleep 100000',
     ...[1, 2, 3, 4, 5, 6, 7, 8].map((number) => `sleep 100${number}`),
@@ -66,7 +66,7 @@ test('a step that passed leaves none of its background jobs and daemons', async 
 
 test('a cancel while the connection is cut ends the step all the same', async () => {
   const build = startBuild(workspace, [TREE]);
-  await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`)), PATIENCE).toBe(true);
+  await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
   faults.embedded.faults.onExec({ times: 2 }, { when: 'before-101', how: 'loud' });
   faults.embedded.faults.cutExecs('loud');
   build.cancel();

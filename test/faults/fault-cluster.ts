@@ -17,6 +17,7 @@ import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** An embedded cluster with c3's own way into it, by the production code of `kube` and `engine`. */
 export interface FaultCluster {
@@ -50,15 +51,10 @@ export const STEP_LIMITS: StepLimits = {
   answerMs: 60_000,
 };
 
-/** How long a test waits for what must come: a machine may be as busy as it likes. */
-export const PATIENCE: { readonly timeout: number } = { timeout: 60_000 };
-const TEST_TIMEOUT_MS = 180_000;
-
 const SILENCE_MS = 45_000;
 
 /** Registers the hooks that make and remove it; its members are there once the tests run. */
 export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster {
-  vi.setConfig({ testTimeout: TEST_TIMEOUT_MS, hookTimeout: TEST_TIMEOUT_MS });
   const root = mkdtempSync(join(tmpdir(), 'c3-faults-'));
   let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
 
@@ -86,7 +82,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
     const order = { ...ORDER, buildId: toBuildId(), ...changes };
     return await get().cluster.openWorkspace(order, {
       signal: new AbortController().signal,
-      startTimeoutMs: PATIENCE.timeout,
+      startTimeoutMs: WAIT_MS,
       onWaiting,
     });
   }
@@ -103,7 +99,8 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       const answer = await answerTo(changes);
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
       // Beside a new Pod c3 tidies up, maybe over a new connection: no cut that is planned from now on is for that.
-      if (!answer.workspace.isWarm) await vi.waitUntil(() => embedded.stats()['lease-list'] > lists, PATIENCE);
+      if (!answer.workspace.isWarm)
+        await vi.waitUntil(() => embedded.stats()['lease-list'] > lists, { timeout: WAIT_MS });
       return answer.workspace;
     },
     answerTo,

@@ -6,7 +6,7 @@ import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { deletePod } from '../../src/kube/pod-start.ts';
 import { startBuild } from './build-run.ts';
-import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
+import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 let client: KubeClient;
@@ -49,7 +49,7 @@ describe.concurrent.each(SCRIPTS)('a build whose Pod is lost under a %s step', (
       const order = { scope: `git.example.com/acme/${kind}-${LOSSES.findIndex(([name]) => name === what)}` };
       const workspace = await faults.openWorkspace(order);
       const build = startBuild(workspace, [script, 'echo never']);
-      await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`)), PATIENCE).toBe(true);
+      await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
       await act(workspace);
       const { ending, sweep } = await build.outcome;
       expect(ending).toMatchObject({

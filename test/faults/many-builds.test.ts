@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { createConnectionPool, type ConnectionPool } from '../../src/agent/connection-pool.ts';
 import { startBuild } from './build-run.ts';
-import { PATIENCE, useFaultCluster } from './fault-cluster.ts';
+import { useFaultCluster } from './fault-cluster.ts';
+import { isLong } from '../random.ts';
 
 const faults = useFaultCluster();
 const lines = createConnectionPool();
@@ -34,8 +35,8 @@ function countHandles(): number {
 }
 
 test.each([
-  ['whose connection is left to the next', 200, lines, COURIER],
-  ['with a connection of its own', 50, undefined, 0],
+  ['whose connection is left to the next', isLong ? 200 : 25, lines, COURIER],
+  ['with a connection of its own', isLong ? 50 : 15, undefined, 0],
 ] as const)(
   'a build %s, %i times in one warm Pod, leaves no process, no zombie, the files of ten builds and no open handle',
   async (_what, builds, pool, agents) => {
@@ -47,9 +48,8 @@ test.each([
     for (let index = WARM_UP; index < builds; index += 1) expect(await build(pool)).toBe(fresh.name);
     expect(faults.embedded.pods().map(({ metadata }) => metadata.uid)).toEqual([fresh.id]);
     // An agent ends some time after its connection.
-    await expect.poll(() => countProcesses(fresh.name), PATIENCE).toBe(processes + agents);
+    await expect.poll(() => countProcesses(fresh.name)).toBe(processes + agents);
     expect(Number(await faults.look(fresh.name, 'ls -d /c3/.c3/*/ | wc -l'))).toBeLessThanOrEqual(KEPT);
-    await expect.poll(countHandles, PATIENCE).toBeLessThanOrEqual(handles);
+    await expect.poll(countHandles).toBeLessThanOrEqual(handles);
   },
-  600_000,
 );

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { StepResult } from '../../src/agent/step.ts';
 import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
-import { createRandom, SEED, type Random } from './random.ts';
+import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 /**
  * The states of a step, and what may happen in each. The model is what must be so of a step whatever happens: it runs once or
@@ -28,7 +28,7 @@ interface Schedule {
   readonly padding: number;
 }
 
-const SCHEDULES = 10;
+const SCHEDULES = isLong ? 10 : 4;
 const MAX_EVENTS = 8;
 
 function plan(random: Random): Schedule {
@@ -69,7 +69,7 @@ describe.each(shells)('under %s', (shell) => {
     'a step keeps to its model under cuts, successors, cancels and kills (schedule %i)',
     async (number) => {
       const schedule = plan(createRandom(SEED + number));
-      const what = `C3_FAULT_SEED=${SEED} schedule ${number}: ${JSON.stringify(schedule)}`;
+      const what = `TEST_SEED=${SEED} schedule ${number}: ${JSON.stringify(schedule)}`;
       const steps = setUp(shell);
       const outcome = await play(steps, schedule);
       expect({ what, ...outcome }).toEqual({ what, ...expectation(schedule, outcome) });

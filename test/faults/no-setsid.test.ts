@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createStepAgent } from '../../src/agent/step-agent.ts';
-import { PATIENCE, startStep, useFaultCluster } from './fault-cluster.ts';
+import { startStep, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
@@ -30,7 +30,7 @@ const MANIFEST = {
 test('where there is no setsid, what an abandoned build left running ends when the next one arrives', async () => {
   const workspace = await faults.openWorkspace({ manifest: MANIFEST });
   const look = async (script: string): Promise<string> => await faults.look(workspace.name, script);
-  await expect.poll(() => look('cat /c3/installed; command -v setsid; true').catch(String), PATIENCE).toBe('\n');
+  await expect.poll(() => look('cat /c3/installed; command -v setsid; true').catch(String)).toBe('\n');
   const step = startStep(workspace, 'sleep 3001 & (sleep 3002 &) ; echo on; sleep 3003');
   await step.seen('on');
   const next = createStepAgent(workspace, 'main', {

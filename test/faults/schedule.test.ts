@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { Cut } from './cutting-proxy.ts';
 import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
-import { createRandom, SEED, type Random } from './random.ts';
+import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
-const SCHEDULES = 20;
+const SCHEDULES = isLong ? 20 : 4;
 /** Makes the script long enough for cuts while it is being sent. */
 const PADDING = `# ${'x'.repeat(20_000)}\n`;
 /** A connection sends 2 kB of handshake, 8 kB of program for the agent, then the script: a cut below this is before its end. */
@@ -30,7 +30,7 @@ describe('a step', () => {
       const before = proxy.cutCount;
       proxy.plan.splice(0, Infinity, ...cuts);
       const step = startStep(workspace, body);
-      const what = `C3_FAULT_SEED=${SEED} schedule ${number}: ${JSON.stringify(cuts)}`;
+      const what = `TEST_SEED=${SEED} schedule ${number}: ${JSON.stringify(cuts)}`;
       await expectWhole(faults, { pod: workspace.name, step, what });
       expect({ what, bytes: step.log().length }).toEqual({ what, bytes });
       // As long as only what is sent is cut, the launch is never whole: those cuts all happen.

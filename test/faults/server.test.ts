@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { expectWhole, PATIENCE, startStep, useFaultCluster } from './fault-cluster.ts';
+import { expectWhole, startStep, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
@@ -33,7 +33,7 @@ describe('a step', () => {
     const volume = faults.volumeOf(workspace);
     writeFileSync(join(volume, `go.${step.buildId}`), '');
     await expect
-      .poll(() => readFileSync(join(volume, '.c3', step.buildId, 's0.exit'), 'utf8').includes('end'), PATIENCE)
+      .poll(() => readFileSync(join(volume, '.c3', step.buildId, 's0.exit'), 'utf8').includes('end'))
       .toBe(true);
     await faults.embedded.faults.startServer();
     await expectWhole(faults, { pod: workspace.name, step });
@@ -55,7 +55,7 @@ describe('a step', () => {
     const during = refuse();
     faults.embedded.faults.cutExecs('loud');
     await step.seen('line 200');
-    await expect.poll(() => during.hits(), PATIENCE).toBe(3);
+    await expect.poll(() => during.hits()).toBe(3);
     await faults.look(workspace.name, `touch /c3/go.${step.buildId}`);
     await expectWhole(faults, { pod: workspace.name, step });
     await workspace.release({ isClean: true });
@@ -72,7 +72,7 @@ describe('a workspace', () => {
     } as const;
     const fault = faults.embedded.faults.onRequest({ kind, times: 2 }, refuse);
     const workspace = await faults.openWorkspace({ reuse: false });
-    await expect.poll(() => fault.hits(), PATIENCE).toBe(2);
+    await expect.poll(() => fault.hits()).toBe(2);
     await expectWhole(faults, { pod: workspace.name, step: startStep(workspace, 'echo on') });
     await workspace.release({ isClean: true });
   });

@@ -7,7 +7,6 @@ import { describe, expect, test } from 'vitest';
 import { continueKubelet, kubectlPath, stopKubelet } from '../../../dev/kubernetes/kubernetes.ts';
 import type { Workspace } from '../../../src/engine/cluster.ts';
 import { startBuild, type BuildRun } from '../../faults/build-run.ts';
-import { REPLACE_POD_MS } from '../patience.ts';
 import { toManifest, useRealCluster } from '../real-cluster.ts';
 import { isOurs } from '../target.ts';
 
@@ -21,7 +20,7 @@ interface Condition {
   readonly status: string;
 }
 
-describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_000 }, () => {
+describe.runIf(isOurs)('a build on a node of a real Kubernetes', () => {
   const real = useRealCluster();
 
   async function isNodeReady(): Promise<boolean> {
@@ -35,7 +34,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
 
   async function begin(workspace: Workspace, script = 'while :; do sleep 1; done'): Promise<BuildRun> {
     const build = startBuild(workspace, [`echo up > /c3/up\n${script}`, 'echo never'], { limits: PATIENT });
-    await expect.poll(() => real.look(workspace.name, 'cat /c3/up'), { timeout: 20_000 }).toBe('up\n');
+    await expect.poll(() => real.look(workspace.name, 'cat /c3/up')).toBe('up\n');
     return build;
   }
 
@@ -78,7 +77,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
     } finally {
       await continueKubelet();
     }
-    await expect.poll(isNodeReady, { timeout: 60_000, interval: 250 }).toBe(true);
+    await expect.poll(isNodeReady).toBe(true);
     // The Pod of which nobody knew is not used again.
     const next = await real.openWorkspace();
     expect(next.id).not.toBe(workspace.id);
@@ -101,9 +100,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', { timeout: 240_
       const second = await startBuild(workspace, ['echo output', 'echo more']).outcome;
       expect(second.ending.kind).toBe('infrastructure-error');
       await workspace.release({ isClean: isClean && (await second.sweep()) });
-      await expect
-        .poll(async () => (await real.podNames()).includes(workspace.name), { timeout: REPLACE_POD_MS })
-        .toBe(false);
+      await expect.poll(async () => (await real.podNames()).includes(workspace.name)).toBe(false);
     } finally {
       await execute('umount', ['--lazy', disk]);
       await rm(disk, { recursive: true, force: true });

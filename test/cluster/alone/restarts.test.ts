@@ -10,6 +10,7 @@ import {
 import { openPods, type Pods } from '../../e2e/pods.ts';
 import { formatPipeline, type Target } from '../../e2e/target.ts';
 import { isOurs, openTarget } from '../target.ts';
+import { deadline } from '../../time-limits.ts';
 
 const FAULTS: readonly [name: string, act: () => Promise<void>][] = [
   [
@@ -23,7 +24,7 @@ const FAULTS: readonly [name: string, act: () => Promise<void>][] = [
   ['containerd restarts', () => restartContainerd()],
 ];
 
-describe.runIf(isOurs)('a step on a real Kubernetes', { timeout: 240_000 }, () => {
+describe.runIf(isOurs)('a step on a real Kubernetes', () => {
   let target: Target;
   let world: World;
   let pods: Pods;
@@ -39,7 +40,7 @@ describe.runIf(isOurs)('a step on a real Kubernetes', { timeout: 240_000 }, () =
     const [url = '', secret = ''] = (await user.seal('hook', world.owner.token)).split('\n');
     await user.createHook(url, secret);
     k8s = await user.seal('k8s', target.kubeconfig);
-  }, 60_000);
+  });
   afterAll(async () => {
     await world.close();
     await pods.clear();
@@ -60,11 +61,11 @@ describe.runIf(isOurs)('a step on a real Kubernetes', { timeout: 240_000 }, () =
     await world.telegram.waitFor((one) => {
       const text = one.versions.at(-1)?.text ?? '';
       return text.includes(sha.slice(0, 7)) && text.startsWith('🔄 Running') && /🔄 main/.test(text);
-    }, AbortSignal.timeout(60_000));
+    }, deadline());
     await act();
     const [pod = ''] = await pods.names();
     await expect
-      .poll(() => pods.run(pod, 'main', ['sh', '-c', 'touch /c3/go && echo made']).catch(() => ''), { timeout: 60_000 })
+      .poll(() => pods.run(pod, 'main', ['sh', '-c', 'touch /c3/go && echo made']).catch(() => ''))
       .toBe('made\n');
     const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
     expect(status).toMatchObject({

@@ -1,5 +1,8 @@
-/** C3_FAULT_SEED repeats the schedules of a run that failed. */
-export const SEED: number = Number(process.env['C3_FAULT_SEED'] ?? Date.now() % 1_000_000_000);
+/** Whether `npm run test:long` runs: the random suites in full, from a new seed. `npm test` runs a short part of each, always the same. */
+export const isLong: boolean = process.env['TEST_LONG'] === '1';
+
+/** TEST_SEED repeats the random inputs of a run that failed. */
+export const SEED: number = Number(process.env['TEST_SEED'] ?? (isLong ? Date.now() % 1_000_000_000 : 1));
 
 /** Whole numbers below the limit. */
 export type Random = (limit: number) => number;
