@@ -11,7 +11,7 @@ import { createFaultGate, type ExecBreak, type FaultPlan, type RequestKind } fro
 import { existsByDefault, type ImageOracle } from './node/images.ts';
 import { createKubelet, type Kubelet } from './node/kubelet.ts';
 import { startSandbox } from './node/sandbox.ts';
-import { JANITOR_SCRIPT } from './node/scripts.ts';
+import { JANITOR_SCRIPT, writeRootScript } from './node/scripts.ts';
 import { ALTERNATIVE, findTools, type Tools } from './node/tools.ts';
 import { type KubeObject, type Pod, toTimestamp } from './objects.ts';
 import { createStore, type Store } from './store.ts';
@@ -90,7 +90,8 @@ export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}
   const dismissJanitor = startJanitor(directory, tools);
   try {
     await mkdir(join(directory, 'root'));
-    await probe(directory, tools);
+    const rootScript = writeRootScript(directory, join(directory, 'root'), process.getuid?.() === 0);
+    await probe({ directory, rootScript, tools });
     const certificate = createCertificate(host);
     const token = randomBytes(24).toString('base64url');
     const store = createStore();
@@ -99,6 +100,7 @@ export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}
       store,
       tools,
       directory,
+      rootScript,
       imageExists: options.images ?? existsByDefault,
       backoffMs: options.backoffMs ?? 10_000,
     });
@@ -171,7 +173,15 @@ function createClusterFaults({ store, kubelet, server, restart }: FaultParts): O
 }
 
 /** Starts one container and ends it: what does not work is told now and not by the first Pod. */
-async function probe(directory: string, tools: Tools): Promise<void> {
+async function probe({
+  directory,
+  rootScript,
+  tools,
+}: {
+  directory: string;
+  rootScript: string;
+  tools: Tools;
+}): Promise<void> {
   const answer = await startSandbox(
     {
       hostname: 'probe',
@@ -181,7 +191,7 @@ async function probe(directory: string, tools: Tools): Promise<void> {
       mounts: [],
       user: undefined,
       logFile: join(directory, 'probe.log'),
-      rootDirectory: join(directory, 'root'),
+      rootScript,
     },
     tools,
   );

@@ -22,6 +22,7 @@ export interface KubeletOptions {
   readonly store: Store;
   readonly tools: Tools;
   readonly directory: string;
+  readonly rootScript: string;
   readonly imageExists: ImageOracle;
   readonly backoffMs: number;
 }
@@ -160,7 +161,7 @@ function bindPod(
   options: KubeletOptions,
   sight: Pick<WorkerContext, 'read' | 'isNodeSilent' | 'isStatusHeld'>,
 ): PodWorker {
-  const { store, directory } = options;
+  const { store, directory, rootScript } = options;
   const bound = store.put('pods', toBoundPod(pod, NODE_NAME));
   const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${NODE_NAME}`;
   store.put('events', toEvent(pod, { type: 'Normal', reason: 'Scheduled', message }));
@@ -168,7 +169,7 @@ function bindPod(
     ...options,
     ...sight,
     directory: join(directory, 'pods', pod.metadata.uid),
-    rootDirectory: join(directory, 'root'),
+    rootScript,
     write: (next) => void store.put('pods', next),
     onEvent: (subject, event) => void store.put('events', toEvent(subject, event)),
   });

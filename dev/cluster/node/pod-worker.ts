@@ -17,7 +17,7 @@ export interface WorkerContext {
   readonly backoffMs: number;
   /** Where this Pod's volumes and logs go; removed with it. */
   readonly directory: string;
-  readonly rootDirectory: string;
+  readonly rootScript: string;
   /** The Pod as it is stored now; undefined once it is removed or replaced by another of its name. */
   read(): Pod | undefined;
   write(pod: Pod): void;
@@ -159,7 +159,7 @@ class Worker implements PodWorker {
   }
 
   #createRunner(container: Container, isInit: boolean): ContainerRunner {
-    const { rootDirectory, tools, imageExists, backoffMs, directory } = this.#context;
+    const { rootScript, tools, imageExists, backoffMs, directory } = this.#context;
     const fieldPath = `spec.${isInit ? 'initContainers' : 'containers'}{${container.name}}`;
     return createContainerRunner({
       pod: this.#pod,
@@ -167,7 +167,7 @@ class Worker implements PodWorker {
       isInit,
       sources: () => this.#sources,
       directory: join(directory, 'logs'),
-      rootDirectory,
+      rootScript,
       tools,
       imageExists,
       backoffMs,

@@ -13,7 +13,7 @@ export interface OrderContext {
   sources(): ReadonlyMap<string, string>;
   /** Of the logs; made when it is missing. */
   readonly directory: string;
-  readonly rootDirectory: string;
+  readonly rootScript: string;
   readonly tools: Tools;
 }
 
@@ -62,7 +62,7 @@ export async function toOrder(context: OrderContext, logFile: string): Promise<O
       mounts: await toMounts(container, context.sources()),
       user: uid === 0 ? undefined : { uid, gid: security.runAsGroup ?? 0 },
       logFile,
-      rootDirectory: context.rootDirectory,
+      rootScript: context.rootScript,
     },
   };
 }

@@ -19,8 +19,8 @@ export interface SandboxOrder {
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
   /** Where stdout and stderr are appended. */
   readonly logFile: string;
-  /** An empty directory that may serve every container at once: each mounts its root on it in its own namespace. */
-  readonly rootDirectory: string;
+  /** The script that makes the container's root, of {@link writeRootScript}. */
+  readonly rootScript: string;
 }
 
 export type SandboxAnswer =
@@ -68,11 +68,9 @@ export async function startSandbox(order: SandboxOrder, tools: Tools): Promise<S
     '-c',
     INIT_SCRIPT,
     'c3',
-    order.rootDirectory,
-    IS_ROOT ? '' : ',userxattr',
+    order.rootScript,
     order.hostname,
     resolverFile(),
-    IS_ROOT ? 'machine' : 'empty',
     order.environment['PATH'] ?? tools.path,
     order.workingDirectory,
     tools.setsid,

@@ -1,3 +1,6 @@
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 /**
  * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is a file that can be executed; a shell's own `command -v`
  * would also find its built-in commands and, for a path, any file. Arguments: USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
@@ -28,53 +31,29 @@ find_program() {
 }`;
 
 /**
- * Builds a container's root and becomes its first process. Runs as pid 1 of new mount, PID and UTS namespaces (and, without
+ * Builds a container's root and becomes its first process. Runs as process 1 of new mount, PID and UTS namespaces (and, without
  * root, of a user namespace in which it is root). The root is a tmpfs on an empty directory of the machine:
  *
  * - each top-level directory of the machine appears through an overlay whose upper layer is in the tmpfs: the container sees
- *   the machine's programs, and what it writes is gone with it. Where the kernel has no overlay of a directory (another file
- *   system is mounted inside it), the directory itself is bound, read-only where the kernel lets us;
+ *   the machine's programs, and what it writes goes with it. Where the kernel has no overlay of a directory (another file system
+ *   is mounted inside it), the directory itself is bound, read-only where the kernel allows that;
  * - /tmp and /run are new and empty, /proc shows the container's processes, /dev and /sys are the machine's. The file behind
  *   /etc/resolv.conf is bound, as the kubelet does, because it often lies in /run;
  * - volumes are bound after the change of root, so that no symbolic link of an image path can lead out of it.
  *
- * Descriptor 3 tells the outcome: `ready PID` (the machine's number of this process), or the text of what went wrong.
- * Arguments: EMPTY_DIR OVERLAY_OPTIONS HOSTNAME RESOLV HOME_KIND PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT}
+ * ROOT_SCRIPT (see `createRootScript`) makes what is the same for all containers of a cluster, in few processes.
+ * Descriptor 3 reports the outcome: `ready PID` (the machine's number of this process), or the text of what went wrong.
+ * Arguments: ROOT_SCRIPT HOSTNAME RESOLV PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT}
  * USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
 export const INIT_SCRIPT: string = `
 set -eu
 ${FIND_PROGRAM}
 exec 2>&3
-root=$1 options=$2 hostname=$3 resolv=$4 home=$5 path=$6 workdir=$7 setsid=$8 count=$9
-shift 9
 read -r pid rest < /proc/self/stat
-mount -t tmpfs -o mode=755 c3 "$root"
-mkdir "$root/.layers" "$root/.old"
-cd /
-for entry in *; do
-  if [ -L "$entry" ]; then ln -s "$(readlink "$entry")" "$root/$entry"; continue; fi
-  [ -d "$entry" ] || continue
-  mkdir -p "$root/$entry"
-  case $entry in
-    proc) mount -t proc proc "$root/proc" 2> /dev/null || mount --rbind /proc "$root/proc" ;;
-    dev | sys) mount --rbind "/$entry" "$root/$entry" ;;
-    tmp) chmod 1777 "$root/tmp" ;;
-    run) ;;
-    root) [ "$home" = machine ] && overlay=yes || overlay=no ;;
-    *) overlay=yes ;;
-  esac
-  [ "\${overlay:-no}" = yes ] || continue
-  overlay=no
-  mkdir "$root/.layers/$entry" "$root/.layers/$entry/upper" "$root/.layers/$entry/work"
-  layers=lowerdir=/$entry,upperdir=$root/.layers/$entry/upper,workdir=$root/.layers/$entry/work
-  if ! mount -t overlay -o "$layers$options" c3 "$root/$entry" 2> /dev/null; then
-    mount --rbind "/$entry" "$root/$entry"
-    mount -o remount,bind,ro "$root/$entry" 2> /dev/null || :
-  fi
-done
-mkdir -p "$root/root"
-cd "$root"
+. "$1"
+hostname=$2 resolv=$3 path=$4 workdir=$5 setsid=$6 count=$7
+shift 7
 pivot_root . .old
 cd /
 if [ -n "$resolv" ] && [ ! -e "$resolv" ]; then
@@ -94,7 +73,7 @@ done
 umount -l /.old
 rmdir /.old
 hostname "$hostname" 2> /dev/null || :
-mkdir -p "$workdir"
+[ -d "$workdir" ] || mkdir -p "$workdir"
 cd "$workdir"
 unset -v PWD OLDPWD
 PATH=$path
@@ -104,6 +83,65 @@ echo "ready $pid" >&3
 exec 2>&1 3>&-
 exec "$setsid" "$@"
 `;
+
+/**
+ * Writes the script that makes a container's root, and the table of its mounts, into `directory`; returns the script's path.
+ * `root` is an empty directory that may serve every container at once: each mounts its root on it in its own namespace.
+ */
+export function writeRootScript(directory: string, root: string, isRoot: boolean): string {
+  const top = readdirSync('/', { withFileTypes: true });
+  const links = top.filter((entry) => entry.isSymbolicLink()).map(({ name }) => `/${name}`);
+  const directories = top.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const special = ['proc', 'dev', 'sys', 'tmp', 'run', ...(isRoot ? [] : ['root'])];
+  const overlays = directories.filter((name) => !special.includes(name));
+  const at = escape(root);
+  const table = [
+    `proc ${at}/proc proc defaults`,
+    `/dev ${at}/dev none rbind`,
+    `/sys ${at}/sys none rbind`,
+    ...overlays.map((name) => {
+      const layer = `${at}/.layers/${escape(name)}`;
+      const options = `lowerdir=/${escape(name)},upperdir=${layer}/upper,workdir=${layer}/work${isRoot ? '' : ',userxattr'}`;
+      return `c3 ${at}/${escape(name)} overlay ${options}`;
+    }),
+  ];
+  const [file, mounts] = [join(directory, 'make-root.sh'), join(directory, 'mounts')];
+  writeFileSync(mounts, `${table.map((line) => `${line} 0 0`).join('\n')}\n`);
+  const made = [
+    '.old',
+    'root',
+    'tmp',
+    ...directories,
+    ...overlays.flatMap((name) => ['upper', 'work'].map((part) => `.layers/${name}/${part}`)),
+  ];
+  writeFileSync(
+    file,
+    `mount -t tmpfs -o mode=755 c3 ${quote(root)}
+cd ${quote(root)}
+mkdir -p ${made.map(quote).join(' ')}
+chmod 1777 tmp
+${links.length === 0 ? '' : `cp -P ${links.map(quote).join(' ')} .`}
+mount --all --fstab ${quote(mounts)} 2> /dev/null || {
+  mountpoint -q proc || mount --rbind /proc proc
+  for entry in ${overlays.map(quote).join(' ')}; do
+    mountpoint -q "$entry" && continue
+    mount --rbind "/$entry" "$entry"
+    mount -o remount,bind,ro "$entry" 2> /dev/null || :
+  done
+}
+`,
+  );
+  return file;
+}
+
+/** As fstab(5) wants it. */
+function escape(path: string): string {
+  return path.replaceAll(' ', String.raw`\040`);
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
 
 /**
  * Starts the first process of the PID namespace and tells how it ended as a shell does, 128 + signal. `unshare --fork` would
