@@ -7,6 +7,9 @@ const PURE = ['build', 'config', 'page', 'pipeline', 'reporters', 'sealing', 'sh
 
 const pure = [`src/{${PURE.join(',')}}/**/*.test.ts`, 'src/*.test.ts'];
 
+/** Files that replace a module of Node: another file of the same worker may have loaded it before. */
+const mocking = ['src/kube/address-policy.test.ts'];
+
 /** No file has modules or a worker of its own: most of the time of a small file would be the start of them. */
 const shared = {
   isolate: false,
@@ -45,9 +48,10 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
           ...shared,
           name: 'world',
           include: ['{src,dev,test}/**/*.test.ts'],
-          exclude: [...pure, 'test/{browser,cluster}/**'],
+          exclude: [...pure, ...mocking, 'test/{browser,cluster}/**'],
         },
       },
+      { test: { ...shared, name: 'mocking', include: mocking, isolate: true } },
       { test: { ...shared, name: 'pure', include: pure, pool: 'threads' } },
     ],
   },

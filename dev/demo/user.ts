@@ -34,9 +34,10 @@ const REQUEST_MS = 15_000;
 /** Words with which the message of an ended build begins, after its sign. */
 const ENDED = /^\S+ (?:Passed|Fixed|Failed|Timed out|Cancelled|Superseded|Config error|Refused|Infrastructure error)/i;
 
+/** `remote`: where the user pushes; default: the forge's URL. */
 export async function createUser(
   world: World,
-  options: { owner: string; name: string; token?: string },
+  options: { owner: string; name: string; token?: string; remote?: string },
 ): Promise<User> {
   const { forge, c3, telegram } = world;
   const token = options.token ?? world.owner.token;
@@ -73,7 +74,7 @@ export async function createUser(
     },
     async push(files, message, ref = 'refs/heads/main'): Promise<{ sha: string; at: number }> {
       const sha = await tree.commit(files, message);
-      await tree.git('push', '--quiet', '--force', cloneUrl, `HEAD:${ref}`);
+      await tree.git('push', '--quiet', '--force', options.remote ?? cloneUrl, `HEAD:${ref}`);
       return { sha, at: Date.now() };
     },
     waitForAnswer(sha): Promise<{ status: number; body: string }> {

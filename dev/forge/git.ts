@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { devNull } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readObject } from './object-reader.ts';
 
@@ -22,6 +24,18 @@ export const GIT_ENVIRONMENT: Readonly<Record<string, string>> = {
   GIT_COMMITTER_EMAIL: 'forge@example.invalid',
   LC_ALL: 'C.UTF-8',
 };
+
+/** Creates what `git init` does, without starting a git for it and for each setting. */
+export async function createGitDirectory(
+  path: string,
+  { branch, isBare, config }: { readonly branch: string; readonly isBare: boolean; readonly config: string },
+): Promise<void> {
+  for (const part of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags'])
+    await mkdir(join(path, part), { recursive: true });
+  await writeFile(join(path, 'HEAD'), `ref: refs/heads/${branch}\n`);
+  const core = `[core]\n  repositoryformatversion = 0\n  bare = ${isBare}\n  logAllRefUpdates = false\n`;
+  await writeFile(join(path, 'config'), `${core}[gc]\n  auto = 0\n[maintenance]\n  auto = false\n${config}`);
+}
 
 /** Runs git in a bare repository; its output as bytes. Rejects when git exits with anything but 0. */
 export async function runGit(directory: string, args: readonly string[]): Promise<Buffer> {

@@ -1,7 +1,7 @@
-import { chmod, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { watch } from 'node:fs';
 import { join } from 'node:path';
-import { runGit } from './git.ts';
+import { createGitDirectory, runGit } from './git.ts';
 
 export interface Repository {
   readonly id: number;
@@ -64,12 +64,14 @@ export async function createRepositories(
   let working: Promise<void> = Promise.resolve();
 
   async function takeSpooled(): Promise<void> {
-    const names = (await readdir(spool)).filter((name) => name.endsWith('.push')).sort();
-    for (const name of names) {
+    const names = (await readdir(spool)).filter((name) => name.endsWith('.push'));
+    const spooled = await Promise.all(
+      names.map(async (name) => ({ name, mtimeMs: (await stat(join(spool, name))).mtimeMs })),
+    );
+    for (const { name, mtimeMs } of spooled.toSorted((one, other) => one.mtimeMs - other.mtimeMs)) {
       const text = await readFile(join(spool, name), 'utf8');
-      const { mtimeMs } = await stat(join(spool, name));
       await rm(join(spool, name));
-      const repository = byId.get(Number(/-(\d+)-\d+\.push$/.exec(name)?.[1]));
+      const repository = byId.get(Number(name.split('-')[0]));
       if (repository !== undefined) {
         await onPush({ repository, receivedAt: mtimeMs, ...parseSpooled(text) });
       }
@@ -127,32 +129,28 @@ export async function createRepositories(
   };
 }
 
+/** GitHub serves any commit of the network by its sha. */
+const CONFIG = `[uploadpack]
+  allowAnySHA1InWant = true
+  allowFilter = true
+[transfer]
+  hideRefs = ${FORK_NAMESPACE}
+[receive]
+  denyDeleteCurrent = ignore
+  autogc = false
+`;
+
 async function initialize(
   repository: Repository,
   options: { readonly spool: string; readonly parent: Repository | undefined },
 ): Promise<void> {
-  const { path } = repository;
-  await runGit(path, ['init', '--quiet', '--bare', `--initial-branch=${repository.defaultBranch}`, path]);
-  const settings = {
-    // GitHub serves any commit of the network by its sha.
-    'uploadpack.allowAnySHA1InWant': 'true',
-    'uploadpack.allowFilter': 'true',
-    'transfer.hideRefs': FORK_NAMESPACE,
-    'receive.denyDeleteCurrent': 'ignore',
-    'core.logAllRefUpdates': 'false',
-    'gc.auto': '0',
-  };
-  for (const [key, value] of Object.entries(settings)) {
-    await runGit(path, ['config', key, value]);
-  }
-  const hook = join(path, 'hooks', 'post-receive');
-  await mkdir(join(path, 'hooks'), { recursive: true });
-  await writeFile(`${hook}.new`, toHook(repository, options));
-  await chmod(`${hook}.new`, 0o755);
-  await rename(`${hook}.new`, hook);
+  const { path, defaultBranch } = repository;
+  await createGitDirectory(path, { branch: defaultBranch, isBare: true, config: CONFIG });
+  await mkdir(join(path, 'hooks'));
+  await writeFile(join(path, 'hooks', 'post-receive'), toHook(repository, options), { mode: 0o755 });
 }
 
-/** A whole file at once, under its final name: whoever watches never sees half of one. The name begins with the time in nanoseconds. */
+/** Writes a file and gives it its final name when it is complete: the watcher never sees half of one. */
 function toHook(
   repository: Repository,
   options: { readonly spool: string; readonly parent: Repository | undefined },
@@ -162,8 +160,11 @@ function toHook(
     : ':';
   return `#!/bin/sh
 set -e
-name=${quote(options.spool)}/$(date +%s%N)-${repository.id}-$$
-{ printf 'pusher %s\\n' "$REMOTE_USER"; cat; } > "$name.part"
+name=${quote(options.spool)}/${repository.id}-$$
+{
+  printf 'pusher %s\\n' "$REMOTE_USER"
+  while read -r change; do printf '%s\\n' "$change"; done
+} > "$name.part"
 ${share}
 mv "$name.part" "$name.push"
 `;

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { GIT_ENVIRONMENT } from './git.ts';
+import { createGitDirectory, GIT_ENVIRONMENT } from './git.ts';
 
 const execute = promisify(execFile);
 
@@ -34,8 +34,7 @@ export async function createWorkTree(options: WorkTreeOptions = {}): Promise<Wor
     const { stdout } = await execute('git', args, { cwd: path, env, timeout: TIMEOUT_MS });
     return stdout.trim();
   };
-  await mkdir(path, { recursive: true });
-  await git('init', '--quiet', '--initial-branch=main');
+  await createGitDirectory(join(path, '.git'), { branch: 'main', isBare: false, config: '' });
   return {
     path,
     git,
@@ -46,7 +45,9 @@ export async function createWorkTree(options: WorkTreeOptions = {}): Promise<Wor
       }
       await git('add', '--all');
       await git('commit', '--quiet', '--allow-empty', '--message', message);
-      return git('rev-parse', 'HEAD');
+      const head = (await readFile(join(path, '.git', 'HEAD'), 'utf8')).trim();
+      const ref = /^ref: (.*)$/.exec(head)?.[1];
+      return ref === undefined ? head : (await readFile(join(path, '.git', ref), 'utf8')).trim();
     },
   };
 }

@@ -83,7 +83,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
   });
 
   it('keep no more than a third of all places, and those for seconds', async () => {
-    listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: () => {}, limits: { stallMs: 500 } });
+    listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: () => {}, limits: { stallMs: 3_000 } });
     const { origin, port } = new URL(listener.origin);
     async function toUrl(owner: string, buildId: string): Promise<string> {
       const scope = { host: 'github.com', owner, name: 'shop' };

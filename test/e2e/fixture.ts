@@ -71,7 +71,7 @@ export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<
       name: `shop${number}`,
       isPrivate: true,
     });
-    const user = await createUser(get().world, { owner: 'acme', name: `shop${number}` });
+    const user = await createUser(get().world, { owner: 'acme', name: `shop${number}`, remote: repository.path });
     const [url = '', secret = ''] = (await user.seal('hook', options.token ?? get().world.owner.token)).split('\n');
     await user.createHook(options.c3 ? url.replace(get().world.c3.url, options.c3.url) : url, secret);
     return { user, url, secret, repository, k8s: await user.seal('k8s', get().target.kubeconfig) };

@@ -11,7 +11,7 @@ import { C3Error } from '../../src/errors.ts';
 import type { CommitStatus, FileAnswer, Proof, Push, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
-import { createSourceRepository } from './source-repository.ts';
+import { getSourceRepository } from './source-repository.ts';
 
 /** Everything around a build but a cluster: what each part of it answers, and what happened. */
 export interface World {
@@ -109,7 +109,7 @@ export function createWorld(): World {
   const orders: WorkspaceRequest[] = [];
   const looks: WorkspaceQuery[] = [];
   const released: boolean[] = [];
-  const source = createSourceRepository();
+  const source = getSourceRepository();
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
   const lines = createConnectionPool();
 
@@ -164,7 +164,6 @@ export function createWorld(): World {
     close(): void {
       lines.close();
       workspace.close();
-      source.remove();
     },
     look({ running, looked, signal = new AbortController().signal, ...part }) {
       const answers = toAnswers(part);

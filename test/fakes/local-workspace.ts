@@ -26,7 +26,7 @@ export function toLocalBuildId(): string {
 }
 
 export function isShellInstalled(shell: Shell): boolean {
-  return spawnSync(shell === 'busybox' ? 'busybox' : shell, shell === 'busybox' ? ['true'] : ['-c', ':']).status === 0;
+  return findProgram(shell) !== undefined;
 }
 
 export interface LocalWorkspaceOptions {
@@ -128,11 +128,24 @@ function makePath(shell: Shell, bin: string, without: readonly string[] = []): s
   const path = shell === 'busybox' || without.length > 0 ? bin : `${bin}:${system}`;
   if (existsSync(bin)) return path;
   mkdirSync(bin);
-  if (shell === 'busybox') spawnSync('busybox', ['--install', '-s', bin]);
-  else symlinkSync(spawnSync('which', [shell], { encoding: 'utf8' }).stdout.trim(), join(bin, 'sh'));
+  const file = findProgram(shell) ?? shell;
+  if (shell === 'busybox') for (const applet of listApplets(file)) symlinkSync(file, join(bin, applet));
+  else symlinkSync(file, join(bin, 'sh'));
   if (shell !== 'busybox' && without.length > 0) linkAll(system.split(':'), bin);
   for (const program of without) rmSync(join(bin, program), { force: true });
   return path;
+}
+
+function findProgram(name: string): string | undefined {
+  const directories = (process.env['PATH'] ?? '').split(':');
+  return directories.map((directory) => join(directory, name)).find((file) => existsSync(file));
+}
+
+let applets: readonly string[] | undefined;
+
+function listApplets(busybox: string): readonly string[] {
+  applets ??= spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  return applets;
 }
 
 function linkAll(directories: readonly string[], bin: string): void {

@@ -3,20 +3,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A real repository with one empty commit on `main`: what builds check out. */
+/** A real repository with one empty commit on `main`, which builds check out and nothing changes. */
 export interface SourceRepository {
   readonly path: string;
   readonly sha: string;
-  remove(): void;
 }
 
-export function createSourceRepository(): SourceRepository {
+let made: SourceRepository | undefined;
+
+/** Returns the one of this process, which removes it when it exits. */
+export function getSourceRepository(): SourceRepository {
+  if (made !== undefined) return made;
   const path = mkdtempSync(join(tmpdir(), 'c3-source-'));
+  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
   function git(...args: string[]): string {
     const identity = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.com'];
     return execFileSync('git', ['-C', path, ...identity, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
   }
   git('init', '-q', '-b', 'main');
   git('commit', '-q', '--allow-empty', '-m', 'first');
-  return { path, sha: git('rev-parse', 'HEAD'), remove: () => rmSync(path, { recursive: true, force: true }) };
+  made = { path, sha: git('rev-parse', 'HEAD') };
+  return made;
 }

@@ -8,7 +8,7 @@ import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
-import { createSourceRepository } from './source-repository.ts';
+import { getSourceRepository } from './source-repository.ts';
 
 const BRANCH = {
   ref: 'refs/heads/main',
@@ -66,7 +66,7 @@ export interface WalkPart extends Partial<Pipeline> {
 export function createWalk(): Walk {
   const workspace = createLocalWorkspace('dash');
   const lines = createConnectionPool();
-  const source = createSourceRepository();
+  const source = getSourceRepository();
   const push = { ...BRANCH, sha: source.sha };
   const states: BuildState[] = [];
   const walk: Walk = {
@@ -131,7 +131,6 @@ export function createWalk(): Walk {
     close(): void {
       lines.close();
       workspace.close();
-      source.remove();
     },
   };
   return walk;
