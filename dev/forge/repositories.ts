@@ -64,11 +64,7 @@ export async function createRepositories(
   let working: Promise<void> = Promise.resolve();
 
   async function takeSpooled(): Promise<void> {
-    const names = (await readdir(spool)).filter((name) => name.endsWith('.push'));
-    const spooled = await Promise.all(
-      names.map(async (name) => ({ name, mtimeMs: (await stat(join(spool, name))).mtimeMs })),
-    );
-    for (const { name, mtimeMs } of spooled.toSorted((one, other) => one.mtimeMs - other.mtimeMs)) {
+    for (const { name, mtimeMs } of await listSpooled(spool)) {
       const text = await readFile(join(spool, name), 'utf8');
       await rm(join(spool, name));
       const repository = byId.get(Number(name.split('-')[0]));
@@ -127,6 +123,13 @@ export async function createRepositories(
       await working;
     },
   };
+}
+
+/** The pushes that are complete, in order. */
+async function listSpooled(spool: string): Promise<{ name: string; mtimeMs: number }[]> {
+  const names = (await readdir(spool)).filter((name) => name.endsWith('.push'));
+  const files = names.map(async (name) => ({ name, mtimeMs: (await stat(join(spool, name))).mtimeMs }));
+  return (await Promise.all(files)).toSorted((one, other) => one.mtimeMs - other.mtimeMs);
 }
 
 /** GitHub serves any commit of the network by its sha. */
