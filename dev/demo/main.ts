@@ -37,7 +37,7 @@ async function run(options: Options): Promise<void> {
     world = await createWorld(options.forgeHost === undefined ? {} : { forgeHost: options.forgeHost });
     script.tell('forge', `${world.forge.origin}, on real bare git repositories`);
     script.tell('telegram', `${world.telegram.url} shows the messages`);
-    script.tell('c3', `${world.c3.url}, with nothing but C3_SECRET and these addresses`);
+    script.tell('c3', `${world.c3.url}, with only C3_SECRET, C3_ALLOW_REPOS and these addresses`);
     const user = await perform(world, cluster);
     if (!options.once) await stayUp(world, user);
   } catch (error) {

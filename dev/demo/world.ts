@@ -62,6 +62,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   });
   const settings = {
     C3_SECRET: randomBytes(32).toString('base64url'),
+    C3_ALLOW_REPOS: '**',
     C3_FORGES: `github=${forge.origin}|${forge.apiBase}`,
     C3_TELEGRAM_API: telegram.url,
     C3_TELEGRAM_TOKEN: bot,

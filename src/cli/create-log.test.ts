@@ -54,7 +54,7 @@ describe("c3's own log", () => {
 
 it('masks the token of a bot that has no chat of its own', () => {
   const lines: string[] = [];
-  const config = readConfig({ C3_SECRET: FIRST, C3_TELEGRAM_TOKEN: BOT, C3_URL: 'https://c3.example' }, {}, () => '');
+  const config = readConfig({ C3_SECRET: FIRST, C3_ALLOW_REPOS: '**', C3_TELEGRAM_TOKEN: BOT }, {}, () => '');
   expect(config.telegram).toBeUndefined();
   createLog(config, { write: (line) => void lines.push(line) }).info({}, `failed with ${BOT}`);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ msg: 'failed with ***' });

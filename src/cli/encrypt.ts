@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readConfig, type Flags } from '../config/index.ts';
+import { readSealingConfig, type Flags } from '../config/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import {
   deriveWebhookSecret,
@@ -66,7 +66,7 @@ async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Bind
   const { publicKey, ...settings } = flags;
   if (publicKey === undefined) {
     const { repo: _repo, for: _for, signature: _signature, ...configFlags } = settings;
-    const config = readConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
+    const config = readSealingConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
     const keyring = parseKeyring(config.secret);
     return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, forOperator(binding, plaintext)) };
   }

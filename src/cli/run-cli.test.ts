@@ -184,6 +184,7 @@ describe('c3 serve', () => {
       'c3: error: C3_SECRET',
       'c3: error: C3_PORT',
       'c3: error: C3_FORGES',
+      'c3: error: C3_ALLOW_REPOS',
     ]);
   });
 });

@@ -1,8 +1,8 @@
 /**
- * Whether any glob matches a repository as a whole. `*` stands for any characters but `/`, `**` for any at all:
+ * Whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any characters:
  * `github.com/acme/*`, `gitlab.com/acme/**`.
  *
- * @param globs in lower case, as the configuration holds them
+ * @param globs in lower case, as `parseRepoGlobs` returns them
  * @param scopeText `host/owner/name`, in lower case, as `formatScope` writes it
  */
 export function matchRepo(globs: readonly string[], scopeText: string): boolean {

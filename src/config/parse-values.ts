@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import { trimEnd } from '../trim-end.ts';
 
-/** A setting's value, or what is wrong with its text: the end of a sentence that begins with the setting's name. */
+/** A setting's value, or what is wrong with its text: the rest of a sentence that starts with the setting's name. */
 export type Parsed<T> = { readonly value: T } | { readonly mistake: string };
 
-/** What a build's messages go to when c3.yaml names no destination of its own. */
+/** The chat for builds whose c3.yaml names no destination. */
 export interface TelegramChat {
   /** A numeric id (`-100…` for a supergroup or channel) or `@name`. */
   readonly chat: string;
@@ -14,7 +14,7 @@ export interface TelegramChat {
 
 export interface ForgeSetting {
   readonly kind: 'github';
-  /** Scheme, host and port, `https://github.com`; its host is the host of the scopes that this forge serves. */
+  /** Scheme, host and port, `https://github.com`. The forge serves the scopes of its host. */
   readonly origin: string;
   /** Without a slash at its end, `https://api.github.com`. */
   readonly apiBase: string;
@@ -24,12 +24,12 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const POD_POLICIES = ['tenant', 'baseline', 'restricted'] as const;
-/** The words of `checkPodPolicy`. */
+/** For `checkPodPolicy`. */
 export type PodPolicy = (typeof POD_POLICIES)[number];
 
 const FORGE_KINDS = ['github'] as const;
 
-/** The forge that is always there, unless an entry for the same origin takes its place. */
+/** Always among the forges. An entry for the same origin replaces it. */
 const GITHUB: ForgeSetting = { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' };
 
 export function parseText(text: string): Parsed<string> {
@@ -51,14 +51,14 @@ export function parsePodPolicy(text: string): Parsed<PodPolicy> {
   return value ? { value } : { mistake: `is "${text}", not one of ${POD_POLICIES.join(', ')}` };
 }
 
-/** A positive number of things, in figures. */
+/** Parses a positive number in decimal digits. */
 export function parseCount(text: string): Parsed<number> {
   return /^[1-9][0-9]{0,5}$/.test(text)
     ? { value: Number(text) }
     : { mistake: `is "${text}", not a whole number from 1 to 999999` };
 }
 
-/** Networks as `address/prefix`, separated by commas; an address alone is a network of one. None of it is a name. */
+/** Parses networks, `address/prefix`, separated by commas. An address without a prefix is a network of one address. */
 export function parseNets(text: string): Parsed<readonly string[]> {
   const nets: string[] = [];
   for (const entry of text.split(',').map((part) => part.trim())) {
@@ -75,10 +75,11 @@ export function parseNets(text: string): Parsed<readonly string[]> {
   return { value: nets };
 }
 
-/** An http(s) URL to which paths are added; slashes at its end are dropped. */
+/** Parses an http(s) URL to which paths are appended, without its slashes at the end. */
 export function parseBaseUrl(text: string): Parsed<string> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.username || url?.password) return { mistake: 'holds a user name or a password, which a base URL must not' };
+  if (url?.username || url?.password)
+    return { mistake: 'contains a user name or a password, which a base URL must not' };
   if (!url || !/^https?:$/.test(url.protocol)) {
     return { mistake: `is ${quote(text)}, not a URL such as https://c3.example.com` };
   }
@@ -86,7 +87,7 @@ export function parseBaseUrl(text: string): Parsed<string> {
   return { value: trimEnd(`${url.origin}${url.pathname}`, '/') };
 }
 
-/** `CHAT` or `CHAT/TOPIC`. */
+/** Parses `CHAT` or `CHAT/TOPIC`. */
 export function parseTelegramChat(text: string): Parsed<TelegramChat> {
   const match = /^(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})(?:\/([1-9][0-9]{0,15}))?$/.exec(text);
   const [, chat, thread] = match ?? [];
@@ -94,14 +95,14 @@ export function parseTelegramChat(text: string): Parsed<TelegramChat> {
   return { value: thread ? { chat, thread: Number(thread) } : { chat } };
 }
 
-/** A bot token, never quoted. */
+/** Parses a bot token, which no message quotes. */
 export function parseBotToken(text: string): Parsed<string> {
   return /^[0-9]+:[A-Za-z0-9_-]+$/.test(text)
     ? { value: text }
     : { mistake: 'is not a bot token: that is a number, a colon, and letters, digits, "-" or "_"' };
 }
 
-/** `kind=origin` or `kind=origin|apibase`, separated by commas. github.com is always among the result, and first. */
+/** Parses `kind=origin` or `kind=origin|apibase`, separated by commas. The result always starts with github.com. */
 export function parseForges(text: string): Parsed<readonly ForgeSetting[]> {
   const byHost = new Map([[new URL(GITHUB.origin).host, GITHUB]]);
   const seen = new Set<string>();
@@ -137,13 +138,13 @@ function parseForge(entry: string): Parsed<ForgeSetting> {
   return { value: { kind, origin: origin.value, apiBase: apiBase.value } };
 }
 
-/** Globs over `host/owner/name`, separated by commas, in lower case. */
+/** Parses globs of `host/owner/name`, separated by commas, into lower case. */
 export function parseRepoGlobs(text: string): Parsed<readonly string[]> {
   const globs = text.split(',').map((part) => part.trim().toLowerCase());
   for (const glob of globs) {
     if (!/^[a-z0-9._:/*-]+$/.test(glob))
       return { mistake: `has the entry "${glob}", which is not a glob of HOST/OWNER/NAME` };
-    // "acme/*" would match nothing on any forge, in silence.
+    // "acme/*" would silently match nothing.
     if (!glob.includes('**') && glob.split('/').length < 3) {
       return { mistake: `has the entry "${glob}", which has no host: write github.com/${glob}` };
     }
@@ -151,7 +152,7 @@ export function parseRepoGlobs(text: string): Parsed<readonly string[]> {
   return { value: globs };
 }
 
-/** A text in quotes, without the password that someone may have put into its URL. */
+/** Quotes a text without the password that its URL may contain. */
 function quote(text: string): string {
   return `"${text.replace(/(?<![^/@\s])[^/@\s]*@/g, '***@')}"`;
 }

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { SETTINGS } from './settings.ts';
-import { renderSettingsTable } from './settings-table.ts';
+import { SETTINGS, type Setting } from './settings.ts';
+
+const DOCUMENT = new URL('../../docs/settings.md', import.meta.url);
 
 describe('SETTINGS', () => {
   it('name each setting alike: secretFile, C3_SECRET_FILE, --secret-file', () => {
@@ -27,9 +28,28 @@ describe('SETTINGS', () => {
     expect(answers.filter((answer) => 'mistake' in answer)).toStrictEqual([]);
   });
 
-  it('stand in docs/settings.md as they are', () => {
-    const text = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
-    const table = text.match(/^\|.*\n/gm)?.join('');
-    expect(table).toBe(renderSettingsTable());
+  it('are in the table of docs/settings.md, which C3_UPDATE_GOLDEN=1 writes', () => {
+    const text = readFileSync(DOCUMENT, 'utf8');
+    const table = text.match(/^\|.*\n/gm)?.join('') ?? '';
+    const isUpdate = process.env['C3_UPDATE_GOLDEN'] === '1';
+    if (isUpdate)
+      writeFileSync(
+        DOCUMENT,
+        text.replace(table, () => renderMarkdown()),
+      );
+    expect(isUpdate ? renderMarkdown() : table).toBe(renderMarkdown());
   });
 });
+
+function renderMarkdown(): string {
+  const rows = Object.values(SETTINGS).map((setting: Setting<unknown>) => [
+    `\`${setting.env}\``,
+    setting.flag ? `\`${setting.flag}\`` : '',
+    setting.kind,
+    setting.defaultText ?? (setting.default ? `\`${setting.default}\`` : ''),
+    setting.text,
+  ]);
+  return [['Variable', 'Flag', 'Kind', 'Default', 'What it does'], Array.from({ length: 5 }, () => '---'), ...rows]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
+    .join('');
+}

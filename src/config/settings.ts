@@ -17,24 +17,24 @@ import {
   type TelegramChat,
 } from './parse-values.ts';
 
-/** One setting: everything that parsing, `--help` and docs/settings.md say of it. */
+/** One setting, for the parser, `--help` and docs/settings.md. */
 export interface Setting<T> {
   /** The environment variable. */
   readonly env: string;
-  /** As commander and `--help` write it, `--port <number>`. A secret has none: arguments are visible to every process. */
+  /** In commander's notation, `--port <number>`. A secret has none: every process can see the arguments. */
   readonly flag?: string;
-  /** What the text is, in a word or two. */
+  /** The kind of value, in a word or two. */
   readonly kind: string;
-  /** Parsed like any other text. Without it the setting may be left unset. */
+  /** Parsed like a given text. */
   readonly default?: string;
-  /** The default in words, where it depends on another setting. */
+  /** Shown in place of `default`. */
   readonly defaultText?: string;
   /** One sentence, no full stop. */
   readonly text: string;
   parse(text: string): Parsed<T>;
 }
 
-/** What each setting's text becomes. */
+/** The parsed value of each setting. */
 export interface SettingValues {
   secret: string;
   secretFile: string;
@@ -56,22 +56,22 @@ export interface SettingValues {
 
 export type SettingName = keyof SettingValues;
 
-/** The settings that have a flag, by the name under which commander gives its value. */
+/** The settings that have a flag, by the name that commander gives it. */
 export type FlagName = Exclude<SettingName, 'secret' | 'telegramToken'>;
 
-/** The one list, in the order in which people read it. */
+/** All settings, in the order of docs/settings.md. */
 export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[Name]> } = {
   secret: {
     env: 'C3_SECRET',
     kind: 'keys',
-    text: 'One or more keys from `c3 keygen`, separated by commas: the first seals, all open; this or `C3_SECRET_FILE` is required',
+    text: 'Required, unless `C3_SECRET_FILE` is set. One or more keys from `c3 keygen`, separated by commas: the first one seals, all of them open',
     parse: parseText,
   },
   secretFile: {
     env: 'C3_SECRET_FILE',
     flag: '--secret-file <path>',
     kind: 'path',
-    text: 'A file that holds what `C3_SECRET` would',
+    text: 'A file that contains the keys, in place of `C3_SECRET`',
     parse: parseText,
   },
   port: {
@@ -95,20 +95,20 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--url <url>',
     kind: 'URL',
     defaultText: '`http://localhost:` and the port',
-    text: 'The public base URL: hook URLs and links begin with it',
+    text: 'The public base URL of c3. Hook URLs and links begin with it',
     parse: parseBaseUrl,
   },
   telegramToken: {
     env: 'C3_TELEGRAM_TOKEN',
     kind: 'bot token',
-    text: 'The bot that writes to `C3_TELEGRAM_CHAT`, and to chats that the operator has sealed for a repository',
+    text: 'The bot that writes to `C3_TELEGRAM_CHAT` and to chats that the operator has sealed for a repository',
     parse: parseBotToken,
   },
   telegramChat: {
     env: 'C3_TELEGRAM_CHAT',
     flag: '--telegram-chat <chat>',
     kind: 'chat',
-    text: 'Where builds whose c3.yaml names no chat are reported: `-100123`, `-100123/45` for a topic, or `@name`; needs `C3_TELEGRAM_TOKEN`',
+    text: 'The chat for builds whose c3.yaml names none: `-100123`, `-100123/45` for a topic, or `@name`. Requires `C3_TELEGRAM_TOKEN`',
     parse: parseTelegramChat,
   },
   telegramApi: {
@@ -132,8 +132,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     env: 'C3_ALLOW_REPOS',
     flag: '--allow-repos <globs>',
     kind: 'globs',
-    default: '**',
-    text: 'The repositories to serve, over `host/owner/name`, separated by commas; `*` stops at `/`, `**` does not',
+    text: 'Required. The repositories to serve: globs of `host/owner/name`, separated by commas. `*` does not match `/`, `**` does. `**` alone serves every repository of the configured forges',
     parse: parseRepoGlobs,
   },
   allowNets: {
@@ -142,7 +141,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     kind: 'networks',
     default: '',
     defaultText: 'none',
-    text: 'The networks beyond the public internet in which the clusters of kubeconfigs may be, `10.0.0.0/8,fd00::/8`',
+    text: 'Private networks whose clusters c3 may connect to, `10.0.0.0/8,fd00::/8`',
     parse: parseNets,
   },
   podPolicy: {
@@ -150,7 +149,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--pod-policy <policy>',
     kind: 'policy',
     default: 'tenant',
-    text: 'What a `job` may ask for: `tenant`, all that its cluster takes; `baseline` or `restricted` of the Pod Security Standards',
+    text: 'What a `job` may request: `tenant`, whatever its cluster allows; `baseline` or `restricted` of the Pod Security Standards',
     parse: parsePodPolicy,
   },
   rateLimit: {
@@ -158,7 +157,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--rate-limit <number>',
     kind: 'number',
     default: '120',
-    text: 'Deliveries a minute that one webhook may send; those beyond it are answered with 429',
+    text: 'Deliveries a minute of one webhook. c3 answers more with 429',
     parse: parseCount,
   },
   rateLimitNew: {
@@ -166,7 +165,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--rate-limit-new <number>',
     kind: 'number',
     default: '300',
-    text: 'Deliveries a minute of all webhooks together whose token the forge has not yet confirmed to this process',
+    text: 'Deliveries a minute of all webhooks together whose token the forge has not confirmed since c3 started',
     parse: parseCount,
   },
   maxBuilds: {
@@ -174,7 +173,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--max-builds <number>',
     kind: 'number',
     default: '50',
-    text: 'Builds of one repository that run or wait at a time; a push beyond it is answered with 429',
+    text: 'Builds of one repository that run or wait at the same time. c3 answers a push beyond it with 429',
     parse: parseCount,
   },
   logLevel: {

@@ -36,7 +36,7 @@ describe('A13 The keys of c3', () => {
     }
   });
 
-  it('starts with no key at all by no default', () => {
+  it('does not start without a key', () => {
     expect(() => readConfig({}, {}, () => '')).toThrow(/C3_SECRET is not set/);
   });
 

@@ -20,7 +20,11 @@ let requests: string[];
 let complaints: string[];
 
 beforeAll(async () => {
-  const config = readConfig({ C3_SECRET: secret, C3_PORT: '0', C3_HOST: '127.0.0.1' }, {}, () => '');
+  const config = readConfig(
+    { C3_SECRET: secret, C3_ALLOW_REPOS: '**', C3_PORT: '0', C3_HOST: '127.0.0.1' },
+    {},
+    () => '',
+  );
   [c3, browser] = await Promise.all([createC3(config, silent), openBrowser()]);
 });
 
