@@ -7,7 +7,7 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
     include: [
       'src/sealing/*.test.ts',
       'src/forges/github/*.test.ts',
-      'src/kube/*{costly-key,kubeconfig,policy}*.test.ts',
+      'src/kube/*{kubeconfig,policy,pod-security}*.test.ts',
     ],
     testTimeout: TEST_MS,
   },

@@ -4,114 +4,113 @@ import { C3Error } from '../errors.ts';
 import { createNameLookups } from './name-lookups.ts';
 
 /**
- * Which addresses c3 dials for a kubeconfig, which a stranger may have written: public ones, and what the operator opened. It is
- * asked where the connection is made: `checkOrigin` for an address in figures, which no resolver sees, `lookup` for a name.
+ * Decides to which addresses c3 connects for a kubeconfig, which a stranger may have written (threat model A5). Public addresses
+ * are allowed, and the networks that the operator opened with `C3_ALLOW_NETS`. The policy is applied where the connection is made:
+ * `checkOrigin` for a numeric address, which no resolver sees, and `lookup` for a name.
  */
 export interface AddressPolicy {
-  /** @throws {C3Error} KUBECONFIG_INVALID when the host of `https://host[:port]` is an address that may not be dialled */
+  /** @throws {C3Error} KUBECONFIG_INVALID when the host of `https://host[:port]` is a refused address */
   checkOrigin(origin: string): void;
   /**
-   * For `net.connect` in place of `dns.lookup`. What it answers is what is dialled, so that a name cannot be resolved once to be
-   * checked and once more to be dialled. One refused address among several refuses the name.
+   * Replaces `dns.lookup` in `net.connect`. The checked address is the address that is used, so a name cannot resolve to one
+   * address for the check and to another for the connection. One refused address refuses the whole name.
    */
   readonly lookup: LookupFunction;
 }
 
-/** The `code` of the error that `lookup` fails with. */
+/** The `code` of the error with which `lookup` fails. */
 export const ADDRESS_REFUSED = 'ERR_C3_ADDRESS_REFUSED';
 
+type Nets = readonly string[];
+
+/** IPv4 addresses at which clouds give a machine its credentials: AWS, Google and most others; containers; Alibaba; Oracle; Azure. */
+const METADATA_IPV4: Nets = [
+  '169.254.169.254/32',
+  '169.254.170.0/24',
+  '100.100.100.200/32',
+  '192.0.0.192/32',
+  '168.63.129.16/32',
+];
+/** The same over IPv6: AWS, Oracle, Scaleway, Google, and the link-local address. */
+const METADATA_IPV6: Nets = [
+  'fd00:ec2::/32',
+  'fd00:c1::/32',
+  'fd00:42::/32',
+  'fd20:ce::254/128',
+  'fe80::a9fe:a9fe/128',
+];
+const LINK_LOCAL_IPV4 = '169.254.0.0/16';
+/** Prefixes of 96 bits, before an IPv4 address: NAT64 (RFC 6052), and the deprecated IPv4-compatible form. */
+const EMBEDDING_PREFIXES = ['64:ff9b::', '::'];
+
+/** Ranges that no setting opens, because no cluster is in them. The first match wins. */
+const NEVER = toRanges([
+  ['metadata', [...METADATA_IPV4, ...METADATA_IPV6, ...METADATA_IPV4.flatMap(embed)]],
+  ['link-local', [LINK_LOCAL_IPV4, 'fe80::/10', ...embed(LINK_LOCAL_IPV4)]],
+]);
+
 /**
- * What is not public, first match wins: IANA's registries of special addresses, and where clouds serve credentials.
+ * Ranges of IPv6 that lead to an IPv4 address: mapped (RFC 4291), SIIT (RFC 2765), Teredo (RFC 4380), 6to4 (RFC 3056) and NAT64 with
+ * a local prefix (RFC 8215). No setting opens them. A cluster in such a range has an IPv4 address that can be used instead.
+ */
+const IPV4_IN_IPV6 = toBlockList(['::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '2002::/16', '64:ff9b:1::/48']);
+/** ISATAP (RFC 5214) marks its tunnels in the lower half of the address, under any prefix. */
+const ISATAP = /:(?:0|200)?:5efe:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/;
+
+/**
+ * Ranges that are not public: IANA's registries of special addresses. The operator can open them. The first match wins.
  *
  * @see https://www.iana.org/assignments/iana-ipv4-special-registry
  * @see https://www.iana.org/assignments/iana-ipv6-special-registry
  */
-const CLASSES: readonly (readonly [string, readonly string[]])[] = [
+const NOT_PUBLIC = toRanges([
   ['unspecified', ['0.0.0.0/8', '::/128']],
   ['loopback', ['127.0.0.0/8', '::1/128']],
-  ['link-local', ['169.254.0.0/16', 'fe80::/10', 'fec0::/10']],
-  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '64:ff9b:1::/48']],
+  ['link-local', ['fec0::/10']],
+  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']],
   ['carrier-grade NAT', ['100.64.0.0/10']],
+  ['NAT64', ['64:ff9b::/96']],
   ['documentation', ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20']],
   ['multicast', ['224.0.0.0/4', 'ff00::/8']],
   ['reserved', ['192.0.0.0/24', '192.88.99.0/24', '198.18.0.0/15', '240.0.0.0/4', '2001::/23']],
-];
+]);
 
-/**
- * Where clouds tell a machine its credentials: AWS, Oracle and Scaleway over IPv6, Google's only address of the kind; over IPv4 most of
- * them, containers' too, on the link, Alibaba, Oracle and Azure elsewhere. No cluster is there, so that `C3_ALLOW_NETS` opens none of it,
- * however wide it is.
- */
-const NEVER: readonly (readonly [string, readonly string[]])[] = [
-  [
-    'metadata',
-    [
-      '169.254.169.254/32',
-      '169.254.170.0/24',
-      '100.100.100.200/32',
-      '192.0.0.192/32',
-      '168.63.129.16/32',
-      'fd00:ec2::/32',
-      'fd00:c1::/32',
-      'fd00:42::/32',
-      'fd20:ce::254/128',
-      'fe80::a9fe:a9fe/128',
-    ],
-  ],
-  ['link-local', ['169.254.0.0/16', 'fe80::/10']],
-];
-
-const LISTS = CLASSES.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
-const NEVER_LISTS = NEVER.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
-
-/** All that is assigned to the public internet in IPv6 so far: https://www.iana.org/assignments/ipv6-address-space */
+/** The part of IPv6 that is assigned to the public internet: https://www.iana.org/assignments/ipv6-address-space */
 const GLOBAL_UNICAST = toBlockList(['2000::/3']);
 
-const LAST = [12, 13, 14, 15] as const;
-
-/**
- * IPv6 addresses that lead to an IPv4 one, and at which of their sixteen bytes it stands: mapped (RFC 4291), the older compatible form,
- * NAT64 (RFC 6052), 6to4 (RFC 3056).
- */
-const CARRIERS = toCarriers([
-  ['::ffff:0:0/96', LAST],
-  ['::/96', LAST],
-  ['64:ff9b::/96', LAST],
-  ['2002::/16', [2, 3, 4, 5]],
-]);
-/**
- * Those that lead to one where somebody has set them up to: NAT64 of one's own (RFC 8215) with its four lengths of prefix, SIIT (RFC 2765),
- * Teredo's server (RFC 4380).
- */
-const LOCAL_CARRIERS = toCarriers([
-  ['64:ff9b:1::/48', LAST],
-  ['64:ff9b:1::/48', [6, 7, 9, 10]],
-  ['64:ff9b:1::/48', [7, 9, 10, 11]],
-  ['64:ff9b:1::/48', [9, 10, 11, 12]],
-  ['::ffff:0:0:0/96', LAST],
-  ['2001::/32', [4, 5, 6, 7]],
-]);
-const TEREDO = toBlockList(['2001::/32']);
-
-/** @param allowNets what the operator opened beyond the public internet, as `address/prefix` */
+/** @param allowNets the networks that the operator opened beyond the public internet, as `address/prefix` */
 export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy {
   const allowed = toBlockList(allowNets);
   const lookUp = createNameLookups();
+
+  /** Why c3 does not connect to an address; undefined when it does. */
+  function findRefusal(address: string): { sentence: string; hint: string } | undefined {
+    const refused = classifyRefused(address, allowed);
+    if (refused === undefined) return undefined;
+    const hint = refused.canOpen ? 'its operator can open a network with C3_ALLOW_NETS' : 'no setting opens it';
+    return { sentence: `has the ${refused.name} address ${address}, to which c3 does not connect`, hint };
+  }
+  function check(hostname: string, addresses: readonly LookupAddress[]): NodeJS.ErrnoException | undefined {
+    const refusal = addresses.map(({ address }) => findRefusal(address)).find((found) => found !== undefined);
+    if (refusal === undefined) return undefined;
+    const message = `${hostname} ${refusal.sentence}; ${refusal.hint}`;
+    return Object.assign(new Error(message), { code: ADDRESS_REFUSED });
+  }
+
   return {
     checkOrigin(origin) {
       // A URL's host is canonical: 0x7f.1, 2130706433 and full-width digits have become 127.0.0.1.
       const host = new URL(origin).hostname.replace(/^\[(.*)\]$/, '$1');
-      const refused = isIP(host) === 0 ? undefined : classifyRefused(host, allowed);
-      if (refused === undefined) return;
-      throw new C3Error('KUBECONFIG_INVALID', `Kubeconfig refused: its server ${toSentence(host, refused)}`, {
-        hint: toHint(refused),
-      });
+      const refusal = isIP(host) === 0 ? undefined : findRefusal(host);
+      if (refusal === undefined) return;
+      const { sentence, hint } = refusal;
+      throw new C3Error('KUBECONFIG_INVALID', `Kubeconfig refused: its server ${sentence}`, { hint });
     },
     lookup(hostname, options, callback) {
       void lookUp(hostname, options).then(
         (addresses) => {
-          const fault = findFault(hostname, addresses, allowed);
-          const [first] = fault === null ? addresses : [];
+          const fault = check(hostname, addresses);
+          const [first] = fault === undefined ? addresses : [];
           if (first === undefined) callback(fault ?? new Error(`${hostname} has no address`), '', 0);
           else if (options.all) callback(null, [...addresses]);
           else callback(null, first.address, first.family);
@@ -122,100 +121,37 @@ export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy
   };
 }
 
-function findFault(
-  hostname: string,
-  addresses: readonly LookupAddress[],
-  allowed: BlockList,
-): NodeJS.ErrnoException | null {
-  for (const { address } of addresses) {
-    const refused = classifyRefused(address, allowed);
-    if (refused === undefined) continue;
-    const message = `${hostname} ${toSentence(address, refused)}; ${toHint(refused)}`;
-    return Object.assign(new Error(message), { code: ADDRESS_REFUSED });
-  }
-  return null;
-}
-
-function toSentence(address: string, refused: string): string {
-  return `has the ${refused} address ${address}, to which c3 does not connect`;
-}
-
-function toHint(refused: string): string {
-  if (NEVER.some(([name]) => name === refused)) return 'no setting opens it';
-  return 'its operator can open a network with C3_ALLOW_NETS';
-}
-
-/** The class of an address that may not be dialled; undefined when it may. */
-function classifyRefused(address: string, allowed: BlockList): string | undefined {
+/** The name of the refused range that contains an address; undefined when c3 may connect to it. */
+function classifyRefused(address: string, allowed: BlockList): { name: string; canOpen: boolean } | undefined {
   const [bare = ''] = address.split('%');
-  const family = isIP(bare) === 6 ? 'ipv6' : 'ipv4';
-  const { carried, hidden, tunnelled } = family === 'ipv6' ? findCarried(bare) : NOTHING_CARRIED;
-  for (const one of [bare, ...carried, ...hidden, ...tunnelled]) {
-    const never = NEVER_LISTS.find(({ list }) => list.check(one, one === bare ? family : 'ipv4'));
-    if (never) return never.name;
-  }
+  const isIpv6 = isIP(bare) === 6;
+  const family = isIpv6 ? 'ipv6' : 'ipv4';
+  // Only for IPv6: Node's BlockList finds each IPv4 address in a range of mapped ones.
+  if (isIpv6 && isIpv4InIpv6(bare)) return { name: 'IPv4-in-IPv6', canOpen: false };
+  const never = NEVER.find(({ list }) => list.check(bare, family));
+  if (never) return { name: never.name, canOpen: false };
   if (allowed.check(bare, family)) return undefined;
-  const [first] = carried;
-  if (first !== undefined) return classifyRefused(first, allowed);
-  const special = LISTS.find(({ list }) => list.check(bare, family));
-  if (special) return special.name;
-  if (family === 'ipv6' && !GLOBAL_UNICAST.check(bare, family)) return 'reserved';
-  const [end] = tunnelled;
-  return end === undefined ? undefined : classifyRefused(end, allowed);
+  const special = NOT_PUBLIC.find(({ list }) => list.check(bare, family));
+  if (special) return { name: special.name, canOpen: true };
+  return isIpv6 && !GLOBAL_UNICAST.check(bare, family) ? { name: 'reserved', canOpen: true } : undefined;
 }
 
-/** IPv4 addresses within an IPv6 one. */
-interface Carried {
-  /** The one that it stands for. */
-  readonly carried: readonly string[];
-  /** Those to which it may lead here and there. */
-  readonly hidden: readonly string[];
-  /** The end of a tunnel within a site (ISATAP), whatever the network. */
-  readonly tunnelled: readonly string[];
+function isIpv4InIpv6(address: string): boolean {
+  // A URL writes it canonically: hexadecimal groups, and "::" for the longest run of zeros.
+  return IPV4_IN_IPV6.check(address, 'ipv6') || ISATAP.test(new URL(`http://[${address}]`).hostname.slice(1, -1));
 }
 
-const NOTHING_CARRIED: Carried = { carried: [], hidden: [], tunnelled: [] };
-
-/** `::` and `::1` are none of IPv4's. */
-function findCarried(address: string): Carried {
-  const bytes = toBytes(address);
-  if (bytes.slice(0, 14).every((byte) => byte === 0)) return NOTHING_CARRIED;
-  const read = (carriers: typeof CARRIERS): string[] =>
-    carriers
-      .filter(({ list }) => list.check(address, 'ipv6'))
-      .map(({ at }) => at.map((index) => bytes[index]).join('.'));
-  const last = bytes.slice(12);
-  // The address of Teredo's client stands there with every bit turned.
-  const client = TEREDO.check(address, 'ipv6') ? [last.map((byte) => 255 - byte).join('.')] : [];
-  const isTunnel = /^[02],0,94,254$/.test(bytes.slice(8, 12).join());
-  return {
-    carried: read(CARRIERS),
-    hidden: [...read(LOCAL_CARRIERS), ...client],
-    tunnelled: isTunnel ? [last.join('.')] : [],
-  };
+/** A network of IPv4, below each of the prefixes that embed one. */
+function embed(net: string): string[] {
+  const [address = '', bits = ''] = net.split('/');
+  return EMBEDDING_PREFIXES.map((prefix) => `${prefix}${address}/${96 + Number(bits)}`);
 }
 
-/** The sixteen bytes of an IPv6 address. */
-function toBytes(address: string): number[] {
-  return toGroups(address).flatMap((group) => [group >> 8, group & 0xff]);
+function toRanges(ranges: readonly (readonly [string, Nets])[]): readonly { name: string; list: BlockList }[] {
+  return ranges.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
 }
 
-/** The eight groups of an IPv6 address. */
-function toGroups(address: string): number[] {
-  // A URL writes it canonically, with hexadecimal groups only and at most one "::".
-  const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [head = [], tail = []] = text.split('::').map((part) => (part === '' ? [] : part.split(':')));
-  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0');
-  return [...head, ...zeros, ...tail].map((group) => Number.parseInt(group, 16));
-}
-
-function toCarriers(
-  carriers: readonly (readonly [net: string, at: readonly number[]])[],
-): readonly { readonly list: BlockList; readonly at: readonly number[] }[] {
-  return carriers.map(([net, at]) => ({ list: toBlockList([net]), at }));
-}
-
-function toBlockList(nets: readonly string[]): BlockList {
+function toBlockList(nets: Nets): BlockList {
   const list = new BlockList();
   for (const net of nets) {
     const [address = '', prefix] = net.split('/');

@@ -12,7 +12,7 @@ import {
   toTlsOptions,
 } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { createAllowance, readBody, readLines, type Allowance, type Reading } from './read-answer.ts';
+import { createAllowance, readBody, readLines, type Allowance, type Reading } from './response-reader.ts';
 
 /** JSON over keep-alive connections to one API server. */
 export interface KubeClient {

@@ -2,7 +2,6 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { generate } from 'selfsigned';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { createCompositeNumbers, createRsaKey, createRsaNumbers, type RsaNumbers } from '../../test/fakes/rsa-key.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 
 /** What a refusal says, word for word, and what is taken in spite of its looks. */
@@ -126,11 +125,11 @@ describe('a kubeconfig is refused by the name of', () => {
     ['it is not a YAML object', '- a'],
     ['it is not a YAML object', 'text'],
     ['line 2 is not YAML', 'a: 1\n"b'],
-    ['it says "a" twice in one object', 'x: {a: 1, a: 2}'],
+    ['it has "a" twice in one object', 'x: {a: 1, a: 2}'],
     ['it uses YAML aliases', 'a: &a 1\nb: *a'],
-    ['it says "1" twice in one object', '{1: a, "1": b}'],
+    ['it has "1" twice in one object', '{1: a, "1": b}'],
     ['line 2 is not YAML', 'a: 1\n? [b]\n: 2'],
-    [`it says "${'k'.repeat(80)}" twice in one object`, `{${'k'.repeat(81)}: 1, ${'k'.repeat(81)}: 2}`],
+    [`it has "${'k'.repeat(80)}" twice in one object`, `{${'k'.repeat(81)}: 1, ${'k'.repeat(81)}: 2}`],
     ['it is not a YAML object', 'null'],
     ['it is not a YAML object', '# nothing'],
     ['line 3 is not YAML', 'a: 1\nb: 2\n}: 3\n]: 4'],
@@ -148,29 +147,6 @@ it('a refusal tells all that c3 reads', () => {
       hint: 'c3 reads server, certificate-authority-data, tls-server-name, token, client-certificate-data, client-key-data and namespace',
     }),
   );
-});
-
-describe('reading a kubeconfig leaves stack traces as they were', () => {
-  it.each([
-    ['when it is taken', () => void parseKubeconfig(toText({}))],
-    ['when it is thousands of errors', () => void refusalOf('['.repeat(16 * 1024))],
-    ['when it is refused after it was parsed', () => void refusalOf('a: &a 1\nb: *a')],
-  ])('%s', (_, read) => {
-    const before = Error.stackTraceLimit;
-    try {
-      Error.stackTraceLimit = 7;
-      read();
-      expect(Error.stackTraceLimit).toBe(7);
-    } finally {
-      Error.stackTraceLimit = before;
-    }
-  });
-
-  it('and gives its own refusal one', () => {
-    expect(() => parseKubeconfig('[')).toThrow(
-      expect.objectContaining({ stack: expect.stringContaining('kubeconfig.ts') as string }),
-    );
-  });
 });
 
 describe('a kubeconfig is taken', () => {
@@ -231,47 +207,21 @@ describe('a kubeconfig is taken', () => {
   });
 });
 
-describe('a client key is refused that takes long to sign with', () => {
+describe('a client key with more than 4096 bits', () => {
   function refusalOfKey(made: KeyObject): string {
     const pem = Buffer.from(made.export({ type: 'pkcs8', format: 'pem' })).toString('base64');
     return refusalOf({ user: { 'client-certificate-data': cert, 'client-key-data': pem } });
   }
   const field = 'users["u"].user.client-key-data';
 
-  it('by its length', () => {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4104 });
-    expect(refusalOfKey(privateKey)).toBe(`${field} is an RSA key of 4104 bits; c3 takes 4096 at most`);
-  });
-
   it.each([
-    ['ed448', () => generateKeyPairSync('ed448')],
-    ['rsa-pss', () => generateKeyPairSync('rsa-pss', { modulusLength: 2048 })],
-  ])('by its kind: %s', (kind, create) => {
-    expect(refusalOfKey(create().privateKey)).toBe(`${field} is a key of the kind ${kind}; c3 takes ec, ed25519, rsa`);
+    ['rsa', () => generateKeyPairSync('rsa', { modulusLength: 4104 })],
+    ['rsa-pss', () => generateKeyPairSync('rsa-pss', { modulusLength: 4104 })],
+  ])('is refused: %s', (_, create) => {
+    expect(refusalOfKey(create().privateKey)).toBe(`${field} has 4104 bits, and c3 accepts at most 4096`);
   });
 
-  const honest = createRsaNumbers();
-  const long = BigInt(`0x${'c1'.repeat(256)}`);
-  it.each<[string, Partial<RsaNumbers>]>([
-    ['primes that are as long as the modulus', { p: long, q: long, dp: long, dq: long, qi: long }],
-    ['a first prime that is no factor', { p: honest.p + 2n }],
-    ['a second prime that is no factor', { q: honest.q + 2n }],
-    ['the modulus and 1 as its primes', { p: honest.n, q: 1n }],
-    ['an exponent that is another one', { d: honest.n }],
-    ['a first exponent that is too long', { dp: honest.dp + (honest.p - 1n) }],
-    ['a second exponent that is too long', { dq: honest.dq + (honest.q - 1n) }],
-    ['a first exponent that signs wrongly', { dp: honest.dp - 2n }],
-    ['a second exponent that signs wrongly', { dq: honest.dq - 2n }],
-    ['a coefficient that is too long', { qi: honest.qi + honest.p }],
-    ['a coefficient that signs wrongly', { qi: honest.qi - 1n }],
-    ['a public exponent that is too long', { e: honest.e + 2n ** 32n }],
-    ['factors that are no primes', createCompositeNumbers()],
-  ])('by numbers that do not belong together: %s', (_, numbers) => {
-    const made = createRsaKey({ ...honest, ...numbers });
-    expect(refusalOfKey(made)).toBe(`${field} is an RSA key whose numbers do not belong together`);
-  });
-
-  it('but not one that is as long as it may be', () => {
+  it('is refused, and one with 4096 bits is not', () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4096 });
     expect(refusalOfKey(privateKey)).toBe(`${field} does not belong to client-certificate-data`);
   });

@@ -1,41 +1,45 @@
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
-import type { Document } from 'yaml';
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
 import { trimEnd } from '../trim-end.ts';
-import { findCostlyKey } from './costly-key.ts';
 
-/** What a kubeconfig comes down to: where the API server is, how to trust it, who we are. Holds secrets: never log it. */
+/** What c3 needs from a kubeconfig: the address of the API server, its certificate, and our credentials. Never log it. */
 export interface ClusterAccess {
   /** `https://host[:port]`. */
   readonly origin: string;
-  /** Path in front of `/api`, without a slash at the end; mostly empty. */
+  /** The path before `/api`, without a slash at the end. It is usually empty. */
   readonly basePath: string;
-  /** PEM; without it the public authorities are trusted. */
+  /** PEM. Without it the public certificate authorities are trusted. */
   readonly ca?: string;
-  /** Name expected in the server's certificate, where it is not the host. */
+  /** The name that the server's certificate must have, if it is not the host. */
   readonly serverName?: string;
   readonly token?: string;
-  /** PEM, both. */
+  /** Both in PEM. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string };
   readonly namespace: string;
-  /** In place of the system's resolver: `AddressPolicy.lookup`. */
+  /** Replaces the system's resolver: `AddressPolicy.lookup`. */
   readonly lookup?: LookupFunction;
 }
 
-/** A kubeconfig with a few certificate chains has 16 KiB; this leaves room for a laptop's, and bounds the parser. */
+/** A kubeconfig with a few certificate chains has 16 KiB. The limit leaves room for a laptop's file and bounds the parser. */
 const MAX_KUBECONFIG_BYTES = 256 * 1024;
+
+/**
+ * Each TLS connection signs with the client key on the main thread: 5 ms with an RSA key of 4,096 bits, 280 ms with 15,360 (threat
+ * model A12).
+ */
+const MAX_RSA_BITS = 4096;
 
 type Fields = Readonly<Record<string, unknown>>;
 
 const HINT =
   'c3 reads server, certificate-authority-data, tls-server-name, token, client-certificate-data, client-key-data and namespace';
 
-/** Fields that kubectl knows and that say nothing c3 needs. */
+/** Fields of kubectl that c3 can ignore. */
 const HARMLESS = new Set(['extensions', 'disable-compression']);
 
-/** Why c3 refuses what kubectl would take: with a stranger's kubeconfig each of these acts on c3's own machine or network. */
+/** Why c3 refuses fields that kubectl accepts. In a stranger's file, each of them acts on c3's own machine or network. */
 const REFUSALS: Readonly<Record<string, string>> = {
   exec: 'would run a program on the machine of c3',
   'auth-provider': 'would run a program on the machine of c3',
@@ -54,10 +58,10 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads the current context of a kubeconfig that a stranger may have written. Takes what is on its own short list, refuses
- * every other field of the objects in use by its name, and runs nothing, reads no file, connects nowhere.
+ * Reads the current context of a kubeconfig, which a stranger may have written (threat model A5). Accepts the fields of a short list
+ * and refuses every other field of the objects in use. Runs no program, reads no file and opens no connection.
  *
- * @throws {C3Error} KUBECONFIG_INVALID naming the field, never a secret's value
+ * @throws {C3Error} KUBECONFIG_INVALID with the name of the field, never with a secret
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
 export function parseKubeconfig(text: string): ClusterAccess {
@@ -79,8 +83,8 @@ export function parseKubeconfig(text: string): ClusterAccess {
 }
 
 /**
- * What of a kubeconfig must not show anywhere: the token, the client's key, and that as it stands in the file, so that a mask finds
- * it too where the whole file was encoded once more.
+ * Lists the secrets of a kubeconfig that must be masked: the token, the client key, and the client key in base64 as it is in the
+ * file, so that it is also masked where the whole file was encoded again.
  *
  * @throws {C3Error} KUBECONFIG_INVALID
  */
@@ -120,7 +124,7 @@ function readServer(cluster: Fields, path: string): { origin: string; basePath: 
 function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {
   allowOnly(user, ['token', 'client-certificate-data', 'client-key-data'], path);
   const token = readText(user, 'token', `${path}.token`)?.trim();
-  // It becomes a header: anything but visible ASCII could start another one.
+  // It becomes a header. Other characters than visible ASCII could start another header.
   if (token && !/^[\x21-\x7e]+$/.test(token)) throw invalid(`${path}.token has characters that no token has`);
   const cert = readBase64(user, 'client-certificate-data', path);
   const key = readBase64(user, 'client-key-data', path);
@@ -150,8 +154,10 @@ function checkCertificate(pem: string, path: string): X509Certificate {
 function checkPair(cert: string, key: string, path: string): { cert: string; key: string } {
   const certificate = checkCertificate(cert, `${path}.client-certificate-data`);
   const privateKey = readPrivateKey(key, `${path}.client-key-data`);
-  const complaint = findCostlyKey(privateKey);
-  if (complaint !== undefined) throw invalid(`${path}.client-key-data ${complaint}`);
+  const bits = privateKey.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (bits > MAX_RSA_BITS) {
+    throw invalid(`${path}.client-key-data has ${bits} bits, and c3 accepts at most ${MAX_RSA_BITS}`);
+  }
   if (certificate.checkPrivateKey(privateKey)) return { cert, key };
   throw invalid(`${path}.client-key-data does not belong to client-certificate-data`);
 }
@@ -166,7 +172,7 @@ function readPrivateKey(pem: string, path: string): KeyObject {
 
 function allowOnly(fields: Fields, allowed: readonly string[], path: string): void {
   for (const [name, value] of Object.entries(fields)) {
-    // kubectl writes absent values in these forms too.
+    // kubectl also writes an absent value in these forms.
     const isAbsent = value === null || value === '' || value === false;
     if (isAbsent || allowed.includes(name) || HARMLESS.has(name)) continue;
     const reason = Object.hasOwn(REFUSALS, name) ? REFUSALS[name] : 'is not a field c3 knows';
@@ -204,7 +210,14 @@ function readBase64(fields: Fields, name: string, path: string): string | undefi
 function readYaml(text: string): Fields {
   if (Buffer.byteLength(text) > MAX_KUBECONFIG_BYTES) throw invalid(`it is larger than ${MAX_KUBECONFIG_BYTES} bytes`);
   const lines = new LineCounter();
-  const document = composeDocument(text, lines);
+  // The library's own check for equal keys is quadratic. Its pretty errors would quote the source, which is secret.
+  const document = parseDocument(text, {
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'error',
+    lineCounter: lines,
+    stringKeys: true,
+  });
   const error = document.errors[0];
   if (error) throw invalid(`line ${lines.linePos(error.pos[0]).line} is not YAML`);
   visit(document, {
@@ -215,7 +228,7 @@ function readYaml(text: string): Fields {
       const seen = new Set<unknown>();
       for (const { key } of map.items) {
         const name = isScalar(key) ? key.value : key;
-        if (seen.has(name)) throw invalid(`it says "${String(name).slice(0, 80)}" twice in one object`);
+        if (seen.has(name)) throw invalid(`it has "${String(name).slice(0, 80)}" twice in one object`);
         seen.add(name);
       }
     },
@@ -224,27 +237,6 @@ function readYaml(text: string): Fields {
   const root: unknown = document.toJS({ maxAliasCount: 0 });
   if (!isFields(root)) throw invalid('it is not a YAML object');
   return root;
-}
-
-/**
- * Composes with the `yaml` library, made linear: its own check for equal keys is quadratic, and each of thousands of errors
- * would capture a stack, most of the cost (120 ms for 16 KiB of `[`), so none does while this runs. It is synchronous:
- * nobody else's errors are touched. Its pretty errors would quote the source, which is secret.
- */
-function composeDocument(text: string, lineCounter: LineCounter): Document.Parsed {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return parseDocument(text, {
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: 'error',
-      lineCounter,
-      stringKeys: true,
-    });
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
 }
 
 function invalid(sentence: string): C3Error {

@@ -6,7 +6,7 @@ import { createExecClient } from './exec.ts';
 import type { ExecLimits } from './exec.ts';
 import { createGate } from './gate.ts';
 import { createPacedGate } from './paced-gate.ts';
-import { createKeeper } from './keeper.ts';
+import { createKeeper } from './pod-reaper.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { toKey } from './leases/lease-store.ts';
 import { createLeases } from './leases/leases.ts';
@@ -15,8 +15,8 @@ import { lookAtPod } from './look.ts';
 import { planBuildPod } from './pod.ts';
 import { createPodEvents } from './pod-events.ts';
 import { createTurns } from './turns.ts';
-import { visitPod } from './visit.ts';
-import type { VisitDependencies } from './visit.ts';
+import { visitPod } from './acquire-pod.ts';
+import type { VisitDependencies } from './acquire-pod.ts';
 
 export interface KubernetesCluster extends Cluster {
   /** Whether a build is in it or waits for it, a warm Pod's idle time still runs, or somebody looks at a Pod. */

@@ -5,7 +5,7 @@ import type { KubeClient } from './client.ts';
 import { createPodExec } from './pod-exec.ts';
 import { isPlanned } from './pod.ts';
 import type { PodPlan } from './pod.ts';
-import type { VisitDependencies } from './visit.ts';
+import type { VisitDependencies } from './acquire-pod.ts';
 import { listPod, watchPod } from './watch.ts';
 
 export interface LookDependencies extends Pick<VisitDependencies, 'client' | 'execs' | 'openings' | 'closing'> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { WorkspaceQuery } from '../engine/cluster.ts';
 import type { JsonObject, JsonValue } from '../pipeline/pipeline.ts';
 import type { Pod } from './api-types.ts';
-import { findDisruption, isNodeSilent } from './loss.ts';
+import { findDisruption, isNodeSilent } from './pod-health.ts';
 import { trimEnd } from '../trim-end.ts';
 
 /** The Pod c3 wants: what it creates, and what tells whether an existing one is the same. */

@@ -1,5 +1,5 @@
 import type { Pod, PodEvent } from './api-types.ts';
-import { classifyStart, rememberPulls } from './start-failure.ts';
+import { classifyStart, rememberPulls } from './start-progress.ts';
 
 /** What comes of a state of the Pod: an end, or undefined while there is something to wait for. */
 export type Decision = Failure | Usable | undefined;

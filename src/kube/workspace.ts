@@ -4,9 +4,9 @@ import type { Pod } from './api-types.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
 import type { Lease } from './leases/lease.ts';
-import { findLoss, isNodeSilent } from './loss.ts';
+import { findLoss, isNodeSilent } from './pod-health.ts';
 import { createPodExec } from './pod-exec.ts';
-import type { StartedPod } from './pod-start.ts';
+import type { StartedPod } from './start-pod.ts';
 
 export interface WorkspaceDependencies {
   /** {@link Workspace.key} */

@@ -115,14 +115,18 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
       '168.63.129.16',
     ];
     const ofIpv6 = ['[fd00:ec2::254]', '[fd00:ec2::23]', '[fd00:c1::a9fe:a9fe]', '[fd00:42::42]', '[fe80::a9fe:a9fe]'];
-    const carried = [
+    for (const host of [...plain, ...ofIpv6, '[64:ff9b::169.254.169.254]', '[::169.254.169.254]']) {
+      expect(await refusalOf(`https://${host}`, everything)).toMatch(/metadata address/);
+    }
+    const embedding = [
       '[::ffff:169.254.169.254]',
       '[64:ff9b:1::a9fe:a9fe]',
       '[::ffff:0:a9fe:a9fe]',
       '[2001:0:a9fe:a9fe::1]',
+      '[2600:1::5efe:169.254.169.254]',
     ];
-    for (const host of [...plain, ...ofIpv6, ...carried, '[2600:1::5efe:169.254.169.254]']) {
-      expect(await refusalOf(`https://${host}`, everything)).toMatch(/metadata address/);
+    for (const host of embedding) {
+      expect(await refusalOf(`https://${host}`, everything)).toMatch(/IPv4-in-IPv6 address/);
     }
     for (const host of ['169.254.42.42', '169.254.0.23']) {
       expect(await refusalOf(`https://${host}`, everything)).toMatch(/link-local address/);

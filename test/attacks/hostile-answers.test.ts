@@ -8,8 +8,8 @@ import { toLease, toPod, toPodEvent } from '../../src/kube/api-types.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { createClient } from '../../src/kube/client.ts';
 import { createNameLookups, type LookUpName } from '../../src/kube/name-lookups.ts';
-import { readLines } from '../../src/kube/read-answer.ts';
-import { classifyStart } from '../../src/kube/start-failure.ts';
+import { readLines } from '../../src/kube/response-reader.ts';
+import { classifyStart } from '../../src/kube/start-progress.ts';
 import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;

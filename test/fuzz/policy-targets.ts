@@ -4,7 +4,7 @@ import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createAddressPolicy } from '../../src/kube/address-policy.ts';
 import { listKubeconfigSecrets, parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { planPod } from '../../src/kube/pod.ts';
-import { checkPodPolicy } from '../../src/kube/pod-policy.ts';
+import { checkPodPolicy } from '../../src/kube/pod-security.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { bent, jsonWith, mutated } from './arbitraries.ts';
 import { pod } from './kube-targets.ts';

@@ -7,7 +7,7 @@ import type { LeasePlace } from './leases/lease-store.ts';
 import type { Leases } from './leases/leases.ts';
 import { isFormer, toScopeLabels } from './pod.ts';
 import type { PodPlan } from './pod.ts';
-import { deletePod } from './pod-start.ts';
+import { deletePod } from './start-pod.ts';
 import type { Turns } from './turns.ts';
 
 /** Looks after Pods between builds. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { KubeAnswer, KubeClient } from './client.ts';
-import { createKeeper, type Keeper } from './keeper.ts';
+import { createKeeper, type Keeper } from './pod-reaper.ts';
 import { createLeases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
 import { createTurns } from './turns.ts';

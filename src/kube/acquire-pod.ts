@@ -2,12 +2,12 @@ import type { OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../engine/c
 import type { KubeClient } from './client.ts';
 import type { ExecClient } from './exec.ts';
 import type { Gate } from './gate.ts';
-import type { Keeper } from './keeper.ts';
+import type { Keeper } from './pod-reaper.ts';
 import type { Lease } from './leases/lease.ts';
 import type { Leases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
 import type { PodEvents } from './pod-events.ts';
-import { startPod } from './pod-start.ts';
+import { startPod } from './start-pod.ts';
 import { listPod } from './watch.ts';
 import type { PodState } from './watch.ts';
 import { createWorkspace } from './workspace.ts';

@@ -5,7 +5,7 @@ import type { Pod, PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
 import { UNKNOWN_POD } from './leases/lease.ts';
 import type { Lease } from './leases/lease.ts';
-import { findLoss, isNodeSilent } from './loss.ts';
+import { findLoss, isNodeSilent } from './pod-health.ts';
 import { findMismatch } from './pod.ts';
 import type { PodPlan } from './pod.ts';
 import { haveContainersStarted } from './pod-events.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createAllowance, readBody, readLines, type Allowance } from './read-answer.ts';
+import { createAllowance, readBody, readLines, type Allowance } from './response-reader.ts';
 
 const MIB = 1024 * 1024;
 const FREE: Allowance = { take: () => 0, hold: () => false };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { toPod } from './api-types.ts';
-import { findLoss, isNodeSilent } from './loss.ts';
+import { findLoss, isNodeSilent } from './pod-health.ts';
 
 const RUNNING = {
   metadata: { name: 'shop-1', uid: 'u' },

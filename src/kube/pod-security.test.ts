@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../pipeline/pipeline.ts';
-import { checkPodPolicy, type PodPolicy } from './pod-policy.ts';
+import { checkPodPolicy, type PodPolicy } from './pod-security.ts';
 
 type Change = readonly [path: string, value: unknown];
 

@@ -1,5 +1,5 @@
 import type { ContainerStatus, Pod, PodEvent } from './api-types.ts';
-import { MUST_KEEP_RUNNING } from './loss.ts';
+import { MUST_KEEP_RUNNING } from './pod-health.ts';
 
 /** Where a Pod stands on its way to running containers. */
 export type StartVerdict =
