@@ -1,5 +1,5 @@
 import type { World } from '../../dev/demo/world.ts';
-import { createGate } from '../../src/kube/gate.ts';
+import { Semaphore } from '../../src/limiter.ts';
 import { time, type Bare } from '../bare.ts';
 import { createBuilds, type Builds, type BuildsTarget } from '../builds.ts';
 import type { Row } from '../measure.ts';
@@ -8,7 +8,7 @@ import { repeat, TRUE_STEP } from './steps.ts';
 
 const PODS = 50;
 const STEPS = 5;
-/** As many as c3 opens at a time (src/kube/kubernetes-cluster.ts). */
+/** As many as c3 opens at a time (src/kube/exec.ts). */
 const OPENINGS = 12;
 /** One takes two minutes. */
 const RUNS = 3;
@@ -47,15 +47,15 @@ export function createCrowd(world: World, target: BuildsTarget, bare: Bare): Cro
   }
 
   async function bareRun(): Promise<number> {
-    const gate = createGate(OPENINGS);
+    const openings = new Semaphore(OPENINGS);
     const signal = new AbortController().signal;
     const deletions: Promise<void>[] = [];
     async function inPod({ manifest }: Builds): Promise<void> {
       const pod = await bare.createPod(manifest);
       for (let step = 0; step < STEPS; step += 1) {
-        const leave = await gate.enter(signal);
+        const release = await openings.acquire(signal);
         await bare.exec(pod, 'main', ['true']);
-        leave?.();
+        release();
       }
       // At once, as c3 does with a Pod that is used up: the others pay for it in both.
       deletions.push(bare.deletePod(pod));

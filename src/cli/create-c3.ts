@@ -11,7 +11,7 @@ import {
 } from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
-import { checkPodPolicy, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
+import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
 import type { Log } from '../log.ts';
 import { parseDestination } from '../reporters/index.ts';
 import { formatScope, parseKeyring, type Keyring, type Scope } from '../sealing/index.ts';
@@ -149,7 +149,7 @@ function createReading(config: Config, open: Opener, clusters: ClusterPool): (sc
   return (scope) => ({
     open: (token, purpose) => open(token, { scope, purpose }),
     openCluster: (kubeconfig) => clusters.getCluster(kubeconfig),
-    checkJob: (manifest) => checkPodPolicy(manifest, config.podPolicy),
+    checkJob: (manifest) => checkPodSecurity(manifest, config.podPolicy),
     listSecrets,
     now: Date.now,
   });

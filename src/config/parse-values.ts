@@ -24,7 +24,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const POD_POLICIES = ['tenant', 'baseline', 'restricted'] as const;
-/** For `checkPodPolicy`. */
+/** For `checkPodSecurity`. */
 export type PodPolicy = (typeof POD_POLICIES)[number];
 
 const FORGE_KINDS = ['github'] as const;

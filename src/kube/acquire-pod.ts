@@ -1,129 +1,128 @@
 import type { OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
 import type { KubeClient } from './client.ts';
-import type { ExecClient } from './exec.ts';
-import type { Gate } from './gate.ts';
-import type { Keeper } from './pod-reaper.ts';
+import type { ExecClient, ExecLimiter } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
 import type { Leases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
 import type { PodEvents } from './pod-events.ts';
+import type { PodReaper } from './pod-reaper.ts';
 import { startPod } from './start-pod.ts';
 import { listPod } from './watch.ts';
-import type { PodState } from './watch.ts';
+import type { PodSnapshot } from './watch.ts';
 import { createWorkspace } from './workspace.ts';
 
-/** What all visits to the Pods of a cluster share. */
-export interface VisitDependencies {
-  /** Drawn at random by this process, for this cluster alone. */
+/** What all builds of a cluster share. */
+export interface ClusterContext {
+  /** A random id that this process chose for this cluster. */
   readonly clusterId: string;
   readonly client: KubeClient;
   readonly events: PodEvents;
   readonly execs: ExecClient;
-  /** Bounds the execs that are being opened. */
-  readonly openings: Gate;
+  readonly execLimiter: ExecLimiter;
   readonly leases: Leases;
-  readonly keeper: Keeper;
-  /** Default {@link SILENT_NODE_MS}. */
+  readonly reaper: PodReaper;
+  /** Default: {@link SILENT_NODE_MS}. */
   readonly silentNodeMs: number | undefined;
-  /** Aborted: the cluster is closed. */
+  /** Aborted when the cluster is closed. */
   readonly closing: AbortSignal;
 }
 
-/** A build whose turn it is in this process. */
-export interface Visit {
-  readonly order: WorkspaceRequest;
+/** A build that holds the lock of its Pod in this process. */
+export interface LockedBuild {
+  readonly request: WorkspaceRequest;
   readonly plan: PodPlan;
-  /** Ends the turn. */
-  readonly leave: () => void;
+  /** Releases the lock. */
+  readonly unlock: () => void;
 }
 
 /**
- * A kubelet that restarts is back in seconds, a node in a minute or two, and a fresh one refuses execs for up to a minute, until
- * its certificate is approved. The cluster itself gives a silent node 40 s before it says so and 5 minutes before it deletes its Pods.
+ * A restarted kubelet is back in seconds and a node in a minute or two. A new kubelet refuses execs for up to a minute, until its
+ * certificate is approved. The cluster itself reports a silent node after 40 s and deletes its Pods after 5 minutes.
  */
 const SILENT_NODE_MS = 120_000;
 
 /**
- * The story of a Pod, from one build's view. Its Lease is taken, so that no other process has it (`leases/`); it is started, or
- * reused (`pod-start.ts`); the build works in it (`workspace.ts`); then it is kept warm or deleted (`keeper.ts`). When there is no
- * workspace the caller ends the turn, else `release` does.
+ * Acquires a Pod for a build. It takes the Pod's Lease, so that no other process uses the Pod (`leases/`). It starts or reuses the Pod
+ * (`start-pod.ts`). The build then works in it (`workspace.ts`). `release` keeps the Pod warm or deletes it (`pod-reaper.ts`) and releases
+ * the lock. If there is no workspace, the caller releases the lock.
  */
-export async function visitPod(
-  shared: VisitDependencies,
-  visit: Visit,
+export async function acquirePod(
+  context: ClusterContext,
+  build: LockedBuild,
   options: OpenOptions,
 ): Promise<WorkspaceAnswer> {
-  const { client, leases, keeper } = shared;
-  const { order, plan } = visit;
-  keeper.take(plan);
-  // At the same time as the Lease, so that a warm Pod waits for one answer only.
-  const looking = listPod(client, { ...plan, signal: options.signal }).catch(() => undefined);
-  const answer = await leases.acquire({ plan, build: order.buildId, isResumed: order.isResumed }, options);
+  const { client, leases, reaper } = context;
+  const { request, plan } = build;
+  reaper.cancel(plan);
+  // List the Pod while the Lease is requested, so that a warm Pod costs the time of one answer.
+  const listing = listPod(client, { ...plan, signal: options.signal }).catch(() => undefined);
+  const answer = await leases.acquire({ plan, build: request.buildId, isResumed: request.isResumed }, options);
   if (answer.kind !== 'held') return answer;
   const { lease } = answer;
-  const seen = await looking;
-  // A Pod that was seen while another c3 could still delete it is looked at again.
-  const early = lease.isUndisputed || !seen?.pod ? seen : undefined;
+  const listed = await listing;
+  // If another c3 could have deleted the Pod since it was listed, it must be listed again.
+  const snapshot = lease.isUndisputed || !listed?.pod ? listed : undefined;
   let workspace: WorkspaceAnswer | undefined;
   try {
-    workspace = await enterPod(shared, { ...visit, lease, early }, options);
+    workspace = await openPod(context, { ...build, lease, snapshot }, options);
   } finally {
-    // What is known of a build that was taken up is kept: should it be taken up once more, it must not begin anew.
-    if (workspace?.kind !== 'ready') await (order.isResumed ? lease.release() : lease.remove());
+    // The record of a resumed build is kept, so that it does not begin again if it is resumed once more.
+    if (workspace?.kind !== 'ready') await (request.isResumed ? lease.release() : lease.remove());
   }
   return workspace;
 }
 
-interface HeldVisit extends Visit {
+interface LeasedBuild extends LockedBuild {
   readonly lease: Lease;
-  readonly early: PodState | undefined;
+  readonly snapshot: PodSnapshot | undefined;
 }
 
-async function enterPod(shared: VisitDependencies, visit: HeldVisit, options: OpenOptions): Promise<WorkspaceAnswer> {
-  const { client, events, execs, openings, keeper, closing, silentNodeMs = SILENT_NODE_MS } = shared;
-  const { order, plan, lease, early } = visit;
-  const isUnfit = (uid: string): boolean => uid === lease.unfitPod || keeper.isUnfit(plan, uid);
-  const started = await startPod({ client, events, plan, order, options, lease, early, isUnfit });
+async function openPod(context: ClusterContext, build: LeasedBuild, options: OpenOptions): Promise<WorkspaceAnswer> {
+  const { client, events, execs, execLimiter: limiter, reaper, closing, silentNodeMs = SILENT_NODE_MS } = context;
+  const { request, plan, lease, snapshot } = build;
+  const { neededMs, idleMs } = request;
+  const isUnfit = (uid: string): boolean => uid === lease.unfitPod || reaper.isUnfit(plan, uid);
+  const started = await startPod({ client, events, plan, neededMs, options, lease, snapshot, isUnfit });
   if (started.kind !== 'ready') return started;
   const { uid } = started.pod;
-  await lease.begin(uid);
-  endWith(closing, started.stop);
-  void keeper.tidyUp(plan, { idleMs: order.idleMs, isWarm: started.isWarm });
+  await lease.recordPod(uid);
+  stopWith(closing, started.stop);
+  void reaper.sweep(plan, { idleMs, isWarm: started.isWarm });
   const giveBack = async ({ isClean }: { readonly isClean: boolean }): Promise<void> =>
-    await leavePod(shared, visit, { uid, isClean });
+    await giveBackPod(context, build, { uid, isClean });
   const { namespace } = plan;
-  const key = toWorkspaceKey(shared, visit, uid);
-  const workspace = createWorkspace(started, { key, namespace, execs, openings, lease, silentNodeMs, giveBack });
+  const key = toWorkspaceKey(context, build, uid);
+  const workspace = createWorkspace(started, { key, namespace, execs, limiter, lease, silentNodeMs, giveBack });
   return { kind: 'ready', workspace };
 }
 
-/** The UID alone would not do: a hostile API server may tell that of another cluster's Pod. Nor would the name, of which a part is a hash. */
-function toWorkspaceKey({ clusterId }: VisitDependencies, { order, plan }: Visit, uid: string): string {
-  return JSON.stringify([clusterId, order.scope, order.trustClass, plan.namespace, plan.name, uid]);
+/** A hostile API server can report any UID, so it is not enough (threat model A3). The Pod's name is not enough because it contains a hash. */
+function toWorkspaceKey({ clusterId }: ClusterContext, { request, plan }: LockedBuild, uid: string): string {
+  return JSON.stringify([clusterId, request.scope, request.trustClass, plan.namespace, plan.name, uid]);
 }
 
 /**
- * Ends the watch of a Pod with the cluster, unless a build has ended it before, through `release`. Not by the option `signal`: Node may
- * lose the handler by which that takes a listener off, and each build would be kept until then.
+ * Ends the watch of a Pod when the cluster is closed. `release` may end it earlier. The option `signal` of `addEventListener` is not used:
+ * Node may lose the handler that removes such a listener, and would keep each build in memory.
  */
-function endWith(closing: AbortSignal, stop: AbortController): void {
-  const end = (): void => stop.abort();
-  closing.addEventListener('abort', end, { once: true });
-  stop.signal.addEventListener('abort', () => closing.removeEventListener('abort', end), { once: true });
+function stopWith(closing: AbortSignal, stop: AbortController): void {
+  const abort = (): void => stop.abort();
+  closing.addEventListener('abort', abort, { once: true });
+  stop.signal.addEventListener('abort', () => closing.removeEventListener('abort', abort), { once: true });
 }
 
-/** What another c3 has by now is not ours to keep or to delete. */
-async function leavePod(
-  { keeper }: VisitDependencies,
-  { order, plan, lease, leave }: HeldVisit,
+/** Keeps the Pod warm or deletes it, and releases the lock. If another c3 has taken over the Pod, it does neither. */
+async function giveBackPod(
+  { reaper }: ClusterContext,
+  { request, plan, lease, unlock }: LeasedBuild,
   { uid, isClean }: { readonly uid: string; readonly isClean: boolean },
 ): Promise<void> {
-  if (isClean && order.reuse) {
+  if (isClean && request.reuse) {
     await lease.release();
-    if (!lease.isLost) keeper.keep(plan, { uid, idleMs: order.idleMs });
+    if (!lease.isLost) reaper.schedule(plan, { uid, idleMs: request.idleMs });
   } else if (await lease.confirm()) {
-    const isGone = await keeper.discard(plan, uid);
+    const isGone = await reaper.deleteNow(plan, uid);
     await (isGone ? lease.remove() : lease.release(uid));
   }
-  leave();
+  unlock();
 }

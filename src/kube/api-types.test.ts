@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toBeginning, toLease, toList, toPod, toPodEvent, toStatus } from './api-types.ts';
+import { truncate, toLease, toList, toPod, toPodEvent, toStatus } from './api-types.ts';
 
 const LONG = 'x'.repeat(4 * 1024 * 1024);
 
@@ -73,7 +73,7 @@ test('of labels and annotations those are read that c3 writes', () => {
 });
 
 test('the beginning of a text has no half character at its end', () => {
-  expect(toBeginning('abc', 3)).toBe('abc');
-  expect(toBeginning('abcd', 3)).toBe('abc');
-  expect(toBeginning('ab😀', 3)).toBe('ab�');
+  expect(truncate('abc', 3)).toBe('abc');
+  expect(truncate('abcd', 3)).toBe('abc');
+  expect(truncate('ab😀', 3)).toBe('ab�');
 });

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
-import { toBeginning, toStatus } from './api-types.ts';
+import { parseJson } from '../json.ts';
+import { toStatus, truncate } from './api-types.ts';
 import {
   CONNECT_TIMEOUT_MS,
   describeFault,
@@ -12,23 +13,23 @@ import {
   toTlsOptions,
 } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { createAllowance, readBody, readLines, type Allowance, type Reading } from './response-reader.ts';
+import { createReadBudget, readBody, readLines, type ReadBudget, type ReadOptions } from './response-reader.ts';
 
-/** JSON over keep-alive connections to one API server. */
+/** Sends JSON requests to one API server over keep-alive connections. */
 export interface KubeClient {
   readonly access: ClusterAccess;
   /**
-   * One request, repeated a few times when it failed in passing.
+   * Sends one request. Retries it a few times after a transient failure.
    *
-   * @throws {C3Error} CLUSTER_UNREACHABLE when there is no answer, or none that can be read
-   * Rejects also when the signal is aborted: look at the signal, not at the error.
+   * @throws {C3Error} CLUSTER_UNREACHABLE when there is no answer, or none that c3 can read
+   * Also rejects when the signal is aborted: check the signal, not the error.
    */
   request(request: KubeRequest): Promise<KubeAnswer>;
   /**
-   * The lines of an endless answer (a watch). Ends when the server ends it.
+   * Returns the lines of an endless answer (a watch), which the server ends.
    *
    * @throws {C3Error} CLUSTER_UNREACHABLE when the connection breaks or is silent for `silenceMs`
-   * Rejects also when the signal is aborted.
+   * Also rejects when the signal is aborted.
    */
   stream(request: KubeRequest, silenceMs: number): Promise<KubeStream>;
   close(): Promise<void>;
@@ -36,7 +37,7 @@ export interface KubeClient {
 
 export interface KubeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** From `/api` on, encoded. */
+  /** Starts with `/api`. Encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
@@ -51,33 +52,33 @@ export type KubeRefusal = {
   /** The server's own words. */
   readonly message: string;
 };
-/** Whether a server that said no has no time just now: it has refused nothing. */
-export function isPutOff({ code, message }: KubeRefusal): boolean {
+/** Tells whether the server could not answer now, so that it has refused nothing. */
+export function isUnavailable({ code, message }: KubeRefusal): boolean {
   return code === 429 || code >= 500 || isNotReady(code, message);
 }
 
 export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
 export type KubeStream = { readonly kind: 'ok'; readonly lines: AsyncIterable<string> } | KubeRefusal;
 
-/** Admission webhooks may take 30 s each (10 by default); more than a minute no API server lets a plain request last. */
+/** An admission webhook may take 30 s (10 by default). No API server lets a plain request take more than a minute. */
 const ANSWER_TIMEOUT_MS = 45_000;
-/** A restart of the API server takes a few seconds: 0.2 + 0.4 + 0.8 + 1.6 s are bridged. */
+/** The pauses of 0.2 + 0.4 + 0.8 + 1.6 s cover a restart of the API server. */
 const MAX_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 200;
-/** After this no repeat is begun: a server that takes each request and answers none must not hold a caller for minutes. */
+/** No retry starts later than this, so that a server that answers nothing does not block a caller for minutes. */
 const RETRY_FOR_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 10_000;
-/** Below the API server's own idle limit (90 s in Go's server), so that we close first and no request meets a closing socket. */
+/** Shorter than the server's idle limit (90 s in Go), so that c3 closes first and no request is sent to a closing socket. */
 const KEEP_ALIVE_MS = 60_000;
 /**
- * Further requests wait. Measured with Kubernetes 1.20 on two cores, 100 requests at once: 0.5 s when each may open a connection
- * of its own, most of it TLS, 0.17 s with 32, 0.15 s with 16. Not fewer, since a creation may wait for admission webhooks.
+ * Concurrent requests. Measured with Kubernetes 1.20 on two cores, 100 requests at once take 0.5 s with a connection each (mostly TLS),
+ * 0.17 s with 32 connections and 0.15 s with 16. Fewer would not be enough, because a creation may wait for admission webhooks.
  */
 const MAX_REQUESTS = 16;
-/** Each watch has a connection to itself, and each build in a Pod has a watch. */
+/** Each watch has its own connection, and each build in a Pod has a watch. */
 const MAX_STREAMS = 1000;
 
-/** The caller closes it. `answerMs`: how long one answer may take, its body included. */
+/** The caller closes the client. `answerMs` limits one answer with its body. */
 export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TIMEOUT_MS): KubeClient {
   const options = {
     pipelining: 1,
@@ -88,22 +89,22 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
   };
   const requests = new Pool(access.origin, { ...options, connections: MAX_REQUESTS });
   const streams = new Pool(access.origin, { ...options, connections: MAX_STREAMS });
-  const allowance = createAllowance();
+  const budget = createReadBudget();
   return {
     access,
     request: async (request) =>
-      await requestRepeatedly(
+      await requestWithRetries(
         request,
-        async () => await requestOnce(requests, access, { ...request, answerMs, allowance }),
+        async () => await requestOnce(requests, access, { ...request, answerMs, budget }),
       ),
     async stream(request, silenceMs) {
       const response = await send(streams, access, { ...request, silenceMs });
-      const reading = { allowance, signal: request.signal };
+      const options = { budget, signal: request.signal };
       if (response.statusCode !== 200) {
-        const text = await readBody(response.body, reading).catch(() => '');
+        const text = await readBody(response.body, options).catch(() => '');
         return toRefusal(response.statusCode, parseJson(text), text);
       }
-      return { kind: 'ok', lines: toLines(response.body, access, reading) };
+      return { kind: 'ok', lines: toLines(response.body, access, options) };
     },
     async close() {
       await Promise.all([requests.destroy(), streams.destroy()]);
@@ -112,10 +113,10 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
 }
 
 /**
- * Repeats what failed in passing, creations and replacements too: every object c3 creates has a name that c3 chose, and every
- * replacement names the version it replaces, so one that had succeeded unseen meets AlreadyExists or Conflict at worst.
+ * Retries transient failures, also of creations and replacements. c3 chooses the name of each object that it creates, and each replacement
+ * names the version that it replaces. So if the failed attempt had succeeded unseen, the retry gets AlreadyExists or Conflict.
  */
-async function requestRepeatedly(request: KubeRequest, attempt: () => Promise<TimedAnswer>): Promise<KubeAnswer> {
+async function requestWithRetries(request: KubeRequest, attempt: () => Promise<TimedAnswer>): Promise<KubeAnswer> {
   const startedAt = performance.now();
   for (let count = 1; ; count += 1) {
     const isLast = (): boolean => count === MAX_ATTEMPTS || performance.now() - startedAt > RETRY_FOR_MS;
@@ -135,21 +136,21 @@ async function requestRepeatedly(request: KubeRequest, attempt: () => Promise<Ti
 
 interface TimedAnswer {
   readonly answer: KubeAnswer;
-  /** What the server asked for in `Retry-After`, within reason. */
+  /** From the header `Retry-After`, up to a limit. */
   readonly retryAfterMs: number | undefined;
 }
 
 async function requestOnce(
   pool: Pool,
   access: ClusterAccess,
-  request: KubeRequest & { readonly answerMs: number; readonly allowance: Allowance },
+  request: KubeRequest & { readonly answerMs: number; readonly budget: ReadBudget },
 ): Promise<TimedAnswer> {
-  // Over all, since undici's own limit on a body counts from its last byte: a server that trickles would never be left.
+  // undici's own limit on a body starts again with each byte, so a server that sends slowly would never time out.
   const limit = AbortSignal.timeout(request.answerMs);
   const response = await send(pool, access, { ...request, silenceMs: request.answerMs, limit });
   let text: string;
   try {
-    text = await readBody(response.body, { allowance: request.allowance, signal: limit });
+    text = await readBody(response.body, { budget: request.budget, signal: limit });
   } catch (error) {
     throw toUnreachable(access, error, request.signal);
   }
@@ -158,7 +159,7 @@ async function requestOnce(
     if (body !== undefined) return { answer: { kind: 'ok', body }, retryAfterMs: undefined };
     throw new C3Error(
       'CLUSTER_UNREACHABLE',
-      `${access.origin} answered ${request.method} with something that is no JSON`,
+      `${access.origin} answered ${request.method} with something that is not JSON`,
     );
   }
   const seconds = Number(response.headers['retry-after']);
@@ -191,7 +192,7 @@ async function send(
   }
 }
 
-/** CLUSTER_UNREACHABLE; `isTransient`: it may pass by itself. */
+/** CLUSTER_UNREACHABLE. If `isTransient`, a retry may succeed. */
 export class UnreachableError extends C3Error {
   readonly isTransient: boolean;
 
@@ -211,7 +212,7 @@ export class RefusedError extends C3Error {
   }
 }
 
-/** The error itself is not kept as the cause: it may hold the socket, and with it the client's key. */
+/** The result does not keep the error as its cause, because the error may hold the socket and with it the client's key. */
 function toUnreachable(access: ClusterAccess, error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return signal.reason;
   if (error instanceof C3Error) return error;
@@ -224,26 +225,18 @@ function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
   const isRedirect = code >= 300 && code < 400;
   const fallback = isRedirect
     ? `it answered ${code}, a redirect, which c3 does not follow`
-    : `it answered ${code}${text.trim() ? `: ${toBeginning(text.trim(), 300)}` : ''}`;
-  return { kind: 'refused', code, reason: status.reason, message: toBeginning(status.message, 2000) || fallback };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+    : `it answered ${code}${text.trim() ? `: ${truncate(text.trim(), 300)}` : ''}`;
+  return { kind: 'refused', code, reason: status.reason, message: truncate(status.message, 2000) || fallback };
 }
 
 async function* toLines(
   body: AsyncIterable<Uint8Array>,
   access: ClusterAccess,
-  reading: Reading,
+  options: ReadOptions,
 ): AsyncGenerator<string, void, undefined> {
   try {
-    yield* readLines(body, reading);
+    yield* readLines(body, options);
   } catch (error) {
-    throw toUnreachable(access, error, reading.signal);
+    throw toUnreachable(access, error, options.signal);
   }
 }

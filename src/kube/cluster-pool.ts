@@ -6,21 +6,21 @@ import { parseKubeconfig } from './kubeconfig.ts';
 import { createKubernetesCluster } from './kubernetes-cluster.ts';
 import type { KubernetesCluster } from './kubernetes-cluster.ts';
 
-/** Clusters that outlive builds, so that connections, queues and idle times do. */
+/** Keeps clusters between builds, and with them connections, queues and idle timers. */
 export interface ClusterPool {
   /**
-   * The cluster of a kubeconfig's current context: the same one for the same text. The pool closes it, not the caller.
+   * Returns the cluster of a kubeconfig's current context. Equal texts have the same cluster. The pool closes it.
    *
-   * @throws {C3Error} KUBECONFIG_INVALID, also for an address that may not be dialled; that of a name is told when it is dialled
+   * @throws {C3Error} KUBECONFIG_INVALID, also for a refused address. The addresses of a name are checked on connection.
    */
   getCluster(kubeconfig: string): Cluster;
   close(): Promise<void>;
 }
 
-/** A pushed repository is often pushed again within minutes; longer, credentials should not stay in memory for nothing. */
+/** A repository is often pushed again within minutes. Credentials should not stay in memory longer. */
 const IDLE_MS = 10 * 60_000;
 const SWEEP_EVERY_MS = 60_000;
-/** An idle one is some kilobytes and no socket; this bounds what strangers' kubeconfigs can pile up. */
+/** An idle cluster is some kilobytes and no socket. The limit bounds what strangers' kubeconfigs can use (threat model A12). */
 const MAX_CLUSTERS = 500;
 
 interface Entry {
@@ -28,7 +28,7 @@ interface Entry {
   lastUsedAt: number;
 }
 
-/** `close` ends every cluster in it. */
+/** Creates a pool. `close` closes every cluster in it. */
 export function createClusterPool({
   allowNets,
   idleMs = IDLE_MS,
@@ -36,7 +36,7 @@ export function createClusterPool({
   execs = {},
 }: PoolOptions): ClusterPool {
   const policy = createAddressPolicy(allowNets);
-  /** By hash of the kubeconfig; least recently used first. */
+  /** By the hash of the kubeconfig, least recently used first. */
   const entries = new Map<string, Entry>();
   const sweeper = setInterval(sweep, Math.min(SWEEP_EVERY_MS, idleMs));
   sweeper.unref();
@@ -46,11 +46,11 @@ export function createClusterPool({
       if (!cluster.isBusy && performance.now() - lastUsedAt > idleMs) drop(key, cluster);
     }
   }
-  /** Makes room at the cost of whoever has waited longest; warm Pods it knew of live until their age limit. */
+  /** Drops the clusters that were used longest ago. Their warm Pods live until their age limit. */
   function makeRoom(): void {
     for (const [key, { cluster }] of entries) {
       if (entries.size < maxClusters) return;
-      // Those in use are bounded by the number of builds that run at a time.
+      // Clusters in use are bounded by the limit on concurrent builds.
       if (!cluster.hasBuilds) drop(key, cluster);
     }
   }
@@ -61,7 +61,7 @@ export function createClusterPool({
   }
   function drop(key: string, cluster: KubernetesCluster): void {
     entries.delete(key);
-    // Closing only destroys sockets: there is nothing to report to anybody.
+    // Closing only destroys sockets, so there is nothing to report.
     void cluster.close().catch(() => undefined);
   }
 
@@ -84,10 +84,10 @@ export function createClusterPool({
 }
 
 export interface PoolOptions {
-  /** The networks beyond the public internet in which clusters may be, as `address/prefix`: {@link createAddressPolicy}. */
+  /** The networks beyond the public internet in which clusters may be, as `address/prefix`. See {@link createAddressPolicy}. */
   readonly allowNets: readonly string[];
   readonly idleMs?: number;
   readonly maxClusters?: number;
-  /** In place of the defaults of `exec.ts` and `exec-session.ts`. */
+  /** Replaces defaults of `exec.ts` and `exec-session.ts`. */
   readonly execs?: Partial<ExecLimits>;
 }

@@ -1,15 +1,16 @@
 import type { RawData, WebSocket } from 'ws';
 import type { ExecEnd, ExecOptions, ExecSession } from '../engine/cluster.ts';
-import { toBeginning, toStatus } from './api-types.ts';
+import { parseJson } from '../json.ts';
+import { toStatus, truncate } from './api-types.ts';
 import { describeFault } from './connection.ts';
 
 export interface SessionLimits {
   readonly pingEveryMs: number;
-  /** No frame and no pong for so long: the connection is dead. */
+  /** The connection counts as dead after this time without a frame or a pong. */
   readonly silenceMs: number;
-  /** The same while our input is unsent: a server blocked on a program that does not read answers no ping. */
+  /** The same while our input is unsent: a server answers no ping while it waits for a program that does not read. */
   readonly stalledInputMs: number;
-  /** How long the server may take to close after its status. */
+  /** How long the server may take to close the connection after its status. */
   readonly closeMs: number;
 }
 
@@ -20,16 +21,16 @@ const DEFAULT_LIMITS: SessionLimits = {
   closeMs: 2_000,
 };
 
-/** First byte of each frame: https://pkg.go.dev/k8s.io/kubelet/pkg/cri/streaming/remotecommand */
+/** The first byte of each frame: https://pkg.go.dev/k8s.io/kubelet/pkg/cri/streaming/remotecommand */
 const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, status: 3 } as const;
-/** One frame of input: far below what any server takes in one message. */
+/** One frame of input. All servers accept much larger messages. */
 const MAX_INPUT_FRAME_BYTES = 32 * 1024;
 const MAX_STATUS_BYTES = 64 * 1024;
 
 /**
- * Turns an open WebSocket into an {@link ExecSession}. Must be called in the turn of the event loop in which it opened, so that
- * no frame is missed. Its endings, each of which settles `done` once: the status, followed by the close or by `closeMs`
- * of patience; a close without a status; silence; `close()`; the signal; a callback that throws.
+ * Turns an open WebSocket into an {@link ExecSession}. Call it in the same turn of the event loop in which the socket opened, so that no
+ * frame is missed. `done` settles once, on one of these endings: a status and then the close, or `closeMs` after the status; a close
+ * without a status; silence; `close()`; the signal; a callback that throws.
  */
 export function openSession(
   socket: WebSocket,
@@ -67,14 +68,14 @@ export function openSession(
   }
 
   socket.on('message', (data: RawData) => {
-    inbox.take(toBytes(data)).then(
+    inbox.deliver(toBytes(data)).then(
       () => {
         if (isOver || closeTimer || inbox.status() === undefined) return;
-        // The server closes next. No ping from here on: it could reset the connection under the last output.
+        // The server closes next. A ping now could reset the connection before the last output has arrived.
         stopHeartbeat();
         closeTimer = setTimeout(conclude, limits.closeMs);
       },
-      (error: unknown) => cut(`its output could not be taken: ${describeFault(error).message}`),
+      (error: unknown) => cut(`c3 could not process its output: ${describeFault(error).message}`),
     );
   });
   socket.on('error', (error) => {
@@ -82,7 +83,7 @@ export function openSession(
   });
   socket.on('close', (code, reason) => {
     if (reason.byteLength > 0) cutMessage = `the connection was closed (${code}): ${reason.toString('utf8')}`;
-    // An output that could not be taken has cut the session already.
+    // A failed callback has ended the session already.
     void inbox.whenEmpty().then(conclude, () => undefined);
   });
   const stopHeartbeat = startHeartbeat(socket, { limits, onSilence: cut });
@@ -96,37 +97,36 @@ export function openSession(
   };
 }
 
-/** What has arrived, delivered in order; the socket is paused while a callback's promise is pending. */
+/** Delivers frames in order. The socket is paused while the promise of a callback is pending. */
 function createInbox(socket: WebSocket, options: ExecOptions) {
-  /** Settles when all that has arrived is delivered. Bounded by one read of the socket, since it is paused meanwhile. */
+  /** Settles when all received frames are delivered. They are at most one read of the socket, which is paused meanwhile. */
   let delivered: Promise<void> | undefined;
   let status: string | undefined;
   let isDiscarded = false;
 
-  function deliver(frame: Uint8Array): Promise<void> | void {
+  function handle(frame: Uint8Array): Promise<void> | void {
     const data = frame.subarray(1);
-    // The kubelet opens with an empty frame on every channel.
+    // The kubelet starts with an empty frame on every channel.
     if (isDiscarded || data.byteLength === 0) return undefined;
     if (frame[0] === CHANNEL.stdout) return options.onStdout(data);
     if (frame[0] === CHANNEL.stderr) return options.onStderr(data);
-    if (frame[0] === CHANNEL.status)
-      status = toBeginning(
-        (status ?? '') + Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString(),
-        MAX_STATUS_BYTES,
-      );
+    if (frame[0] === CHANNEL.status) {
+      const part = Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString();
+      status = truncate((status ?? '') + part, MAX_STATUS_BYTES);
+    }
     return undefined;
   }
-  async function deliverAfter(earlier: Promise<void> | undefined, frame: Uint8Array): Promise<void> {
+  async function handleAfter(earlier: Promise<void> | undefined, frame: Uint8Array): Promise<void> {
     await earlier;
-    const taken = deliver(frame);
-    if (!taken) return;
+    const handled = handle(frame);
+    if (!handled) return;
     socket.pause();
-    await taken;
+    await handled;
   }
 
   return {
-    async take(frame: Uint8Array): Promise<void> {
-      const mine = deliverAfter(delivered, frame);
+    async deliver(frame: Uint8Array): Promise<void> {
+      const mine = handleAfter(delivered, frame);
       delivered = mine;
       await mine;
       if (delivered !== mine) return;
@@ -141,30 +141,30 @@ function createInbox(socket: WebSocket, options: ExecOptions) {
   };
 }
 
-/** Pings, and tells when nothing has been heard for too long. Returns the function that ends it. */
+/** Sends pings, and calls `onSilence` when nothing was received for too long. Returns the function that stops it. */
 function startHeartbeat(
   socket: WebSocket,
   { limits, onSilence }: { limits: SessionLimits; onSilence: (message: string) => void },
 ): () => void {
-  let lastHeardAt = performance.now();
-  function hear(): void {
-    lastHeardAt = performance.now();
+  let lastReceivedAt = performance.now();
+  function recordReceipt(): void {
+    lastReceivedAt = performance.now();
   }
-  socket.on('message', hear).on('pong', hear);
+  socket.on('message', recordReceipt).on('pong', recordReceipt);
   const timer = setInterval(() => {
-    // While we ourselves do not read, silence says nothing.
-    if (socket.isPaused) return hear();
+    // While c3 does not read, it cannot receive a pong.
+    if (socket.isPaused) return recordReceipt();
     const limitMs = socket.bufferedAmount > 0 ? limits.stalledInputMs : limits.silenceMs;
-    if (performance.now() - lastHeardAt <= limitMs) return socket.ping();
+    if (performance.now() - lastReceivedAt <= limitMs) return socket.ping();
     return onSilence(`the cluster was silent for ${Math.round(limitMs / 1000)} s`);
   }, limits.pingEveryMs);
   return () => clearInterval(timer);
 }
 
-/** What is written, in frames, each sent when the one before it is. */
+/** Sends input as frames, one after the other. */
 function createOutbox(socket: WebSocket) {
   let ended: ExecEnd | undefined;
-  /** Of those who write, to be told of an ending. A promise of it would keep each of them, with what it wrote, until it settles. */
+  /** Rejects the pending writes. A shared promise would keep each write and its data in memory until the session ends. */
   const fails = new Set<(end: ExecEnd) => void>();
 
   async function send(data: Uint8Array): Promise<void> {
@@ -184,19 +184,18 @@ function createOutbox(socket: WebSocket) {
 
   return {
     async write(data: string | Uint8Array): Promise<void> {
-      // A send that the ending overtakes has no callback of its own in every case.
-      const overtaken = Promise.withResolvers<never>();
-      const fail = ({ message }: ExecEnd): void =>
-        overtaken.reject(new Error(`Cannot write to the program: ${message}`));
+      // `send` does not always call back when the session ends first.
+      const ending = Promise.withResolvers<never>();
+      const fail = ({ message }: ExecEnd): void => ending.reject(new Error(`Cannot write to the program: ${message}`));
       fails.add(fail);
       if (ended) fail(ended);
       try {
-        await Promise.race([overtaken.promise, send(toBytes(data))]);
+        await Promise.race([ending.promise, send(toBytes(data))]);
       } finally {
         fails.delete(fail);
       }
     },
-    /** Whoever writes, then or later, fails with this. */
+    /** Makes pending and later writes fail. */
     end(end: ExecEnd): void {
       ended = end;
       for (const fail of fails) fail(end);
@@ -205,16 +204,12 @@ function createOutbox(socket: WebSocket) {
 }
 
 function toEnd(statusText: string): ExecEnd {
-  let body: unknown;
-  try {
-    body = JSON.parse(statusText) as unknown;
-  } catch {
-    return { kind: 'cut', message: 'the connection was closed in the middle of its status' };
-  }
+  const body = parseJson(statusText);
+  if (body === undefined) return { kind: 'cut', message: 'the connection was closed in the middle of its status' };
   const { status, message, exitCode } = toStatus(body);
   if (status === 'Success') return { kind: 'status', exitCode: 0, message };
-  if (status !== 'Failure') return { kind: 'cut', message: 'the connection ended with a status that is none' };
-  // A failure that claims exit code 0 contradicts itself: the code counts as unknown.
+  if (status !== 'Failure') return { kind: 'cut', message: 'the connection ended with an unknown status' };
+  // A failure with exit code 0 contradicts itself, so the code counts as unknown.
   return { kind: 'status', exitCode: exitCode === 0 ? undefined : exitCode, message };
 }
 

@@ -176,7 +176,7 @@ describe('an open exec', () => {
       { ...FAILURE, details: { causes: [{ reason: 'ExitCode', message: '0' }] } },
       { kind: 'status', exitCode: undefined, message: FAILURE.message },
     ],
-    [{ status: 'Perhaps' }, { kind: 'cut', message: 'the connection ended with a status that is none' }],
+    [{ status: 'Perhaps' }, { kind: 'cut', message: 'the connection ended with an unknown status' }],
   ])('status %j ends it so', async (status, expected) => {
     onAccept((socket) => socket.send(frame(3, status), () => socket.close()));
     expect(await (await openSession(record().options)).done).toEqual(expected);
@@ -254,7 +254,7 @@ describe('an open exec', () => {
     onAccept((socket) => socket.send(frame(1, 'a')));
     const { options } = record({ onStdout: () => Promise.reject(new Error('disk full')) });
     const end = await (await openSession(options)).done;
-    expect(end).toEqual({ kind: 'cut', message: 'its output could not be taken: disk full' });
+    expect(end).toEqual({ kind: 'cut', message: 'c3 could not process its output: disk full' });
   });
 
   test('input arrives whole and in order, however large', async () => {

@@ -1,99 +1,152 @@
 import { randomUUID } from 'node:crypto';
 import { toMessage } from '../errors.ts';
-import type { Cluster, WorkspaceAnswer } from '../engine/cluster.ts';
+import type { Cluster, FindAnswer, WorkspaceAnswer } from '../engine/cluster.ts';
+import { KeyedSemaphore, type Release } from '../limiter.ts';
+import { acquirePod } from './acquire-pod.ts';
+import type { ClusterContext } from './acquire-pod.ts';
+import type { Pod } from './api-types.ts';
 import { createClient } from './client.ts';
-import { createExecClient } from './exec.ts';
+import type { KubeClient } from './client.ts';
+import { createExecClient, createPodExec, ExecLimiter } from './exec.ts';
 import type { ExecLimits } from './exec.ts';
-import { createGate } from './gate.ts';
-import { createPacedGate } from './paced-gate.ts';
-import { createKeeper } from './pod-reaper.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { toKey } from './leases/lease-store.ts';
+import { toPodKey } from './leases/lease-store.ts';
 import { createLeases } from './leases/leases.ts';
 import type { LeaseLimits } from './leases/leases.ts';
-import { lookAtPod } from './look.ts';
-import { planBuildPod } from './pod.ts';
+import { isPlanned, planBuildPod } from './pod.ts';
+import type { PodPlan } from './pod.ts';
 import { createPodEvents } from './pod-events.ts';
-import { createTurns } from './turns.ts';
-import { visitPod } from './acquire-pod.ts';
-import type { VisitDependencies } from './acquire-pod.ts';
+import { createPodReaper } from './pod-reaper.ts';
+import { listPod, watchPod } from './watch.ts';
 
 export interface KubernetesCluster extends Cluster {
-  /** Whether a build is in it or waits for it, a warm Pod's idle time still runs, or somebody looks at a Pod. */
+  /** Whether it has builds, a warm Pod whose idle time is running, or a Pod that somebody reads. */
   readonly isBusy: boolean;
-  /** Whether a build is in it or waits for it. */
+  /** Whether a build uses it or waits for it. */
   readonly hasBuilds: boolean;
 }
 
-/** In place of the defaults of `exec.ts`, `exec-session.ts` and `leases/leases.ts`. */
+/** Replaces defaults of `exec.ts`, `exec-session.ts` and `leases/leases.ts`. */
 export interface ClusterLimits extends Partial<ExecLimits>, Partial<LeaseLimits> {
-  /** In place of the default of `visit.ts`. */
+  /** Replaces the default of `acquire-pod.ts`. */
   readonly silentNodeMs?: number;
 }
 
 /**
- * Measured with containerd 1.6 on two cores, 40 execs of a short program: 1.7 s when 8, 12 or 16 are being started at a time,
- * 12 s with 24, 33 s with 40.
+ * Creates a {@link Cluster} of Pods behind one API server. Builds of this process that need the same Pod wait for each other here.
+ * `acquire-pod.ts` continues from there.
  */
-const MAX_OPENING_EXECS = 12;
-
-/** Each costs some milliseconds of this process, which a cluster that cuts them all could have again and again. */
-const OPENING_PACE = { burst: 300, perSecond: 25 };
-
-/** A {@link Cluster} of Pods behind one API server. The story of a Pod is in `visit.ts`; here is whose turn it is in this process. */
 export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLimits = {}): KubernetesCluster {
   const client = createClient(access);
-  const execs = createExecClient(access, limits);
-  const openings = createPacedGate(createGate(MAX_OPENING_EXECS), OPENING_PACE);
-  const turns = createTurns();
+  const podLocks = new KeyedSemaphore(1);
   const closing = new AbortController();
   const leases = createLeases(client, limits);
-  const looks = new Set<object>();
-  const keeper = createKeeper({ client, leases, turns, signal: closing.signal });
-
-  const shared: VisitDependencies = {
+  const context: ClusterContext = {
     clusterId: randomUUID(),
     client,
     events: createPodEvents(client),
-    execs,
-    openings,
+    execs: createExecClient(access, limits),
+    execLimiter: new ExecLimiter(),
     leases,
-    keeper,
+    reaper: createPodReaper({ client, leases, podLocks, signal: closing.signal }),
     silentNodeMs: limits.silentNodeMs,
     closing: closing.signal,
   };
+  /** Found workspaces that are open. While there is one, the connections are in use. */
+  const found = new Set<object>();
 
   return {
     get isBusy() {
-      return turns.count + keeper.count + looks.size > 0;
+      return podLocks.size + context.reaper.count + found.size > 0;
     },
     get hasBuilds() {
-      return turns.count > 0;
+      return podLocks.size > 0;
     },
-    async openWorkspace(order, options) {
-      const plan = planBuildPod(order, access.namespace);
-      if (turns.isTaken(toKey(plan))) options.onWaiting('another build of this repository has the Pod');
+    async openWorkspace(request, options) {
+      const plan = planBuildPod(request, access.namespace);
+      const key = toPodKey(plan);
+      if (podLocks.isHeld(key)) options.onWaiting('another build of this repository has the Pod');
       const signal = AbortSignal.any([options.signal, closing.signal]);
-      const leave = await turns.enter(toKey(plan), signal);
-      if (!leave) return { kind: 'aborted' };
+      let unlock: Release;
+      try {
+        unlock = await podLocks.acquire(key, signal);
+      } catch {
+        return { kind: 'aborted' };
+      }
       let answer: WorkspaceAnswer | undefined;
       try {
-        answer = await visitPod(shared, { order, plan, leave }, { ...options, signal });
+        answer = await acquirePod(context, { request, plan, unlock }, { ...options, signal });
       } catch (error) {
         answer = { kind: 'failed', message: toMessage(error) };
       } finally {
-        if (answer?.kind !== 'ready') leave();
+        if (answer?.kind !== 'ready') unlock();
       }
       return answer;
     },
-    async findWorkspace(order, { signal }) {
-      const plan = planBuildPod(order, access.namespace);
-      return await lookAtPod({ ...shared, looks }, plan, signal);
+    async findWorkspace(query, { signal }) {
+      return await findPodOfBuild(context, planBuildPod(query, access.namespace), { signal, found });
     },
     async close() {
       closing.abort();
-      execs.close();
+      context.execs.close();
       await client.close();
     },
   };
+}
+
+/** Finds the Pod of a plan, normally with one request. It ignores the Lease, because it changes nothing in the Pod. */
+async function findPodOfBuild(
+  { client, execs, execLimiter: limiter, closing }: ClusterContext,
+  plan: PodPlan,
+  options: { readonly signal: AbortSignal; readonly found: Set<object> },
+): Promise<FindAnswer> {
+  const signal = AbortSignal.any([options.signal, closing]);
+  let pod: Pod | undefined;
+  try {
+    pod = await findPod(client, { ...plan, signal });
+  } catch (error) {
+    return { kind: 'failed', message: signal.aborted ? 'aborted' : toMessage(error) };
+  }
+  if (!pod) return { kind: 'gone', message: `its Pod ${plan.name} was deleted, and its logs with it` };
+  const message = findObstacle(pod, plan);
+  if (message !== undefined) return { kind: 'gone', message };
+  const stop = new AbortController();
+  const exec = createPodExec({ namespace: plan.namespace, pod: pod.name, execs, limiter });
+  options.found.add(stop);
+  return {
+    kind: 'found',
+    workspace: {
+      name: pod.name,
+      id: pod.uid,
+      exec: async (container, argv, rest) =>
+        await exec(container, argv, { ...rest, signal: AbortSignal.any([rest.signal, stop.signal, closing]) }),
+      close(): void {
+        options.found.delete(stop);
+        stop.abort();
+      },
+    },
+  };
+}
+
+/** A node reports once a second, so the status of a Pod in which a build runs may still be "Pending" for a moment. */
+const PENDING_MS = 2_000;
+
+async function findPod(client: KubeClient, target: Parameters<typeof listPod>[1]): Promise<Pod | undefined> {
+  const from = await listPod(client, target);
+  let { pod } = from;
+  if (pod?.phase !== 'Pending' || pod.nodeName === '') return pod;
+  const signal = AbortSignal.any([target.signal, AbortSignal.timeout(PENDING_MS)]);
+  for await (const state of watchPod(client, { ...target, from, signal })) {
+    pod = state;
+    if (pod?.phase !== 'Pending') break;
+  }
+  target.signal.throwIfAborted();
+  return pod;
+}
+
+/** Describes why nothing can be read in a Pod; undefined when something may be. A Pod that is being deleted still answers. */
+function findObstacle(pod: Pod, plan: PodPlan): string | undefined {
+  if (!isPlanned(pod, plan)) return `its Pod ${plan.name} was replaced by another, and its logs are gone`;
+  if (pod.phase === 'Pending') return `its Pod ${plan.name} has not started`;
+  return pod.phase === 'Running' ? undefined : `its Pod ${plan.name} has ended, and nothing in it can be read any more`;
 }

@@ -1,165 +1,154 @@
 import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { keepNewest } from './keep-newest.ts';
+import { LruMap } from '../limiter.ts';
 
-/**
- * Looks a name up: all of its addresses. Rejects as the resolver does, or when other names take too long.
- */
+/** Resolves a name to all of its addresses. Rejects as the resolver does, or when other names take too long. */
 export type LookUpName = (hostname: string, options: LookupOptions) => Promise<readonly LookupAddress[]>;
 
 /**
- * Node looks names up in threads of its own, two at a time, c3's own forge among them; a name of a slow server holds one of them for as
- * long as the system's resolver is patient, and nothing takes it away. So strangers are given two places: one for names that answer, one
- * for those of families that have been slow.
+ * Node resolves names in a pool of threads, two at a time for the whole process, including c3's own forge. A name of a slow server holds a
+ * thread until the system's resolver gives up, and nothing can cancel it. So names from kubeconfigs use one thread at a time, or two when
+ * one is slow (threat model A12). After this time a lookup counts as slow.
  */
 const SLOW_MS = 2_000;
-/** How long a family counts as slow. Not until it answers quickly once: that a stranger could see to between two slow ones. */
+/** How long a domain counts as slow. A quick answer does not end it, because a stranger could send one between two slow ones. */
 const SLOW_FOR_MS = 24 * 3_600_000;
-/** As long as the connection that needs the name would be waited for. */
-const TURN_MS = 10_000;
-/** Then whoever has got addresses of the name before has those. */
+/** How long a name waits for its lookup to start. A connection waits as long. */
+const QUEUE_MS = 10_000;
+/** After this time a name that was resolved before gets its previous addresses. */
 const STALE_AFTER_MS = 1_000;
 const STALE_FOR_MS = 24 * 3_600_000;
-/** Names of which addresses are kept, and families that are known as slow. */
+/** Names whose addresses are kept, and domains that are known as slow. */
 const MAX_KEPT = 1_000;
-/** An API server has a few. */
+/** An API server has a few addresses. */
 const MAX_ADDRESSES = 32;
 
-/** A name that is looked up, or waits for it, for all who ask for it meanwhile. */
-interface Task {
-  readonly family: string;
+/** The lookup of a name, shared by all callers that request it at the same time. */
+interface Lookup {
+  readonly domain: string;
   readonly answer: Promise<readonly LookupAddress[]>;
-  begin(): void;
-}
-
-interface Lane {
-  running: Task | undefined;
-  /** By family; whose turn is next, first. */
-  readonly waiting: Map<string, Task[]>;
+  start(): void;
 }
 
 /**
- * The lookups of names that strangers chose. Equal ones are one; families of names take turns, so that whoever has many waits for
- * himself; a family that has once been slow has a place of its own, with others of the kind; and a name that answered before is not
- * waited for long.
+ * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the owner of many names delays
+ * only itself. Slow domains share a lane of their own. A name that was resolved before is not waited for long.
  */
 export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
-  const tasks = new Map<string, Task>();
-  const known = new Map<string, { readonly addresses: readonly LookupAddress[]; readonly at: number }>();
+  const current = new Map<string, Lookup>();
+  const known = new LruMap<string, { readonly addresses: readonly LookupAddress[]; readonly at: number }>(MAX_KEPT);
   const lanes = createLanes();
 
-  function look(key: string, hostname: string, options: LookupOptions): Task {
+  function enqueue(key: string, hostname: string, options: LookupOptions): Lookup {
     const { promise, resolve, reject } = Promise.withResolvers<readonly LookupAddress[]>();
     const late = new Error(`other names were looked up before ${hostname}`);
-    let timer = setTimeout(() => settle(late, []), TURN_MS).unref();
+    let timer = setTimeout(() => settle(late, []), QUEUE_MS).unref();
     function settle(error: Error | null, addresses: readonly LookupAddress[]): void {
       clearTimeout(timer);
-      tasks.delete(key);
+      current.delete(key);
       if (error) reject(error);
       else resolve(addresses);
-      const kept = { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() };
-      if (addresses.length > 0) keepNewest(known, [key, kept], MAX_KEPT);
-      lanes.end(task);
+      if (addresses.length > 0) known.set(key, { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() });
+      lanes.remove(name);
     }
-    const task: Task = {
-      family: toFamily(hostname),
+    const name: Lookup = {
+      domain: toDomain(hostname),
       answer: promise,
-      begin() {
+      start() {
         clearTimeout(timer);
-        timer = setTimeout(() => lanes.noteSlow(task.family), SLOW_MS).unref();
+        timer = setTimeout(() => lanes.markSlow(name.domain), SLOW_MS).unref();
         lookUp(hostname, { ...options, all: true }, (error, addresses) => settle(error, error ? [] : addresses));
       },
     };
-    tasks.set(key, task);
-    lanes.enter(task);
-    return task;
+    current.set(key, name);
+    lanes.add(name);
+    return name;
   }
 
   return async (hostname, options) => {
     const key = JSON.stringify([hostname, options.family, options.hints, options.order]);
     const before = known.get(key);
-    const { answer } = tasks.get(key) ?? look(key, hostname, options);
+    const { answer } = current.get(key) ?? enqueue(key, hostname, options);
     if (before === undefined || performance.now() - before.at > STALE_FOR_MS) return await answer;
-    const late = Promise.withResolvers<readonly LookupAddress[]>();
-    const timer = setTimeout(() => late.resolve(before.addresses), STALE_AFTER_MS);
+    const stale = Promise.withResolvers<readonly LookupAddress[]>();
+    const timer = setTimeout(() => stale.resolve(before.addresses), STALE_AFTER_MS);
     try {
-      return await Promise.race([answer, late.promise]);
+      return await Promise.race([answer, stale.promise]);
     } finally {
       clearTimeout(timer);
     }
   };
 }
 
-/** The two places, and who waits for which. */
+/** Runs one lookup at a time. The others wait, by domain; the first domain is next. */
+interface Lane {
+  running: Lookup | undefined;
+  readonly waiting: Map<string, Lookup[]>;
+}
+
+/** Creates a lane for domains that answer and a lane for slow ones. */
 function createLanes() {
   const quick: Lane = { running: undefined, waiting: new Map() };
   const slow: Lane = { running: undefined, waiting: new Map() };
-  const slowSince = new Map<string, number>();
+  const slowSince = new LruMap<string, number>(MAX_KEPT);
 
-  function isSlow(family: string): boolean {
-    const since = slowSince.get(family);
+  function isSlow(domain: string): boolean {
+    const since = slowSince.get(domain);
     return since !== undefined && performance.now() - since < SLOW_FOR_MS;
   }
-  function advance(): void {
-    // What has turned out to be slow goes over as soon as there is a place.
-    if (quick.running && isSlow(quick.running.family) && !slow.running) {
+  function startNext(): void {
+    // A lookup that has become slow moves to the slow lane when that is free.
+    if (quick.running && isSlow(quick.running.domain) && !slow.running) {
       [slow.running, quick.running] = [quick.running, undefined];
     }
     for (const lane of [quick, slow]) {
       if (lane.running) continue;
       lane.running = takeNext(lane);
-      lane.running?.begin();
+      lane.running?.start();
     }
   }
 
   return {
-    enter(task: Task): void {
-      enter(isSlow(task.family) ? slow : quick, task);
-      advance();
+    add(name: Lookup): void {
+      wait(isSlow(name.domain) ? slow : quick, name);
+      startNext();
     },
-    /** It is over, or has waited too long. */
-    end(task: Task): void {
+    /** Removes a lookup that is over or has waited too long. */
+    remove(name: Lookup): void {
       for (const lane of [quick, slow]) {
-        if (lane.running === task) lane.running = undefined;
-        leave(lane, task);
+        if (lane.running === name) lane.running = undefined;
+        const others = (lane.waiting.get(name.domain) ?? []).filter((other) => other !== name);
+        if (others.length > 0) lane.waiting.set(name.domain, others);
+        else lane.waiting.delete(name.domain);
       }
-      advance();
+      startNext();
     },
-    noteSlow(family: string): void {
-      keepNewest(slowSince, [family, performance.now()], MAX_KEPT);
-      // None of the family waits among the quick ones any more.
-      for (const task of quick.waiting.get(family) ?? []) enter(slow, task);
-      quick.waiting.delete(family);
-      advance();
+    markSlow(domain: string): void {
+      slowSince.set(domain, performance.now());
+      for (const name of quick.waiting.get(domain) ?? []) wait(slow, name);
+      quick.waiting.delete(domain);
+      startNext();
     },
   };
 }
 
-function enter({ waiting }: Lane, task: Task): void {
-  waiting.set(task.family, [...(waiting.get(task.family) ?? []), task]);
+function wait({ waiting }: Lane, name: Lookup): void {
+  waiting.set(name.domain, [...(waiting.get(name.domain) ?? []), name]);
 }
 
-function leave({ waiting }: Lane, task: Task): void {
-  const others = (waiting.get(task.family) ?? []).filter((other) => other !== task);
-  if (others.length > 0) waiting.set(task.family, others);
-  else waiting.delete(task.family);
-}
-
-/** The oldest of the family whose turn it is; the family goes to the end. */
-function takeNext({ waiting }: Lane): Task | undefined {
-  const [family] = waiting.keys();
-  if (family === undefined) return undefined;
-  const [task, ...others] = waiting.get(family) ?? [];
-  waiting.delete(family);
-  if (others.length > 0) waiting.set(family, others);
-  return task;
+/** Takes the oldest lookup of the first domain, and moves the domain to the end. */
+function takeNext({ waiting }: Lane): Lookup | undefined {
+  const [[domain, [first, ...others]] = ['', []]] = waiting;
+  waiting.delete(domain);
+  if (others.length > 0) waiting.set(domain, others);
+  return first;
 }
 
 /**
- * The end of a name, which one owner has as a rule and for which he pays: `example.com`, `example.co.uk`. Names below it cost nothing,
- * and may all be answered by one server that is slow.
+ * Returns the end of a name, which normally has one owner who pays for it: `example.com`, `example.co.uk`. Names below it are free, and one
+ * slow server may answer for all of them.
  */
-function toFamily(hostname: string): string {
+function toDomain(hostname: string): string {
   const labels = hostname.replace(/\.$/, '').split('.');
-  const isPairOfSuffixes = (labels.at(-2) ?? '').length <= 3;
-  return labels.slice(isPairOfSuffixes ? -3 : -2).join('.');
+  const hasTwoSuffixes = (labels.at(-2) ?? '').length <= 3;
+  return labels.slice(hasTwoSuffixes ? -3 : -2).join('.');
 }

@@ -160,7 +160,6 @@ test('who does not want to hear any more asks nobody', async () => {
 });
 
 const MAIN: PodEvent = {
-  type: 'Normal',
   reason: 'Started',
   message: '',
   podName: 'p',

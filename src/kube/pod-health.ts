@@ -1,48 +1,57 @@
 import type { Pod, PodCondition } from './api-types.ts';
 
-/** What to do about a container that ends by itself. */
+/** The advice about a container that ends by itself. */
 export const MUST_KEEP_RUNNING = '; it must keep running for the steps, for example with command: [sleep, infinity]';
 
 /**
- * What has happened to a Pod in which a build runs, as a sentence; undefined while it is as it was. `before` is the Pod at the
- * build's start.
+ * Describes in a sentence how a build has lost its Pod; undefined while the Pod is intact.
+ *
+ * @param before the Pod at the start of the build
  */
 export function findLoss(pod: Pod | undefined, before: Pod): string | undefined {
   const name = `Pod ${before.name}`;
   if (!pod) return `${name} was deleted`;
   if (pod.uid !== before.uid) return `${name} was deleted and another one took its name`;
-  // Ahead of the deletion that follows it, because it says why.
+  // Checked before the deletion that follows it, because it says why.
   const disruption = findDisruption(pod);
-  if (disruption) return `${name} was evicted: ${[disruption.reason, disruption.message].filter(Boolean).join(': ')}`;
+  if (disruption) return `${name} was evicted: ${join(disruption)}`;
   return (
     findEnd(pod, name) ?? findContainerLoss(pod, before) ?? (pod.isDeleting ? `${name} is being deleted` : undefined)
   );
 }
 
-/** Why the cluster is about to end the Pod: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions */
+/**
+ * Finds the condition that says why the cluster is about to end the Pod.
+ *
+ * @see https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+ */
 export function findDisruption(pod: Pod): PodCondition | undefined {
   return pod.conditions.find(({ type, status }) => type === 'DisruptionTarget' && status === 'True');
 }
 
 /**
- * Whether the API server has not heard of the Pod's node for some 40 s. It then says that the Pod is not ready, while what the
- * node said last, that its containers are, stays as it is. (A readiness gate of the job's own has a reason.)
+ * Tells whether the Pod's node has not reported to the API server for about 40 s. The API server then marks the Pod as not ready, but
+ * leaves the node's last report about the containers. A failed readiness gate of the job looks the same, but has a reason.
  *
  * @see https://kubernetes.io/docs/reference/node/node-status/#heartbeats
  */
 export function isNodeSilent(pod: Pod): boolean {
-  const isFalse = pod.conditions.some(
+  const isNotReady = pod.conditions.some(
     ({ type, status, reason }) => type === 'Ready' && status !== 'True' && reason !== 'ReadinessGatesNotReady',
   );
-  return isFalse && pod.conditions.some(({ type, status }) => type === 'ContainersReady' && status === 'True');
+  return isNotReady && pod.conditions.some(({ type, status }) => type === 'ContainersReady' && status === 'True');
 }
 
 function findEnd(pod: Pod, name: string): string | undefined {
-  // A Pod whose containers ended has the story in them.
+  // If the Pod ended because its containers ended, they say more.
   if (pod.reason === 'NodeLost') return `${name} was lost with its node "${pod.nodeName}": ${pod.message}`;
   if (pod.phase !== 'Failed' || !pod.reason) return undefined;
   if (pod.reason === 'DeadlineExceeded') return `${name} reached its age limit (activeDeadlineSeconds) and was stopped`;
-  return `${name} was stopped: ${[pod.reason, pod.message.trim()].filter(Boolean).join(': ')}`;
+  return `${name} was stopped: ${join(pod)}`;
+}
+
+function join({ reason, message }: { reason: string; message: string }): string {
+  return [reason, message.trim()].filter(Boolean).join(': ');
 }
 
 function findContainerLoss(pod: Pod, before: Pod): string | undefined {
@@ -52,7 +61,7 @@ function findContainerLoss(pod: Pod, before: Pod): string | undefined {
     const end = state.kind === 'terminated' ? state : lastState;
     if (state.kind !== 'terminated' && !hasRestarted) continue;
     if (end.kind !== 'terminated') return `container "${name}" restarted`;
-    // During a deletion containers end too, and the deletion is the reason.
+    // A deletion also ends the containers, and then the deletion is the cause.
     if (pod.isDeleting && end.reason !== 'OOMKilled') return undefined;
     return describeContainerEnd(pod, { container: name, exitCode: end.exitCode, reason: end.reason });
   }

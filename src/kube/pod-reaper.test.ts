@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
+import { KeyedSemaphore } from '../limiter.ts';
 import type { KubeAnswer, KubeClient } from './client.ts';
-import { createKeeper, type Keeper } from './pod-reaper.ts';
+import { createPodReaper, type PodReaper } from './pod-reaper.ts';
 import { createLeases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
-import { createTurns } from './turns.ts';
 
-/** A keeper, and what it asks; nothing is answered until the test says so. */
-function create(): { keeper: Keeper; asked: string[]; answer: () => void; stop: AbortController } {
+/** A reaper, and what it asks; nothing is answered until the test says so. */
+function create(): { reaper: PodReaper; asked: string[]; answer: () => void; stop: AbortController } {
   const stop = new AbortController();
   const asked: string[] = [];
   const answers: (() => void)[] = [];
@@ -17,8 +17,13 @@ function create(): { keeper: Keeper; asked: string[]; answer: () => void; stop: 
       return { kind: 'ok', body: {} } satisfies KubeAnswer;
     },
   } as Pick<KubeClient, 'request'> as KubeClient;
-  const keeper = createKeeper({ client, leases: createLeases(client), turns: createTurns(), signal: stop.signal });
-  return { keeper, asked, answer: () => answers.shift()?.(), stop };
+  const reaper = createPodReaper({
+    client,
+    leases: createLeases(client),
+    podLocks: new KeyedSemaphore(1),
+    signal: stop.signal,
+  });
+  return { reaper, asked, answer: () => answers.shift()?.(), stop };
 }
 
 function plan(name: string): PodPlan {
@@ -26,24 +31,24 @@ function plan(name: string): PodPlan {
 }
 
 test('of a cluster with endless jobs the two hundred that were used last are kept in mind', () => {
-  const { keeper, stop } = create();
-  for (let index = 0; index < 300; index += 1) keeper.keep(plan(`pod-${index}`), { uid: 'u', idleMs: 3_600_000 });
-  expect(keeper.count).toBe(200);
-  keeper.take(plan('pod-0'));
-  expect(keeper.count).toBe(200);
-  keeper.take(plan('pod-299'));
-  expect(keeper.count).toBe(199);
+  const { reaper, stop } = create();
+  for (let index = 0; index < 300; index += 1) reaper.schedule(plan(`pod-${index}`), { uid: 'u', idleMs: 3_600_000 });
+  expect(reaper.count).toBe(200);
+  reaper.cancel(plan('pod-0'));
+  expect(reaper.count).toBe(200);
+  reaper.cancel(plan('pod-299'));
+  expect(reaper.count).toBe(199);
   stop.abort();
-  expect(keeper.count).toBe(0);
+  expect(reaper.count).toBe(0);
 });
 
 test('a cluster that takes its time is tidied up by one at a time', async () => {
-  const { keeper, asked, answer } = create();
-  const first = keeper.tidyUp(plan('pod'), { idleMs: 1, isWarm: false });
-  await keeper.tidyUp(plan('pod'), { idleMs: 1, isWarm: false });
+  const { reaper, asked, answer } = create();
+  const first = reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
+  await reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
   expect(asked).toHaveLength(1);
   answer();
   await first;
-  void keeper.tidyUp(plan('pod'), { idleMs: 1, isWarm: false });
+  void reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
   expect(asked).toHaveLength(2);
 });

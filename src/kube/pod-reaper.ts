@@ -1,84 +1,87 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toMessage } from '../errors.ts';
+import { LruMap, type KeyedSemaphore } from '../limiter.ts';
 import type { KubeClient } from './client.ts';
-import { keepNewest } from './keep-newest.ts';
 import { toRecord } from './leases/lease-record.ts';
-import { listLeases, toKey } from './leases/lease-store.ts';
-import type { LeasePlace } from './leases/lease-store.ts';
+import { listLeases, toPodKey } from './leases/lease-store.ts';
+import type { LeaseRef } from './leases/lease-store.ts';
 import type { Leases } from './leases/leases.ts';
-import { isFormer, toScopeLabels } from './pod.ts';
+import { isFormerJob, toScopeLabels } from './pod.ts';
 import type { PodPlan } from './pod.ts';
-import { deletePod } from './start-pod.ts';
-import type { Turns } from './turns.ts';
+import { toPodsPath } from './watch.ts';
 
-/** Looks after Pods between builds. */
-export interface Keeper {
-  /** Warm Pods whose idle time runs. */
+/** Deletes Pods that no build uses any more. */
+export interface PodReaper {
+  /** Warm Pods whose idle time is running. */
   readonly count: number;
-  /** Whether a build left the Pod unclean and it could not be deleted at once. */
+  /** Tells whether a build left the Pod unclean and c3 could not delete it at once. */
   isUnfit(plan: PodPlan, uid: string): boolean;
-  /** A build has the Pod: its idle time is over. */
-  take(plan: PodPlan): void;
-  /** Deletes the Pod when no build has taken it for so long. */
-  keep(plan: PodPlan, life: { readonly uid: string; readonly idleMs: number }): void;
-  /** Deletes the Pod now; tells whether it is gone or going. */
-  discard(plan: PodPlan, uid: string): Promise<boolean>;
+  /** Cancels the deletion of a warm Pod, because a build uses it. */
+  cancel(plan: PodPlan): void;
+  /** Deletes the Pod if no build has used it for `idleMs`. */
+  schedule(plan: PodPlan, life: { readonly uid: string; readonly idleMs: number }): void;
+  /** Deletes the Pod now. Returns whether it is gone or is being deleted. */
+  deleteNow(plan: PodPlan, uid: string): Promise<boolean>;
   /**
-   * Deletes what nobody looks after any more: Pods of the plan's repository that no build has had for `idleMs`, left by a c3 that
-   * died or whose kubeconfig is no longer used, and those that were made for this job before it was changed. Once for each
-   * repository, and whenever a Pod was made. Never throws: what it cannot do, the next one does.
+   * Deletes forgotten Pods of the plan's repository: those that no build has used for `idleMs`, because their c3 died or their kubeconfig
+   * is no longer used, and those of this job before it was changed. Runs once for each repository, and whenever a Pod was created. Never
+   * throws: the next run does what this one could not do.
    */
-  tidyUp(plan: PodPlan, state: { readonly idleMs: number; readonly isWarm: boolean }): Promise<void>;
+  sweep(plan: PodPlan, state: { readonly idleMs: number; readonly isWarm: boolean }): Promise<void>;
 }
 
-/** `setTimeout` takes no more, 24.8 days. */
+/** The longest time that `setTimeout` accepts, 24.8 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** Warm Pods of a cluster whose idle time runs. Those that are forgotten live until the next tidying up, or their age limit. */
+/** Warm Pods of one cluster (threat model A12). A forgotten one lives until the next sweep or its age limit. */
 const MAX_WARM = 200;
-/** What is known of Pods and repositories of a cluster; who is forgotten costs a request or two. */
+/** Unfit Pods and swept repositories of one cluster. A forgotten one costs a request or two. */
 const MAX_KNOWN = 500;
-/** Of a job that was changed. Not at once: two branches may differ in it, and both want their Pod warm. */
+/** The idle time of Pods of a changed job. It is not 0: two branches may differ in the job, and both want their Pod warm. */
 const FORMER_IDLE_MS = 5 * 60_000;
+/** Nothing in a deleted Pod is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
+const GRACE_SECONDS = 1;
 
-export interface KeeperContext {
+export interface PodReaperContext {
   readonly client: KubeClient;
   readonly leases: Leases;
-  readonly turns: Turns;
+  /** Held by the build that uses a Pod. */
+  readonly podLocks: KeyedSemaphore;
   /** Ends all timers. */
   readonly signal: AbortSignal;
 }
 
-export function createKeeper({ client, leases, turns, signal }: KeeperContext): Keeper {
-  const timers = new Map<string, NodeJS.Timeout>();
-  /** By key, the UID of the Pod that a build left unclean and that could not be deleted at once. */
-  const unfit = new Map<string, string>();
-  const tidied = new Map<string, true>();
-  /** One at a time: a cluster that takes its time must not have many of them wait. */
-  let isTidying = false;
+export function createPodReaper({ client, leases, podLocks, signal }: PodReaperContext): PodReaper {
+  const timers = new LruMap<string, NodeJS.Timeout>(MAX_WARM);
+  /** The UID of a Pod that a build left unclean and that could not be deleted at once, by key. */
+  const unfit = new LruMap<string, string>(MAX_KNOWN);
+  const swept = new LruMap<string, true>(MAX_KNOWN);
+  /** One sweep at a time: a slow cluster must not collect many of them. */
+  let isSweeping = false;
 
-  async function deleteIdle(place: LeasePlace, uid: string): Promise<void> {
-    const key = toKey(place);
+  async function deleteIdle(ref: LeaseRef, uid: string): Promise<void> {
+    const key = toPodKey(ref);
     timers.delete(key);
-    if (turns.isTaken(key)) return;
-    // In turn, so that no build takes the Pod while it is being deleted.
-    const leave = await turns.enter(key, signal);
-    await deleteClaimed({ client, leases }, { place, uid }).catch(() => undefined); // out of reach: left to the next tidying up, and to its age limit
-    leave?.();
+    if (podLocks.isHeld(key)) return;
+    // With the lock, so that no build uses the Pod during the deletion. A failure is left to the next sweep and to the age limit.
+    await podLocks
+      .run(key, async () => await deleteUnused({ client, leases }, { ref, uid }), signal)
+      .catch(() => undefined);
   }
   async function deleteForgotten(plan: PodPlan, idleMs: number): Promise<void> {
     const { namespace } = plan;
     const found = await listLeases(client, { namespace, labels: toScopeLabels(plan) });
     const forgotten = found.filter(({ name, labels, renewedAt }) => {
-      const limitMs = isFormer(labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
+      const limitMs = isFormerJob(labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
       return name !== plan.name && Date.now() - renewedAt > limitMs;
     });
     if (forgotten.length === 0) return;
-    // The time that a Lease bears is of another's clock: only what does not change while we wait has no holder.
+    // The times in a Lease are from other clocks. Only a Lease that does not change while c3 waits has no holder.
     await sleep(leases.leaseMs, undefined, { signal, ref: false });
-    for (const { name, labels, ...rest } of forgotten) {
-      const record = toRecord({ name, labels, ...rest });
+    for (const lease of forgotten) {
+      const record = toRecord(lease);
       const uid = record.builds.at(-1)?.pod || undefined;
-      const seen = { record, agoMs: leases.leaseMs };
-      await deleteClaimed({ client, leases }, { place: { namespace, name, labels }, uid, seen });
+      const ref = { namespace, name: lease.name, labels: lease.labels };
+      await deleteUnused({ client, leases }, { ref, uid, seen: { record, agoMs: leases.leaseMs } });
     }
   }
   signal.addEventListener('abort', () => {
@@ -90,49 +93,76 @@ export function createKeeper({ client, leases, turns, signal }: KeeperContext): 
     get count(): number {
       return timers.size;
     },
-    isUnfit: (plan, uid) => unfit.get(toKey(plan)) === uid,
-    take(plan) {
-      clearTimeout(timers.get(toKey(plan)));
-      timers.delete(toKey(plan));
+    isUnfit: (plan, uid) => unfit.get(toPodKey(plan)) === uid,
+    cancel(plan) {
+      clearTimeout(timers.get(toPodKey(plan)));
+      timers.delete(toPodKey(plan));
     },
-    keep(plan, { uid, idleMs }) {
+    schedule(plan, { uid, idleMs }) {
       if (signal.aborted) return;
-      // Not the plan, which has all of the job.
-      const place: LeasePlace = { namespace: plan.namespace, name: plan.name, labels: plan.labels };
-      const timer = setTimeout(() => void deleteIdle(place, uid), Math.min(idleMs, MAX_TIMER_MS));
-      // A warm Pod is no reason to keep the process: its age limit ends it without us.
+      // The plan itself would keep the whole job in memory.
+      const ref: LeaseRef = { namespace: plan.namespace, name: plan.name, labels: plan.labels };
+      const timer = setTimeout(() => void deleteIdle(ref, uid), Math.min(idleMs, MAX_TIMER_MS));
+      // A warm Pod does not keep the process alive: its age limit ends it.
       timer.unref();
-      clearTimeout(keepNewest(timers, [toKey(plan), timer], MAX_WARM));
+      clearTimeout(timers.set(toPodKey(plan), timer));
     },
-    async discard(plan, uid) {
+    async deleteNow(plan, uid) {
       const isGone = (await deletePod(client, { ...plan, uid })) === undefined;
-      if (isGone) unfit.delete(toKey(plan));
-      else keepNewest(unfit, [toKey(plan), uid], MAX_KNOWN);
+      if (isGone) unfit.delete(toPodKey(plan));
+      else unfit.set(toPodKey(plan), uid);
       return isGone;
     },
-    async tidyUp(plan, { idleMs, isWarm }) {
+    async sweep(plan, { idleMs, isWarm }) {
       const scope = JSON.stringify([plan.namespace, toScopeLabels(plan)]);
-      if (isTidying || (isWarm && tidied.has(scope))) return;
-      isTidying = true;
-      keepNewest(tidied, [scope, true], MAX_KNOWN);
+      if (isSweeping || (isWarm && swept.has(scope))) return;
+      isSweeping = true;
+      swept.set(scope, true);
       await deleteForgotten(plan, idleMs).catch(() => undefined);
-      isTidying = false;
+      isSweeping = false;
     },
   };
 }
 
-/** Deletes a Pod that nobody has or waits for. */
-async function deleteClaimed(
-  { client, leases }: Pick<KeeperContext, 'client' | 'leases'>,
-  claimed: {
-    readonly place: LeasePlace;
+/** Deletes a Pod that nobody uses or waits for. */
+async function deleteUnused(
+  { client, leases }: Pick<PodReaperContext, 'client' | 'leases'>,
+  target: {
+    readonly ref: LeaseRef;
     readonly uid: string | undefined;
-    readonly seen?: Parameters<Leases['claim']>[1];
+    readonly seen?: Parameters<Leases['claimUnused']>[1];
   },
 ): Promise<void> {
-  const { place, uid, seen } = claimed;
-  const lease = await leases.claim(place, seen);
+  const lease = await leases.claimUnused(target.ref, target.seen);
   if (!lease) return;
-  const refusal = await deletePod(client, { ...place, uid });
+  const refusal = await deletePod(client, { ...target.ref, uid: target.uid });
   await (refusal === undefined ? lease.remove() : lease.release());
+}
+
+/**
+ * Deletes the Pod with this UID, and not a new Pod with the same name. Without a UID it deletes the Pod with the name. Returns undefined
+ * when the Pod is gone or is being deleted, else a sentence. Never throws.
+ */
+export async function deletePod(
+  client: KubeClient,
+  {
+    namespace,
+    name,
+    uid,
+    graceSeconds = GRACE_SECONDS,
+  }: { namespace: string; name: string; uid: string | undefined; graceSeconds?: number },
+): Promise<string | undefined> {
+  const preconditions = uid === undefined ? {} : { preconditions: { uid } };
+  try {
+    const answer = await client.request({
+      method: 'DELETE',
+      path: `${toPodsPath(namespace)}/${encodeURIComponent(name)}`,
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: graceSeconds, ...preconditions },
+    });
+    // 409: another Pod has the name now.
+    if (answer.kind === 'ok' || answer.code === 404 || answer.code === 409) return undefined;
+    return `The cluster refused to delete Pod ${name}: ${answer.message}`;
+  } catch (error) {
+    return `Pod ${name} could not be deleted: ${toMessage(error)}`;
+  }
 }

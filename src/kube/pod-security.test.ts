@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../pipeline/pipeline.ts';
-import { checkPodPolicy, type PodPolicy } from './pod-security.ts';
+import { checkPodSecurity, type PodPolicy } from './pod-security.ts';
 
 type Change = readonly [path: string, value: unknown];
 
@@ -180,15 +180,15 @@ function toCases(rules: readonly Rule[]): [string, string, Rule][] {
 describe('the policy "tenant"', () => {
   it('takes every job', () => {
     const worst = createJob(['spec.hostPID', true], ['spec.containers.0.securityContext', { privileged: true }]);
-    expect(checkPodPolicy(worst, 'tenant')).toEqual([]);
+    expect(checkPodSecurity(worst, 'tenant')).toEqual([]);
   });
 });
 
 describe('the policy "baseline"', () => {
   it('takes a plain job, and one whose contexts are empty', () => {
-    expect(checkPodPolicy(createJob(), 'baseline')).toEqual([]);
+    expect(checkPodSecurity(createJob(), 'baseline')).toEqual([]);
     const empty = [POD, ...CONTEXTS].map((place): Change => [place, {}]);
-    expect(checkPodPolicy(createJob(...empty), 'baseline')).toEqual([]);
+    expect(checkPodSecurity(createJob(...empty), 'baseline')).toEqual([]);
   });
 
   it.each(toCases(BASELINE))('%s: %s', (name, place, [, , refused, taken]) => {
@@ -199,11 +199,11 @@ describe('the policy "baseline"', () => {
       return sentence.startsWith(path) && (isOfType || sentence.endsWith(` (baseline: ${name})`));
     }
     const missed = refused.filter((value) => {
-      const sentences = checkPodPolicy(createJob([place, value]), 'baseline');
+      const sentences = checkPodSecurity(createJob([place, value]), 'baseline');
       return sentences.length === 0 || !sentences.every(isRight);
     });
     expect(missed).toEqual([]);
-    expect(taken.flatMap((value) => checkPodPolicy(createJob([place, value]), 'baseline'))).toEqual([]);
+    expect(taken.flatMap((value) => checkPodSecurity(createJob([place, value]), 'baseline'))).toEqual([]);
   });
 
   it('tells every offence with its field and its rule', () => {
@@ -213,7 +213,7 @@ describe('the policy "baseline"', () => {
       ['spec.containers.0.securityContext', { privileged: true, capabilities: { add: ['SYS_PTRACE'] } }],
       ['spec.initContainers', { name: 'init' }],
     );
-    expect(checkPodPolicy(job, 'baseline')).toEqual([
+    expect(checkPodSecurity(job, 'baseline')).toEqual([
       'job.spec.hostNetwork is true, but may only be false (baseline: Host Namespaces)',
       'job.spec.volumes[0].hostPath is {"path":"/"}, but must not be set (baseline: HostPath Volumes)',
       'job.spec.initContainers must be a list (baseline)',
@@ -227,7 +227,7 @@ describe('the policy "baseline"', () => {
   it.each([['spec'], ['metadata'], ['spec.containers'], [POD], ['metadata.annotations']])(
     'refuses a job whose %s is of a wrong type',
     (place) => {
-      expect(checkPodPolicy(createJob([place, 'text']), 'baseline')).toEqual([
+      expect(checkPodSecurity(createJob([place, 'text']), 'baseline')).toEqual([
         expect.stringMatching(`^job\\.${place.replaceAll('.', '\\.')} must be a (?:map|list) \\(baseline\\)$`),
       ]);
     },
@@ -237,15 +237,15 @@ describe('the policy "baseline"', () => {
     const job = JSON.parse(
       '{"spec":{"containers":[{"securityContext":{"__proto__":{"privileged":true}}}]}}',
     ) as JsonObject;
-    expect(checkPodPolicy(job, 'baseline')).toEqual([]);
+    expect(checkPodSecurity(job, 'baseline')).toEqual([]);
     const spec: unknown = Object.create({ hostPID: true });
-    expect(checkPodPolicy({ spec } as JsonObject, 'baseline')).toEqual([]);
+    expect(checkPodSecurity({ spec } as JsonObject, 'baseline')).toEqual([]);
   });
 });
 
 describe('the policy "restricted"', () => {
   it('takes a job that is confined as a whole', () => {
-    expect(checkPodPolicy(createJob(...CONFINED), 'restricted')).toEqual([]);
+    expect(checkPodSecurity(createJob(...CONFINED), 'restricted')).toEqual([]);
   });
 
   it('takes a job whose every container is confined by itself', () => {
@@ -255,30 +255,30 @@ describe('the policy "restricted"', () => {
       seccompProfile: { type: 'RuntimeDefault' },
       capabilities: { drop: ['ALL'] },
     };
-    expect(checkPodPolicy(createJob(...CONTEXTS.map((place): Change => [place, context])), 'restricted')).toEqual([]);
+    expect(checkPodSecurity(createJob(...CONTEXTS.map((place): Change => [place, context])), 'restricted')).toEqual([]);
   });
 
   it.each(toCases(BASELINE))('refuses what "baseline" refuses: %s: %s', (_, place, [, , refused]) => {
     const missed = refused.filter(
-      (value) => checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted').length === 0,
+      (value) => checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted').length === 0,
     );
     expect(missed).toEqual([]);
   });
 
   it.each(toCases(RESTRICTED))('%s: %s', (name, place, [, , refused, taken]) => {
     const missed = refused.filter((value) => {
-      const sentences = checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted');
+      const sentences = checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted');
       return !sentences.some((sentence) => sentence.endsWith(` (restricted: ${name})`));
     });
     expect(missed).toEqual([]);
-    const offences = taken.flatMap((value) => checkPodPolicy(createJob(...CONFINED, [place, value]), 'restricted'));
+    const offences = taken.flatMap((value) => checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted'));
     expect(offences).toEqual([]);
   });
 
   it('tells a plain job what it lacks', () => {
     const plain = { spec: { containers: [{ name: 'main' }] } };
     const context = 'job.spec.containers[0].securityContext';
-    expect(checkPodPolicy(plain, 'restricted')).toEqual([
+    expect(checkPodSecurity(plain, 'restricted')).toEqual([
       `${context}.runAsNonRoot must be true (restricted: Running as Non-root)`,
       `${context}.seccompProfile.type must be "RuntimeDefault" or "Localhost" (restricted: Seccomp)`,
       `${context}.allowPrivilegeEscalation must be false (restricted: Privilege Escalation)`,
@@ -295,7 +295,7 @@ describe('a job that offends without end', () => {
       ['spec.containers.0.ports', ports],
       ['metadata.annotations', { [annotation]: 'y'.repeat(10_000) }],
     );
-    const sentences = checkPodPolicy(job, 'baseline');
+    const sentences = checkPodSecurity(job, 'baseline');
     expect(sentences).toHaveLength(50);
     expect(Math.max(...sentences.map(({ length }) => length))).toBeLessThan(500);
   });
@@ -305,7 +305,7 @@ describe('any policy', () => {
   it('answers with sentences for whatever stands in a job', () => {
     fc.assert(
       fc.property(fc.object({ maxDepth: 6 }), fc.constantFrom<PodPolicy>('baseline', 'restricted'), (spec, policy) => {
-        for (const sentence of checkPodPolicy({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);
+        for (const sentence of checkPodSecurity({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);
       }),
     );
   });

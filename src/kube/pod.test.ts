@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { WorkspaceRequest } from '../engine/cluster.ts';
 import type { JsonObject } from '../pipeline/pipeline.ts';
 import { toPod } from './api-types.ts';
-import { canonicalJson, findMismatch, isFormer, planPod, toSuffix } from './pod.ts';
+import { canonicalJson, findMismatch, isFormerJob, planPod, toSuffix } from './pod.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-22T12:00:00Z');
@@ -105,10 +105,10 @@ describe('planPod', () => {
 
   test('a changed job has the labels of its former self, another job, scope or trust class has others', () => {
     const { labels } = plan({ maxAgeMs: HOUR });
-    expect(isFormer(labels, plan())).toBe(true);
-    expect(isFormer(labels, plan({ scope: 'github.com/acme/other' }))).toBe(false);
-    expect(isFormer(labels, plan({ trustClass: 'other' }))).toBe(false);
-    expect(isFormer(labels, plan({ manifest: { metadata: { name: 'other' }, spec: {} } }))).toBe(false);
+    expect(isFormerJob(labels, plan())).toBe(true);
+    expect(isFormerJob(labels, plan({ scope: 'github.com/acme/other' }))).toBe(false);
+    expect(isFormerJob(labels, plan({ trustClass: 'other' }))).toBe(false);
+    expect(isFormerJob(labels, plan({ manifest: { metadata: { name: 'other' }, spec: {} } }))).toBe(false);
   });
 
   test('a job’s own word on whether a node may be taken away counts', () => {

@@ -5,64 +5,65 @@ import type { Pod } from './api-types.ts';
 import { findDisruption, isNodeSilent } from './pod-health.ts';
 import { trimEnd } from '../trim-end.ts';
 
-/** The Pod c3 wants: what it creates, and what tells whether an existing one is the same. */
+/** The Pod that c3 wants for a job. It decides what c3 creates, and whether an existing Pod is the same. */
 export interface PodPlan {
   readonly namespace: string;
   readonly name: string;
   readonly specHash: string;
-  /** What Pods and Leases are found by. */
+  /** The labels of the Pod and its Lease. */
   readonly labels: Readonly<Record<string, string>>;
   readonly manifest: JsonObject;
 }
 
-/** Goes into the hash: raise it when Pods made by an older c3 must not be reused. */
+/** Part of the hash. Raise it when Pods of an older c3 must not be reused. */
 const FORMAT = 3;
 const PREFIX = 'c3.build/';
 const HASH_ANNOTATION = `${PREFIX}spec-hash`;
-/** A Pod's name becomes its host name, which is cut at 63. */
+/** A Pod's name becomes its host name, which is cut after 63 characters. */
 const MAX_NAME_LENGTH = 63;
 const HASH_LENGTH = 10;
 const SUFFIX_LENGTH = 8;
 /**
- * A node's autoscaler must not take the Pod from under a build. From the beginning on and as long as it lives, so that it costs
- * no request: a node that only has an idle Pod is kept until `pod.idle` is over. A job may say otherwise.
+ * An autoscaler must not evict the Pod during a build. The annotations stay for the Pod's lifetime, so that they cost no request. So a node
+ * with only an idle Pod is kept until the Pod's idle time is over. A job may set other values.
  *
  * @see https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
  * @see https://karpenter.sh/docs/concepts/disruption/#pod-level-controls
  */
-const UNDISTURBED = {
+const DO_NOT_EVICT = {
   'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
   'karpenter.sh/do-not-disrupt': 'true',
 };
 
-/** What of an order a Pod is planned from. */
-type PlannedOrder = Pick<WorkspaceQuery, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
+/** The part of a request that decides the Pod. */
+type PodRequest = Pick<WorkspaceQuery, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
 
-/** The Pod of a build: its own when it is not to be reused. */
-export function planBuildPod(order: WorkspaceQuery, namespace: string): PodPlan {
-  return planPod(order, { namespace, ...(order.reuse ? {} : { suffix: toSuffix(order.buildId) }) });
+/** Plans the Pod of a build. If Pods are not reused, each build has its own. */
+export function planBuildPod(query: WorkspaceQuery, namespace: string): PodPlan {
+  return planPod(query, { namespace, ...(query.reuse ? {} : { suffix: toSuffix(query.buildId) }) });
 }
 
 /**
- * The job as c3 creates it: verbatim, but for its name, for labels and annotations under `c3.build/`, for an age limit, and for
- * `restartPolicy: Never` where the job names none (a container that restarts has lost the build's processes).
- * `suffix` makes the name that of one build, for a Pod that is not to be reused.
+ * Plans the Pod of a job. The job stays verbatim, except for its name, labels and annotations under `c3.build/`, an age limit, and
+ * `restartPolicy: Never` where the job has none, because a container that restarts has lost the build's processes.
+ *
+ * @param suffix makes the name unique for one build, for a Pod that is not reused
  */
-export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
-  const { metadata, desired } = desire(order);
-  const specHash = sha256(canonicalJson([FORMAT, order.scope, order.trustClass, order.root, desired]));
+export function planPod(request: PodRequest, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
+  const { metadata, desired } = toManifest(request);
+  const specHash = sha256(canonicalJson([FORMAT, request.scope, request.trustClass, request.root, desired]));
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
   const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
   const inNamespace = metadata['namespace'];
   const labels = {
     'app.kubernetes.io/managed-by': 'c3',
-    // A label holds at most 63 characters of a small alphabet: the hash is for selectors, the annotation for people.
-    [`${PREFIX}scope`]: sha256(order.scope).slice(0, 32),
-    [`${PREFIX}trust`]: order.trustClass,
+    // A label has at most 63 characters of a small alphabet. So selectors use the hash, and people read the annotation.
+    [`${PREFIX}scope`]: sha256(request.scope).slice(0, 32),
+    [`${PREFIX}trust`]: request.trustClass,
     [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
   };
   return {
-    // What is longer is no namespace's name, and neither is its beginning.
+    // Cut to one character more than a valid name, so that it stays invalid.
     namespace: typeof inNamespace === 'string' ? inNamespace.slice(0, MAX_NAME_LENGTH + 1) : namespace,
     name,
     specHash,
@@ -74,9 +75,9 @@ export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace:
         name,
         labels: { ...asObject(metadata['labels']), ...labels },
         annotations: {
-          ...UNDISTURBED,
+          ...DO_NOT_EVICT,
           ...asObject(metadata['annotations']),
-          [`${PREFIX}scope`]: order.scope,
+          [`${PREFIX}scope`]: request.scope,
           [HASH_ANNOTATION]: specHash,
         },
       },
@@ -84,28 +85,28 @@ export function planPod(order: PlannedOrder, { namespace, suffix }: { namespace:
   };
 }
 
-/** The suffix of a build that wants a Pod for itself: whoever takes the build up again finds the same Pod by it. */
+/** Computes the name suffix of a build with its own Pod. A c3 that resumes the build finds the Pod by it. */
 export function toSuffix(buildId: string): string {
   return sha256(buildId).slice(0, SUFFIX_LENGTH);
 }
 
-/** Labels of everything of the plan's repository in its namespace. */
+/** Returns the labels of all Pods and Leases of the plan's repository. */
 export function toScopeLabels({ labels }: PodPlan): Readonly<Record<string, string>> {
   const scope = `${PREFIX}scope`;
   return { 'app.kubernetes.io/managed-by': 'c3', [scope]: labels[scope] ?? '' };
 }
 
-/** Whether a Lease or Pod with these labels was made for the same job, before that was changed. */
-export function isFormer(labels: Readonly<Record<string, string>>, plan: PodPlan): boolean {
+/** Tells whether a Lease or Pod with these labels belongs to an earlier version of the plan's job. */
+export function isFormerJob(labels: Readonly<Record<string, string>>, plan: PodPlan): boolean {
   return Object.entries(plan.labels).every(([name, value]) => labels[name] === value);
 }
 
-/** Whether a Pod was made from this plan. */
+/** Tells whether a Pod was created from this plan. */
 export function isPlanned(pod: Pod, plan: PodPlan): boolean {
   return pod.annotations[HASH_ANNOTATION] === plan.specHash;
 }
 
-/** Why an existing Pod of the planned name must be replaced; undefined when it is exactly as expected, or about to be. */
+/** Describes why an existing Pod with the planned name must be replaced; undefined when it matches the plan, or may soon. */
 export function findMismatch(
   pod: Pod,
   plan: PodPlan,
@@ -125,8 +126,8 @@ export function findMismatch(
   return endsAt - now < neededMs ? 'it is too old for another build' : undefined;
 }
 
-function desire(order: PlannedOrder): { metadata: JsonObject; desired: JsonObject } {
-  const { status: _status, metadata: given, spec: givenSpec, ...rest } = order.manifest;
+function toManifest(request: PodRequest): { metadata: JsonObject; desired: JsonObject } {
+  const { status: _status, metadata: given, spec: givenSpec, ...rest } = request.manifest;
   const { generateName: _generateName, ...metadata } = asObject(given ?? null);
   const own = {
     ...metadata,
@@ -134,7 +135,7 @@ function desire(order: PlannedOrder): { metadata: JsonObject; desired: JsonObjec
     annotations: withoutPrefix(metadata['annotations']),
   };
   const spec = asObject(givenSpec ?? null);
-  const maxSeconds = Math.max(1, Math.ceil(order.maxAgeMs / 1000));
+  const maxSeconds = Math.max(1, Math.ceil(request.maxAgeMs / 1000));
   const asked = spec['activeDeadlineSeconds'];
   const desired = {
     ...rest,
@@ -150,7 +151,7 @@ function desire(order: PlannedOrder): { metadata: JsonObject; desired: JsonObjec
   return { metadata: own, desired };
 }
 
-/** What is under `c3.build/` only c3 says: a job that brings its own is not believed. */
+/** Removes what a job claims under `c3.build/`. Only c3 sets these labels and annotations (threat model A3). */
 function withoutPrefix(value: JsonValue | undefined): JsonObject {
   return Object.fromEntries(Object.entries(asObject(value ?? null)).filter(([name]) => !name.startsWith(PREFIX)));
 }
@@ -168,7 +169,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** JSON with sorted keys: the same for the same value, however it was written. */
+/** Formats JSON with sorted keys, so that equal values have equal texts. */
 export function canonicalJson(value: JsonValue): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${(value as readonly JsonValue[]).map(canonicalJson).join(',')}]`;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { createAllowance, readBody, readLines, type Allowance } from './response-reader.ts';
+import { createReadBudget, readBody, readLines, type ReadBudget } from './response-reader.ts';
 
 const MIB = 1024 * 1024;
-const FREE: Allowance = { take: () => 0, hold: () => false };
+const FREE: ReadBudget = { delay: () => 0, buffer: () => false };
 
 async function* pour(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield await Promise.resolve(Buffer.from(chunk));
@@ -22,15 +22,15 @@ describe('the lines of an answer', () => {
       const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
         bytes.subarray(index * size, (index + 1) * size),
       );
-      expect(await collect(readLines(pour(...chunks), { allowance: FREE }))).toEqual(['one', '', 'two 😀', 'three']);
+      expect(await collect(readLines(pour(...chunks), { budget: FREE }))).toEqual(['one', '', 'two 😀', 'three']);
     }
   });
 
   test('are no longer than an object of a cluster may be', async () => {
     const fits = pour(...Array.from({ length: 32 }, () => 'x'.repeat(64 * 1024)), '\n');
-    expect(await collect(readLines(fits, { allowance: FREE }))).toEqual(['x'.repeat(2 * MIB)]);
+    expect(await collect(readLines(fits, { budget: FREE }))).toEqual(['x'.repeat(2 * MIB)]);
     const endless = pour(...Array.from({ length: 33 }, () => 'x'.repeat(64 * 1024)), '\n');
-    await expect(collect(readLines(endless, { allowance: FREE }))).rejects.toMatchObject({
+    await expect(collect(readLines(endless, { budget: FREE }))).rejects.toMatchObject({
       code: 'CLUSTER_UNREACHABLE',
       message: "A line of the cluster's watch is larger than 2097152 bytes",
     });
@@ -46,7 +46,7 @@ describe('the lines of an answer', () => {
       turns += 1;
       timer = setImmediate(count);
     }
-    await collect(readLines(pour(...chunks), { allowance: FREE }));
+    await collect(readLines(pour(...chunks), { budget: FREE }));
     clearImmediate(timer);
     expect(turns).toBeGreaterThanOrEqual(least);
   });
@@ -56,18 +56,18 @@ describe('the values in an answer', () => {
   const EMPTY = '{},'.repeat(50_000);
 
   test('are no more than a list may have, and counted anew in each line', async () => {
-    await expect(readBody(pour('[', EMPTY, EMPTY), { allowance: FREE })).rejects.toMatchObject({
+    await expect(readBody(pour('[', EMPTY, EMPTY), { budget: FREE })).rejects.toMatchObject({
       code: 'CLUSTER_UNREACHABLE',
       message: "The cluster's answer has more than 100000 values",
     });
-    const lines = readLines(pour(EMPTY, '\n', EMPTY, '\n'), { allowance: FREE });
+    const lines = readLines(pour(EMPTY, '\n', EMPTY, '\n'), { budget: FREE });
     expect(await collect(lines)).toEqual([EMPTY, EMPTY]);
   });
 
   test('count as if each had 32 bytes, where they are shorter', async () => {
     const taken: number[] = [];
-    const allowance: Allowance = { ...FREE, take: (bytes) => (taken.push(bytes), 0) };
-    await readBody(pour('{}', '[1,2,3]', 'x'.repeat(100)), { allowance });
+    const budget: ReadBudget = { ...FREE, delay: (bytes) => (taken.push(bytes), 0) };
+    await readBody(pour('{}', '[1,2,3]', 'x'.repeat(100)), { budget });
     expect(taken).toEqual([32, 96, 100]);
   });
 });
@@ -75,52 +75,52 @@ describe('the values in an answer', () => {
 describe('the body of an answer', () => {
   test('is no larger than a list may be', async () => {
     const fits = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)));
-    expect(await readBody(fits, { allowance: FREE })).toHaveLength(4 * MIB);
+    expect(await readBody(fits, { budget: FREE })).toHaveLength(4 * MIB);
     const endless = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)), 'x');
-    await expect(readBody(endless, { allowance: FREE })).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
+    await expect(readBody(endless, { budget: FREE })).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 
   test('is waited for no longer once nobody wants it', async () => {
     const stop = new AbortController();
-    const allowance: Allowance = { ...FREE, take: () => (stop.abort(new Error('enough')), 3_600_000) };
-    await expect(readBody(pour('x'), { allowance, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
+    const budget: ReadBudget = { ...FREE, delay: () => (stop.abort(new Error('enough')), 3_600_000) };
+    await expect(readBody(pour('x'), { budget, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
 
 test('a cluster may say 16 MiB at once, and half a MiB each second from then on', () => {
   let nowMs = 0;
-  const allowance = createAllowance(() => nowMs);
-  expect(allowance.take(16 * MIB)).toBe(0);
-  expect(allowance.take(MIB)).toBe(2_000);
-  expect(allowance.take(MIB)).toBe(4_000);
+  const budget = createReadBudget(() => nowMs);
+  expect(budget.delay(16 * MIB)).toBe(0);
+  expect(budget.delay(MIB)).toBe(2_000);
+  expect(budget.delay(MIB)).toBe(4_000);
   nowMs += 4_000;
-  expect(allowance.take(0)).toBe(0);
+  expect(budget.delay(0)).toBe(0);
   nowMs += 1_000;
-  expect(allowance.take(MIB)).toBe(1_000);
+  expect(budget.delay(MIB)).toBe(1_000);
   nowMs += 3_600_000;
-  expect(allowance.take(16 * MIB)).toBe(0);
+  expect(budget.delay(16 * MIB)).toBe(0);
 });
 
 test('what has begun and is not whole is no more than 16 MiB of one cluster, and counts no longer once it is over', async () => {
   let nowMs = 0;
   // Each byte comes hours after the last.
-  const allowance = createAllowance(() => (nowMs += 3_600_000));
+  const budget = createReadBudget(() => (nowMs += 3_600_000));
   const lines = Array.from({ length: 17 }, () =>
-    readLines(pour('x'.repeat(MIB), '\n', 'y'.repeat(MIB), '\n'), { allowance }),
+    readLines(pour('x'.repeat(MIB), '\n', 'y'.repeat(MIB), '\n'), { budget }),
   );
   const ends = Promise.withResolvers<Uint8Array>();
   async function* hang(): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(new Uint8Array(MIB));
     yield await ends.promise;
   }
-  const hanging = Array.from({ length: 16 }, async () => await readBody(hang(), { allowance }));
+  const hanging = Array.from({ length: 16 }, async () => await readBody(hang(), { budget }));
   await new Promise((resolve) => setImmediate(resolve));
   await expect(lines[0]?.next()).rejects.toMatchObject({
     code: 'CLUSTER_UNREACHABLE',
-    message: "A line of the cluster's watch has more than 16777216 bytes together with others that are not whole yet",
+    message: "A line of the cluster's watch and other incomplete answers have more than 16777216 bytes",
   });
   ends.resolve(new Uint8Array(0));
   await Promise.all(hanging);
   for (const one of lines.slice(1)) expect((await one.next()).value).toBe('x'.repeat(MIB));
-  expect(allowance.hold(16 * MIB)).toBe(false);
+  expect(budget.buffer(16 * MIB)).toBe(false);
 });

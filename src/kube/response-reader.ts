@@ -1,164 +1,157 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
+import { TokenBucket } from '../limiter.ts';
 
-/** Lists that c3 asks for are of one Pod, or of the Leases of one repository. */
+/** Reads answers of a cluster within limits, since a hostile cluster could send anything (threat model A12). */
+
+/** c3 lists one Pod, or the Leases of one repository. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
-/** etcd holds objects of at most 1.5 MiB; as JSON they are somewhat larger. */
+/** etcd stores objects of at most 1.5 MiB. As JSON they are a bit larger. */
 const MAX_LINE_BYTES = 2 * 1024 * 1024;
-/**
- * In one answer or line: objects, lists and their members. A Pod has some hundreds, and a million empty ones, three bytes each, would take
- * more than a second to be parsed.
- */
+/** Objects, lists and members in one answer or line. A Pod has some hundreds. To parse a million would take more than a second. */
 const MAX_VALUES = 100_000;
-/** As many as a value takes in what clusters really say: where values are shorter, their number counts. */
+/** The size of a value in real answers. A value that is smaller counts as this many bytes. */
 const VALUE_BYTES = 32;
-/** A line that takes longer to be read than whatever else waits should have to. */
+/** Other work may run after a line of this size, */
 const LONG_LINE_BYTES = 64 * 1024;
-/** So many short ones take as long. */
-const MAX_LINES_A_TURN = 200;
-/** What stays allotted to a watch between two lines. */
+/** or after this many short lines. */
+const MAX_LINES_PER_TURN = 200;
+/** The buffer that a watch keeps between two lines. */
 const KEPT_BYTES = 16 * 1024;
 
 /**
- * What a cluster may have c3 read: a build costs some 120 KiB of Pods and Leases, so that more than a hundred may begin at once, and
- * then four each second. A cluster that says more has to wait until it is read.
+ * The rate at which c3 reads from one cluster. A build costs about 120 KiB of Pods and Leases. So more than a hundred builds can start at
+ * once, then four per second. Anything faster is read later.
  */
 const BURST_BYTES = 16 * 1024 * 1024;
-const BYTES_A_SECOND = 512 * 1024;
+const BYTES_PER_SECOND = 512 * 1024;
+/** Incomplete answers and lines of one cluster, together. Normally they are some kilobytes each. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
-/** Of all answers that have begun and are not whole: as a rule there are some kilobytes of each. */
-const MAX_HELD_BYTES = 16 * 1024 * 1024;
-
-/** Of all answers of one cluster. */
-export interface Allowance {
-  /** Counts bytes that are to be read; tells how many milliseconds to wait before that. */
-  take(bytes: number): number;
-  /** Counts bytes that are held until the rest has come, or no longer held; tells whether there are too many. */
-  hold(change: number): boolean;
+/** What c3 reads from one cluster, over all its connections. */
+export interface ReadBudget {
+  /** Counts bytes that were received. Returns the milliseconds to wait before they are used. */
+  delay(bytes: number): number;
+  /** Counts bytes of incomplete answers; a negative number gives them back. Returns whether there are too many. */
+  buffer(bytes: number): boolean;
 }
 
-export function createAllowance(now: () => number = () => performance.now()): Allowance {
-  let taken = 0;
-  let held = 0;
-  let since = now();
+export function createReadBudget(now: () => number = () => performance.now()): ReadBudget {
+  const bucket = new TokenBucket({ perMinute: BYTES_PER_SECOND * 60, capacity: BURST_BYTES, now });
+  let buffered = 0;
   return {
-    hold(change) {
-      held += change;
-      return held > MAX_HELD_BYTES;
-    },
-    take(bytes) {
-      const freed = ((now() - since) / 1000) * BYTES_A_SECOND;
-      taken = Math.max(0, taken - freed) + bytes;
-      since = now();
-      return (Math.max(0, taken - BURST_BYTES) / BYTES_A_SECOND) * 1000;
+    delay: (bytes) => bucket.reserve(bytes),
+    buffer(bytes) {
+      buffered += bytes;
+      return buffered > MAX_BUFFERED_BYTES;
     },
   };
 }
 
-export interface Reading {
-  readonly allowance: Allowance;
+export interface ReadOptions {
+  readonly budget: ReadBudget;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws {C3Error} CLUSTER_UNREACHABLE when it is larger than any answer; whatever the body or the signal ends with */
-export async function readBody(body: AsyncIterable<Uint8Array>, reading: Reading): Promise<string> {
-  const pile = createPile("The cluster's answer", MAX_BODY_BYTES, reading.allowance);
+/** @throws {C3Error} CLUSTER_UNREACHABLE when the body is too large; also the error of the body or of the signal */
+export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadOptions): Promise<string> {
+  const buffer = createBuffer("The cluster's answer", MAX_BODY_BYTES, options.budget);
   try {
     for await (const chunk of body) {
-      pile.add(chunk);
-      await wait(chunk, reading);
+      buffer.add(chunk);
+      await throttle(chunk, options);
     }
-    return pile.take();
+    return buffer.takeText();
   } finally {
-    pile.drop();
+    buffer.discard();
   }
 }
 
 /**
- * The lines of an answer. Between two that are long, whatever else waits is done.
+ * Reads the lines of a watch. Other work can run between long lines.
  *
- * @throws {C3Error} CLUSTER_UNREACHABLE for a line that is larger than any object; whatever the body or the signal ends with
+ * @throws {C3Error} CLUSTER_UNREACHABLE when a line is too large; also the error of the body or of the signal
  */
 export async function* readLines(
   body: AsyncIterable<Uint8Array>,
-  reading: Reading,
+  options: ReadOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const pile = createPile("A line of the cluster's watch", MAX_LINE_BYTES, reading.allowance);
+  const buffer = createBuffer("A line of the cluster's watch", MAX_LINE_BYTES, options.budget);
   let linesThisTurn = 0;
   try {
     for await (const chunk of body) {
-      await wait(chunk, reading);
+      await throttle(chunk, options);
       let rest = chunk;
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-        pile.add(rest.subarray(0, end));
+        buffer.add(rest.subarray(0, end));
         rest = rest.subarray(end + 1);
-        linesThisTurn = pile.size > LONG_LINE_BYTES ? MAX_LINES_A_TURN : linesThisTurn + 1;
-        yield pile.take();
-        if (linesThisTurn < MAX_LINES_A_TURN) continue;
+        linesThisTurn = buffer.size > LONG_LINE_BYTES ? MAX_LINES_PER_TURN : linesThisTurn + 1;
+        yield buffer.takeText();
+        if (linesThisTurn < MAX_LINES_PER_TURN) continue;
         linesThisTurn = 0;
-        await nextTurn();
+        await yieldToEventLoop();
       }
-      pile.add(rest);
+      buffer.add(rest);
     }
   } finally {
-    pile.drop();
+    buffer.discard();
   }
 }
 
-async function wait(chunk: Uint8Array, { allowance, signal }: Reading): Promise<void> {
-  const waitMs = allowance.take(Math.max(chunk.byteLength, countValues(chunk) * VALUE_BYTES));
+async function throttle(chunk: Uint8Array, { budget, signal }: ReadOptions): Promise<void> {
+  const waitMs = budget.delay(Math.max(chunk.byteLength, countValues(chunk) * VALUE_BYTES));
   if (waitMs > 0) await sleep(waitMs, undefined, { ref: false, ...(signal ? { signal } : {}) });
 }
 
-/** How many values there are in a piece of JSON, at most: each has a bracket, a brace or a comma before it. */
+const [COMMA, BRACKET, BRACE] = Buffer.from(',[{');
+
+/** Returns an upper limit for the number of values in JSON: each has a bracket, a brace or a comma before it. */
 function countValues(json: Uint8Array): number {
   let count = 0;
   for (const byte of json) if (byte === COMMA || byte === BRACKET || byte === BRACE) count += 1;
   return count;
 }
 
-const [COMMA, BRACKET, BRACE] = Buffer.from(',[{');
-
-/** Bytes in one piece, however small the pieces in which they come: one of a single byte is an object of a hundred. */
-function createPile(label: string, maxBytes: number, allowance: Allowance) {
+/** Collects bytes in one array. A list of chunks would cost a hundred bytes for a chunk of one byte. */
+function createBuffer(label: string, maxBytes: number, budget: ReadBudget) {
   let bytes = new Uint8Array(0);
   let size = 0;
   let values = 0;
-  function drop(): void {
-    allowance.hold(-size);
+  function discard(): void {
+    budget.buffer(-size);
     [size, values] = [0, 0];
   }
-  function refuse(what: string): never {
-    throw new C3Error('CLUSTER_UNREACHABLE', `${label} ${what}`);
+  function refuse(problem: string): never {
+    throw new C3Error('CLUSTER_UNREACHABLE', `${label} ${problem}`);
   }
   return {
     get size(): number {
       return size;
     },
     add(part: Uint8Array): void {
-      const grown = size + part.byteLength;
-      if (grown > maxBytes) refuse(`is larger than ${maxBytes} bytes`);
+      const newSize = size + part.byteLength;
+      if (newSize > maxBytes) refuse(`is larger than ${maxBytes} bytes`);
       values += countValues(part);
       if (values > MAX_VALUES) refuse(`has more than ${MAX_VALUES} values`);
-      if (allowance.hold(part.byteLength)) {
-        allowance.hold(-part.byteLength);
-        refuse(`has more than ${MAX_HELD_BYTES} bytes together with others that are not whole yet`);
+      if (budget.buffer(part.byteLength)) {
+        budget.buffer(-part.byteLength);
+        refuse(`and other incomplete answers have more than ${MAX_BUFFERED_BYTES} bytes`);
       }
-      if (grown > bytes.byteLength) {
-        const larger = new Uint8Array(Math.max(2 * bytes.byteLength, grown));
+      if (newSize > bytes.byteLength) {
+        const larger = new Uint8Array(Math.max(2 * bytes.byteLength, newSize));
         larger.set(bytes.subarray(0, size));
         bytes = larger;
       }
       bytes.set(part, size);
-      size = grown;
+      size = newSize;
     },
-    /** All of it as a text; it is empty then. */
-    take(): string {
+    /** Returns the collected text, and starts again. */
+    takeText(): string {
       const text = Buffer.from(bytes.buffer, 0, size).toString('utf8');
-      drop();
+      discard();
       if (bytes.byteLength > KEPT_BYTES) bytes = new Uint8Array(0);
       return text;
     },
-    drop,
+    discard,
   };
 }

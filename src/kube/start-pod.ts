@@ -1,63 +1,59 @@
 import { toMessage } from '../errors.ts';
-import type { OpenOptions, WorkspaceRequest } from '../engine/cluster.ts';
+import type { OpenOptions } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
-import type { Pod, PodEvent } from './api-types.ts';
+import type { Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
 import { UNKNOWN_POD } from './leases/lease.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './pod-health.ts';
 import { findMismatch } from './pod.ts';
 import type { PodPlan } from './pod.ts';
-import { haveContainersStarted } from './pod-events.ts';
-import type { PodEvents } from './pod-events.ts';
-import { createStartObserver } from './start-observer.ts';
-import type { Decision, Usable } from './start-observer.ts';
+import { collectEvents, haveContainersStarted } from './pod-events.ts';
+import type { CollectedEvents, PodEvents } from './pod-events.ts';
+import { deletePod } from './pod-reaper.ts';
+import { observeStart } from './start-progress.ts';
+import type { Decision, UsablePod } from './start-progress.ts';
 import { toPodsPath, watchPod } from './watch.ts';
-import type { PodState } from './watch.ts';
+import type { PodSnapshot } from './watch.ts';
 
-/**
- * A Pod whose containers run, and the watch of it, to be followed further: of a new one it may have yet to show that they do.
- * `stop` ends the watch.
- */
+/** A Pod whose containers run, and the watch of it, which the caller continues. The status of a new Pod may not show it yet. */
 export interface StartedPod {
   readonly kind: 'ready';
   readonly pod: Pod;
   readonly isWarm: boolean;
   readonly states: AsyncGenerator<Pod | undefined, void, undefined>;
+  /** Ends the watch. */
   readonly stop: AbortController;
 }
 
-export type PodStart =
+export type StartAnswer =
   | StartedPod
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'aborted' };
 
-export interface PodStartRequest {
+export interface StartRequest {
   readonly client: KubeClient;
   readonly events: PodEvents;
   readonly plan: PodPlan;
-  readonly order: WorkspaceRequest;
+  /** The longest time that the build may need. */
+  readonly neededMs: number;
   readonly options: OpenOptions;
   readonly lease: Lease;
-  /** What was seen of the Pod while the Lease was asked for; undefined when it may not be true any more. */
-  readonly early: PodState | undefined;
-  /** Whether a Pod of this UID must not serve again, whatever it looks like. */
+  /** The Pod as it was seen while the Lease was requested; undefined when that may have changed. */
+  readonly snapshot: PodSnapshot | undefined;
+  /** Tells whether the Pod with this UID must not be used again. */
   readonly isUnfit: (uid: string) => boolean;
 }
 
-/** A restart of the API server takes seconds; a cluster that has not answered once by now is not there, and the user waits. */
+/** A restart of the API server takes seconds. A cluster that has not answered by now does not exist, and the user waits. */
 const FIRST_ANSWER_MS = 30_000;
-/** Of a Pod that starts. */
-const MAX_EVENTS = 200;
-/** Nothing in a Pod that is given up is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
-const GRACE_SECONDS = 1;
 
 /**
- * Makes the planned Pod run: takes the one that is there if it is exactly as expected, else deletes it, waits until it is gone
- * and creates it; a new one can be used once its node says that all its containers have started. A build that is taken up again has
- * the Pod in which it began, or none. A warm Pod costs one request. A Pod that does not come up is deleted again if it was created here.
+ * Gets the planned Pod running. Uses the existing Pod if it is exactly as planned. Else deletes it, waits until it is gone, and creates a
+ * new one, which can be used when its node reports that all containers have started. A resumed build needs the Pod in which it began. A
+ * warm Pod costs one request. If a Pod that was created here does not start, it is deleted.
  */
-export async function startPod(request: PodStartRequest): Promise<PodStart> {
+export async function startPod(request: StartRequest): Promise<StartAnswer> {
   const { client, plan, options } = request;
   const stop = new AbortController();
   const abort = (): void => stop.abort();
@@ -79,27 +75,27 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
       namespace: plan.namespace,
       name: plan.name,
       signal: stop.signal,
-      from: request.early,
-      onTrouble: attempt.say,
+      from: request.snapshot,
+      onTrouble: attempt.report,
     });
     for (let next = states.next(); ; next = states.next()) {
-      const seen = await Promise.race([next, attempt.started]);
+      const result = await Promise.race([next, attempt.started]);
       clearTimeout(firstAnswer);
-      const isEarly = 'kind' in seen;
-      if (!isEarly && seen.done === true) break;
-      const decision = isEarly ? seen : await attempt.decide(seen.value);
+      const isByEvents = 'kind' in result;
+      if (!isByEvents && result.done === true) break;
+      const decision = isByEvents ? result : await attempt.decide(result.value);
       if (options.signal.aborted || isLate) break;
       if (decision?.kind === 'use') {
         const isWarm = !attempt.hasCreated(decision.pod);
-        return { kind: 'ready', pod: decision.pod, isWarm, states: isEarly ? goOn(next, states) : states, stop };
+        const remaining = isByEvents ? continueFrom(next, states) : states;
+        return { kind: 'ready', pod: decision.pod, isWarm, states: remaining, stop };
       }
       if (decision) return await attempt.giveUp(decision);
     }
     if (options.signal.aborted) return await attempt.giveUp({ kind: 'aborted' });
     if (isUnreachable) return { kind: 'failed', message: attempt.reason() };
-    return await attempt.giveUp(
-      attempt.failure() ?? { kind: 'failed', message: describeDelay(request, attempt.reason()) },
-    );
+    const failure = attempt.failure() ?? { kind: 'failed', message: describeDelay(request, attempt.reason()) };
+    return await attempt.giveUp(failure);
   } catch (error) {
     return await attempt.giveUp(
       options.signal.aborted ? { kind: 'aborted' } : { kind: 'failed', message: toMessage(error) },
@@ -112,8 +108,8 @@ export async function startPod(request: PodStartRequest): Promise<PodStart> {
   }
 }
 
-/** The states from one on that was asked for already. */
-async function* goOn(
+/** Continues the states with one that was already requested. */
+async function* continueFrom(
   next: ReturnType<StartedPod['states']['next']>,
   states: StartedPod['states'],
 ): StartedPod['states'] {
@@ -123,186 +119,129 @@ async function* goOn(
   yield* states;
 }
 
-/** What one start knows: which Pod it made, which it deleted, what it has said. */
-function createAttempt(request: PodStartRequest, stop: AbortController) {
-  const { client, plan, order, options, lease } = request;
+/** The state of one start: the Pod that it created, its last deletion, and its last report. */
+function createAttempt(request: StartRequest, stop: AbortController) {
+  const { client, plan, neededMs, options, lease } = request;
   let lastDeletion: string | undefined;
   let lastReason = '';
-  const told = createTold(request);
-  const observer = createStartObserver({ told: told.events, say, onFailure: () => stop.abort() });
-  const own = createOwnPod(request, told.events);
+  const collected = collectEvents(request.events, plan);
+  const observer = observeStart({ collected, report, onFailure: () => stop.abort() });
+  const created = createCreatedPod(lease, collected);
 
-  function say(reason: string): void {
+  function report(reason: string): void {
     if (reason === lastReason) return;
     lastReason = reason;
     options.onWaiting(reason);
   }
-
   function judge(pod: Pod): Decision {
     const decision = observer.judge(pod);
-    if (decision === undefined) void told.follow(own.hear);
+    if (decision === undefined) void collected.start(created.checkEvents);
     return decision;
   }
-
   async function create(): Promise<Decision> {
-    say(`creating Pod ${plan.name}`);
-    await Promise.all([lease.begin(''), told.follow(own.hear)]);
-    // Not under the signal: a creation cut off half-way would leave a Pod nobody knows of.
+    report(`creating Pod ${plan.name}`);
+    await Promise.all([lease.recordPod(''), collected.start(created.checkEvents)]);
+    // Without the signal: an aborted creation could leave an unknown Pod.
     const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
-    if (answer.kind === 'ok') return own.welcome(toPod(answer.body));
-    // Made by another replica, or by an earlier try of ours whose answer was lost: the watch shows it.
+    if (answer.kind === 'ok') return created.set(toPod(answer.body));
+    // Another replica created it, or an earlier attempt whose answer was lost. The watch shows it.
     if (answer.reason === 'AlreadyExists') return undefined;
     return { kind: 'failed', message: `The cluster refused Pod ${plan.name}: ${answer.message}` };
   }
-
   async function replace(pod: Pod, reason: string): Promise<Decision> {
-    say(`replacing Pod ${plan.name}: ${reason}`);
-    // Once nothing runs in it, its node may take another 10 s to let go of the name (kubelet 1.20): forcing skips that.
+    report(`replacing Pod ${plan.name}: ${reason}`);
+    // When nothing runs in the Pod, its node may still keep the name for 10 s (kubelet 1.20). A forced deletion avoids that.
     const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
-    // And a node that is silent lets go of nothing; if it comes back, it ends what it finds forgotten.
+    // A silent node never releases the name. If it comes back, it ends the containers of deleted Pods.
     const isForced = hasEnded || isNodeSilent(pod);
-    const graceSeconds = isForced ? 0 : GRACE_SECONDS;
-    const deletion = `${pod.uid} ${graceSeconds}`;
+    const deletion = `${pod.uid} ${isForced}`;
     if (deletion === lastDeletion || (pod.isDeleting && !isForced)) return undefined;
     lastDeletion = deletion;
-    const refusal = await deletePod(client, { ...plan, uid: pod.uid, graceSeconds });
+    const refusal = await deletePod(client, { ...plan, uid: pod.uid, ...(isForced ? { graceSeconds: 0 } : {}) });
     return refusal === undefined ? undefined : { kind: 'failed', message: refusal };
   }
 
   return {
-    say,
+    report,
     reason: (): string => lastReason,
     failure: observer.failure,
     end(): void {
-      observer.end();
-      told.end();
+      observer.stop();
+      collected.stop();
     },
-    hasCreated: own.is,
-    started: own.started,
+    hasCreated: created.is,
+    started: created.started,
     async decide(pod: Pod | undefined): Promise<Decision> {
-      const gone = findResumeFailure(pod, { name: plan.name, begunIn: lease.begunIn });
-      if (gone !== undefined) return { kind: 'failed', message: gone };
-      if (pod && lease.begunIn !== undefined) return judge(pod);
+      const resumeFailure = findResumeFailure(pod, { name: plan.name, startedIn: lease.startedIn });
+      if (resumeFailure !== undefined) return { kind: 'failed', message: resumeFailure };
+      if (pod && lease.startedIn !== undefined) return judge(pod);
       if (!pod) {
-        if (own.latest === undefined) return await create();
+        if (created.latest === undefined) return await create();
         return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
       }
-      if (own.is(pod)) return judge(own.see(pod));
+      if (created.is(pod)) return judge(created.update(pod));
       const mismatch = request.isUnfit(pod.uid)
         ? 'an earlier build did not end cleanly in it'
-        : findMismatch(pod, plan, { neededMs: order.neededMs, now: Date.now() });
+        : findMismatch(pod, plan, { neededMs, now: Date.now() });
       if (mismatch) return await replace(pod, mismatch);
       const decision = judge(pod);
-      // One that somebody else made and that cannot start: ours may do better.
+      // Somebody else created it and it cannot start. A new one may.
       return decision?.kind === 'failed' ? await replace(pod, decision.message) : decision;
     },
+    /** Deletes the Pod that this start created. */
     async giveUp<T>(answer: T): Promise<T> {
       stop.abort();
-      if (own.latest !== undefined) await deletePod(client, { ...plan, uid: own.latest.uid });
+      if (created.latest !== undefined) await deletePod(client, { ...plan, uid: created.latest.uid });
       return answer;
     },
   };
 }
 
-/** What Events tell of the Pods of the planned name. */
-function createTold({ events: podEvents, plan }: PodStartRequest) {
-  const events: PodEvent[] = [];
-  const following = new AbortController();
-  let followed: Promise<void> | undefined;
-  return {
-    /** So far, oldest first. */
-    events: events as readonly PodEvent[],
-    /** From the first call on; not before it is known that the Pod has yet to start: a warm one asks for nothing. */
-    async follow(hear: () => void): Promise<void> {
-      const onEvent = (event: PodEvent): void => {
-        events.push(event);
-        if (events.length > MAX_EVENTS) events.shift();
-        hear();
-      };
-      await (followed ??= podEvents.follow(plan, { onEvent, signal: following.signal }));
-    },
-    end: (): void => following.abort(),
-  };
-}
-
-/** The Pod that a start has made, once it has. */
-function createOwnPod({ lease }: PodStartRequest, told: readonly PodEvent[]) {
+/** The Pod that a start has created. */
+function createCreatedPod(lease: Lease, { events }: CollectedEvents) {
   let latest: Pod | undefined;
-  const started = Promise.withResolvers<Usable>();
-  function hear(): void {
-    if (latest?.isReadyOnceStarted !== true || !haveContainersStarted(latest, told)) return;
+  const started = Promise.withResolvers<UsablePod>();
+  function checkEvents(): void {
+    if (latest?.isReadyOnceStarted !== true || !haveContainersStarted(latest, events)) return;
     started.resolve({ kind: 'use', pod: latest });
   }
   return {
-    /** As it was seen last. */
+    /** Its last known state; undefined before the creation. */
     get latest(): Pod | undefined {
       return latest;
     },
     is: (pod: Pod): boolean => pod.uid === latest?.uid,
-    /** While it starts, it is noted as the one in which the build begins. */
-    welcome(pod: Pod): undefined {
+    /** Records it as the Pod in which the build begins, while it starts. */
+    set(pod: Pod): undefined {
       latest = pod;
-      void lease.begin(pod.uid);
-      hear();
+      void lease.recordPod(pod.uid);
+      checkEvents();
     },
-    see: (pod: Pod): Pod => (latest = pod),
-    /** Settles when its node says that all its containers have started; it is as it was seen last then. */
+    update: (pod: Pod): Pod => (latest = pod),
+    /** Settles when Events show that all its containers have started. Its status may still be older. */
     started: started.promise,
-    /** Looks at what Events have told. */
-    hear,
+    checkEvents,
   };
 }
 
-/** Why a build that is taken up cannot go on in the Pod in which it began; undefined when it can, or when it never began. */
+/** Describes why a resumed build cannot continue; undefined when it can, or when it never began. */
 function findResumeFailure(
   pod: Pod | undefined,
-  { name, begunIn }: { name: string; begunIn: string | undefined },
+  { name, startedIn }: { name: string; startedIn: string | undefined },
 ): string | undefined {
-  if (begunIn === undefined) return undefined;
-  if (!pod && begunIn === UNKNOWN_POD) {
+  if (startedIn === undefined) return undefined;
+  if (!pod && startedIn === UNKNOWN_POD) {
     return `Pod ${name} is not there, and without Leases c3 cannot tell whether the build had begun in it`;
   }
-  if (!pod || (begunIn !== UNKNOWN_POD && pod.uid !== begunIn)) {
+  if (!pod || (startedIn !== UNKNOWN_POD && pod.uid !== startedIn)) {
     return `Pod ${name}, in which the build began, is gone: what its steps did is unknown`;
   }
-  // Compared with a Pod in which nothing has happened yet.
+  // Compare it with a Pod in which nothing has happened yet.
   const loss = findLoss(pod, { ...pod, containers: [] });
   return loss && `${loss}: what the steps of the build did is unknown`;
 }
 
-/**
- * Deletes the Pod of this UID, not one that took its name; without a UID, whichever has the name. Undefined when it is gone or
- * going, else a sentence. Never throws.
- */
-export async function deletePod(
-  client: KubeClient,
-  {
-    namespace,
-    name,
-    uid,
-    graceSeconds = GRACE_SECONDS,
-  }: { namespace: string; name: string; uid: string | undefined; graceSeconds?: number },
-): Promise<string | undefined> {
-  try {
-    const answer = await client.request({
-      method: 'DELETE',
-      path: `${toPodsPath(namespace)}/${encodeURIComponent(name)}`,
-      body: {
-        apiVersion: 'v1',
-        kind: 'DeleteOptions',
-        gracePeriodSeconds: graceSeconds,
-        ...(uid === undefined ? {} : { preconditions: { uid } }),
-      },
-    });
-    // 409: another Pod has the name by now.
-    if (answer.kind === 'ok' || answer.code === 404 || answer.code === 409) return undefined;
-    return `The cluster refused to delete Pod ${name}: ${answer.message}`;
-  } catch (error) {
-    return `Pod ${name} could not be deleted: ${toMessage(error)}`;
-  }
-}
-
-function describeDelay({ plan, options }: PodStartRequest, reason: string): string {
+function describeDelay({ plan, options }: StartRequest, reason: string): string {
   const limit = `${Math.round(options.startTimeoutMs / 1000)} s`;
   return `Pod ${plan.name} did not start within ${limit}${reason ? `: ${reason}` : ''}`;
 }

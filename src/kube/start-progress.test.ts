@@ -28,7 +28,7 @@ function waiting(reason: string, message = ''): object {
 }
 
 function event(reason: string, message: string): PodEvent {
-  return { type: 'Warning', reason, message, podName: 'shop-1', podUid: 'u', fieldPath: '' };
+  return { reason, message, podName: 'shop-1', podUid: 'u', fieldPath: '' };
 }
 
 function terminated(exitCode: number, reason: string, message = ''): object {

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
+import { parseJson, readObject } from '../json.ts';
 import { toList, toPod, toResourceVersion, toStatus } from './api-types.ts';
 import type { Pod } from './api-types.ts';
-import { isPutOff, RefusedError, UnreachableError } from './client.ts';
+import { isUnavailable, RefusedError, UnreachableError } from './client.ts';
 import type { KubeClient, KubeRefusal } from './client.ts';
-import { createDenials } from './denials.ts';
-import type { Denials } from './denials.ts';
+import { AuthGracePeriod } from './connection.ts';
 
-/** A Pod, or that there is none, and the version of the list that said so. */
-export interface PodState {
+/** A Pod, or its absence, with the resourceVersion of the list that showed it. */
+export interface PodSnapshot {
   readonly pod: Pod | undefined;
   readonly resourceVersion: string;
 }
@@ -18,40 +18,40 @@ export interface WatchOptions {
   readonly name: string;
   /** Ends the watch. */
   readonly signal: AbortSignal;
-  /** The first state, when somebody has asked for it already. */
-  readonly from?: PodState | undefined;
-  /** Told when the API server cannot be reached; the watch goes on trying. */
+  /** The first state, if the caller has it already. */
+  readonly from?: PodSnapshot | undefined;
+  /** Called when the API server cannot be reached. The watch keeps trying. */
   onTrouble?(message: string): void;
   /** Default {@link SILENCE_MS}. */
   readonly silenceMs?: number;
-  /** For how long a watch that has worked goes on when it is refused; default as `createDenials` has it. */
-  readonly deniedMs?: number | undefined;
+  /** How long a watch that has worked tolerates 401 and 403. Default: that of {@link AuthGracePeriod}. */
+  readonly graceMs?: number | undefined;
 }
 
-/** The server ends the watch itself after this; Kubernetes' own clients take 5 to 10 minutes. */
+/** The server ends the watch after this time. Kubernetes' own clients use 5 to 10 minutes. */
 const WATCH_SECONDS = 290;
-/** The server sends a bookmark of Pods about once a minute. After this much silence the connection counts as cut; resuming costs one request. */
+/** For Pods the server sends a bookmark about once a minute. A silent connection counts as cut. To resume costs one request. */
 const SILENCE_MS = 130_000;
-/** The same of a watch of what the server sends no bookmarks of. */
+/** The same for objects for which the server sends no bookmarks. */
 export const QUIET_WATCH_MS: number = (WATCH_SECONDS + 10) * 1000;
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5_000;
-/** A watch that ends sooner than this is treated as a fault, so that a server that ends each at once is not stormed. */
+/** A watch that ends sooner counts as a failure, so that c3 does not flood a server that ends each watch at once. */
 const SHORT_WATCH_MS = 1_000;
 
 /**
- * The states of one Pod, the present one first, then every change; `undefined` when there is none. The watch connection is opened
- * when the second state is asked for. Ends when `signal` is aborted.
+ * Yields the states of one Pod: the current state first, then every change, and `undefined` when there is no Pod. The watch connection
+ * opens when the caller asks for the second state. Ends when `signal` is aborted.
  *
- * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods, or no longer may for half a minute;
- * CLUSTER_UNREACHABLE when waiting cannot help: an untrusted certificate, an unknown host, an answer that is no Kubernetes
+ * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods; CLUSTER_UNREACHABLE when waiting cannot help: an
+ * untrusted certificate, an unknown host, an answer that is not from Kubernetes
  */
 export async function* watchPod(
   client: KubeClient,
   options: WatchOptions,
 ): AsyncGenerator<Pod | undefined, void, undefined> {
-  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS, deniedMs } = options;
-  const told = listAndWatch(client, {
+  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS, graceMs } = options;
+  const changes = listAndWatch(client, {
     list: async () => await listPod(client, options),
     from,
     path: toPodsPath(namespace),
@@ -59,60 +59,60 @@ export async function* watchPod(
     toRefusedError: (answer) => toRefusedError('watch', answer, options),
     onTrouble,
     silenceMs,
-    deniedMs,
+    graceMs,
     signal,
   });
-  for await (const one of told) {
-    if (one.kind === 'listed') yield one.list.pod;
-    else if (one.type === 'ADDED' || one.type === 'MODIFIED') yield toPod(one.object);
-    else if (one.type === 'DELETED') yield undefined;
+  for await (const change of changes) {
+    if (change.kind === 'listed') yield change.list.pod;
+    else if (change.type === 'ADDED' || change.type === 'MODIFIED') yield toPod(change.object);
+    else if (change.type === 'DELETED') yield undefined;
   }
 }
 
 interface ListAndWatch<List extends { readonly resourceVersion: string }> extends WatchTarget {
   list(): Promise<List>;
-  /** The first list, when somebody has asked for it already. */
+  /** The first list, if the caller has it already. */
   readonly from?: List | undefined;
 }
 
 interface WatchTarget {
-  /** Of what is watched, from `/api` on. */
+  /** The path of the watched objects. It starts with `/api`. */
   readonly path: string;
   readonly fieldSelector: string;
-  /** What is thrown when the watch is refused for good. */
+  /** Creates the error for a watch that is refused permanently. */
   toRefusedError(answer: KubeRefusal): RefusedError;
-  /** Told when the API server cannot be reached; the watch goes on trying. */
+  /** Called when the API server cannot be reached. The watch keeps trying. */
   readonly onTrouble?: ((message: string) => void) | undefined;
-  /** After so much silence the connection counts as cut. */
+  /** The connection counts as cut after this time without a byte. */
   readonly silenceMs: number;
-  /** {@link WatchOptions.deniedMs} */
-  readonly deniedMs?: number | undefined;
+  /** {@link WatchOptions.graceMs} */
+  readonly graceMs?: number | undefined;
   /** Ends the watch. */
   readonly signal: AbortSignal;
 }
 
-type Told<List> = { readonly kind: 'listed'; readonly list: List } | WatchEvent;
+type Change<List> = { readonly kind: 'listed'; readonly list: List } | WatchEvent;
 
-/** `type`: ADDED, MODIFIED, DELETED or BOOKMARK. */
 interface WatchEvent {
   readonly kind: 'event';
+  /** ADDED, MODIFIED, DELETED or BOOKMARK. */
   readonly type: string;
   readonly object: unknown;
 }
 
 /**
- * One list, then a watch from its resourceVersion, resumed after each cut from the last version seen, begun anew with another list
- * when that is too old (410).
+ * Lists, then watches from the resourceVersion of the list. Resumes after each cut from the last version that was seen. Lists again when
+ * that version is too old (410).
  *
- * @throws {C3Error} what `list` and `toRefusedError` say; CLUSTER_UNREACHABLE when waiting cannot help
+ * @throws {C3Error} as `list` and `toRefusedError` do; CLUSTER_UNREACHABLE when waiting cannot help
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 export async function* listAndWatch<List extends { readonly resourceVersion: string }>(
   client: KubeClient,
   options: ListAndWatch<List>,
-): AsyncGenerator<Told<List>, void, undefined> {
+): AsyncGenerator<Change<List>, void, undefined> {
   const { signal } = options;
-  const denials = createDenials(options.deniedMs);
+  const grace = new AuthGracePeriod(options.graceMs);
   let failures = 0;
   let { from } = options;
   while (!signal.aborted) {
@@ -123,13 +123,13 @@ export async function* listAndWatch<List extends { readonly resourceVersion: str
       let version: string | undefined = list.resourceVersion;
       while (version !== undefined && !signal.aborted) {
         const startedAt = performance.now();
-        version = yield* watchOnce(client, { ...options, denials }, version);
+        version = yield* watchOnce(client, { ...options, grace }, version);
         failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
         if (failures > 0) await pause(failures, signal);
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof C3Error) || !mayPass(error, denials)) throw error;
+      if (!(error instanceof C3Error) || !isTemporary(error, grace)) throw error;
       options.onTrouble?.(error.message);
       failures += 1;
       await pause(failures, signal);
@@ -137,16 +137,16 @@ export async function* listAndWatch<List extends { readonly resourceVersion: str
   }
 }
 
-/** Of a list that failed; what is thrown of a watch is what has been borne long enough. */
-function mayPass(error: C3Error, denials: Denials): boolean {
-  if (error instanceof RefusedError) return denials.mayPass({ code: error.status });
+/** Tells whether a failed list is worth a retry. The error of a watch is thrown only after its grace period. */
+function isTemporary(error: C3Error, grace: AuthGracePeriod): boolean {
+  if (error instanceof RefusedError) return grace.tolerates({ code: error.status });
   return error instanceof UnreachableError && error.isTransient;
 }
 
-/** Follows one watch to its end. Returns the version to go on from, or undefined when only a new list helps. */
+/** Follows one watch to its end. Returns the version from which to resume; undefined when a new list is necessary. */
 async function* watchOnce(
   client: KubeClient,
-  options: WatchTarget & { readonly denials: Denials },
+  options: WatchTarget & { readonly grace: AuthGracePeriod },
   from: string,
 ): AsyncGenerator<WatchEvent, string | undefined, undefined> {
   let version = from;
@@ -166,8 +166,8 @@ async function* watchOnce(
       },
       options.silenceMs,
     );
-    if (answer.kind === 'refused') return settleRefusal(answer, version, options);
-    options.denials.forget();
+    if (answer.kind === 'refused') return handleRefusal(answer, version, options);
+    options.grace.recordSuccess();
     for await (const line of answer.lines) {
       const event = parseWatchEvent(line);
       if (event === undefined) continue;
@@ -183,27 +183,27 @@ async function* watchOnce(
   return version;
 }
 
-function settleRefusal(
+function handleRefusal(
   answer: KubeRefusal,
   version: string,
-  options: WatchTarget & { readonly denials: Denials },
+  options: WatchTarget & { readonly grace: AuthGracePeriod },
 ): string | undefined {
   if (answer.code === 410) return undefined;
-  if (!isPutOff(answer) && !options.denials.mayPass(answer)) throw options.toRefusedError(answer);
+  if (!isUnavailable(answer) && !options.grace.tolerates(answer)) throw options.toRefusedError(answer);
   options.onTrouble?.(answer.message);
   return version;
 }
 
-/** What is thrown for a list that was refused: the watch goes on where waiting may help. */
+/** Creates the error for a refused list. It is transient when waiting may help. */
 export function toListFault(answer: KubeRefusal, toRefusedError: WatchTarget['toRefusedError']): C3Error {
-  return isPutOff(answer) ? new UnreachableError(answer.message, true) : toRefusedError(answer);
+  return isUnavailable(answer) ? new UnreachableError(answer.message, true) : toRefusedError(answer);
 }
 
 /** @throws {C3Error} as {@link watchPod} */
 export async function listPod(
   client: KubeClient,
   options: Pick<WatchOptions, 'namespace' | 'name' | 'signal'>,
-): Promise<PodState> {
+): Promise<PodSnapshot> {
   const answer = await client.request({
     method: 'GET',
     path: toPodsPath(options.namespace),
@@ -212,7 +212,7 @@ export async function listPod(
   });
   if (answer.kind === 'refused') throw toListFault(answer, () => toRefusedError('list', answer, options));
   const { items, resourceVersion } = toList(answer.body);
-  // A server that ignored the selector must not make us take a stranger's Pod for ours.
+  // A server that ignores the selector must not make c3 use another Pod.
   const pod = items.map(toPod).find((candidate) => candidate.name === options.name);
   return { pod, resourceVersion };
 }
@@ -229,15 +229,13 @@ export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
 }
 
-/** A line of a watch; undefined: nothing that matters. @throws {C3Error} CLUSTER_UNREACHABLE for what is no JSON */
+/** Parses a line of a watch. Returns undefined for a line without an event. @throws {C3Error} CLUSTER_UNREACHABLE when it is not JSON */
 function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
   if (line.trim() === '') return undefined;
-  try {
-    const { type, object } = JSON.parse(line) as { type?: unknown; object?: unknown };
-    return typeof type === 'string' ? { type, object } : undefined;
-  } catch {
-    throw new C3Error('CLUSTER_UNREACHABLE', 'The cluster sent a watch event that is no JSON');
-  }
+  const event = parseJson(line);
+  if (event === undefined) throw new C3Error('CLUSTER_UNREACHABLE', 'The cluster sent a watch event that is not JSON');
+  const { type, object } = readObject(event);
+  return typeof type === 'string' ? { type, object } : undefined;
 }
 
 async function pause(failures: number, signal: AbortSignal): Promise<void> {

@@ -2,8 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from '../engine/cluster.ts';
 import { toPod } from './api-types.ts';
 import type { Pod } from './api-types.ts';
-import type { ExecOpening } from './exec.ts';
-import { createGate } from './gate.ts';
+import { ExecLimiter, type OpenedExec } from './exec.ts';
 import { createUnguardedLease } from './leases/lease.ts';
 import { createWorkspace } from './workspace.ts';
 
@@ -11,7 +10,7 @@ const SILENT_MS = 120_000;
 const DIALING = 'error dialing backend: dial tcp 10.0.0.7:10250: connect: no route to host';
 
 let release: ((pod: Pod) => void) | undefined;
-let answer: ExecOpening;
+let answer: OpenedExec;
 let heard: ExecOptions | undefined;
 let lost: string | undefined;
 let givenBack: boolean[];
@@ -48,7 +47,7 @@ function create(first = pod('True')): Workspace {
         open: async (_target, options) => ((heard = options), await Promise.resolve(answer)),
         close: () => undefined,
       },
-      openings: createGate(1),
+      limiter: new ExecLimiter(),
       lease,
       silentNodeMs: SILENT_MS,
       giveBack: async ({ isClean }) => await Promise.resolve(void givenBack.push(isClean)),
@@ -178,7 +177,9 @@ describe('a workspace that is used before its node has noticed that it runs', ()
     await heard?.onStdout(Buffer.from('here'));
     expect(lost).toBeUndefined();
     await vi.advanceTimersByTimeAsync(1);
-    expect(lost).toBe('node "n1" of Pod shop-1 has not told for 120 s that the Pod runs: what runs there is unknown');
+    expect(lost).toBe(
+      'node "n1" of Pod shop-1 has not reported for 120 s that the Pod runs: what runs there is unknown',
+    );
   });
 
   test('is not lost once its node has told', async () => {

@@ -1,44 +1,40 @@
 import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
 import type { Pod } from './api-types.ts';
-import type { ExecClient } from './exec.ts';
-import type { Gate } from './gate.ts';
+import { createPodExec } from './exec.ts';
+import type { PodExecOptions } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './pod-health.ts';
-import { createPodExec } from './pod-exec.ts';
 import type { StartedPod } from './start-pod.ts';
 
-export interface WorkspaceDependencies {
+export interface WorkspaceDependencies extends Omit<PodExecOptions, 'pod'> {
   /** {@link Workspace.key} */
   readonly key: string;
-  readonly namespace: string;
-  readonly execs: ExecClient;
-  /** Bounds the execs that are being opened. */
-  readonly openings: Gate;
-  /** Whoever loses it loses the workspace. */
+  /** When the Lease is lost, the workspace is lost. */
   readonly lease: Lease;
-  /** A node that is out of reach for so long is lost with all that runs there. */
+  /** When the node was unreachable for this time, the workspace is lost. */
   readonly silentNodeMs: number;
-  /** Gives the Pod back. Called once, when the watch has ended. */
+  /** Gives the Pod back. Called once, after the watch has ended. */
   readonly giveBack: (outcome: { readonly isClean: boolean }) => Promise<void>;
 }
 
 /**
- * Words of an API server that does not reach the node's kubelet, as an answer or, where it has answered 101 itself, as a status.
+ * What an API server says when it cannot reach the node's kubelet: in an answer, or, if it has answered 101 itself, in a status.
  *
  * @see https://github.com/kubernetes/apimachinery/blob/master/pkg/util/proxy/upgradeaware.go
  */
-const OUT_OF_REACH = /error dialing backend|error sending request|dial tcp |no route to host/i;
+const UNREACHABLE_NODE = /error dialing backend|error sending request|dial tcp |no route to host/i;
 
 /**
- * A new Pod is used before its node has noticed that it runs (pod-events.ts). It is not given back before that: nobody could use
- * it as a warm one, and a kubelet that is to delete what it never saw may take a minute (seen with 1.20). It looks once a second.
+ * A build can use a new Pod before its status shows that it runs (`pod-events.ts`). The Pod is not given back before the status shows it,
+ * because it could not be reused, and a kubelet may take a minute to delete a Pod that it never saw running (kubelet 1.20). The kubelet
+ * updates the status once a second.
  */
-const NOTICE_MS = 3_000;
-/** A node that has not noticed it by then is out of reach of the API server, which says so of Pods that were ready alone. */
-const UNNOTICED_MS = 120_000;
+const RUNNING_WAIT_MS = 3_000;
+/** When the status does not show it by then, the node is unreachable. The API server marks only ready Pods of such a node. */
+const NOT_RUNNING_MS = 120_000;
 
-/** A running Pod, as the engine sees it. The watch that saw it start goes on, and tells when it is lost. */
+/** Creates the engine's view of a running Pod. The watch that saw the Pod start continues, and detects when it is lost. */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
   const { lease, giveBack } = dependencies;
@@ -47,35 +43,35 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   let isLost = false;
   let released: Promise<void> | undefined;
 
-  async function follow(): Promise<void> {
+  async function watchStates(): Promise<void> {
     for await (const state of states) {
       const loss = findLoss(state, pod);
       if (loss !== undefined) return lose(loss);
-      if (state?.phase !== 'Pending') notice.hear();
-      if (state && isNodeSilent(state)) node.miss('it is not ready, the cluster says');
-      else node.hear();
+      if (state?.phase !== 'Pending') running.confirm();
+      if (state && isNodeSilent(state)) node.recordMiss('it is not ready, the cluster says');
+      else node.recordContact();
     }
   }
   function lose(sentence: string): void {
     isLost = true;
     lost.resolve(sentence);
-    notice.hear();
+    running.confirm();
   }
-  async function leave(isClean: boolean): Promise<void> {
-    await notice.over();
+  async function giveBackOnce(isClean: boolean): Promise<void> {
+    await running.wait();
     stop.abort();
-    node.close();
+    node.stop();
     await giveBack({ isClean: isClean && !isLost });
   }
-  const notice = createNotice(pod, lose);
-  const node = createNodeWatch(dependencies.silentNodeMs, (words) => {
+  const running = createRunningCheck(pod, lose);
+  const node = createNodeCheck(dependencies.silentNodeMs, (cause) => {
     const seconds = Math.round(dependencies.silentNodeMs / 1000);
     const label = `node "${pod.nodeName}" of Pod ${pod.name}`;
-    lose(`${label} has been out of reach for ${seconds} s (${words}): what runs there is unknown`);
+    lose(`${label} has been out of reach for ${seconds} s (${cause}): what runs there is unknown`);
   });
   void lease.lost.then(lose);
-  // A watch that is refused for good leaves the build blind: that is a loss too.
-  follow().catch((error: unknown) => lose(toMessage(error)));
+  // Without its watch the build cannot detect a loss, so a failed watch is a loss.
+  watchStates().catch((error: unknown) => lose(toMessage(error)));
 
   return {
     name: pod.name,
@@ -88,65 +84,66 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     async exec(container, argv, options) {
       const answer = await exec(container, argv, {
         signal: options.signal,
-        onStdout: (chunk) => (node.hear(), options.onStdout(chunk)),
-        onStderr: (chunk) => (node.hear(), options.onStderr(chunk)),
+        onStdout: (chunk) => (node.recordContact(), options.onStdout(chunk)),
+        onStderr: (chunk) => (node.recordContact(), options.onStderr(chunk)),
       });
       if (answer.kind === 'refused') {
-        if (OUT_OF_REACH.test(answer.message)) node.miss(answer.message);
+        if (UNREACHABLE_NODE.test(answer.message)) node.recordMiss(answer.message);
         return answer;
       }
       void answer.session.done.then((end) => {
-        // A program's own end has an exit code.
-        if (end.kind === 'status' && end.exitCode === undefined && OUT_OF_REACH.test(end.message))
-          node.miss(end.message);
+        // When the program itself ended, there is an exit code.
+        if (end.kind === 'status' && end.exitCode === undefined && UNREACHABLE_NODE.test(end.message)) {
+          node.recordMiss(end.message);
+        }
       });
       return answer;
     },
     async release({ isClean }) {
-      released ??= leave(isClean);
+      released ??= giveBackOnce(isClean);
       await released;
     },
   };
 }
 
-/** Whether a node has noticed that its Pod runs; `onSilent` is told when it takes too long. */
-function createNotice({ phase, name, nodeName }: Pod, onSilent: (sentence: string) => void) {
-  const noticed = Promise.withResolvers<void>();
+/** Waits for the Pod's status to show that it runs. `onTimeout` is called when that takes too long. */
+function createRunningCheck({ phase, name, nodeName }: Pod, onTimeout: (sentence: string) => void) {
+  const confirmed = Promise.withResolvers<void>();
   const timer = setTimeout(() => {
-    const seconds = UNNOTICED_MS / 1000;
-    onSilent(
-      `node "${nodeName}" of Pod ${name} has not told for ${seconds} s that the Pod runs: what runs there is unknown`,
+    const seconds = NOT_RUNNING_MS / 1000;
+    onTimeout(
+      `node "${nodeName}" of Pod ${name} has not reported for ${seconds} s that the Pod runs: what runs there is unknown`,
     );
-  }, UNNOTICED_MS).unref();
-  function hear(): void {
+  }, NOT_RUNNING_MS).unref();
+  function confirm(): void {
     clearTimeout(timer);
-    noticed.resolve();
+    confirmed.resolve();
   }
-  if (phase !== 'Pending') hear();
+  if (phase !== 'Pending') confirm();
   return {
-    hear,
-    /** Waits for it as long as it should take; nobody asks for it afterwards. */
-    async over(): Promise<void> {
-      const late = setTimeout(hear, NOTICE_MS);
-      await noticed.promise;
+    confirm,
+    /** Waits as long as a healthy node needs, and ends the check. */
+    async wait(): Promise<void> {
+      const late = setTimeout(confirm, RUNNING_WAIT_MS);
+      await confirmed.promise;
       clearTimeout(late);
-      hear();
+      confirm();
     },
   };
 }
 
-/** Counts the time since a node was first missed; to hear of it ends that. `onSilent` is told, at most once, when it is over the limit. */
-function createNodeWatch(limitMs: number, onSilent: (words: string) => void) {
+/** Measures the time since the first miss without a later contact. `onTimeout` is called, at most once, when it reaches the limit. */
+function createNodeCheck(limitMs: number, onTimeout: (cause: string) => void) {
   let timer: NodeJS.Timeout | undefined;
-  function hear(): void {
+  function recordContact(): void {
     clearTimeout(timer);
     timer = undefined;
   }
   return {
-    hear,
-    miss(words: string): void {
-      timer ??= setTimeout(() => onSilent(words), limitMs);
+    recordContact,
+    recordMiss(cause: string): void {
+      timer ??= setTimeout(() => onTimeout(cause), limitMs);
     },
-    close: hear,
+    stop: recordContact,
   };
 }

@@ -58,7 +58,7 @@ describe('A12 A cluster that answers what no cluster does', () => {
     async function* pour(): AsyncGenerator<Uint8Array> {
       yield await Promise.resolve(Buffer.from(`[${'0,'.repeat(999_999)}0]\n`));
     }
-    const lines = readLines(pour(), { allowance: { take: () => 0, hold: () => false } });
+    const lines = readLines(pour(), { budget: { delay: () => 0, buffer: () => false } });
     await expect(lines.next()).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 

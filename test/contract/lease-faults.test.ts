@@ -31,7 +31,7 @@ afterAll(async () => {
 });
 
 function createProcess(): Cluster {
-  const limits = { leaseMs: 2_000, renewMs: 50, lookMs: 20 };
+  const limits = { leaseMs: 2_000, renewMs: 50, pollMs: 20 };
   const cluster = createKubernetesCluster(parseKubeconfig(embedded.kubeconfig), limits);
   clusters.push(cluster);
   return cluster;

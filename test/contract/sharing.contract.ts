@@ -6,7 +6,7 @@ import type { ContractFixture } from './contract-fixture.ts';
 import { createOrders } from './orders.ts';
 
 /** A test does not wait half a minute for a dead holder: 2 s are some renewals and more than any hiccup of the machine. */
-const SHORT = { leaseMs: 2_000, renewMs: 300, lookMs: 50 };
+const SHORT = { leaseMs: 2_000, renewMs: 300, pollMs: 50 };
 
 /** Two processes of c3 on one cluster, and one that begins where another died. */
 export function describeSharing(fixture: ContractFixture): void {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
-import { deletePod } from '../../src/kube/start-pod.ts';
+import { deletePod } from '../../src/kube/pod-reaper.ts';
 import { startBuild } from './build-run.ts';
 import { useFaultCluster } from './fault-cluster.ts';
 

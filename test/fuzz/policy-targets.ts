@@ -4,7 +4,7 @@ import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createAddressPolicy } from '../../src/kube/address-policy.ts';
 import { listKubeconfigSecrets, parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { planPod } from '../../src/kube/pod.ts';
-import { checkPodPolicy } from '../../src/kube/pod-security.ts';
+import { checkPodSecurity } from '../../src/kube/pod-security.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { bent, jsonWith, mutated } from './arbitraries.ts';
 import { pod } from './kube-targets.ts';
@@ -139,7 +139,7 @@ export const policyTargets: readonly Target[] = [
           ? object['spec']
           : {}
       ) as JsonObject;
-      ensure(checkPodPolicy(object, 'tenant').length === 0, 'a tenant may ask anything of a cluster of his own');
+      ensure(checkPodSecurity(object, 'tenant').length === 0, 'a tenant may ask anything of a cluster of his own');
       const others = Array.isArray(given[list]) ? given[list] : [];
       const hostile = {
         ...object,
@@ -147,11 +147,11 @@ export const policyTargets: readonly Target[] = [
       };
       for (const level of ['baseline', 'restricted'] as const) {
         ensure(
-          checkPodPolicy(object, level).every((sentence) => sentence.length > 0 && sentence.length < 1_000),
+          checkPodSecurity(object, level).every((sentence) => sentence.length > 0 && sentence.length < 1_000),
           'each offence is a sentence',
         );
         ensure(
-          checkPodPolicy(hostile, level).some((sentence) => sentence.includes(list)),
+          checkPodSecurity(hostile, level).some((sentence) => sentence.includes(list)),
           'what is forbidden is found in every list',
         );
       }

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toLease } from '../api-types.ts';
 import { formatLease, HEAD_MS, isFree, nextEpoch, planMove, toRecord, withBuild, withHolder } from './lease-record.ts';
-import type { Asker, LeaseRecord } from './lease-record.ts';
+import type { Claimant, LeaseRecord } from './lease-record.ts';
 
 const NOW = Date.UTC(2026, 10, 22);
 const PLACE = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' }, now: NOW };
 
-function asker(build: string, nonce = 'n1', isResumed = false): Asker {
+function claimant(build: string, nonce = 'n1', isResumed = false): Claimant {
   return { identity: `${build}@${nonce}`, build, nonce, isResumed };
 }
 function record(changes: Partial<LeaseRecord> = {}): LeaseRecord {
@@ -83,14 +83,14 @@ test('an epoch is greater than the last one, and than that of a Lease that was d
 });
 
 describe('a Lease is free', () => {
-  test.each<[string, boolean, Partial<LeaseRecord>, Asker, number]>([
-    ['that nobody has', true, {}, asker('b'), 0],
-    ['whose holder has not renewed it for its duration', true, { holder: 'a@n2' }, asker('b'), 30_000],
-    ['that a former build of the same client left', true, { holder: 'a@n1' }, asker('b'), 0],
-    ['of the build that is taken up', true, { holder: 'b@n2' }, asker('b', 'n1', true), 0],
-    ['but not before the duration is over', false, { holder: 'a@n2' }, asker('b'), 29_999],
-    ['but not for a build of the same name that is not taken up', false, { holder: 'b@n2' }, asker('b'), 0],
-    ['but not for another build that is taken up', false, { holder: 'bb@n2' }, asker('b', 'n1', true), 0],
+  test.each<[string, boolean, Partial<LeaseRecord>, Claimant, number]>([
+    ['that nobody has', true, {}, claimant('b'), 0],
+    ['whose holder has not renewed it for its duration', true, { holder: 'a@n2' }, claimant('b'), 30_000],
+    ['that a former build of the same client left', true, { holder: 'a@n1' }, claimant('b'), 0],
+    ['of the build that is taken up', true, { holder: 'b@n2' }, claimant('b', 'n1', true), 0],
+    ['but not before the duration is over', false, { holder: 'a@n2' }, claimant('b'), 29_999],
+    ['but not for a build of the same name that is not taken up', false, { holder: 'b@n2' }, claimant('b'), 0],
+    ['but not for another build that is taken up', false, { holder: 'bb@n2' }, claimant('b', 'n1', true), 0],
   ])('%s: %s', (_what, expected, changes, who, holderMs) => {
     expect(isFree(record(changes), who, holderMs)).toBe(expected);
   });
@@ -100,29 +100,29 @@ describe('who asks', () => {
   const now = { holderMs: 0, headMs: 0 };
 
   test('takes a free Lease, and its place in the queue if it is the first', () => {
-    expect(planMove(record(), asker('b'), now)).toBe('take');
-    expect(planMove(record({ queue: ['b@n1', 'c@n2'] }), asker('b'), now)).toBe('take');
-    expect(withHolder(record({ queue: ['b@n1', 'c@n2'] }), asker('b'), NOW)).toMatchObject({
+    expect(planMove(record(), claimant('b'), now)).toBe('take');
+    expect(planMove(record({ queue: ['b@n1', 'c@n2'] }), claimant('b'), now)).toBe('take');
+    expect(withHolder(record({ queue: ['b@n1', 'c@n2'] }), claimant('b'), NOW)).toMatchObject({
       holder: 'b@n1',
       queue: ['c@n2'],
     });
   });
 
   test('stands in the queue behind a holder and behind those who were there before', () => {
-    expect(planMove(record({ holder: 'a@n2' }), asker('b'), now)).toBe('queue');
-    expect(planMove(record({ queue: ['c@n2'] }), asker('b'), now)).toBe('queue');
-    expect(planMove(record({ queue: ['c@n2', 'b@n1'] }), asker('b'), now)).toBe('wait');
+    expect(planMove(record({ holder: 'a@n2' }), claimant('b'), now)).toBe('queue');
+    expect(planMove(record({ queue: ['c@n2'] }), claimant('b'), now)).toBe('queue');
+    expect(planMove(record({ queue: ['c@n2', 'b@n1'] }), claimant('b'), now)).toBe('wait');
   });
 
   test('passes over a first that lets its chance pass, and takes it out of the queue', () => {
     const waiting = record({ queue: ['dead@n2', 'b@n1', 'c@n3'] });
-    expect(planMove(waiting, asker('b'), { holderMs: 0, headMs: HEAD_MS - 1 })).toBe('wait');
-    expect(planMove(waiting, asker('b'), { holderMs: 0, headMs: HEAD_MS })).toBe('take');
-    expect(withHolder(waiting, asker('b'), NOW).queue).toEqual(['c@n3']);
+    expect(planMove(waiting, claimant('b'), { holderMs: 0, headMs: HEAD_MS - 1 })).toBe('wait');
+    expect(planMove(waiting, claimant('b'), { holderMs: 0, headMs: HEAD_MS })).toBe('take');
+    expect(withHolder(waiting, claimant('b'), NOW).queue).toEqual(['c@n3']);
   });
 
   test('waits without a place when the queue is full', () => {
     const queue = Array.from({ length: 100 }, (_, index) => `b${index}@n2`);
-    expect(planMove(record({ queue }), asker('b'), now)).toBe('wait');
+    expect(planMove(record({ queue }), claimant('b'), now)).toBe('wait');
   });
 });

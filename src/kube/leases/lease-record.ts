@@ -1,43 +1,44 @@
-import { toBeginning, type Lease } from '../api-types.ts';
+import { parseJson, readArray } from '../../json.ts';
+import { truncate, type Lease } from '../api-types.ts';
 
-/** What the Lease of a Pod says: who has the Pod, who waits for it, and which builds began in it. */
+/** The content of a Pod's Lease: its holder, who waits for the Pod, and which builds began in it. */
 export interface LeaseRecord {
-  /** resourceVersion; empty for a record that was never stored. */
+  /** The resourceVersion. Empty for a record that was never stored. */
   readonly version: string;
-  /** `BUILD@NONCE`; empty: nobody. */
+  /** `BUILD@NONCE`. Empty when nobody holds the Lease. */
   readonly holder: string;
   readonly durationMs: number;
-  /** Epoch milliseconds of the last word of the holder, or of its release, by its own clock. */
+  /** When the holder last renewed or released the Lease, in epoch milliseconds by its own clock. */
   readonly renewedAt: number;
-  /** `leaseTransitions`: greater for each holder. */
+  /** `leaseTransitions`. It grows with each holder. */
   readonly epoch: number;
-  /** Identities, longest waiting first: each process's first in line. */
+  /** Identities, longest waiting first. Each process has one entry, for its next build. */
   readonly queue: readonly string[];
-  /** The latest builds that had the Pod, newest last. */
+  /** The latest builds that used the Pod, newest last. */
   readonly builds: readonly BegunBuild[];
-  /** UID of a Pod that a build left unclean and that could not be deleted; empty: none. */
+  /** The UID of a Pod that a build left unclean and that could not be deleted. Empty when there is none. */
   readonly unfitPod: string;
 }
 
 export interface BegunBuild {
   readonly build: string;
-  /** UID of the Pod; empty while it has not started. */
+  /** The UID of the Pod. Empty while the Pod has not started. */
   readonly pod: string;
 }
 
-/** Who asks for a Lease. */
-export interface Asker {
+/** A build that wants a Lease. */
+export interface Claimant {
   readonly identity: string;
   readonly build: string;
-  /** Of this client of the cluster: what a former holder of the same nonce left is ours, since builds here take turns. */
+  /** Identifies this client of the cluster. A Lease of a holder with the same nonce is free, since builds of this client never overlap. */
   readonly nonce: string;
-  /** The build was begun by a c3 that died: a Lease that still names this build is nobody's. */
+  /** Whether a c3 that died had started the build. A Lease that still names this build is then free. */
   readonly isResumed: boolean;
 }
 
-/** For how long a record has not changed, on this process's own clock: nothing is ever concluded from the clocks of others. */
-export interface Observed {
-  /** Since the holder was last heard of. */
+/** How long a record has not changed, by the clock of this process. The clocks of other processes are never used. */
+export interface Observation {
+  /** Since the holder last renewed the Lease. */
   readonly holderMs: number;
   /** Since the first in the queue could have taken the Lease. */
   readonly headMs: number;
@@ -46,15 +47,15 @@ export interface Observed {
 const QUEUE_ANNOTATION = 'c3.build/queue';
 const BUILDS_ANNOTATION = 'c3.build/builds';
 const UNFIT_ANNOTATION = 'c3.build/unfit-pod';
-/** Who is to have the Pod next is given so long, a few times the pause between two looks, before the next takes it. */
+/** How long the first in the queue may take to claim a free Lease. It is a few times the poll interval. */
 export const HEAD_MS = 6_000;
-/** One for each process that waits; further ones wait without a place. */
+/** Processes in the queue. Further processes wait without a place in it. */
 const MAX_QUEUE = 100;
-/** A build that is taken up again is one of the latest: it had the Pod when its c3 died. */
+/** A resumed build is one of the latest, because it used the Pod when its c3 died. */
 const MAX_BUILDS = 16;
-/** Of a holder, a build, a UID: what is longer c3 has not written. */
+/** The length of a holder, a build or a UID. c3 never writes a longer one. */
 const MAX_IDENTITY = 128;
-/** `leaseTransitions` is an int32: seconds from here on last until 2094. */
+/** `leaseTransitions` is an int32. Seconds from this date fit until 2094. */
 const EPOCH_BASE_MS = Date.UTC(2026, 0, 1);
 
 export function toRecord(lease: Lease): LeaseRecord {
@@ -64,18 +65,20 @@ export function toRecord(lease: Lease): LeaseRecord {
     durationMs: lease.durationSeconds * 1000,
     renewedAt: lease.renewedAt,
     epoch: lease.transitions,
-    unfitPod: toBeginning(lease.annotations[UNFIT_ANNOTATION] ?? '', MAX_IDENTITY),
-    queue: readList(lease.annotations[QUEUE_ANNOTATION]).filter(isIdentity).slice(0, MAX_QUEUE),
-    builds: readList(lease.annotations[BUILDS_ANNOTATION])
+    unfitPod: truncate(lease.annotations[UNFIT_ANNOTATION] ?? '', MAX_IDENTITY),
+    queue: readArray(parseJson(lease.annotations[QUEUE_ANNOTATION] ?? ''))
+      .filter(isIdentity)
+      .slice(0, MAX_QUEUE),
+    builds: readArray(parseJson(lease.annotations[BUILDS_ANNOTATION] ?? ''))
       .flatMap((entry) => {
-        const [build, pod] = Array.isArray(entry) ? (entry as unknown[]) : [];
+        const [build, pod] = readArray(entry);
         return isIdentity(build) && isIdentity(pod) ? [{ build, pod }] : [];
       })
       .slice(-MAX_BUILDS),
   };
 }
 
-/** The Lease as it is sent. `now`: epoch milliseconds. */
+/** Formats the Lease for a request. `now` is in epoch milliseconds. */
 export function formatLease(
   record: LeaseRecord,
   { namespace, name, labels, now }: { namespace: string; name: string; labels: object; now: number },
@@ -99,48 +102,48 @@ export function formatLease(
       holderIdentity: record.holder,
       leaseDurationSeconds: Math.ceil(record.durationMs / 1000),
       leaseTransitions: record.epoch,
-      // MicroTime wants all six digits.
+      // MicroTime requires six digits.
       renewTime: new Date(now).toISOString().replace('Z', '000Z'),
     },
   };
 }
 
 /**
- * One more than the last, and at least the seconds since 2026. So it grows as well when a Lease is deleted and made again, and
- * where there are no Leases: all who ever come to a Pod of this name count on the same scale.
+ * Returns the last epoch plus one, and at least the seconds since 2026. So the epoch also grows when a Lease is deleted and created again,
+ * and when there are no Leases. All holders of a Pod name use the same scale.
  */
 export function nextEpoch(last: number, now: number): number {
   return Math.max(last + 1, Math.floor((now - EPOCH_BASE_MS) / 1000));
 }
 
-/** Whether nobody has the Pod, as far as this asker can tell. */
-export function isFree(record: LeaseRecord, asker: Asker, holderMs: number): boolean {
+/** Tells whether nobody holds the Lease, as far as this claimant knows. */
+export function isFree(record: LeaseRecord, claimant: Claimant, holderMs: number): boolean {
   const { holder } = record;
-  if (holder === '' || holder.endsWith(`@${asker.nonce}`)) return true;
-  return (asker.isResumed && holder.startsWith(`${asker.build}@`)) || holderMs >= record.durationMs;
+  if (holder === '' || holder.endsWith(`@${claimant.nonce}`)) return true;
+  return (claimant.isResumed && holder.startsWith(`${claimant.build}@`)) || holderMs >= record.durationMs;
 }
 
-/** What to do about a Lease that was read: take it, take a place in the queue, or look again later. */
-export function planMove(record: LeaseRecord, asker: Asker, observed: Observed): 'take' | 'queue' | 'wait' {
-  const [head = asker.identity] = record.queue;
-  const isNext = head === asker.identity || observed.headMs >= HEAD_MS;
-  if (isNext && isFree(record, asker, observed.holderMs)) return 'take';
-  const hasPlace = record.queue.includes(asker.identity) || record.queue.length >= MAX_QUEUE;
+/** Decides what to do about a Lease: take it, enter the queue, or read it again later. */
+export function planMove(record: LeaseRecord, claimant: Claimant, observation: Observation): 'take' | 'queue' | 'wait' {
+  const [head = claimant.identity] = record.queue;
+  const isNext = head === claimant.identity || observation.headMs >= HEAD_MS;
+  if (isNext && isFree(record, claimant, observation.holderMs)) return 'take';
+  const hasPlace = record.queue.includes(claimant.identity) || record.queue.length >= MAX_QUEUE;
   return hasPlace ? 'wait' : 'queue';
 }
 
-/** The record with a new holder: whoever stood before it in the queue has let its chance pass. */
-export function withHolder(record: LeaseRecord, asker: Asker, now: number): LeaseRecord {
-  const place = record.queue.indexOf(asker.identity);
+/** Returns the record with a new holder. Claimants before it in the queue have missed their time and are removed. */
+export function withHolder(record: LeaseRecord, claimant: Claimant, now: number): LeaseRecord {
+  const index = record.queue.indexOf(claimant.identity);
   return {
     ...record,
-    holder: asker.identity,
+    holder: claimant.identity,
     epoch: nextEpoch(record.epoch, now),
-    queue: place < 0 ? record.queue : record.queue.slice(place + 1),
+    queue: index < 0 ? record.queue : record.queue.slice(index + 1),
   };
 }
 
-/** The record with the build as the latest. */
+/** Returns the record with the build as the latest. */
 export function withBuild(record: LeaseRecord, begun: BegunBuild): LeaseRecord {
   const others = record.builds.filter(({ build }) => build !== begun.build);
   return { ...record, builds: [...others, begun].slice(-MAX_BUILDS) };
@@ -148,13 +151,4 @@ export function withBuild(record: LeaseRecord, begun: BegunBuild): LeaseRecord {
 
 function isIdentity(value: unknown): value is string {
   return typeof value === 'string' && value.length <= MAX_IDENTITY;
-}
-
-function readList(text: string | undefined): unknown[] {
-  try {
-    const value: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(value) ? value : [];
-  } catch {
-    return [];
-  }
 }

@@ -1,57 +1,56 @@
 import { toLease, toList } from '../api-types.ts';
 import type { Lease } from '../api-types.ts';
-import { isPutOff, UnreachableError } from '../client.ts';
+import { isUnavailable, UnreachableError } from '../client.ts';
 import type { KubeAnswer, KubeClient, KubeRefusal } from '../client.ts';
 import { formatLease, toRecord } from './lease-record.ts';
 import type { LeaseRecord } from './lease-record.ts';
 
 export type Written =
   | { readonly kind: 'stored'; readonly record: LeaseRecord }
-  /** There is another version, or there is one at all, or none any more: read it. */
+  /** The stored version differs from the expected one, or there is none: read it again. */
   | { readonly kind: 'conflict' }
-  /** By the account's rights, a quota, or a cluster without Leases. `message`: the server's words. */
+  /** Refused by the account's rights, a quota, or a cluster without Leases. `message` is from the server. */
   | { readonly kind: 'refused'; readonly message: string };
 
-/** Which Lease: that of the Pod of this name. Its labels are the Pod's. */
-export interface LeasePlace {
+/** Identifies the Lease of a Pod. It has the Pod's name and labels. */
+export interface LeaseRef {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Tells the Pods of a cluster apart, and their Leases. */
-export function toKey({ namespace, name }: Pick<LeasePlace, 'namespace' | 'name'>): string {
+/** Returns a key that is unique for each Pod of a cluster. */
+export function toPodKey({ namespace, name }: Pick<LeaseRef, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`;
 }
 
-/** The Lease of one Pod at the API server. Every method rejects with CLUSTER_UNREACHABLE when there is no answer. */
+/** Reads and writes the Lease of one Pod. Every method rejects with CLUSTER_UNREACHABLE when there is no answer. */
 export interface LeaseStore {
   readonly podName: string;
-  /** Replaces the version that the record names; creates it when it names none. */
+  /** Replaces the version that the record names. Creates the Lease if the record names no version. */
   write(record: LeaseRecord, signal?: AbortSignal): Promise<Written>;
-  /** Undefined when there is none, or none to be seen. */
+  /** Returns undefined when there is no Lease, or none that this account may read. */
   read(signal?: AbortSignal): Promise<LeaseRecord | undefined>;
-  /** Deletes this very version; tells whether it did. */
+  /** Deletes this version only. Returns whether it was deleted. */
   delete(record: LeaseRecord): Promise<boolean>;
 }
 
-export function createLeaseStore(client: KubeClient, place: LeasePlace): LeaseStore {
-  const folder = toLeasesPath(place.namespace);
-  const path = `${folder}/${encodeURIComponent(place.name)}`;
+export function createLeaseStore(client: KubeClient, ref: LeaseRef): LeaseStore {
+  const collection = toLeasesPath(ref.namespace);
+  const path = `${collection}/${encodeURIComponent(ref.name)}`;
   return {
-    podName: place.name,
+    podName: ref.name,
     async write(record, signal) {
-      const body = formatLease(record, { ...place, now: Date.now() });
-      const target = record.version === '' ? { method: 'POST', path: folder } : { method: 'PUT', path };
-      const answer = check(
-        await client.request({ ...(target as { method: 'PUT'; path: string }), body, ...toSignal(signal) }),
-      );
+      const body = formatLease(record, { ...ref, now: Date.now() });
+      const target =
+        record.version === '' ? ({ method: 'POST', path: collection } as const) : ({ method: 'PUT', path } as const);
+      const answer = check(await client.request({ ...target, body, ...(signal && { signal }) }));
       if (answer.kind === 'ok') return { kind: 'stored', record: toRecord(toLease(answer.body)) };
       const isGone = answer.code === 404 && record.version !== '';
       return answer.code === 409 || isGone ? { kind: 'conflict' } : { kind: 'refused', message: answer.message };
     },
     async read(signal) {
-      const answer = check(await client.request({ method: 'GET', path, ...toSignal(signal) }));
+      const answer = check(await client.request({ method: 'GET', path, ...(signal && { signal }) }));
       return answer.kind === 'ok' ? toRecord(toLease(answer.body)) : undefined;
     },
     async delete(record) {
@@ -62,7 +61,7 @@ export function createLeaseStore(client: KubeClient, place: LeasePlace): LeaseSt
   };
 }
 
-/** All Leases with these labels; none where they may not be listed. */
+/** Lists the Leases with these labels. The list is empty when the account may not list Leases. */
 export async function listLeases(
   client: KubeClient,
   { namespace, labels }: { namespace: string; labels: Readonly<Record<string, string>> },
@@ -75,14 +74,10 @@ export async function listLeases(
 }
 
 function check(answer: KubeAnswer): Extract<KubeAnswer, { kind: 'ok' }> | KubeRefusal {
-  if (answer.kind === 'refused' && isPutOff(answer)) {
+  if (answer.kind === 'refused' && isUnavailable(answer)) {
     throw new UnreachableError(`The cluster does not answer about Leases: ${answer.message}`, true);
   }
   return answer;
-}
-
-function toSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }
 
 function toLeasesPath(namespace: string): string {

@@ -1,75 +1,73 @@
-import { createGate } from '../gate.ts';
+import { Semaphore } from '../../limiter.ts';
 import { withBuild, type LeaseRecord } from './lease-record.ts';
 import type { LeaseStore, Written } from './lease-store.ts';
 
-/** The right to a Pod, held by one build, until it is given back. */
+/** The right to use a Pod. One build holds it until it is released. */
 export interface Lease {
-  /** The fencing token: see {@link Workspace.epoch}. */
+  /** The fencing token. See {@link Workspace.epoch}. */
   readonly epoch: number;
   readonly warnings: readonly string[];
-  /** Whether nobody else can have had the Pod since this client gave it back, so that what it saw meanwhile is still true. */
+  /** Whether nobody else can have used the Pod since this client released the Lease, so that a snapshot taken meanwhile is valid. */
   readonly isUndisputed: boolean;
   /**
-   * Of a build that is taken up again, the UID of the Pod in which it began. Undefined: it never began. `unknown`: there are no
-   * Leases to tell.
+   * The UID of the Pod in which a resumed build began; undefined when it never began; {@link UNKNOWN_POD} when there are no Leases that
+   * could tell.
    */
-  readonly begunIn: string | undefined;
-  /** UID of a Pod that must not serve again, whatever it looks like; empty: none. */
+  readonly startedIn: string | undefined;
+  /** The UID of a Pod that must not be used again, whatever its state is. Empty when there is none. */
   readonly unfitPod: string;
-  /** Settles, once, with a sentence when another has it. Not while the API server is away: then nobody else can take it either. */
+  /** Settles, once, with a sentence when another c3 holds the Lease. While the API server is away, nobody can take the Lease. */
   readonly lost: Promise<string>;
   readonly isLost: boolean;
-  /** Notes the Pod in which the build begins; before its first step, so that whoever takes the build up looks there. */
-  begin(podUid: string): Promise<void>;
-  /** Renews it now; tells whether it may still be ours. Asked before the Pod is deleted, which may be another's by now. */
+  /** Records the Pod in which the build begins. Called before its first step, so that a c3 that resumes the build finds the Pod. */
+  recordPod(podUid: string): Promise<void>;
+  /** Renews the Lease now. Returns whether it may still be ours. Called before the Pod is deleted, which may be another build's by now. */
   confirm(): Promise<boolean>;
-  /** Gives it back, with the UID of a Pod that must not serve again. Does nothing once it is lost. Never throws. */
+  /** Releases the Lease, with the UID of a Pod that must not be used again. Does nothing when the Lease is lost. Never throws. */
   release(unfitPod?: string): Promise<void>;
   /**
-   * The Pod is gone, and with it the Lease, unless it still has something to tell: who waits, or that another build began in
-   * the Pod. Then it is given back.
+   * Deletes the Lease, because the Pod is gone. If somebody waits for the Pod or another build began in it, the Lease is released
+   * instead.
    */
   remove(): Promise<void>;
 }
 
-/** What `begunIn` says where there are no Leases. */
+/** The value of `startedIn` when there are no Leases. */
 export const UNKNOWN_POD = 'unknown';
-/** A renewal that takes longer is given up, so that the next comes in time. */
+/** A renewal that takes longer is aborted, so that the next one comes in time. */
 const RENEWAL_MS = 10_000;
-/** Conflicts come from those who queue up: a handful at a time at most. */
+/** Conflicts come from claimants that enter the queue, a few at a time. */
 const MAX_CONFLICTS = 5;
-const NEVER = new AbortController().signal;
 
 export interface HeldLease {
   readonly store: LeaseStore;
-  /** As it was stored when it was taken. */
+  /** The record that took the Lease, as it was stored. */
   readonly record: LeaseRecord;
   readonly build: string;
   readonly isUndisputed: boolean;
-  readonly begunIn: string | undefined;
+  readonly startedIn: string | undefined;
   readonly renewMs: number;
-  /** Told the last version when it was given back. */
+  /** Called with the last version when the Lease was released. */
   onReleased(record: LeaseRecord): void;
 }
 
-/** Keeps a Lease that was just taken: renews it until it is given back. */
+/** Holds a Lease that was just taken. Renews it until it is released. */
 export function holdLease({ store, record: taken, build, onReleased, ...held }: HeldLease): Lease {
   const lost = Promise.withResolvers<string>();
-  const turns = createGate(1);
+  const mutex = new Semaphore(1);
   let record = taken;
-  let state: 'held' | 'lost' | 'over' = 'held';
+  let state: 'held' | 'lost' | 'released' = 'held';
   const timer = setInterval(() => void attempt(renew), held.renewMs);
   timer.unref();
 
-  /** One at a time, and not at all once it is over. What the cluster does not take now is left to the next renewal. */
+  /** Runs one change at a time, and none when the Lease is lost or released. A failed change is left to the next renewal. */
   async function attempt(act: () => Promise<void>): Promise<void> {
-    const leave = await turns.enter(NEVER);
     try {
-      if (state === 'held') await act();
+      await mutex.run(async () => {
+        if (state === 'held') await act();
+      });
     } catch {
-      // Out of reach: whether it is still ours shows when the cluster answers again, and the epoch guards the Pod until then.
-    } finally {
-      leave?.();
+      // The cluster is unreachable. When it answers again, c3 learns whether it still holds the Lease. Until then the epoch protects the Pod.
     }
   }
   async function change(toNext: Change, limitMs?: number): Promise<void> {
@@ -91,7 +89,7 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
     await attempt(async () => {
       await change((before) => ({ ...before, holder: '', unfitPod }));
       if (state !== 'held' || record.holder !== '') return;
-      state = 'over';
+      state = 'released';
       onReleased(record);
     });
   }
@@ -101,15 +99,15 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
     unfitPod: taken.unfitPod,
     warnings: [],
     isUndisputed: held.isUndisputed,
-    begunIn: held.begunIn,
+    startedIn: held.startedIn,
     lost: lost.promise,
     get isLost() {
       return state === 'lost';
     },
-    async begin(podUid) {
+    async recordPod(podUid) {
       await attempt(async () => {
-        const isNoted = record.builds.some((begun) => begun.build === build && begun.pod === podUid);
-        if (!isNoted) await change((before) => withBuild(before, { build, pod: podUid }));
+        const isRecorded = record.builds.some((begun) => begun.build === build && begun.pod === podUid);
+        if (!isRecorded) await change((before) => withBuild(before, { build, pod: podUid }));
       });
     },
     async confirm() {
@@ -121,7 +119,7 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
       clearInterval(timer);
       await attempt(async () => {
         const hasMore = record.queue.length > 0 || record.builds.some((begun) => begun.build !== build);
-        if (!hasMore && (await store.delete(record))) state = 'over';
+        if (!hasMore && (await store.delete(record))) state = 'released';
       });
       if (state === 'held') await release();
     },
@@ -136,7 +134,7 @@ function describeLoss(podName: string, holder: string): string {
 
 type Change = (before: LeaseRecord) => LeaseRecord;
 
-/** Stores a changed record as long as its holder has the Lease; one that somebody deleted is made again. */
+/** Stores a changed record while its holder has the Lease. Creates the Lease again if somebody deleted it. */
 async function changeOurs(
   store: LeaseStore,
   record: LeaseRecord,
@@ -149,7 +147,7 @@ async function changeOurs(
     if (answer.kind === 'stored') return answer;
     if (answer.kind === 'refused') break;
     const current = await store.read(signal);
-    // Given back already: the answer that should have told it was lost.
+    // The Lease was already released, and the answer was lost.
     if (current?.holder === '' && next.holder === '' && current.epoch === record.epoch) {
       return { kind: 'stored', record: current };
     }
@@ -159,17 +157,17 @@ async function changeOurs(
   return { kind: 'unchanged' };
 }
 
-/** Where there are no Leases, or none for this account: the Pod is used all the same. */
+/** Creates a stand-in for clusters or accounts without Leases. The Pod is used without protection from other processes. */
 export function createUnguardedLease(epoch: number, facts: { warning: string; isResumed: boolean }): Lease {
   return {
     epoch,
     warnings: [facts.warning],
     isUndisputed: true,
     unfitPod: '',
-    begunIn: facts.isResumed ? UNKNOWN_POD : undefined,
+    startedIn: facts.isResumed ? UNKNOWN_POD : undefined,
     lost: new Promise(() => undefined),
     isLost: false,
-    begin: async () => await Promise.resolve(),
+    recordPod: async () => await Promise.resolve(),
     confirm: async () => await Promise.resolve(true),
     release: async () => await Promise.resolve(),
     remove: async () => await Promise.resolve(),

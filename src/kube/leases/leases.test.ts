@@ -19,7 +19,7 @@ let before: (request: KubeRequest) => void;
 /** The same once it is done, so that the answer is lost. */
 let after: (request: KubeRequest) => void;
 
-const LIMITS = { leaseMs: 1000, renewMs: 20, lookMs: 4, unreachableMs: 60 };
+const LIMITS = { leaseMs: 1000, renewMs: 20, pollMs: 4, unreachableMs: 60 };
 const PLAN = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' } };
 const NEVER = new AbortController().signal;
 /** A machine under load is slow. */
@@ -267,12 +267,12 @@ test('of any number of builds in any number of processes one has the Lease at a 
         holders += 1;
         expect(holders).toBe(1);
         epochs.push(lease.epoch);
-        await lease.begin('uid-1');
+        await lease.recordPod('uid-1');
         holders -= 1;
         await lease.release();
       }
       const visits = builds.map(async (count, process) => {
-        const leases = createProcess({ lookMs: 1, renewMs: 1e9, unreachableMs: 1e9 });
+        const leases = createProcess({ pollMs: 1, renewMs: 1e9, unreachableMs: 1e9 });
         for (let number = 0; number < count; number += 1) await visit(leases, `p${process}b${number}`);
       });
       await Promise.all(visits);
@@ -286,20 +286,20 @@ test('of any number of builds in any number of processes one has the Lease at a 
 describe('a build that is taken up', () => {
   test('takes the Lease from its former self at once, and knows in which Pod it began', async () => {
     const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
-    await former.begin('uid-1');
+    await former.recordPod('uid-1');
     const started = performance.now();
     const lease = await acquire(createProcess({ leaseMs: 60_000 }), 'b1', { isResumed: true });
     expect(performance.now() - started).toBeLessThan(1000);
-    expect(lease.begunIn).toBe('uid-1');
+    expect(lease.startedIn).toBe('uid-1');
     expect(lease.epoch).toBeGreaterThan(former.epoch);
     await lease.release();
   });
 
   test('has not begun while its Pod was not there', async () => {
     const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
-    await former.begin('');
+    await former.recordPod('');
     const lease = await acquire(createProcess(), 'b1', { isResumed: true });
-    expect(lease.begunIn).toBeUndefined();
+    expect(lease.startedIn).toBeUndefined();
     await lease.release();
   });
 
@@ -307,11 +307,11 @@ describe('a build that is taken up', () => {
     const leases = createProcess();
     for (const build of ['b1', 'b2', 'b3']) {
       const lease = await acquire(leases, build);
-      await lease.begin('uid-1');
+      await lease.recordPod('uid-1');
       await lease.release();
     }
     const lease = await acquire(createProcess(), 'b1', { isResumed: true });
-    expect(lease.begunIn).toBe('uid-1');
+    expect(lease.startedIn).toBe('uid-1');
     await lease.release();
   });
 });
@@ -319,11 +319,11 @@ describe('a build that is taken up', () => {
 test('where the last build began is noted while the Lease is taken, with no request of its own', async () => {
   const leases = createProcess();
   const first = await acquire(leases, 'b1');
-  await first.begin('uid-1');
+  await first.recordPod('uid-1');
   await first.release();
   requests.length = 0;
   const second = await acquire(leases, 'b2');
-  await second.begin('uid-1');
+  await second.recordPod('uid-1');
   await second.release();
   expect(requests).toEqual(['PUT', 'PUT']);
   expect(stored?.metadata.annotations?.['c3.build/builds']).toBe('[["b1","uid-1"],["b2","uid-1"]]');
@@ -359,9 +359,9 @@ describe('claiming a Lease', () => {
   test('takes what nobody has, and forgets who began there', async () => {
     const leases = createProcess();
     const lease = await acquire(leases, 'b1');
-    await lease.begin('uid-1');
+    await lease.recordPod('uid-1');
     await lease.release();
-    const claimed = await leases.claim(PLAN);
+    const claimed = await leases.claimUnused(PLAN);
     await claimed?.remove();
     expect(stored).toBeUndefined();
   });
@@ -371,9 +371,9 @@ describe('claiming a Lease', () => {
     const lease = await acquire(leases, 'b1');
     await lease.release();
     leave('other@x');
-    expect(await leases.claim(PLAN)).toBeUndefined();
+    expect(await leases.claimUnused(PLAN)).toBeUndefined();
     leave('', { 'c3.build/queue': '["other@x"]' });
-    expect(await leases.claim(PLAN)).toBeUndefined();
+    expect(await leases.claimUnused(PLAN)).toBeUndefined();
     expect(stored?.metadata.annotations).toEqual({ 'c3.build/queue': '["other@x"]' });
   });
 });
@@ -385,7 +385,7 @@ describe('without the right to use Leases', () => {
     const leases = createLeases({ request: refuses } as unknown as KubeClient);
     const [first, second] = [await acquire(leases, 'b1'), await acquire(leases, 'b2')];
     expect(first.warnings).toEqual([
-      `c3 cannot see to it that no other c3 uses the Pod at the same time (${message}): the Role needs get, list, create, update and delete on "leases" of "coordination.k8s.io"`,
+      `c3 cannot prevent another c3 from using the Pod at the same time (${message}): the Role needs get, list, create, update and delete on "leases" of "coordination.k8s.io"`,
     ]);
     expect(second.epoch).toBeGreaterThan(first.epoch);
     await Promise.all([first.release(), second.remove()]);

@@ -1,33 +1,37 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenOptions } from '../../engine/cluster.ts';
+import { LruMap } from '../../limiter.ts';
 import type { KubeClient } from '../client.ts';
 import { UnreachableError } from '../client.ts';
-import { keepNewest } from '../keep-newest.ts';
 import { createUnguardedLease, holdLease } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { isFree, nextEpoch, planMove, withBuild, withHolder } from './lease-record.ts';
-import type { Asker, LeaseRecord, Observed } from './lease-record.ts';
-import { createLeaseStore, toKey } from './lease-store.ts';
-import type { LeasePlace, LeaseStore } from './lease-store.ts';
+import type { Claimant, LeaseRecord, Observation } from './lease-record.ts';
+import { createLeaseStore, toPodKey } from './lease-store.ts';
+import type { LeaseRef, LeaseStore } from './lease-store.ts';
 
 /**
- * Who may use which Pod, across processes: a Lease for each Pod, of the same name. Within this process builds take turns before
- * they come here.
+ * Decides across processes which build may use a Pod. Each Pod has a Lease of the same name. Builds of this process that need the same Pod
+ * wait for each other before they come here.
  */
 export interface Leases {
-  /** Waits until the Pod is this build's, first come first served among processes. Asks for it at once: one request if nobody else had it. */
+  /** Waits until this build may use the Pod, first come, first served among processes. Costs one request if nobody else used the Pod. */
   acquire(request: LeaseRequest, options: Pick<OpenOptions, 'signal' | 'onWaiting'>): Promise<LeaseAnswer>;
   /**
-   * The Pod, in order to delete it, if nobody has it or waits for it; forgets which builds began in it. `seen`: the Lease as it was
-   * some time ago, if it is still the same.
+   * Takes the Lease of a Pod in order to delete the Pod, if nobody uses it or waits for it. Removes the record of its builds.
+   *
+   * @param seen the Lease as it was some time ago. It is claimed only if it has not changed.
    */
-  claim(place: LeasePlace, seen?: { readonly record: LeaseRecord; readonly agoMs: number }): Promise<Lease | undefined>;
+  claimUnused(
+    ref: LeaseRef,
+    seen?: { readonly record: LeaseRecord; readonly agoMs: number },
+  ): Promise<Lease | undefined>;
   readonly leaseMs: number;
 }
 
 export interface LeaseRequest {
-  readonly plan: LeasePlace;
+  readonly plan: LeaseRef;
   readonly build: string;
   readonly isResumed: boolean;
 }
@@ -38,45 +42,44 @@ export type LeaseAnswer =
   | { readonly kind: 'aborted' };
 
 export interface LeaseLimits {
-  /** After this without a renewal the holder counts as dead. */
+  /** The holder counts as dead after this time without a renewal. */
   readonly leaseMs: number;
-  /** Twice the pause may pass unnoticed before that. */
+  /** The interval of renewals. Two may fail before the holder counts as dead. */
   readonly renewMs: number;
-  /** Between two looks at a Lease that another has, on average. */
-  readonly lookMs: number;
-  /** A cluster that has answered nothing for so long is not there, and the user waits. */
+  /** The average pause between two reads of a Lease that another c3 holds. */
+  readonly pollMs: number;
+  /** A cluster that has not answered for this time counts as gone, because the user waits. */
   readonly unreachableMs: number;
 }
 
-const DEFAULT_LIMITS: LeaseLimits = { leaseMs: 30_000, renewMs: 10_000, lookMs: 1_000, unreachableMs: 30_000 };
-/** What is remembered of Leases that were given back saves a request each; who is forgotten is read anew. */
+const DEFAULT_LIMITS: LeaseLimits = { leaseMs: 30_000, renewMs: 10_000, pollMs: 1_000, unreachableMs: 30_000 };
+/** Released Leases that are remembered. Each saves a request. A forgotten Lease is read again. */
 const MAX_REMEMBERED = 500;
-/** In the holder's place, while a Pod that nobody needs is deleted. */
-const CLEANER = 'idle';
+/** The holder while an unused Pod is deleted. */
+const REAPER = 'idle';
 
 export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {}): Leases {
   const limits = { ...DEFAULT_LIMITS, ...given };
   const nonce = randomBytes(6).toString('hex');
-  /** By Pod, the Lease as this client gave it back. */
-  const remembered = new Map<string, LeaseRecord>();
+  /** The Lease as this client released it, by Pod. */
+  const remembered = new LruMap<string, LeaseRecord>(MAX_REMEMBERED);
   let lastUnguarded = 0;
 
-  function recall(plan: LeasePlace): LeaseRecord | undefined {
-    const record = remembered.get(toKey(plan));
-    remembered.delete(toKey(plan));
+  function recall(plan: LeaseRef): LeaseRecord | undefined {
+    const record = remembered.get(toPodKey(plan));
+    remembered.delete(toPodKey(plan));
     return record;
   }
-  function remember(plan: LeasePlace, record: LeaseRecord): void {
-    // Whoever waits for it takes it: what is known of it will not be true.
-    if (record.queue.length > 0) return;
-    keepNewest(remembered, [toKey(plan), record], MAX_REMEMBERED);
+  function remember(plan: LeaseRef, record: LeaseRecord): void {
+    // If somebody waits for the Lease, it will change at once.
+    if (record.queue.length === 0) remembered.set(toPodKey(plan), record);
   }
-  function createTry(request: LeaseRequest): Try {
+  function createAttempt(request: LeaseRequest): Attempt {
     const { plan, build, isResumed } = request;
-    const asker = { identity: `${build}@${nonce}`, build, nonce, isResumed };
-    return { request, asker, store: createLeaseStore(client, plan), observe: createObserver(), limits };
+    const claimant = { identity: `${build}@${nonce}`, build, nonce, isResumed };
+    return { request, claimant, store: createLeaseStore(client, plan), observe: createObserver(), limits };
   }
-  function hold(attempt: Try, { record, isUndisputed }: { record: LeaseRecord; isUndisputed: boolean }): Lease {
+  function hold(attempt: Attempt, { record, isUndisputed }: { record: LeaseRecord; isUndisputed: boolean }): Lease {
     const { plan, build, isResumed } = attempt.request;
     const pod = record.builds.find((begun) => begun.build === build)?.pod;
     return holdLease({
@@ -84,29 +87,29 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
       record,
       build,
       isUndisputed,
-      begunIn: isResumed && pod ? pod : undefined,
+      startedIn: isResumed && pod ? pod : undefined,
       renewMs: limits.renewMs,
       onReleased: (last) => remember(plan, last),
     });
   }
   function goUnguarded(message: string, isResumed: boolean): Lease {
     lastUnguarded = nextEpoch(lastUnguarded, Date.now());
-    const warning = `c3 cannot see to it that no other c3 uses the Pod at the same time (${message}): the Role needs get, list, create, update and delete on "leases" of "coordination.k8s.io"`;
+    const warning = `c3 cannot prevent another c3 from using the Pod at the same time (${message}): the Role needs get, list, create, update and delete on "leases" of "coordination.k8s.io"`;
     return createUnguardedLease(lastUnguarded, { warning, isResumed });
   }
 
   return {
     async acquire(request, options) {
-      const attempt = createTry(request);
+      const attempt = createAttempt(request);
       const known = recall(request.plan);
-      const taken = await takeInTurn(attempt, known, options);
+      const taken = await waitForLease(attempt, known, options);
       switch (taken.kind) {
         case 'held':
           return { kind: 'held', lease: hold(attempt, taken) };
         case 'refused':
           return { kind: 'held', lease: goUnguarded(taken.message, request.isResumed) };
         case 'aborted':
-          // Whoever gives up its place late is passed over.
+          // Not awaited: a claimant that stays in the queue is skipped.
           void leaveQueue(attempt).catch(() => undefined);
           return taken;
         case 'failed':
@@ -114,24 +117,24 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
       }
     },
     leaseMs: limits.leaseMs,
-    async claim(plan, seen) {
-      const attempt = createTry({ plan, build: CLEANER, isResumed: false });
+    async claimUnused(plan, seen) {
+      const attempt = createAttempt({ plan, build: REAPER, isResumed: false });
       const record = seen?.record ?? recall(plan) ?? (await attempt.store.read());
-      // Where there are no Leases the Pod is this client's alone, as far as anybody can know.
+      // Without Leases, c3 must assume that only this client uses the Pod.
       if (!record) return createUnguardedLease(0, { warning: '', isResumed: false });
-      if (!isFree(record, attempt.asker, seen?.agoMs ?? 0) || record.queue.length > 0) return undefined;
-      const written = await attempt.store.write(withHolder({ ...record, builds: [] }, attempt.asker, Date.now()));
+      if (!isFree(record, attempt.claimant, seen?.agoMs ?? 0) || record.queue.length > 0) return undefined;
+      const written = await attempt.store.write(withHolder({ ...record, builds: [] }, attempt.claimant, Date.now()));
       if (written.kind !== 'stored') return undefined;
       return hold(attempt, { record: written.record, isUndisputed: true });
     },
   };
 }
 
-interface Try {
+interface Attempt {
   readonly request: LeaseRequest;
-  readonly asker: Asker;
+  readonly claimant: Claimant;
   readonly store: LeaseStore;
-  readonly observe: (record: LeaseRecord) => Observed;
+  readonly observe: (record: LeaseRecord) => Observation;
   readonly limits: LeaseLimits;
 }
 
@@ -140,13 +143,17 @@ type Taken =
   | { readonly kind: 'refused'; readonly message: string }
   | Exclude<LeaseAnswer, { kind: 'held' }>;
 
-/** Makes moves until the Lease is taken. `known`: as this client gave it back; then one request does, if nobody else came. */
-async function takeInTurn(
-  attempt: Try,
+/**
+ * Tries until the Lease is taken.
+ *
+ * @param known the Lease as this client released it. Then one request is enough, if nobody else used it.
+ */
+async function waitForLease(
+  attempt: Attempt,
   known: LeaseRecord | undefined,
   { signal, onWaiting }: Pick<OpenOptions, 'signal' | 'onWaiting'>,
 ): Promise<Taken> {
-  const { lookMs, unreachableMs } = attempt.limits;
+  const { pollMs, unreachableMs } = attempt.limits;
   let record = known;
   let isUndisputed = known !== undefined;
   let answeredAt = performance.now();
@@ -159,7 +166,7 @@ async function takeInTurn(
       isUndisputed = false;
       if (outcome.kind === 'wait') {
         onWaiting('another c3 has the Pod');
-        await pause(lookMs, signal);
+        await pause(pollMs, signal);
       }
       record = await attempt.store.read(signal);
     } catch (error) {
@@ -167,7 +174,7 @@ async function takeInTurn(
       if (!(error instanceof UnreachableError) || !error.isTransient) throw error;
       onWaiting(error.message);
       if (performance.now() - answeredAt > unreachableMs) return { kind: 'failed', message: error.message };
-      await pause(lookMs, signal);
+      await pause(pollMs, signal);
     }
   }
   return { kind: 'aborted' };
@@ -176,29 +183,29 @@ async function takeInTurn(
 type Outcome =
   | { readonly kind: 'held'; readonly record: LeaseRecord }
   | { readonly kind: 'wait' }
-  /** Somebody was faster: read it again. */
+  /** Another process changed the Lease first: read it again. */
   | { readonly kind: 'conflict' }
   | { readonly kind: 'refused'; readonly message: string };
 
-/** One move. `record`: the Lease as it was seen last; undefined: there is none. */
+/** Tries once. `record` is the Lease as it was read last; undefined when there is none. */
 async function tryOnce(
-  { request, asker, store, observe, limits }: Try,
+  { request, claimant, store, observe, limits }: Attempt,
   record: LeaseRecord | undefined,
 ): Promise<Outcome> {
   const before = record ?? createRecord(limits.leaseMs);
-  // Ours already: the answer that should have told it was lost.
-  if (before.holder === asker.identity) return { kind: 'held', record: before };
-  const move = planMove(before, asker, observe(before));
+  // The Lease was already taken, and the answer was lost.
+  if (before.holder === claimant.identity) return { kind: 'held', record: before };
+  const move = planMove(before, claimant, observe(before));
   if (move === 'wait') return { kind: 'wait' };
   if (move === 'queue') {
-    const written = await store.write({ ...before, queue: [...before.queue, asker.identity] });
+    const written = await store.write({ ...before, queue: [...before.queue, claimant.identity] });
     return written.kind === 'stored' ? { kind: 'wait' } : written;
   }
-  // Noted at once is where the build most likely begins, in the Pod that the last one had: a warm build then writes no more.
+  // Record the last build's Pod, in which this build most likely begins. A warm build then needs no other write.
   const known = before.builds.find(({ build }) => build === request.build);
   const pod = (request.isResumed && known ? known : before.builds.at(-1))?.pod ?? '';
   const isNew = request.isResumed && !known;
-  const taken = withBuild(withHolder({ ...before, durationMs: limits.leaseMs }, asker, Date.now()), {
+  const taken = withBuild(withHolder({ ...before, durationMs: limits.leaseMs }, claimant, Date.now()), {
     build: request.build,
     pod: isNew ? '' : pod,
   });
@@ -206,14 +213,14 @@ async function tryOnce(
   return written.kind === 'stored' ? { kind: 'held', record: written.record } : written;
 }
 
-async function leaveQueue({ asker, store }: Try): Promise<void> {
+async function leaveQueue({ claimant, store }: Attempt): Promise<void> {
   const record = await store.read();
-  if (!record?.queue.includes(asker.identity)) return;
-  await store.write({ ...record, queue: record.queue.filter((identity) => identity !== asker.identity) });
+  if (!record?.queue.includes(claimant.identity)) return;
+  await store.write({ ...record, queue: record.queue.filter((identity) => identity !== claimant.identity) });
 }
 
-/** Measures on the monotonic clock for how long what matters of a record has stayed the same. */
-function createObserver(): (record: LeaseRecord) => Observed {
+/** Measures on the monotonic clock how long the relevant parts of a record have not changed. */
+function createObserver(): (record: LeaseRecord) => Observation {
   const [holder, head] = [createSince(), createSince()];
   return (record) => {
     const holderMs = holder(`${record.holder} ${record.epoch} ${record.renewedAt}`);
