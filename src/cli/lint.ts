@@ -1,7 +1,7 @@
 import { C3Error } from '../errors.ts';
 import {
   fixPipeline,
-  formatProblems,
+  formatProblem,
   MAX_PIPELINE_BYTES,
   parsePipeline,
   toVisible,
@@ -42,7 +42,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
       for (const problem of problems) terminal.print(formatWorkflowCommand(problem, name));
       break;
     case 'text':
-      for (const text of formatProblems(problems, fixed, { file: name })) terminal.print(`${text}\n`);
+      for (const problem of problems) terminal.print(`${formatProblem(problem, fixed, { file: name })}\n`);
       terminal.tell(`${name}: ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`);
       break;
   }

@@ -1,7 +1,6 @@
 import { C3Error } from '../errors.ts';
 import type { FileAnswer, Push, Repository } from '../forges/forge.ts';
 import {
-  formatProblems,
   needsPaths,
   parsePipeline,
   planPipeline,
@@ -116,7 +115,13 @@ export function readPipeline(
   if (pipeline) return { kind: 'read', pipeline };
   const errors = problems.filter(({ severity }) => severity === 'error');
   const [first] = errors;
-  const detail = formatProblems(errors, text, options).join('\n\n');
+  const detail = errors
+    .map((problem) => [
+      summarizeProblem(problem, options),
+      ...(problem.hint === undefined ? [] : [`  ${problem.hint}`]),
+    ])
+    .flat()
+    .join('\n');
   return endForConfig(first ? summarizeProblem(first, options) : `${PIPELINE_FILE} cannot be read`, detail);
 }
 

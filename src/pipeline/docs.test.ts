@@ -3,19 +3,18 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import type { Key, Vocabulary } from './language.ts';
 import {
   checkoutVocabulary,
   concurrencyVocabulary,
   pipelineVocabulary,
   podVocabulary,
-  stepConditionVocabulary,
-  stepVocabulary,
   telegramVocabulary,
 } from './language.ts';
 import { parsePipeline } from './parse-pipeline.ts';
+import { stepConditionVocabulary, stepVocabulary } from './step-language.ts';
+import type { Key, Vocabulary } from './vocabulary.ts';
 
-/** docs/c3-yaml.md against the code: its tables are those of language.ts, its examples are right. */
+/** Checks docs/c3-yaml.md: its tables match language.ts, and its examples are correct. */
 const document = readFileSync(join(import.meta.dirname, '../../docs/c3-yaml.md'), 'utf8');
 const blocks = [...document.matchAll(/^```yaml c3( part)?\n(.*?)^```$/gms)].map(([, part, text = '']) => ({
   isPart: part !== undefined,
@@ -72,7 +71,7 @@ test.each(
         wrap(vocabulary, '{}'),
       ]),
   ),
-)('%s means the same when its default is written', (_name, written, left) => {
+)('%s means the same when its default is written out', (_name, written, left) => {
   const { pipeline, problems } = parsePipeline(complete(written ?? ''));
   expect(problems).toEqual([]);
   expect(pipeline).toEqual(parsePipeline(complete(left ?? '')).pipeline);
@@ -83,7 +82,7 @@ function formatRow(name: string, key: Key): string {
   return `| ${name} | ${key.isRequired === true ? 'required' : fallback} | ${key.text} |`;
 }
 
-/** A mapping where its vocabulary belongs. */
+/** Puts a mapping where its vocabulary belongs. */
 function wrap(vocabulary: Vocabulary, mapping: string): string {
   if (vocabulary === pipelineVocabulary) return `${mapping.slice(1, -1)}\n`;
   if (vocabulary === stepVocabulary) return `steps:\n- ${mapping.replace('{', '{git: ls, ').replace(', }', '}')}\n`;
@@ -93,7 +92,7 @@ function wrap(vocabulary: Vocabulary, mapping: string): string {
   return `${name}: ${mapping}\n`;
 }
 
-/** A part of a file, with what it leaves out. */
+/** Completes a part of a file. */
 function complete(part: string): string {
   const containers = ['git', 'node', 'kube', 'env'].map(
     (name) => `    - {name: ${name}, image: x, volumeMounts: [{name: project, mountPath: /c3}]}`,

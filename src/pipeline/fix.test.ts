@@ -9,7 +9,7 @@ import { parsePipeline } from './parse-pipeline.ts';
 const root = join(import.meta.dirname, '../..');
 const seed = readFileSync(join(root, 'examples/seed.c3.yaml'), 'utf8');
 
-test('the example that c3 must run is repaired by ten spaces and nothing else', () => {
+test('the repair of the example inserts ten spaces and nothing else', () => {
   const fix = fixPipeline(seed);
   expect(fix?.scripts).toEqual([{ key: 'kaniko', firstLine: 59, lastLine: 63 }]);
   const script = seed.indexOf('  /kaniko/executor');
@@ -26,7 +26,7 @@ test('comments, blank lines, carriage returns and the byte order mark are kept',
   expect(fixed?.startsWith('\uFEFF# first\r\n')).toBe(true);
 });
 
-test.each(['good', 'bad'].flatMap((folder) => list(folder)))('%s is repaired once, and then right', (path) => {
+test.each(['good', 'bad'].flatMap((folder) => list(folder)))('%s is repaired once, and is then correct', (path) => {
   const source = readFileSync(path, 'utf8');
   const fix = fixPipeline(source);
   if (fix === undefined) return;
@@ -38,11 +38,11 @@ test.each(['good', 'bad'].flatMap((folder) => list(folder)))('%s is repaired onc
   expect(fix.text.replaceAll(' ', '')).toBe(source.replaceAll(' ', ''));
 });
 
-test('a file that would still have an error is left alone', () => {
+test('a file that would still have an error is unchanged', () => {
   expect(fixPipeline(seed.replace('- git: git', '- gti: git'))).toBeUndefined();
 });
 
-test('a file that is right is left alone', () => {
+test('a correct file is unchanged', () => {
   expect(fixPipeline(readFileSync(join(root, 'examples/hello.c3.yaml'), 'utf8'))).toBeUndefined();
 });
 

@@ -1,17 +1,16 @@
-import { readYamlTokens } from './yaml/compose-yaml.ts';
 import { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
+import { readYamlTokens } from './yaml/compose-yaml.ts';
 import { repairScripts } from './yaml/repair.ts';
 
-/** What was changed: the scripts that were indented. */
 export interface Fix {
   readonly text: string;
-  /** First and last line of each, from 1. */
+  /** The scripts that were indented, with their first and last line, from 1. */
   readonly scripts: readonly { readonly key: string; readonly firstLine: number; readonly lastLine: number }[];
 }
 
 /**
- * The file with every script indented as deeply as it is read, and every other byte as it was. Undefined when there is nothing to
- * repair, or when the result would still have an error (sealed values aside: no repair touches them).
+ * Indents every script as deep as it is read, and keeps every other byte. Returns undefined when there is nothing to repair, or
+ * when the result would still have an error. Sealed values do not count: no repair changes them.
  */
 export function fixPipeline(source: string): Fix | undefined {
   if (new TextEncoder().encode(source).length > MAX_PIPELINE_BYTES) return undefined;

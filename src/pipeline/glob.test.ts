@@ -57,7 +57,7 @@ test.each([
   ['[a', 'its "[" is not closed'],
   ['[', 'its "[" is not closed'],
   ['[]', 'its "[" is not closed'],
-  ['[z-a]', 'its range "z-a" runs backwards'],
+  ['[z-a]', 'a range in its "[" runs backwards'],
   ['{a,b', 'its "{" is not closed'],
   ['{a,{b}', 'its "{" is not closed'],
   ['a\\', 'nothing follows its "\\"'],
@@ -69,7 +69,7 @@ test.each([
 
 const piece = fc.constantFrom('*', '**', '**/', '?', '[a-b]', '[!a]', '{a,b}', '{a*,**}', 'a', 'b', '/', '\\*');
 
-test('a glob agrees with the regular expression that says the same', () => {
+test('a glob agrees with an equivalent regular expression', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'b', '/', '*'), maxLength: 8 });
   fc.assert(
     fc.property(fc.array(piece, { minLength: 1, maxLength: 5 }), text, (pieces, candidate) => {
@@ -80,7 +80,7 @@ test('a glob agrees with the regular expression that says the same', () => {
   );
 });
 
-test('any pattern is a glob or is refused, and any glob answers', () => {
+test('any pattern is a glob or is refused, and any glob returns a result', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary', maxLength: 40 }),
@@ -94,7 +94,7 @@ test('any pattern is a glob or is refused, and any glob answers', () => {
   );
 });
 
-test('to compare costs no more than the length of the glob times that of the text', () => {
+test('a comparison costs at most the length of the glob times the length of the text', () => {
   const costly = fc.array(fc.constantFrom('*', '**', '**/', '{,*a}', '{*,', '{,,', '}', '[!b]', '?', 'a', '/'), {
     minLength: 1,
     maxLength: 60,
@@ -114,16 +114,16 @@ test('to compare costs no more than the length of the glob times that of the tex
   );
 });
 
-test('a comparison that runs out of work answers no, soon', () => {
+test('a comparison that runs out of work soon returns false', () => {
   const glob = parseGlob('**');
   const work = { left: 100 };
   expect(glob.kind === 'glob' && glob.matches('a'.repeat(1_000_000), work)).toBe(false);
   expect(work.left).toBeGreaterThan(-5);
 });
 
-/** A matcher that goes back and tries again would not answer before the test's time is over. */
+/** A backtracking matcher would not finish before the time limit of the test. */
 test.each(['*a*a*a*a*a*a*a*a*a*a*b', '**a**a**a**a**a**a**b', '{a,aa}{a,aa}{a,aa}{a,aa}*b', '**/**/**/**/**/**/b'])(
-  '%s answers for a text that nearly matches',
+  '%s returns for a text that nearly matches',
   (pattern) => {
     expect(match(pattern, 'a'.repeat(4_000))).toBe(false);
     expect(match(pattern, 'a/'.repeat(2_000))).toBe(false);
@@ -136,7 +136,7 @@ function match(pattern: string, text: string): boolean {
   return glob.matches(text);
 }
 
-/** The same language by another way, for short texts. */
+/** Builds an equivalent regular expression, for short texts. */
 function toExpression(pattern: string): RegExp {
   let isStart = true;
   const source = pattern.replaceAll(/\\.|\*{2,}\/?|\*|\?|\[!a\]|\[a-b\]|\{a,b\}|\{a\*,\*\*\}|./g, (token) => {

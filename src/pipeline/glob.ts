@@ -1,30 +1,30 @@
-/** A compiled glob, or what is wrong with it: a clause, `"{" is not closed`. */
+/** A compiled glob, or what is wrong with it: a clause, `its "{" is not closed`. */
 export type Glob =
-  /** @param work what the answer costs is taken from it; once nothing is left, the answer is no */
+  /** @param work the cost is subtracted from it; the answer is no when nothing is left */
   | { readonly kind: 'glob'; matches(text: string, work?: Work): boolean }
   | { readonly kind: 'invalid'; readonly message: string };
 
 /**
- * How much may still be compared. To compare costs {@link SETTING_OUT}, and every character of the text one for each place of the
- * glob that it leads to: at most the length of the one times that of the other.
+ * How much work is left. Each comparison costs {@link BASE_COST}, plus one for each active state at each character of the text:
+ * at most the length of the glob times the length of the text.
  */
 export interface Work {
   left: number;
 }
 
-/** Longer than any path worth naming. */
+/** Longer than any useful path. */
 export const MAX_GLOB_LENGTH = 256;
 
-/** Before the first character: so many globs and texts that differ in it are no way around a limit. */
-const SETTING_OUT = 16;
+/** The cost of a comparison that fails at the first character. Bounds how many globs and texts are compared. */
+const BASE_COST = 16;
 
-/** Braces within braces: each level is a call of the parser. */
+/** Each level of braces is a recursive call of the parser. */
 const MAX_BRACE_DEPTH = 8;
 
 /**
- * One instruction of a matcher: take a character and go on behind it, take any number of them, or go on at several places at
- * once. All places are followed side by side, so no text costs more than its length times that of the program. A regular
- * expression would try them one after the other, and `*a*a*a*b` would take it for ever.
+ * One instruction of the matcher: consume a character, consume any number of characters, or continue at several states. All
+ * states advance together (a Thompson automaton), so the cost is bounded. A backtracking regular expression would take
+ * exponential time for `*a*a*a*b`.
  *
  * @see https://swtch.com/~rsc/regexp/regexp2.html
  */
@@ -32,12 +32,12 @@ type Instruction =
   | { readonly kind: 'literal'; readonly character: string }
   | { readonly kind: 'set'; has(character: string): boolean }
   | { readonly kind: 'many'; readonly isPath: boolean }
-  | { readonly kind: 'go'; readonly targets: readonly number[] };
+  | { readonly kind: 'jump'; readonly targets: readonly number[] };
 
 /**
- * `*` any characters but `/`, `**` any characters, `**` before `/` any directories or none, `?` one character but `/`,
- * `[a-z]` one of a set, `[!a-z]` one of no set, `{a,b}` one of several, `\` takes the next character as it is. Nothing is
- * special about a leading dot, and case counts.
+ * Compiles a glob. `*` matches any characters but `/`, `**` any characters, `**` before `/` any directories or none, `?` one
+ * character but `/`, `[a-z]` one of a set, `[!a-z]` one outside a set, `{a,b}` one of several. `\` escapes the next character.
+ * A leading dot is not special, and case matters.
  */
 export function parseGlob(pattern: string): Glob {
   const source: Source = { characters: Array.from(pattern), at: 0, program: [] };
@@ -50,21 +50,55 @@ export function parseGlob(pattern: string): Glob {
   return { kind: 'glob', matches: (text, work = { left: Infinity }) => run(source.program, text, work) };
 }
 
+/** `!docs/**` is `docs/**`, negated. A name that begins with `!` is written `\!`. */
+export function splitNegation(glob: string): { readonly isNegative: boolean; readonly pattern: string } {
+  return glob.startsWith('!') ? { isNegative: true, pattern: glob.slice(1) } : { isNegative: false, pattern: glob };
+}
+
+interface MatcherOptions {
+  readonly work?: Work;
+  /** Globs that are already compiled, by their text. */
+  readonly compiled?: Map<string, Glob>;
+}
+
+/**
+ * Compiles a list of globs. The last matching glob in a list wins; a text matches when it has no `!`. A list that begins with `!`
+ * starts from everything: `['!main']` is every branch but one.
+ *
+ * @param globs checked before; an invalid glob matches nothing
+ */
+export function createMatcher(
+  globs: readonly string[],
+  { work, compiled = new Map() }: MatcherOptions = {},
+): (text: string) => boolean {
+  const list = globs.map((text) => {
+    const { isNegative, pattern } = splitNegation(text);
+    const glob = compiled.get(pattern) ?? parseGlob(pattern);
+    compiled.set(pattern, glob);
+    return { isNegative, glob };
+  });
+  const isEverything = list[0]?.isNegative ?? false;
+  return (text) => {
+    const last = list.findLast(({ glob }) => glob.kind === 'glob' && glob.matches(text, work));
+    return last === undefined ? isEverything : !last.isNegative;
+  };
+}
+
 interface Source {
   readonly characters: readonly string[];
   at: number;
   readonly program: Instruction[];
 }
 
-interface Place {
+interface Context {
   /** How many braces are open. */
   readonly depth: number;
-  /** Whether a name begins here: at the start, or behind a `/`. */
+  /** Whether a path segment begins here: at the start, or after a `/`. */
   readonly isSegmentStart: boolean;
 }
 
-/** Up to the end; within braces up to `,` or `}`. Answers what is wrong. */
-function parseSequence(source: Source, { depth, ...start }: Place): string | undefined {
+/** Parses to the end, or within braces to `,` or `}`. Returns what is wrong. */
+function parseSequence(source: Source, { depth, ...start }: Context): string | undefined {
   let { isSegmentStart } = start;
   let message: string | undefined;
   while (message === undefined && source.at < source.characters.length) {
@@ -72,7 +106,7 @@ function parseSequence(source: Source, { depth, ...start }: Place): string | und
     if (depth > 0 && (character === ',' || character === '}')) return undefined;
     source.at++;
     if (character === '*') parseStar(source, isSegmentStart);
-    else if (character === '?') source.program.push({ kind: 'set', has: isNoSlash });
+    else if (character === '?') source.program.push({ kind: 'set', has: isNotSlash });
     else if (character === '[') message = parseSet(source);
     else if (character === '{') message = parseBraces(source, { depth: depth + 1, isSegmentStart });
     else message = parseLiteral(source, character);
@@ -94,8 +128,8 @@ function parseStar(source: Source, isSegmentStart: boolean): void {
   while (characters[source.at] === '*') source.at++;
   if (isDouble && isSegmentStart && characters[source.at] === '/') {
     source.at++;
-    // Either on behind this, or any characters and a slash.
-    program.push({ kind: 'go', targets: [program.length + 1, program.length + 3] });
+    // Either skip to after this, or consume any characters and a slash.
+    program.push({ kind: 'jump', targets: [program.length + 1, program.length + 3] });
     program.push({ kind: 'many', isPath: true }, { kind: 'literal', character: '/' });
   } else {
     program.push({ kind: 'many', isPath: isDouble });
@@ -114,97 +148,98 @@ function parseSet(source: Source): string | undefined {
       const isIn = (character: string): boolean => ranges.some(([low, high]) => low <= character && character <= high);
       source.program.push({
         kind: 'set',
-        has: (character) => isNoSlash(character) && isIn(character) !== isNegative,
+        has: (character) => isNotSlash(character) && isIn(character) !== isNegative,
       });
       return undefined;
     }
-    const low = takeSetCharacter(source);
+    const low = readSetCharacter(source);
     const isRange = characters[source.at] === '-' && ![undefined, ']'].includes(characters[source.at + 1]);
     if (isRange) source.at++;
-    const high = isRange ? takeSetCharacter(source) : low;
-    if (low > high) return `its range "${low}-${high}" runs backwards`;
+    const high = isRange ? readSetCharacter(source) : low;
+    if (low > high) return 'a range in its "[" runs backwards';
     ranges.push([low, high]);
   }
   return 'its "[" is not closed';
 }
 
-function takeSetCharacter(source: Source): string {
+function readSetCharacter(source: Source): string {
   if (source.characters[source.at] === '\\') source.at++;
   return source.characters[source.at++] ?? '';
 }
 
-function parseBraces(source: Source, place: Place): string | undefined {
+function parseBraces(source: Source, context: Context): string | undefined {
   const { characters, program } = source;
-  if (place.depth > MAX_BRACE_DEPTH) return `its braces are nested deeper than ${MAX_BRACE_DEPTH}`;
+  if (context.depth > MAX_BRACE_DEPTH) return `its braces are nested deeper than ${MAX_BRACE_DEPTH}`;
   const starts: number[] = [];
   const ends: number[] = [];
-  const choice = program.push({ kind: 'go', targets: starts }) - 1;
+  const choice = program.push({ kind: 'jump', targets: starts }) - 1;
   do {
     if (program.length > choice + 1) source.at++;
     starts.push(program.length);
-    const message = parseSequence(source, place);
+    const message = parseSequence(source, context);
     if (message !== undefined) return message;
-    ends.push(program.push({ kind: 'go', targets: [] }) - 1);
+    ends.push(program.push({ kind: 'jump', targets: [] }) - 1);
   } while (characters[source.at] === ',');
   if (characters[source.at] !== '}') return 'its "{" is not closed';
   source.at++;
-  for (const end of ends) program[end] = { kind: 'go', targets: [program.length] };
+  for (const end of ends) program[end] = { kind: 'jump', targets: [program.length] };
   return undefined;
 }
 
-function run(program: readonly Instruction[], text: string, work: Work): boolean {
-  const places: Places = { program, reachedAt: new Int32Array(program.length + 1), count: 1, waiting: [], work };
-  work.left -= SETTING_OUT;
-  reach(0, places);
-  for (const character of text) {
-    const { waiting } = places;
-    if (waiting.length === 0 || work.left < 0) return false;
-    places.waiting = [];
-    places.count++;
-    for (const place of waiting) take(place, character, places);
-  }
-  return places.reachedAt[program.length] === places.count && work.left >= 0;
-}
-
-interface Places {
+/** The states of a running matcher: indices into the program. */
+interface States {
   readonly program: readonly Instruction[];
-  /** By place: the count at which it was last reached, so that it is entered once for each character. */
-  readonly reachedAt: Int32Array;
-  /** Of the characters read, plus one. */
-  count: number;
-  /** Those that wait for the next character. */
-  waiting: number[];
+  /** By state: the step at which it was last added, so that it is added once for each character. */
+  readonly addedAt: Int32Array;
+  /** The number of characters consumed, plus one. */
+  step: number;
+  /** The states that wait for the next character. */
+  active: number[];
   readonly work: Work;
 }
 
-/** Goes on from a place that waited, if the character is one of those that it takes. */
-function take(place: number, character: string, places: Places): void {
-  const instruction = places.program[place];
+function run(program: readonly Instruction[], text: string, work: Work): boolean {
+  const states: States = { program, addedAt: new Int32Array(program.length + 1), step: 1, active: [], work };
+  work.left -= BASE_COST;
+  addState(0, states);
+  for (const character of text) {
+    const { active } = states;
+    if (active.length === 0 || work.left < 0) return false;
+    states.active = [];
+    states.step++;
+    for (const state of active) advance(state, character, states);
+  }
+  return states.addedAt[program.length] === states.step && work.left >= 0;
+}
+
+/** Advances a state past a character, if its instruction accepts it. */
+function advance(state: number, character: string, states: States): void {
+  const instruction = states.program[state];
   if (instruction?.kind === 'many') {
-    if (instruction.isPath || character !== '/') reach(place, places);
-  } else if (instruction?.kind === 'literal' ? character === instruction.character : isOfSet(instruction, character)) {
-    reach(place + 1, places);
+    if (instruction.isPath || character !== '/') addState(state, states);
+  } else if (instruction?.kind === 'literal' ? character === instruction.character : isInSet(instruction, character)) {
+    addState(state + 1, states);
   }
 }
 
-function isOfSet(instruction: Instruction | undefined, character: string): boolean {
+function isInSet(instruction: Instruction | undefined, character: string): boolean {
   return instruction?.kind === 'set' && instruction.has(character);
 }
 
-/** Adds a place, and all that can be reached from it without a character. */
-function reach(place: number, places: Places): void {
-  if (places.reachedAt[place] === places.count) return;
-  places.reachedAt[place] = places.count;
-  places.work.left--;
-  const instruction = places.program[place];
-  if (instruction?.kind === 'go') {
-    for (const target of instruction.targets) reach(target, places);
+/** Adds a state, and all states that are reachable from it without a character. */
+function addState(state: number, states: States): void {
+  if (states.addedAt[state] === states.step) return;
+  states.addedAt[state] = states.step;
+  states.work.left--;
+  const instruction = states.program[state];
+  if (instruction?.kind === 'jump') {
+    for (const target of instruction.targets) addState(target, states);
   } else if (instruction !== undefined) {
-    places.waiting.push(place);
-    if (instruction.kind === 'many') reach(place + 1, places);
+    states.active.push(state);
+    if (instruction.kind === 'many') addState(state + 1, states);
   }
 }
 
-function isNoSlash(character: string): boolean {
+function isNotSlash(character: string): boolean {
   return character !== '/';
 }

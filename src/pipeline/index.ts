@@ -1,8 +1,8 @@
 export { fixPipeline } from './fix.ts';
+export { formatProblem, summarizeProblem, toVisible } from './format-problem.ts';
 export { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 export type { ParsedPipeline, Pipeline, Problem, Stage, Step } from './pipeline.ts';
 export { needsPaths, planPipeline } from './plan.ts';
 export type { PipelineEvent, Plan, PlannedStage, PlannedStep } from './plan.ts';
-export { formatProblem, formatProblems, summarizeProblem, toVisible } from './problem.ts';
 export { formatSchema } from './schema.ts';
 export { suggest } from './suggest.ts';

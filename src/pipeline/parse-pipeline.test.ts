@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 import { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 import type { Problem } from './pipeline.ts';
-import { formatProblem, formatProblems } from './problem.ts';
+import { formatProblem } from './format-problem.ts';
 
 const root = join(import.meta.dirname, '../..');
 const sealed = 'aa.aXY.Y3Q.dGFn';
@@ -22,10 +22,10 @@ const head = [
   '',
 ].join('\n');
 
-describe('the example that c3 must run as it stands', () => {
+describe('the example that c3 must run unchanged', () => {
   const source = readFileSync(join(root, 'examples/seed.c3.yaml'), 'utf8');
 
-  test('has its under-indented script read as it is meant, with one warning', () => {
+  test('has an under-indented script that is read as it is meant, with one warning', () => {
     const text = source.replace('<encrypted-k8s-config>', sealed);
     const { pipeline, problems } = parsePipeline(text);
     const steps = pipeline?.steps.flatMap((stage) => (stage.kind === 'step' ? [stage.step] : stage.steps));
@@ -57,7 +57,7 @@ describe('the example that c3 must run as it stands', () => {
     ]);
   });
 
-  test('is asked for its kubeconfig while the placeholder stands there', () => {
+  test('needs a kubeconfig in place of its placeholder', () => {
     const { pipeline, problems } = parsePipeline(source);
     expect(pipeline).toBeUndefined();
     expect(errorsOf(problems)).toEqual(['k8s is still the placeholder of an example']);
@@ -65,7 +65,7 @@ describe('the example that c3 must run as it stands', () => {
 });
 
 test.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.c3.yaml')))(
-  'examples/%s is right but for what must be sealed',
+  'examples/%s is correct except for its sealed values',
   (name) => {
     const source = readFileSync(join(root, 'examples', name), 'utf8');
     expect(errorsOf(parsePipeline(sealPlaceholders(source)).problems)).toEqual([]);
@@ -86,26 +86,26 @@ describe('limits', () => {
     expect(parsePipeline(text).problems).toEqual([]);
   });
 
-  test('tells the first fifty problems and that there are more', () => {
+  test('reports the first fifty problems and that there are more', () => {
     const { problems } = parsePipeline(Array.from({ length: 2_000 }, (_, index) => `k${index}:`).join('\n'));
     expect(problems).toHaveLength(51);
     expect(errorsOf(problems).at(-1)).toBe('more than 50 errors, the rest is not shown');
   });
 
-  test('takes 100 steps and not one more', () => {
+  test('accepts 100 steps and refuses 101', () => {
     expect(parsePipeline(`${head}steps:\n${'- git: ls\n'.repeat(100)}`).problems).toEqual([]);
     expect(errorsOf(parsePipeline(`${head}steps:\n${'- git: ls\n'.repeat(101)}`).problems)).toEqual([
       'steps has more than 100 steps',
     ]);
   });
 
-  test('bounds what merge keys cost', () => {
+  test('limits the cost of merge keys', () => {
     const keys = Array.from({ length: 700 }, (_, index) => `k${index}: 1`).join(',');
     const text = `x-a: &a {${keys}}\nx-b: [${'{<<: *a}, '.repeat(200)}]\n${head}steps: [git: ls]\n`;
     expect(errorsOf(parsePipeline(text).problems)).toContain('merge keys bring in more than 10000 keys');
   });
 
-  /** What was slow in the parser or could be in ours; the test's own time limit is the assertion that each is near linear. */
+  /** Texts that are slow in the library, or could be in our code. The time limit of the test asserts that each is near linear. */
   const pieces: readonly (readonly [string, string])[] = [
     ['opening brackets', '['],
     ['closing brackets', ']'],
@@ -145,13 +145,13 @@ describe('limits', () => {
     ['a list of globs', `when: {path: [${"'{a,b}{c,d}*', ".repeat(1_500)}]}\n`],
   ];
 
-  test.each(texts)('answers %s', (_what, text) => {
+  test.each(texts)('returns for %s', (_what, text) => {
     const { pipeline, problems } = parsePipeline(text);
-    const shown = formatProblems(problems, text);
+    const shown = problems.map((problem) => formatProblem(problem, text));
     expect(pipeline).toBeUndefined();
     expect(errorsOf(problems).length).toBeGreaterThan(0);
     expect(problems.length).toBeLessThanOrEqual(102);
-    // A place, two lines of the file, carets and a hint, each of bounded length.
+    // A position, two lines of the file, carets and a hint, each of limited length.
     expect(Math.max(...shown.map((each) => each.length))).toBeLessThan(1_000);
   });
 });
@@ -196,7 +196,7 @@ describe('any text', () => {
   const yamlish = fc.array(fc.constantFrom(...words, ...more), { maxLength: 60 }).map((parts) => parts.join(''));
   const afterHead = yamlish.map((text) => `${head}steps:\n- git: ls\n${text}`);
 
-  test('gives a pipeline or an error, problems in order and inside the text', () => {
+  test('has a pipeline or an error, and its problems are in order and inside the text', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), yamlish, afterHead), (text) => {
         const { pipeline, problems } = parsePipeline(text);
@@ -217,14 +217,14 @@ describe('any text', () => {
     );
   });
 
-  test('never reaches an object’s prototype', () => {
+  test('never reaches the prototype of an object', () => {
     const { pipeline } = parsePipeline(`${head}steps:\n- git: ls\nenv: {constructor: a, toString: b}\n`);
     expect(pipeline?.env).toEqual({ constructor: 'a', toString: 'b' });
     expect(errorsOf(parsePipeline(`${head}steps:\n- constructor: ls\n`).problems)).toEqual([
       'the job has no container "constructor"',
     ]);
     expect(errorsOf(parsePipeline(`${head}steps:\n- git: ls\nx-a: {__proto__: {a: 1}}\n`).problems)).toEqual([
-      'the key "__proto__" is refused',
+      'the key "__proto__" is not allowed',
     ]);
   });
 });

@@ -1,41 +1,45 @@
-import { checkCheckout } from './read/check-checkout.ts';
-import { checkWaiting } from './read/check-waiting.ts';
-import { MAX_LEXEMES } from './yaml/compose-yaml.ts';
-import { formatDuration } from './duration.ts';
-import { pipelineConditionVocabulary, pipelineVocabulary } from './language.ts';
-import type { ParsedPipeline, Pipeline, Problem } from './pipeline.ts';
+import { concurrencyVocabulary, pipelineVocabulary, podVocabulary } from './language.ts';
+import type { Concurrency, ParsedPipeline, Pipeline, PodLife, Problem } from './pipeline.ts';
+import { stepsOf } from './plan.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
-import { hideSecrets } from './hide-secrets.ts';
+import { checkContainers } from './read/check-containers.ts';
+import { checkCheckout, readCheckout } from './read/read-checkout.ts';
 import { createConditionReader } from './read/read-condition.ts';
-import { readEnv, readSecrets } from './read/read-environment.ts';
 import { readJob } from './read/read-job.ts';
-import { defaultTimeoutMs, readCheckout, readConcurrency, readPodLife } from './read/read-options.ts';
-import { readSealed } from './read/read-sealed.ts';
+import { readKubeconfig, readTelegram } from './read/read-sealed.ts';
 import { readStages } from './read/read-steps.ts';
-import { readTelegram } from './read/read-telegram.ts';
-import { child, readDuration, refuseKey, toMap } from './read/read-value.ts';
-import type { ReadYaml } from './yaml/read-yaml.ts';
-import { CONTROL_CHARACTERS, readYaml } from './yaml/read-yaml.ts';
-import { reportYamlErrors } from './yaml/yaml-error.ts';
-import { stepsOf } from './stage.ts';
-import type { YamlMap } from './yaml-tree.ts';
-import { toTree } from './yaml-tree.ts';
+import { child, readBoolean, readChild, readDuration, refuseKey, refuseUnknownKeys, toMap } from './read/read-value.ts';
+import { readEnv, readSecrets, refuseOverlap } from './read/read-variables.ts';
+import { pipelineConditionVocabulary } from './step-language.ts';
+import type { ComposedYaml } from './yaml/compose-yaml.ts';
+import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts';
+import { reportYamlErrors } from './yaml/explain-error.ts';
+import type { Repair } from './yaml/repair.ts';
+import { repairScripts } from './yaml/repair.ts';
+import type { YamlMap, YamlNode } from './yaml/yaml-tree.ts';
+import { toTree } from './yaml/yaml-tree.ts';
 
-/** Of c3.yaml, in UTF-8. Ten times a large one; bounds what a stranger's file costs. */
+/** The largest c3.yaml, in UTF-8. Ten times a large file; limits the cost of a stranger's file. */
 export const MAX_PIPELINE_BYTES: number = 64 * 1024;
+
+/** The parser uses some of them as marks of its own. */
+// oxlint-disable-next-line no-control-regex -- finding control characters is the point
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
+const HOUR_MS = 3_600_000;
 
 export interface ParseOptions {
   /**
-   * Sealed values are not looked at: `k8s` may be missing, and each may be anything, a placeholder too. For whoever brings the
-   * cluster and the secrets himself (`c3 run`). Default false.
+   * Skips the check of sealed values: `k8s` can be missing, and each can be anything, also a placeholder. For `c3 run`, whose
+   * user supplies the cluster and the secrets. Default false.
    */
   readonly withoutSeals?: boolean;
 }
 
 /**
- * Reads c3.yaml. Never throws, whatever the text: everything wrong with it is a {@link Problem}, all of them at once, as
- * long as the text is YAML at all. Scripts that are not indented deeply enough are read as they are meant, with a warning.
+ * Reads c3.yaml. Never throws: reports everything that is wrong as a {@link Problem}, all at once if the text is YAML. Reads
+ * scripts that are not indented deep enough as they are meant, with a warning.
  */
 export function parsePipeline(text: string, options: ParseOptions = {}): ParsedPipeline {
   const bytes = new TextEncoder().encode(text).length;
@@ -48,18 +52,25 @@ export function parsePipeline(text: string, options: ParseOptions = {}): ParsedP
     return { problems: [refuseText(`the file contains the control character U+${code}`, control, text)] };
   }
   // A byte order mark would count as a column.
-  return parseYaml(text.replace(/^\uFEFF/, ''), options);
+  const original = text.replace(/^\uFEFF/, '');
+  const tokens = readYamlTokens(original);
+  if (tokens === undefined) {
+    const message = `the file has more than ${MAX_LEXEMES} words and marks of YAML`;
+    return { problems: [{ ...refuseText(message, 0, original), hint: 'a script under "|" is one word' }] };
+  }
+  const repair = repairScripts(tokens);
+  const repaired = repair && composeYaml(repair.tokens);
+  const isRepaired = repaired?.document.errors.length === 0;
+  return isRepaired ? readDocument(repaired, repair, options) : readDocument(composeYaml(tokens), undefined, options);
 }
 
-function parseYaml(original: string, options: ParseOptions): ParsedPipeline {
-  const yaml = readYaml(original);
-  if (yaml !== undefined) return readDocument(yaml, options);
-  const message = `the file has more than ${MAX_LEXEMES} words and marks of YAML`;
-  return { problems: [{ ...refuseText(message, 0, original), hint: 'a script under "|" is one word' }] };
+function refuseText(message: string, offset: number, text: string): Problem {
+  const before = text.slice(0, offset).split('\n');
+  const column = (before.at(-1)?.length ?? 0) + 1;
+  return { severity: 'error', message, line: before.length, column, endColumn: column + 1 };
 }
 
-function readDocument(yaml: ReadYaml, options: ParseOptions): ParsedPipeline {
-  const { repair } = yaml;
+function readDocument(yaml: ComposedYaml, repair: Repair | undefined, options: ParseOptions): ParsedPipeline {
   const problems = createProblemList({
     ...yaml,
     insertedColumns: repair?.insertedColumns ?? new Map<number, number>(),
@@ -69,75 +80,58 @@ function readDocument(yaml: ReadYaml, options: ParseOptions): ParsedPipeline {
     reportYamlErrors(yaml, problems);
     return { problems: problems.toSorted() };
   }
-  for (const script of repair?.scripts ?? []) {
-    const lines =
-      script.firstLine === script.lastLine
-        ? `line ${script.firstLine} belongs`
-        : `lines ${script.firstLine}-${script.lastLine} belong`;
-    const message = `the text under ${quote(`${script.key}: ${script.style}`)} is not indented deeper than ${quote(script.key)}; read as if it were`;
-    problems.warning(
-      script.header,
-      message,
-      `${lines} to this script: indent by 2 more spaces (\`c3 lint --fix\` does it)`,
-    );
+  for (const { key, style, header, firstLine, lastLine } of repair?.scripts ?? []) {
+    const lines = firstLine === lastLine ? `line ${firstLine} belongs` : `lines ${firstLine}-${lastLine} belong`;
+    const message = `the text under ${quote(`${key}: ${style}`)} is not indented deeper than ${quote(key)}; read as if it were`;
+    const hint = `${lines} to this script: indent by 2 more spaces (\`c3 lint --fix\` does it)`;
+    problems.warning(header, message, hint);
   }
   const start = { start: 0, end: 0 };
   if (yaml.document.directives.yaml.explicit === true) {
-    problems.error(start, 'the %YAML directive is refused', 'c3.yaml is YAML 1.2: remove the line');
+    problems.error(start, 'the %YAML directive is not allowed', 'c3.yaml is YAML 1.2: remove the line');
   }
   const root = toTree(yaml.document, yaml.text, problems);
-  if (root.kind === 'scalar' && root.value === null) {
-    if (!problems.hasErrors) problems.error(start, 'the file is empty', 'it needs k8s, job and steps');
-    return { problems: problems.toSorted() };
-  }
-  const map = toMap(root, 'c3.yaml', problems);
+  const isEmpty = root.kind === 'scalar' && root.value === null;
+  if (isEmpty && !problems.hasErrors) problems.error(start, 'the file is empty', 'it needs k8s, job and steps');
+  const map = isEmpty ? undefined : toMap(root, 'c3.yaml', problems);
   const pipeline = map && readPipeline(map, yaml.text, problems);
-  const sorted = map === undefined ? problems.toSorted() : hideSecrets(problems.toSorted(), map);
+  const sorted = problems.toSorted();
   return pipeline === undefined || problems.hasErrors ? { problems: sorted } : { pipeline, problems: sorted };
 }
 
-function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeline | undefined {
-  for (const [key, entry] of map.entries) {
-    if (!key.startsWith('x-') && !pipelineVocabulary.keys.has(key)) {
-      refuseKey(key, entry.key, pipelineVocabulary, problems);
-    }
-  }
-  for (const [key, { isRequired, shape }] of pipelineVocabulary.keys) {
-    const isNeeded = isRequired === true && !(problems.withoutSeals && shape.kind === 'sealed');
-    if (isNeeded && !map.entries.has(key)) {
-      problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
-    }
-  }
-  const k8s = readKubeconfig(map, problems) ?? (problems.withoutSeals ? '' : undefined);
-  const telegram = readTelegram(map.entries.get('telegram'), problems);
-  const jobNode = child(map, 'job');
-  const answer = jobNode && readJob(jobNode, problems);
+function readPipeline(root: YamlMap, text: string, problems: ProblemList): Pipeline | undefined {
+  checkKeys(root, problems);
+  const k8s = readKubeconfig(root, problems);
+  const telegram = readTelegram(root.entries.get('telegram'), problems);
+  const result = readChild(root, 'job', (node) => readJob(node, problems));
   const readCondition = createConditionReader(problems);
-  const context = { problems, text, containers: answer?.containers, readCondition };
-  const stepsNode = child(map, 'steps');
-  const finallyNode = child(map, 'finally');
-  const steps = stepsNode ? readStages(stepsNode, 'steps', context) : [];
-  const last = finallyNode ? readStages(finallyNode, 'finally', context) : [];
-  const when = readCondition(child(map, 'when'), pipelineConditionVocabulary);
-  const concurrency = readConcurrency(child(map, 'concurrency'), problems);
-  const checkout = readCheckout(child(map, 'checkout'), problems);
-  const env = readEnv(child(map, 'env'), 'env', problems);
-  const secrets = readSecrets(child(map, 'secrets'), problems);
-  refuseOverlap(map, problems);
-  const pod = readPodLife(child(map, 'pod'), problems);
-  const timeoutMs = readTimeout(map, pod.maxAgeMs, problems);
-  if (answer !== undefined) {
+  const context = { problems, text, containers: result?.containers, readCondition };
+  const steps = readStages(child(root, 'steps'), 'steps', context);
+  const last = readStages(child(root, 'finally'), 'finally', context);
+  const when = readCondition(child(root, 'when'), pipelineConditionVocabulary);
+  const concurrency = readConcurrency(child(root, 'concurrency'), problems);
+  const checkoutNode = child(root, 'checkout');
+  const checkout = readCheckout(checkoutNode, problems);
+  const env = readEnv(child(root, 'env'), problems);
+  const secrets = readSecrets(child(root, 'secrets'), problems);
+  refuseOverlap(root, problems);
+  const pod = readPodLife(child(root, 'pod'), problems);
+  const timeoutMs = readTimeout(child(root, 'timeout'), pod.maxAgeMs, problems);
+  if (result !== undefined) {
+    const { containers } = result;
     const used = new Set([...steps, ...last].flatMap(stepsOf).map((step) => step.container));
-    checkCheckout(checkout, { ...answer, used }, problems);
-    if (checkout.checkout !== false) used.add(checkout.checkout.container);
-    checkWaiting(answer.containers, used, { limitMs: timeoutMs, problems });
+    if (checkout !== false) {
+      checkCheckout(checkout, { node: checkoutNode, containers, used, problems });
+      used.add(checkout.container);
+    }
+    checkContainers(containers, used, { timeoutMs, problems });
   }
   const [first, ...rest] = steps;
-  if (k8s === undefined || answer === undefined || first === undefined) return undefined;
+  if (k8s === undefined || result === undefined || first === undefined) return undefined;
   return {
     k8s,
     ...(telegram === undefined ? {} : { telegram }),
-    job: answer.job,
+    job: result.job,
     steps: [first, ...rest],
     finally: last,
     ...(when === undefined ? {} : { when }),
@@ -145,42 +139,46 @@ function readPipeline(map: YamlMap, text: string, problems: ProblemList): Pipeli
     secrets,
     timeoutMs,
     concurrency,
-    checkout: checkout.checkout,
+    checkout,
     pod,
   };
 }
 
-function readKubeconfig(map: YamlMap, problems: ProblemList): string | undefined {
-  const entry = map.entries.get('k8s');
-  const use = { what: 'k8s', purpose: 'k8s', content: 'a kubeconfig' };
-  return entry && readSealed(entry.value, { ...use, at: entry.key }, problems);
-}
-
-/** A name in both would be the one or the other, depending on who reads it. */
-function refuseOverlap(map: YamlMap, problems: ProblemList): void {
-  const env = child(map, 'env');
-  const secrets = child(map, 'secrets');
-  if (env?.kind !== 'map' || secrets?.kind !== 'map') return;
-  for (const [name, entry] of secrets.entries) {
-    if (env.entries.has(name)) problems.error(entry.key, `${quote(name)} is in both env and secrets`);
+/** Refuses unknown keys, except those that begin with `x-`, and reports missing keys. */
+function checkKeys(root: YamlMap, problems: ProblemList): void {
+  const { keys } = pipelineVocabulary;
+  for (const [key, entry] of root.entries) {
+    if (!key.startsWith('x-') && !keys.has(key)) refuseKey(key, entry.key, pipelineVocabulary, problems);
+  }
+  for (const [key, { isRequired, shape }] of keys) {
+    const isNeeded = isRequired === true && !(problems.withoutSeals && shape.kind === 'sealed');
+    if (isNeeded && !root.entries.has(key)) problems.error({ start: 0, end: 0 }, `the key "${key}" is missing`);
   }
 }
 
-/** A build never outlives its Pod, so a longer time limit would be a promise that c3 cannot keep. */
-function readTimeout(map: YamlMap, maxAgeMs: number, problems: ProblemList): number {
-  const node = child(map, 'timeout');
-  if (node === undefined) return Math.min(defaultTimeoutMs, maxAgeMs);
+function readConcurrency(node: YamlNode | undefined, problems: ProblemList): Concurrency {
+  const map = node && toMap(node, 'concurrency', problems);
+  if (map !== undefined) refuseUnknownKeys(map, concurrencyVocabulary, problems);
+  const key = 'cancel_previous';
+  const cancelPrevious = readChild(map, key, (value) => readBoolean(value, `concurrency.${key}`, problems));
+  return { cancelPrevious: cancelPrevious ?? false };
+}
+
+function readPodLife(node: YamlNode | undefined, problems: ProblemList): PodLife {
+  const map = node && toMap(node, 'pod', problems);
+  if (map !== undefined) refuseUnknownKeys(map, podVocabulary, problems);
+  return {
+    reuse: readChild(map, 'reuse', (value) => readBoolean(value, 'pod.reuse', problems)) ?? true,
+    idleMs: readChild(map, 'idle', (value) => readDuration(value, 'pod.idle', problems)) ?? HOUR_MS,
+    maxAgeMs: readChild(map, 'max_age', (value) => readDuration(value, 'pod.max_age', problems)) ?? 12 * HOUR_MS,
+  };
+}
+
+/** Reads the time limit of the build. A build cannot outlive its Pod, so it cannot have a longer limit. */
+function readTimeout(node: YamlNode | undefined, maxAgeMs: number, problems: ProblemList): number {
+  if (node === undefined) return Math.min(HOUR_MS, maxAgeMs);
   const timeoutMs = readDuration(node, 'timeout', problems);
-  if (timeoutMs === undefined) return defaultTimeoutMs;
-  if (timeoutMs > maxAgeMs) {
-    const message = `timeout is longer than the Pod may live, ${formatDuration(maxAgeMs)}`;
-    problems.error(node, message, 'shorten it, or raise pod.max_age');
-  }
+  if (timeoutMs === undefined || timeoutMs <= maxAgeMs) return timeoutMs ?? HOUR_MS;
+  problems.error(node, 'timeout is longer than pod.max_age, the life of the Pod', 'shorten it, or raise pod.max_age');
   return timeoutMs;
-}
-
-function refuseText(message: string, offset: number, text: string): Problem {
-  const before = text.slice(0, offset).split('\n');
-  const column = (before.at(-1)?.length ?? 0) + 1;
-  return { severity: 'error', message, line: before.length, column, endColumn: column + 1 };
 }

@@ -1,31 +1,31 @@
-/** c3.yaml, understood. Pure data: what parse-pipeline.ts returns and everything else works from. */
+/** The content of c3.yaml as pure data. parse-pipeline.ts returns it; all other rooms use it. */
 export interface Pipeline {
-  /** Sealed kubeconfig, still closed. */
+  /** The sealed kubeconfig, not yet opened. */
   readonly k8s: string;
-  /** Without one, builds are reported where the operator says, if anywhere. */
+  /** Without it, the operator's settings decide where builds are reported. */
   readonly telegram?: Telegram;
   readonly job: Job;
-  /** In order; the build ends with the first that fails and may not. */
+  /** In order. The build ends at the first stage that fails and is not allowed to. */
   readonly steps: readonly [Stage, ...Stage[]];
-  /** Run after the steps, however they ended. */
+  /** Run after the steps, whether they passed or failed. */
   readonly finally: readonly Stage[];
-  /** Without one, every push to a branch and every tag is built. */
+  /** Without it, every push to a branch and every tag starts a build. */
   readonly when?: Condition;
-  /** Environment of every step; names are valid shell names. */
+  /** Variables of every step. The names are valid shell names. */
   readonly env: Readonly<Record<string, string>>;
-  /** Environment of every step, by name, still sealed (purpose `secret:NAME`). */
+  /** Sealed variables of every step by name (purpose `secret:NAME`), not yet opened. */
   readonly secrets: Readonly<Record<string, string>>;
-  /** Of the whole build, from the first step on. Default 1 h. */
+  /** Limits the whole build, measured from its first step. Default 1 h. */
   readonly timeoutMs: number;
   readonly concurrency: Concurrency;
-  /** How the revision gets into the Pod; `false`: not at all. */
+  /** How the commit gets into the Pod. `false`: c3 checks nothing out. */
   readonly checkout: Checkout | false;
   readonly pod: PodLife;
 }
 
 /** How a build is reported in Telegram. */
 export interface Telegram {
-  /** Sealed destination, still closed; without one, the operator's. */
+  /** The sealed destination, not yet opened. Default: the operator's. */
   readonly to?: string;
   /** Default `failure`. */
   readonly notify: Notify;
@@ -34,8 +34,8 @@ export interface Telegram {
 }
 
 /**
- * When a message rings; all others are silent. `failure`: each build that fails, and the one that passes after it. `change`: a build
- * that ends otherwise than the one before it. `always`: the end of every build.
+ * Which messages make a sound. `failure`: each build that fails, and the first that passes after it. `change`: a build whose
+ * result differs from the one before it. `always`: the end of every build.
  */
 export type Notify = 'failure' | 'change' | 'always' | 'never';
 
@@ -55,11 +55,11 @@ export interface Job {
 
 export type Stage =
   | { readonly kind: 'step'; readonly step: Step }
-  /** Started together; the stage ends when all have ended. */
+  /** The steps start together. The stage ends when all of them have ended. */
   | { readonly kind: 'parallel'; readonly steps: readonly [Step, ...Step[]] };
 
 export interface Step {
-  /** What people see: `name:`, or the container. */
+  /** What people see: `name`, or else the container. */
   readonly name: string;
   readonly container: string;
   readonly run:
@@ -67,25 +67,25 @@ export interface Step {
     | { readonly kind: 'argv'; readonly argv: readonly string[] };
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
-  /** How often it is run again after it failed. Default 0. */
+  /** How many times c3 runs the step again after a failure. Default 0. */
   readonly retry: number;
-  /** Its failure does not fail the build. Default false. */
+  /** Whether the build can pass when this step fails. Default false. */
   readonly allowFailure: boolean;
-  /** Without one, it runs for every event, while no step before it has failed; in `finally`, always. */
+  /** Without it, the step runs for every event while no earlier step has failed; in `finally`, it always runs. */
   readonly when?: Condition;
   /** Line of the step in c3.yaml, from 1. */
   readonly line: number;
 }
 
-/** All that are given must hold. */
+/** Holds when all of its properties hold. */
 export interface Condition {
   readonly event?: readonly EventKind[];
   /** Globs in order; `!` excludes. */
   readonly branch?: readonly string[];
   readonly tag?: readonly string[];
-  /** Globs over the paths that the push changed; one path that matches is enough. */
+  /** Globs for the paths that the push changed. One matching path is enough. */
   readonly path?: readonly string[];
-  /** Of the steps so far. Only at a step. */
+  /** The result of the earlier steps. Only in the condition of a step. */
   readonly status?: readonly ('success' | 'failure')[];
 }
 
@@ -93,7 +93,7 @@ export interface Condition {
 export type EventKind = 'push' | 'tag';
 
 export interface Concurrency {
-  /** Whether a build of a ref cancels the older ones of the same ref. Default false. */
+  /** Whether a build cancels older builds of the same ref. Default false. */
   readonly cancelPrevious: boolean;
 }
 
@@ -102,11 +102,11 @@ export interface Checkout {
   readonly container: string;
   /** Absolute. Default `/c3/project`. */
   readonly path: string;
-  /** Commits of history to fetch. Default 50. */
+  /** How many commits of history to fetch. Default 50. */
   readonly depth: number;
-  /** Default false: a step may do it. */
+  /** Default false: a step can do it. */
   readonly submodules: boolean;
-  /** Whether a warm work tree is cleaned before the build. Default true. */
+  /** Whether c3 cleans a warm work tree before the build. Default true. */
   readonly clean: boolean;
 }
 
@@ -119,7 +119,10 @@ export interface PodLife {
   readonly maxAgeMs: number;
 }
 
-/** One thing c3 has to say about a c3.yaml. Lines and columns count from 1; columns are UTF-16 units. */
+/**
+ * An error or a warning about c3.yaml. Lines and columns count from 1; columns are UTF-16 units. Its sentences quote keys and
+ * the names of containers and volumes, and no other value: any other value can be a secret.
+ */
 export interface Problem {
   readonly severity: 'error' | 'warning';
   /** One sentence, lower case, no full stop: `unknown key "wen"`. */
@@ -132,7 +135,7 @@ export interface Problem {
   readonly endColumn: number;
 }
 
-/** `pipeline` is there exactly when no problem is an error. Problems are sorted by line and column. */
+/** `pipeline` is defined exactly when no problem is an error. Problems are sorted by line and column. */
 export interface ParsedPipeline {
   readonly pipeline?: Pipeline;
   readonly problems: readonly Problem[];

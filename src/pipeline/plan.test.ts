@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { createMatcher } from './match.ts';
+import { createMatcher } from './glob.ts';
 import { parsePipeline } from './parse-pipeline.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { PipelineEvent, PlannedStage } from './plan.ts';
@@ -19,7 +19,7 @@ describe('the when of the file', () => {
     ['{event: push}', tag, notEvent('a tag')],
     ['{event: tag}', push, notEvent('a push to a branch')],
     ['{event: [push, tag]}', tag, undefined],
-    // Who names branches means pushes, who names tags means tags.
+    // Branches mean pushes, tags mean tags.
     ['{branch: main}', push, undefined],
     ['{branch: main}', dev, 'branch "dev" does not match when.branch'],
     ['{branch: main}', tag, 'a tag does not match when.branch'],
@@ -29,7 +29,7 @@ describe('the when of the file', () => {
     ['{branch: main, tag: v*}', push, undefined],
     ['{branch: main, tag: v*}', tag, undefined],
     ['{branch: main, tag: v*}', dev, 'branch "dev" does not match when.branch'],
-    // A branch is asked of branches alone, a tag of tags.
+    // Globs for branches are only for branches, globs for tags only for tags.
     ['{event: [push, tag], branch: main}', tag, undefined],
     ['{event: [push, tag], branch: main}', dev, 'branch "dev" does not match when.branch'],
     ['{event: [push, tag], tag: w*}', push, undefined],
@@ -48,7 +48,7 @@ describe('the when of the file', () => {
   });
 });
 
-test('the steps keep their order, and each says why it is left out and after what it runs', () => {
+test('the steps keep their order, and each has the reason why it is skipped or the result after which it runs', () => {
   const pipeline = read(
     [
       'steps:',
@@ -76,7 +76,7 @@ test('the steps keep their order, and each says why it is left out and after wha
   });
 });
 
-test('a file without a step that could be the first is skipped', () => {
+test('a pipeline without a step that can run first is skipped', () => {
   const reason = 'no step runs for this event';
   const ofTags = read('steps:\n- clj: make\n  when: {event: tag}\nfinally:\n- clj: clean\n');
   expect(planPipeline(ofTags, push)).toEqual({ kind: 'skipped', reason });
@@ -95,7 +95,7 @@ test.each([
   expect(needsPaths(read(text))).toBe(isNeeded);
 });
 
-test('more paths than may be looked at count as not known', () => {
+test('more paths than the limit of work count as unknown', () => {
   const pipeline = read(`steps:\n- clj: make\nwhen: {path: [${`'${'*a'.repeat(100)}b', `.repeat(60)}]}\n`);
   const few = Array.from({ length: 3 }, () => 'a'.repeat(10));
   const many = Array.from({ length: 1_000 }, () => 'a'.repeat(10));
@@ -116,7 +116,7 @@ describe('what globs cost', () => {
   test.each([
     ['branch', longest],
     ['path', { ...push, paths: [longest.branch ?? ''] }],
-  ])('is not more for two hundred steps that share a list of the key "%s" than for one', (key, event) => {
+  ])('is the same for two hundred steps that share a list of the key "%s" as for one', (key, event) => {
     const once = `{${key}: ['${slow}', '${slow}c', '!${slow}d']}`;
     const others = Array.from({ length: 99 }, () => '- {clj: x, when: *w}\n').join('');
     const one = count(read(`steps:\n- clj: x\n- {clj: x, when: ${once}}\n`), event);
@@ -127,7 +127,7 @@ describe('what globs cost', () => {
     expect(count(read(all), event)).toBe(one);
   });
 
-  test('leaves time for all that a file may say of branches, and a name that is too long for it skips the build', () => {
+  test('allows every list of globs for branches that a file can have, and skips the build for a branch name that is too long', () => {
     const lists = Array.from({ length: 16 }, (_, index) => `'${slow.slice(0, 250)}${index}'`);
     const pipeline = read(`steps:\n- {clj: x, when: {branch: [${lists.join(', ')}]}}\n`);
     expect(count(pipeline, longest)).toBeGreaterThan(500_000);
@@ -138,7 +138,7 @@ describe('what globs cost', () => {
     });
   });
 
-  test('ends where the limit is, however many paths there are and however long they are', () => {
+  test('stops at the limit for any number of paths of any length', () => {
     const pipeline = read(`steps:\n- {clj: x, when: {path: ['${slow}', '${slow}c']}}\n`);
     for (const paths of [
       ['a'.repeat(1_000_000)],
@@ -151,7 +151,7 @@ describe('what globs cost', () => {
     }
   });
 
-  test('asks no path of a step that does not run anyway', () => {
+  test('does not match paths for a step that does not run anyway', () => {
     const pipeline = read(`steps:\n- clj: x\n- {clj: x, when: {branch: dev, path: ['${slow}']}}\n`);
     expect(count(pipeline, { ...push, paths: ['a'.repeat(255)] })).toBeLessThan(100);
   });
@@ -164,7 +164,7 @@ test.each([
   [['!ab'], 'ab', false],
   [['\\!a'], '!a', true],
   [[], 'a', false],
-])('of %j the last that matches decides %j: %s', (globs, text, isMatch) => {
+])('the last glob of %j that matches decides about %j: %s', (globs, text, isMatch) => {
   expect(createMatcher(globs)(text)).toBe(isMatch);
 });
 

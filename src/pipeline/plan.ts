@@ -1,136 +1,144 @@
-import type { Work } from './glob.ts';
-import { createListMatcher } from './match.ts';
-import { stepsOf } from './stage.ts';
+import type { Glob, Work } from './glob.ts';
+import { createMatcher } from './glob.ts';
 import type { Condition, EventKind, Pipeline, Stage, Step } from './pipeline.ts';
 
-/** What a condition is asked about. */
+/** The event that conditions are checked against. */
 export interface PipelineEvent {
   readonly kind: EventKind;
-  /** Without `refs/heads/`; of a push. */
+  /** Without `refs/heads/`. Only for a push. */
   readonly branch?: string;
-  /** Without `refs/tags/`; of a tag. */
+  /** Without `refs/tags/`. Only for a tag. */
   readonly tag?: string;
-  /** What the push changed, from the root of the repository. Undefined: not known; a condition on paths then holds. */
+  /** The paths that the push changed, from the root of the repository. Undefined: unknown; every condition on paths holds. */
   readonly paths?: readonly string[];
 }
 
-/** What of a pipeline runs for an event. */
+/** The part of a pipeline that runs for an event. */
 export type Plan =
   /** `reason` is a clause: `branch "dev" does not match when.branch`. */
   | { readonly kind: 'skipped'; readonly reason: string }
   | { readonly kind: 'run'; readonly steps: readonly PlannedStage[]; readonly finally: readonly PlannedStage[] };
 
-/** One step, or several that start together. None is left out: those that do not run are `skipped`. */
+/** One step, or several that start together. Includes the steps that do not run: they are `skipped`. */
 export interface PlannedStage {
   readonly steps: readonly PlannedStep[];
 }
 
 export interface PlannedStep {
   readonly step: Step;
-  /** Why `when` leaves it out; a clause as {@link Plan}'s. */
+  /** Why its condition does not hold; a clause like the reason of a {@link Plan}. */
   readonly skipped?: string;
-  /** After what it runs: when all steps so far passed (`success`), when one failed that may not (`failure`), or both. */
+  /** Runs when all earlier steps passed (`success`), when one failed that is not allowed to (`failure`), or for both. */
   readonly runsAfter: readonly ('success' | 'failure')[];
 }
 
 /**
- * What all globs of a file may cost together, about 20 ms: others' builds wait meanwhile. Those of branches and tags take up to
- * half of it, by a limit of their reader's, for a name of 255 characters. Of the paths of a push there may be any number: when
- * nothing is left for them, they count as not known.
+ * Limits the work of all globs of a file to about 20 ms, in which other builds wait. The reader limits the globs for branches and
+ * tags to half of this for a name of 255 characters. A push can change any number of paths: when the work is used up, they count
+ * as unknown.
  */
 const MAX_WORK = 2_000_000;
 
-/** Decides every condition but `status`, which only the run can. Pure. */
+/** Evaluates every condition except `status`, which depends on the run. Pure. */
 export function planPipeline(pipeline: Pipeline, event: PipelineEvent, work: Work = { left: MAX_WORK }): Plan {
   const { kind } = event;
   const name = (kind === 'tag' ? event.tag : event.branch) ?? '';
-  const question: Question = { kind, name, matchesName: createListMatcher([name], work) };
-  const plan = planFor(pipeline, question);
+  const facts: Facts = { kind, name, matchesName: createListMatcher([name], work) };
+  const plan = planFor(pipeline, facts);
   if (work.left < 0) return { kind: 'skipped', reason: `the name of the ${toRefKey(kind)} is too long for the globs` };
   if (event.paths === undefined || plan.kind === 'skipped') return plan;
-  const exact = planFor(pipeline, { ...question, matchesPath: createListMatcher(event.paths, work) });
+  const exact = planFor(pipeline, { ...facts, matchesPath: createListMatcher(event.paths, work) });
   return work.left < 0 ? plan : exact;
 }
 
-/** An event, and what of it globs match. */
-interface Question {
+/** Returns whether a condition needs the changed paths, which cost a request to the forge. */
+export function needsPaths(pipeline: Pipeline): boolean {
+  const steps = [...pipeline.steps, ...pipeline.finally].flatMap(stepsOf);
+  return [pipeline.when, ...steps.map((step) => step.when)].some((condition) => condition?.path !== undefined);
+}
+
+export function stepsOf(stage: Stage): readonly Step[] {
+  return stage.kind === 'step' ? [stage.step] : stage.steps;
+}
+
+/** An event, and which globs match it. */
+interface Facts {
   readonly kind: EventKind;
-  /** Of the branch or tag. */
+  /** The name of the branch or tag. */
   readonly name: string;
   matchesName(globs: readonly string[]): boolean;
-  /** Undefined: the paths are not known. */
+  /** Undefined: the paths are unknown. */
   matchesPath?(globs: readonly string[]): boolean;
 }
 
-function planFor(pipeline: Pipeline, question: Question): Plan {
-  const reason = findReason(pipeline.when, question);
+/**
+ * Matches lists of globs against any of the texts. Returns false when no work is left. Equal lists cost once, however many
+ * conditions have them: aliases can repeat one list a thousand times.
+ */
+function createListMatcher(texts: readonly string[], work: Work): (globs: readonly string[]) => boolean {
+  const compiled = new Map<string, Glob>();
+  const results = new Map<string, boolean>();
+  return (globs) => {
+    const key = JSON.stringify(globs);
+    const known = results.get(key);
+    if (known !== undefined || work.left < 0) return known ?? false;
+    const matches = createMatcher(globs, { work, compiled });
+    const result = texts.some((text) => work.left >= 0 && matches(text));
+    results.set(key, result);
+    return result;
+  };
+}
+
+function planFor(pipeline: Pipeline, facts: Facts): Plan {
+  const reason = findReason(pipeline.when, facts);
   if (reason !== undefined) return { kind: 'skipped', reason };
-  const steps = pipeline.steps.map((stage) => planStage(stage, question, ['success']));
-  const canStart = steps.flatMap((stage) => stage.steps).some(isFirst);
+  const steps = pipeline.steps.map((stage) => planStage(stage, facts, ['success']));
+  // A step must run before the first failure, or there is never a failure to run after.
+  const canStart = steps
+    .flatMap((stage) => stage.steps)
+    .some(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes('success'));
   if (!canStart) return { kind: 'skipped', reason: 'no step runs for this event' };
   return {
     kind: 'run',
     steps,
-    finally: pipeline.finally.map((stage) => planStage(stage, question, ['success', 'failure'])),
+    finally: pipeline.finally.map((stage) => planStage(stage, facts, ['success', 'failure'])),
   };
 }
 
-/** Whether a condition asks for changed paths, so that they are worth a request to the forge. */
-export function needsPaths(pipeline: Pipeline): boolean {
-  return findConditions(pipeline).some((condition) => condition.path !== undefined);
-}
-
-/** Something must run while nothing has failed yet, or nothing ever does. */
-function isFirst({ skipped, runsAfter }: PlannedStep): boolean {
-  return skipped === undefined && runsAfter.includes('success');
-}
-
-function planStage(stage: Stage, question: Question, runsAfter: PlannedStep['runsAfter']): PlannedStage {
+function planStage(stage: Stage, facts: Facts, runsAfter: PlannedStep['runsAfter']): PlannedStage {
   return {
     steps: stepsOf(stage).map((step) => {
-      const skipped = findReason(step.when, question);
-      return {
-        step,
-        ...(skipped === undefined ? {} : { skipped }),
-        runsAfter: step.when?.status ?? runsAfter,
-      };
+      const skipped = findReason(step.when, facts);
+      return { step, ...(skipped === undefined ? {} : { skipped }), runsAfter: step.when?.status ?? runsAfter };
     }),
   };
 }
 
-/** Why the condition does not hold, or undefined when it does. */
-function findReason(condition: Condition | undefined, question: Question): string | undefined {
+/** Returns why the condition does not hold, or undefined when it holds. */
+function findReason(condition: Condition | undefined, facts: Facts): string | undefined {
   if (condition === undefined) return undefined;
-  const { kind, name } = question;
+  const { kind, name } = facts;
   if (!toEventKinds(condition).includes(kind)) {
     const actual = kind === 'tag' ? 'a tag' : 'a push to a branch';
-    return condition.event === undefined
-      ? `${actual} does not match when.${kind === 'tag' ? 'branch' : 'tag'}`
-      : `${actual} does not match when.event`;
+    const otherKey = kind === 'tag' ? 'branch' : 'tag';
+    return `${actual} does not match when.${condition.event === undefined ? otherKey : 'event'}`;
   }
   const ref = toRefKey(kind);
   const names = condition[ref];
-  if (names !== undefined && !question.matchesName(names)) {
+  if (names !== undefined && !facts.matchesName(names)) {
     return `${ref} ${JSON.stringify(name)} does not match when.${ref}`;
   }
-  if (condition.path !== undefined && question.matchesPath?.(condition.path) === false) {
-    return 'no changed path matches when.path';
-  }
-  return undefined;
+  const isOtherPath = condition.path !== undefined && facts.matchesPath?.(condition.path) === false;
+  return isOtherPath ? 'no changed path matches when.path' : undefined;
 }
 
 function toRefKey(kind: EventKind): 'branch' | 'tag' {
   return kind === 'tag' ? 'tag' : 'branch';
 }
 
-/** Who names only branches means pushes, who names only tags means tags. */
+/** A condition with only branches means pushes, one with only tags means tags. */
 function toEventKinds({ event, branch, tag }: Condition): readonly EventKind[] {
   if (event !== undefined) return event;
   if ((branch === undefined) === (tag === undefined)) return ['push', 'tag'];
   return branch === undefined ? ['tag'] : ['push'];
-}
-
-function findConditions(pipeline: Pipeline): readonly Condition[] {
-  const steps = [...pipeline.steps, ...pipeline.finally].flatMap(stepsOf);
-  return [pipeline.when, ...steps.map((step) => step.when)].filter((condition) => condition !== undefined);
 }

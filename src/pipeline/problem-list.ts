@@ -2,24 +2,24 @@ import type { LineCounter } from 'yaml';
 
 import type { Problem } from './pipeline.ts';
 
-/** A stretch of the parsed text, in UTF-16 units from its start; `end` is exclusive. */
+/** A range of the parsed text, in UTF-16 units from its start; `end` is exclusive. */
 export interface Located {
   readonly start: number;
   readonly end: number;
 }
 
-/** Collects problems; at a place that already has the same message the second is dropped (a node reached through an alias). */
+/** Collects problems. Drops a second problem with the same message and position: an alias leads to the same node twice. */
 export interface ProblemList {
   error(at: Located, message: string, hint?: string): void;
-  /** An error whose value was replaced by null: what is said about the same place later is its consequence, and dropped. */
+  /** Reports a value that is replaced by null. Later problems at the same position are its consequences, and are dropped. */
   unreadable(at: Located, message: string, hint?: string): void;
   warning(at: Located, message: string, hint?: string): void;
-  /** Enough has been found: what costs more than a look may be skipped. */
+  /** Whether the limit of errors is reached, so that costly checks can be skipped. */
   readonly isFull: boolean;
   readonly hasErrors: boolean;
-  /** Sealed values are not looked at: see `ParseOptions`. */
+  /** Whether sealed values are not checked: see `ParseOptions`. */
   readonly withoutSeals: boolean;
-  /** Line of a place in the original text, from 1. */
+  /** Line of a position in the original text, from 1. */
   lineOf(at: Located): number;
   /** By line and column. */
   toSorted(): readonly Problem[];
@@ -28,20 +28,18 @@ export interface ProblemList {
 export interface ProblemSource {
   readonly text: string;
   readonly lineCounter: LineCounter;
-  /** Columns that the repair inserted at the start of a line, by line: subtracted to tell positions in the original text. */
+  /** Columns that the repair inserted at the start of a line, by line. Subtracted to get columns of the original text. */
   readonly insertedColumns: ReadonlyMap<number, number>;
   readonly withoutSeals: boolean;
 }
 
-/** Nobody reads more at once, and a hostile file could produce tens of thousands. Of errors, and of warnings. */
+/** Limits errors, and warnings, separately. Nobody reads more at once, and a hostile file can have tens of thousands. */
 const MAX_PROBLEMS = 50;
 
-/** Of a value that is quoted. */
-export const MAX_QUOTE_LENGTH = 40;
+const MAX_QUOTE_LENGTH = 40;
 
 export function createProblemList(source: ProblemSource): ProblemList {
   const found: Record<Problem['severity'], Map<string, Problem>> = { error: new Map(), warning: new Map() };
-
   const unreadable = new Set<number>();
 
   function add(severity: Problem['severity'], at: Located, message: string, hint: string | undefined): void {
@@ -76,25 +74,21 @@ export function createProblemList(source: ProblemSource): ProblemList {
   };
 }
 
-/** The value in quotes, as a message shows it: escaped, one line, at most {@link MAX_QUOTE_LENGTH} characters. */
-export function quote(value: string): string {
-  return JSON.stringify(shorten(value));
+/** Quotes a key or a name for a message: escaped, one line, at most {@link MAX_QUOTE_LENGTH} characters. Never for values. */
+export function quote(name: string): string {
+  const isLong = name.length > MAX_QUOTE_LENGTH;
+  return JSON.stringify(isLong ? `${name.slice(0, MAX_QUOTE_LENGTH - 1)}…` : name);
 }
 
-/** A key as {@link quote} has it. One that is no word is not quoted: where a colon is wrong, a value may be a part of it. */
+/** Quotes a key that is a word. After a misplaced colon, a part of a value can look like a key: it is not quoted. */
 export function quoteKey(key: string): string {
   return /^[\w./-]+$/.test(key) ? quote(key) : '(not a word)';
-}
-
-/** At most {@link MAX_QUOTE_LENGTH} characters. */
-export function shorten(value: string): string {
-  return value.length > MAX_QUOTE_LENGTH ? `${value.slice(0, MAX_QUOTE_LENGTH - 1)}…` : value;
 }
 
 function toPosition(source: ProblemSource, at: Located): Pick<Problem, 'line' | 'column' | 'endColumn'> {
   const { text, lineCounter } = source;
   const found = lineCounter.linePos(at.start);
-  // An empty counter (nothing was parsed) answers line 0.
+  // An empty counter (nothing was parsed) returns line 0.
   const line = found.line || 1;
   const inserted = source.insertedColumns.get(line) ?? 0;
   const lineStart = at.start - (found.col || 1) + 1;

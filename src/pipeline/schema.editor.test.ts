@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const require = createRequire(import.meta.url);
 
-/** The schema in the hands of the server that editors run, through the protocol that they speak with it. */
+/** Tests the schema with the language server that editors run. */
 const root = join(import.meta.dirname, '../..');
 const schemaUrl = pathToFileURL(join(root, 'schema/c3.schema.json')).href;
 const head = [
@@ -24,7 +24,7 @@ const head = [
   '',
 ].join('\n');
 
-/** The store is a list of schemas on the internet, which no test asks. */
+/** The schema store is on the internet: tests do not use it. */
 const settings = { validate: true, completion: true, hover: true, schemaStore: { enable: false } };
 
 interface Message {
@@ -40,11 +40,11 @@ beforeAll(async () => {
 });
 afterAll(async () => await editor.stop());
 
-test('a right file has no diagnostics', async () => {
+test('a correct file has no diagnostics', async () => {
   expect(await editor.diagnose(`${head}  timeout: 10m\nwhen: {branch: [main]}\ncheckout: false\n`)).toEqual([]);
 });
 
-test('what is wrong is underlined where it stands', async () => {
+test('each mistake is underlined', async () => {
   const text = `${head}  retry: 11\n- name: x\nwhen: {event: psuh}\ncheckout: {depht: 1}\nwat: 1\n`;
   expect(await editor.diagnose(text)).toEqual([
     '9: Value is above the maximum of 10.',
@@ -83,9 +83,9 @@ test('values are completed', async () => {
   );
 });
 
-test('a key tells what it says', async () => {
+test('a key shows its description', async () => {
   expect(await editor.hover(`${head}  retry: 2\n`, { line: 9, character: 3 })).toContain(
-    'how often it is run again after it failed',
+    'how many times c3 runs the step again after a failure',
   );
 });
 
@@ -129,7 +129,7 @@ async function startEditor(): Promise<Editor> {
       const { items } = message.params as { items: { section: string }[] };
       send({ id: message.id, result: items.map(({ section }) => (section === 'yaml' ? settings : {})) });
     } else if (message.method !== undefined) {
-      // Leave for this and that, which it gets.
+      // The server asks for permissions; the answer does not matter.
       if (message.id !== undefined) send({ id: message.id, result: null });
     } else if (message.id !== undefined) {
       waiting.get(message.id)?.(message);

@@ -1,15 +1,16 @@
 import { MAX_GLOB_LENGTH } from './glob.ts';
-import type { Key, Shape, Vocabulary } from './language.ts';
-import { pipelineVocabulary, SEALED_PATTERN, stepVocabulary } from './language.ts';
+import { pipelineVocabulary, SEALED_PATTERN } from './language.ts';
 import type { JsonObject } from './pipeline.ts';
-import { VARIABLE_PATTERN } from './read/read-environment.ts';
 import { LABEL_PATTERN, MAX_POD_NAME_LENGTH } from './read/read-job.ts';
 import { MAX_PARALLEL, MAX_STEPS } from './read/read-steps.ts';
+import { VARIABLE_PATTERN } from './read/read-variables.ts';
+import { stepVocabulary } from './step-language.ts';
+import type { Key, Shape, Vocabulary } from './vocabulary.ts';
 
-/** `!` does not count. */
+/** The `!` of a negation does not count. */
 const globPattern = `^(?:![\\s\\S]{1,${MAX_GLOB_LENGTH}}|[^!][\\s\\S]{0,${MAX_GLOB_LENGTH - 1}})$`;
 
-/** Of a schema's words each asks only values of its own type. */
+/** Each keyword of a schema checks only values of its own type. */
 const commandSchema: JsonObject = {
   type: ['string', 'array'],
   pattern: '\\S',
@@ -18,7 +19,7 @@ const commandSchema: JsonObject = {
   minItems: 1,
 };
 
-/** What c3 relies on; everything else is the cluster's to judge. */
+/** Only what c3 itself needs. The cluster checks the rest. */
 const podSchema: JsonObject = {
   type: 'object',
   properties: {
@@ -38,7 +39,11 @@ const podSchema: JsonObject = {
           items: {
             type: 'object',
             properties: {
-              name: { type: 'string', pattern: LABEL_PATTERN.source, description: 'what steps call the container' },
+              name: {
+                type: 'string',
+                pattern: LABEL_PATTERN.source,
+                description: 'the name that steps use for the container',
+              },
               command: { type: 'array', items: { type: 'string' }, examples: [['sleep', '1000000']] },
               args: { type: 'array', items: { type: 'string' } },
             },
@@ -53,15 +58,15 @@ const podSchema: JsonObject = {
 };
 
 /**
- * c3.yaml as JSON Schema draft-07, which editors know best, made from the words of language.ts. It refuses nothing that the
- * reader takes; what the reader knows and a schema cannot (whether a container exists) is left to `c3 lint`.
+ * c3.yaml as JSON Schema draft-07, which editors support best, made from language.ts. It accepts everything that the reader
+ * accepts. What a schema cannot check, for example whether a container exists, is left to `c3 lint`.
  *
  * @see https://json-schema.org/draft-07
  */
 export const pipelineSchema: JsonObject = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   title: 'c3.yaml',
-  description: 'Where a build of c3 runs, in what, and which commands',
+  description: 'Where a build of c3 runs, in which containers, and which commands',
   ...toMappingSchema(pipelineVocabulary),
   patternProperties: { '^x-': true },
   definitions: {
@@ -70,7 +75,7 @@ export const pipelineSchema: JsonObject = {
   },
 };
 
-/** The schema as it stands in schema/c3.schema.json. */
+/** Formats the schema as in schema/c3.schema.json. */
 export function formatSchema(): string {
   return `${JSON.stringify(pipelineSchema, null, 2)}\n`;
 }
@@ -91,7 +96,7 @@ function toProperties(keys: readonly (readonly [string, Key])[]): JsonObject {
 
 function toKeySchema(key: Key): JsonObject {
   return {
-    // Links are of the documentation's pages.
+    // Links lead to other parts of the documentation.
     description: key.text.replaceAll(/\[([^[\]]+)\]\([^)]+\)/g, '$1'),
     ...toShapeSchema(key.shape),
     ...(key.default === undefined ? {} : { default: key.default }),
@@ -141,7 +146,7 @@ function toShapeSchema(shape: Shape): JsonObject {
   }
 }
 
-/** What may stand in a mapping's place. Not `anyOf`: editors would tell of it at every mistake within the mapping. */
+/** Allows another value in place of a mapping. Not with `anyOf`: editors would mention it at every mistake in the mapping. */
 function toAlternative(or: 'false' | 'sealed' | undefined): JsonObject {
   switch (or) {
     case undefined:
@@ -153,12 +158,12 @@ function toAlternative(or: 'false' | 'sealed' | undefined): JsonObject {
   }
 }
 
-/** A step, or a stage: a step or `parallel`. A key that is no option is a container; which, the schema cannot know. */
+/** A step, or a stage (a step or `parallel`). A key that is not an option is a container; the schema does not know their names. */
 function toStepSchema(isStage: boolean): JsonObject {
   const options = [...stepVocabulary.keys].filter(([name]) => name !== 'parallel');
   const parallel = stepVocabulary.keys.get('parallel');
   const onlyOptions = { propertyNames: { enum: [...stepVocabulary.keys.keys()] } };
-  // oxlint-disable unicorn/no-thenable -- a word of JSON Schema
+  // oxlint-disable unicorn/no-thenable -- a keyword of JSON Schema
   const command: JsonObject = {
     if: { anyOf: [{ required: ['container'] }, { required: ['run'] }] },
     then: { required: ['container', 'run'], ...onlyOptions },

@@ -9,11 +9,11 @@ test.each([
   ['kitten', 'sitting', 3],
   ['', 'abc', 3],
   ['same', 'same', 0],
-])('from %j to %j it is %d edits', (a, b, distance) => {
+])('the distance from %j to %j is %d', (a, b, distance) => {
   expect(editDistance(a, b)).toBe(distance);
 });
 
-test('the distance is the same both ways and never more than the longer word', () => {
+test('the distance is symmetric and at most the length of the longer word', () => {
   const word = fc.string({ maxLength: 8 });
   fc.assert(
     fc.property(word, word, (a, b) => {
@@ -23,12 +23,12 @@ test('the distance is the same both ways and never more than the longer word', (
   );
 });
 
-test('suggests the nearest candidate, whatever the case of its letters', () => {
+test('suggests the nearest candidate in upper or lower case', () => {
   expect(suggest('Timout', ['telegram', 'timeout'])).toBe('timeout');
   expect(suggest('stpes', ['step', 'steps'])).toBe('steps');
 });
 
-test('suggests nothing for what is far away, and little for short words', () => {
+test('suggests nothing for distant words, and little for short words', () => {
   expect(suggest('qwertz', ['steps', 'job'])).toBeUndefined();
   expect(suggest('abc', ['job', 'env', 'pod'])).toBeUndefined();
 });

@@ -1,12 +1,12 @@
-/** More candidates than any honest file has; keeps a hostile one from buying a quadratic search. */
+/** No honest file has more candidates. Keeps a hostile file from a quadratic search. */
 const MAX_CANDIDATES = 100;
 
-/** A distance costs the product of the lengths; no name that people misspell is longer. */
+/** The cost is the product of the lengths. Names that people misspell are shorter. */
 const MAX_WORD_LENGTH = 64;
 
 /**
- * The candidate that `word` most likely misspells: at most two edits away (one for words of up to three letters, where
- * two would match nearly everything). The first of the nearest wins.
+ * Finds the candidate that `word` most likely misspells: at most two edits away, or one for words of up to three letters, where
+ * two edits would match nearly everything. The first of the nearest wins.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > MAX_WORD_LENGTH) return undefined;
@@ -26,7 +26,7 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
 }
 
 /**
- * Damerau-Levenshtein distance with adjacent transpositions (optimal string alignment), on UTF-16 units.
+ * Computes the Damerau-Levenshtein distance with adjacent transpositions (optimal string alignment), on UTF-16 units.
  *
  * @see https://en.wikipedia.org/wiki/Damerau%E2%80%93Levenshtein_distance#Optimal_string_alignment_distance
  */

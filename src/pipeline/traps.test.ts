@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 
 import { parsePipeline } from './parse-pipeline.ts';
-import { formatProblem } from './problem.ts';
+import { formatProblem } from './format-problem.ts';
 
-/** What YAML does to people who do not know it, each with the sentence that helps. */
+/** Traps of YAML, each with the sentence that helps. */
 const head = [
   'k8s: aa.aXY.Y3Q.dGFn',
   'job: {apiVersion: v1, kind: Pod, metadata: {name: demo}, spec: {containers: [{name: sh}]}}',
@@ -17,19 +17,19 @@ test.each([
   [
     'a script that begins with *',
     '- sh: *.js',
-    '5:7 error: this alias names no anchor',
+    '5:7 error: this alias has no anchor',
     'a value that begins with "*" is an alias in YAML: put it in quotes if it is text',
   ],
   [
     'a script that begins with !',
     '- sh: !test -f a',
-    '5:13 error: this value has a tag that c3 does not know',
+    '5:13 error: c3 does not know the tag of this value',
     'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
   ],
   [
     'binary',
     '- sh: !!binary bWFrZQ==',
-    '5:16 error: this value has a tag that c3 does not know',
+    '5:16 error: c3 does not know the tag of this value',
     'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
   ],
   [
@@ -39,17 +39,12 @@ test.each([
     'c3.yaml is one document: remove the "---"',
   ],
   ['a list as a key', '- [sh]: a', '5:3 error: a key must be text', 'not a list or a mapping'],
-  [
-    'a version',
-    '- sh: 18.10',
-    '5:7 error: the command of "sh" must be text, not the number 18.10',
-    'quote it: "18.10"',
-  ],
+  ['a version', '- sh: 18.10', '5:7 error: the command of "sh" must be text, not a number', 'put it in quotes'],
   [
     'a number with a zero',
     '- sh: ls\n  env: {MODE: 0755}',
     '6:15 error: env.MODE must be text, not a number',
-    'quote it',
+    'put it in quotes',
   ],
   [
     'a comment in a script',
@@ -60,8 +55,8 @@ test.each([
   [
     'a colon in a script',
     '- sh: echo foo: bar',
-    '5:7 error: this text contains ": ", which begins a mapping in YAML',
-    'put the whole text in quotes, or on its own lines under "|"',
+    '5:7 error: this text contains ": ", or the next line is indented deeper than this key',
+    'for text, put the whole text in quotes, or on its own lines under "|"; for a key, align it with this one',
   ],
   [
     'a script that is not indented',
@@ -72,23 +67,23 @@ test.each([
   [
     'a heredoc at the margin',
     '- sh: |\n    cat <<EOF\nhello there\nEOF',
-    '7:1 error: the text under "sh: |" ends here, because this line is indented less',
-    'indent every line of the text deeper than "sh"',
+    '7:1 error: this line is neither "key: value" nor part of the text above',
+    'write `key: value`, or indent the line deeper than the key of the text above',
   ],
   ['a tab', '- sh: a\n\tname: b', '6:1 error: the line is indented with a tab', 'YAML is indented with spaces'],
   [
     'quotes that begin a script',
     '- sh: "a" && b',
-    '5:11 error: a value that begins with " ends where that closes',
-    'put the whole text in quotes, or on its own lines under "|"',
+    '5:11 error: this text is not expected here',
+    'a value that begins with a quote or a bracket ends where that closes: put the whole text in quotes, or on its own lines under "|"',
   ],
-  ['a script that begins with @', '- sh: @all', '5:7 error: text cannot begin with "@"', 'put it in quotes'],
+  ['a script that begins with @', '- sh: @all', '5:7 error: text cannot begin with this character', 'put it in quotes'],
   ['the same key twice', '- sh: a\n  sh: b', '6:3 error: the key "sh" is here twice', 'the first is in line 5'],
   [
     'a bare number as a time limit',
     '- sh: a\n  timeout: 10',
-    '6:12 error: timeout must be a duration, not the number 10',
-    'say the unit: 10s, 10m or 10h',
+    '6:12 error: timeout must be a duration, not a number',
+    'add the unit, for example 90s, 10m or 1h30m',
   ],
 ])('%s', (_what, steps, headline, hint) => {
   const source = `${head}${steps}\n`;
@@ -97,7 +92,7 @@ test.each([
   expect(texts[0]?.replace(/.*\^ /s, '')).toBe(hint);
 });
 
-test('an alias bomb is refused where it grows too large', () => {
+test('an alias bomb is refused at the node that is too large', () => {
   const levels = Array.from({ length: 9 }, (_, level) => {
     const source = level === 0 ? 'lol' : `*a${level - 1}`;
     return `x-${level}: &a${level} [${Array.from({ length: 9 }, () => source).join(', ')}]`;
@@ -115,18 +110,18 @@ test.each([
   ['2024-01-01', '2024-01-01'],
   ['1_000', '1_000'],
   ['"0755"', '0755'],
-])('%s is text, as YAML 1.2 has it', (value, text) => {
+])('%s is text in YAML 1.2', (value, text) => {
   const { pipeline, problems } = parsePipeline(`${head}- sh: a\nenv: {A: ${value}}\n`);
   expect(problems).toEqual([]);
   expect(pipeline?.env).toEqual({ A: text });
 });
 
-test('a merge key merges', () => {
+test('a merge key adds keys that are not there', () => {
   const { pipeline } = parsePipeline(`x-env: &env {A: a, B: b}\n${head}- sh: a\nenv: {<<: *env, B: c}\n`);
   expect(pipeline?.env).toEqual({ A: 'a', B: 'c' });
 });
 
-test('a byte order mark moves no column', () => {
+test('a byte order mark is not a column', () => {
   const [problem] = parsePipeline('\uFEFFwat: 1\n').problems.filter(({ message }) => message.startsWith('unknown'));
   expect(problem).toMatchObject({ line: 1, column: 1, endColumn: 4 });
 });

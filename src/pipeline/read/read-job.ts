@@ -1,42 +1,55 @@
+import { trimEnd } from '../../trim-end.ts';
 import type { Job, JsonObject } from '../pipeline.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
-import { child, readText, toMap } from './read-value.ts';
 import { suggest } from '../suggest.ts';
-import type { YamlMap, YamlNode } from '../yaml-tree.ts';
-import { describe, toJson } from '../yaml-tree.ts';
-import { trimEnd } from '../../trim-end.ts';
+import type { YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import { toJson } from '../yaml/yaml-tree.ts';
+import { child, describe, readText, textOf, toMap } from './read-value.ts';
 
-export interface JobAnswer {
+export interface JobResult {
   readonly job: Job;
-  readonly containers: ReadonlyMap<string, JobContainer>;
+  readonly containers: Containers;
 }
 
-/** Placed at its name. */
+/** By name, in order. */
+export type Containers = ReadonlyMap<string, JobContainer>;
+
+/** Located at its name. */
 export interface JobContainer extends Located {
   readonly node: YamlMap;
+  /** What messages call it: `container "git"`. Without the name when an alias can lead to it, because it can be a secret. */
+  readonly label: string;
+  readonly isShared: boolean;
   readonly mountPaths: readonly string[];
 }
 
-/** A label has 63 characters: room for a hyphen and a hash. */
+/** A label has 63 characters: this leaves room for a hyphen and a hash. */
 export const MAX_POD_NAME_LENGTH = 45;
 
 /** @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names */
 export const LABEL_PATTERN: RegExp = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/u;
 
 /**
- * The Pod. Only what c3 itself relies on is checked; everything else is the cluster's to judge and goes there verbatim.
- * `undefined` when its containers cannot be told.
+ * Reads the Pod. Checks only what c3 itself needs; the cluster checks the rest, which it gets verbatim. Returns undefined when
+ * the containers are unknown.
  */
-export function readJob(node: YamlNode, problems: ProblemList): JobAnswer | undefined {
+export function readJob(node: YamlNode, problems: ProblemList): JobResult | undefined {
   const map = toMap(node, 'job', problems);
   if (map === undefined) return undefined;
   checkKind(map, problems);
-  const name = readName(map, problems);
+  const name = readPodName(map, problems);
   const containers = readContainers(map, problems);
   if (containers === undefined) return undefined;
   const manifest = toJson(map) as JsonObject;
   return { job: { manifest, name: name ?? '', containers: [...containers.keys()] }, containers };
+}
+
+/** Says which container the author may have meant, or which there are. */
+export function hintContainer(name: string, containers: Containers): string {
+  const names = [...containers].filter(([, { isShared }]) => !isShared).map(([known]) => known);
+  const meant = suggest(name, names);
+  return meant === undefined ? `it has ${names.slice(0, 10).join(', ')}` : `did you mean "${meant}"?`;
 }
 
 function checkKind(map: YamlMap, problems: ProblemList): void {
@@ -45,32 +58,32 @@ function checkKind(map: YamlMap, problems: ProblemList): void {
     ['kind', 'Pod'],
   ] as const) {
     const node = child(map, key);
-    if (node?.kind === 'scalar' && node.value === expected) continue;
+    if (textOf(node) === expected) continue;
     const hint = 'c3 runs a plain Pod: apiVersion v1, kind Pod';
     if (node === undefined) problems.error(map, `job.${key} is missing`, `add \`${key}: ${expected}\``);
-    else problems.error(node, `job.${key} must be "${expected}", not ${describe(node)}`, hint);
+    else problems.error(node, `job.${key} must be "${expected}"`, hint);
   }
 }
 
-function readName(map: YamlMap, problems: ProblemList): string | undefined {
+function readPodName(map: YamlMap, problems: ProblemList): string | undefined {
   const metadataNode = child(map, 'metadata');
-  const metadata = metadataNode === undefined ? undefined : toMap(metadataNode, 'job.metadata', problems);
+  const metadata = metadataNode && toMap(metadataNode, 'job.metadata', problems);
   if (metadataNode !== undefined && metadata === undefined) return undefined;
   const node = child(metadata, 'name');
   if (node === undefined) {
-    problems.error(metadata ?? map, 'job.metadata.name is missing', 'c3 appends a hash to it to name the Pod');
+    problems.error(metadata ?? map, 'job.metadata.name is missing', 'c3 adds a hash to it to name the Pod');
     return undefined;
   }
   const name = readText(node, 'job.metadata.name', problems);
   if (name === undefined || (LABEL_PATTERN.test(name) && name.length <= MAX_POD_NAME_LENGTH)) return name;
-  const hint = `lower-case letters, digits and "-", at most ${MAX_POD_NAME_LENGTH}: c3 appends a hash`;
-  problems.error(node, `job.metadata.name ${quote(name)} cannot name a Pod`, hint);
+  const hint = `lower-case letters, digits and "-", at most ${MAX_POD_NAME_LENGTH}: c3 adds a hash`;
+  problems.error(node, 'job.metadata.name cannot be the name of a Pod', hint);
   return undefined;
 }
 
-function readContainers(map: YamlMap, problems: ProblemList): Map<string, JobContainer> | undefined {
+function readContainers(map: YamlMap, problems: ProblemList): Containers | undefined {
   const specNode = child(map, 'spec');
-  const spec = specNode === undefined ? undefined : toMap(specNode, 'job.spec', problems);
+  const spec = specNode && toMap(specNode, 'job.spec', problems);
   if (specNode !== undefined && spec === undefined) return undefined;
   const list = child(spec, 'containers');
   if (list === undefined) {
@@ -83,7 +96,7 @@ function readContainers(map: YamlMap, problems: ProblemList): Map<string, JobCon
     return undefined;
   }
   const containers = new Map<string, JobContainer>();
-  const volumes = readVolumeNames(spec);
+  const volumes = itemsOf(child(spec, 'volumes')).flatMap((volume) => child(volume, 'name') ?? []);
   let isComplete = true;
   for (const item of list.items) {
     const container = toMap(item, 'a container', problems);
@@ -93,64 +106,53 @@ function readContainers(map: YamlMap, problems: ProblemList): Map<string, JobCon
   return isComplete ? containers : undefined;
 }
 
-/** False when its name cannot be told. */
+/** Returns false when the name is unknown. */
 function addContainer(container: YamlMap, containers: Map<string, JobContainer>, problems: ProblemList): boolean {
   const node = child(container, 'name');
   if (node === undefined) {
-    problems.error(container, 'the container has no name', 'steps call it by its name');
+    problems.error(container, 'the container has no name', 'steps refer to it by its name');
     return false;
   }
   const name = readText(node, 'the name of a container', problems);
   if (name === undefined) return false;
   if (!LABEL_PATTERN.test(name)) {
-    problems.error(node, `${quote(name)} cannot name a container`, 'lower-case letters, digits and "-", at most 63');
+    const hint = 'lower-case letters, digits and "-", at most 63';
+    problems.error(node, 'this cannot be the name of a container', hint);
     return false;
   }
-  if (containers.has(name)) {
-    problems.error(node, `two containers are named ${quote(name)}`);
-  } else {
-    containers.set(name, { start: node.start, end: node.end, node: container, mountPaths: readMountPaths(container) });
-  }
+  const { start, end, isShared } = node;
+  const label = isShared ? 'this container' : `container ${quote(name)}`;
+  const mounts = itemsOf(child(container, 'volumeMounts'));
+  const mountPaths = mounts
+    .flatMap((mount) => textOf(child(mount, 'mountPath')) ?? [])
+    .map((path) => trimEnd(path, '/'));
+  if (containers.has(name)) problems.error(node, `${label} has the name of another container`);
+  else containers.set(name, { start, end, node: container, label, isShared, mountPaths });
   return true;
 }
 
-/** What the API server refuses, said before it is asked. */
-function checkContainer(container: YamlMap, volumes: ReadonlySet<string>, problems: ProblemList): void {
+/** Reports early what the API server would refuse. */
+function checkContainer(container: YamlMap, volumes: readonly YamlNode[], problems: ProblemList): void {
   for (const key of ['command', 'args']) {
     const node = child(container, key);
     if (node === undefined) continue;
     if (node.kind === 'list') for (const item of node.items) readText(item, `a word of ${key}`, problems);
     else problems.error(node, `${key} of a container must be a list, not ${describe(node)}`, `write \`${key}: [...]\``);
   }
-  const mounts = child(container, 'volumeMounts');
-  for (const mount of mounts?.kind === 'list' ? mounts.items : []) {
-    const name = mount.kind === 'map' ? child(mount, 'name') : undefined;
-    if (name?.kind !== 'scalar' || typeof name.value !== 'string' || volumes.has(name.value)) continue;
-    const meant = suggest(name.value, volumes);
-    const missing = LABEL_PATTERN.test(name.value)
-      ? `add \`{name: ${name.value}, emptyDir: {}}\` to spec.volumes`
-      : undefined;
-    const hint = meant === undefined ? missing : `did you mean ${quote(meant)}?`;
-    problems.error(name, `the job has no volume ${quote(name.value)}`, hint);
+  const known = new Set(volumes.map(textOf));
+  for (const mount of itemsOf(child(container, 'volumeMounts'))) {
+    const node = child(mount, 'name');
+    const name = textOf(node);
+    if (node === undefined || name === undefined || known.has(name)) continue;
+    const names = volumes.filter(({ isShared }) => !isShared).flatMap((volume) => textOf(volume) ?? []);
+    const meant = suggest(name, names);
+    const hint =
+      meant === undefined ? 'add it to job.spec.volumes: `{name: …, emptyDir: {}}`' : `did you mean ${quote(meant)}?`;
+    problems.error(node, 'the job has no volume with this name', hint);
   }
 }
 
-function readVolumeNames(spec: YamlMap | undefined): ReadonlySet<string> {
-  const volumes = child(spec, 'volumes');
-  const names = (volumes?.kind === 'list' ? volumes.items : []).map((volume) =>
-    volume.kind === 'map' ? child(volume, 'name') : undefined,
-  );
-  return new Set(
-    names.flatMap((name) => (name?.kind === 'scalar' && typeof name.value === 'string' ? [name.value] : [])),
-  );
-}
-
-function readMountPaths(container: YamlMap): string[] {
-  const mounts = child(container, 'volumeMounts');
-  const paths: string[] = [];
-  for (const mount of mounts?.kind === 'list' ? mounts.items : []) {
-    const path = mount.kind === 'map' ? child(mount, 'mountPath') : undefined;
-    if (path?.kind === 'scalar' && typeof path.value === 'string') paths.push(trimEnd(path.value, '/'));
-  }
-  return paths;
+/** Returns the mappings of a list, if it is one. */
+function itemsOf(node: YamlNode | undefined): readonly YamlMap[] {
+  return node?.kind === 'list' ? node.items.filter((item) => item.kind === 'map') : [];
 }

@@ -1,46 +1,75 @@
-import { RETRY_LIMITS, stepConditionVocabulary, STEP_NAME_PATTERN } from '../language.ts';
 import type { Stage, Step } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
-import { quote } from '../problem-list.ts';
-import type { StepsContext } from './read-command.ts';
-import { findCommand } from './read-command.ts';
-import { readEnv } from './read-environment.ts';
-import { child, describeKind, readBoolean, readDuration, readInteger, readText } from './read-value.ts';
-import type { YamlList, YamlMap, YamlNode } from '../yaml-tree.ts';
+import { quote, quoteKey } from '../problem-list.ts';
+import {
+  isStepKey,
+  RETRY_LIMITS,
+  STEP_NAME_PATTERN,
+  stepConditionVocabulary,
+  stepVocabulary,
+} from '../step-language.ts';
+import { suggest } from '../suggest.ts';
+import { findAliased } from '../vocabulary.ts';
+import type { YamlEntry, YamlList, YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import type { ConditionReader } from './read-condition.ts';
+import type { Containers } from './read-job.ts';
+import { hintContainer } from './read-job.ts';
+import {
+  child,
+  describe,
+  readBoolean,
+  readChild,
+  readDuration,
+  readInteger,
+  readText,
+  refuseKey,
+} from './read-value.ts';
+import { readEnv } from './read-variables.ts';
 
-/** Of `steps` and `finally` each. A step is a line of the message in Telegram, which holds 4,096 characters. */
+/** Limits `steps` and `finally`, separately. Each step is a line of the message in Telegram, which has 4,096 characters. */
 export const MAX_STEPS = 100;
 
-/** Each has a connection of its own into the Pod while it runs. */
+/** Each step that runs has its own connection into the Pod. */
 export const MAX_PARALLEL = 20;
 
-/** `steps` or `finally`: the stages that are right; each that is not has at least one error. */
-export function readStages(node: YamlNode, what: 'steps' | 'finally', context: StepsContext): Stage[] {
+export interface StepsContext {
+  readonly problems: ProblemList;
+  readonly text: string;
+  /** Undefined when the containers of the job are unknown: then no container's name is wrong. */
+  readonly containers: Containers | undefined;
+  readonly readCondition: ConditionReader;
+}
+
+/** Reads `steps` or `finally`. Returns the correct stages; each other one has at least one error. */
+export function readStages(node: YamlNode | undefined, what: 'steps' | 'finally', context: StepsContext): Stage[] {
   const { problems } = context;
-  const list = toStepList(node, what, problems);
+  const list = node && toStepList(node, what, problems);
   const stages: Stage[] = [];
   let count = 0;
   for (const item of list?.items ?? []) {
-    const parallel = item.kind === 'map' ? item.entries.get('parallel') : undefined;
-    count += parallel?.value.kind === 'list' ? Math.max(1, parallel.value.items.length) : 1;
+    const parallel = item.kind === 'map' ? child(item, 'parallel') : undefined;
+    count += parallel?.kind === 'list' ? Math.max(1, parallel.items.length) : 1;
     if (count > MAX_STEPS) {
       problems.error(item, `${what} has more than ${MAX_STEPS} steps`, 'put several commands into one script');
       break;
     }
-    const stage = readStage(item, context);
+    const stage = readStage(item, parallel, context);
     if (stage !== undefined) stages.push(stage);
   }
   return stages;
 }
 
-function readStage(node: YamlNode, context: StepsContext): Stage | undefined {
-  const parallel = node.kind === 'map' ? child(node, 'parallel') : undefined;
-  if (node.kind === 'map' && parallel !== undefined) {
-    refuseBesideParallel(node, context.problems);
-    return readParallel(parallel, context);
+function readStage(node: YamlNode, parallel: YamlNode | undefined, context: StepsContext): Stage | undefined {
+  if (node.kind !== 'map' || parallel === undefined) {
+    const step = readStep(node, context);
+    return step && { kind: 'step', step };
   }
-  const step = readStep(node, context);
-  return step && { kind: 'step', step };
+  for (const [key, entry] of node.entries) {
+    if (key === 'parallel') continue;
+    const hint = 'put it in each of the steps that start together';
+    context.problems.error(entry.key, `${quoteKey(key)} cannot be beside parallel`, hint);
+  }
+  return readParallel(parallel, context);
 }
 
 function readParallel(node: YamlNode, context: StepsContext): Stage | undefined {
@@ -56,55 +85,42 @@ function readParallel(node: YamlNode, context: StepsContext): Stage | undefined 
       const step = readStep(item, context);
       if (step !== undefined) steps.push(step);
     } else {
-      problems.error(nested.key, 'parallel stands within parallel', 'put all its steps into the outer one');
+      problems.error(nested.key, 'parallel cannot be inside parallel', 'put all its steps into the outer one');
     }
   }
   const [first, ...rest] = steps;
   return first && { kind: 'parallel', steps: [first, ...rest] };
 }
 
-function refuseBesideParallel(map: YamlMap, problems: ProblemList): void {
-  for (const [key, entry] of map.entries) {
-    if (key === 'parallel') continue;
-    const message = `${quote(key)} cannot stand beside parallel`;
-    problems.error(entry.key, message, 'it stands at each of the steps that start together');
-  }
-}
-
 function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlList | undefined {
   if (node.kind !== 'list') {
     const hint = 'begin each step with "- ", as in `- clj: clojure -A:test`';
-    problems.error(node, `${what} must be a list, not ${describeKind(node)}`, hint);
+    problems.error(node, `${what} must be a list, not ${describe(node)}`, hint);
     return undefined;
   }
   if (node.items.length > 0) return node;
-  const hint = what === 'finally' ? 'remove the key, or say at least one' : 'say at least one: `- container: command`';
-  problems.error(node, `${what} is empty`, hint);
+  const remove = what === 'finally' ? 'remove the key, or ' : '';
+  problems.error(node, `${what} is empty`, `${remove}write at least one step: \`- container: command\``);
   return undefined;
 }
 
 function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const { problems } = context;
   if (node.kind !== 'map') {
-    problems.error(node, `a step must be a mapping \`container: command\`, not ${describeKind(node)}`);
+    problems.error(node, `a step must be a mapping \`container: command\`, not ${describe(node)}`);
     return undefined;
   }
-  const command = findCommand(node, context);
-  const nameNode = child(node, 'name');
-  const timeoutNode = child(node, 'timeout');
-  const retryNode = child(node, 'retry');
-  const allowNode = child(node, 'allow_failure');
-  const name = nameNode && readName(nameNode, problems);
-  const timeoutMs = timeoutNode && readDuration(timeoutNode, 'timeout', problems);
-  const env = readEnv(child(node, 'env'), 'env', problems);
+  const command = readCommand(node, context);
+  const name = readChild(node, 'name', (value) => readName(value, problems));
+  const timeoutMs = readChild(node, 'timeout', (value) => readDuration(value, 'timeout', problems));
+  const env = readEnv(child(node, 'env'), problems);
   const when = context.readCondition(child(node, 'when'), stepConditionVocabulary);
-  const retry = retryNode && readInteger(retryNode, 'retry', { ...RETRY_LIMITS, problems });
-  const allowFailure = allowNode && readBoolean(allowNode, 'allow_failure', problems);
+  const retry = readChild(node, 'retry', (value) => readInteger(value, 'retry', { ...RETRY_LIMITS, problems }));
+  const allowFailure = readChild(node, 'allow_failure', (value) => readBoolean(value, 'allow_failure', problems));
   if (command === undefined) return undefined;
   return {
     name: name ?? command.container,
-    container: command.container,
-    run: command.run,
+    ...command,
     env,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     retry: retry ?? 0,
@@ -119,4 +135,100 @@ function readName(node: YamlNode, problems: ProblemList): string | undefined {
   if (name === undefined || STEP_NAME_PATTERN.test(name)) return name?.trim();
   problems.error(node, 'name must be one line of 1 to 80 characters');
   return undefined;
+}
+
+/** Reads the container of a step and what runs in it: `container: command`, or `container:` with `run:`. */
+function readCommand(step: YamlMap, context: StepsContext): Pick<Step, 'container' | 'run'> | undefined {
+  const { problems } = context;
+  const isLong = step.entries.has('container') || step.entries.has('run');
+  const others = [...step.entries].filter(([key]) => !isStepKey(key));
+  const chosen = isLong ? undefined : others.find(([key]) => context.containers?.has(key) ?? true);
+  for (const other of others) if (other !== chosen) refuseOther(other, { chosen: chosen?.[0], isLong }, context);
+  if (isLong) return readLongForm(step, context);
+  if (others.length === 0) problems.error(step, 'the step has no command', 'write it as `container: command`');
+  if (chosen === undefined) return undefined;
+  const [container, { value }] = chosen;
+  const run = readRun(value, `the command of ${quoteKey(container)}`, context);
+  return run && { container, run };
+}
+
+function readLongForm(step: YamlMap, context: StepsContext): Pick<Step, 'container' | 'run'> | undefined {
+  const { problems, containers } = context;
+  const node = child(step, 'container');
+  const command = child(step, 'run');
+  if (node === undefined) {
+    problems.error(step, 'the step has "run" but no container', 'add `container: NAME`, or write `NAME: command`');
+    return undefined;
+  }
+  if (command === undefined) problems.error(step, 'the step has no command', 'add `run: command`');
+  const container = readText(node, 'container', problems);
+  if (container === undefined) return undefined;
+  if (containers !== undefined && !containers.has(container)) {
+    problems.error(node, 'the job has no container with this name', hintContainer(container, containers));
+    return undefined;
+  }
+  const run = command && readRun(command, 'run', context);
+  return run && { container, run };
+}
+
+/** Refuses a key that is neither an option nor the container: a second container, or a misspelt container or option. */
+function refuseOther(
+  [key, entry]: [string, YamlEntry],
+  step: { readonly chosen: string | undefined; readonly isLong: boolean },
+  { problems, containers = new Map() }: StepsContext,
+): void {
+  if (problems.isFull) return;
+  const needsContainer = step.chosen === undefined && !step.isLong;
+  const isNoOption =
+    findAliased(key, stepVocabulary) === undefined &&
+    !stepVocabulary.foreign.has(key) &&
+    suggest(key, stepVocabulary.keys.keys()) === undefined;
+  if (containers.has(key)) {
+    const hint = step.isLong ? 'write either `container` and `run`, or this' : `begin a new step: \`- ${key}: …\``;
+    const message = `a step runs in one container, and ${quote(step.chosen ?? 'container')} is already here`;
+    problems.error(entry.key, message, hint);
+  } else if (needsContainer && (isNoOption || suggest(key, containers.keys()) !== undefined)) {
+    problems.error(entry.key, `the job has no container ${quoteKey(key)}`, hintContainer(key, containers));
+  } else {
+    refuseKey(key, entry.key, stepVocabulary, problems);
+  }
+}
+
+function readRun(node: YamlNode, what: string, context: StepsContext): Step['run'] | undefined {
+  const { problems } = context;
+  if (node.kind === 'map') {
+    const hint = 'options are beside the container, not under it';
+    problems.error(node, `${what} must be text or a list of texts, not a mapping`, hint);
+    return undefined;
+  }
+  if (node.kind === 'scalar') {
+    const text = readText(node, what, problems);
+    if (text === undefined) return undefined;
+    if (text.trim() === '') {
+      problems.error(node, `${what} is empty`);
+      return undefined;
+    }
+    if (node.isPlain) warnOfComment(node, node.source, context);
+    return { kind: 'script', text };
+  }
+  const argv = node.items.map((item) => readText(item, `a word of ${what}`, problems));
+  const words = argv.filter((word) => word !== undefined);
+  if (words.length < argv.length) return undefined;
+  if (words[0]) return { kind: 'argv', argv: words };
+  problems.error(node, `${what} has no program`);
+  return undefined;
+}
+
+/**
+ * Warns where YAML cuts a plain text at ` #`. A shell would do the same, so `make # all of it` is fine. Different are a `#` in
+ * quotes, and `#1`, which people nearly always want to keep.
+ */
+function warnOfComment(node: YamlNode, script: string, { text, problems }: StepsContext): void {
+  const comment = /^[ \t]+(#[^\r\n]*)/.exec(text.slice(node.end, node.end + 200))?.[1];
+  if (comment === undefined) return;
+  const hasOpenQuote = /["']/.test(script.replace(/\\.|'[^']*'|"(?:\\.|[^"\\])*"/g, ''));
+  if (!/^#[^\s#]/.test(comment) && !hasOpenQuote) return;
+  const start = text.indexOf('#', node.end);
+  const hint = 'to keep it, put the whole script in quotes or under "|"';
+  problems.warning({ start, end: start + comment.length }, 'this is a comment, not part of the script', hint);
 }

@@ -1,29 +1,44 @@
-import { formatDuration, MAX_DURATION_MS, parseDuration } from '../duration.ts';
-import type { IntegerLimits, Vocabulary } from '../language.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
-import { quoteKey, shorten } from '../problem-list.ts';
+import { quoteKey } from '../problem-list.ts';
 import { suggest } from '../suggest.ts';
-import type { YamlMap, YamlNode } from '../yaml-tree.ts';
-import { describe } from '../yaml-tree.ts';
+import type { IntegerLimits, Vocabulary } from '../vocabulary.ts';
+import { findAliased } from '../vocabulary.ts';
+import type { YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
 
-export function toMap(node: YamlNode, what: string, problems: ProblemList): YamlMap | undefined {
-  if (node.kind === 'map') return node;
-  problems.error(node, `${what} must be a mapping, not ${describeKind(node)}`);
-  return undefined;
-}
-
-/** As `describe`, but the value is not quoted: where a mapping or a list belongs it may be a secret, or the whole file. */
-export function describeKind(node: YamlNode): string {
-  if (node.kind !== 'scalar' || node.value === null) return describe(node);
+/** Describes the kind of a value: `a list`, `text`. Not the value itself, which can be a secret. */
+export function describe(node: YamlNode): string {
+  if (node.kind !== 'scalar') return node.kind === 'list' ? 'a list' : 'a mapping';
+  if (node.value === null) return 'nothing';
   return typeof node.value === 'string' ? 'text' : `a ${typeof node.value}`;
 }
 
-/** The value of a key, or undefined when the key is not there. */
+export function toMap(node: YamlNode, what: string, problems: ProblemList): YamlMap | undefined {
+  if (node.kind === 'map') return node;
+  problems.error(node, `${what} must be a mapping, not ${describe(node)}`);
+  return undefined;
+}
+
+/** Returns the value of a key, or undefined when the key is not there. */
 export function child(map: YamlMap | undefined, key: string): YamlNode | undefined {
   return map?.entries.get(key)?.value;
 }
 
-/** Nothing is ignored in silence: a misspelt option would change what a build does. */
+/** Reads the value of a key that is there. Returns undefined when the key is missing or its value is wrong. */
+export function readChild<T>(
+  map: YamlMap | undefined,
+  key: string,
+  read: (node: YamlNode) => T | undefined,
+): T | undefined {
+  const node = child(map, key);
+  return node && read(node);
+}
+
+/** Returns the text of a node that has any, without a check. */
+export function textOf(node: YamlNode | undefined): string | undefined {
+  return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
+}
+
+/** Refuses every unknown key: a misspelt option would change what a build does. */
 export function refuseUnknownKeys(map: YamlMap, vocabulary: Vocabulary, problems: ProblemList): void {
   for (const [key, entry] of map.entries) {
     if (!vocabulary.keys.has(key)) refuseKey(key, entry.key, vocabulary, problems);
@@ -37,41 +52,61 @@ export function refuseKey(key: string, at: Located, vocabulary: Vocabulary, prob
   problems.error(at, `unknown key ${quoteKey(key)}`, instead ?? (meant && `did you mean "${meant}"?`));
 }
 
-/** The key that another system spells like this. */
-export function findAliased(word: string, vocabulary: Vocabulary): string | undefined {
-  for (const [name, key] of vocabulary.keys) if (key.aliases?.includes(word) === true) return name;
+/** Reads text. Refuses `18.10` and `true`, because YAML has already changed them. */
+export function readText(node: YamlNode, what: string, problems: ProblemList): string | undefined {
+  const value = node.kind === 'scalar' ? node.value : undefined;
+  if (typeof value === 'string' && !value.includes('\0')) return value;
+  if (value === null) {
+    problems.error(node, `${what} is empty`);
+  } else if (typeof value === 'string') {
+    problems.error(node, `${what} contains a NUL character, which no program accepts`);
+  } else {
+    const hint = value === undefined ? undefined : 'put it in quotes';
+    problems.error(node, `${what} must be text, not ${describe(node)}`, hint);
+  }
   return undefined;
 }
 
-/** Text that YAML reads as text. `18.10` and `true` are refused with their source, because YAML has already changed them. */
-export function readText(node: YamlNode, what: string, problems: ProblemList): string | undefined {
-  if (node.kind !== 'scalar') {
-    problems.error(node, `${what} must be text, not ${describe(node)}`);
-    return undefined;
-  }
-  if (typeof node.value !== 'string') {
-    if (node.value === null) problems.error(node, `${what} is empty`);
-    else problems.error(node, `${what} must be text, not ${describe(node)}`, `quote it: "${shorten(node.source)}"`);
-    return undefined;
-  }
-  if (node.value.includes('\0')) {
-    problems.error(node, `${what} contains a NUL character, which no program can be given`);
-    return undefined;
-  }
-  return node.value;
+/** Reads one of a few words. `foreign` has hints for words of other CI systems. */
+export function readWord<Word extends string>(
+  node: YamlNode,
+  what: string,
+  { words, foreign, problems }: WordOptions<Word>,
+): Word | undefined {
+  const isBoolean = node.kind === 'scalar' && typeof node.value === 'boolean';
+  const text = isBoolean ? String(node.value) : readText(node, what, problems);
+  if (text === undefined) return undefined;
+  const word = words.find((known) => known === text);
+  if (word !== undefined) return word;
+  const meant = suggest(text, words);
+  const hint = foreign.get(text) ?? (meant === undefined ? undefined : `did you mean "${meant}"?`);
+  problems.error(node, `${what} must be one of ${words.join(', ')}`, hint);
+  return undefined;
 }
+
+export interface WordOptions<Word extends string> {
+  readonly words: readonly Word[];
+  readonly foreign: ReadonlyMap<string, string>;
+  readonly problems: ProblemList;
+}
+
+const booleanWords: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  '1': true,
+  false: false,
+  no: false,
+  off: false,
+  '0': false,
+};
 
 export function readBoolean(node: YamlNode, what: string, problems: ProblemList): boolean | undefined {
   if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value;
-  const text = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
-  const meant = ['true', 'yes', 'on', '1'].includes(text)
-    ? 'true'
-    : ['false', 'no', 'off', '0'].includes(text) && 'false';
-  problems.error(
-    node,
-    `${what} must be true or false, not ${describe(node)}`,
-    meant ? `write it as ${meant}` : undefined,
-  );
+  const word = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
+  const meant = Object.hasOwn(booleanWords, word) ? booleanWords[word] : undefined;
+  const hint = meant === undefined ? undefined : `write it as ${meant}`;
+  problems.error(node, `${what} must be true or false, not ${describe(node)}`, hint);
   return undefined;
 }
 
@@ -82,23 +117,38 @@ export function readInteger(
 ): number | undefined {
   const value = node.kind === 'scalar' ? node.value : undefined;
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-  const hint = typeof value === 'string' && /^\d+$/.test(value) ? `without quotes: ${value}` : undefined;
-  problems.error(node, `${what} must be a whole number from ${min} to ${max}, not ${describe(node)}`, hint);
+  const hint = typeof value === 'string' && /^\d+$/.test(value) ? 'write the number without quotes' : undefined;
+  const actual = typeof value === 'number' ? '' : `, not ${describe(node)}`;
+  problems.error(node, `${what} must be a whole number from ${min} to ${max}${actual}`, hint);
   return undefined;
 }
 
-/** Milliseconds, above zero and at most {@link MAX_DURATION_MS}. */
+/** Seven days. A longer build or Pod is a mistake, and Node's timers end at 24.8 days. */
+export const MAX_DURATION_MS: number = 168 * 3_600_000;
+
+/** Reads a duration above zero and at most {@link MAX_DURATION_MS}, in milliseconds. */
 export function readDuration(node: YamlNode, what: string, problems: ProblemList): number | undefined {
   const value = node.kind === 'scalar' ? node.value : undefined;
   const ms = typeof value === 'string' ? parseDuration(value) : undefined;
+  if (ms !== undefined && ms > 0 && ms <= MAX_DURATION_MS) return ms;
   if (ms === undefined) {
     const isBare = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));
-    const unit = node.kind === 'scalar' ? String(value) : '';
-    const hint = isBare ? `say the unit: ${unit}s, ${unit}m or ${unit}h` : 'for example 90s, 10m or 1h30m';
+    const hint = `${isBare ? 'add the unit, ' : ''}for example 90s, 10m or 1h30m`;
     problems.error(node, `${what} must be a duration, not ${describe(node)}`, hint);
-    return undefined;
+  } else {
+    problems.error(node, `${what} must be longer than 0s and at most 168h`);
   }
-  if (ms > 0 && ms <= MAX_DURATION_MS) return ms;
-  problems.error(node, `${what} must be longer than 0s and at most ${formatDuration(MAX_DURATION_MS)}`);
   return undefined;
+}
+
+const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
+
+/**
+ * Parses `90s`, `10m`, `1h30m`, `12h` to milliseconds: whole numbers with `h`, `m`, `s`, each at most once and in this order.
+ * Returns undefined for anything else. This includes a bare number: some CI systems mean seconds, others minutes.
+ */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/.exec(text);
+  if (match === null) return undefined;
+  return ['h', 'm', 's'].reduce((sum, unit, index) => sum + Number(match[index + 1] ?? 0) * (unitMs[unit] ?? 0), 0);
 }

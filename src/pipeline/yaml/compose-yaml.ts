@@ -1,13 +1,13 @@
 import type { CST, Document } from 'yaml';
 import { Composer, Lexer, LineCounter, Parser, YAMLParseError } from 'yaml';
 
-/** A text as the parser's tokens: what a repair looks at, and what a document is composed from, once. */
+/** A text as tokens of the parser. The repair reads them, and a document is composed from them once. */
 export interface YamlTokens {
   readonly text: string;
   readonly tokens: readonly CST.Token[];
   readonly lineCounter: LineCounter;
-  /** Of the lexer: the text in pieces, among them marks of its own. What the rest of the work is proportional to. */
-  readonly lexemes: readonly string[];
+  /** The cost of all further work is proportional to this. */
+  readonly lexemeCount: number;
 }
 
 export interface ComposedYaml {
@@ -17,12 +17,12 @@ export interface ComposedYaml {
 }
 
 /**
- * Words and marks of YAML, a whole script being one. Composing costs about 2 µs for each, and a file of 64 KiB has room
- * for 100,000. This many are a job of 50 containers.
+ * Limits the words and marks of YAML; a whole script is one word. Composing takes about 2 µs for each, and a file of 64 KiB
+ * can have 100,000. A job with 50 containers has about this many.
  */
 export const MAX_LEXEMES = 8_000;
 
-/** Undefined when there are more than {@link MAX_LEXEMES}. */
+/** Returns undefined when there are more than {@link MAX_LEXEMES}. */
 export function readYamlTokens(text: string): YamlTokens | undefined {
   const lineCounter = new LineCounter();
   const lexemes: string[] = [];
@@ -35,13 +35,13 @@ export function readYamlTokens(text: string): YamlTokens | undefined {
   const tokens: CST.Token[] = [];
   for (const lexeme of lexemes) for (const token of parser.next(lexeme)) tokens.push(token);
   for (const token of parser.end()) tokens.push(token);
-  return { text, tokens, lineCounter, lexemes };
+  return { text, tokens, lineCounter, lexemeCount: lexemes.length };
 }
 
 /**
- * Composes with the `yaml` library, made linear: `uniqueKeys` compares each key with each (15 s for 20,000 keys), so
- * duplicates are found in yaml-tree.ts; and each of thousands of errors would capture a stack, six times the cost of
- * the rest, so none does while this runs. It is synchronous: nobody else's errors are touched.
+ * Composes a document with the `yaml` library in linear time. `uniqueKeys` compares each key with every other (15 s for 20,000
+ * keys), so yaml-tree.ts finds duplicates instead. Thousands of errors would each capture a stack trace, at six times the cost of
+ * the rest, so stack traces are off while this synchronous function runs.
  */
 export function composeYaml({ text, tokens, lineCounter }: YamlTokens): ComposedYaml {
   const { stackTraceLimit } = Error;
@@ -55,7 +55,7 @@ export function composeYaml({ text, tokens, lineCounter }: YamlTokens): Composed
       logLevel: 'error',
     });
     const documents = composer.compose(tokens, true, text.length);
-    // Forced to, the composer makes a document even of nothing.
+    // With `forceDoc`, the composer returns a document even for an empty text.
     const document = documents.next().value as Document.Parsed;
     const second = documents.next().value;
     if (second !== undefined) {

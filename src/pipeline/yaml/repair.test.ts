@@ -4,7 +4,7 @@ import { readYamlTokens } from './compose-yaml.ts';
 import type { Repair } from './repair.ts';
 import { repairScripts } from './repair.ts';
 
-test('indents an under-indented script and tells where', () => {
+test('indents an under-indented script and reports where', () => {
   expect(repair('steps:\n- git: ls\n- clj:  |\n  make \\\n  test\n- git: ls\n')).toEqual({
     text: 'steps:\n- git: ls\n- clj:  |\n    make \\\n    test\n- git: ls\n',
     insertedColumns: new Map([
@@ -57,11 +57,11 @@ test.each([
   ['a top-level key', 'steps: |\nmake\n'],
   ['the job', 'job:\n  a: |\n  b: x\n'],
   ['no block scalar at all', 'steps:\n- clj: make\n'],
-])('leaves %s alone', (_what, text) => {
+])('does not change %s', (_what, text) => {
   expect(repair(text)).toBeUndefined();
 });
 
-test('repairs what runs finally', () => {
+test('repairs scripts under finally', () => {
   expect(repair('finally:\n- clj: |\n  make\n')?.text).toBe('finally:\n- clj: |\n    make\n');
 });
 

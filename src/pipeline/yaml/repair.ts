@@ -2,14 +2,14 @@ import type { CST } from 'yaml';
 
 import type { YamlTokens } from './compose-yaml.ts';
 import { readYamlTokens } from './compose-yaml.ts';
-import { isStepKey } from '../language.ts';
+import { isStepKey } from '../step-language.ts';
 import type { Located } from '../problem-list.ts';
 
-/** A c3.yaml whose under-indented scripts were indented. Only spaces were inserted, and only at the start of lines. */
+/** A c3.yaml with its under-indented scripts indented. The repair only inserts spaces at the start of lines. */
 export interface Repair {
-  /** Of the repaired text. */
+  /** The repaired text. */
   readonly tokens: YamlTokens;
-  /** Columns inserted, by line from 1. */
+  /** How many columns were inserted, by line from 1. */
   readonly insertedColumns: ReadonlyMap<number, number>;
   readonly scripts: readonly RepairedScript[];
 }
@@ -19,34 +19,34 @@ interface RepairedScript {
   readonly key: string;
   /** `|`, `>-`. */
   readonly style: string;
-  /** Of `style` in the repaired text. */
+  /** The position of `style` in the repaired text. */
   readonly header: Located;
-  /** Of the script, from 1, inclusive. */
+  /** The lines of the script, from 1, inclusive. */
   readonly firstLine: number;
   readonly lastLine: number;
 }
 
-/** What is inserted: the least that makes the text deeper than its key. */
+/** The text must be deeper than its key. */
 const insertion = '  ';
 
-/** Each pass repairs every script it can see; one that begins with a quote hides the next from the parser until it is repaired. */
+/** Each pass repairs every script that it finds. A script that begins with a quote hides the next one from the parser. */
 const MAX_PASSES = 8;
 
-/** Of all passes together, in lexemes: an honest file takes two short ones, a hostile one as many as it may. */
+/** Limits the lexemes of all passes. An honest file needs two short passes. */
 const MAX_LEXEMES_READ = 16_000;
 
 /**
- * A script under `container: |` that is indented as deep as its key, not deeper, is invalid YAML, or worse: an empty script
- * and some keys. People write it, and what they mean cannot be doubted:
+ * Repairs scripts under `container: |` that are indented as deep as their key, not deeper. This is invalid YAML, or worse: an
+ * empty script and some keys. People write it, and its meaning is clear:
  *
  *     - clj: |
  *       make
  *
- * The parser's tokens show it before anything is composed: in a step, an empty block scalar without an
- * indentation digit, whose next line that is not blank begins in its key's column and is no option of a step. The script
- * then goes on to the next line that is indented less, or is an option.
+ * The parser's tokens show it: a step has an empty block scalar without an indentation digit, and the next line that is not
+ * blank begins in the column of the key and is not an option of a step. The script continues until a line that is indented less
+ * or is an option.
  *
- * `undefined` when there is nothing to repair. The caller accepts a repair only when the result is valid YAML.
+ * Returns undefined when there is nothing to repair. The caller accepts a repair only when the result is valid YAML.
  */
 export function repairScripts(original: YamlTokens): Repair | undefined {
   let tokens: YamlTokens | undefined = original;
@@ -70,7 +70,7 @@ export function repairScripts(original: YamlTokens): Repair | undefined {
       found.set(index, { key, style, column, firstLine: body.first + 1, lastLine: body.last + 1 });
     }
     if (found.size === countBefore) break;
-    lexemesLeft -= tokens.lexemes.length;
+    lexemesLeft -= tokens.lexemeCount;
     tokens = readYamlTokens(lines.join('\n'));
   }
   if (found.size === 0 || tokens === undefined) return undefined;
@@ -87,7 +87,7 @@ interface EmptyScript {
   readonly style: string;
   /** From 0. */
   readonly keyColumn: number;
-  /** Of `style` in the text. */
+  /** The position of `style` in the text. */
   readonly offset: number;
 }
 
@@ -124,7 +124,7 @@ function toKey(item: CST.CollectionItem): string | undefined {
   return item.key?.type === 'scalar' ? item.key.source : undefined;
 }
 
-/** Indices of the script's first and last line that is not blank. */
+/** Finds the indices of the first and the last line of the script that is not blank. */
 function findBody(
   lines: readonly string[],
   header: number,

@@ -1,38 +1,40 @@
 import type { Alias, Document, ParsedNode, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import { isAlias, isMap, isScalar, isSeq } from 'yaml';
 
-import type { JsonValue } from './pipeline.ts';
-import type { Located, ProblemList } from './problem-list.ts';
-import { quote, quoteKey, shorten } from './problem-list.ts';
+import type { JsonValue } from '../pipeline.ts';
+import type { Located, ProblemList } from '../problem-list.ts';
+import { quoteKey } from '../problem-list.ts';
 
 /**
- * A YAML value with its place in the text. Aliases are resolved to the very node they name, so the tree is a graph
- * without cycles whose expanded size is bounded by {@link MAX_WEIGHT} and {@link MAX_DEPTH}.
+ * A YAML value with its position. An alias is resolved to the node that it names, so the tree is a graph without cycles. Its
+ * expanded size is limited by {@link MAX_WEIGHT} and {@link MAX_DEPTH}.
  */
 export type YamlNode = YamlMap | YamlList | YamlScalar;
 
-interface Weighed extends Located {
-  /** Characters of the scalars plus one a node, as if every alias were written out. */
+interface Measured extends Located {
+  /** Characters of the scalars plus one for each node, as if every alias were written out. */
   readonly weight: number;
   /** 1 for a scalar. */
   readonly height: number;
+  /** Whether an alias can lead here: the node, or a node that contains it, has an anchor. */
+  readonly isShared: boolean;
 }
 
-interface YamlScalar extends Weighed {
+interface YamlScalar extends Measured {
   readonly kind: 'scalar';
   readonly value: string | number | boolean | null;
-  /** As it stands in the text, quotes included. */
+  /** As written in the text, with quotes. */
   readonly source: string;
   /** Neither quoted nor a block. */
   readonly isPlain: boolean;
 }
 
-export interface YamlList extends Weighed {
+export interface YamlList extends Measured {
   readonly kind: 'list';
   readonly items: readonly YamlNode[];
 }
 
-export interface YamlMap extends Weighed {
+export interface YamlMap extends Measured {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, YamlEntry>;
 }
@@ -42,53 +44,49 @@ export interface YamlEntry {
   readonly value: YamlNode;
 }
 
-/** A Pod nests about 12 deep; the API server's own limit is far above. Keeps every walk of the tree off the stack's end. */
+/** A Pod nests about 12 levels; the API server accepts far more. Bounds the recursion of every walk over the tree. */
 const MAX_DEPTH = 64;
 
-/** Four times the largest file: room for aliases, none for "a billion laughs". */
+/** Four times the largest file: enough for aliases, too little for the "billion laughs" attack. */
 const MAX_WEIGHT = 256 * 1024;
 
-/** Keys looked at on behalf of `<<`: each merge costs its source's size, and a file has room for 8,000 merges. */
+/** Limits the keys that merge keys read. Each merge costs the size of its source, and a file can have 8,000 merges. */
 const MAX_MERGED_KEYS = 10_000;
 
 interface Conversion {
   readonly text: string;
   readonly problems: ProblemList;
   readonly anchors: Map<string, YamlNode>;
-  /** Keys that merge keys may still bring in. */
+  /** How many keys merge keys can still read. */
   mergeBudget: number;
+  /** Whether the current node has an anchor, or is inside a node that has one. */
+  isShared: boolean;
 }
 
-/** The document as a tree; what cannot be one (duplicate keys, unknown aliases, tags, depth) is reported and replaced by null. */
+/** Converts a document. Reports what a tree cannot hold (duplicate keys, unknown aliases, tags, depth), replaced by null. */
 export function toTree(document: Document.Parsed, text: string, problems: ProblemList): YamlNode {
-  const conversion = { text, problems, anchors: new Map<string, YamlNode>(), mergeBudget: MAX_MERGED_KEYS };
+  const anchors = new Map<string, YamlNode>();
+  const conversion = { text, problems, anchors, mergeBudget: MAX_MERGED_KEYS, isShared: false };
   return convert(document.contents, { start: 0, end: 0 }, 1, conversion);
 }
 
-/** Plain JSON. Numbers that JSON does not have were refused by {@link toTree}. */
+/** Converts to plain JSON. {@link toTree} already refused the numbers that JSON does not have. */
 export function toJson(node: YamlNode): JsonValue {
   if (node.kind === 'scalar') return node.value;
   if (node.kind === 'list') return node.items.map(toJson);
   return Object.fromEntries([...node.entries].map(([key, entry]) => [key, toJson(entry.value)]));
 }
 
-/** What a value is, in words: `a list`, `the number 18.10`. Only for values that may be shown. */
-export function describe(node: YamlNode): string {
-  if (node.kind !== 'scalar') return node.kind === 'list' ? 'a list' : 'a mapping';
-  if (node.value === null) return 'nothing';
-  return typeof node.value === 'string' ? quote(node.value) : `the ${typeof node.value} ${shorten(node.source)}`;
-}
-
 function convert(node: ParsedNode | null, fallback: Located, depth: number, conversion: Conversion): YamlNode {
   if (node === null) return nullAt(fallback);
   const at = { start: node.range[0], end: node.range[1] };
-  if (depth > MAX_DEPTH) {
-    conversion.problems.unreadable(at, `the file is nested deeper than ${MAX_DEPTH} levels`);
-    return nullAt(at);
-  }
+  if (depth > MAX_DEPTH) return refuseDepth(at, conversion.problems);
   if (isAlias(node)) return resolveAlias(node, at, depth, conversion);
   refuseTag(node, at, conversion.problems);
+  const { isShared } = conversion;
+  conversion.isShared ||= node.anchor !== undefined;
   const converted = convertValue(node, at, depth, conversion);
+  conversion.isShared = isShared;
   if (node.anchor !== undefined) conversion.anchors.set(node.anchor, converted);
   return converted;
 }
@@ -102,17 +100,16 @@ function convertValue(
   if (isMap(node)) return convertMap(node, at, depth, conversion);
   if (isSeq(node)) {
     const items = node.items.map((item) => convert(item, at, depth + 1, conversion));
-    return guardWeight({ kind: 'list', items, ...at, ...weigh(items) }, conversion);
+    return limitWeight({ kind: 'list', items, ...at, ...measure(items, conversion) }, conversion);
   }
   return isScalar(node) ? convertScalar(node, at, conversion) : nullAt(at);
 }
 
-function convertScalar(node: Scalar.Parsed, at: Located, conversion: Conversion): YamlScalar {
-  const source = conversion.text.slice(at.start, at.end);
+function convertScalar(node: Scalar.Parsed, at: Located, { text, problems, isShared }: Conversion): YamlScalar {
+  const source = text.slice(at.start, at.end);
   const value: unknown = node.value;
   const isJson = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
-  // Not quoted: a password of digits may be one.
-  if (!isJson) conversion.problems.unreadable(at, 'this is not a number that JSON can hold', 'put it in quotes');
+  if (!isJson) problems.unreadable(at, 'JSON has no such number', 'put it in quotes');
   return {
     kind: 'scalar',
     value: isJson ? (value as YamlScalar['value']) : null,
@@ -121,6 +118,7 @@ function convertScalar(node: Scalar.Parsed, at: Located, conversion: Conversion)
     ...at,
     weight: source.length + 1,
     height: 1,
+    isShared,
   };
 }
 
@@ -129,32 +127,29 @@ function convertMap(map: YAMLMap.Parsed, at: Located, depth: number, conversion:
   const entries = new Map<string, YamlEntry>();
   const merges: YamlEntry[] = [];
   for (const pair of map.items) {
-    if (!isScalar(pair.key)) continue; // `stringKeys` made any other key an error already
+    if (!isScalar(pair.key)) continue; // `stringKeys` already made any other key an error
     const key = { start: pair.key.range[0], end: pair.key.range[1] };
     const name = String(pair.key.value);
     const value = convert(pair.value, { start: key.end, end: key.end }, depth + 1, conversion);
     const first = entries.get(name);
-    // Not quoted: it may be the value.
-    if (pair.value === null)
-      problems.error(key, 'this key has no value', 'write `key: value`, with a blank behind the colon');
-    else if (name === '__proto__') problems.error(key, 'the key "__proto__" is refused');
+    // Not quoted: without a colon, this can be a value.
+    if (pair.value === null) problems.error(key, 'this key has no value', 'write `key: value`, with a space after ":"');
+    else if (name === '__proto__') problems.error(key, 'the key "__proto__" is not allowed');
     else if (name === '<<' && pair.key.type === 'PLAIN') merges.push({ key, value });
     else if (first === undefined) entries.set(name, { key, value });
-    else
-      problems.error(
-        key,
-        `the key ${quoteKey(name)} is here twice`,
-        `the first is in line ${problems.lineOf(first.key)}`,
-      );
+    else {
+      const hint = `the first is in line ${problems.lineOf(first.key)}`;
+      problems.error(key, `the key ${quoteKey(name)} is here twice`, hint);
+    }
   }
   for (const merge of merges) mergeInto(entries, merge, conversion);
   const values = [...entries.values()].map((entry) => entry.value);
-  const weighed = weigh(values, [...entries.keys()].join('').length);
-  return guardWeight({ kind: 'map', entries, ...at, ...weighed }, conversion);
+  const measured = measure(values, conversion, [...entries.keys()].join('').length);
+  return limitWeight({ kind: 'map', entries, ...at, ...measured }, conversion);
 }
 
 /**
- * `<<: *defaults` or a list of them: keys that are not there yet; of several sources the first wins.
+ * Merges `<<: *defaults`, or a list of them: adds the keys that are not there yet. The first of several sources wins.
  *
  * @see https://yaml.org/type/merge.html
  */
@@ -174,23 +169,24 @@ function mergeInto(entries: Map<string, YamlEntry>, merge: YamlEntry, conversion
   }
 }
 
-/** An anchor counts once its node is complete, so a node that contains its own alias has an unknown alias, not a cycle. */
-function resolveAlias(alias: Alias.Parsed, at: Located, depth: number, conversion: Conversion): YamlNode {
-  const target = conversion.anchors.get(alias.source);
+/** An anchor is set after its node is complete. So an alias inside its own node is unknown, and there are no cycles. */
+function resolveAlias(alias: Alias.Parsed, at: Located, depth: number, { anchors, problems }: Conversion): YamlNode {
+  const target = anchors.get(alias.source);
   if (target === undefined) {
     const hint = 'a value that begins with "*" is an alias in YAML: put it in quotes if it is text';
-    conversion.problems.unreadable(at, 'this alias names no anchor', hint);
+    problems.unreadable(at, 'this alias has no anchor', hint);
     return nullAt(at);
   }
-  if (depth + target.height > MAX_DEPTH) {
-    conversion.problems.unreadable(at, `the file is nested deeper than ${MAX_DEPTH} levels`);
-    return nullAt(at);
-  }
-  return target;
+  return depth + target.height > MAX_DEPTH ? refuseDepth(at, problems) : target;
 }
 
-/** Refuses a collection whose aliases, written out, are too much; what holds it weighs little again. */
-function guardWeight(node: YamlMap | YamlList, conversion: Conversion): YamlNode {
+function refuseDepth(at: Located, problems: ProblemList): YamlScalar {
+  problems.unreadable(at, `the file is nested deeper than ${MAX_DEPTH} levels`);
+  return nullAt(at);
+}
+
+/** Refuses a collection whose aliases, written out, are too large. Its null has little weight, so its parent is not refused. */
+function limitWeight(node: YamlMap | YamlList, conversion: Conversion): YamlNode {
   if (node.weight <= MAX_WEIGHT) return node;
   conversion.problems.unreadable(node, `with its aliases written out this is larger than ${MAX_WEIGHT / 1024} KiB`);
   return nullAt(node);
@@ -199,19 +195,19 @@ function guardWeight(node: YamlMap | YamlList, conversion: Conversion): YamlNode
 function refuseTag(node: Scalar.Parsed | YAMLMap.Parsed | YAMLSeq.Parsed, at: Located, problems: ProblemList): void {
   if (node.tag === undefined || /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/.test(node.tag)) return;
   const hint = 'a value that begins with "!" is a tag in YAML: put it in quotes if it is text';
-  problems.error(at, 'this value has a tag that c3 does not know', hint);
+  problems.error(at, 'c3 does not know the tag of this value', hint);
 }
 
-function weigh(children: readonly YamlNode[], own = 0): { weight: number; height: number } {
+function measure(children: readonly YamlNode[], { isShared }: Conversion, own = 0): Omit<Measured, keyof Located> {
   let weight = 1 + own;
   let height = 1;
   for (const child of children) {
     weight += child.weight;
     height = Math.max(height, child.height + 1);
   }
-  return { weight, height };
+  return { weight, height, isShared };
 }
 
-function nullAt(at: Located): YamlScalar {
-  return { kind: 'scalar', value: null, source: '', isPlain: true, start: at.start, end: at.end, weight: 1, height: 1 };
+function nullAt({ start, end }: Located): YamlScalar {
+  return { kind: 'scalar', value: null, source: '', isPlain: true, start, end, weight: 1, height: 1, isShared: false };
 }

@@ -1,13 +1,11 @@
-import { formatDuration } from '../duration.ts';
 import type { ProblemList } from '../problem-list.ts';
-import { quote } from '../problem-list.ts';
-import type { YamlNode } from '../yaml-tree.ts';
-import type { JobContainer } from './read-job.ts';
-import { child } from './read-value.ts';
+import type { YamlNode } from '../yaml/yaml-tree.ts';
+import type { Containers } from './read-job.ts';
+import { child, textOf } from './read-value.ts';
 
 /**
- * Images that do something short without a command, or open a shell, which ends where there is no terminal: by the last
- * part of the name. An image that is not here, or that has a variant which serves, may well wait: nothing is said of it.
+ * Images that run something short without a command, or a shell, which exits without a terminal. By the last part of the name.
+ * c3 says nothing about other images: they can keep running.
  */
 const shortImages: ReadonlySet<string> = new Set(
   [
@@ -19,7 +17,7 @@ const shortImages: ReadonlySet<string> = new Set(
   ].flatMap((line) => line.split(' ')),
 );
 
-/** Programs that end by themselves, soon, whatever follows. */
+/** Programs that soon exit, with any arguments. */
 const shortPrograms: ReadonlySet<string> = new Set(
   [
     'cd cp date echo false id ls mkdir mv printf pwd rm sync test touch true uname whoami',
@@ -27,7 +25,7 @@ const shortPrograms: ReadonlySet<string> = new Set(
   ].flatMap((line) => line.split(' ')),
 );
 
-/** Programs that do so with this as their next word; with another they may serve. */
+/** Programs that soon exit with this next word. With another they can be servers. */
 const shortCommands: ReadonlySet<string> = new Set(
   [
     'npm ci, npm install, npm test, yarn install, yarn test, pnpm install, pnpm test',
@@ -37,39 +35,36 @@ const shortCommands: ReadonlySet<string> = new Set(
   ].flatMap((line) => line.split(', ')),
 );
 
-/** Without a script they end where there is no terminal. */
+/** Without a script, these exit where there is no terminal. */
 const shells: ReadonlySet<string> = new Set(['ash', 'bash', 'dash', 'sh', 'zsh']);
 
-const write = "write `command: [sleep, '1000000']`: steps come in from outside while it waits";
+const hint = "write `command: [sleep, '1000000']`: c3 starts the steps in the container while it sleeps";
 
 /**
- * A container that ends takes the steps with it. Only what is known to end is warned of: an image without a command whose
- * own ends, a command that does something and is done, a `sleep` shorter than the build.
+ * Warns of containers that exit: they end the steps in them. Warns only of what certainly exits: an image without a command
+ * whose own command exits, a command that does something short, a `sleep` shorter than the build.
  *
- * @param limitMs of the build
+ * @param timeoutMs of the build
  */
-export function checkWaiting(
-  containers: ReadonlyMap<string, JobContainer>,
+export function checkContainers(
+  containers: Containers,
   used: ReadonlySet<string>,
-  limits: { readonly limitMs: number; readonly problems: ProblemList },
+  { timeoutMs, problems }: { readonly timeoutMs: number; readonly problems: ProblemList },
 ): void {
-  const { limitMs, problems } = limits;
   for (const [name, container] of containers) {
-    const { node } = container;
-    const words = [...readWords(child(node, 'command')), ...readWords(child(node, 'args'))];
-    const hasTerminal = isTrue(child(node, 'stdin'));
+    const { node, label } = container;
+    const stdin = child(node, 'stdin');
+    const hasTerminal = stdin?.kind === 'scalar' && stdin.value === true;
     if (!used.has(name) || hasTerminal) continue;
-    const image = child(node, 'image');
-    const imageName = image?.kind === 'scalar' && typeof image.value === 'string' ? image.value : '';
     const command = child(node, 'command');
+    const words = [...readWords(command), ...readWords(child(node, 'args'))];
     const sleepMs = toSleepMs(words);
-    if (sleepMs !== undefined && sleepMs < limitMs) {
-      const message = `container ${quote(name)} sleeps ${formatDuration(sleepMs)}, less than the build may take, ${formatDuration(limitMs)}`;
-      problems.warning(command ?? container, message, write);
-    } else if (words.length === 0 && shortImages.has(toShortName(imageName))) {
-      problems.warning(container, `container ${quote(name)} has no command, and that of its image ends at once`, write);
+    if (sleepMs !== undefined && sleepMs < timeoutMs) {
+      problems.warning(command ?? container, `${label} sleeps for less time than the build can take`, hint);
+    } else if (words.length === 0 && shortImages.has(toShortName(textOf(child(node, 'image')) ?? ''))) {
+      problems.warning(container, `${label} has no command, and the command of its image exits at once`, hint);
     } else if (command !== undefined && isShort(words)) {
-      problems.warning(command, `the command of container ${quote(name)} ends by itself`, write);
+      problems.warning(command, `the command of ${label} exits by itself`, hint);
     }
   }
 }
@@ -79,9 +74,9 @@ function isShort(words: readonly string[]): boolean {
   const name = program.slice(program.lastIndexOf('/') + 1);
   if (!shells.has(name)) return isShortCommand(name, second);
   const flag = words.findIndex((word) => /^-[a-z]*c$/.test(word));
-  // A file may wait, and so may another shell.
+  // A script file can keep running, and so can another shell.
   if (flag === -1) return words.slice(1).every((word) => word.startsWith('-'));
-  // What a script does last is what it waits for.
+  // The last command of a script decides.
   const last = (words[flag + 1] ?? '').split(/&&|\|\||[;\n|]/).findLast((part) => part.trim() !== '');
   const [first = '', next = ''] = last?.trim().split(/\s+/) ?? [];
   return !shells.has(first) && isShortCommand(first, next);
@@ -91,7 +86,7 @@ function isShortCommand(program: string, next: string): boolean {
   return shortPrograms.has(program) || shortCommands.has(`${program} ${next}`.trim());
 }
 
-/** Of `sleep 300`; undefined when it is no such command, or does not end. */
+/** Parses `sleep 300`. Returns undefined for any other command, and for one that does not end. */
 function toSleepMs(words: readonly string[]): number | undefined {
   const [program = '', duration = ''] = words;
   const match = /^(\d{1,9})([smhd]?)$/.exec(duration);
@@ -100,16 +95,11 @@ function toSleepMs(words: readonly string[]): number | undefined {
   return Number(match[1]) * unit * 1_000;
 }
 
-/** `node` of `docker.io/library/node:24-alpine@sha256:…`. */
+/** Returns `node` for `docker.io/library/node:24-alpine@sha256:…`. */
 function toShortName(image: string): string {
   return image.slice(image.lastIndexOf('/') + 1).split(/[:@]/, 1)[0] ?? '';
 }
 
 function readWords(node: YamlNode | undefined): string[] {
-  const items = node?.kind === 'list' ? node.items : [];
-  return items.flatMap((item) => (item.kind === 'scalar' && typeof item.value === 'string' ? [item.value] : []));
-}
-
-function isTrue(node: YamlNode | undefined): boolean {
-  return node?.kind === 'scalar' && node.value === true;
+  return node?.kind === 'list' ? node.items.flatMap((item) => textOf(item) ?? []) : [];
 }

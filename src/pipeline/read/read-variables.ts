@@ -1,0 +1,89 @@
+import type { Located, ProblemList } from '../problem-list.ts';
+import { quote, quoteKey } from '../problem-list.ts';
+import type { YamlEntry, YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import { child, readText, toMap } from './read-value.ts';
+import { readSealed } from './read-sealed.ts';
+
+/** These variables change how the shell or the loader of every step works, and c3's own supervisor. A script can set them. */
+const refusedNames: ReadonlySet<string> = new Set([
+  'PATH',
+  'ENV',
+  'IFS',
+  'BASH_ENV',
+  'BASHOPTS',
+  'SHELLOPTS',
+  'LD_PRELOAD',
+  'LD_AUDIT',
+  'LD_LIBRARY_PATH',
+]);
+
+/** Matches the names that {@link checkName} accepts. */
+export const VARIABLE_PATTERN: RegExp = new RegExp(
+  `^(?!C3_|(?:${[...refusedNames].join('|')})$)[A-Za-z_][A-Za-z0-9_]{0,127}$`,
+  'u',
+);
+
+/**
+ * Reads `env`: text by name. A value needs no limit of its own: Linux accepts 128 KiB for a variable (MAX_ARG_STRLEN), and no
+ * value of a file of 64 KiB is longer.
+ */
+export function readEnv(node: YamlNode | undefined, problems: ProblemList): Record<string, string> {
+  return readVariables(node, 'env', problems, ({ value }, name) => {
+    if (value.kind !== 'scalar' || value.value !== null) return readText(value, `env.${name}`, problems);
+    problems.error(value, `env.${name} is empty`, 'write "" for an empty text');
+    return undefined;
+  });
+}
+
+/** Reads `secrets`: sealed values by name. */
+export function readSecrets(node: YamlNode | undefined, problems: ProblemList): Record<string, string> {
+  return readVariables(node, 'secrets', problems, (entry, name) =>
+    readSealed(entry, { what: `secrets.${name}`, purpose: `secret:${name}`, content: 'the value' }, problems),
+  );
+}
+
+/** Refuses a name in both `env` and `secrets`: nobody could know which value a step gets. */
+export function refuseOverlap(root: YamlMap, problems: ProblemList): void {
+  const env = child(root, 'env');
+  const secrets = child(root, 'secrets');
+  if (env?.kind !== 'map' || secrets?.kind !== 'map') return;
+  for (const [name, entry] of secrets.entries) {
+    if (env.entries.has(name)) problems.error(entry.key, `${quoteKey(name)} is in both env and secrets`);
+  }
+}
+
+function readVariables(
+  node: YamlNode | undefined,
+  what: 'env' | 'secrets',
+  problems: ProblemList,
+  readOne: (entry: YamlEntry, name: string) => string | undefined,
+): Record<string, string> {
+  const map = node && toMap(node, what, problems);
+  const variables: [string, string][] = [];
+  for (const [name, entry] of map?.entries ?? []) {
+    if (!checkName(name, { what, at: entry.key }, problems)) continue;
+    const value = readOne(entry, name);
+    if (value !== undefined) variables.push([name, value]);
+  }
+  return Object.fromEntries(variables);
+}
+
+function checkName(
+  name: string,
+  { what, at }: { readonly what: 'env' | 'secrets'; readonly at: Located },
+  problems: ProblemList,
+): boolean {
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
+    const hint = 'letters, digits and "_", not starting with a digit, at most 128';
+    const shown = what === 'secrets' ? quoteKey(name) : quote(name);
+    problems.error(at, `${shown} is not the name of a shell variable`, hint);
+  } else if (name.startsWith('C3_')) {
+    problems.error(at, `${quote(name)} is reserved: c3 sets the variables that begin with C3_`);
+  } else if (refusedNames.has(name)) {
+    const hint = `set it in the script: \`export ${name}=…\``;
+    problems.error(at, `${quote(name)} is not allowed here: it would change the shell that runs every step`, hint);
+  } else {
+    return true;
+  }
+  return false;
+}

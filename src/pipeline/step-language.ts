@@ -1,0 +1,142 @@
+import type { EventKind } from './pipeline.ts';
+import type { IntegerLimits, Key, Vocabulary } from './vocabulary.ts';
+import { forEach, toVocabulary } from './vocabulary.ts';
+
+/** Matches a step name that Telegram and the commit status can show: one line of at most 80 characters. */
+export const STEP_NAME_PATTERN: RegExp = /^(?=.*\S)[^\p{Cc}]{1,80}$/u;
+
+/** A step that fails eleven times in a row does not need another retry. */
+export const RETRY_LIMITS: IntegerLimits = { min: 0, max: 10 };
+
+export const EVENTS: readonly EventKind[] = ['push', 'tag'];
+export const STATUSES: readonly ('success' | 'failure')[] = ['success', 'failure'];
+
+const conditionKeys = {
+  event: {
+    shape: { kind: 'words', words: EVENTS },
+    text: '`push` to a branch, `tag`, or a list of both',
+    aliases: ['events', 'on'],
+  },
+  branch: {
+    shape: { kind: 'globs' },
+    text: '[globs](#globs) for branch names',
+    examples: ['main', ['main', 'release/*']],
+    aliases: ['branches', 'ref', 'refs', 'only'],
+  },
+  tag: { shape: { kind: 'globs' }, text: '[globs](#globs) for tag names', examples: ['v*'], aliases: ['tags'] },
+  path: {
+    shape: { kind: 'globs' },
+    text: '[globs](#globs) for files; one changed file that matches is enough',
+    examples: ['src/**', ['**', '!docs/**']],
+    aliases: ['paths', 'changes', 'files'],
+  },
+} as const satisfies Record<string, Key>;
+
+const noExpressions = 'c3 has no expressions: start the command with a test, `[ … ] || exit 0`';
+
+/** What to do instead of what c3 does not have. */
+export const noSchedules: string = 'c3 has no schedules: a cron job can push, or run `c3 run`';
+export const unsupportedKeys: Readonly<Record<string, string>> = {
+  ...forEach(
+    ['needs', 'depends_on', 'dependsOn', 'runAfter', 'dependencies'],
+    'steps run in the order of the list; put steps that can run at the same time under `parallel`',
+  ),
+  ...forEach(['matrix', 'strategy'], 'c3 has no matrix: write one step for each container; anchors keep them short'),
+  ...forEach(['services', 'service', 'detach'], 'add the service as another container to the Pod of `job`'),
+  ...forEach(['include', 'extends', 'default'], 'use anchors and merge keys (`<<`) to share a part of the file'),
+  cache: 'c3 keeps the Pod of a build: the next build finds the files that are in a volume outside the checkout',
+  artifacts: 'upload the files that you want to keep in a step',
+};
+
+/** The keys of the file's `when`. */
+export const pipelineConditionVocabulary: Vocabulary = toVocabulary(conditionKeys, {
+  status: 'the status depends on earlier steps: put it in the `when` of a step',
+  expression: noExpressions,
+  evaluate: noExpressions,
+  cron: noSchedules,
+});
+
+/** The keys of a step's `when`. */
+export const stepConditionVocabulary: Vocabulary = toVocabulary(
+  {
+    ...conditionKeys,
+    status: {
+      shape: { kind: 'words', words: STATUSES },
+      text: 'the result of the earlier steps: `success`, `failure`, or a list of both',
+      aliases: ['state', 'result', 'outcome'],
+    },
+  },
+  { expression: noExpressions, evaluate: noExpressions },
+);
+
+export const stepVocabulary: Vocabulary = toVocabulary(
+  {
+    name: {
+      shape: { kind: 'text', pattern: STEP_NAME_PATTERN },
+      text: 'the name that people see instead of the container; one line, at most 80 characters',
+      examples: ['unit tests'],
+      aliases: ['label', 'title', 'displayName'],
+    },
+    when: {
+      shape: { kind: 'mapping', vocabulary: stepConditionVocabulary },
+      text: '[the events](#when) and the earlier results for which the step runs',
+      examples: [{ branch: 'main' }],
+      aliases: ['on', 'if', 'only', 'rules', 'condition'],
+    },
+    timeout: {
+      shape: { kind: 'duration' },
+      text: 'a [duration](#durations): the time limit of each attempt',
+      examples: ['10m'],
+      aliases: ['timeout-minutes', 'timeout_in_minutes'],
+    },
+    retry: {
+      shape: { kind: 'integer', limits: RETRY_LIMITS },
+      text: 'how many times c3 runs the step again after a failure, 0 to 10',
+      default: 0,
+      examples: [2],
+      aliases: ['attempts', 'retries'],
+    },
+    allow_failure: {
+      shape: { kind: 'boolean' },
+      text: 'whether the build continues, and can pass, when this step fails',
+      default: false,
+      aliases: ['continue-on-error', 'soft_fail', 'failure', 'onError', 'try'],
+    },
+    env: {
+      shape: { kind: 'variables', values: 'text' },
+      text: 'variables of this step; they override those of the file',
+      examples: [{ CI: 'true' }],
+      aliases: ['environment', 'variables', 'vars', 'params'],
+    },
+    container: {
+      shape: { kind: 'text' },
+      text: 'with `run`: the long form of `container: command`',
+      examples: ['clj'],
+      aliases: ['image', 'uses'],
+    },
+    run: {
+      shape: { kind: 'command' },
+      text: 'with `container`: a shell script, or a list that runs without a shell',
+      examples: ['make test', ['npm', 'ci']],
+      aliases: ['command', 'commands', 'cmd', 'script'],
+    },
+    parallel: {
+      shape: { kind: 'steps' },
+      text: 'instead of a command: [steps](#parallel) that start together',
+      aliases: ['in_parallel', 'group', 'concurrent'],
+    },
+  },
+  {
+    ...unsupportedKeys,
+    ...forEach(['settings', 'with'], 'c3 has no plugins or actions: a step is a container and its command'),
+    ...forEach(['working-directory', 'working_directory', 'workdir'], 'start the command with `cd DIRECTORY`'),
+    secrets: 'every step gets all secrets: put `secrets` at the top level',
+    shell: 'write the command as a list: `[bash, -c, …]`',
+    finally: 'put it at the top level, beside `steps`',
+  },
+);
+
+/** Returns whether a key of a step is an option, and so never the name of a container. */
+export function isStepKey(key: string): boolean {
+  return stepVocabulary.keys.has(key);
+}
