@@ -98,7 +98,7 @@ it('prints workflow commands, escaped, with --format github', async () => {
     exitCode: 1,
     out:
       '::error file=c3.yaml,line=65,col=7,endColumn=23::"A%25\\n::error::x" is not the name of a shell variable: ' +
-      'letters, digits and "_", not beginning with a digit, at most 128\n',
+      'letters, digits and "_", not starting with a digit, at most 128\n',
   });
   const names = await lint(['--format', 'github', '-'], undefined, 'wat: 1\n');
   expect(names.out.split('\n').every((line) => line === '' || line.startsWith('::error file=standard input,'))).toBe(

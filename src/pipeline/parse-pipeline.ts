@@ -17,8 +17,8 @@ import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts
 import { reportYamlErrors } from './yaml/explain-error.ts';
 import type { Repair } from './yaml/repair.ts';
 import { repairScripts } from './yaml/repair.ts';
-import type { YamlMap, YamlNode } from './yaml/yaml-tree.ts';
-import { toTree } from './yaml/yaml-tree.ts';
+import type { YamlMap, YamlNode } from './yaml-tree.ts';
+import { toTree } from './yaml-tree.ts';
 
 /** The largest c3.yaml, in UTF-8. Ten times a large file; limits the cost of a stranger's file. */
 export const MAX_PIPELINE_BYTES: number = 64 * 1024;

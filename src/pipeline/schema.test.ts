@@ -10,7 +10,7 @@ import type { JsonObject, JsonValue } from './pipeline.ts';
 import { createProblemList } from './problem-list.ts';
 import { repairScripts } from './yaml/repair.ts';
 import { formatSchema, pipelineSchema } from './schema.ts';
-import { toJson, toTree } from './yaml/yaml-tree.ts';
+import { toJson, toTree } from './yaml-tree.ts';
 
 const root = join(import.meta.dirname, '../..');
 const corpus = join(root, 'test/fixtures/c3-yaml');

@@ -1,5 +1,5 @@
 import type { ProblemList } from '../problem-list.ts';
-import type { YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlNode } from '../yaml-tree.ts';
 import type { Containers } from './read-job.ts';
 import { child, textOf } from './read-value.ts';
 

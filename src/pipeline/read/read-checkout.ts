@@ -2,7 +2,7 @@ import { trimEnd } from '../../trim-end.ts';
 import { CHECKOUT_PATH_PATTERN, checkoutVocabulary, DEPTH_LIMITS } from '../language.ts';
 import type { Checkout } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
-import type { YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlNode } from '../yaml-tree.ts';
 import type { Containers, JobContainer } from './read-job.ts';
 import { hintContainer } from './read-job.ts';
 import { child, readBoolean, readChild, readInteger, readText, refuseUnknownKeys } from './read-value.ts';

@@ -4,7 +4,7 @@ import type { ProblemList } from '../problem-list.ts';
 import { EVENTS, noSchedules, STATUSES } from '../step-language.ts';
 import type { Vocabulary } from '../vocabulary.ts';
 import { forEach } from '../vocabulary.ts';
-import type { YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 import { child, readText, readWord, refuseUnknownKeys } from './read-value.ts';
 
 /** What other CI systems call an event or a status, and the hint for it. */

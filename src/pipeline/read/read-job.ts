@@ -3,8 +3,8 @@ import type { Job, JsonObject } from '../pipeline.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote } from '../problem-list.ts';
 import { suggest } from '../suggest.ts';
-import type { YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
-import { toJson } from '../yaml/yaml-tree.ts';
+import type { YamlMap, YamlNode } from '../yaml-tree.ts';
+import { toJson } from '../yaml-tree.ts';
 import { child, describe, readText, textOf, toMap } from './read-value.ts';
 
 export interface JobResult {

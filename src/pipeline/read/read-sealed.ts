@@ -1,7 +1,7 @@
 import { NOTIFICATIONS, SEALED_PATTERN, telegramVocabulary } from '../language.ts';
 import type { Notify, Telegram } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
-import type { YamlEntry, YamlMap } from '../yaml/yaml-tree.ts';
+import type { YamlEntry, YamlMap } from '../yaml-tree.ts';
 import { readBoolean, readChild, readWord, refuseUnknownKeys, textOf } from './read-value.ts';
 
 export interface SealedUse {

@@ -10,7 +10,7 @@ import {
 } from '../step-language.ts';
 import { suggest } from '../suggest.ts';
 import { findAliased } from '../vocabulary.ts';
-import type { YamlEntry, YamlList, YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlEntry, YamlList, YamlMap, YamlNode } from '../yaml-tree.ts';
 import type { ConditionReader } from './read-condition.ts';
 import type { Containers } from './read-job.ts';
 import { hintContainer } from './read-job.ts';

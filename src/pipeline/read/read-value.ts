@@ -3,7 +3,7 @@ import { quoteKey } from '../problem-list.ts';
 import { suggest } from '../suggest.ts';
 import type { IntegerLimits, Vocabulary } from '../vocabulary.ts';
 import { findAliased } from '../vocabulary.ts';
-import type { YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 
 /** Describes the kind of a value: `a list`, `text`. Not the value itself, which can be a secret. */
 export function describe(node: YamlNode): string {

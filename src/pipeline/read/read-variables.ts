@@ -1,6 +1,6 @@
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote, quoteKey } from '../problem-list.ts';
-import type { YamlEntry, YamlMap, YamlNode } from '../yaml/yaml-tree.ts';
+import type { YamlEntry, YamlMap, YamlNode } from '../yaml-tree.ts';
 import { child, readText, toMap } from './read-value.ts';
 import { readSealed } from './read-sealed.ts';
 

@@ -1,9 +1,9 @@
 import type { Alias, Document, ParsedNode, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import { isAlias, isMap, isScalar, isSeq } from 'yaml';
 
-import type { JsonValue } from '../pipeline.ts';
-import type { Located, ProblemList } from '../problem-list.ts';
-import { quoteKey } from '../problem-list.ts';
+import type { JsonValue } from './pipeline.ts';
+import type { Located, ProblemList } from './problem-list.ts';
+import { quoteKey } from './problem-list.ts';
 
 /**
  * A YAML value with its position. An alias is resolved to the node that it names, so the tree is a graph without cycles. Its
