@@ -43,11 +43,10 @@ function report(text: string): string {
   return JSON.stringify([result.kind === 'ended' ? result.ending : undefined, warnings]);
 }
 
+const quoted = /hunter2|8123456789/;
+
 function expectHidden(source: string): void {
-  const reported = report(source);
-  expect(reported).not.toContain(MARKER);
-  expect(reported).not.toContain('8123456789');
-  expect(reported).not.toContain('…_');
+  expect(report(source)).not.toMatch(quoted);
 }
 
 /** Returns the positions of all values that are scalars. */
@@ -126,7 +125,8 @@ describe.each([
   test.each(places.filter((place) => !place.startsWith(key)))('is not quoted at its alias in %s', (place) => {
     // These can be names of containers.
     for (const value of [MARKER, `${MARKER}-x`, 8_123_456_789]) {
-      expectHidden(`${start}${JSON.stringify(value)}${end}\n${place.startsWith('job') ? '' : `${POD}\n`}${place}\n`);
+      const source = `${start}${JSON.stringify(value)}${end}\n${place.startsWith('job') ? '' : `${POD}\n`}${place}\n`;
+      expect(report(source)).not.toMatch(quoted);
     }
   });
 });

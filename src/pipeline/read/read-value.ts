@@ -124,7 +124,7 @@ export function readInteger(
 }
 
 /** Seven days. A longer build or Pod is a mistake, and Node's timers end at 24.8 days. */
-export const MAX_DURATION_MS: number = 168 * 3_600_000;
+const MAX_DURATION_MS = 168 * 3_600_000;
 
 /** Reads a duration above zero and at most {@link MAX_DURATION_MS}, in milliseconds. */
 export function readDuration(node: YamlNode, what: string, problems: ProblemList): number | undefined {
