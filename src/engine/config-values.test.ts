@@ -85,7 +85,7 @@ test('no value of a c3.yaml with a syntax error is in the ending or in a warning
       return text.slice(0, start) + insertion + text.slice(start + length);
     })
     // A mistake that makes a value a key makes it a name.
-    .filter((text) => !/hunter2[^\n]*:(?:\s|$)/m.test(text));
+    .filter((text) => !/(?:hunter2|8123456789)[^\n]*:(?:\s|$)/m.test(text));
   fc.assert(fc.property(broken, expectHidden), { numRuns: 500 });
 });
 

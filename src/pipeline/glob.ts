@@ -55,27 +55,16 @@ export function splitNegation(glob: string): { readonly isNegative: boolean; rea
   return glob.startsWith('!') ? { isNegative: true, pattern: glob.slice(1) } : { isNegative: false, pattern: glob };
 }
 
-interface MatcherOptions {
-  readonly work?: Work;
-  /** Globs that are already compiled, by their text. */
-  readonly compiled?: Map<string, Glob>;
-}
-
 /**
  * Compiles a list of globs. The last matching glob in a list wins; a text matches when it has no `!`. A list that begins with `!`
  * starts from everything: `['!main']` is every branch but one.
  *
  * @param globs checked before; an invalid glob matches nothing
  */
-export function createMatcher(
-  globs: readonly string[],
-  { work, compiled = new Map() }: MatcherOptions = {},
-): (text: string) => boolean {
+export function createMatcher(globs: readonly string[], work?: Work): (text: string) => boolean {
   const list = globs.map((text) => {
     const { isNegative, pattern } = splitNegation(text);
-    const glob = compiled.get(pattern) ?? parseGlob(pattern);
-    compiled.set(pattern, glob);
-    return { isNegative, glob };
+    return { isNegative, glob: parseGlob(pattern) };
   });
   const isEverything = list[0]?.isNegative ?? false;
   return (text) => {
@@ -146,10 +135,7 @@ function parseSet(source: Source): string | undefined {
     if (characters[source.at] === ']' && source.at > begin) {
       source.at++;
       const isIn = (character: string): boolean => ranges.some(([low, high]) => low <= character && character <= high);
-      source.program.push({
-        kind: 'set',
-        has: (character) => isNotSlash(character) && isIn(character) !== isNegative,
-      });
+      source.program.push({ kind: 'set', has: (character) => isNotSlash(character) && isIn(character) !== isNegative });
       return undefined;
     }
     const low = readSetCharacter(source);
@@ -217,13 +203,12 @@ function advance(state: number, character: string, states: States): void {
   const instruction = states.program[state];
   if (instruction?.kind === 'many') {
     if (instruction.isPath || character !== '/') addState(state, states);
-  } else if (instruction?.kind === 'literal' ? character === instruction.character : isInSet(instruction, character)) {
+  } else if (
+    (instruction?.kind === 'literal' && instruction.character === character) ||
+    (instruction?.kind === 'set' && instruction.has(character))
+  ) {
     addState(state + 1, states);
   }
-}
-
-function isInSet(instruction: Instruction | undefined, character: string): boolean {
-  return instruction?.kind === 'set' && instruction.has(character);
 }
 
 /** Adds a state, and all states that are reachable from it without a character. */

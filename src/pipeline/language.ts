@@ -1,7 +1,7 @@
 import type { Notify } from './pipeline.ts';
 import { noSchedules, pipelineConditionVocabulary, unsupportedKeys } from './step-language.ts';
 import type { IntegerLimits, Vocabulary } from './vocabulary.ts';
-import { forEach, toVocabulary } from './vocabulary.ts';
+import { forEach, key, toVocabulary } from './vocabulary.ts';
 
 /** Matches a compact JWE with four or five base64url parts: `kid.iv.ciphertext.tag`, or with an ephemeral public key. */
 export const SEALED_PATTERN: RegExp = /^\s*[\w-]+(?:\.[\w-]+){3,4}\s*$/u;
@@ -16,35 +16,23 @@ export const NOTIFICATIONS: readonly Notify[] = ['failure', 'change', 'always', 
 
 export const checkoutVocabulary: Vocabulary = toVocabulary(
   {
-    container: {
-      shape: { kind: 'text' },
-      text: 'the container that has git',
-      default: 'git',
-      aliases: ['image'],
-    },
-    path: {
-      shape: { kind: 'text', pattern: CHECKOUT_PATH_PATTERN },
-      text: 'the directory of the commit, in which every step starts: an absolute path in a volume',
-      default: '/c3/project',
-      aliases: ['directory', 'dir'],
-    },
-    depth: {
-      shape: { kind: 'integer', limits: DEPTH_LIMITS },
-      text: 'how many commits of history to fetch',
+    container: key({ kind: 'text' }, 'the container that has git', { default: 'git', aliases: ['image'] }),
+    path: key(
+      { kind: 'text', pattern: CHECKOUT_PATH_PATTERN },
+      'the directory of the commit, in which every step starts: an absolute path in a volume',
+      { default: '/c3/project', aliases: ['directory', 'dir'] },
+    ),
+    depth: key({ kind: 'integer', limits: DEPTH_LIMITS }, 'how many commits of history to fetch', {
       default: 50,
       aliases: ['fetch-depth', 'fetch_depth'],
-    },
-    submodules: {
-      shape: { kind: 'boolean' },
-      text: 'whether c3 also fetches submodules; a step can do it instead',
+    }),
+    submodules: key({ kind: 'boolean' }, 'whether c3 also fetches submodules; a step can do it instead', {
       default: false,
       aliases: ['recursive'],
-    },
-    clean: {
-      shape: { kind: 'boolean' },
-      text: 'whether c3 removes the files that an earlier build left in the work tree',
+    }),
+    clean: key({ kind: 'boolean' }, 'whether c3 removes the files that an earlier build left in the work tree', {
       default: true,
-    },
+    }),
   },
   {
     lfs: 'run `git lfs pull` in a step',
@@ -54,34 +42,23 @@ export const checkoutVocabulary: Vocabulary = toVocabulary(
 );
 
 export const podVocabulary: Vocabulary = toVocabulary({
-  reuse: {
-    shape: { kind: 'boolean' },
-    text: 'whether the next build of this project can use the same Pod',
+  reuse: key({ kind: 'boolean' }, 'whether the next build of this project can use the same Pod', {
     default: true,
     aliases: ['warm'],
-  },
-  idle: {
-    shape: { kind: 'duration' },
-    text: 'how long the Pod waits for the next build',
-    default: '1h',
-    aliases: ['ttl'],
-  },
-  max_age: {
-    shape: { kind: 'duration' },
-    text: 'how long the Pod lives at most',
+  }),
+  idle: key({ kind: 'duration' }, 'how long the Pod waits for the next build', { default: '1h', aliases: ['ttl'] }),
+  max_age: key({ kind: 'duration' }, 'how long the Pod lives at most', {
     default: '12h',
     aliases: ['maxAge', 'max-age'],
-  },
+  }),
 });
 
 export const concurrencyVocabulary: Vocabulary = toVocabulary(
   {
-    cancel_previous: {
-      shape: { kind: 'boolean' },
-      text: 'whether a build cancels older builds of the same branch or tag',
+    cancel_previous: key({ kind: 'boolean' }, 'whether a build cancels older builds of the same branch or tag', {
       default: false,
       aliases: ['cancel-in-progress', 'interruptible', 'auto_cancel'],
-    },
+    }),
   },
   { group: 'the builds of one branch or tag are a group; there are no other groups', limit: 'a Pod runs one build' },
 );
@@ -90,23 +67,18 @@ const sealTogether = 'seal the token and the chat together, and put the result u
 
 export const telegramVocabulary: Vocabulary = toVocabulary(
   {
-    to: {
-      shape: { kind: 'sealed' },
-      text: "the token and the chat, sealed by c3; the default is the operator's chat",
+    to: key({ kind: 'sealed' }, "the token and the chat, sealed by c3; the default is the operator's chat", {
       aliases: ['destination', 'sealed', 'recipients'],
-    },
-    notify: {
-      shape: { kind: 'word', words: NOTIFICATIONS },
-      text: 'which messages make a sound: `failure`, `change`, `always` or `never`',
-      default: 'failure',
-      aliases: ['when', 'on', 'if', 'ring'],
-    },
-    log: {
-      shape: { kind: 'boolean' },
-      text: 'whether c3 sends the log of the step that failed the build, as a file',
+    }),
+    notify: key(
+      { kind: 'word', words: NOTIFICATIONS },
+      'which messages make a sound: `failure`, `change`, `always` or `never`',
+      { default: 'failure', aliases: ['when', 'on', 'if', 'ring'] },
+    ),
+    log: key({ kind: 'boolean' }, 'whether c3 sends the log of the step that failed the build, as a file', {
       default: false,
       aliases: ['logs', 'document', 'file'],
-    },
+    }),
   },
   {
     ...forEach(['chat', 'chat_id', 'thread'], sealTogether),
@@ -118,66 +90,50 @@ export const telegramVocabulary: Vocabulary = toVocabulary(
 
 export const pipelineVocabulary: Vocabulary = toVocabulary(
   {
-    k8s: {
-      shape: { kind: 'sealed' },
-      text: 'the kubeconfig of the cluster, sealed by c3',
+    k8s: key({ kind: 'sealed' }, 'the kubeconfig of the cluster, sealed by c3', {
       isRequired: true,
       aliases: ['kubeconfig', 'kubernetes', 'cluster'],
-    },
-    telegram: {
-      shape: { kind: 'mapping', vocabulary: telegramVocabulary, or: 'sealed' },
-      text: 'where c3 reports the build: the token and the chat, sealed by c3, or a mapping',
-      aliases: ['notify', 'notifications'],
-    },
-    job: {
-      shape: { kind: 'pod' },
-      text: 'the Pod, as Kubernetes defines it',
+    }),
+    telegram: key(
+      { kind: 'mapping', vocabulary: telegramVocabulary, or: 'sealed' },
+      'where c3 reports the build: the token and the chat, sealed by c3, or a mapping',
+      { aliases: ['notify', 'notifications'] },
+    ),
+    job: key({ kind: 'pod' }, 'the Pod, as Kubernetes defines it', {
       isRequired: true,
       aliases: ['jobs', 'podTemplate', 'spec'],
-    },
-    steps: {
-      shape: { kind: 'stages' },
-      text: 'the commands that run in its containers, in order',
+    }),
+    steps: key({ kind: 'stages' }, 'the commands that run in its containers, in order', {
       isRequired: true,
       examples: [[{ clj: 'clojure -A:test' }]],
       aliases: ['script', 'stages', 'pipeline', 'tasks', 'commands'],
-    },
-    finally: {
-      shape: { kind: 'stages' },
-      text: 'the commands that run after them, whether they passed or failed',
+    }),
+    finally: key({ kind: 'stages' }, 'the commands that run after them, whether they passed or failed', {
       examples: [[{ kube: './clean-up.sh' }]],
       aliases: ['after_script', 'ensure', 'post', 'always', 'cleanup'],
-    },
-    when: {
-      shape: { kind: 'mapping', vocabulary: pipelineConditionVocabulary },
-      text: 'the events that start a build',
+    }),
+    when: key({ kind: 'mapping', vocabulary: pipelineConditionVocabulary }, 'the events that start a build', {
       examples: [{ event: 'push', branch: 'main' }],
       aliases: ['on', 'if', 'rules', 'branches', 'trigger', 'triggers'],
-    },
-    env: {
-      shape: { kind: 'variables', values: 'text' },
-      text: 'variables of every step',
+    }),
+    env: key({ kind: 'variables', values: 'text' }, 'variables of every step', {
       examples: [{ LANG: 'C.UTF-8' }],
       aliases: ['environment', 'variables', 'vars'],
-    },
-    secrets: { shape: { kind: 'variables', values: 'sealed' }, text: 'sealed variables of every step' },
-    timeout: {
-      shape: { kind: 'duration' },
-      text: 'the time limit of the whole build',
+    }),
+    secrets: key({ kind: 'variables', values: 'sealed' }, 'sealed variables of every step'),
+    timeout: key({ kind: 'duration' }, 'the time limit of the whole build', {
       default: '1h',
       aliases: ['timeout-minutes', 'timeout_in_minutes'],
-    },
-    concurrency: {
-      shape: { kind: 'mapping', vocabulary: concurrencyVocabulary },
-      text: 'what a new build does to older builds',
+    }),
+    concurrency: key({ kind: 'mapping', vocabulary: concurrencyVocabulary }, 'what a new build does to older builds', {
       aliases: ['interruptible', 'cancel_previous', 'cancel-in-progress'],
-    },
-    checkout: {
-      shape: { kind: 'mapping', vocabulary: checkoutVocabulary, or: 'false' },
-      text: 'how c3 checks the commit out into the Pod; `false` turns it off',
-      aliases: ['clone', 'git'],
-    },
-    pod: { shape: { kind: 'mapping', vocabulary: podVocabulary }, text: 'how long the Pod lives' },
+    }),
+    checkout: key(
+      { kind: 'mapping', vocabulary: checkoutVocabulary, or: 'false' },
+      'how c3 checks the commit out into the Pod; `false` turns it off',
+      { aliases: ['clone', 'git'] },
+    ),
+    pod: key({ kind: 'mapping', vocabulary: podVocabulary }, 'how long the Pod lives'),
   },
   {
     ...unsupportedKeys,

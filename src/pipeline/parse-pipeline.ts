@@ -90,7 +90,7 @@ function readDocument(yaml: ComposedYaml, repair: Repair | undefined, options: P
   if (yaml.document.directives.yaml.explicit === true) {
     problems.error(start, 'the %YAML directive is not allowed', 'c3.yaml is YAML 1.2: remove the line');
   }
-  const root = toTree(yaml.document, yaml.text, problems);
+  const root = toTree(yaml.document, problems);
   const isEmpty = root.kind === 'scalar' && root.value === null;
   if (isEmpty && !problems.hasErrors) problems.error(start, 'the file is empty', 'it needs k8s, job and steps');
   const map = isEmpty ? undefined : toMap(root, 'c3.yaml', problems);

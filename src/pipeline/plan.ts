@@ -1,4 +1,4 @@
-import type { Glob, Work } from './glob.ts';
+import type { Work } from './glob.ts';
 import { createMatcher } from './glob.ts';
 import type { Condition, EventKind, Pipeline, Stage, Step } from './pipeline.ts';
 
@@ -76,13 +76,12 @@ interface Facts {
  * conditions have them: aliases can repeat one list a thousand times.
  */
 function createListMatcher(texts: readonly string[], work: Work): (globs: readonly string[]) => boolean {
-  const compiled = new Map<string, Glob>();
   const results = new Map<string, boolean>();
   return (globs) => {
     const key = JSON.stringify(globs);
     const known = results.get(key);
     if (known !== undefined || work.left < 0) return known ?? false;
-    const matches = createMatcher(globs, { work, compiled });
+    const matches = createMatcher(globs, work);
     const result = texts.some((text) => work.left >= 0 && matches(text));
     results.set(key, result);
     return result;
@@ -119,9 +118,8 @@ function findReason(condition: Condition | undefined, facts: Facts): string | un
   if (condition === undefined) return undefined;
   const { kind, name } = facts;
   if (!toEventKinds(condition).includes(kind)) {
-    const actual = kind === 'tag' ? 'a tag' : 'a push to a branch';
-    const otherKey = kind === 'tag' ? 'branch' : 'tag';
-    return `${actual} does not match when.${condition.event === undefined ? otherKey : 'event'}`;
+    const [actual, other] = kind === 'tag' ? ['a tag', 'branch'] : ['a push to a branch', 'tag'];
+    return `${actual} does not match when.${condition.event === undefined ? other : 'event'}`;
   }
   const ref = toRefKey(kind);
   const names = condition[ref];

@@ -94,7 +94,7 @@ function toValue(source: string): JsonValue | undefined {
   const yaml = candidates.find(({ document }) => document.errors.length === 0);
   if (yaml === undefined) return undefined;
   const problems = createProblemList({ ...yaml, insertedColumns: new Map(), withoutSeals: false });
-  return toJson(toTree(yaml.document, yaml.text, problems));
+  return toJson(toTree(yaml.document, problems));
 }
 
 /** Returns whether the message is about a key of a step that could be a container: the schema does not know the job. */

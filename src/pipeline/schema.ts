@@ -19,43 +19,27 @@ const commandSchema: JsonObject = {
   minItems: 1,
 };
 
+const labelSchema: JsonObject = { type: 'string', pattern: LABEL_PATTERN.source };
+
+const containerSchema: JsonObject = toObjectSchema(
+  {
+    name: { ...labelSchema, description: 'the name that steps use for the container' },
+    command: { type: 'array', items: { type: 'string' }, examples: [['sleep', '1000000']] },
+    args: { type: 'array', items: { type: 'string' } },
+  },
+  ['name'],
+);
+
 /** Only what c3 itself needs. The cluster checks the rest. */
-const podSchema: JsonObject = {
-  type: 'object',
-  properties: {
+const podSchema: JsonObject = toObjectSchema(
+  {
     apiVersion: { const: 'v1' },
     kind: { const: 'Pod' },
-    metadata: {
-      type: 'object',
-      properties: { name: { type: 'string', pattern: LABEL_PATTERN.source, maxLength: MAX_POD_NAME_LENGTH } },
-      required: ['name'],
-    },
-    spec: {
-      type: 'object',
-      properties: {
-        containers: {
-          type: 'array',
-          minItems: 1,
-          items: {
-            type: 'object',
-            properties: {
-              name: {
-                type: 'string',
-                pattern: LABEL_PATTERN.source,
-                description: 'the name that steps use for the container',
-              },
-              command: { type: 'array', items: { type: 'string' }, examples: [['sleep', '1000000']] },
-              args: { type: 'array', items: { type: 'string' } },
-            },
-            required: ['name'],
-          },
-        },
-      },
-      required: ['containers'],
-    },
+    metadata: toObjectSchema({ name: { ...labelSchema, maxLength: MAX_POD_NAME_LENGTH } }, ['name']),
+    spec: toObjectSchema({ containers: { type: 'array', minItems: 1, items: containerSchema } }, ['containers']),
   },
-  required: ['apiVersion', 'kind', 'metadata', 'spec'],
-};
+  ['apiVersion', 'kind', 'metadata', 'spec'],
+);
 
 /**
  * c3.yaml as JSON Schema draft-07, which editors support best, made from language.ts. It accepts everything that the reader
@@ -69,10 +53,7 @@ export const pipelineSchema: JsonObject = {
   description: 'Where a build of c3 runs, in which containers, and which commands',
   ...toMappingSchema(pipelineVocabulary),
   patternProperties: { '^x-': true },
-  definitions: {
-    step: toStepSchema(false),
-    stage: toStepSchema(true),
-  },
+  definitions: { step: toStepSchema(false), stage: toStepSchema(true) },
 };
 
 /** Formats the schema as in schema/c3.schema.json. */
@@ -82,12 +63,11 @@ export function formatSchema(): string {
 
 function toMappingSchema({ keys }: Vocabulary): JsonObject {
   const required = [...keys].filter(([, key]) => key.isRequired).map(([name]) => name);
-  return {
-    type: 'object',
-    properties: toProperties([...keys]),
-    ...(required.length === 0 ? {} : { required }),
-    additionalProperties: false,
-  };
+  return { ...toObjectSchema(toProperties([...keys]), required), additionalProperties: false };
+}
+
+function toObjectSchema(properties: JsonObject, required: readonly string[]): JsonObject {
+  return { type: 'object', properties, ...(required.length === 0 ? {} : { required }) };
 }
 
 function toProperties(keys: readonly (readonly [string, Key])[]): JsonObject {

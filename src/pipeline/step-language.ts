@@ -1,6 +1,6 @@
 import type { EventKind } from './pipeline.ts';
 import type { IntegerLimits, Key, Vocabulary } from './vocabulary.ts';
-import { forEach, toVocabulary } from './vocabulary.ts';
+import { forEach, key, toVocabulary } from './vocabulary.ts';
 
 /** Matches a step name that Telegram and the commit status can show: one line of at most 80 characters. */
 export const STEP_NAME_PATTERN: RegExp = /^(?=.*\S)[^\p{Cc}]{1,80}$/u;
@@ -12,25 +12,19 @@ export const EVENTS: readonly EventKind[] = ['push', 'tag'];
 export const STATUSES: readonly ('success' | 'failure')[] = ['success', 'failure'];
 
 const conditionKeys = {
-  event: {
-    shape: { kind: 'words', words: EVENTS },
-    text: '`push` to a branch, `tag`, or a list of both',
+  event: key({ kind: 'words', words: EVENTS }, '`push` to a branch, `tag`, or a list of both', {
     aliases: ['events', 'on'],
-  },
-  branch: {
-    shape: { kind: 'globs' },
-    text: '[globs](#globs) for branch names',
+  }),
+  branch: key({ kind: 'globs' }, '[globs](#globs) for branch names', {
     examples: ['main', ['main', 'release/*']],
     aliases: ['branches', 'ref', 'refs', 'only'],
-  },
-  tag: { shape: { kind: 'globs' }, text: '[globs](#globs) for tag names', examples: ['v*'], aliases: ['tags'] },
-  path: {
-    shape: { kind: 'globs' },
-    text: '[globs](#globs) for files; one changed file that matches is enough',
+  }),
+  tag: key({ kind: 'globs' }, '[globs](#globs) for tag names', { examples: ['v*'], aliases: ['tags'] }),
+  path: key({ kind: 'globs' }, '[globs](#globs) for files; one changed file that matches is enough', {
     examples: ['src/**', ['**', '!docs/**']],
     aliases: ['paths', 'changes', 'files'],
-  },
-} as const satisfies Record<string, Key>;
+  }),
+} satisfies Record<string, Key>;
 
 const noExpressions = 'c3 has no expressions: start the command with a test, `[ … ] || exit 0`';
 
@@ -60,71 +54,55 @@ export const pipelineConditionVocabulary: Vocabulary = toVocabulary(conditionKey
 export const stepConditionVocabulary: Vocabulary = toVocabulary(
   {
     ...conditionKeys,
-    status: {
-      shape: { kind: 'words', words: STATUSES },
-      text: 'the result of the earlier steps: `success`, `failure`, or a list of both',
-      aliases: ['state', 'result', 'outcome'],
-    },
+    status: key(
+      { kind: 'words', words: STATUSES },
+      'the result of the earlier steps: `success`, `failure`, or a list of both',
+      { aliases: ['state', 'result', 'outcome'] },
+    ),
   },
   { expression: noExpressions, evaluate: noExpressions },
 );
 
 export const stepVocabulary: Vocabulary = toVocabulary(
   {
-    name: {
-      shape: { kind: 'text', pattern: STEP_NAME_PATTERN },
-      text: 'the name that people see instead of the container; one line, at most 80 characters',
-      examples: ['unit tests'],
-      aliases: ['label', 'title', 'displayName'],
-    },
-    when: {
-      shape: { kind: 'mapping', vocabulary: stepConditionVocabulary },
-      text: '[the events](#when) and the earlier results for which the step runs',
-      examples: [{ branch: 'main' }],
-      aliases: ['on', 'if', 'only', 'rules', 'condition'],
-    },
-    timeout: {
-      shape: { kind: 'duration' },
-      text: 'a [duration](#durations): the time limit of each attempt',
+    name: key(
+      { kind: 'text', pattern: STEP_NAME_PATTERN },
+      'the name that people see instead of the container; one line, at most 80 characters',
+      { examples: ['unit tests'], aliases: ['label', 'title', 'displayName'] },
+    ),
+    when: key(
+      { kind: 'mapping', vocabulary: stepConditionVocabulary },
+      '[the events](#when) and the earlier results for which the step runs',
+      { examples: [{ branch: 'main' }], aliases: ['on', 'if', 'only', 'rules', 'condition'] },
+    ),
+    timeout: key({ kind: 'duration' }, 'a [duration](#durations): the time limit of each attempt', {
       examples: ['10m'],
       aliases: ['timeout-minutes', 'timeout_in_minutes'],
-    },
-    retry: {
-      shape: { kind: 'integer', limits: RETRY_LIMITS },
-      text: 'how many times c3 runs the step again after a failure, 0 to 10',
-      default: 0,
-      examples: [2],
-      aliases: ['attempts', 'retries'],
-    },
-    allow_failure: {
-      shape: { kind: 'boolean' },
-      text: 'whether the build continues, and can pass, when this step fails',
+    }),
+    retry: key(
+      { kind: 'integer', limits: RETRY_LIMITS },
+      'how many times c3 runs the step again after a failure, 0 to 10',
+      { default: 0, examples: [2], aliases: ['attempts', 'retries'] },
+    ),
+    allow_failure: key({ kind: 'boolean' }, 'whether the build continues, and can pass, when this step fails', {
       default: false,
       aliases: ['continue-on-error', 'soft_fail', 'failure', 'onError', 'try'],
-    },
-    env: {
-      shape: { kind: 'variables', values: 'text' },
-      text: 'variables of this step; they override those of the file',
+    }),
+    env: key({ kind: 'variables', values: 'text' }, 'variables of this step; they override those of the file', {
       examples: [{ CI: 'true' }],
       aliases: ['environment', 'variables', 'vars', 'params'],
-    },
-    container: {
-      shape: { kind: 'text' },
-      text: 'with `run`: the long form of `container: command`',
+    }),
+    container: key({ kind: 'text' }, 'with `run`: the long form of `container: command`', {
       examples: ['clj'],
       aliases: ['image', 'uses'],
-    },
-    run: {
-      shape: { kind: 'command' },
-      text: 'with `container`: a shell script, or a list that runs without a shell',
+    }),
+    run: key({ kind: 'command' }, 'with `container`: a shell script, or a list that runs without a shell', {
       examples: ['make test', ['npm', 'ci']],
       aliases: ['command', 'commands', 'cmd', 'script'],
-    },
-    parallel: {
-      shape: { kind: 'steps' },
-      text: 'instead of a command: [steps](#parallel) that start together',
+    }),
+    parallel: key({ kind: 'steps' }, 'instead of a command: [steps](#parallel) that start together', {
       aliases: ['in_parallel', 'group', 'concurrent'],
-    },
+    }),
   },
   {
     ...unsupportedKeys,

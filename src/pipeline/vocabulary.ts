@@ -38,6 +38,10 @@ export interface Vocabulary {
   readonly foreign: ReadonlyMap<string, string>;
 }
 
+export function key(shape: Shape, text: string, more: Omit<Key, 'shape' | 'text'> = {}): Key {
+  return { shape, text, ...more };
+}
+
 export function toVocabulary(keys: Record<string, Key>, foreign: Record<string, string> = {}): Vocabulary {
   return { keys: new Map(Object.entries(keys)), foreign: new Map(Object.entries(foreign)) };
 }

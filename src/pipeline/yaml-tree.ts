@@ -23,8 +23,6 @@ interface Measured extends Located {
 interface YamlScalar extends Measured {
   readonly kind: 'scalar';
   readonly value: string | number | boolean | null;
-  /** As written in the text, with quotes. */
-  readonly source: string;
   /** Neither quoted nor a block. */
   readonly isPlain: boolean;
 }
@@ -54,7 +52,6 @@ const MAX_WEIGHT = 256 * 1024;
 const MAX_MERGED_KEYS = 10_000;
 
 interface Conversion {
-  readonly text: string;
   readonly problems: ProblemList;
   readonly anchors: Map<string, YamlNode>;
   /** How many keys merge keys can still read. */
@@ -64,9 +61,9 @@ interface Conversion {
 }
 
 /** Converts a document. Reports what a tree cannot hold (duplicate keys, unknown aliases, tags, depth), replaced by null. */
-export function toTree(document: Document.Parsed, text: string, problems: ProblemList): YamlNode {
+export function toTree(document: Document.Parsed, problems: ProblemList): YamlNode {
   const anchors = new Map<string, YamlNode>();
-  const conversion = { text, problems, anchors, mergeBudget: MAX_MERGED_KEYS, isShared: false };
+  const conversion = { problems, anchors, mergeBudget: MAX_MERGED_KEYS, isShared: false };
   return convert(document.contents, { start: 0, end: 0 }, 1, conversion);
 }
 
@@ -105,18 +102,16 @@ function convertValue(
   return isScalar(node) ? convertScalar(node, at, conversion) : nullAt(at);
 }
 
-function convertScalar(node: Scalar.Parsed, at: Located, { text, problems, isShared }: Conversion): YamlScalar {
-  const source = text.slice(at.start, at.end);
+function convertScalar(node: Scalar.Parsed, at: Located, { problems, isShared }: Conversion): YamlScalar {
   const value: unknown = node.value;
   const isJson = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
   if (!isJson) problems.unreadable(at, 'JSON has no such number', 'put it in quotes');
   return {
     kind: 'scalar',
     value: isJson ? (value as YamlScalar['value']) : null,
-    source,
     isPlain: node.type === 'PLAIN',
     ...at,
-    weight: source.length + 1,
+    weight: at.end - at.start + 1,
     height: 1,
     isShared,
   };
@@ -209,5 +204,5 @@ function measure(children: readonly YamlNode[], { isShared }: Conversion, own = 
 }
 
 function nullAt({ start, end }: Located): YamlScalar {
-  return { kind: 'scalar', value: null, source: '', isPlain: true, start, end, weight: 1, height: 1, isShared: false };
+  return { kind: 'scalar', value: null, isPlain: true, start, end, weight: 1, height: 1, isShared: false };
 }

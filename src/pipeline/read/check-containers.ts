@@ -7,23 +7,17 @@ import { child, textOf } from './read-value.ts';
  * Images that run something short without a command, or a shell, which exits without a terminal. By the last part of the name.
  * c3 says nothing about other images: they can keep running.
  */
-const shortImages: ReadonlySet<string> = new Set(
-  [
-    'almalinux alpine amazonlinux archlinux busybox centos debian fedora opensuse rockylinux ubuntu',
-    'bash bun cargo clojure composer dart deno elixir erlang gcc golang gradle groovy haskell julia maven node',
-    'openjdk eclipse-temurin amazoncorretto perl pypy python r-base ruby rust swift sbt sdk',
-    'git curl kubectl helm k8s terraform aws-cli cloud-sdk azure-cli kaniko-alpine buildah skopeo crane',
-    'golangci-lint shellcheck hadolint hugo trivy semgrep yamllint playwright',
-  ].flatMap((line) => line.split(' ')),
-);
+const shortImages: ReadonlySet<string> = toSet(`
+  almalinux alpine amazonlinux archlinux busybox centos debian fedora opensuse rockylinux ubuntu
+  bash bun cargo clojure composer dart deno elixir erlang gcc golang gradle groovy haskell julia maven node
+  openjdk eclipse-temurin amazoncorretto perl pypy python r-base ruby rust swift sbt sdk
+  git curl kubectl helm k8s terraform aws-cli cloud-sdk azure-cli kaniko-alpine buildah skopeo crane
+  golangci-lint shellcheck hadolint hugo trivy semgrep yamllint playwright`);
 
 /** Programs that soon exit, with any arguments. */
-const shortPrograms: ReadonlySet<string> = new Set(
-  [
-    'cd cp date echo false id ls mkdir mv printf pwd rm sync test touch true uname whoami',
-    'apk apt apt-get git pip pytest',
-  ].flatMap((line) => line.split(' ')),
-);
+const shortPrograms: ReadonlySet<string> = toSet(`
+  cd cp date echo false id ls mkdir mv printf pwd rm sync test touch true uname whoami
+  apk apt apt-get git pip pytest`);
 
 /** Programs that soon exit with this next word. With another they can be servers. */
 const shortCommands: ReadonlySet<string> = new Set(
@@ -67,6 +61,10 @@ export function checkContainers(
       problems.warning(command, `the command of ${label} exits by itself`, hint);
     }
   }
+}
+
+function toSet(words: string): ReadonlySet<string> {
+  return new Set(words.trim().split(/\s+/));
 }
 
 function isShort(words: readonly string[]): boolean {

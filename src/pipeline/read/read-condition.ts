@@ -34,12 +34,7 @@ export type ConditionReader = (node: YamlNode | undefined, vocabulary: Vocabular
 
 /** Creates a reader for one file: all its conditions share the limit of their globs. */
 export function createConditionReader(problems: ProblemList): ConditionReader {
-  const context: ConditionContext = {
-    problems,
-    known: { event: new Map(), status: new Map(), branch: new Map(), tag: new Map(), path: new Map() },
-    nameLists: new Set(),
-    nameGlobsLength: 0,
-  };
+  const context: ConditionContext = { problems, known: new Map(), nameLists: new Set(), nameGlobsLength: 0 };
   return (node, vocabulary) => readCondition(node, vocabulary, context);
 }
 
@@ -47,11 +42,8 @@ type GlobKey = 'branch' | 'tag' | 'path';
 
 interface ConditionContext {
   readonly problems: ProblemList;
-  /** What was read under each key. An alias leads to the same node again, and costs nothing. */
-  readonly known: {
-    readonly event: Map<YamlNode, readonly EventKind[]>;
-    readonly status: Map<YamlNode, readonly ('success' | 'failure')[]>;
-  } & Readonly<Record<GlobKey, Map<YamlNode, readonly string[]>>>;
+  /** The values and items read so far, by key. An alias leads to the same node again, and costs nothing. */
+  readonly known: Map<string, Map<YamlNode, readonly string[]>>;
   /** The lists of globs for branches and tags, as JSON. */
   readonly nameLists: Set<string>;
   nameGlobsLength: number;
@@ -62,35 +54,32 @@ function readCondition(
   vocabulary: Vocabulary,
   context: ConditionContext,
 ): Condition | undefined {
-  const { problems, known } = context;
+  const { problems } = context;
   if (node === undefined) return undefined;
   if (node.kind !== 'map') {
     problems.error(node, 'when must be a mapping', 'for example `when: {event: push, branch: main}`');
     return undefined;
   }
   refuseUnknownKeys(node, vocabulary, problems);
-  const event = readWords(node, { key: 'event', words: EVENTS, known: known.event, problems });
-  const status = vocabulary.keys.has('status')
-    ? readWords(node, { key: 'status', words: STATUSES, known: known.status, problems })
-    : [];
-  const condition: Condition = {
-    ...(event.length === 0 ? {} : { event }),
-    ...readGlobs(node, 'branch', context),
-    ...readGlobs(node, 'tag', context),
-    ...readGlobs(node, 'path', context),
-    ...(status.length === 0 ? {} : { status }),
+  const words = <Word extends string>(key: string, known: readonly Word[]): Word[] => {
+    const options = { words: known, foreign: foreignWords, problems };
+    const found = readItems(node, key, context, (item) => readWord(item, `when.${key}`, options));
+    return known.filter((word) => found.includes(word));
   };
+  const globs = (key: GlobKey): readonly string[] =>
+    readItems(node, key, context, (item) => readGlob(item, key, problems));
+  const event = words('event', EVENTS);
+  const status = vocabulary.keys.has('status') ? words('status', STATUSES) : [];
+  const condition: Condition = { event, branch: globs('branch'), tag: globs('tag'), path: globs('path'), status };
+  limitNameGlobs(node, condition, context);
   refuseContradiction(node, event, problems);
-  return condition;
+  return Object.fromEntries(Object.entries(condition).filter(([, items]) => items.length > 0));
 }
 
 /** Refuses globs for branches in a condition for tags alone, and the reverse: they would have no effect. */
 function refuseContradiction(map: YamlMap, event: readonly EventKind[], problems: ProblemList): void {
   if (event.length === 0) return;
-  for (const [key, kind] of [
-    ['branch', 'push'],
-    ['tag', 'tag'],
-  ] as const) {
+  for (const [key, kind] of Object.entries<EventKind>({ branch: 'push', tag: 'tag' })) {
     const entry = map.entries.get(key);
     if (entry === undefined || event.includes(kind)) continue;
     const message = `when.${key} has no effect: when.event is only ${event.join(', ')}`;
@@ -98,75 +87,54 @@ function refuseContradiction(map: YamlMap, event: readonly EventKind[], problems
   }
 }
 
-/** Returns the items of a list, or a single value as the only item. Refuses an empty list, which has no meaning. */
-function toItems(node: YamlNode, key: string, problems: ProblemList): readonly YamlNode[] {
-  if (node.kind !== 'list') return [node];
-  if (node.items.length === 0) problems.error(node, `when.${key} is empty`, 'remove the key, or write at least one');
-  return node.items;
-}
-
-interface WordsContext<Word extends string> {
-  readonly key: string;
-  readonly words: readonly Word[];
-  readonly known: Map<YamlNode, readonly Word[]>;
-  readonly problems: ProblemList;
-}
-
-function readWords<Word extends string>(map: YamlMap, context: WordsContext<Word>): readonly Word[] {
-  const { key, known, words, problems } = context;
+/** Reads a list, or a single value as a list of one. Leaves out invalid items. Refuses an empty list, which has no meaning. */
+function readItems(
+  map: YamlMap,
+  key: string,
+  { known, problems }: ConditionContext,
+  readItem: (item: YamlNode) => string | undefined,
+): readonly string[] {
   const node = child(map, key);
   if (node === undefined) return [];
-  const options = { words, foreign: foreignWords, problems };
-  const read = (item: YamlNode): Word | readonly Word[] => readWord(item, `when.${key}`, options) ?? [];
-  const found = known.get(node) ?? [...new Set(toItems(node, key, problems).flatMap(read))];
-  known.set(node, found);
+  const before = known.get(key) ?? new Map<YamlNode, readonly string[]>();
+  known.set(key, before);
+  const read = (item: YamlNode): readonly string[] => {
+    const found = before.get(item) ?? [readItem(item) ?? []].flat();
+    before.set(item, found);
+    return found;
+  };
+  if (node.kind !== 'list') return read(node);
+  if (node.items.length === 0) problems.error(node, `when.${key} is empty`, 'remove the key, or write at least one');
+  const found = before.get(node) ?? node.items.flatMap(read);
+  before.set(node, found);
   return found;
 }
 
-function readGlobs(map: YamlMap, key: GlobKey, context: ConditionContext): Condition {
-  const node = child(map, key);
-  if (node === undefined) return {};
-  const known = context.known[key];
-  let globs = known.get(node);
-  if (globs === undefined) {
-    globs = toItems(node, key, context.problems).flatMap((item) => readGlob(item, key, context));
-    if (key !== 'path') limitNameGlobs(node, globs, context);
-    known.set(node, globs);
-  }
-  return globs.length === 0 ? {} : { [key]: globs };
-}
-
-/** Returns an empty list for an invalid glob. */
-function readGlob(item: YamlNode, key: GlobKey, { problems, known }: ConditionContext): readonly string[] {
-  const before = known[key].get(item);
-  if (before !== undefined) return before;
+function readGlob(item: YamlNode, key: GlobKey, problems: ProblemList): string | undefined {
   const text = readText(item, `when.${key}`, problems);
-  const globs = text !== undefined && checkGlob(text, { item, key, problems }) ? [text] : [];
-  known[key].set(item, globs);
-  return globs;
-}
-
-function checkGlob(
-  text: string,
-  { item, key, problems }: { readonly item: YamlNode; readonly key: GlobKey; readonly problems: ProblemList },
-): boolean {
+  if (text === undefined) return undefined;
   const glob = parseGlob(splitNegation(text).pattern);
   const hint = hintNever(text, key);
+  if (glob.kind === 'glob' && hint === undefined) return text;
   if (glob.kind === 'invalid') problems.error(item, `when.${key} has an invalid glob: ${glob.message}`);
-  else if (hint !== undefined) problems.error(item, `when.${key} has a glob that never matches`, hint);
-  return glob.kind === 'glob' && hint === undefined;
+  else problems.error(item, `when.${key} has a glob that never matches`, hint);
+  return undefined;
 }
 
-/** Reports at the list that exceeds the limit. */
-function limitNameGlobs(node: YamlNode, globs: readonly string[], context: ConditionContext): void {
-  const list = JSON.stringify(globs);
-  if (context.nameLists.has(list)) return;
-  context.nameLists.add(list);
-  const before = context.nameGlobsLength;
-  for (const glob of globs) context.nameGlobsLength += glob.length + 1;
-  if (before > MAX_NAME_GLOBS_LENGTH || context.nameGlobsLength <= MAX_NAME_GLOBS_LENGTH) return;
-  const message = `the globs for branches and tags are longer than ${MAX_NAME_GLOBS_LENGTH} characters together`;
-  context.problems.error(node, message, 'use "*" or "{a,b}" to match several names; equal lists count once');
+/** Counts the globs for branches and tags. Reports at the list that exceeds the limit. */
+function limitNameGlobs(map: YamlMap, condition: Condition, context: ConditionContext): void {
+  for (const key of ['branch', 'tag'] as const) {
+    const { [key]: globs = [] } = condition;
+    const list = JSON.stringify(globs);
+    if (context.nameLists.has(list)) continue;
+    context.nameLists.add(list);
+    const before = context.nameGlobsLength;
+    for (const glob of globs) context.nameGlobsLength += glob.length + 1;
+    if (before > MAX_NAME_GLOBS_LENGTH || context.nameGlobsLength <= MAX_NAME_GLOBS_LENGTH) continue;
+    const message = `the globs for branches and tags are longer than ${MAX_NAME_GLOBS_LENGTH} characters together`;
+    const hint = 'use "*" or "{a,b}" to match several names; equal lists count once';
+    context.problems.error(child(map, key) ?? map, message, hint);
+  }
 }
 
 /** No branch, tag or changed path begins like this. A directory can be called `refs`. */

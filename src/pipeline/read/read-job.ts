@@ -53,10 +53,7 @@ export function hintContainer(name: string, containers: Containers): string {
 }
 
 function checkKind(map: YamlMap, problems: ProblemList): void {
-  for (const [key, expected] of [
-    ['apiVersion', 'v1'],
-    ['kind', 'Pod'],
-  ] as const) {
+  for (const [key, expected] of Object.entries({ apiVersion: 'v1', kind: 'Pod' })) {
     const node = child(map, key);
     if (textOf(node) === expected) continue;
     const hint = 'c3 runs a plain Pod: apiVersion v1, kind Pod';

@@ -1,6 +1,7 @@
 import { NOTIFICATIONS, SEALED_PATTERN, telegramVocabulary } from '../language.ts';
 import type { Notify, Telegram } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
+import { forEach } from '../vocabulary.ts';
 import type { YamlEntry, YamlMap } from '../yaml-tree.ts';
 import { readBoolean, readChild, readWord, refuseUnknownKeys, textOf } from './read-value.ts';
 
@@ -45,11 +46,11 @@ const defaultNotify: Notify = 'failure';
 /** What other CI systems write instead of our words. */
 const foreignWords: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    always: ['all', 'true', 'success'],
-    never: ['none', 'off', 'false'],
-    failure: ['on_failure', 'failed'],
-    change: ['on_change', 'fixed'],
-  }).flatMap(([word, foreign]) => foreign.map((key) => [key, `did you mean "${word}"?`] as const)),
+    ...forEach(['all', 'true', 'success'], 'did you mean "always"?'),
+    ...forEach(['none', 'off', 'false'], 'did you mean "never"?'),
+    ...forEach(['on_failure', 'failed'], 'did you mean "failure"?'),
+    ...forEach(['on_change', 'fixed'], 'did you mean "change"?'),
+  }),
 );
 
 /** Reads `telegram`: a sealed value, or a mapping. */

@@ -208,7 +208,7 @@ function readRun(node: YamlNode, what: string, context: StepsContext): Step['run
       problems.error(node, `${what} is empty`);
       return undefined;
     }
-    if (node.isPlain) warnOfComment(node, node.source, context);
+    if (node.isPlain) warnOfComment(node, context);
     return { kind: 'script', text };
   }
   const argv = node.items.map((item) => readText(item, `a word of ${what}`, problems));
@@ -223,9 +223,10 @@ function readRun(node: YamlNode, what: string, context: StepsContext): Step['run
  * Warns where YAML cuts a plain text at ` #`. A shell would do the same, so `make # all of it` is fine. Different are a `#` in
  * quotes, and `#1`, which people nearly always want to keep.
  */
-function warnOfComment(node: YamlNode, script: string, { text, problems }: StepsContext): void {
+function warnOfComment(node: YamlNode, { text, problems }: StepsContext): void {
   const comment = /^[ \t]+(#[^\r\n]*)/.exec(text.slice(node.end, node.end + 200))?.[1];
   if (comment === undefined) return;
+  const script = text.slice(node.start, node.end);
   const hasOpenQuote = /["']/.test(script.replace(/\\.|'[^']*'|"(?:\\.|[^"\\])*"/g, ''));
   if (!/^#[^\s#]/.test(comment) && !hasOpenQuote) return;
   const start = text.indexOf('#', node.end);

@@ -24,14 +24,12 @@ export function child(map: YamlMap | undefined, key: string): YamlNode | undefin
 }
 
 /** Reads the value of a key that is there. Returns undefined when the key is missing or its value is wrong. */
-export function readChild<T>(
-  map: YamlMap | undefined,
-  key: string,
-  read: (node: YamlNode) => T | undefined,
-): T | undefined {
+export function readChild<T>(map: YamlMap | undefined, key: string, read: Read<T>): T | undefined {
   const node = child(map, key);
   return node && read(node);
 }
+
+type Read<T> = (node: YamlNode) => T | undefined;
 
 /** Returns the text of a node that has any, without a check. */
 export function textOf(node: YamlNode | undefined): string | undefined {
@@ -90,22 +88,14 @@ export interface WordOptions<Word extends string> {
   readonly problems: ProblemList;
 }
 
-const booleanWords: Readonly<Record<string, boolean>> = {
-  true: true,
-  yes: true,
-  on: true,
-  '1': true,
-  false: false,
-  no: false,
-  off: false,
-  '0': false,
-};
+const trueWords: ReadonlySet<string> = new Set(['true', 'yes', 'on', '1']);
+const falseWords: ReadonlySet<string> = new Set(['false', 'no', 'off', '0']);
 
 export function readBoolean(node: YamlNode, what: string, problems: ProblemList): boolean | undefined {
   if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value;
   const word = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
-  const meant = Object.hasOwn(booleanWords, word) ? booleanWords[word] : undefined;
-  const hint = meant === undefined ? undefined : `write it as ${meant}`;
+  const isKnown = trueWords.has(word) || falseWords.has(word);
+  const hint = isKnown ? `write it as ${trueWords.has(word)}` : undefined;
   problems.error(node, `${what} must be true or false, not ${describe(node)}`, hint);
   return undefined;
 }

@@ -5,17 +5,9 @@ import { child, readText, toMap } from './read-value.ts';
 import { readSealed } from './read-sealed.ts';
 
 /** These variables change how the shell or the loader of every step works, and c3's own supervisor. A script can set them. */
-const refusedNames: ReadonlySet<string> = new Set([
-  'PATH',
-  'ENV',
-  'IFS',
-  'BASH_ENV',
-  'BASHOPTS',
-  'SHELLOPTS',
-  'LD_PRELOAD',
-  'LD_AUDIT',
-  'LD_LIBRARY_PATH',
-]);
+const refusedNames: ReadonlySet<string> = new Set(
+  'PATH ENV IFS BASH_ENV BASHOPTS SHELLOPTS LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH'.split(' '),
+);
 
 /** Matches the names that {@link checkName} accepts. */
 export const VARIABLE_PATTERN: RegExp = new RegExp(
@@ -61,27 +53,24 @@ function readVariables(
   const map = node && toMap(node, what, problems);
   const variables: [string, string][] = [];
   for (const [name, entry] of map?.entries ?? []) {
-    if (!checkName(name, { what, at: entry.key }, problems)) continue;
+    // Below `secrets`, a secret without a colon can look like a name.
+    const shown = what === 'secrets' ? quoteKey(name) : quote(name);
+    if (!checkName(name, shown, entry.key, problems)) continue;
     const value = readOne(entry, name);
     if (value !== undefined) variables.push([name, value]);
   }
   return Object.fromEntries(variables);
 }
 
-function checkName(
-  name: string,
-  { what, at }: { readonly what: 'env' | 'secrets'; readonly at: Located },
-  problems: ProblemList,
-): boolean {
+function checkName(name: string, shown: string, at: Located, problems: ProblemList): boolean {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
     const hint = 'letters, digits and "_", not starting with a digit, at most 128';
-    const shown = what === 'secrets' ? quoteKey(name) : quote(name);
     problems.error(at, `${shown} is not the name of a shell variable`, hint);
   } else if (name.startsWith('C3_')) {
-    problems.error(at, `${quote(name)} is reserved: c3 sets the variables that begin with C3_`);
+    problems.error(at, `${shown} is reserved: c3 sets the variables that begin with C3_`);
   } else if (refusedNames.has(name)) {
     const hint = `set it in the script: \`export ${name}=…\``;
-    problems.error(at, `${quote(name)} is not allowed here: it would change the shell that runs every step`, hint);
+    problems.error(at, `${shown} is not allowed here: it would change the shell that runs every step`, hint);
   } else {
     return true;
   }

@@ -55,28 +55,26 @@ export function repairScripts(original: YamlTokens): Repair | undefined {
   const insertedColumns = new Map<number, number>();
   const found = new Map<number, Omit<RepairedScript, 'header'> & { readonly column: number }>();
   for (let pass = 0; pass < MAX_PASSES && tokens !== undefined && lexemesLeft > 0; pass++) {
-    const starts = toLineStarts(lines);
     const countBefore = found.size;
     for (const { key, style, keyColumn, offset } of findEmptyScripts(tokens.tokens)) {
-      const index = indexOfLine(starts, offset);
-      const body = found.has(index) ? undefined : findBody(lines, index, keyColumn);
+      const { line, col } = tokens.lineCounter.linePos(offset);
+      const body = found.has(line) ? undefined : findBody(lines, line, keyColumn);
       if (body === undefined) continue;
-      for (let line = body.first; line <= body.last; line++) {
-        if (lines[line]?.trim() === '') continue;
-        lines[line] = insertion + lines[line];
-        insertedColumns.set(line + 1, insertion.length);
+      for (let index = body.first; index <= body.last; index++) {
+        if (lines[index]?.trim() === '') continue;
+        lines[index] = insertion + lines[index];
+        insertedColumns.set(index + 1, insertion.length);
       }
-      const column = offset - (starts[index] ?? 0);
-      found.set(index, { key, style, column, firstLine: body.first + 1, lastLine: body.last + 1 });
+      found.set(line, { key, style, column: col - 1, firstLine: body.first + 1, lastLine: body.last + 1 });
     }
     if (found.size === countBefore) break;
     lexemesLeft -= tokens.lexemeCount;
     tokens = readYamlTokens(lines.join('\n'));
   }
   if (found.size === 0 || tokens === undefined) return undefined;
-  const starts = toLineStarts(lines);
-  const scripts = [...found].map(([index, { column, ...script }]) => {
-    const start = (starts[index] ?? 0) + column;
+  const { lineStarts } = tokens.lineCounter;
+  const scripts = [...found].map(([line, { column, ...script }]) => {
+    const start = (lineStarts[line - 1] ?? 0) + column;
     return { ...script, header: { start, end: start + script.style.length } };
   });
   return { tokens, insertedColumns, scripts };
@@ -124,15 +122,15 @@ function toKey(item: CST.CollectionItem): string | undefined {
   return item.key?.type === 'scalar' ? item.key.source : undefined;
 }
 
-/** Finds the indices of the first and the last line of the script that is not blank. */
+/** Finds the indices of the first and the last line of the script that is not blank, after the line of its header. */
 function findBody(
   lines: readonly string[],
-  header: number,
+  start: number,
   column: number,
 ): { first: number; last: number } | undefined {
   let first: number | undefined;
-  let last = header;
-  for (let index = header + 1; index < lines.length; index++) {
+  let last = start;
+  for (let index = start; index < lines.length; index++) {
     const line = lines[index] ?? '';
     if (line.trim() === '') continue;
     const indent = line.search(/[^ ]/);
@@ -147,25 +145,4 @@ function findBody(
 function isOptionLine(line: string): boolean {
   const key = /^\s*([a-z_]+):(?:\s|$)/.exec(line)?.[1];
   return key !== undefined && isStepKey(key);
-}
-
-function toLineStarts(lines: readonly string[]): number[] {
-  const starts: number[] = [];
-  let offset = 0;
-  for (const line of lines) {
-    starts.push(offset);
-    offset += line.length + 1;
-  }
-  return starts;
-}
-
-function indexOfLine(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if ((starts[middle] ?? 0) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
