@@ -15,7 +15,7 @@ import { formatSecret, parseKeyring } from '../src/sealing/index.ts';
 import { createApp } from '../src/server/index.ts';
 import { toErrorAnswer } from '../src/server/error-answer.ts';
 
-/** Holds the documents against the code: what exists is told, what is told exists. */
+/** Compares the documents with the code: everything that exists is documented, and everything documented exists. */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const pages = findPages();
@@ -28,7 +28,7 @@ test('docs/settings.md names every setting and its flag', () => {
   }
 });
 
-test('docs/command-line.md has a section for each command, with each of its flags', async () => {
+test('docs/command-line.md has a section for each command with all its flags', async () => {
   const sections = new Map(
     read('docs/command-line.md')
       .split(/^## c3 /m)
@@ -47,7 +47,7 @@ test('docs/command-line.md has a section for each command, with each of its flag
   }
 });
 
-test('docs/http.md has a row for each route, and for no other', () => {
+test('docs/http.md has a row for each route and no other rows', () => {
   const app = createApp({
     keyring: parseKeyring(formatSecret(randomBytes(32))),
     bodies: { read: () => Promise.resolve(new Uint8Array(0)) },
@@ -87,18 +87,18 @@ describe('docs/errors.md', () => {
     ([, code = '', http = '', exit = '']) => ({ code: code as ErrorCode, http, exit }),
   );
 
-  test('has a row for each error code, in their order', () => {
+  test('has a row for each error code, in the order of the type', () => {
     const union = /export type ErrorCode =([^;]+);/.exec(read('src/errors.ts'))?.[1] ?? '';
     const codes = [...union.replaceAll(/\/\/.*/g, '').matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code);
     expect(codes).toContain('INTERNAL');
     expect(rows.map(({ code }) => code)).toStrictEqual(codes);
   });
 
-  test('tells the HTTP status and the exit code of each', () => {
+  test('gives the HTTP status and the exit code of each', () => {
     const actual = rows.map(({ code }) => {
       const error = new C3Error(code, 'A fault');
       const { status } = toErrorAnswer(error);
-      // 500 is for faults of c3 itself; a code without a status of its own never becomes an answer.
+      // 500 is for bugs of c3. A code without its own status never becomes a response.
       const http = status === 500 && code !== 'INTERNAL' ? '–' : String(status);
       return { code, http, exit: String(tellError(createTerminal([]), error)) };
     });
@@ -109,23 +109,23 @@ describe('docs/errors.md', () => {
 describe('a c3.yaml in the documents', () => {
   const examples = readdirSync(join(ROOT, 'examples')).map((name) => `examples/${name}`);
 
-  test.each(examples)('%s has no error once its placeholders are replaced', (path) => {
+  test.each(examples)('%s has no error after its placeholders are replaced', (path) => {
     expect(findErrors(read(path))).toStrictEqual([]);
   });
 
-  test('is only in examples that end in .c3.yaml', () => {
+  test('is in a file that ends in .c3.yaml', () => {
     expect(examples.filter((path) => !path.endsWith('.c3.yaml'))).toStrictEqual([]);
     expect(examples.length).toBeGreaterThan(0);
   });
 
-  test.each(pages)('%s has no error in any whole one that it shows', (page) => {
+  test.each(pages)('%s has no error in any complete example', (page) => {
     const blocks = [...read(page).matchAll(/^```yaml[^\n]*\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
     const whole = blocks.filter((block) => /^k8s:/m.test(block));
     expect(whole.flatMap(findErrors)).toStrictEqual([]);
   });
 });
 
-test.each(pages)('%s has only links and paths that lead somewhere', (page) => {
+test.each(pages)('%s has only links and paths that exist', (page) => {
   const text = read(page).replaceAll(/^```[\s\S]*?^```/gm, '');
   const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
   const broken = links.filter((link) => !/^(?:https?|mailto):/.test(link) && !leadsSomewhere(page, link));
@@ -138,6 +138,19 @@ test.each(pages)('%s names only scripts that package.json has', (page) => {
   const named = [...read(page).matchAll(/\bnpm run (?:--silent )?([a-z][\w:]*)/g)].map(([, name = '']) => name);
   const { scripts } = readPackage();
   expect(named.filter((name) => !Object.hasOwn(scripts, name))).toStrictEqual([]);
+});
+
+test('docs/README.md links to every document and every decision', () => {
+  const links = [...read('docs/README.md').matchAll(/\]\(([^)#\s]+)/g)].map(([, link = '']) => join('docs', link));
+  const documents = pages.filter((page) => /^(?:docs|decisions)\//.test(page) && page !== 'docs/README.md');
+  expect(documents.filter((page) => !links.includes(page))).toStrictEqual([]);
+});
+
+test('CI runs the commands that README.md gives', () => {
+  const commands = [...read('README.md').matchAll(/^ {4}npm ci && (npm .+)$/gm)].map(([, command = '']) => command);
+  expect(commands).toStrictEqual(['npm run demo', 'npm test']);
+  const stages = read('.ci/run');
+  expect(commands.filter((command) => !stages.includes(`stage ${command}`))).toStrictEqual([]);
 });
 
 test('docs/dependencies.md has a row for each direct dependency, with its version', () => {
@@ -168,7 +181,7 @@ function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
 }
 
-/** Every Markdown file of the repository. */
+/** Finds every Markdown file of the repository. */
 function findPages(): string[] {
   const folders = readdirSync(ROOT, { withFileTypes: true }).filter(
     (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !['node_modules', 'dist'].includes(entry.name),
@@ -198,7 +211,7 @@ function leadsSomewhere(page: string, link: string): boolean {
   return headings.includes(anchor);
 }
 
-/** As GitHub makes an anchor of a heading. */
+/** Makes an anchor from a heading as GitHub does. */
 function toAnchor(heading: string): string {
   return heading
     .toLowerCase()
