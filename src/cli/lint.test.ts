@@ -43,15 +43,15 @@ describe('the exit code', () => {
     ['is 1 with warnings and --strict', ['--strict'], right, 1],
     ['is 0 without problems and --strict', ['--strict'], fixed, 0],
     ['is 1 with errors', [], seed, 1],
-    ['is 2 for a format that is not known', ['--format', 'xml'], right, 2],
-    ['is 2 for a file that is not there', ['other.yaml'], right, 2],
+    ['is 2 for an unknown format', ['--format', 'xml'], right, 2],
+    ['is 2 for a missing file', ['other.yaml'], right, 2],
     ['is 2 for --fix of standard input', ['--fix', '-'], right, 2],
   ])('%s', async (_what, args, source, exitCode) => {
     expect((await lint(args, source)).exitCode).toBe(exitCode);
   });
 });
 
-it('shows each problem with its place, and counts them', async () => {
+it('shows each problem with its position, and counts them', async () => {
   expect(await lint([], right)).toMatchObject({
     out: [
       'c3.yaml:58:12 warning: the text under "kaniko: |" is not indented deeper than "kaniko"; read as if it were',
@@ -65,6 +65,12 @@ it('shows each problem with its place, and counts them', async () => {
   });
 });
 
+it('shows the excerpt of the file in clear text', async () => {
+  const { out } = await lint([], `${fixed}\nsecrets: {TOKEN: hunter2}\n`);
+  expect(out).toContain('secrets.TOKEN is not a sealed value');
+  expect(out).toContain('| secrets: {TOKEN: hunter2}');
+});
+
 it('reads standard input for -', async () => {
   expect(await lint(['-'], undefined, 'wat: 1\n')).toMatchObject({
     exitCode: 1,
@@ -73,7 +79,7 @@ it('reads standard input for -', async () => {
   });
 });
 
-it('prints one JSON object, alone, with --json', async () => {
+it('prints only one JSON object with --json', async () => {
   const { out, err } = await lint(['--json'], right);
   expect(err).toBe('');
   expect(JSON.parse(out)).toEqual({
@@ -92,7 +98,7 @@ it('prints one JSON object, alone, with --json', async () => {
   expect((await lint(['--format', 'json'], right)).out).toBe(out);
 });
 
-it('prints workflow commands, escaped, with --format github', async () => {
+it('prints escaped workflow commands with --format github', async () => {
   const source = `${fixed}\nenv: {"A%\\n::error::x": b}\n`;
   expect(await lint(['--format', 'github'], source)).toMatchObject({
     exitCode: 1,
@@ -106,10 +112,10 @@ it('prints workflow commands, escaped, with --format github', async () => {
   );
 });
 
-describe('what a terminal obeys', () => {
+describe('a character that controls a terminal', () => {
   const source = `${fixed}\nenv: {"A\u009b2J\u0085\u202e": b}\n`;
 
-  it('is an escape in JSON, which says what it said', async () => {
+  it('is escaped in JSON, and the JSON has it', async () => {
     const { out } = await lint(['--json'], source);
     expect(out.trimEnd()).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
     expect(JSON.parse(out)).toMatchObject({
@@ -125,7 +131,7 @@ describe('what a terminal obeys', () => {
 });
 
 describe('--fix', () => {
-  it('indents the script, says so, and tells what is left', async () => {
+  it('indents the script, reports it, and counts the remaining problems', async () => {
     expect(await lint(['--fix'], right)).toEqual({
       exitCode: 0,
       out: '',
@@ -142,14 +148,14 @@ describe('--fix', () => {
     });
   });
 
-  it('takes a placeholder for what it is, and still tells of it', async () => {
+  it('indents a file with a placeholder, and still reports the placeholder', async () => {
     const { exitCode, files, out } = await lint(['--fix'], seed);
     expect(exitCode).toBe(1);
     expect(out).toContain('k8s is still the placeholder');
     expect(files['c3.yaml']).toBe(fixed.replace('aa.aXY.Y3Q.dGFn', '<encrypted-k8s-config>'));
   });
 
-  it('writes no file that would still have an error', async () => {
+  it('does not write a file that would still have an error', async () => {
     const broken = right.replace('- git: git', '- gti: git');
     expect(await lint(['--fix'], broken)).toMatchObject({ exitCode: 1, files: { 'c3.yaml': broken } });
   });

@@ -11,21 +11,22 @@ import { escapeControls } from './escape-controls.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface LintFlags {
-  /** As `format: json`. */
+  /** The same as `format: json`. */
   readonly json?: boolean;
   readonly format?: string;
   readonly strict?: boolean;
   readonly fix?: boolean;
 }
 
-/** How problems are called where there is no file. */
+/** The name in messages when there is no file. */
 const STANDARD_INPUT = 'standard input';
 
 /**
- * `c3 lint [FILE]`: every problem of a c3.yaml at once. Exit code 0, or 1 when there is an error (with `--strict` a warning too).
+ * Runs `c3 lint [FILE]`: prints every problem of a c3.yaml, with an excerpt in clear text, because the file belongs to the user.
+ * Exit code 0, or 1 when there is an error (with `--strict`, also for a warning).
  *
  * @param file `-` is standard input
- * @throws {C3Error} `USAGE_INVALID` when there is no such file, or no such format
+ * @throws {C3Error} `USAGE_INVALID` when the file or the format does not exist
  */
 export async function lint(terminal: Terminal, file: string, flags: LintFlags): Promise<number> {
   const format = readFormat(flags);
@@ -52,7 +53,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
 function readFormat({ json, format }: LintFlags): 'text' | 'json' | 'github' {
   if (format === 'text' || format === 'json' || format === 'github') return format;
   if (format === undefined) return json === true ? 'json' : 'text';
-  throw new C3Error('USAGE_INVALID', `--format "${format}" is not known`, { hint: 'text, json or github' });
+  throw new C3Error('USAGE_INVALID', `--format "${format}" is unknown`, { hint: 'text, json or github' });
 }
 
 async function readSource(terminal: Terminal, file: string): Promise<string> {
@@ -64,7 +65,7 @@ async function readSource(terminal: Terminal, file: string): Promise<string> {
   }
 }
 
-/** Indents the scripts that are not indented deeply enough, in the file; answers what stands there now. */
+/** Indents the scripts in the file that are not indented deep enough. Returns the new content. */
 function fix(terminal: Terminal, file: string, source: string): string {
   if (file === '-') {
     throw new C3Error('USAGE_INVALID', '--fix changes a file, not standard input', { hint: 'name the file' });
@@ -87,7 +88,7 @@ function fix(terminal: Terminal, file: string, source: string): string {
 }
 
 /**
- * What GitHub Actions shows beside the line.
+ * Formats a problem for GitHub Actions, which shows it beside the line.
  *
  * @see https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message
  */
