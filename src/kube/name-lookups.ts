@@ -1,5 +1,5 @@
 import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { LruMap } from '../limiter.ts';
+import { KeyedSemaphore, LruMap, Semaphore, type Release } from '../limiter.ts';
 
 /** Resolves a name to all of its addresses. Rejects as the resolver does, or when other names take too long. */
 export type LookUpName = (hostname: string, options: LookupOptions) => Promise<readonly LookupAddress[]>;
@@ -22,52 +22,34 @@ const MAX_KEPT = 1_000;
 /** An API server has a few addresses. */
 const MAX_ADDRESSES = 32;
 
-/** The lookup of a name, shared by all callers that request it at the same time. */
-interface Lookup {
-  readonly domain: string;
-  readonly answer: Promise<readonly LookupAddress[]>;
-  start(): void;
-}
-
 /**
  * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the owner of many names delays
  * only itself. Slow domains share a lane of their own. A name that was resolved before is not waited for long.
  */
 export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
-  const current = new Map<string, Lookup>();
+  const current = new Map<string, Promise<readonly LookupAddress[]>>();
   const known = new LruMap<string, { readonly addresses: readonly LookupAddress[]; readonly at: number }>(MAX_KEPT);
-  const lanes = createLanes();
+  const takeTurn = createTurns();
 
-  function enqueue(key: string, hostname: string, options: LookupOptions): Lookup {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly LookupAddress[]>();
-    const late = new Error(`other names were looked up before ${hostname}`);
-    let timer = setTimeout(() => settle(late, []), QUEUE_MS).unref();
-    function settle(error: Error | null, addresses: readonly LookupAddress[]): void {
-      clearTimeout(timer);
-      current.delete(key);
-      if (error) reject(error);
-      else resolve(addresses);
+  async function find(key: string, hostname: string, options: LookupOptions): Promise<readonly LookupAddress[]> {
+    try {
+      const addresses = await takeTurn(hostname, async () => {
+        const { promise, resolve, reject } = Promise.withResolvers<LookupAddress[]>();
+        lookUp(hostname, { ...options, all: true }, (error, found) => (error ? reject(error) : resolve(found)));
+        return await promise;
+      });
       if (addresses.length > 0) known.set(key, { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() });
-      lanes.remove(name);
+      return addresses;
+    } finally {
+      current.delete(key);
     }
-    const name: Lookup = {
-      domain: toDomain(hostname),
-      answer: promise,
-      start() {
-        clearTimeout(timer);
-        timer = setTimeout(() => lanes.markSlow(name.domain), SLOW_MS).unref();
-        lookUp(hostname, { ...options, all: true }, (error, addresses) => settle(error, error ? [] : addresses));
-      },
-    };
-    current.set(key, name);
-    lanes.add(name);
-    return name;
   }
 
   return async (hostname, options) => {
     const key = JSON.stringify([hostname, options.family, options.hints, options.order]);
     const before = known.get(key);
-    const { answer } = current.get(key) ?? enqueue(key, hostname, options);
+    const answer = current.get(key) ?? find(key, hostname, options);
+    current.set(key, answer);
     if (before === undefined || performance.now() - before.at > STALE_FOR_MS) return await answer;
     const stale = Promise.withResolvers<readonly LookupAddress[]>();
     const timer = setTimeout(() => stale.resolve(before.addresses), STALE_AFTER_MS);
@@ -79,68 +61,43 @@ export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
   };
 }
 
-/** Runs one lookup at a time. The others wait, by domain; the first domain is next. */
-interface Lane {
-  running: Lookup | undefined;
-  readonly waiting: Map<string, Lookup[]>;
-}
-
-/** Creates a lane for domains that answer and a lane for slow ones. */
-function createLanes() {
-  const quick: Lane = { running: undefined, waiting: new Map() };
-  const slow: Lane = { running: undefined, waiting: new Map() };
+/** Creates the function that runs lookups in turn. It rejects when the turn does not come in time. */
+function createTurns(): <T>(hostname: string, work: () => Promise<T>) => Promise<T> {
   const slowSince = new LruMap<string, number>(MAX_KEPT);
+  /** One lookup of a domain at a time, so that each domain has one place in a lane. */
+  const domains = new KeyedSemaphore(1);
+  const [quickLane, slowLane] = [new Semaphore(1), new Semaphore(1)];
 
-  function isSlow(domain: string): boolean {
-    const since = slowSince.get(domain);
-    return since !== undefined && performance.now() - since < SLOW_FOR_MS;
-  }
-  function startNext(): void {
-    // A lookup that has become slow moves to the slow lane when that is free.
-    if (quick.running && isSlow(quick.running.domain) && !slow.running) {
-      [slow.running, quick.running] = [quick.running, undefined];
-    }
-    for (const lane of [quick, slow]) {
-      if (lane.running) continue;
-      lane.running = takeNext(lane);
-      lane.running?.start();
-    }
-  }
-
-  return {
-    add(name: Lookup): void {
-      wait(isSlow(name.domain) ? slow : quick, name);
-      startNext();
-    },
-    /** Removes a lookup that is over or has waited too long. */
-    remove(name: Lookup): void {
-      for (const lane of [quick, slow]) {
-        if (lane.running === name) lane.running = undefined;
-        const others = (lane.waiting.get(name.domain) ?? []).filter((other) => other !== name);
-        if (others.length > 0) lane.waiting.set(name.domain, others);
-        else lane.waiting.delete(name.domain);
+  return async (hostname, work) => {
+    const domain = toDomain(hostname);
+    const queue = new AbortController();
+    const late = new Error(`other names were looked up before ${hostname}`);
+    const timer = setTimeout(() => queue.abort(late), QUEUE_MS).unref();
+    async function run(): ReturnType<typeof work> {
+      const since = slowSince.get(domain);
+      const isSlow = since !== undefined && performance.now() - since < SLOW_FOR_MS;
+      let release = await (isSlow ? slowLane : quickLane).acquire(queue.signal);
+      clearTimeout(timer);
+      const over = new AbortController();
+      const slowTimer = setTimeout(() => {
+        slowSince.set(domain, performance.now());
+        if (!isSlow) void slowLane.acquire(over.signal).then(changeLane, () => undefined);
+      }, SLOW_MS).unref();
+      function changeLane(releaseSlow: Release): void {
+        release();
+        release = releaseSlow;
+        if (over.signal.aborted) release();
       }
-      startNext();
-    },
-    markSlow(domain: string): void {
-      slowSince.set(domain, performance.now());
-      for (const name of quick.waiting.get(domain) ?? []) wait(slow, name);
-      quick.waiting.delete(domain);
-      startNext();
-    },
+      try {
+        return await work();
+      } finally {
+        clearTimeout(slowTimer);
+        over.abort();
+        release();
+      }
+    }
+    return await domains.run(domain, run, queue.signal).finally(() => clearTimeout(timer));
   };
-}
-
-function wait({ waiting }: Lane, name: Lookup): void {
-  waiting.set(name.domain, [...(waiting.get(name.domain) ?? []), name]);
-}
-
-/** Takes the oldest lookup of the first domain, and moves the domain to the end. */
-function takeNext({ waiting }: Lane): Lookup | undefined {
-  const [[domain, [first, ...others]] = ['', []]] = waiting;
-  waiting.delete(domain);
-  if (others.length > 0) waiting.set(domain, others);
-  return first;
 }
 
 /**
