@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { C3Error } from '../errors.ts';
 import { createAddressPolicy, type AddressPolicy } from './address-policy.ts';
 
-/** What the resolver answers; the tests ask no real one. */
+/** The answer of the fake resolver. */
 let answers: LookupAddress[] | Error = [];
 vi.mock('node:dns', () => ({
   lookup(_name: string, options: { all?: boolean }, callback: (error: Error | null, found: unknown) => void) {
@@ -17,7 +17,7 @@ afterEach(() => {
   answers = [];
 });
 
-/** The class under which a literal is refused; undefined: it may be dialled. */
+/** Returns the class with which a host is refused; undefined when it is allowed. */
 function classify(host: string, policy: AddressPolicy = createAddressPolicy([])): string | undefined {
   try {
     policy.checkOrigin(`https://${host}:6443`);
@@ -40,7 +40,7 @@ async function resolve(given: LookupAddress[] | Error, policy: AddressPolicy, al
   });
 }
 
-describe('an address in figures', () => {
+describe('a numeric address', () => {
   it.each([
     ['loopback', ['127.0.0.1', '127.255.255.255', '[::1]']],
     ['loopback', ['0x7f.1', '2130706433', '0177.0.0.1', '127.1', '127.0.0.1.', '１２７.0.0.1', '①②⑦.⓪.⓪.①']],
@@ -74,11 +74,11 @@ describe('an address in figures', () => {
       '223.255.255.255',
     ],
     ['[2606:4700::1111]', '[2a00::1]', '[2001:4860::1]', '[2600:1:1:1:1:5efe:808:808]'],
-  ])('is dialled when it is public: %s, …', (...hosts) => {
+  ])('is allowed when it is public: %s, …', (...hosts) => {
     expect(hosts.map((host) => classify(host))).toEqual(hosts.map(() => undefined));
   });
 
-  it('is told with the setting that opens its network, and one of a cloud with none', () => {
+  it('is refused with the name of the setting that opens its network, if there is one', () => {
     const { checkOrigin } = createAddressPolicy([]);
     expect(() => checkOrigin('https://10.0.0.1:6443')).toThrow(
       expect.objectContaining({
@@ -95,12 +95,12 @@ describe('an address in figures', () => {
     );
   });
 
-  it('that is a name is left to the resolver', () => {
+  it('is not what a name is: the resolver checks it', () => {
     expect(classify('localhost')).toBeUndefined();
     expect(classify('127.0.0.1.nip.example')).toBeUndefined();
   });
 
-  it('never is both refused and dialled for its zone or its upper-case letters', () => {
+  it('is judged the same in upper case', () => {
     fc.assert(
       fc.property(fc.ipV6(), (address) => {
         expect(classify(`[${address.toUpperCase()}]`)).toBe(classify(`[${address}]`));
@@ -110,7 +110,7 @@ describe('an address in figures', () => {
 });
 
 describe('networks that the operator opened', () => {
-  it('are dialled, and nothing beside them', () => {
+  it('are allowed, and no other', () => {
     const policy = createAddressPolicy(['10.1.2.0/24', 'fd12:3456::/32', '127.0.0.1/32']);
     for (const host of ['10.1.2.255', '[fd12:3456:1::1]', '127.0.0.1']) {
       expect(classify(host, policy)).toBeUndefined();
@@ -118,7 +118,7 @@ describe('networks that the operator opened', () => {
     for (const host of ['10.1.3.0', '127.0.0.2', '[::1]']) expect(classify(host, policy)).toBeDefined();
   });
 
-  it('do not open the metadata of a cloud, however wide they are', () => {
+  it('do not include the metadata addresses of clouds, however wide they are', () => {
     const policy = createAddressPolicy(['0.0.0.0/0', '::/0']);
     expect(classify('10.0.0.1', policy)).toBeUndefined();
     for (const host of ['169.254.169.254', '[64:ff9b::a9fe:a9fe]', '[::a9fe:a9fe]', '[fd00:ec2::254]']) {
@@ -137,12 +137,12 @@ describe('networks that the operator opened', () => {
     ['SIIT', ['[::ffff:0:a9fe:a9fe]']],
     ['Teredo', ['[2001:0:a9fe:a9fe::1]', '[2001:0:4136:e378:8000:63bf:5601:5601]']],
     ['ISATAP', ['[2001:db8::5efe:a9fe:a9fe]', '[2600:1::200:5efe:8.8.8.8]', '[2600:1:1:1:0:5efe:a9fe:a9fe]']],
-  ])('do not open the ranges of IPv6 that lead to IPv4: %s', (_, hosts) => {
+  ])('do not include the ranges of IPv6 that lead to IPv4: %s', (_, hosts) => {
     const policy = createAddressPolicy(['0.0.0.0/0', '::/0']);
     expect(hosts.map((host) => classify(host, policy))).toEqual(hosts.map(() => 'IPv4-in-IPv6'));
   });
 
-  it('can be those of NAT64, through which nobody reaches the metadata of a cloud', () => {
+  it('may include NAT64, but not the metadata addresses behind it', () => {
     const policy = createAddressPolicy(['64:ff9b::/96']);
     expect(classify('[64:ff9b::8.8.8.8]', policy)).toBeUndefined();
     expect(classify('[64:ff9b::169.254.169.254]', policy)).toBe('metadata');
@@ -153,7 +153,7 @@ describe('a name', () => {
   const policy = createAddressPolicy([]);
   const PUBLIC = { address: '93.184.216.34', family: 4 };
 
-  it('leads to its addresses when all of them are public', async () => {
+  it('resolves to its addresses when all of them are public', async () => {
     const both = [PUBLIC, { address: '2606:2800::1', family: 6 }];
     expect(await resolve(both, policy)).toEqual({ error: null, address: both });
     expect(await resolve(both, policy, false)).toEqual({ error: null, address: PUBLIC.address });
@@ -164,7 +164,7 @@ describe('a name', () => {
     ['169.254.169.254', 4, 'metadata'],
     ['::ffff:10.0.0.1', 6, 'IPv4-in-IPv6'],
     ['fe80::1%eth0', 6, 'link-local'],
-  ])('is refused when one of its addresses is %s, be it the last', async (address, family, name) => {
+  ])('is refused when its last address is %s', async (address, family, name) => {
     for (const all of [true, false]) {
       const { error, address: dialled } = await resolve([PUBLIC, { address, family }], policy, all);
       expect(error).toMatchObject({ code: 'ERR_C3_ADDRESS_REFUSED' });
@@ -175,7 +175,7 @@ describe('a name', () => {
     }
   });
 
-  it('that leads nowhere is told as the resolver tells it', async () => {
+  it('without an address fails with the error of the resolver', async () => {
     const error = Object.assign(new Error('getaddrinfo ENOTFOUND api.example.com'), { code: 'ENOTFOUND' });
     expect(await resolve(error, policy)).toEqual({ error, address: '' });
     expect((await resolve([], policy)).error?.message).toBe('api.example.com has no address');

@@ -3,7 +3,7 @@ import { truncate, toLease, toList, toPod, toPodEvent, toStatus } from './api-ty
 
 const LONG = 'x'.repeat(4 * 1024 * 1024);
 
-/** The longest text anywhere in a value. */
+/** Returns the length of the longest text in a value. */
 function findLongest(value: unknown): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null) return 0;
@@ -11,7 +11,7 @@ function findLongest(value: unknown): number {
 }
 
 describe('a text of megabytes', () => {
-  test('is cut when it is read, wherever in a Pod it stands', () => {
+  test('is cut when it is read, in any field of a Pod', () => {
     const state = { waiting: { reason: LONG, message: LONG } };
     const lastState = { terminated: { exitCode: 1, reason: LONG, message: LONG } };
     const containerStatuses = [{ name: LONG, image: LONG, state, lastState }];
@@ -32,7 +32,7 @@ describe('a text of megabytes', () => {
     expect(Object.keys(pod.memoryLimits)).toEqual([LONG.slice(0, 256)]);
   });
 
-  test('is cut in Events, Leases and refusals as well', () => {
+  test('is cut in Events, Leases and refusals too', () => {
     const involvedObject = { name: LONG, uid: LONG, fieldPath: LONG };
     expect(findLongest(toPodEvent({ type: LONG, reason: LONG, message: LONG, involvedObject }))).toBe(1024);
     const metadata = { name: LONG, labels: { 'c3.build/scope': LONG }, annotations: { 'c3.build/queue': LONG } };
@@ -44,7 +44,7 @@ describe('a text of megabytes', () => {
 describe('a list without end', () => {
   const ENDLESS = Array.from({ length: 100_000 }, () => ({}));
 
-  test('is cut when it is read, wherever in a Pod it stands', () => {
+  test('is cut when it is read, in any field of a Pod', () => {
     const status = { conditions: ENDLESS, containerStatuses: ENDLESS, initContainerStatuses: ENDLESS };
     const { conditions, containers, initContainers, containerNames } = toPod({ spec: { containers: ENDLESS }, status });
     const lengths = [conditions, containers, initContainers, containerNames].map((list) => list.length);
@@ -52,11 +52,11 @@ describe('a list without end', () => {
     expect(toPod({ status: { conditions: [0, null, 'x'] } }).conditions).toHaveLength(3);
   });
 
-  test('is cut where it is one of objects', () => {
+  test('is cut when it is a list of objects', () => {
     expect(toList({ items: ENDLESS }).items).toHaveLength(1_000);
   });
 
-  test('of containers has no more words than a few would have', () => {
+  test('of containers has a limit for all its messages', () => {
     const containerStatuses = ENDLESS.map(() => ({ state: { waiting: { message: 'x'.repeat(4096) } } }));
     const { containers } = toPod({ status: { containerStatuses } });
     const words = containers.map(({ state }) => (state.kind === 'waiting' ? state.message : '')).join('');
@@ -66,13 +66,13 @@ describe('a list without end', () => {
   });
 });
 
-test('of labels and annotations those are read that c3 writes', () => {
+test('only the labels and annotations that c3 writes are read', () => {
   const given = { 'c3.build/spec-hash': 'a', 'example.com/more': 'b', constructor: 'c' };
   expect(toPod({ metadata: { annotations: given } }).annotations).toEqual({ 'c3.build/spec-hash': 'a' });
   expect(toLease({ metadata: { labels: given } }).labels).toEqual({ 'c3.build/spec-hash': 'a' });
 });
 
-test('the beginning of a text has no half character at its end', () => {
+test('a truncated text does not end with half a character', () => {
   expect(truncate('abc', 3)).toBe('abc');
   expect(truncate('abcd', 3)).toBe('abc');
   expect(truncate('ab😀', 3)).toBe('ab�');

@@ -18,7 +18,7 @@ afterAll(async () => {
 
 const GET = { method: 'GET', path: '/api/v1/x' } as const;
 
-test('sends the token, the path behind its prefix and the body as JSON', async () => {
+test('sends the token, the path after its prefix, and the body as JSON', async () => {
   const seen: unknown[] = [];
   server.onRequest = (request, response) => {
     let body = '';
@@ -40,7 +40,7 @@ test('sends the token, the path behind its prefix and the body as JSON', async (
   ]);
 });
 
-test('uses one connection for requests one after another', async () => {
+test('uses one connection for successive requests', async () => {
   server.onRequest = (_request, response) => answerJson(response, 200, {});
   await client.request(GET);
   const { opened } = server.connections;
@@ -54,7 +54,7 @@ describe('refusals', () => {
     [401, { reason: 'Unauthorized', message: 'Unauthorized' }, 'Unauthorized', 'Unauthorized'],
     [418, { some: 'proxy' }, '', 'it answered 418: {"some":"proxy"}'],
     [302, {}, '', 'it answered 302, a redirect, which c3 does not follow'],
-  ])('%d is told in the words of the server', async (code, body, reason, message) => {
+  ])('%d has the message of the server', async (code, body, reason, message) => {
     server.onRequest = (_request, response) => {
       response.setHeader('location', 'https://127.0.0.1:1/');
       answerJson(response, code, body);
@@ -64,7 +64,7 @@ describe('refusals', () => {
 });
 
 describe('faults', () => {
-  test('a server that has just started is asked again when it cannot tell yet whether something is allowed', async () => {
+  test('a server that has just started and is not ready gets a retry', async () => {
     const message = 'pods "shop-1" is forbidden: not yet ready to handle request';
     let count = 0;
     server.onRequest = (_request, response) => {
@@ -74,7 +74,7 @@ describe('faults', () => {
     expect(await client.request({ ...GET, method: 'POST', body: {} })).toMatchObject({ kind: 'ok' });
   });
 
-  test('what fails in passing is repeated: a cut, 503, 429 with Retry-After', async () => {
+  test('transient failures are retried: a cut, 503, 429 with Retry-After', async () => {
     let count = 0;
     server.onRequest = (request, response) => {
       count += 1;
@@ -86,7 +86,7 @@ describe('faults', () => {
     expect(await client.request(GET)).toEqual({ kind: 'ok', body: { count: 4 } });
   });
 
-  test('an untrusted certificate is told at once', async () => {
+  test('an untrusted certificate fails at once', async () => {
     const { ca: _ca, ...access } = server.access;
     const stranger = createClient(access);
     const startedAt = performance.now();
@@ -95,7 +95,7 @@ describe('faults', () => {
     await stranger.close();
   });
 
-  test('a name in the certificate other than the expected one is told', async () => {
+  test('a certificate with another name fails', async () => {
     const other = createClient({ ...server.access, serverName: 'kubernetes.example.com' });
     await expect(other.request(GET)).rejects.toMatchObject({
       message: expect.stringContaining("does not match certificate's altnames") as string,
@@ -104,7 +104,7 @@ describe('faults', () => {
     await other.close();
   });
 
-  test('an answer that is no JSON or has no end is not read on', async () => {
+  test('an answer that is not JSON or has no end fails', async () => {
     server.onRequest = (_request, response) => response.end('<html>');
     await expect(client.request(GET)).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
     server.onRequest = (_request, response) => {
@@ -119,13 +119,13 @@ describe('faults', () => {
     });
   });
 
-  test('an abort ends an unanswered request', async () => {
+  test('an abort ends a request without an answer', async () => {
     const abort = new AbortController();
     server.onRequest = () => abort.abort();
     await expect(client.request({ ...GET, signal: abort.signal })).rejects.toThrow('aborted');
   });
 
-  test('no fault keeps the error of the connection, which holds the key', async () => {
+  test('an error does not keep the error of the connection, which holds the key', async () => {
     const { ca: _ca, ...access } = server.access;
     const pair = { cert: server.certificate, key: server.privateKey };
     const stranger = createClient({ ...access, clientCertificate: pair });
@@ -136,7 +136,7 @@ describe('faults', () => {
   });
 });
 
-test('an answer that trickles in for ever is given up after the time for one', async () => {
+test('an answer that arrives byte by byte times out', async () => {
   const hasty = createClient(server.access, 200);
   const trickles = new Set<NodeJS.Timeout>();
   server.onRequest = (_request, response) => {

@@ -10,11 +10,11 @@ import { createExecClient } from './exec.ts';
 const allowNets = ['127.0.0.0/8'];
 
 let server: FakeApiServer;
-/** The one Pod the fake has, and what it was asked, as `METHOD` or `WATCH`. */
+/** The only Pod of the fake, and its requests, as `METHOD` or `WATCH`. */
 let pod: Record<string, unknown> | undefined;
 let requests: string[];
 let onDelete: () => void;
-/** Its Lease, for which the fake asks no version. */
+/** Its Lease. The fake does not check versions. */
 let lease: unknown;
 
 beforeAll(async () => {
@@ -51,7 +51,7 @@ beforeEach(() => {
   };
 });
 
-/** The Pod as it is once it runs. */
+/** Returns the Pod as a running one. */
 function run(manifest: Record<string, unknown>): Record<string, unknown> {
   return {
     ...manifest,
@@ -104,7 +104,7 @@ async function build(cluster: Cluster, changes: Partial<WorkspaceRequest> = {}):
 }
 
 describe('a cluster of the pool', () => {
-  test('opens a warm workspace with two requests at the same time, and gives it back with one', async () => {
+  test('opens a warm workspace with two concurrent requests, and releases it with one', async () => {
     const pool = createClusterPool({ allowNets });
     const cluster = pool.getCluster(kubeconfig('a'));
     expect(await build(cluster)).toBe(false);
@@ -133,7 +133,7 @@ describe('a cluster of the pool', () => {
 });
 
 describe('the pool', () => {
-  test('gives the same cluster for the same kubeconfig, another for another', async () => {
+  test('returns the same cluster for equal kubeconfigs, and different ones for different kubeconfigs', async () => {
     const pool = createClusterPool({ allowNets });
     const first = pool.getCluster(kubeconfig('a'));
     expect(pool.getCluster(kubeconfig('a'))).toBe(first);
@@ -141,7 +141,7 @@ describe('the pool', () => {
     await pool.close();
   });
 
-  test('drops the longest unused when it is full, but none that has a build', async () => {
+  test('drops the cluster that was used longest ago when it is full, but none with a build', async () => {
     const pool = createClusterPool({ allowNets, maxClusters: 2 });
     const busy = pool.getCluster(kubeconfig('busy'));
     const answer = await open(busy);
@@ -161,7 +161,7 @@ describe('the pool', () => {
 });
 
 describe('an address that the operator did not open', () => {
-  test('is refused before anything is asked, when it stands in the kubeconfig', async () => {
+  test('is refused before any request, when it is in the kubeconfig', async () => {
     const pool = createClusterPool({ allowNets: [] });
     expect(() => pool.getCluster(kubeconfig('a'))).toThrow(
       'Kubeconfig refused: its server has the loopback address 127.0.0.1, to which c3 does not connect',
@@ -170,7 +170,7 @@ describe('an address that the operator did not open', () => {
     expect(requests).toEqual([]);
   });
 
-  test('is not dialled when a name leads to it, neither for a request nor for an exec', async () => {
+  test('gets no connection when a name resolves to it, neither for a request nor for an exec', async () => {
     const { lookup } = createAddressPolicy([]);
     const { port } = new URL(server.access.origin);
     const access = { ...server.access, origin: `https://localhost:${port}`, lookup };
@@ -194,11 +194,11 @@ describe('an address that the operator did not open', () => {
     expect(server.connections.opened).toBe(opened);
   });
 
-  test('is dialled by a name once its network is open', async () => {
+  test('gets a connection through a name when its network is open', async () => {
     const pool = createClusterPool({ allowNets: ['127.0.0.0/8', '::1/128'] });
     const { port } = new URL(server.access.origin);
     const answer = await open(pool.getCluster(kubeconfig('a', `https://localhost:${port}`)));
-    // The certificate is of 127.0.0.1: that it was seen at all is what matters.
+    // The certificate is for 127.0.0.1. The error proves that there was a connection.
     expect(answer).toEqual({ kind: 'failed', message: expect.stringMatching(/Hostname\/IP does not match/) });
     await pool.close();
   });

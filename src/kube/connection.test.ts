@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { createClient } from './client.ts';
 import { isTransientAnswer, toTlsOptions } from './connection.ts';
 
-test('the options of a connection hold the key where no printing of them shows it', async () => {
+test('printed options of a connection do not show the key', async () => {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'c3' }], { keySize: 2048 });
   const access = {
     origin: 'https://k8s.example',
@@ -26,12 +26,12 @@ test.each([
   [403, 'pods "shop-1" is forbidden: not yet ready to handle request', true],
   [403, 'pods "shop-1" is forbidden: User "ci" cannot create resource "pods/exec"', false],
   [422, 'not yet ready to handle request', false],
-])('%i %s is worth another try: %s', (code, message, isTransient) => {
+])('%i %s is transient: %s', (code, message, isTransient) => {
   expect(isTransientAnswer(code, message)).toBe(isTransient);
 });
 
-describe('a server with which keys are agreed on', () => {
-  /** What c3 says of a server that speaks TLS like this and nothing else. */
+describe('the key exchange with a server', () => {
+  /** Returns the error of c3 with a server that only supports these options of TLS. */
   async function connect(speaks: TlsOptions): Promise<string> {
     const pems = await generate([{ name: 'commonName', value: 'fake' }], {
       keySize: 2048,
@@ -57,15 +57,15 @@ describe('a server with which keys are agreed on', () => {
   }
 
   test.each([
-    ['over a curve in TLS 1.2', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' }],
-    ['over a curve in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'P-384' }],
+    ['with a curve in TLS 1.2', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' }],
+    ['with a curve in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'P-384' }],
   ] as const)('%s is spoken with', async (_, speaks) => {
     expect(await connect(speaks)).toBe('ok');
   });
 
   test.each([
-    ['by a prime of its own', { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' }],
-    ['by a prime in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe2048' }],
+    ['with a prime of the server', { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' }],
+    ['with a prime in TLS 1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe2048' }],
   ] as const)('%s is refused', async (_, speaks) => {
     expect(await connect(speaks)).toMatch(/^Cannot reach the cluster at .*handshake failure/);
   });

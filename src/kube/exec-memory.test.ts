@@ -15,7 +15,7 @@ afterAll(async () => {
   await server.close();
 });
 
-test('an exec that is open for long keeps nothing of what was written to it', async () => {
+test('an open exec does not keep what was written to it', async () => {
   server.onUpgrade = (request, socket, head) => void server.accept(request, socket, head);
   const answer = await client.open(
     { namespace: 'default', pod: 'p', container: 'main', argv: ['sh'] },
@@ -29,7 +29,7 @@ test('an exec that is open for long keeps nothing of what was written to it', as
     written.push(new WeakRef(bytes));
     await session.write(bytes);
   }
-  // The last is in the hands of this function.
+  // This function still refers to the last one.
   expect(await countHeld(written)).toBeLessThanOrEqual(1);
   session.close();
 });

@@ -33,7 +33,7 @@ function frame(channel: number, data: string | object): Buffer {
   return Buffer.concat([Buffer.from([channel]), Buffer.from(text)]);
 }
 
-/** The server accepts the next exec and then does what `act` says. */
+/** Makes the server accept the next exec and then call `act`. */
 function onAccept(act: (socket: WebSocket, url: string) => void): void {
   server.onUpgrade = (request, socket, head) =>
     void server.accept(request, socket, head).then((webSocket) => act(webSocket, request.url ?? ''));
@@ -64,7 +64,7 @@ async function openRefused(): Promise<Extract<ExecAnswer, { kind: 'refused' }>> 
   return answer;
 }
 
-describe('before the cluster has taken the exec', () => {
+describe('before the cluster has accepted the exec', () => {
   test.each([
     [400, 'container nope is not valid for pod p', false],
     [403, 'pods "p" is forbidden', false],
@@ -78,7 +78,7 @@ describe('before the cluster has taken the exec', () => {
     ],
     [429, 'too many requests', true],
     [503, 'the server is currently unable to handle the request', true],
-  ])('answer %d "%s" is told in its own words', async (code, message, isTransient) => {
+  ])('the answer %d "%s" is a refusal with its own message', async (code, message, isTransient) => {
     server.onUpgrade = (_request, socket) => {
       const body = JSON.stringify({ kind: 'Status', status: 'Failure', message, code });
       socket.end(
@@ -103,19 +103,19 @@ describe('before the cluster has taken the exec', () => {
     expect(await openRefused()).toEqual({ kind: 'refused', code: 302, message, isTransient: false });
   });
 
-  test('a connection that dies is a transient refusal', async () => {
+  test('a broken connection is a transient refusal', async () => {
     server.onUpgrade = (_request, socket) => socket.destroy();
     expect(await openRefused()).toMatchObject({ kind: 'refused', isTransient: true });
   });
 
-  test('a certificate of another authority is a lasting refusal', async () => {
+  test('a certificate of another authority is a permanent refusal', async () => {
     const { ca: _ca, ...access } = server.access;
     const stranger = createExecClient(access);
     expect(await stranger.open(TARGET, record().options)).toMatchObject({ kind: 'refused', isTransient: false });
     stranger.close();
   });
 
-  test('an answer that trickles in for ever is a transient refusal after the time for the handshake', async () => {
+  test('an answer that arrives byte by byte is a transient refusal after the handshake limit', async () => {
     const hasty = createExecClient(server.access, { ...QUICK, handshakeMs: 200 });
     let trickle: NodeJS.Timeout | undefined;
     server.onUpgrade = (_request, socket) => {
@@ -131,7 +131,7 @@ describe('before the cluster has taken the exec', () => {
     hasty.close();
   });
 
-  test('an abort ends an unanswered request', async () => {
+  test('an abort ends a request without an answer', async () => {
     const abort = new AbortController();
     server.onUpgrade = () => abort.abort();
     const answer = await client.open(TARGET, record({ signal: abort.signal }).options);
@@ -140,7 +140,7 @@ describe('before the cluster has taken the exec', () => {
 });
 
 describe('an open exec', () => {
-  test('asks for stdin, both outputs and no terminal, with the argv as it is', async () => {
+  test('requests stdin, both outputs and no terminal, with the unchanged argv', async () => {
     let asked = '';
     onAccept((socket, url) => {
       asked = url;
@@ -177,17 +177,17 @@ describe('an open exec', () => {
       { kind: 'status', exitCode: undefined, message: FAILURE.message },
     ],
     [{ status: 'Perhaps' }, { kind: 'cut', message: 'the connection ended with an unknown status' }],
-  ])('status %j ends it so', async (status, expected) => {
+  ])('ends with the status %j', async (status, expected) => {
     onAccept((socket) => socket.send(frame(3, status), () => socket.close()));
     expect(await (await openSession(record().options)).done).toEqual(expected);
   });
 
-  test('a status settles it even when the server never closes', async () => {
+  test('settles after a status even if the server never closes', async () => {
     onAccept((socket) => socket.send(frame(3, { status: 'Success' })));
     expect(await (await openSession(record().options)).done).toEqual({ kind: 'status', exitCode: 0, message: '' });
   });
 
-  test('a cut without a status is never a status', async () => {
+  test('a cut without a status has no exit code', async () => {
     onAccept((socket) => socket.send(frame(1, 'half'), () => socket.terminate()));
     const { output, options } = record();
     expect(await (await openSession(options)).done).toMatchObject({ kind: 'cut' });
@@ -210,23 +210,23 @@ describe('an open exec', () => {
     expect(await (await openSession(record().options)).done).toMatchObject({ kind: 'cut' });
   });
 
-  test('a server that answers no ping is cut off', async () => {
+  test('a server that answers no ping is disconnected', async () => {
     onAccept(() => undefined);
     const end = await (await openSession(record().options)).done;
     expect(end).toEqual({ kind: 'cut', message: 'the cluster was silent for 0 s' });
   });
 
-  test('silence does not count while the output is not taken', async () => {
+  test('silence does not count while a callback is pending', async () => {
     onAccept((socket) => {
       socket.on('ping', () => socket.pong());
       socket.send(frame(1, 'a'), () => socket.send(frame(3, { status: 'Success' }), () => socket.close()));
     });
-    // Longer than the silence that would end it.
+    // Longer than the limit for silence.
     const { options } = record({ onStdout: async () => await new Promise((resolve) => setTimeout(resolve, 400)) });
     expect(await (await openSession(options)).done).toEqual({ kind: 'status', exitCode: 0, message: '' });
   });
 
-  test('reads no more from the socket than it delivers', async () => {
+  test('stops reading from the socket while output is not delivered', async () => {
     let sent = 0;
     onAccept((socket) => {
       const chunk = Buffer.concat([Buffer.from([1]), Buffer.alloc(64 * 1024)]);
@@ -239,7 +239,7 @@ describe('an open exec', () => {
     const { options } = record({ onStdout: async () => (first.resolve(), await new Promise<never>(() => undefined)) });
     const session = await openSession(options);
     await first.promise;
-    // Sending goes on until the kernel's buffers are full: it is done when a while brought nothing new.
+    // The server sends until the kernel's buffers are full, that is, until the count does not change for a while.
     let before = -1;
     while (before !== sent) {
       before = sent;
@@ -250,7 +250,7 @@ describe('an open exec', () => {
     expect(await session.done).toEqual({ kind: 'cut', message: 'closed by c3' });
   });
 
-  test('an output callback that throws ends it', async () => {
+  test('an output callback that throws ends the exec', async () => {
     onAccept((socket) => socket.send(frame(1, 'a')));
     const { options } = record({ onStdout: () => Promise.reject(new Error('disk full')) });
     const end = await (await openSession(options)).done;
@@ -275,14 +275,14 @@ describe('an open exec', () => {
     session.close();
   });
 
-  test('input to a session that is over is refused', async () => {
+  test('input to a session that is over fails', async () => {
     onAccept((socket) => socket.terminate());
     const session = await openSession(record().options);
     await session.done;
     await expect(session.write('late')).rejects.toThrow('Cannot write to the program');
   });
 
-  test('an abort cuts it', async () => {
+  test('an abort ends the exec', async () => {
     const abort = new AbortController();
     onAccept(() => undefined);
     const session = await openSession(record({ signal: abort.signal }).options);
@@ -303,14 +303,14 @@ describe('an open exec', () => {
   });
 });
 
-test('no message of a fault holds the token', async () => {
+test('no error message contains the token', async () => {
   server.onRequest = (_request, response) => answerJson(response, 500, {});
   server.onUpgrade = (_request, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n');
   const refusal = await openRefused();
   expect(JSON.stringify(refusal)).not.toContain(server.access.token);
 });
 
-test('a server that sends thousands of frames at once keeps nobody else waiting for all of them', async () => {
+test('thousands of frames at once do not block other work', async () => {
   let turns = 0;
   let timer: NodeJS.Immediate | undefined;
   function count(): void {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { parseKubeconfig } from './kubeconfig.ts';
 
-/** What a refusal says, word for word, and what is taken in spite of its looks. */
+/** The exact messages of refusals, and unusual kubeconfigs that are accepted. */
 let cert = '';
 let key = '';
 
@@ -40,7 +40,7 @@ function refusalOf(parts: Parts | string): string {
   throw new Error('it was taken');
 }
 
-describe('a kubeconfig is refused by the name of', () => {
+describe('a kubeconfig is refused with the name of the field', () => {
   const context = 'contexts["m"].context';
   const cluster = 'clusters["c"].cluster';
   const user = 'users["u"].user';
@@ -115,7 +115,7 @@ describe('a kubeconfig is refused by the name of', () => {
     expect(refusalOf(parts)).toBe(message);
   });
 
-  it.each(['client-certificate-data', 'client-key-data'])('the half of a pair that is missing: %s', (missing) => {
+  it.each(['client-certificate-data', 'client-key-data'])('the missing half of a pair: %s', (missing) => {
     const pair = { 'client-certificate-data': cert, 'client-key-data': key, [missing]: '' };
     expect(refusalOf({ user: pair })).toBe(`${user}.${missing} is missing`);
   });
@@ -139,7 +139,7 @@ describe('a kubeconfig is refused by the name of', () => {
   });
 });
 
-it('a refusal tells all that c3 reads', () => {
+it('a refusal lists all fields that c3 reads', () => {
   expect(() => parseKubeconfig('')).toThrow(
     expect.objectContaining({
       code: 'KUBECONFIG_INVALID',
@@ -149,13 +149,13 @@ it('a refusal tells all that c3 reads', () => {
   );
 });
 
-describe('a kubeconfig is taken', () => {
-  it('when it is as large as it may be', () => {
+describe('a kubeconfig is accepted', () => {
+  it('when it has the maximum size', () => {
     const text = toText({});
     expect(parseKubeconfig(text + '#'.repeat(262_144 - text.length))).toMatchObject({ token: 'a-token' });
   });
 
-  it('when fields that would be refused are there without a value', () => {
+  it('when refused fields have no value', () => {
     const absent = { exec: null, 'auth-provider': '', 'insecure-skip-tls-verify': false, username: '' };
     expect(
       parseKubeconfig(toText({ user: absent, cluster: { 'proxy-url': '', 'certificate-authority': null } })),
@@ -167,7 +167,7 @@ describe('a kubeconfig is taken', () => {
     });
   });
 
-  it('with names of the greatest length, and fields that change nothing', () => {
+  it('with names of the maximum length, and fields without effect', () => {
     const [namespace, serverName] = ['a'.repeat(63), 'a'.repeat(253)];
     const harmless = (): object => ({ extensions: [{ name: 'x', extension: {} }], 'disable-compression': true });
     const text = toText({
@@ -184,7 +184,7 @@ describe('a kubeconfig is taken', () => {
     });
   });
 
-  it('with what people leave around a token, a path or a base64', () => {
+  it('with white space around a token or in base64, and slashes after a path', () => {
     const access = parseKubeconfig(
       toText({
         context: { namespace: 'a' },
@@ -199,7 +199,7 @@ describe('a kubeconfig is taken', () => {
     expect(access.ca).toBe(Buffer.from(cert, 'base64').toString());
   });
 
-  it('with a certificate in place of a token, and nothing where nothing was', () => {
+  it('with a certificate instead of a token, and absent fields stay absent', () => {
     const access = parseKubeconfig(
       toText({ user: { token: null, 'client-certificate-data': cert, 'client-key-data': key } }),
     );
@@ -221,7 +221,7 @@ describe('a client key with more than 4096 bits', () => {
     expect(refusalOfKey(create().privateKey)).toBe(`${field} has 4104 bits, and c3 accepts at most 4096`);
   });
 
-  it('is refused, and one with 4096 bits is not', () => {
+  it('is refused, but one with 4096 bits is accepted', () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4096 });
     expect(refusalOfKey(privateKey)).toBe(`${field} does not belong to client-certificate-data`);
   });

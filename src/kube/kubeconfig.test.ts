@@ -61,7 +61,7 @@ function messageOf(text: string): string {
   throw new Error('it was accepted');
 }
 
-describe('what c3 takes', () => {
+describe('c3 accepts', () => {
   test('a token, the public authorities and the default namespace', () => {
     expect(parseKubeconfig(kubeconfig())).toEqual({
       origin: 'https://k8s.example.com:6443',
@@ -106,7 +106,7 @@ describe('what c3 takes', () => {
   });
 });
 
-describe('what c3 refuses, by the name of the field', () => {
+describe('c3 refuses, with the name of the field,', () => {
   const user = 'users["u"].user';
   const cluster = 'clusters["c"].cluster';
   test.each<[string, Parts]>([
@@ -172,7 +172,7 @@ describe('what c3 refuses, by the name of the field', () => {
     );
   });
 
-  test('aliases, equal keys, several documents, other things than an object', () => {
+  test('aliases, duplicate keys, several documents, and values other than an object', () => {
     expect(messageOf('a: &x 1\nb: *x\n')).toContain('YAML aliases');
     expect(messageOf('users: []\nusers: []\n')).toContain('"users" twice');
     expect(messageOf('- a\n')).toContain('not a YAML object');
@@ -180,17 +180,17 @@ describe('what c3 refuses, by the name of the field', () => {
     expect(messageOf('')).toContain('not a YAML object');
   });
 
-  test('what is not YAML, without quoting it', () => {
+  test('text that is not YAML, without quoting it', () => {
     const message = messageOf(`users:\n- name: u\n  token: "${SECRET}\n`);
     expect(message).toMatch(/^Kubeconfig refused: line \d+ is not YAML$/);
   });
 
-  test('what is too large, without parsing it', () => {
+  test('text that is too large, without parsing it', () => {
     expect(messageOf(`a: ${'x'.repeat(256 * 1024)}`)).toContain('larger than 262144 bytes');
   });
 });
 
-test('any text gives an access or KUBECONFIG_INVALID', () => {
+test('any text is accepted or fails with KUBECONFIG_INVALID', () => {
   const word = fc.constantFrom(
     'exec',
     'server',
@@ -229,7 +229,7 @@ describe('the secrets of a kubeconfig', () => {
     expect(listKubeconfigSecrets(kubeconfig({ user: pair }))).toEqual([SECRET, key, base64(key)]);
   });
 
-  test('are masked where a step prints the kubeconfig, however the output is cut', () => {
+  test('are masked when a step prints the kubeconfig, however the output is cut', () => {
     const text = kubeconfig({ user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) } });
     const output = Buffer.from(`${text}\n${key}\n${Buffer.from(text).toString('base64')}\n`);
     const whole = createMasking(listKubeconfigSecrets(text)).mask(output.toString());

@@ -28,16 +28,16 @@ afterAll(async () => {
 
 const { name, manifest } = planBuildPod(ORDER, 'default');
 
-/** What is seen of a Pod in a phase, made as planned but for `annotations`. */
-async function look(phase: string, annotations?: object): Promise<FindAnswer> {
+/** Finds the workspace of a Pod in a phase, created as planned except for `annotations`. */
+async function find(phase: string, annotations?: object): Promise<FindAnswer> {
   const planned = manifest['metadata'] as object;
   const pod = { metadata: { ...planned, uid: 'u', ...(annotations && { annotations }) }, status: { phase } };
   server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [pod] });
   return await cluster.findWorkspace(ORDER, { signal: new AbortController().signal });
 }
 
-test('a Pod that runs is found, and keeps the connections to its cluster until nobody looks any more', async () => {
-  const answer = await look('Running');
+test('a running Pod is found, and its cluster is busy until the caller closes the workspace', async () => {
+  const answer = await find('Running');
   expect(answer).toMatchObject({ kind: 'found', workspace: { name, id: 'u' } });
   expect([cluster.isBusy, cluster.hasBuilds]).toEqual([true, false]);
   if (answer.kind === 'found') answer.workspace.close();
@@ -48,11 +48,11 @@ test.each([
   ['Pending', undefined, `its Pod ${name} has not started`],
   ['Failed', undefined, `its Pod ${name} has ended, and nothing in it can be read any more`],
   ['Running', {}, `its Pod ${name} was replaced by another, and its logs are gone`],
-])('of a Pod that is %s, with annotations %j, it is said that %s', async (phase, annotations, message) => {
-  expect(await look(phase, annotations)).toEqual({ kind: 'gone', message });
+])('a Pod that is %s, with annotations %j, is gone: %s', async (phase, annotations, message) => {
+  expect(await find(phase, annotations)).toEqual({ kind: 'gone', message });
 });
 
-test('of a Pod that is not there it is said that it was deleted', async () => {
+test('a Pod that does not exist was deleted', async () => {
   server.onRequest = (_request, response) => answerJson(response, 200, { metadata: {}, items: [] });
   expect(await cluster.findWorkspace(ORDER, { signal: new AbortController().signal })).toEqual({
     kind: 'gone',
@@ -60,7 +60,7 @@ test('of a Pod that is not there it is said that it was deleted', async () => {
   });
 });
 
-test('a cluster that refuses, and one that is asked no more, fail', async () => {
+test('a refusal and an abort are failures', async () => {
   server.onRequest = (_request, response) => answerJson(response, 403, { message: 'pods is forbidden' });
   expect(await cluster.findWorkspace(ORDER, { signal: new AbortController().signal })).toEqual({
     kind: 'failed',

@@ -4,18 +4,18 @@ import { createNameLookups, type LookUpName } from './name-lookups.ts';
 
 const ADDRESS: LookupAddress = { address: '93.184.216.34', family: 4 };
 
-/** Lookups that are under way, by name, in the order in which they began: each ends when the test says so. */
-let underWay: Map<string, (addresses: LookupAddress[] | Error) => void>;
+/** Running lookups by name, in the order in which they started. Each ends when the test calls it. */
+let running: Map<string, (addresses: LookupAddress[] | Error) => void>;
 let find: LookUpName;
-/** What came of those who asked, in order. */
-let told: string[];
+/** The results of the callers, in order. */
+let results: string[];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [underWay, told] = [new Map(), []];
+  [running, results] = [new Map(), []];
   const fake = (name: string, _: object, callback: (error: Error | null, found?: LookupAddress[]) => void): void => {
-    underWay.set(name, (found) => {
-      underWay.delete(name);
+    running.set(name, (found) => {
+      running.delete(name);
       if (found instanceof Error) callback(found);
       else callback(null, found);
     });
@@ -27,33 +27,33 @@ afterEach(() => vi.useRealTimers());
 async function ask(...names: string[]): Promise<void> {
   for (const name of names) {
     find(name, { family: 0 }).then(
-      ([first]) => told.push(`${name} ${first?.address ?? 'nothing'}`),
-      (error: Error) => told.push(error.message),
+      ([first]) => results.push(`${name} ${first?.address ?? 'nothing'}`),
+      (error: Error) => results.push(error.message),
     );
   }
   await vi.advanceTimersByTimeAsync(0);
 }
-function begun(): string[] {
-  return [...underWay.keys()];
+function started(): string[] {
+  return [...running.keys()];
 }
 async function answer(name: string, found: LookupAddress[] | Error = [ADDRESS]): Promise<void> {
-  underWay.get(name)?.(found);
+  running.get(name)?.(found);
   await vi.advanceTimersByTimeAsync(0);
 }
 
-test('a name is looked up once for all who ask for it meanwhile, and anew for who comes later', async () => {
+test('concurrent callers share the lookup of a name, and a later caller starts a new one', async () => {
   await ask('api.one.test', 'api.one.test', 'api.one.test');
-  expect(begun()).toEqual(['api.one.test']);
+  expect(started()).toEqual(['api.one.test']);
   await answer('api.one.test');
-  expect(told).toEqual(Array.from({ length: 3 }, () => 'api.one.test 93.184.216.34'));
+  expect(results).toEqual(Array.from({ length: 3 }, () => 'api.one.test 93.184.216.34'));
   await ask('api.one.test');
-  expect(begun()).toEqual(['api.one.test']);
+  expect(started()).toEqual(['api.one.test']);
 });
 
-test('names of different owners take turns, however many each has', async () => {
+test('domains take turns, however many names each has', async () => {
   await ask('a.many.test', 'b.many.test', 'c.many.test', 'd.many.test', 'api.one.test', 'api.two.co.uk', 'b.two.co.uk');
   const order: string[] = [];
-  for (let [name] = begun(); name !== undefined; [name] = begun()) {
+  for (let [name] = started(); name !== undefined; [name] = started()) {
     order.push(name);
     await answer(name, new Error('ENOTFOUND'));
   }
@@ -71,75 +71,75 @@ test('names of different owners take turns, however many each has', async () => 
 describe('a name of a slow server', () => {
   const SLOW = ['a.slow.test', 'b.slow.test', 'c.slow.test'];
 
-  test('leaves the place of those that answer after two seconds, with all of its family', async () => {
+  test('leaves the quick lane after two seconds, with all names of its domain', async () => {
     await ask(...SLOW, 'api.one.test');
-    expect(begun()).toEqual(['a.slow.test']);
+    expect(started()).toEqual(['a.slow.test']);
     await vi.advanceTimersByTimeAsync(2_000);
-    expect(begun()).toEqual(['a.slow.test', 'api.one.test']);
+    expect(started()).toEqual(['a.slow.test', 'api.one.test']);
     await answer('api.one.test');
     await ask('new.slow.test', 'api.two.test');
-    expect(begun()).toEqual(['a.slow.test', 'api.two.test']);
+    expect(started()).toEqual(['a.slow.test', 'api.two.test']);
     await answer('a.slow.test');
-    expect(begun()).toEqual(['api.two.test', 'b.slow.test']);
+    expect(started()).toEqual(['api.two.test', 'b.slow.test']);
   });
 
-  test('still has its place among the slow ones when it answers quickly between', async () => {
+  test('stays in the slow lane after one quick answer', async () => {
     await ask('a.slow.test');
     await vi.advanceTimersByTimeAsync(2_000);
     await answer('a.slow.test');
     await ask('b.slow.test');
     await answer('b.slow.test');
     await ask('c.slow.test', 'd.slow.test', 'api.one.test');
-    expect(begun()).toEqual(['c.slow.test', 'api.one.test']);
+    expect(started()).toEqual(['c.slow.test', 'api.one.test']);
   });
 
-  test('of one family and one of another hold no more than two places, of which the first to be free is for others', async () => {
+  test('and a name of another slow domain occupy both lanes, and the first free lane serves others', async () => {
     await ask('a.slow.test', 'a.tough.test', 'api.one.test');
     await vi.advanceTimersByTimeAsync(4_000);
-    expect(begun()).toEqual(['a.slow.test', 'a.tough.test']);
+    expect(started()).toEqual(['a.slow.test', 'a.tough.test']);
     await answer('a.slow.test');
-    expect(begun()).toEqual(['a.tough.test', 'api.one.test']);
+    expect(started()).toEqual(['a.tough.test', 'api.one.test']);
   });
 
-  test('is given up by who waits for a turn too long, in words that say so', async () => {
+  test('makes others of its domain time out, with a message that says why', async () => {
     await ask(...SLOW);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(told).toEqual(['b', 'c'].map((name) => `other names were looked up before ${name}.slow.test`));
+    expect(results).toEqual(['b', 'c'].map((name) => `other names were looked up before ${name}.slow.test`));
     await answer('a.slow.test');
-    expect(begun()).toEqual([]);
-    expect(told.at(-1)).toBe('a.slow.test 93.184.216.34');
+    expect(started()).toEqual([]);
+    expect(results.at(-1)).toBe('a.slow.test 93.184.216.34');
   });
 });
 
-describe('a name that has answered before', () => {
-  test('has the addresses that it had when it does not answer within a second', async () => {
+describe('a name that was resolved before', () => {
+  test('gets its previous addresses when there is no answer within a second', async () => {
     await ask('api.one.test');
     await answer('api.one.test');
     await ask('api.one.test');
     await vi.advanceTimersByTimeAsync(999);
-    expect(told).toHaveLength(1);
+    expect(results).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(1);
-    expect(told).toEqual(['api.one.test 93.184.216.34', 'api.one.test 93.184.216.34']);
+    expect(results).toEqual(['api.one.test 93.184.216.34', 'api.one.test 93.184.216.34']);
   });
 
-  test('has them too while others hold its place, and its new ones once they are known', async () => {
+  test('gets them also while it waits for its turn, and gets its new addresses later', async () => {
     await ask('api.one.test');
     await answer('api.one.test');
     await ask('a.slow.test', 'api.one.test');
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(told.at(-1)).toBe('api.one.test 93.184.216.34');
+    expect(results.at(-1)).toBe('api.one.test 93.184.216.34');
     await vi.advanceTimersByTimeAsync(1_000);
     await answer('api.one.test', [{ address: '1.1.1.1', family: 4 }]);
     await ask('api.one.test');
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(told.at(-1)).toBe('api.one.test 1.1.1.1');
+    expect(results.at(-1)).toBe('api.one.test 1.1.1.1');
   });
 
-  test('is told as unknown when it is so now', async () => {
+  test('fails when it does not exist any more', async () => {
     await ask('api.one.test');
     await answer('api.one.test');
     await ask('api.one.test');
     await answer('api.one.test', new Error('getaddrinfo ENOTFOUND api.one.test'));
-    expect(told.at(-1)).toBe('getaddrinfo ENOTFOUND api.one.test');
+    expect(results.at(-1)).toBe('getaddrinfo ENOTFOUND api.one.test');
   });
 });

@@ -8,14 +8,14 @@ import { createPodEvents, haveContainersStarted, type PodEvents } from './pod-ev
 let server: FakeApiServer;
 let client: KubeClient;
 let events: PodEvents;
-/** Of each test its own: the last request of one may come while the next runs. */
+/** Unique for each test: the last request of one may arrive during the next. */
 let ci = 'ci-0';
-/** Ends what a test follows. */
+/** Ends the follows of a test. */
 let stop: AbortController;
-/** `list` or `watch`, and its path and query, in order. */
+/** `list` or `watch`, with path and query, in order. */
 let asked: string[];
 let watches: ServerResponse[];
-/** What the next are answered with. */
+/** Answer the next requests. */
 let onList: (response: ServerResponse) => void;
 let onWatch: (response: ServerResponse) => void;
 
@@ -30,7 +30,7 @@ afterAll(async () => {
 beforeEach(() => {
   ci = `ci-${Number(ci.slice(3)) + 1}`;
   [events, stop, asked, watches] = [createPodEvents(client), new AbortController(), [], []];
-  // Whatever was told before is in the list, and is not asked for.
+  // Earlier Events are in the list, which c3 does not read.
   onList = (response) => answerJson(response, 200, { metadata: { resourceVersion: '70' }, items: [toEvent('OLD')] });
   onWatch = (response) => response.writeHead(200).flushHeaders();
   server.onRequest = ({ url = '' }, response) => {
@@ -49,7 +49,7 @@ function toEvent(reason: string, { name = 'p', resourceVersion = '71' } = {}): o
 function line(object: object, type = 'ADDED'): string {
   return `${JSON.stringify({ type, object })}\n`;
 }
-/** The reasons of what is told of a Pod. */
+/** Follows the Events of a Pod, and returns their reasons. */
 async function follow(name = 'p', { signal = stop.signal, namespace = ci } = {}): Promise<string[]> {
   const told: string[] = [];
   await events.follow({ namespace, name }, { onEvent: ({ reason }) => told.push(reason), signal });
@@ -59,7 +59,7 @@ async function untilClosed(response: ServerResponse | undefined): Promise<void> 
   await expect.poll(() => response?.destroyed).toBe(true);
 }
 
-test('tells of a Pod what comes from now on, at once and when it comes again, and lists one Event however many there are', async () => {
+test('reports new and repeated Events of a Pod, and lists only one Event', async () => {
   onWatch = (response) => {
     response.write(
       line(toEvent('Scheduled')) + line(toEvent('Other', { name: 'q' })) + line(toEvent('Gone'), 'DELETED'),
@@ -76,7 +76,7 @@ test('tells of a Pod what comes from now on, at once and when it comes again, an
   ]);
 });
 
-test('those who follow Pods of one namespace share a watch, which ends with the last', async () => {
+test('followers in one namespace share a watch, which ends with the last of them', async () => {
   const [other, again] = [new AbortController(), new AbortController()];
   const told = await Promise.all([
     follow('p'),
@@ -97,14 +97,14 @@ test('those who follow Pods of one namespace share a watch, which ends with the 
   await expect.poll(() => watches.length).toBe(2);
 });
 
-test('each namespace has a watch of its own', async () => {
+test('each namespace has its own watch', async () => {
   await Promise.all([follow('p'), follow('p', { namespace: `${ci}-other` })]);
   await expect.poll(() => watches.length).toBe(2);
   stop.abort();
   await Promise.all(watches.map(untilClosed));
 });
 
-test('goes on after a cut where it was, and where that is too old from now on', async () => {
+test('resumes after a cut, and starts again when the version is too old', async () => {
   const cut = (response: ServerResponse): void => {
     onWatch = expire;
     response.write(line(toEvent('A', { resourceVersion: '75' })), () => response.destroy());
@@ -133,7 +133,7 @@ test.each<[string, number, () => void]>([
     () => (onWatch = (response) => answerJson(response, 403, { message: 'events is forbidden' })),
   ],
   ['it makes no sense', 2, () => (onWatch = (response) => response.end('no JSON\n'))],
-])('nothing is told where %s, and who comes next asks anew', async (_what, count, refuse) => {
+])('there are no Events when %s, and the next follower tries again', async (_what, count, refuse) => {
   const before = [onList, onWatch] as const;
   refuse();
   const told = await follow();
@@ -148,13 +148,13 @@ test.each<[string, number, () => void]>([
   expect(told).toEqual([]);
 });
 
-test('an answer that does not come is waited for no longer than a second', async () => {
+test('a follower waits at most a second for the first answer', async () => {
   onList = () => {};
   expect(await follow()).toEqual([]);
   expect(asked).toHaveLength(1);
 });
 
-test('who does not want to hear any more asks nobody', async () => {
+test('an aborted follower sends no request', async () => {
   await follow('p', { signal: AbortSignal.abort() });
   expect(asked).toEqual([]);
 });
@@ -169,14 +169,18 @@ const MAIN: PodEvent = {
 const GIT: PodEvent = { ...MAIN, fieldPath: 'spec.containers{git}' };
 
 test.each<[string, boolean, PodEvent[]]>([
-  ['all of them are told to have', true, [GIT, MAIN, GIT]],
-  ['not all of them are', false, [MAIN]],
-  ['nothing is told', false, []],
-  ['another has', false, [MAIN, { ...GIT, fieldPath: 'spec.containers{gits}' }, { ...GIT, fieldPath: '' }]],
-  ['an init container has', false, [MAIN, { ...GIT, fieldPath: 'spec.initContainers{git}' }]],
-  ['one of another Pod of the name has', false, [MAIN, { ...GIT, podUid: 'v' }]],
-  ['one was created', false, [MAIN, { ...GIT, reason: 'Created' }]],
-])('where %s, that the containers have started is %s', (_what, expected, told) => {
+  ['all have an Event', true, [GIT, MAIN, GIT]],
+  ['one has none', false, [MAIN]],
+  ['there is no Event', false, []],
+  [
+    'another container has one',
+    false,
+    [MAIN, { ...GIT, fieldPath: 'spec.containers{gits}' }, { ...GIT, fieldPath: '' }],
+  ],
+  ['an init container has one', false, [MAIN, { ...GIT, fieldPath: 'spec.initContainers{git}' }]],
+  ['one is about another Pod of the name', false, [MAIN, { ...GIT, podUid: 'v' }]],
+  ['one was created, not started', false, [MAIN, { ...GIT, reason: 'Created' }]],
+])('when %s, the containers have started: %s', (_what, expected, told) => {
   expect(haveContainersStarted({ uid: 'u', containerNames: ['main', 'git'] }, told)).toBe(expected);
 });
 
@@ -190,7 +194,7 @@ test.each<[boolean, object]>([
   [false, { readinessProbe: {} }],
   [false, { startupProbe: {} }],
   [false, { lifecycle: { postStart: {} } }],
-])('that a Pod can be used once it has started is %s of one with %j', (expected, container) => {
+])('can be used once started: %s, for a container with %j', (expected, container) => {
   const spec = { containers: [{ name: 'main' }, { name: 'db', ...container }] };
   expect(toPod({ spec }).isReadyOnceStarted).toBe(expected);
 });

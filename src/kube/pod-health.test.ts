@@ -23,13 +23,13 @@ function ended(name: string, terminated: object): object {
   return { name, restartCount: 0, state: { terminated } };
 }
 
-test('a Pod that is as it was is not lost', () => {
+test('an unchanged Pod is not lost', () => {
   expect(findLoss(BEFORE, BEFORE)).toBeUndefined();
   const unready = withStatus({ conditions: [{ type: 'Ready', status: 'False' }] });
   expect(findLoss(toPod(unready), BEFORE)).toBeUndefined();
 });
 
-test('no Pod is a deleted one', () => {
+test('a missing Pod was deleted', () => {
   expect(findLoss(undefined, BEFORE)).toBe('Pod shop-1 was deleted');
 });
 
@@ -122,7 +122,7 @@ test.each<[string, boolean, object[]]>([
     ],
   ],
   [
-    'waits for a gate of its own',
+    'waits for its readiness gate',
     false,
     [
       { type: 'Ready', status: 'False', reason: 'ReadinessGatesNotReady' },
@@ -130,7 +130,7 @@ test.each<[string, boolean, object[]]>([
     ],
   ],
   [
-    'is not ready though its containers are',
+    'is not ready although its containers are',
     true,
     [
       { type: 'Ready', status: 'False' },
@@ -145,6 +145,6 @@ test.each<[string, boolean, object[]]>([
       { type: 'ContainersReady', status: 'True' },
     ],
   ],
-])('of the node of a Pod that %s it is said that it is silent: %s', (_what, isSilent, conditions) => {
+])('the node of a Pod that %s is silent: %s', (_what, isSilent, conditions) => {
   expect(isNodeSilent(toPod(withStatus({ conditions })))).toBe(isSilent);
 });

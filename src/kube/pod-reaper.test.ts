@@ -5,14 +5,14 @@ import { createPodReaper, type PodReaper } from './pod-reaper.ts';
 import { createLeases } from './leases/leases.ts';
 import type { PodPlan } from './pod.ts';
 
-/** A reaper, and what it asks; nothing is answered until the test says so. */
-function create(): { reaper: PodReaper; asked: string[]; answer: () => void; stop: AbortController } {
+/** Creates a reaper and records its requests. Each is answered when the test calls `answer`. */
+function create(): { reaper: PodReaper; requests: string[]; answer: () => void; stop: AbortController } {
   const stop = new AbortController();
-  const asked: string[] = [];
+  const requests: string[] = [];
   const answers: (() => void)[] = [];
   const client = {
     request: async ({ method, path }) => {
-      asked.push(`${method} ${path}`);
+      requests.push(`${method} ${path}`);
       await new Promise<void>((resolve) => answers.push(resolve));
       return { kind: 'ok', body: {} } satisfies KubeAnswer;
     },
@@ -23,14 +23,14 @@ function create(): { reaper: PodReaper; asked: string[]; answer: () => void; sto
     podLocks: new KeyedSemaphore(1),
     signal: stop.signal,
   });
-  return { reaper, asked, answer: () => answers.shift()?.(), stop };
+  return { reaper, requests, answer: () => answers.shift()?.(), stop };
 }
 
 function plan(name: string): PodPlan {
   return { namespace: 'ci', name, specHash: '', labels: { 'c3.build/scope': 'x' }, manifest: {} };
 }
 
-test('of a cluster with endless jobs the two hundred that were used last are kept in mind', () => {
+test('remembers the two hundred warm Pods that were used last', () => {
   const { reaper, stop } = create();
   for (let index = 0; index < 300; index += 1) reaper.schedule(plan(`pod-${index}`), { uid: 'u', idleMs: 3_600_000 });
   expect(reaper.count).toBe(200);
@@ -42,13 +42,13 @@ test('of a cluster with endless jobs the two hundred that were used last are kep
   expect(reaper.count).toBe(0);
 });
 
-test('a cluster that takes its time is tidied up by one at a time', async () => {
-  const { reaper, asked, answer } = create();
+test('runs one sweep at a time', async () => {
+  const { reaper, requests, answer } = create();
   const first = reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
   await reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
-  expect(asked).toHaveLength(1);
+  expect(requests).toHaveLength(1);
   answer();
   await first;
   void reaper.sweep(plan('pod'), { idleMs: 1, isWarm: false });
-  expect(asked).toHaveLength(2);
+  expect(requests).toHaveLength(2);
 });

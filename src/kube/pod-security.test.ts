@@ -5,7 +5,7 @@ import { checkPodSecurity, type PodPolicy } from './pod-security.ts';
 
 type Change = readonly [path: string, value: unknown];
 
-/** A Pod with every kind of container, with the value at each `path` (`spec.containers.0.name`) set. */
+/** Creates a Pod with every kind of container, and sets the value at each `path` (`spec.containers.0.name`). */
 function createJob(...changes: readonly Change[]): JsonObject {
   const job: Record<string, unknown> = {
     apiVersion: 'v1',
@@ -21,15 +21,15 @@ function createJob(...changes: readonly Change[]): JsonObject {
   for (const [path, value] of changes) {
     const names = path.split('.');
     const last = names.pop() ?? '';
-    let place = job;
-    for (const name of names) place = (place[name] ??= {}) as Record<string, unknown>;
-    place[last] = structuredClone(value);
+    let target = job;
+    for (const name of names) target = (target[name] ??= {}) as Record<string, unknown>;
+    target[last] = structuredClone(value);
   }
   return job as JsonObject;
 }
 
-/** What `restricted` wants of the Pod and of each container. */
-const CONFINED: readonly Change[] = [
+/** What `restricted` requires of the Pod and of each container. */
+const COMPLIANT: readonly Change[] = [
   ['spec.securityContext', { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } }],
   ...['containers', 'initContainers', 'ephemeralContainers'].map((list): Change => [
     `spec.${list}.0.securityContext`,
@@ -41,7 +41,7 @@ const POD = 'spec.securityContext';
 const LISTS = ['spec.containers.0', 'spec.initContainers.0', 'spec.ephemeralContainers.0'];
 const CONTEXTS = LISTS.map((path) => `${path}.securityContext`);
 
-/** Control of the standard, where it looks, what it refuses, what it takes. */
+/** A control of the standard, the fields that it checks, and values that it refuses and accepts. */
 type Rule = readonly [name: string, places: readonly string[], refused: readonly unknown[], taken: readonly unknown[]];
 
 function below(places: readonly string[], ...fields: readonly string[]): string[] {
@@ -136,7 +136,7 @@ const BASELINE: readonly Rule[] = [
   ],
 ];
 
-/** On top of a job that is otherwise as `restricted` wants it. */
+/** Changes to a job that otherwise complies with `restricted`. */
 const RESTRICTED: readonly Rule[] = [
   [
     'Volume Types',
@@ -178,14 +178,14 @@ function toCases(rules: readonly Rule[]): [string, string, Rule][] {
 }
 
 describe('the policy "tenant"', () => {
-  it('takes every job', () => {
+  it('accepts every job', () => {
     const worst = createJob(['spec.hostPID', true], ['spec.containers.0.securityContext', { privileged: true }]);
     expect(checkPodSecurity(worst, 'tenant')).toEqual([]);
   });
 });
 
 describe('the policy "baseline"', () => {
-  it('takes a plain job, and one whose contexts are empty', () => {
+  it('accepts a plain job, and one with empty security contexts', () => {
     expect(checkPodSecurity(createJob(), 'baseline')).toEqual([]);
     const empty = [POD, ...CONTEXTS].map((place): Change => [place, {}]);
     expect(checkPodSecurity(createJob(...empty), 'baseline')).toEqual([]);
@@ -194,7 +194,7 @@ describe('the policy "baseline"', () => {
   it.each(toCases(BASELINE))('%s: %s', (name, place, [, , refused, taken]) => {
     const path = `job.${place.replaceAll(/\.(\d+)/g, '[$1]')}`;
     function isRight(sentence: string): boolean {
-      // What is no map or list is told without the rule.
+      // A value that is not a map or a list is reported without the rule.
       const isOfType = / must be a (?:map|list) \(baseline\)$/.test(sentence);
       return sentence.startsWith(path) && (isOfType || sentence.endsWith(` (baseline: ${name})`));
     }
@@ -206,7 +206,7 @@ describe('the policy "baseline"', () => {
     expect(taken.flatMap((value) => checkPodSecurity(createJob([place, value]), 'baseline'))).toEqual([]);
   });
 
-  it('tells every offence with its field and its rule', () => {
+  it('reports every violation with its field and its rule', () => {
     const job = createJob(
       ['spec.hostNetwork', true],
       ['spec.volumes', [{ name: 'root', hostPath: { path: '/' } }]],
@@ -225,7 +225,7 @@ describe('the policy "baseline"', () => {
   });
 
   it.each([['spec'], ['metadata'], ['spec.containers'], [POD], ['metadata.annotations']])(
-    'refuses a job whose %s is of a wrong type',
+    'refuses a job whose %s has a wrong type',
     (place) => {
       expect(checkPodSecurity(createJob([place, 'text']), 'baseline')).toEqual([
         expect.stringMatching(`^job\\.${place.replaceAll('.', '\\.')} must be a (?:map|list) \\(baseline\\)$`),
@@ -233,7 +233,7 @@ describe('the policy "baseline"', () => {
     },
   );
 
-  it('is not deceived by what an object inherits', () => {
+  it('ignores inherited properties', () => {
     const job = JSON.parse(
       '{"spec":{"containers":[{"securityContext":{"__proto__":{"privileged":true}}}]}}',
     ) as JsonObject;
@@ -244,11 +244,11 @@ describe('the policy "baseline"', () => {
 });
 
 describe('the policy "restricted"', () => {
-  it('takes a job that is confined as a whole', () => {
-    expect(checkPodSecurity(createJob(...CONFINED), 'restricted')).toEqual([]);
+  it('accepts a job whose Pod complies', () => {
+    expect(checkPodSecurity(createJob(...COMPLIANT), 'restricted')).toEqual([]);
   });
 
-  it('takes a job whose every container is confined by itself', () => {
+  it('accepts a job whose containers each comply', () => {
     const context = {
       allowPrivilegeEscalation: false,
       runAsNonRoot: true,
@@ -260,22 +260,22 @@ describe('the policy "restricted"', () => {
 
   it.each(toCases(BASELINE))('refuses what "baseline" refuses: %s: %s', (_, place, [, , refused]) => {
     const missed = refused.filter(
-      (value) => checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted').length === 0,
+      (value) => checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted').length === 0,
     );
     expect(missed).toEqual([]);
   });
 
   it.each(toCases(RESTRICTED))('%s: %s', (name, place, [, , refused, taken]) => {
     const missed = refused.filter((value) => {
-      const sentences = checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted');
+      const sentences = checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted');
       return !sentences.some((sentence) => sentence.endsWith(` (restricted: ${name})`));
     });
     expect(missed).toEqual([]);
-    const offences = taken.flatMap((value) => checkPodSecurity(createJob(...CONFINED, [place, value]), 'restricted'));
+    const offences = taken.flatMap((value) => checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted'));
     expect(offences).toEqual([]);
   });
 
-  it('tells a plain job what it lacks', () => {
+  it('reports what a plain job lacks', () => {
     const plain = { spec: { containers: [{ name: 'main' }] } };
     const context = 'job.spec.containers[0].securityContext';
     expect(checkPodSecurity(plain, 'restricted')).toEqual([
@@ -287,8 +287,8 @@ describe('the policy "restricted"', () => {
   });
 });
 
-describe('a job that offends without end', () => {
-  it('is told in at most fifty sentences, none of them long', () => {
+describe('a job with endless violations', () => {
+  it('is reported in at most fifty short sentences', () => {
     const ports = Array.from({ length: 1000 }, (_, n) => ({ hostPort: n + 1 }));
     const annotation = `container.apparmor.security.beta.kubernetes.io/${'x'.repeat(10_000)}`;
     const job = createJob(
@@ -302,7 +302,7 @@ describe('a job that offends without end', () => {
 });
 
 describe('any policy', () => {
-  it('answers with sentences for whatever stands in a job', () => {
+  it('returns sentences for any job', () => {
     fc.assert(
       fc.property(fc.object({ maxDepth: 6 }), fc.constantFrom<PodPolicy>('baseline', 'restricted'), (spec, policy) => {
         for (const sentence of checkPodSecurity({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);

@@ -60,7 +60,7 @@ describe('planPod', () => {
     });
   });
 
-  test('takes the smaller of two age limits and the restart policy and namespace of the job', () => {
+  test('uses the smaller of two age limits, and the restart policy and namespace of the job', () => {
     const spec = { restartPolicy: 'Always', activeDeadlineSeconds: 60, containers: [] };
     const short = plan({ manifest: { metadata: { name: 'a', namespace: 'own' }, spec } });
     expect(short.namespace).toBe('own');
@@ -69,7 +69,7 @@ describe('planPod', () => {
     expect(long.manifest['spec']).toMatchObject({ activeDeadlineSeconds: 3600 });
   });
 
-  test('does not believe a job about what only c3 says', () => {
+  test('removes what a job claims under c3.build/', () => {
     const forged = { 'c3.build/spec-hash': 'f'.repeat(64), 'c3.build/scope': 'x' };
     const metadata = { name: 'shop', labels: forged, annotations: forged };
     const { manifest, specHash } = plan({ manifest: { metadata, spec: { containers: [] } } });
@@ -78,7 +78,7 @@ describe('planPod', () => {
     });
   });
 
-  test('names another Pod for another scope, trust class, place of files, job or age limit, and the same one for the rest', () => {
+  test('gives another name for another scope, trust class, root, job or age limit, and the same name otherwise', () => {
     const names = [
       plan(),
       plan({ scope: 'github.com/acme/other' }),
@@ -91,19 +91,19 @@ describe('planPod', () => {
     expect(plan({ buildId: 'b2', idleMs: 1, neededMs: 1 }).name).toBe(names[0]);
   });
 
-  test('a suffix makes another name with the same hash', () => {
+  test('a suffix changes the name but not the hash', () => {
     const unique = planPod(order(), { namespace: 'ci', suffix: 'abc123' });
     expect(unique.name).toBe(`${plan().name}-abc123`);
     expect(unique.specHash).toBe(plan().specHash);
   });
 
-  test('the suffix of a build is always the same, and another build’s is another', () => {
+  test('a build always has the same suffix, and another build has another one', () => {
     expect(toSuffix('b1')).toBe(toSuffix('b1'));
     expect(toSuffix('b1')).not.toBe(toSuffix('b2'));
     expect(toSuffix('b1')).toMatch(/^[0-9a-f]{8}$/);
   });
 
-  test('a changed job has the labels of its former self, another job, scope or trust class has others', () => {
+  test('a changed job keeps its labels, and another job, scope or trust class has others', () => {
     const { labels } = plan({ maxAgeMs: HOUR });
     expect(isFormerJob(labels, plan())).toBe(true);
     expect(isFormerJob(labels, plan({ scope: 'github.com/acme/other' }))).toBe(false);
@@ -111,13 +111,13 @@ describe('planPod', () => {
     expect(isFormerJob(labels, plan({ manifest: { metadata: { name: 'other' }, spec: {} } }))).toBe(false);
   });
 
-  test('a job’s own word on whether a node may be taken away counts', () => {
+  test('a job can set the annotations for autoscalers', () => {
     const annotations = { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' };
     const { manifest } = plan({ manifest: { metadata: { name: 'a', annotations }, spec: {} } });
     expect(manifest['metadata']).toMatchObject({ annotations });
   });
 
-  test('every name is one a Pod and its host can have', () => {
+  test('every name is valid for a Pod and its host', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 300 }), fc.boolean(), (name, isUnique) => {
         const manifest: JsonObject = { metadata: { name }, spec: { containers: [] } };
@@ -130,7 +130,7 @@ describe('planPod', () => {
     );
   });
 
-  test('the order of keys does not change the canonical form, and it parses back', () => {
+  test('the canonical form is independent of the order of keys, and parses back', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
         const shuffled = Object.fromEntries(Object.entries(value).toReversed());
@@ -155,7 +155,7 @@ describe('findMismatch', () => {
     },
   };
 
-  test('finds none in a Pod that is as planned, running or about to', () => {
+  test('finds none in a Pod that is as planned, and runs or starts', () => {
     expect(findMismatch(toPod(running), planned, { neededMs: HOUR, now: NOW })).toBeUndefined();
     const pending = { ...running, status: { phase: 'Pending' } };
     expect(findMismatch(toPod(pending), planned, { neededMs: HOUR, now: NOW })).toBeUndefined();
@@ -197,7 +197,7 @@ describe('findMismatch', () => {
     expect(findMismatch(toPod({ ...running, ...changes }), planned, { neededMs: HOUR, now: NOW })).toBe(reason);
   });
 
-  test('any JSON reads as a Pod, and never as one to reuse', () => {
+  test('any JSON can be read as a Pod, and never as one to reuse', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (metadata, status) => {
         const pod = toPod({ metadata, status, spec: metadata });

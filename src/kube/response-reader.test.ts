@@ -15,7 +15,7 @@ async function collect(lines: AsyncIterable<string>): Promise<string[]> {
 }
 
 describe('the lines of an answer', () => {
-  test('are those that were sent, wherever the pieces begin and end', async () => {
+  test('are read whole, however they are split into chunks', async () => {
     const text = 'one\n\ntwo 😀\nthree\nnot whole';
     for (const size of [1, 2, 3, 7, 100]) {
       const bytes = Buffer.from(text);
@@ -26,7 +26,7 @@ describe('the lines of an answer', () => {
     }
   });
 
-  test('are no longer than an object of a cluster may be', async () => {
+  test('have a maximum size', async () => {
     const fits = pour(...Array.from({ length: 32 }, () => 'x'.repeat(64 * 1024)), '\n');
     expect(await collect(readLines(fits, { budget: FREE }))).toEqual(['x'.repeat(2 * MIB)]);
     const endless = pour(...Array.from({ length: 33 }, () => 'x'.repeat(64 * 1024)), '\n');
@@ -37,9 +37,9 @@ describe('the lines of an answer', () => {
   });
 
   test.each([
-    ['each that is long', Array.from({ length: 20 }, () => `${'x'.repeat(100_000)}\n`), 20],
-    ['two hundred that are short', ['\n'.repeat(2_000)], 10],
-  ])('let whatever else waits be done after %s', async (_, chunks, least) => {
+    ['each long line', Array.from({ length: 20 }, () => `${'x'.repeat(100_000)}\n`), 20],
+    ['two hundred short lines', ['\n'.repeat(2_000)], 10],
+  ])('let other work run after %s', async (_, chunks, least) => {
     let turns = 0;
     let timer = setImmediate(count);
     function count(): void {
@@ -55,7 +55,7 @@ describe('the lines of an answer', () => {
 describe('the values in an answer', () => {
   const EMPTY = '{},'.repeat(50_000);
 
-  test('are no more than a list may have, and counted anew in each line', async () => {
+  test('have a maximum number, counted for each line', async () => {
     await expect(readBody(pour('[', EMPTY, EMPTY), { budget: FREE })).rejects.toMatchObject({
       code: 'CLUSTER_UNREACHABLE',
       message: "The cluster's answer has more than 100000 values",
@@ -64,7 +64,7 @@ describe('the values in an answer', () => {
     expect(await collect(lines)).toEqual([EMPTY, EMPTY]);
   });
 
-  test('count as if each had 32 bytes, where they are shorter', async () => {
+  test('count as 32 bytes each when they are smaller', async () => {
     const taken: number[] = [];
     const budget: ReadBudget = { ...FREE, delay: (bytes) => (taken.push(bytes), 0) };
     await readBody(pour('{}', '[1,2,3]', 'x'.repeat(100)), { budget });
@@ -73,21 +73,21 @@ describe('the values in an answer', () => {
 });
 
 describe('the body of an answer', () => {
-  test('is no larger than a list may be', async () => {
+  test('has a maximum size', async () => {
     const fits = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)));
     expect(await readBody(fits, { budget: FREE })).toHaveLength(4 * MIB);
     const endless = pour(...Array.from({ length: 4 }, () => 'x'.repeat(MIB)), 'x');
     await expect(readBody(endless, { budget: FREE })).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 
-  test('is waited for no longer once nobody wants it', async () => {
+  test('is not read any more after an abort', async () => {
     const stop = new AbortController();
     const budget: ReadBudget = { ...FREE, delay: () => (stop.abort(new Error('enough')), 3_600_000) };
     await expect(readBody(pour('x'), { budget, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
 
-test('a cluster may say 16 MiB at once, and half a MiB each second from then on', () => {
+test('a cluster may send 16 MiB at once, then half a MiB per second', () => {
   let nowMs = 0;
   const budget = createReadBudget(() => nowMs);
   expect(budget.delay(16 * MIB)).toBe(0);
@@ -101,9 +101,9 @@ test('a cluster may say 16 MiB at once, and half a MiB each second from then on'
   expect(budget.delay(16 * MIB)).toBe(0);
 });
 
-test('what has begun and is not whole is no more than 16 MiB of one cluster, and counts no longer once it is over', async () => {
+test('incomplete answers of a cluster have at most 16 MiB together, and stop counting when they end', async () => {
   let nowMs = 0;
-  // Each byte comes hours after the last.
+  // Hours pass between the bytes, so that the rate has no effect.
   const budget = createReadBudget(() => (nowMs += 3_600_000));
   const lines = Array.from({ length: 17 }, () =>
     readLines(pour('x'.repeat(MIB), '\n', 'y'.repeat(MIB), '\n'), { budget }),

@@ -7,7 +7,7 @@ import type { StartHistory } from './start-progress.ts';
 const NOTHING: StartHistory = { events: [], pullMessages: new Map() };
 const SCHEDULED = { type: 'PodScheduled', status: 'True' };
 
-/** A Pod with one container "main" of image busybox:1, in the given state, as a kubelet reports it. */
+/** Creates a Pod with one container "main" of image busybox:1 in the given state, as a kubelet reports it. */
 function pod(state: object, changes: { phase?: string; status?: object; metadata?: object; container?: object } = {}) {
   return toPod({
     metadata: { name: 'shop-1', uid: 'u', ...changes.metadata },
@@ -36,19 +36,19 @@ function terminated(exitCode: number, reason: string, message = ''): object {
 }
 
 describe('a Pod that is ready', () => {
-  test('runs all its containers, each ready', () => {
+  test('has all its containers running and ready', () => {
     const running = pod({ running: {} }, { phase: 'Running', container: { ready: true } });
     expect(classifyStart(running, NOTHING)).toEqual({ kind: 'ready' });
   });
 
-  test('is not one whose readiness probe has not passed', () => {
+  test('has passed its readiness probe', () => {
     expect(classifyStart(pod({ running: {} }, { phase: 'Running' }), NOTHING)).toEqual({
       kind: 'starting',
       reason: 'container "main" is running but not ready',
     });
   });
 
-  test('is not one whose statuses do not cover all containers', () => {
+  test('has a status for each container', () => {
     const partial = toPod({
       spec: { containers: [{ name: 'main' }, { name: 'git' }] },
       status: { phase: 'Running', containerStatuses: [{ name: 'main', ready: true, state: { running: {} } }] },
@@ -91,7 +91,7 @@ describe('a Pod that fails at once', () => {
     expect(classifyStart(pod(state), NOTHING)).toEqual({ kind: 'failed', message });
   });
 
-  test('tells a crash loop by how it ended last', () => {
+  test('describes a crash loop by the last exit', () => {
     const crashing = pod(waiting('CrashLoopBackOff', 'back-off 10s restarting failed container'), {
       phase: 'Running',
       container: { lastState: terminated(2, 'OOMKilled'), restartCount: 2 },
@@ -104,7 +104,7 @@ describe('a Pod that fails at once', () => {
     });
   });
 
-  test('tells an init container that fails', () => {
+  test('describes a failed init container', () => {
     const failing = pod(waiting('PodInitializing'), {
       status: {
         initContainerStatuses: [{ name: 'seed', image: 'a', state: terminated(7, 'Error') }],
@@ -117,7 +117,7 @@ describe('a Pod that fails at once', () => {
     });
   });
 
-  test('tells an eviction, an age limit and a deletion', () => {
+  test('describes an eviction, an age limit and a deletion', () => {
     const evicted = toPod({
       metadata: { name: 'shop-1' },
       status: { phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory.' },
@@ -133,7 +133,7 @@ describe('a Pod that fails at once', () => {
     });
   });
 
-  test('remembers what went wrong with the pull while the node backs off', () => {
+  test('keeps the message of a failed pull while the node backs off', () => {
     const first = pod(waiting('ErrImagePull', 'unauthorized: authentication required'));
     const pullMessages = rememberPulls(first, new Map());
     const second = pod(waiting('ImagePullBackOff', 'Back-off pulling image "busybox:1"'));
@@ -144,7 +144,7 @@ describe('a Pod that fails at once', () => {
     });
   });
 
-  test('learns from an event what went wrong with the pull', () => {
+  test('uses an Event that describes a failed pull', () => {
     const events = [
       event('Failed', 'Failed to pull image "busybox:1": manifest unknown'),
       event('BackOff', 'Back-off'),
@@ -154,7 +154,7 @@ describe('a Pod that fails at once', () => {
   });
 });
 
-describe('a Pod that is waited for, with the reason', () => {
+describe('a Pod is still starting, with the reason', () => {
   test.each<[string, object]>([
     [
       'container "main" cannot pull image "busybox:1": toomanyrequests: denied, you have reached your pull rate limit',
@@ -177,14 +177,14 @@ describe('a Pod that is waited for, with the reason', () => {
     expect(classifyStart(pod(state), NOTHING)).toEqual({ kind: 'starting', reason });
   });
 
-  test('an image whose own name sounds hopeless is judged by the words around it', () => {
+  test('the name of the image does not count in the message of a failed pull', () => {
     const image = 'registry.example.com/denied/not-found:1';
     const words = `failed to resolve reference "${image}": dial tcp: connection refused for ${image}`;
     const verdict = classifyStart(pod(waiting('ErrImagePull', words), { container: { image } }), NOTHING);
     expect(verdict.kind).toBe('starting');
   });
 
-  test('the words of the scheduler', () => {
+  test('the message of the scheduler', () => {
     const message = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity.";
     const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }];
     const unschedulable = toPod({ metadata: { name: 'shop-1' }, status: { phase: 'Pending', conditions } });
@@ -198,7 +198,7 @@ describe('a Pod that is waited for, with the reason', () => {
     });
   });
 
-  test('a volume that does not mount, an image on its way', () => {
+  test('a volume that does not mount, or an image that is being pulled', () => {
     const creating = pod(waiting('ContainerCreating'));
     const mount = [event('Scheduled', 'ok'), event('FailedMount', 'secret "nope" not found')];
     expect(classifyStart(creating, { events: mount, pullMessages: new Map() })).toMatchObject({
@@ -211,14 +211,14 @@ describe('a Pod that is waited for, with the reason', () => {
   });
 });
 
-test('the words about a pull are searched in their beginning alone, and a status is followed to no end', () => {
+test('only the start of a pull message is searched, within a bounded distance', () => {
   const statuses = pod(waiting('ErrImagePull', `denied ${'status '.repeat(100_000)}: 503`));
   expect(classifyStart(statuses, NOTHING)).toMatchObject({ kind: 'failed' });
   const near = pod(waiting('ErrImagePull', `denied, unexpected status code [manifests ${'x'.repeat(250)}]: 503`));
   expect(classifyStart(near, NOTHING)).toMatchObject({ kind: 'starting' });
 });
 
-test('a container may have the name of what JavaScript knows, and nothing is remembered of one that is gone', () => {
+test('a container may be called "constructor", and messages of removed containers are dropped', () => {
   const [name, image] = ['constructor', 'busybox:1'];
   const backing = pod(waiting('ImagePullBackOff', 'Back-off'), { container: { name } });
   expect(classifyStart(backing, NOTHING)).toEqual({

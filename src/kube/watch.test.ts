@@ -10,10 +10,10 @@ let server: FakeApiServer;
 let client: KubeClient;
 let stop: AbortController;
 let troubles: string[];
-/** What each list and each watch is answered with, in order. */
+/** The answers to lists and watches, in order. */
 let lists: ((response: ServerResponse) => void)[];
 let watches: ((response: ServerResponse) => void)[];
-/** resourceVersion of each watch asked for. */
+/** The resourceVersion of each watch request. */
 let versions: (string | null)[];
 
 const selectors = new Set<string | null>();
@@ -38,7 +38,7 @@ beforeEach(() => {
     }
     versions.push(query.get('resourceVersion'));
     bookmarks.add(query.get('allowWatchBookmarks'));
-    // After the script has ended, a watch stays silent.
+    // After the last answer, a watch stays silent.
     (watches.shift() ?? ((silent) => silent.writeHead(200).flushHeaders()))(response);
   };
 });
@@ -65,7 +65,7 @@ function states(limits: { readonly silenceMs?: number; readonly deniedMs?: numbe
     ...limits,
   });
 }
-/** The next states' resourceVersions; `-` where there is no Pod. */
+/** Returns the resourceVersions of the next states; `-` when there is no Pod. */
 async function take(watch: ReturnType<typeof states>, count: number): Promise<string[]> {
   const taken: string[] = [];
   while (taken.length < count) {
@@ -76,7 +76,7 @@ async function take(watch: ReturnType<typeof states>, count: number): Promise<st
   return taken;
 }
 
-test('tells the present state, then each change, in however many pieces it comes', async () => {
+test('yields the current state, then each change, however it is split into chunks', async () => {
   lists.push(list('10', pod('7')));
   watches.push((response) => {
     const text = line('MODIFIED', pod('11')) + line('DELETED', pod('12')) + line('ADDED', pod('13'));
@@ -87,19 +87,19 @@ test('tells the present state, then each change, in however many pieces it comes
   expect(versions).toEqual(['10']);
 });
 
-test('tells that there is no Pod, and does not take another one for it', async () => {
+test('yields undefined when there is no Pod, and ignores other Pods', async () => {
   lists.push(list('10', { metadata: { name: 'other', uid: 'x' } }));
   expect(await take(states(), 1)).toEqual(['-']);
 });
 
-test('opens the watch only when the second state is asked for', async () => {
+test('opens the watch only when the caller asks for the second state', async () => {
   lists.push(list('10'));
   const watch = states();
   await watch.next();
   expect(versions).toEqual([]);
 });
 
-test('goes on after a cut from the last version, bookmarks included', async () => {
+test('resumes after a cut from the last version, which may be that of a bookmark', async () => {
   lists.push(list('10'));
   watches.push(
     (response) => {
@@ -117,24 +117,24 @@ test('goes on after a cut from the last version, bookmarks included', async () =
 test.each([
   ['as an answer', (response: ServerResponse) => answerJson(response, 410, { code: 410, message: 'too old' })],
   ['as an event', (response: ServerResponse) => response.end(line('ERROR', { code: 410, message: 'too old' }))],
-])('lists anew when the version is too old, told %s', async (_how, gone) => {
+])('lists again when the version is too old: 410 %s', async (_how, gone) => {
   lists.push(list('10', pod('7')), list('30', pod('25')));
   watches.push(gone);
   expect(await take(states(), 2)).toEqual(['7', '25']);
 });
 
-test('takes silence for a cut', async () => {
+test('treats silence as a cut', async () => {
   lists.push(list('10'));
   watches.push(
     (response) => response.writeHead(200).flushHeaders(),
     (response) => response.write(line('ADDED', pod('11'))),
   );
-  // undici looks at such limits about once a second.
+  // undici checks such limits about once a second.
   expect(await take(states({ silenceMs: 300 }), 2)).toEqual(['-', '11']);
   expect(versions).toEqual(['10', '10']);
 });
 
-test('goes on through a server that cannot answer for a while', async () => {
+test('continues while a server cannot answer', async () => {
   lists.push(
     (response) => answerJson(response, 503, { message: 'etcdserver: leader changed' }),
     (response) => response.socket?.destroy(),
@@ -159,26 +159,26 @@ test('fails when the account may not watch', async () => {
   await expect(watch.next()).rejects.toMatchObject({ code: 'CLUSTER_REFUSED' });
 });
 
-describe('once it has worked', () => {
+describe('a watch that has worked', () => {
   beforeEach(() => {
     lists.push(list('10'));
     watches.push((response) => response.end(line('ADDED', pod('11'))));
   });
 
-  test.each([401, 403])('goes on from the last version when it is refused in passing: %i', async (code) => {
+  test.each([401, 403])('resumes from the last version after a temporary %i', async (code) => {
     watches.push(refuse(code, 'one'), refuse(code, 'two'), (response) => response.write(line('MODIFIED', pod('12'))));
     expect(await take(states(), 3)).toEqual(['-', '11', '12']);
     expect(versions).toEqual(['10', '11', '11', '11']);
     expect(troubles).toEqual(['one', 'two']);
   });
 
-  test('goes on when it may not list in passing', async () => {
+  test('continues after a list was refused temporarily', async () => {
     watches.push(refuse(410, 'too old'));
     lists.push(refuse(403, 'pods is forbidden'), list('30', pod('25')));
     expect(await take(states(), 3)).toEqual(['-', '11', '25']);
   });
 
-  test.each([401, 403])('fails when it is refused for longer: %i', async (code) => {
+  test.each([401, 403])('fails when the refusal lasts: %i', async (code) => {
     const denials = Array.from({ length: 20 }, () => refuse(code, 'no watch'));
     watches.push(...denials);
     const watch = states({ deniedMs: 500 });
@@ -190,15 +190,15 @@ describe('once it has worked', () => {
     expect(versions.length).toBeGreaterThan(2);
   });
 
-  test('counts the time of each refusal from when it worked last', async () => {
+  test('starts a new grace period after each success', async () => {
     const work = (version: string) => (response: ServerResponse) => void response.end(line('MODIFIED', pod(version)));
     watches.push(refuse(403, 'no'), work('12'), refuse(403, 'no'), work('13'));
-    // From the first refusal to the second it takes 0.9 s at least.
+    // There are at least 0.9 s between the two refusals.
     expect(await take(states({ deniedMs: 500 }), 4)).toEqual(['-', '11', '12', '13']);
   });
 });
 
-test('goes on through a server that has yet to read what it decides by', async () => {
+test('continues while a server is not ready', async () => {
   const notReady = refuse(403, 'pods "p" is forbidden: not yet ready to handle request');
   lists.push(notReady, list('10', pod('7')));
   watches.push(notReady, (response) => response.write(line('MODIFIED', pod('11'))));
@@ -216,7 +216,7 @@ test('ends with its signal', async () => {
   expect((await watch.next()).done).toBe(true);
 });
 
-test('has always asked for this Pod alone, and for bookmarks', () => {
+test('has only requested this Pod, with bookmarks', () => {
   expect([...selectors]).toEqual(['metadata.name=p']);
   expect([...bookmarks]).toEqual(['true']);
 });

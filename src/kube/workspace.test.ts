@@ -11,14 +11,14 @@ const DIALING = 'error dialing backend: dial tcp 10.0.0.7:10250: connect: no rou
 
 let release: ((pod: Pod) => void) | undefined;
 let answer: OpenedExec;
-let heard: ExecOptions | undefined;
+let execOptions: ExecOptions | undefined;
 let lost: string | undefined;
 let givenBack: boolean[];
 let loseLease: (sentence: string) => void;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [release, heard, lost, givenBack] = [undefined, undefined, undefined, []];
+  [release, execOptions, lost, givenBack] = [undefined, undefined, undefined, []];
 });
 afterEach(() => vi.useRealTimers());
 
@@ -44,7 +44,7 @@ function create(first = pod('True')): Workspace {
       key: 'place',
       namespace: 'ci',
       execs: {
-        open: async (_target, options) => ((heard = options), await Promise.resolve(answer)),
+        open: async (_target, options) => ((execOptions = options), await Promise.resolve(answer)),
         close: () => undefined,
       },
       limiter: new ExecLimiter(),
@@ -70,7 +70,7 @@ function ended(end: ExecEnd): ExecAnswer {
 }
 
 describe('a workspace whose node', () => {
-  test('is not ready for two minutes is lost, in words that name the node', async () => {
+  test('is not ready for two minutes is lost, with the name of the node', async () => {
     create();
     await vi.advanceTimersByTimeAsync(0);
     release?.(pod('Unknown'));
@@ -95,7 +95,7 @@ describe('a workspace whose node', () => {
   test.each<[string, ExecAnswer]>([
     ['before the exec is open', { kind: 'refused', message: DIALING, isTransient: true }],
     ['as its status', ended({ kind: 'status', exitCode: undefined, message: `Internal error occurred: ${DIALING}` })],
-  ])('cannot be reached by execs for two minutes is lost, told %s', async (_when, given) => {
+  ])('cannot be reached by execs for two minutes is lost: the error comes %s', async (_when, given) => {
     answer = given;
     const workspace = create();
     await exec(workspace);
@@ -105,37 +105,34 @@ describe('a workspace whose node', () => {
     expect(lost).toContain(DIALING);
   });
 
-  test('is heard of by an exec’s output is not lost, nor by a program that says the same words', async () => {
+  test('still sends output of an exec is not lost, nor is one whose program prints the same message', async () => {
     answer = { kind: 'refused', message: DIALING, isTransient: true };
     const workspace = create();
     await exec(workspace);
     answer = ended({ kind: 'status', exitCode: 1, message: DIALING });
     await exec(workspace);
-    await heard?.onStdout(Buffer.from('here'));
+    await execOptions?.onStdout(Buffer.from('here'));
     await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
     expect(lost).toBeUndefined();
   });
 });
 
-test.each([401, 403])(
-  'an exec that is refused is worth another try for 30 s once one has been open: %i',
-  async (code) => {
-    const refused = { kind: 'refused', message: 'no', isTransient: false } as const;
-    const workspace = create();
-    answer = { ...refused, code };
-    expect(await exec(workspace)).toEqual(refused);
-    answer = ended({ kind: 'status', exitCode: 0, message: '' });
-    await exec(workspace);
-    answer = { ...refused, code: 404 };
-    expect(await exec(workspace)).toEqual(refused);
-    answer = { ...refused, code };
-    expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
-    await vi.advanceTimersByTimeAsync(29_999);
-    expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
-    await vi.advanceTimersByTimeAsync(1);
-    expect(await exec(workspace)).toEqual(refused);
-  },
-);
+test.each([401, 403])('a refused exec is transient for 30 s after one was open: %i', async (code) => {
+  const refused = { kind: 'refused', message: 'no', isTransient: false } as const;
+  const workspace = create();
+  answer = { ...refused, code };
+  expect(await exec(workspace)).toEqual(refused);
+  answer = ended({ kind: 'status', exitCode: 0, message: '' });
+  await exec(workspace);
+  answer = { ...refused, code: 404 };
+  expect(await exec(workspace)).toEqual(refused);
+  answer = { ...refused, code };
+  expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+  await vi.advanceTimersByTimeAsync(29_999);
+  expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await exec(workspace)).toEqual(refused);
+});
 
 test('a workspace whose Lease is lost is lost, and is not given back as clean', async () => {
   const workspace = create();
@@ -146,14 +143,14 @@ test('a workspace whose Lease is lost is lost, and is not given back as clean', 
   expect(givenBack).toEqual([false]);
 });
 
-describe('a workspace that is used before its node has noticed that it runs', () => {
+describe('a workspace whose status does not yet show that it runs', () => {
   async function leave(): Promise<void> {
     void create(pod('False', 'Pending')).release({ isClean: true });
     await vi.advanceTimersByTimeAsync(2_999);
     expect(givenBack).toEqual([]);
   }
 
-  test('is given back once it has', async () => {
+  test('is given back when the status shows it', async () => {
     await leave();
     release?.(pod('False', 'Pending'));
     await vi.advanceTimersByTimeAsync(0);
@@ -163,18 +160,18 @@ describe('a workspace that is used before its node has noticed that it runs', ()
     expect(givenBack).toEqual([true]);
   });
 
-  test('is given back without that when it takes longer than a look takes', async () => {
+  test('is given back after three seconds', async () => {
     await leave();
     await vi.advanceTimersByTimeAsync(1);
     expect(givenBack).toEqual([true]);
   });
 
-  test('is lost when its node does not tell of it for two minutes, though execs go on', async () => {
+  test('is lost when the status does not show it for two minutes, although execs work', async () => {
     answer = ended({ kind: 'status', exitCode: 0, message: '' });
     const workspace = create(pod('False', 'Pending'));
     await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
     await exec(workspace);
-    await heard?.onStdout(Buffer.from('here'));
+    await execOptions?.onStdout(Buffer.from('here'));
     expect(lost).toBeUndefined();
     await vi.advanceTimersByTimeAsync(1);
     expect(lost).toBe(
@@ -182,7 +179,7 @@ describe('a workspace that is used before its node has noticed that it runs', ()
     );
   });
 
-  test('is not lost once its node has told', async () => {
+  test('is not lost when the status shows it in time', async () => {
     create(pod('False', 'Pending'));
     await vi.advanceTimersByTimeAsync(0);
     release?.(pod('True'));
@@ -198,6 +195,6 @@ describe('a workspace that is used before its node has noticed that it runs', ()
   });
 });
 
-test('a workspace bears the epoch and the warnings of its Lease', () => {
+test('a workspace has the epoch and the warnings of its Lease', () => {
   expect(create()).toMatchObject({ name: 'shop-1', id: 'u', isWarm: true, epoch: 7, warnings: ['no Leases'] });
 });

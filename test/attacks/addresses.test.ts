@@ -4,10 +4,10 @@ import { createAddressPolicy } from '../../src/kube/address-policy.ts';
 import { createExecClient } from '../../src/kube/exec.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { createTrap, type Trap } from './trap.ts';
-import { ORDER } from './order.ts';
+import { REQUEST } from './request.ts';
 import { deadline } from '../time-limits.ts';
 
-/** What c3 says of a cluster there, without a word to it. */
+/** Returns the refusal of c3 for a cluster at an address. */
 async function refusalOf(server: string, allowNets: readonly string[] = []): Promise<string> {
   const pool = createClusterPool({ allowNets });
   const text = stringify({
@@ -17,7 +17,7 @@ async function refusalOf(server: string, allowNets: readonly string[] = []): Pro
     users: [{ name: 'u', user: { token: 'a-token' } }],
   });
   try {
-    const answer = await pool.getCluster(text).openWorkspace(ORDER, {
+    const answer = await pool.getCluster(text).openWorkspace(REQUEST, {
       signal: deadline(),
       startTimeoutMs: 10_000,
       onWaiting: () => {},
@@ -30,7 +30,7 @@ async function refusalOf(server: string, allowNets: readonly string[] = []): Pro
   }
 }
 
-describe('A5 A kubeconfig whose server is within the network of c3', () => {
+describe('A5 A kubeconfig whose server is in the network of c3', () => {
   const traps: Trap[] = [];
   afterEach(async () => {
     await Promise.all(traps.splice(0).map((trap) => trap.close()));
@@ -67,7 +67,7 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
     ['a multicast group', '224.0.0.1'],
     ['a reserved network', '240.0.0.1'],
     ['everybody on the link', '255.255.255.255'],
-  ])('dials no address of %s', async (_, host) => {
+  ])('does not connect to %s', async (_, host) => {
     const { trap, port } = await setTrap();
     expect(await refusalOf(`https://${host}:${port}`)).toMatch(
       /has the [\w-]+(?: \w+)? address .* to which c3 does not connect/,
@@ -75,7 +75,7 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
     expect(trap.requests).toEqual([]);
   });
 
-  it('dials no name that leads to such an address, at the moment of dialling', async () => {
+  it('does not connect to a name that resolves to such an address at connection time', async () => {
     const { trap, port } = await setTrap();
     for (const name of ['localhost', 'localhost.', 'LOCALHOST', 'a.localhost']) {
       expect(await refusalOf(`https://${name}:${port}`)).toMatch(/loopback|ENOTFOUND|EAI_AGAIN/);
@@ -83,7 +83,7 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
     expect(trap.requests).toEqual([]);
   });
 
-  it('opens no exec by another way than its requests go', async () => {
+  it('applies the same policy to execs and requests', async () => {
     const { trap, port } = await setTrap();
     const { lookup } = createAddressPolicy([]);
     const execs = createExecClient({
@@ -104,7 +104,7 @@ describe('A5 A kubeconfig whose server is within the network of c3', () => {
     execs.close();
   });
 
-  it("dials no address of the cloud's credentials even where the operator has opened every network", async () => {
+  it('does not connect to metadata addresses of clouds even if the operator has opened every network', async () => {
     const everything = ['0.0.0.0/0', '::/0'];
     const plain = [
       '169.254.169.254',

@@ -14,7 +14,7 @@ import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;
 
-/** How many bytes of what was made are still held. */
+/** Returns how many bytes of the created values stay in memory. */
 async function countKept(make: () => unknown): Promise<number> {
   await collectGarbage();
   const before = process.memoryUsage().heapUsed;
@@ -24,8 +24,8 @@ async function countKept(make: () => unknown): Promise<number> {
   return kept === undefined ? 0 : after - before;
 }
 
-describe('A12 A cluster that answers what no cluster does', () => {
-  it('has c3 search no more of the words about a Pod than their beginning', () => {
+describe('A12 A cluster with hostile answers', () => {
+  it('cannot make c3 search more than the start of a message about a Pod', () => {
     const message = `denied ${'status '.repeat((4 * MIB) / 7)}`;
     const containerStatuses = [{ name: 'a', image: 'x', state: { waiting: { reason: 'ErrImagePull', message } } }];
     const pod = toPod({ metadata: { name: 'x' }, status: { phase: 'Pending', containerStatuses } });
@@ -35,7 +35,7 @@ describe('A12 A cluster that answers what no cluster does', () => {
     expect(JSON.stringify(verdict).length).toBeLessThan(1_000);
   });
 
-  it('has c3 keep of a text of megabytes its beginning alone', async () => {
+  it('cannot make c3 keep more than the start of a text of megabytes', async () => {
     const words = JSON.stringify(`\u0416${'a'.repeat(4 * MIB)}`);
     const kept = await countKept(() =>
       Array.from({ length: 20 }, () => toPodEvent({ reason: 'x', message: JSON.parse(words) as string })),
@@ -43,7 +43,7 @@ describe('A12 A cluster that answers what no cluster does', () => {
     expect(kept).toBeLessThan(MIB);
   });
 
-  it('has c3 keep of lists without end their beginning alone', async () => {
+  it('cannot make c3 keep more than the start of endless lists', async () => {
     const empty = `[${'{},'.repeat(300_000)}{}]`;
     const pod = `{"status":{"conditions":${empty},"containerStatuses":${empty},"initContainerStatuses":${empty}}}`;
     const queue = `[${'"",'.repeat(300_000)}""]`;
@@ -54,7 +54,7 @@ describe('A12 A cluster that answers what no cluster does', () => {
     expect(kept).toBeLessThan(8 * MIB);
   });
 
-  it('parses no line of a million values', async () => {
+  it('cannot make c3 parse a line of a million values', async () => {
     async function* pour(): AsyncGenerator<Uint8Array> {
       yield await Promise.resolve(Buffer.from(`[${'0,'.repeat(999_999)}0]\n`));
     }
@@ -62,7 +62,7 @@ describe('A12 A cluster that answers what no cluster does', () => {
     await expect(lines.next()).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 
-  it('agrees with c3 on no key by a prime of its own, however many bits that has', async () => {
+  it('cannot make c3 use a prime of its choice for the key exchange', async () => {
     const { cert, private: key } = await generate([{ name: 'commonName', value: 'x' }], { keySize: 2048 });
     const speaks = { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' } as const;
     let agreed = 0;
@@ -93,12 +93,12 @@ describe('A12 Names of clusters whose servers never answer', () => {
   });
   afterEach(() => vi.useRealTimers());
 
-  /** Asks for a name as a client that tries again does, and forgets what comes of it. */
+  /** Looks up a name and ignores the result, like a client that retries. */
   function ask(name: string): void {
     find(name, {}).catch(() => undefined);
   }
 
-  it('does not let a thousand names of one owner hold back another name for more than two seconds', async () => {
+  it('do not delay another name for more than two seconds, even if one owner has a thousand names', async () => {
     for (let count = 0; count < 1_000; count += 1) ask(`a${count}.evil.test`);
     const found = find('api.victim.test', {});
     await vi.advanceTimersByTimeAsync(2_000);
@@ -107,7 +107,7 @@ describe('A12 Names of clusters whose servers never answer', () => {
     expect(await find('api.newcomer.test', {})).toEqual([ADDRESS]);
   });
 
-  it('holds back no name that answered before for more than a second, however many owners never answer', async () => {
+  it('do not delay a name that was resolved before for more than a second, however many owners there are', async () => {
     await find('api.victim.test', {});
     isDown = true;
     for (let count = 0; count < 1_000; count += 1) ask(`api.evil${count}.test`);

@@ -5,7 +5,7 @@ import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A7 A job that reaches for the node under it, where the operator forbids it', () => {
+describe('A7 A job that reaches for its node, where the operator forbids it', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   let c3: C3Process;
@@ -70,7 +70,7 @@ describe('A7 A job that reaches for the node under it, where the operator forbid
     });
   });
 
-  it('goes on creating Pods that ask for nothing of the kind', async () => {
+  it('still creates Pods that request nothing of the kind', async () => {
     const hook = await fixture.setUp({ c3 });
     const source = formatPipeline(fixture.target, hook.k8s, '- main: echo');
     expect(await fixture.push(hook.user, { 'c3.yaml': source })).toMatchObject({ status: { state: 'success' } });
@@ -81,7 +81,7 @@ describe('A7 A c3 that was broken into', () => {
   const documents = parseAllDocuments(readFileSync(new URL('../../deploy/kubernetes.yaml', import.meta.url), 'utf8'));
   const objects = documents.map((document) => document.toJS() as Record<string, unknown>);
 
-  it('has nothing to escalate with in its own Pod: no root, no capability, no writable file system', () => {
+  it('has no root, capability or writable file system in its own Pod', () => {
     const deployment = objects.find(({ kind }) => kind === 'Deployment') as {
       spec: { template: { spec: { securityContext: object; containers: { securityContext: object }[] } } };
     };
@@ -96,7 +96,7 @@ describe('A7 A c3 that was broken into', () => {
     }
   });
 
-  it('may touch no Pod, Secret or exec of the cluster that it runs in', () => {
+  it('has no right to Pods, Secrets or execs of its own cluster', () => {
     const roles = objects.filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole');
     const resources = roles.flatMap((role) =>
       (role['rules'] as { resources: string[] }[]).flatMap(({ resources }) => resources),
@@ -105,7 +105,7 @@ describe('A7 A c3 that was broken into', () => {
     expect(objects.filter(({ kind }) => kind === 'ClusterRole' || kind === 'ClusterRoleBinding')).toEqual([]);
   });
 
-  it("gets from a tenant the rights to one namespace's Pods, and no wildcard, Secret or node", () => {
+  it("gets from a tenant only rights to one namespace's Pods, and no wildcard, Secret or node", () => {
     const text = readFileSync(new URL('../../deploy/tenant-role.yaml', import.meta.url), 'utf8');
     const roles = parseAllDocuments(text).map(
       (document) => document.toJS() as { kind: string; rules?: { resources: string[]; verbs: string[] }[] },

@@ -7,10 +7,10 @@ import type { WorkspaceAnswer } from '../../src/engine/cluster.ts';
 import type { C3Error } from '../../src/errors.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { createTrap, type Trap } from './trap.ts';
-import { ORDER } from './order.ts';
+import { REQUEST } from './request.ts';
 import { deadline } from '../time-limits.ts';
 
-/** What a service account's token file would be; it must never leave this machine. */
+/** Stands for a service account's token, which must never leave this machine. */
 const SECRET = 'the-service-account-token-of-c3-itself';
 const directory = mkdtempSync(join(tmpdir(), 'c3-attack-'));
 const secretFile = join(directory, 'token');
@@ -46,11 +46,11 @@ function toBase64(text: string | Buffer): string {
   return Buffer.from(text).toString('base64');
 }
 
-/** The loopback interface, which a c3 that serves tenants refuses, is where the traps are. */
+/** Opens a workspace. The traps are on the loopback interface, which a real c3 refuses. */
 async function open(text: string): Promise<WorkspaceAnswer> {
   const pool = createClusterPool({ allowNets: ['127.0.0.0/8'] });
   try {
-    return await pool.getCluster(text).openWorkspace(ORDER, {
+    return await pool.getCluster(text).openWorkspace(REQUEST, {
       signal: deadline(),
       startTimeoutMs: 10_000,
       onWaiting: () => {},
@@ -60,7 +60,7 @@ async function open(text: string): Promise<WorkspaceAnswer> {
   }
 }
 
-/** The sentence of a refusal, before which nothing was run, read or connected to. */
+/** Returns the message of a refusal, and checks that nothing was run, read or connected to. */
 async function refusalOf(parts: Parts): Promise<string> {
   const trap = await createTrap(undefined, { isSecure: true });
   traps.push(trap);
@@ -103,7 +103,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     );
   });
 
-  it('reads no certificate authority from a file, nor says whether there is such a file', async () => {
+  it('reads no certificate authority from a file, and does not say whether the file exists', async () => {
     expect(await refusalOf({ cluster: { 'certificate-authority': secretFile } })).toContain('.certificate-authority');
     expect(await refusalOf({ cluster: { 'certificate-authority': join(directory, 'no-such') } })).toContain(
       '.certificate-authority',
@@ -118,11 +118,11 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     expect(await refusalOf({ user: { 'client-key': secretFile } })).toContain('.client-key');
   });
 
-  it('goes through no proxy', async () => {
+  it('uses no proxy', async () => {
     expect(await refusalOf({ cluster: { 'proxy-url': 'http://127.0.0.1:1' } })).toContain('.proxy-url');
   });
 
-  it('does not leave out the check of the certificate', async () => {
+  it('does not skip the check of the certificate', async () => {
     expect(await refusalOf({ cluster: { 'insecure-skip-tls-verify': true } })).toContain('.insecure-skip-tls-verify');
   });
 
@@ -146,7 +146,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     expect(inner.requests).toEqual([]);
   });
 
-  it('takes no basic authentication', async () => {
+  it('accepts no basic authentication', async () => {
     expect(await refusalOf({ user: { username: 'admin', password: 'guess' } })).toContain('.username');
   });
 
@@ -154,11 +154,11 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     expect(await refusalOf({ user: { as: 'system:admin', 'as-groups': ['system:masters'] } })).toContain('.as');
   });
 
-  it('takes no user name in the address', async () => {
+  it('accepts no user name in the address', async () => {
     expect(await refusalOf({ cluster: { server: 'https://admin:guess@127.0.0.1:1' } })).toContain('.server');
   });
 
-  it('takes no address of another kind than https', async () => {
+  it('accepts only https addresses', async () => {
     for (const server of [
       'file:///etc/passwd',
       'unix:///var/run/docker.sock',
@@ -170,20 +170,20 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
       expect(await refusalOf({ cluster: { server } })).toContain('.server');
   });
 
-  it('lets no token begin another header', async () => {
+  it('lets no token start another header', async () => {
     expect(await refusalOf({ user: { token: 'x\r\nX-Remote-User: admin' } })).toContain('.token');
   });
 
-  it('lets no namespace climb out of its path', async () => {
+  it('lets no namespace leave its path', async () => {
     for (const namespace of ['../kube-system', 'a/../../b', 'a%2fb', 'A', 'a?b', 'a#b'])
       expect(await refusalOf({ context: { namespace } })).toContain('.namespace');
   });
 
-  it('refuses a field that c3 does not know, by its name', async () => {
+  it('refuses an unknown field, with its name', async () => {
     expect(await refusalOf({ user: { 'future-credential-plugin': RUN } })).toContain('.future-credential-plugin');
   });
 
-  it('refuses the same field twice, so that no other reader sees another value', async () => {
+  it('refuses duplicate fields, which another reader would read differently', async () => {
     const trap = await createTrap(undefined, { isSecure: true });
     traps.push(trap);
     const text = toKubeconfig(trap.origin, trap.ca).replace('token: ', 'token: first\n      token: ');
@@ -194,7 +194,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     expect(trap.requests).toEqual([]);
   });
 
-  it('refuses fields that arrive by YAML aliases, merges or tags', async () => {
+  it('refuses fields from YAML aliases, merges or tags', async () => {
     const base = toKubeconfig('https://127.0.0.1:1', '');
     const merged = base.replace('user:\n      token', 'user:\n      <<: {exec: {command: sh}}\n      token');
     for (const text of [`x: &x {exec: {command: sh}}\ny: *x\n${base}`, merged, `%YAML 1.1\n---\n${merged}`]) {
@@ -202,7 +202,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     }
   });
 
-  it('cannot be made to look for its parts on a prototype', async () => {
+  it('ignores inherited properties', async () => {
     for (const name of ['__proto__', 'constructor', 'toString']) {
       const text = toKubeconfig('https://127.0.0.1:1', '', { root: { 'current-context': name } });
       await expect(open(text)).rejects.toMatchObject({ message: expect.stringMatching(/no entry named/) });
@@ -226,7 +226,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     });
   });
 
-  it('trusts no server whose certificate is of another authority', async () => {
+  it('trusts no server with a certificate of another authority', async () => {
     const [trap, other] = await Promise.all([
       createTrap(undefined, { isSecure: true }),
       createTrap(undefined, { isSecure: true }),
@@ -237,7 +237,7 @@ describe('A5 A kubeconfig that acts on the machine of c3', () => {
     expect(trap.requests).toEqual([]);
   });
 
-  it('takes nothing from the environment or the home of c3 either', async () => {
+  it('uses nothing from the environment or the home of c3', async () => {
     const trap = await createTrap(undefined, { isSecure: true });
     traps.push(trap);
     process.env['KUBECONFIG'] = secretFile;

@@ -5,7 +5,7 @@ import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A3 A build that prepares the Pod for a more trusted one', () => {
+describe('A3 A build that prepares the Pod of a more trusted one', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
@@ -18,7 +18,7 @@ describe('A3 A build that prepares the Pod for a more trusted one', () => {
     return status.state;
   }
 
-  it('finds nothing that a branch without protection left, when it builds a protected one', async () => {
+  it('leaves nothing of an unprotected branch for a build of a protected one', async () => {
     const hook = await fixture.setUp();
     fixture.world.forge.protectBranch(hook.repository, 'main');
     expect(await run(hook, 'touch /c3/poison; echo evil > /tmp/poison', 'refs/heads/topic')).toBe('success');
@@ -26,14 +26,14 @@ describe('A3 A build that prepares the Pod for a more trusted one', () => {
     expect(await run(hook, 'test -e /c3/poison', 'refs/heads/topic')).toBe('success');
   });
 
-  it('counts a tag as not protected, since the forge does not say that it is', async () => {
+  it('treats a tag as not protected, because the forge does not report protection of tags', async () => {
     const hook = await fixture.setUp();
     fixture.world.forge.protectBranch(hook.repository, 'main');
     expect(await run(hook, 'touch /c3/poison', 'refs/tags/main')).toBe('success');
     expect(await run(hook, 'test ! -e /c3/poison', 'refs/heads/main')).toBe('success');
   });
 
-  it('gives no repository the warm Pod of another, though job and cluster are the same', async () => {
+  it('gives no repository the warm Pod of another, even if job and cluster are the same', async () => {
     const [one, two] = [await fixture.setUp(), await fixture.setUp()];
     expect(await run(one, 'touch /c3/poison')).toBe('success');
     expect(await run(two, 'test ! -e /c3/poison')).toBe('success');
@@ -79,7 +79,7 @@ describe('A3 A build that prepares the Pod for a more trusted one', () => {
     });
   });
 
-  it('uses no Pod that bears the right name and was not made by c3', async () => {
+  it('uses no Pod with the right name that c3 did not create', async () => {
     const hook = await fixture.setUp();
     expect(await run(hook, 'true')).toBe('success');
     const known = outsider.cluster.pods().at(-1);
@@ -98,7 +98,7 @@ describe('A3 A build that prepares the Pod for a more trusted one', () => {
     await client.close();
   });
 
-  it('does not believe what a job says about itself under c3.build/', async () => {
+  it('ignores what a job claims under c3.build/', async () => {
     const hook = await fixture.setUp();
     const forged = 'annotations: {c3.build/spec-hash: forged, c3.build/state: idle}, labels: {c3.build/scope: victim}';
     const source = formatPipeline(fixture.target, hook.k8s, '- main: echo').replace(

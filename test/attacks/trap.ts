@@ -3,11 +3,11 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { generate } from 'selfsigned';
 
-/** A server of the attacker's, which notes whoever comes. */
+/** A server of the attacker that records all requests. */
 export interface Trap {
   /** `http://127.0.0.1:PORT`, or `https://…` with {@link Trap.ca}. */
   readonly origin: string;
-  /** PEM of its certificate; empty for HTTP. */
+  /** Its certificate in PEM. Empty for HTTP. */
   readonly ca: string;
   readonly requests: readonly Caught[];
   close(): Promise<void>;
@@ -19,7 +19,7 @@ export interface Caught {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** `answer`: default 200 and nothing. */
+/** Creates a trap. The default answer is an empty 200. */
 export async function createTrap(answer?: RequestListener, options: { isSecure?: boolean } = {}): Promise<Trap> {
   const requests: Caught[] = [];
   const listener: RequestListener = (incoming, outgoing) => {

@@ -5,7 +5,7 @@ import { createStepAgent } from '../../src/agent/step-agent.ts';
 import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { answerJson, createFakeApiServer } from '../contract/fake-api-server.ts';
-import { ORDER } from './order.ts';
+import { REQUEST } from './request.ts';
 import { deadline } from '../time-limits.ts';
 
 /** An API server that gives every Pod one and the same UID, and an agent in each that takes whatever it is told. */
@@ -86,7 +86,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
     const lines = createConnectionPool();
     open.push(clusters.close, lines.close);
     return async ({ kubeconfig }, says, changes = {}) => {
-      const order = { ...ORDER, idleMs: 60_000, maxAgeMs: 3_600_000, ...changes };
+      const order = { ...REQUEST, idleMs: 60_000, maxAgeMs: 3_600_000, ...changes };
       const signal = deadline();
       const options = { signal, startTimeoutMs: 10_000, onWaiting: () => {} };
       const answer = await clusters.getCluster(kubeconfig).openWorkspace(order, options);

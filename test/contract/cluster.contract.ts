@@ -14,8 +14,8 @@ import { describeWorkspaces } from './workspace.contract.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
 /**
- * What c3 relies on, as tests: first the bare API, then workspaces. Run it against every cluster that is said to be one, the
- * embedded and the real: what passes here may be believed of both. Pods it makes bear a random name and are deleted.
+ * Tests what c3 relies on: first the Kubernetes API, then workspaces. It runs against the embedded cluster and against real ones, so that
+ * both behave the same. The Pods that it creates have random names and are deleted.
  */
 export function describeClusterContract(name: string, getTarget: () => Promise<ContractTarget>): void {
   describe(`${name} keeps the contract`, () => {
@@ -80,7 +80,7 @@ function describeApi(fixture: ContractFixture): void {
       await stranger.close();
     });
 
-    test('deletes only the Pod whose UID is meant, and tells the watch', async () => {
+    test('deletes only the Pod with the given UID, and reports it to the watch', async () => {
       const pod = await startPod('doomed', alone());
       expect(await remove(pod.name, { uid: 'another' })).toMatchObject({
         kind: 'refused',
@@ -91,7 +91,7 @@ function describeApi(fixture: ContractFixture): void {
       await until('doomed', (state) => state === undefined || state.isDeleting);
     });
 
-    test('lists by name, and one of many where only one is asked for', async () => {
+    test('lists by name, and only one of many with a limit of 1', async () => {
       const query = { fieldSelector: `metadata.name=${podName('main')}` };
       const path = toPodsPath(namespace());
       const answer = await client().request({ method: 'GET', path, query });
@@ -104,7 +104,7 @@ function describeApi(fixture: ContractFixture): void {
       });
     });
 
-    test('answers 410 for a watch from too old a version, or begins where it can', async () => {
+    test('answers 410 for a watch from an old version, or starts where it can', async () => {
       const answer = await client().stream(
         {
           method: 'GET',
@@ -132,7 +132,7 @@ function describePods(fixture: ContractFixture): void {
       ],
       ['an image that does not exist', { image: 'no-such.invalid/no-such:1' }, /^(?:ErrImagePull|ImagePullBackOff)$/],
       ['an image whose name is none', { image: 'acme/UPPER' }, /^InvalidImageName$/],
-    ])('with %s says so', async (_what, changes, reason) => {
+    ])('with %s reports it', async (_what, changes, reason) => {
       const stem = `image-${reason.source
         .replaceAll(/[^A-Za-z]/g, '')
         .toLowerCase()
@@ -145,7 +145,7 @@ function describePods(fixture: ContractFixture): void {
       expect(pod?.phase).toBe('Pending');
     });
 
-    test('that no node takes says so', async () => {
+    test('that fits no node reports it', async () => {
       await create('nowhere', { ...alone(), nodeSelector: { 'c3.test/nowhere': 'true' } });
       const pod = await until(
         'nowhere',
@@ -160,7 +160,7 @@ function describePods(fixture: ContractFixture): void {
       expect(pod?.containers[0]?.state).toMatchObject({ kind: 'terminated', exitCode: 7, reason: 'Error' });
     });
 
-    test('that is past its age limit fails with DeadlineExceeded', async () => {
+    test('fails with DeadlineExceeded after its age limit', async () => {
       await create('aged', { ...alone(), activeDeadlineSeconds: 1 });
       const pod = await until('aged', (state) => state?.phase === 'Failed');
       expect(pod?.reason).toBe('DeadlineExceeded');
@@ -188,7 +188,7 @@ function describePods(fixture: ContractFixture): void {
       expect(output().stdout.toString()).toBe(`a b|<a b> $(ABSENT) $(PLAIN)|${name}|${name}|/c3/sub\n`);
     });
 
-    test('that is deleted has its grace: its programs are told, and its execs run on until it ends', async () => {
+    test('that is deleted has a grace period: its programs get SIGTERM, and its execs run until it ends', async () => {
       const main =
         'trap "touch /c3/told; while [ ! -e /c3/go ]; do sleep 0.1; done; exit 0" TERM; echo up > /c3/up; while :; do sleep 0.1; done';
       const spec = { ...alone({ command: ['sh', '-c', main] }), terminationGracePeriodSeconds: 600 };
@@ -208,7 +208,7 @@ function describePods(fixture: ContractFixture): void {
       expect(await until('graceful', (state) => state === undefined)).toBeUndefined();
     });
 
-    test('that does not heed the request to end is killed when its grace is over', async () => {
+    test('that ignores SIGTERM is killed after its grace period', async () => {
       const pod = await startPod('stubborn', { ...alone(), terminationGracePeriodSeconds: 600 });
       const { answer } = await openExec('a', ['sleep', '1000'], 'stubborn');
       await remove(pod.name);
@@ -236,7 +236,7 @@ function describeExecs(fixture: ContractFixture): void {
       expect((await shell('kill -9 $$')).end).toMatchObject({ kind: 'status', exitCode: 137 });
     });
 
-    test('has its own exit code and all its output among many at once', async () => {
+    test('has its own exit code and all its output when many run at once', async () => {
       const ends = Array.from({ length: 16 }, async (_, index) => {
         const { end, stdout, stderr } = await shell(
           `head -c 100000 /dev/zero; printf ${index}; printf end >&2; exit ${index}`,
@@ -248,7 +248,7 @@ function describeExecs(fixture: ContractFixture): void {
       );
     });
 
-    test('that another kills ends with 137', async () => {
+    test('that another process kills ends with 137', async () => {
       const { answer, output } = await openExec('a', ['sh', '-c', 'echo $$; exec sleep 1000']);
       if (answer.kind === 'refused') throw new Error(answer.message);
       await expect.poll(() => output().stdout.toString()).toMatch(/^\d+\n$/);
@@ -260,20 +260,20 @@ function describeExecs(fixture: ContractFixture): void {
       expect(await shell('echo one; echo two >&2')).toMatchObject({ stdout: 'one\n', stderr: 'two\n' });
     });
 
-    test('passes each argument as it is', async () => {
+    test('passes each argument unchanged', async () => {
       const strange = ['a b', '', 'é', '$HOME', `'"&?#%`, 'line\nline'];
       const { stdout } = await exec('a', ['sh', '-c', 'printf "%s|" "$@"', 'sh', ...strange]);
       expect(Buffer.from(stdout, 'latin1').toString()).toBe(`${strange.join('|')}|`);
     });
 
-    test('reads a mebibyte of input by length, without an end', async () => {
+    test('reads a mebibyte of input by its length, without end of file', async () => {
       const input = randomBytes(1024 * 1024);
       const { end, stdout } = await exec('a', ['head', '-c', String(input.length)], input);
       expect(end).toMatchObject({ kind: 'status', exitCode: 0 });
       expect(Buffer.from(stdout, 'latin1').equals(input)).toBe(true);
     });
 
-    test('brings every byte of an output of ten mebibytes, in order', async () => {
+    test('delivers every byte of ten mebibytes of output, in order', async () => {
       const script =
         'i=0; while [ $i -lt 40 ]; do dd if=/dev/zero bs=65536 count=4 2>/dev/null; printf "<%s>" $i; i=$((i+1)); done';
       const { end, stdout } = await shell(script);

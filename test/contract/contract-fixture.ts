@@ -15,51 +15,51 @@ import { WAIT_MS } from '../time-limits.ts';
 
 export interface ContractTarget {
   readonly kubeconfig: string;
-  /** An image with a POSIX shell, dd, head and sleep that the cluster has, or pulls fast. */
+  /** An image with a POSIX shell, dd, head and sleep that the cluster has or pulls fast. */
   readonly image: string;
   readonly faults?: ContractFaults;
 }
 
-/** What cannot be made to happen through the API alone. A fault that a cluster cannot make is left out, and what it shows untested. */
+/** Faults that the API alone cannot cause. Tests are skipped if the cluster cannot cause their fault. */
 export interface ContractFaults {
-  /** The kernel kills the container for memory. Default: its program, which eats memory once /c3/eat exists, does it to itself. */
+  /** Makes the kernel kill the container for memory. Default: its program uses up memory when /c3/eat exists. */
   oomKill?(pod: string, container: string): Promise<void>;
-  /** The node of all Pods goes out of reach. Resolves with what brings it back. */
+  /** Makes the node of all Pods unreachable. Resolves with the function that brings it back. */
   silenceNode?(): Promise<() => Promise<void>>;
-  /** Pods' statuses stay as they are, as between two looks of a node at its containers. Returns what ends that. */
+  /** Stops updates of Pods' statuses, as between two reports of a node. Returns the function that ends it. */
   holdStatuses?(): () => void;
-  /** The account may not watch Events. Returns what ends that. */
+  /** Forbids the account to watch Events. Returns the function that ends it. */
   refuseEvents?(): () => void;
 }
 
 export const NEVER: AbortSignal = new AbortController().signal;
 
-/** What the contract's tests share: connections, and Pods that bear the run's random name and go with it. */
+/** What the contract's tests share: connections, and Pods with the random name of the run, which are deleted at its end. */
 export interface ContractFixture {
   /** Connects and starts the Pod "main" with containers "a" and "b" that share /c3. */
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly cluster: () => Cluster;
-  /** Another c3 on the same cluster, with its own connections. To close it while a build is in it is how it dies: it gives nothing back. */
+  /** Creates another c3 on the same cluster, with its own connections. A close during a build is like a crash: nothing is released. */
   readonly createOther: (limits?: ClusterLimits) => Cluster;
   readonly faults: () => ContractFaults;
   readonly client: () => KubeClient;
   readonly namespace: () => string;
   /** Marks a Pod for deletion at the end. */
   readonly adopt: (pod: string) => void;
-  /** A container that sleeps, with the volume "shared" at /c3. */
+  /** Creates a container that sleeps, with the volume "shared" at /c3. */
   readonly sleeper: (container: string, changes?: JsonObject) => JsonObject;
-  /** A spec of one such container, "a". */
+  /** Creates a spec of one such container, "a". */
   readonly alone: (changes?: JsonObject) => JsonObject;
   readonly podName: (stem: string) => string;
   readonly create: (stem: string, spec: JsonObject) => Promise<KubeAnswer>;
   readonly remove: (pod: string, preconditions?: JsonObject) => Promise<KubeAnswer>;
   readonly read: (stem: string) => Promise<KubeAnswer>;
-  /** Follows the Pod until `matches`; fails with what it saw last. */
+  /** Follows the Pod until it matches. Fails with its last state. */
   readonly until: (stem: string, matches: (pod: Pod | undefined) => boolean) => Promise<Pod | undefined>;
   readonly startPod: (stem: string, spec: JsonObject) => Promise<Pod>;
   readonly openExec: (container: string, argv: readonly string[], stem?: string) => Promise<OpenedExec>;
-  /** Runs a program in Pod "main" to its end; output as latin1. */
+  /** Runs a program in Pod "main" to its end. The output is latin1. */
   readonly exec: (container: string, argv: readonly string[], input?: string | Uint8Array) => Promise<EndedExec>;
   readonly shell: (script: string, container?: string) => Promise<EndedExec>;
 }

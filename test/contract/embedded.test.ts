@@ -12,7 +12,7 @@ async function getTarget(): Promise<ContractTarget> {
   const { faults, kubeconfig } = cluster;
   return {
     kubeconfig,
-    // Its images are the machine's own programs, whatever the name.
+    // Its images are the programs of this machine, whatever their name.
     image: 'busybox:1',
     faults: {
       oomKill: async (pod, container) => await Promise.resolve(faults.oomKill(pod, container)),

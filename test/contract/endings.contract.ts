@@ -3,20 +3,20 @@ import type { Workspace } from '../../src/engine/cluster.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders, run } from './orders.ts';
+import { createRequests, run } from './requests.ts';
 
-/** The kubelet looks at the sizes of volumes every 10 s, and reports an eviction in two more rounds. */
+/** The kubelet measures volumes every 10 s, and reports an eviction two rounds later. */
 
-/** How a Pod ends under a build: each way is told in words of its own, in bounded time, and the Pod serves no other build. */
+/** Tests how a build loses its Pod: each way has its own message, in bounded time, and no other build gets the Pod. */
 export function describeEndings(fixture: ContractFixture): void {
   const { client, namespace, podName, alone, sleeper, faults, createOther } = fixture;
-  const { order, open } = createOrders(fixture);
+  const { request, open } = createRequests(fixture);
 
   async function openPod(stem: string, spec: JsonObject = alone(), changes = {}): Promise<Workspace> {
     const manifest = { metadata: { name: podName(stem) }, spec };
-    return await open(order(stem, { manifest, ...changes }));
+    return await open(request(stem, { manifest, ...changes }));
   }
-  /** The sentence; and what the next build of the same job gets is another Pod. */
+  /** Returns the message, and checks that the next build of the same job gets another Pod. */
   async function endOf(workspace: Workspace, stem: string, spec?: JsonObject): Promise<string> {
     const sentence = await workspace.lost;
     await workspace.release({ isClean: true });
@@ -27,7 +27,7 @@ export function describeEndings(fixture: ContractFixture): void {
   }
 
   describe('a build whose Pod ends', () => {
-    test('because it is drained from its node hears of it', async () => {
+    test('because its node is drained gets the reason', async () => {
       const workspace = await openPod('e-drain');
       const path = `${toPodsPath(namespace())}/${workspace.name}/eviction`;
       for (const apiVersion of ['policy/v1', 'policy/v1beta1']) {
@@ -40,7 +40,7 @@ export function describeEndings(fixture: ContractFixture): void {
       );
     });
 
-    test('because it filled a volume beyond its limit hears of which', async () => {
+    test('because a volume is full gets the name of the volume', async () => {
       const spec = { ...alone(), volumes: [{ name: 'shared', emptyDir: { sizeLimit: '1Mi' } }] };
       const workspace = await openPod('e-full', spec);
       await run(workspace, 'head -c 3000000 /dev/zero > /c3/big');
@@ -49,7 +49,7 @@ export function describeEndings(fixture: ContractFixture): void {
       );
     });
 
-    test('because a container ends hears of its exit code', async () => {
+    test('because a container ends gets its exit code', async () => {
       const spec = alone({ command: ['sh', '-c', 'while [ ! -e /c3/end ]; do sleep 0.1; done; exit 5'] });
       const workspace = await openPod('e-exit', spec);
       await run(workspace, 'touch /c3/end');
@@ -58,7 +58,7 @@ export function describeEndings(fixture: ContractFixture): void {
       );
     });
 
-    test('because a container is started anew hears why', async () => {
+    test('because a container restarts gets the reason', async () => {
       const command = ['sh', '-c', 'while [ ! -e /c3/end ]; do sleep 0.1; done; rm /c3/end; exit 6'];
       const spec = { ...alone({ command }), restartPolicy: 'Always' };
       const workspace = await openPod('e-restart', spec);
@@ -68,14 +68,14 @@ export function describeEndings(fixture: ContractFixture): void {
       );
     });
 
-    test('because it reached its age limit hears so', async () => {
+    test('because it reached its age limit gets the reason', async () => {
       const changes = { maxAgeMs: 8_000, neededMs: 1_000 };
       const workspace = await openPod('e-aged', alone(), changes);
       expect(await workspace.lost).toMatch(/^Pod \S+ reached its age limit \(activeDeadlineSeconds\) and was stopped$/);
       await workspace.release({ isClean: true });
     });
 
-    test('because a container needs more memory than it may have hears of the limit', async () => {
+    test('because a container exceeds its memory gets the limit', async () => {
       const { oomKill } = faults();
       const eater = 'while [ ! -e /c3/eat ]; do sleep 0.1; done; exec tail /dev/zero';
       const resources = { limits: { memory: '32Mi' } };
@@ -87,25 +87,25 @@ export function describeEndings(fixture: ContractFixture): void {
       );
     });
 
-    test('with its node hears of it while the cluster still waits for the node', async (context) => {
+    test('with its node gets the reason while the cluster still waits for the node', async (context) => {
       const { silenceNode } = faults();
       if (!silenceNode) return context.skip();
       const by = createOther({ silentNodeMs: 500 });
-      const workspace = await open(order('e-node'), { by });
+      const workspace = await open(request('e-node'), { by });
       const bring = await silenceNode();
-      // Whether the cluster has noticed already or not, who comes with an exec does.
+      // An exec detects it before the cluster does.
       await run(workspace, 'true');
       expect(await workspace.lost).toMatch(
         /^node "\S+" of Pod \S+ has been out of reach for 1 s \(.+\): what runs there is unknown$/,
       );
       await workspace.release({ isClean: true });
       await bring();
-      const next = await open(order('e-node'), { by });
+      const next = await open(request('e-node'), { by });
       expect(next.id).not.toBe(workspace.id);
       await next.release({ isClean: false });
     });
 
-    test('does not lose it to one killed process: that has its exit code, and the Pod goes on', async () => {
+    test('does not lose it when one process is killed: that has its exit code, and the Pod continues', async () => {
       const spec = { volumes: [{ name: 'shared', emptyDir: {} }], containers: [sleeper('a')] };
       const workspace = await openPod('e-process', spec);
       expect(await run(workspace, 'sh -c "kill -9 \\$\\$"; echo $?')).toBe('137\n');

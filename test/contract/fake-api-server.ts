@@ -7,12 +7,12 @@ import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import type { ClusterAccess } from '../../src/kube/kubeconfig.ts';
 
-/** An HTTPS server that answers as each test tells it; for the faults that no real API server makes on demand. */
+/** An HTTPS server whose answers each test defines, for faults that no real API server causes on demand. */
 export interface FakeApiServer {
   readonly access: ClusterAccess;
   readonly certificate: string;
   readonly privateKey: string;
-  /** TCP connections taken so far, and how many of them resumed a TLS session. */
+  /** Accepted TCP connections so far, and how many of them resumed a TLS session. */
   readonly connections: { opened: number; resumed: number };
   onRequest: (request: IncomingMessage, response: ServerResponse) => void;
   onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -73,7 +73,7 @@ export async function createFakeApiServer(): Promise<FakeApiServer> {
   return fake;
 }
 
-/** Ends a response with JSON. */
+/** Sends a JSON response. */
 export function answerJson(response: ServerResponse, code: number, body: unknown): void {
   response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }

@@ -4,7 +4,7 @@ import type { Cluster, WorkspaceAnswer, WorkspaceRequest } from '../../src/engin
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
 
-/** What goes wrong around Leases, which only the embedded cluster does on demand. */
+/** Faults of Leases that only the embedded cluster causes on demand. */
 let embedded: EmbeddedCluster;
 const clusters: Cluster[] = [];
 
@@ -45,7 +45,7 @@ async function answerTo(
     terminationGracePeriodSeconds: 0,
     containers: [{ name: 'main', image: 'busybox:1', command: ['sleep', '1000'] }],
   };
-  const order = {
+  const request = {
     manifest: { metadata: { name }, spec },
     scope: `git.example.com/acme/${name}`,
     trustClass: 'other' as const,
@@ -59,10 +59,10 @@ async function answerTo(
     ...changes,
   };
   const options = { signal: new AbortController().signal, startTimeoutMs: 10_000, onWaiting: () => undefined };
-  return await cluster.openWorkspace(order, options);
+  return await cluster.openWorkspace(request, options);
 }
-async function open(...order: Parameters<typeof answerTo>) {
-  const answer = await answerTo(...order);
+async function open(...request: Parameters<typeof answerTo>) {
+  const answer = await answerTo(...request);
   if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
   return answer.workspace;
 }
@@ -71,7 +71,7 @@ describe('without Leases', () => {
   test.each([
     ['the right to use them is missing', FORBIDDEN],
     ['the cluster has none', NO_SUCH_API],
-  ])('builds run all the same, warned that %s', async (_what, fault) => {
+  ])('builds run with a warning that %s', async (_what, fault) => {
     embedded.faults.onRequest({ kind: 'lease-create' }, fault);
     const cluster = createProcess();
     const name = `bare-${fault.code}`;
@@ -84,7 +84,7 @@ describe('without Leases', () => {
     await second.release({ isClean: false });
   });
 
-  test('a build that is taken up goes on in the Pod that is there, and begins in no other', async () => {
+  test('a resumed build continues in the existing Pod, and begins in no other', async () => {
     embedded.faults.onRequest({ kind: 'lease-create' }, FORBIDDEN);
     const first = await open(createProcess(), 'blind');
     const again = await open(createProcess(), 'blind', { isResumed: true });
@@ -129,7 +129,7 @@ describe('a build with a Lease', () => {
     await other.release({ isClean: false });
   });
 
-  test('that left its Pod unclean, and could not delete it, tells other processes', async () => {
+  test('that left its Pod unclean and could not delete it records that for other processes', async () => {
     const workspace = await open(createProcess(), 'stuck');
     embedded.faults.onRequest({ kind: 'delete' }, { ...FORBIDDEN, message: 'pods "stuck" is forbidden' });
     await workspace.release({ isClean: false });

@@ -3,7 +3,7 @@ import { toLease, toList } from '../../src/kube/api-types.ts';
 import type { KubeAnswer } from '../../src/kube/client.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 
-/** What c3 relies on to have a Pod to itself: Leases that only whoever knows their version can change. */
+/** Tests what c3 relies on for exclusive Pods: only a client that knows the version of a Lease can change it. */
 export function describeLeases(fixture: ContractFixture): void {
   const { client, namespace, podName, adopt } = fixture;
   const folder = (): string => `/apis/coordination.k8s.io/v1/namespaces/${namespace()}/leases`;
@@ -40,7 +40,7 @@ export function describeLeases(fixture: ContractFixture): void {
   }
 
   describe('a Lease', () => {
-    test('is made once under its name, and read back as it was written', async () => {
+    test('is created once under its name, and read back as it was written', async () => {
       versionOf(await create('l-once', 'a@1'));
       expect(await create('l-once', 'b@2')).toMatchObject({ kind: 'refused', code: 409, reason: 'AlreadyExists' });
       const answer = await client().request({ method: 'GET', path: path('l-once') });
@@ -53,7 +53,7 @@ export function describeLeases(fixture: ContractFixture): void {
       });
     });
 
-    test('is changed by whoever knows its version, and by no other', async () => {
+    test('is changed only with its current version', async () => {
       const first = versionOf(await create('l-version', 'a@1'));
       const second = versionOf(await update('l-version', '', first));
       expect(second).not.toBe(first);
@@ -65,12 +65,12 @@ export function describeLeases(fixture: ContractFixture): void {
       expect(refusal).toMatchObject({ code: 409, reason: 'Conflict' });
     });
 
-    test('keeps its version when nothing of it is changed', async () => {
+    test('keeps its version when nothing changes', async () => {
       const version = versionOf(await create('l-same', 'a@1'));
       expect(versionOf(await update('l-same', 'a@1', version))).toBe(version);
     });
 
-    test('is deleted in the version that is meant, and in no other', async () => {
+    test('is deleted only with its current version', async () => {
       const first = versionOf(await create('l-delete', 'a@1'));
       const second = versionOf(await update('l-delete', '', first));
       async function remove(resourceVersion: string): Promise<KubeAnswer> {
@@ -82,11 +82,11 @@ export function describeLeases(fixture: ContractFixture): void {
       expect(await client().request({ method: 'GET', path: path('l-delete') })).toMatchObject({ code: 404 });
     });
 
-    test('that is gone does not come back under another holder when it is changed', async () => {
+    test('that was deleted does not return with another holder after a change', async () => {
       const version = versionOf(await create('l-gone', 'a@1'));
       await client().request({ method: 'DELETE', path: path('l-gone') });
       const answer = await update('l-gone', 'a@1', version);
-      // Kubernetes makes a Lease by PUT where there is none; elsewhere this is refused, which serves as well.
+      // Kubernetes creates a missing Lease with PUT. A refusal is fine too.
       expect(answer.kind === 'ok' ? toLease(answer.body).holder : answer.code).toBeOneOf(['a@1', 404, 409]);
     });
 

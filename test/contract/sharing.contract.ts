@@ -3,15 +3,15 @@ import type { Workspace } from '../../src/engine/cluster.ts';
 import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders } from './orders.ts';
+import { createRequests } from './requests.ts';
 
-/** A test does not wait half a minute for a dead holder: 2 s are some renewals and more than any hiccup of the machine. */
+/** A test cannot wait half a minute for a dead holder. 2 s are several renewals, and longer than a slow machine pauses. */
 const SHORT = { leaseMs: 2_000, renewMs: 300, pollMs: 50 };
 
-/** Two processes of c3 on one cluster, and one that begins where another died. */
+/** Tests two c3 processes on one cluster, and a process that resumes the builds of a dead one. */
 export function describeSharing(fixture: ContractFixture): void {
   const { client, namespace, createOther, remove } = fixture;
-  const { order, answerTo, open } = createOrders(fixture);
+  const { request, answerTo, open } = createRequests(fixture);
 
   async function isThere(name: string): Promise<boolean> {
     const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${name}` });
@@ -23,12 +23,12 @@ export function describeSharing(fixture: ContractFixture): void {
   }
 
   describe('two processes on one cluster', () => {
-    test('have the same Pod one after the other, with a greater epoch each', async () => {
+    test('use the same Pod one after the other, with a greater epoch each', async () => {
       const [one, two] = [createOther(SHORT), createOther(SHORT)];
-      const first = await open(order('s-turns', { buildId: 'b1' }), { by: one });
+      const first = await open(request('s-turns', { buildId: 'b1' }), { by: one });
       const reasons: string[] = [];
       let second: Workspace | undefined;
-      const opening = open(order('s-turns', { buildId: 'b2' }), { by: two, reasons }).then((got) => (second = got));
+      const opening = open(request('s-turns', { buildId: 'b2' }), { by: two, reasons }).then((got) => (second = got));
       await expect.poll(() => reasons).toContain('another c3 has the Pod');
       expect(second).toBeUndefined();
       await first.release({ isClean: true });
@@ -38,34 +38,34 @@ export function describeSharing(fixture: ContractFixture): void {
       await second?.release({ isClean: false });
     });
 
-    test('do not make two Pods of one name when they come at the same moment', async () => {
+    test('do not create two Pods of one name at the same time', async () => {
       const [one, two] = [createOther(SHORT), createOther(SHORT)];
       const ids: string[] = [];
       async function build(by: typeof one, buildId: string): Promise<void> {
-        const workspace = await open(order('s-moment', { buildId }), { by });
+        const workspace = await open(request('s-moment', { buildId }), { by });
         ids.push(workspace.id);
         await workspace.release({ isClean: true });
       }
       await Promise.all([build(one, 'b1'), build(two, 'b2')]);
       expect(new Set(ids).size).toBe(1);
-      await (await open(order('s-moment'), { by: one })).release({ isClean: false });
+      await (await open(request('s-moment'), { by: one })).release({ isClean: false });
     });
 
-    test('do not both have the Pod when one is silent for too long: it loses it to the other, and touches it no more', async () => {
+    test('do not both use the Pod when one is silent for too long: it loses the Pod and does not touch it any more', async () => {
       const silent = createOther({ ...SHORT, renewMs: 3_000_000 });
       const alive = createOther(SHORT);
-      const first = await open(order('s-taken', { buildId: 'b1' }), { by: silent });
-      const second = await open(order('s-taken', { buildId: 'b2' }), { by: alive });
+      const first = await open(request('s-taken', { buildId: 'b1' }), { by: silent });
+      const second = await open(request('s-taken', { buildId: 'b2' }), { by: alive });
       expect(second).toMatchObject({ id: first.id, isWarm: true });
       expect(second.epoch).toBeGreaterThan(first.epoch);
       await first.release({ isClean: false });
       expect(await isThere(second.name)).toBe(true);
       await second.release({ isClean: true });
-      await (await open(order('s-taken'), { by: alive })).release({ isClean: false });
+      await (await open(request('s-taken'), { by: alive })).release({ isClean: false });
     });
 
-    test('leave neither Pod nor Lease behind when the last build wants none kept', async () => {
-      const only = await open(order('s-gone', { reuse: false }));
+    test('leave neither Pod nor Lease when the last build is not clean', async () => {
+      const only = await open(request('s-gone', { reuse: false }));
       expect(await hasLease(only.name)).toBe(true);
       await only.release({ isClean: true });
       expect(await isThere(only.name)).toBe(false);
@@ -74,21 +74,21 @@ export function describeSharing(fixture: ContractFixture): void {
   });
 
   describe('a build whose c3 died', () => {
-    test('is taken up at once in the Pod in which it began', async () => {
+    test('is resumed at once in the Pod in which it began', async () => {
       const dead = createOther();
-      const first = await open(order('s-up', { buildId: 'b1' }), { by: dead });
+      const first = await open(request('s-up', { buildId: 'b1' }), { by: dead });
       await dead.close();
       const reasons: string[] = [];
-      const again = await open(order('s-up', { buildId: 'b1', isResumed: true }), { by: createOther(), reasons });
+      const again = await open(request('s-up', { buildId: 'b1', isResumed: true }), { by: createOther(), reasons });
       expect(again).toMatchObject({ id: first.id, name: first.name });
       expect(again.epoch).toBeGreaterThan(first.epoch);
       expect(reasons).not.toContain('another c3 has the Pod');
       await again.release({ isClean: false });
     });
 
-    test('finds the Pod that was its alone', async () => {
+    test('finds its own Pod', async () => {
       const dead = createOther();
-      const wanted = order('s-own', { buildId: 'b1', reuse: false });
+      const wanted = request('s-own', { buildId: 'b1', reuse: false });
       const first = await open(wanted, { by: dead });
       await dead.close();
       const again = await open({ ...wanted, isResumed: true }, { by: createOther() });
@@ -96,41 +96,41 @@ export function describeSharing(fixture: ContractFixture): void {
       await again.release({ isClean: true });
     });
 
-    test('fails when that Pod is gone, whatever has its name by now', async () => {
+    test('fails when that Pod is gone, also if another Pod has its name', async () => {
       const dead = createOther(SHORT);
-      const first = await open(order('s-lost', { buildId: 'b1' }), { by: dead });
+      const first = await open(request('s-lost', { buildId: 'b1' }), { by: dead });
       await dead.close();
       await remove(first.name, { uid: first.id });
       const other = createOther(SHORT);
-      const second = await open(order('s-lost', { buildId: 'b2' }), { by: other });
+      const second = await open(request('s-lost', { buildId: 'b2' }), { by: other });
       expect(second.id).not.toBe(first.id);
       await second.release({ isClean: true });
-      const { answer } = await answerTo(order('s-lost', { buildId: 'b1', isResumed: true }), { by: other });
+      const { answer } = await answerTo(request('s-lost', { buildId: 'b1', isResumed: true }), { by: other });
       expect(answer).toEqual({
         kind: 'failed',
         message: `Pod ${first.name}, in which the build began, is gone: what its steps did is unknown`,
       });
-      await (await open(order('s-lost'), { by: other })).release({ isClean: false });
+      await (await open(request('s-lost'), { by: other })).release({ isClean: false });
     });
 
-    test('begins like any other when it had not begun', async () => {
-      const workspace = await open(order('s-fresh', { buildId: 'b1', isResumed: true }));
+    test('starts like any other when it had not begun', async () => {
+      const workspace = await open(request('s-fresh', { buildId: 'b1', isResumed: true }));
       expect(workspace.isWarm).toBe(false);
       await workspace.release({ isClean: false });
     });
   });
 
   describe('the next build of a repository', () => {
-    test('deletes the Pod of a c3 that died, and the one of the job as it was before, once they are idle', async () => {
+    test('deletes the idle Pods of a dead c3 and of an earlier version of the job', async () => {
       const scope = `example.com/contract/s-tidy-${Date.now()}`;
-      const former = order('s-tidy', { scope, maxAgeMs: 500_000, idleMs: 600_000 });
+      const former = request('s-tidy', { scope, maxAgeMs: 500_000, idleMs: 600_000 });
       const dead = createOther(SHORT);
-      const abandoned = await open(order('s-abandoned', { scope }), { by: dead });
+      const abandoned = await open(request('s-abandoned', { scope }), { by: dead });
       const warm = await open(former, { by: dead });
       await warm.release({ isClean: true });
       await dead.close();
       const alive = createOther(SHORT);
-      const next = await open(order('s-tidy', { scope, idleMs: 0 }), { by: alive });
+      const next = await open(request('s-tidy', { scope, idleMs: 0 }), { by: alive });
       for (const name of [abandoned.name, warm.name]) {
         await expect.poll(async () => await isThere(name)).toBe(false);
         await expect.poll(async () => await hasLease(name)).toBe(false);
@@ -139,14 +139,14 @@ export function describeSharing(fixture: ContractFixture): void {
       await next.release({ isClean: false });
     });
 
-    test('leaves alone the Pod in which another process builds', async () => {
+    test('does not delete a Pod that another process uses', async () => {
       const scope = `example.com/contract/s-busy-${Date.now()}`;
       const dead = createOther(SHORT);
-      const busy = await open(order('s-busy', { scope }), { by: createOther(SHORT) });
-      const abandoned = await open(order('s-never', { scope }), { by: dead });
+      const busy = await open(request('s-busy', { scope }), { by: createOther(SHORT) });
+      const abandoned = await open(request('s-never', { scope }), { by: dead });
       await dead.close();
-      const next = await open(order('s-next', { scope, idleMs: 0 }), { by: createOther(SHORT) });
-      // Looked at after the busy one.
+      const next = await open(request('s-next', { scope, idleMs: 0 }), { by: createOther(SHORT) });
+      // The sweep checks it after the busy one.
       await expect.poll(async () => await hasLease(abandoned.name)).toBe(false);
       expect([await isThere(busy.name), await hasLease(busy.name)]).toEqual([true, true]);
       await Promise.all([busy.release({ isClean: false }), next.release({ isClean: false })]);

@@ -5,23 +5,23 @@ import { createPodEvents, haveContainersStarted, type PodEvents } from '../../sr
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders, run } from './orders.ts';
+import { createRequests, run } from './requests.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** From when on a new Pod can be used: its node says that it has started the containers before the Pod's status does. */
+/** Tests when a new Pod can be used: Events show started containers before the Pod's status does. */
 export function describeStarts(fixture: ContractFixture): void {
   const { cluster, client, namespace, podName, alone, sleeper, create, until, faults, createOther } = fixture;
-  const { order, answerTo, open } = createOrders(fixture);
+  const { request, answerTo, open } = createRequests(fixture);
 
   describe('a new Pod', () => {
-    test('has an Event for the start of each of its containers; who comes later is told nothing of it', async () => {
+    test('has an Event for the start of each container, which later followers do not get', async () => {
       const leave = new AbortController();
       const spec = {
         ...alone(),
         initContainers: [sleeper('i', { command: ['true'] })],
         containers: [sleeper('a'), sleeper('b')],
       };
-      /** Creates a Pod and waits until its containers have started, as Events tell. */
+      /** Creates a Pod and waits until Events show that its containers have started. */
       async function start(name: string, events: PodEvents): Promise<void> {
         const told: PodEvent[] = [];
         await follow(events, name, told);
@@ -45,7 +45,7 @@ export function describeStarts(fixture: ContractFixture): void {
       leave.abort();
     });
 
-    test('that cannot start says why in the words of an Event, where its status does not say', async () => {
+    test('that cannot start has the message of an Event when its status has none', async () => {
       const volumes = [{ name: 'settings', configMap: { name: 'c3-none' } }];
       const container = sleeper('a', { volumeMounts: [{ name: 'settings', mountPath: '/settings' }] });
       const manifest = {
@@ -54,7 +54,7 @@ export function describeStarts(fixture: ContractFixture): void {
       };
       const cancel = new AbortController();
       const reasons: string[] = [];
-      const answer = cluster().openWorkspace(order('s-mount', { manifest }), {
+      const answer = cluster().openWorkspace(request('s-mount', { manifest }), {
         signal: cancel.signal,
         startTimeoutMs: WAIT_MS,
         onWaiting: (reason) => void reasons.push(reason),
@@ -66,35 +66,35 @@ export function describeStarts(fixture: ContractFixture): void {
       expect((await answer).kind).toBe('aborted');
     });
 
-    test('is used before its status says that it runs, and is lost no more for that than any other', async (context) => {
+    test('is used before its status shows that it runs, and is not lost because of that', async (context) => {
       const { holdStatuses } = faults();
       if (!holdStatuses) return context.skip();
       const release = holdStatuses();
-      const workspace = await open(order('s-early'));
+      const workspace = await open(request('s-early'));
       expect(workspace.isWarm).toBe(false);
       expect(await run(workspace, 'echo in')).toBe('in\n');
       const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${workspace.name}` });
       expect(toPod(answer.kind === 'ok' && answer.body).phase).toBe('Pending');
-      const looking = createOther().findWorkspace(order('s-early'), { signal: NEVER });
-      expect(await isOpen(looking)).toBe(true);
+      const finding = createOther().findWorkspace(request('s-early'), { signal: NEVER });
+      expect(await isOpen(finding)).toBe(true);
       release();
-      const seen = await looking;
+      const seen = await finding;
       expect(seen.kind === 'found' && (await run(seen.workspace, 'echo seen'))).toBe('seen\n');
       if (seen.kind === 'found') seen.workspace.close();
       await workspace.release({ isClean: true });
-      const next = await open(order('s-early'));
+      const next = await open(request('s-early'));
       expect(next).toMatchObject({ id: workspace.id, isWarm: true });
       await fixture.remove(next.name);
       expect(await next.lost).toMatch(/ (?:is being|was) deleted$/);
       await next.release({ isClean: false });
     });
 
-    test('whose container has ended before its status tells of it is lost, with a word on what to do', async (context) => {
+    test('whose container ends before its status shows it is lost, with a hint', async (context) => {
       const { holdStatuses } = faults();
       if (!holdStatuses) return context.skip();
       const release = holdStatuses();
       const manifest = { metadata: { name: podName('s-ends') }, spec: alone({ command: ['true'] }) };
-      const workspace = await open(order('s-ends', { manifest }));
+      const workspace = await open(request('s-ends', { manifest }));
       release();
       expect(await workspace.lost).toBe(
         'container "a" ended in the middle of the build (exit code 0); it must keep running for the steps, for example with command: [sleep, infinity]',
@@ -102,11 +102,11 @@ export function describeStarts(fixture: ContractFixture): void {
       await workspace.release({ isClean: true });
     });
 
-    test('is used once its status says that it runs where nobody tells of Events', async (context) => {
+    test('is used when its status shows that it runs, without Events', async (context) => {
       const { holdStatuses, refuseEvents } = faults();
       if (!holdStatuses || !refuseEvents) return context.skip();
       const [release, allow] = [holdStatuses(), refuseEvents()];
-      const answer = answerTo(order('s-silent'));
+      const answer = answerTo(request('s-silent'));
       expect(await isOpen(answer)).toBe(true);
       release();
       const { answer: late } = await answer;
@@ -117,10 +117,10 @@ export function describeStarts(fixture: ContractFixture): void {
   });
 }
 
-/** A container of the embedded cluster starts in a tenth of it. */
+/** A container of the embedded cluster starts in a tenth of this time. */
 const EARLY_MS = 1_000;
 
-/** Whether there is no answer yet after a while. */
+/** Tells whether there is no answer after a while. */
 async function isOpen(answer: Promise<unknown>): Promise<boolean> {
   const early = new Promise((resolve) => setTimeout(resolve, EARLY_MS, EARLY_MS));
   return (await Promise.race([answer, early])) === EARLY_MS;

@@ -4,23 +4,23 @@ import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
-import { createOrders, run } from './orders.ts';
+import { createRequests, run } from './requests.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** What the engine relies on: Pods as workspaces. */
+/** Tests what the engine relies on: Pods as workspaces. */
 export function describeWorkspaces(fixture: ContractFixture): void {
   const { cluster, createOther, client, namespace, alone, podName, remove } = fixture;
   describe('a workspace', () => {
-    const { order, answerTo, open } = createOrders(fixture);
+    const { request, answerTo, open } = createRequests(fixture);
     async function failure(wanted: WorkspaceRequest, startTimeoutMs = WAIT_MS): Promise<string> {
       const { answer } = await answerTo(wanted, { startTimeoutMs });
       return answer.kind === 'failed' ? answer.message : `it is ${answer.kind}`;
     }
 
-    test('is warm the second time, the same Pod, in turn', async () => {
-      const first = await open(order('warm'));
+    test('is the same warm Pod for the next build, which waits for it', async () => {
+      const first = await open(request('warm'));
       expect(first.isWarm).toBe(false);
-      const second = answerTo(order('warm'));
+      const second = answerTo(request('warm'));
       await first.release({ isClean: true });
       const { answer, reasons } = await second;
       expect(reasons).toContain('another build of this repository has the Pod');
@@ -28,64 +28,64 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
     });
 
-    test('is another one for another job and for another trust class', async () => {
-      const first = await open(order('mine'));
+    test('is another one for another trust class', async () => {
+      const first = await open(request('mine'));
       await first.release({ isClean: true });
-      const other = await open(order('mine', { trustClass: 'protected' }));
+      const other = await open(request('mine', { trustClass: 'protected' }));
       expect(other.id).not.toBe(first.id);
       await Promise.all([other.release({ isClean: false }), remove(first.name)]);
     });
 
     test('that was left unclean is not used again', async () => {
-      const first = await open(order('dirty'));
+      const first = await open(request('dirty'));
       await first.release({ isClean: false });
-      const second = await open(order('dirty'));
+      const second = await open(request('dirty'));
       expect(second.id).not.toBe(first.id);
       expect(second.isWarm).toBe(false);
       await second.release({ isClean: false });
     });
 
     test('that is too old for the build is not used again', async () => {
-      const first = await open(order('old', { maxAgeMs: 60_000 }));
+      const first = await open(request('old', { maxAgeMs: 60_000 }));
       await first.release({ isClean: true });
-      const second = await open(order('old', { maxAgeMs: 60_000, neededMs: 60_001 }));
+      const second = await open(request('old', { maxAgeMs: 60_000, neededMs: 60_001 }));
       expect(second.id).not.toBe(first.id);
       await second.release({ isClean: false });
     });
 
-    test('that is not to be reused is deleted after the build', async () => {
-      const only = await open(order('once', { reuse: false }));
+    test('without reuse is deleted after the build', async () => {
+      const only = await open(request('once', { reuse: false }));
       await only.release({ isClean: true });
       const answer = await client().request({ method: 'GET', path: `${toPodsPath(namespace())}/${only.name}` });
       expect(answer.kind === 'refused' ? answer.code : toPod(answer.body).isDeleting).toBeOneOf([404, true]);
     });
 
-    test('that is deleted under the build is lost', async () => {
-      const workspace = await open(order('lost'));
+    test('that is deleted during the build is lost', async () => {
+      const workspace = await open(request('lost'));
       await remove(workspace.name);
       expect(await workspace.lost).toMatch(/ (?:is being|was) deleted$/);
       await workspace.release({ isClean: true });
     });
 
-    test('fails in the words of the cluster', async () => {
+    test('fails with the message of the cluster', async () => {
       const bad = { metadata: { name: podName('w-bad') }, spec: alone({ name: 'Bad_Name' }) };
-      expect(await failure(order('w-bad', { manifest: bad }))).toContain('spec.containers[0].name');
+      expect(await failure(request('w-bad', { manifest: bad }))).toContain('spec.containers[0].name');
       const image = { metadata: { name: podName('w-image') }, spec: alone({ image: 'no-such.invalid/no-such:1' }) };
-      expect(await failure(order('w-image', { manifest: image }))).toContain(
+      expect(await failure(request('w-image', { manifest: image }))).toContain(
         'container "a" cannot pull image "no-such.invalid/no-such:1": ',
       );
       const nowhere = {
         metadata: { name: podName('w-nowhere') },
         spec: { ...alone(), nodeSelector: { nowhere: 'true' } },
       };
-      expect(await failure(order('w-nowhere', { manifest: nowhere }), 1_000)).toMatch(
+      expect(await failure(request('w-nowhere', { manifest: nowhere }), 1_000)).toMatch(
         /did not start within 1 s: no node takes Pod .*: 0\/\d+ nodes are available/,
       );
     });
 
-    test('whose container exits tells its exit code, be it before or after it was seen running', async () => {
+    test('whose container exits reports the exit code, whether or not it was seen running', async () => {
       const exits = { metadata: { name: podName('w-exits') }, spec: alone({ command: ['sh', '-c', 'exit 7'] }) };
-      const { answer } = await answerTo(order('w-exits', { manifest: exits }));
+      const { answer } = await answerTo(request('w-exits', { manifest: exits }));
       const sentence =
         answer.kind === 'ready' ? await answer.workspace.lost : answer.kind === 'failed' && answer.message;
       expect(sentence).toMatch(
@@ -94,9 +94,9 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
     });
 
-    test('of a build that is aborted is not kept', async () => {
+    test('of an aborted build is not kept', async () => {
       const abort = new AbortController();
-      const answer = await cluster().openWorkspace(order('aborted'), {
+      const answer = await cluster().openWorkspace(request('aborted'), {
         signal: abort.signal,
         startTimeoutMs: WAIT_MS,
         onWaiting: () => abort.abort(),
@@ -104,9 +104,9 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       expect(answer).toEqual({ kind: 'aborted' });
     });
 
-    test('is looked at as it is, while a build has it and after, by whoever knows its order', async () => {
+    test('is found with the same request, during a build and after it', async () => {
       const other = createOther();
-      const wanted = order('look');
+      const wanted = request('find');
       expect(await other.findWorkspace(wanted, { signal: NEVER })).toMatchObject({ kind: 'gone' });
       const workspace = await open(wanted);
       const answers = [await other.findWorkspace(wanted, { signal: NEVER })];
@@ -130,12 +130,12 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       ] as const)
         expect(await other.findWorkspace({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });
       await (await open(wanted)).release({ isClean: false });
-      const look = async (): Promise<string> => (await other.findWorkspace(wanted, { signal: NEVER })).kind;
-      await expect.poll(look).toBe('gone');
+      const find = async (): Promise<string> => (await other.findWorkspace(wanted, { signal: NEVER })).kind;
+      await expect.poll(find).toBe('gone');
     });
 
-    test('of a build alone is found by that build alone', async () => {
-      const wanted = order('look-own', { reuse: false, buildId: 'b1' });
+    test('of one build is found only for that build', async () => {
+      const wanted = request('find-own', { reuse: false, buildId: 'b1' });
       const workspace = await open(wanted);
       expect(await cluster().findWorkspace(wanted, { signal: NEVER })).toMatchObject({
         kind: 'found',
@@ -148,7 +148,7 @@ export function describeWorkspaces(fixture: ContractFixture): void {
     });
 
     test('opens many execs at once', async () => {
-      const workspace = await open(order('many'));
+      const workspace = await open(request('many'));
       const ends = Array.from({ length: 40 }, async (_, index) => {
         const options = { signal: NEVER, onStdout: () => undefined, onStderr: () => undefined };
         const answer = await workspace.exec('a', ['sh', '-c', `exit ${index}`], options);

@@ -25,7 +25,7 @@ function record(changes: Partial<LeaseRecord> = {}): LeaseRecord {
 }
 
 describe('a record', () => {
-  test('is read back from the Lease as it was written', () => {
+  test('reads back from the Lease as it was written', () => {
     const text = fc.string({ maxLength: 20 });
     fc.assert(
       fc.property(
@@ -41,7 +41,7 @@ describe('a record', () => {
     );
   });
 
-  test('is read from any JSON without a fault', () => {
+  test('can be read from any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.json(), (value, text) => {
         const annotations = { 'c3.build/queue': text, 'c3.build/builds': text };
@@ -52,7 +52,7 @@ describe('a record', () => {
     );
   });
 
-  test('is no longer than c3 writes one, whatever the Lease says', () => {
+  test('has the limits of what c3 writes, whatever the Lease contains', () => {
     const queue = ['x'.repeat(129), ...Array.from({ length: 300 }, (_, index) => `b${index}@n`)];
     const builds = [...Array.from({ length: 40 }, (_, index) => [`b${index}`, 'p']), ['x'.repeat(129), 'p']];
     const annotations = {
@@ -66,7 +66,7 @@ describe('a record', () => {
     expect(read.unfitPod).toHaveLength(128);
   });
 
-  test('remembers the last 16 builds, each once', () => {
+  test('keeps the last 16 builds, each once', () => {
     let latest = record();
     for (let number = 0; number < 20; number += 1) latest = withBuild(latest, { build: `b${number}`, pod: 'p' });
     latest = withBuild(latest, { build: 'b10', pod: 'q' });
@@ -76,7 +76,7 @@ describe('a record', () => {
   });
 });
 
-test('an epoch is greater than the last one, and than that of a Lease that was deleted before', () => {
+test('an epoch is greater than the last one, and than that of a Lease that was deleted', () => {
   expect(nextEpoch(5, Date.UTC(2026, 0, 1, 0, 0, 3))).toBe(6);
   expect(nextEpoch(0, Date.UTC(2026, 0, 1, 1))).toBe(3600);
   expect(nextEpoch(0, Date.UTC(2093, 0, 1))).toBeLessThan(2 ** 31);
@@ -84,22 +84,22 @@ test('an epoch is greater than the last one, and than that of a Lease that was d
 
 describe('a Lease is free', () => {
   test.each<[string, boolean, Partial<LeaseRecord>, Claimant, number]>([
-    ['that nobody has', true, {}, claimant('b'), 0],
-    ['whose holder has not renewed it for its duration', true, { holder: 'a@n2' }, claimant('b'), 30_000],
-    ['that a former build of the same client left', true, { holder: 'a@n1' }, claimant('b'), 0],
-    ['of the build that is taken up', true, { holder: 'b@n2' }, claimant('b', 'n1', true), 0],
-    ['but not before the duration is over', false, { holder: 'a@n2' }, claimant('b'), 29_999],
-    ['but not for a build of the same name that is not taken up', false, { holder: 'b@n2' }, claimant('b'), 0],
-    ['but not for another build that is taken up', false, { holder: 'bb@n2' }, claimant('b', 'n1', true), 0],
+    ['that nobody holds', true, {}, claimant('b'), 0],
+    ['whose holder has not renewed it in time', true, { holder: 'a@n2' }, claimant('b'), 30_000],
+    ['of an earlier build of the same client', true, { holder: 'a@n1' }, claimant('b'), 0],
+    ['of the resumed build', true, { holder: 'b@n2' }, claimant('b', 'n1', true), 0],
+    ['but not before its duration is over', false, { holder: 'a@n2' }, claimant('b'), 29_999],
+    ['but not for a build of the same name that is not resumed', false, { holder: 'b@n2' }, claimant('b'), 0],
+    ['but not for another resumed build', false, { holder: 'bb@n2' }, claimant('b', 'n1', true), 0],
   ])('%s: %s', (_what, expected, changes, who, holderMs) => {
     expect(isFree(record(changes), who, holderMs)).toBe(expected);
   });
 });
 
-describe('who asks', () => {
+describe('a claimant', () => {
   const now = { holderMs: 0, headMs: 0 };
 
-  test('takes a free Lease, and its place in the queue if it is the first', () => {
+  test('takes a free Lease, and leaves the queue, if it is the first', () => {
     expect(planMove(record(), claimant('b'), now)).toBe('take');
     expect(planMove(record({ queue: ['b@n1', 'c@n2'] }), claimant('b'), now)).toBe('take');
     expect(withHolder(record({ queue: ['b@n1', 'c@n2'] }), claimant('b'), NOW)).toMatchObject({
@@ -108,20 +108,20 @@ describe('who asks', () => {
     });
   });
 
-  test('stands in the queue behind a holder and behind those who were there before', () => {
+  test('enters the queue behind a holder and earlier claimants', () => {
     expect(planMove(record({ holder: 'a@n2' }), claimant('b'), now)).toBe('queue');
     expect(planMove(record({ queue: ['c@n2'] }), claimant('b'), now)).toBe('queue');
     expect(planMove(record({ queue: ['c@n2', 'b@n1'] }), claimant('b'), now)).toBe('wait');
   });
 
-  test('passes over a first that lets its chance pass, and takes it out of the queue', () => {
+  test('skips a first claimant that does not take the Lease, and removes it from the queue', () => {
     const waiting = record({ queue: ['dead@n2', 'b@n1', 'c@n3'] });
     expect(planMove(waiting, claimant('b'), { holderMs: 0, headMs: HEAD_MS - 1 })).toBe('wait');
     expect(planMove(waiting, claimant('b'), { holderMs: 0, headMs: HEAD_MS })).toBe('take');
     expect(withHolder(waiting, claimant('b'), NOW).queue).toEqual(['c@n3']);
   });
 
-  test('waits without a place when the queue is full', () => {
+  test('waits outside the queue when the queue is full', () => {
     const queue = Array.from({ length: 100 }, (_, index) => `b${index}@n2`);
     expect(planMove(record({ queue }), claimant('b'), now)).toBe('wait');
   });

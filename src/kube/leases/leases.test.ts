@@ -6,7 +6,7 @@ import type { Lease } from './lease.ts';
 import { createLeases } from './leases.ts';
 import type { LeaseRequest, Leases } from './leases.ts';
 
-/** The API's side: one Lease with versions, and what is to go wrong. */
+/** The fake API: one Lease with versions, and planned faults. */
 interface Stored {
   metadata: { name: string; resourceVersion?: string; annotations?: Record<string, string> };
   spec: { holderIdentity: string; leaseTransitions: number };
@@ -14,15 +14,15 @@ interface Stored {
 let stored: Stored | undefined;
 let requests: string[];
 let version: number;
-/** Told of each request before it is answered; may throw instead of an answer. */
+/** Called before each answer. May throw instead of the answer. */
 let before: (request: KubeRequest) => void;
-/** The same once it is done, so that the answer is lost. */
+/** The same after the change is made, so that the answer is lost. */
 let after: (request: KubeRequest) => void;
 
 const LIMITS = { leaseMs: 1000, renewMs: 20, pollMs: 4, unreachableMs: 60 };
 const PLAN = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' } };
 const NEVER = new AbortController().signal;
-/** A machine under load is slow. */
+/** A loaded machine is slow. */
 const POLL = { timeout: 10_000 };
 const AWAY = new UnreachableError('Cannot reach the cluster', true);
 
@@ -60,7 +60,7 @@ function store(lease: Stored): void {
   version += 1;
   stored = { ...lease, metadata: { ...lease.metadata, resourceVersion: String(version) } };
 }
-/** A Lease as another process left it. */
+/** Stores a Lease as another process left it. */
 function leave(holder: string, annotations: Record<string, string> = {}): void {
   const spec = { holderIdentity: holder, leaseTransitions: 1e9, leaseDurationSeconds: 1 };
   store({ metadata: { name: 'shop-1', annotations }, spec });
@@ -84,7 +84,7 @@ async function acquire(
 }
 
 describe('a Lease', () => {
-  test('costs one request to take and one to give back, also the second time', async () => {
+  test('costs one request to take and one to release, also the second time', async () => {
     const leases = createProcess();
     const first = await acquire(leases, 'b1');
     expect(stored?.spec).toMatchObject({ holderIdentity: expect.stringMatching(/^b1@[0-9a-f]{12}$/) as string });
@@ -97,7 +97,7 @@ describe('a Lease', () => {
     expect(stored?.spec.holderIdentity).toBe('');
   });
 
-  test('is asked for anew, and not remembered, when somebody waited for it as it was given back', async () => {
+  test('is read again, and not remembered, when somebody waited for it at its release', async () => {
     const leases = createProcess();
     const first = await acquire(leases, 'b1');
     if (stored) stored.metadata.annotations = { ...stored.metadata.annotations, 'c3.build/queue': '["other@n"]' };
@@ -115,7 +115,7 @@ describe('a Lease', () => {
     await waits;
   });
 
-  test('is renewed while it is held, and no more when it is given back', async () => {
+  test('is renewed while it is held, and not after its release', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
     await expect.poll(() => requests.length, POLL).toBeGreaterThan(3);
     await lease.release();
@@ -125,7 +125,7 @@ describe('a Lease', () => {
     expect(requests.slice(length, length + 2)).toEqual(['POST', 'GET']);
   });
 
-  test('is one process’s at a time, in the order in which they came, with a greater epoch each time', async () => {
+  test('has one holder at a time, in the order of arrival, with a greater epoch each time', async () => {
     let last = await acquire(createProcess(), 'a');
     const taken: string[] = [];
     const reasons: string[] = [];
@@ -133,7 +133,7 @@ describe('a Lease', () => {
     for (const build of ['b', 'c', 'd']) {
       const lease = acquire(createProcess(), build, { reasons });
       waiting.push(lease.then((held) => (taken.push(build), held)));
-      // In the queue before the next one comes.
+      // Enter the queue before the next one comes.
       await expect.poll(() => JSON.stringify(stored), POLL).toContain(`${build}@`);
     }
     expect(taken).toEqual([]);
@@ -148,7 +148,7 @@ describe('a Lease', () => {
     await last.release();
   });
 
-  test('is not taken by who has just given it back while another waits', async () => {
+  test('is not taken by its last holder while another claimant waits', async () => {
     const [mine, other] = [createProcess(), createProcess()];
     const first = await acquire(mine, 'b1');
     const theirs = acquire(other, 'x');
@@ -161,7 +161,7 @@ describe('a Lease', () => {
     expect((await again).isUndisputed).toBe(false);
   });
 
-  test('of a dead holder is taken over once it was not renewed for its duration, and the dead one learns of it', async () => {
+  test('of a dead holder is taken over after its duration, and the former holder loses it', async () => {
     const dead = await acquire(createProcess({ leaseMs: 1000, renewMs: 1e9 }), 'dead');
     const lease = await acquire(createProcess(), 'alive');
     expect(lease.epoch).toBeGreaterThan(dead.epoch);
@@ -175,7 +175,7 @@ describe('a Lease', () => {
     await lease.release();
   });
 
-  test('is not lost while the cluster is away, and goes on when it is back', async () => {
+  test('is not lost while the cluster is away, and is renewed when it is back', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
     const { length } = requests;
     before = () => {
@@ -190,7 +190,7 @@ describe('a Lease', () => {
     expect(stored?.spec.holderIdentity).toBe('');
   });
 
-  test('that somebody deleted is made again, with the same epoch', async () => {
+  test('that somebody deleted is created again, with the same epoch', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
     stored = undefined;
     await expect.poll(() => stored, POLL).toBeDefined();
@@ -200,7 +200,7 @@ describe('a Lease', () => {
     await lease.release();
   });
 
-  test('whose taking was done but not answered is taken', async () => {
+  test('is taken when the answer to the request was lost', async () => {
     after = () => {
       after = () => undefined;
       throw AWAY;
@@ -210,10 +210,10 @@ describe('a Lease', () => {
     await lease.release();
   });
 
-  test('whose giving back was done but not answered is given back', async () => {
+  test('is released when the answer to the request was lost', async () => {
     const leases = createProcess();
     const lease = await acquire(leases, 'b1');
-    // As the client does it, which repeats a request without an answer: the second finds another version.
+    // Like the client, which retries a request without an answer. The retry finds another version.
     before = (request) => {
       before = () => undefined;
       handle(request);
@@ -224,7 +224,7 @@ describe('a Lease', () => {
     expect((await acquire(leases, 'b2')).isUndisputed).toBe(true);
   });
 
-  test('is waited for no longer than a cluster may be out of reach', async () => {
+  test('fails when the cluster is unreachable for too long', async () => {
     before = () => {
       throw AWAY;
     };
@@ -233,7 +233,7 @@ describe('a Lease', () => {
     );
   });
 
-  test('is no more waited for, and no place is kept, when the build is cancelled', async () => {
+  test('is not waited for after an abort, and the claimant leaves the queue', async () => {
     leave('other@x');
     const abort = new AbortController();
     const answer = acquire(createProcess(), 'b1', { signal: abort.signal });
@@ -244,7 +244,7 @@ describe('a Lease', () => {
   });
 });
 
-test('of any number of builds in any number of processes one has the Lease at a time, whatever answers are lost', async () => {
+test('a Lease has one holder at a time, for any builds, processes and lost answers', async () => {
   const faults = fc.infiniteStream(fc.constantFrom('none', 'none', 'none', 'cut', 'lost answer'));
   const counts = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 2, maxLength: 4 });
   await fc.assert(
@@ -252,7 +252,7 @@ test('of any number of builds in any number of processes one has the Lease at a 
       stored = undefined;
       let fault = 'none';
       before = ({ body }) => {
-        // Who cannot give it back is waited for until it counts as dead: that is another test.
+        // A holder that cannot release counts as dead only later, which another test covers.
         const isGivenBack = (body as Stored | undefined)?.spec.holderIdentity === '';
         fault = isGivenBack ? 'none' : String(schedule.next().value);
         if (fault === 'cut') throw AWAY;
@@ -283,8 +283,8 @@ test('of any number of builds in any number of processes one has the Lease at a 
   );
 });
 
-describe('a build that is taken up', () => {
-  test('takes the Lease from its former self at once, and knows in which Pod it began', async () => {
+describe('a resumed build', () => {
+  test('takes the Lease of its former process at once, and knows in which Pod it began', async () => {
     const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
     await former.recordPod('uid-1');
     const started = performance.now();
@@ -295,7 +295,7 @@ describe('a build that is taken up', () => {
     await lease.release();
   });
 
-  test('has not begun while its Pod was not there', async () => {
+  test('has not begun if its Pod did not exist', async () => {
     const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
     await former.recordPod('');
     const lease = await acquire(createProcess(), 'b1', { isResumed: true });
@@ -303,7 +303,7 @@ describe('a build that is taken up', () => {
     await lease.release();
   });
 
-  test('knows where it began also after others had the Pod', async () => {
+  test('knows where it began also after other builds used the Pod', async () => {
     const leases = createProcess();
     for (const build of ['b1', 'b2', 'b3']) {
       const lease = await acquire(leases, build);
@@ -316,7 +316,7 @@ describe('a build that is taken up', () => {
   });
 });
 
-test('where the last build began is noted while the Lease is taken, with no request of its own', async () => {
+test('the Pod of the last build is recorded while the Lease is taken, without another request', async () => {
   const leases = createProcess();
   const first = await acquire(leases, 'b1');
   await first.recordPod('uid-1');
@@ -330,13 +330,13 @@ test('where the last build began is noted while the Lease is taken, with no requ
 });
 
 describe('removing a Lease', () => {
-  test('deletes one that has nothing more to tell', async () => {
+  test('deletes it when it has no other records', async () => {
     const lease = await acquire(createProcess(), 'b1');
     await lease.remove();
     expect(stored).toBeUndefined();
   });
 
-  test('gives one back that tells that another build began in the Pod', async () => {
+  test('releases it when another build began in the Pod', async () => {
     leave('', { 'c3.build/builds': '[["b0","uid-1"]]' });
     const lease = await acquire(createProcess(), 'b1');
     await lease.remove();
@@ -344,7 +344,7 @@ describe('removing a Lease', () => {
     expect(stored?.metadata.annotations?.['c3.build/builds']).toBe('[["b0","uid-1"],["b1","uid-1"]]');
   });
 
-  test('gives one back that tells who waits', async () => {
+  test('releases it when somebody waits', async () => {
     const lease = await acquire(createProcess(), 'b1');
     const next = acquire(createProcess(), 'b2');
     await expect.poll(() => JSON.stringify(stored), POLL).toContain('b2@');
@@ -355,8 +355,8 @@ describe('removing a Lease', () => {
   });
 });
 
-describe('claiming a Lease', () => {
-  test('takes what nobody has, and forgets who began there', async () => {
+describe('claiming the Lease of an unused Pod', () => {
+  test('takes a Lease that nobody holds, and removes its builds', async () => {
     const leases = createProcess();
     const lease = await acquire(leases, 'b1');
     await lease.recordPod('uid-1');
@@ -366,7 +366,7 @@ describe('claiming a Lease', () => {
     expect(stored).toBeUndefined();
   });
 
-  test('leaves alone what another has taken since, or waits for', async () => {
+  test('does not take a Lease that another claimant has taken since, or waits for', async () => {
     const leases = createProcess();
     const lease = await acquire(leases, 'b1');
     await lease.release();
@@ -379,7 +379,7 @@ describe('claiming a Lease', () => {
 });
 
 describe('without the right to use Leases', () => {
-  test('a build goes on, is told what is missing, and its epoch grows all the same', async () => {
+  test('a build continues with a warning, and its epoch grows', async () => {
     const message = 'leases.coordination.k8s.io is forbidden: User "ci" cannot create resource "leases"';
     const refuses = async () => await Promise.resolve({ kind: 'refused', code: 403, reason: 'Forbidden', message });
     const leases = createLeases({ request: refuses } as unknown as KubeClient);

@@ -3,12 +3,12 @@ import { NEVER } from './contract-fixture.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** Orders for workspaces of the run, and what comes of them. */
-export interface Orders {
-  /** A Pod of one sleeping container, "a". `stem`: of its name. */
-  order(stem: string, changes?: Partial<WorkspaceRequest>): WorkspaceRequest;
+/** Requests for workspaces of the run, and their answers. */
+export interface Requests {
+  /** Creates a request for a Pod with one sleeping container, "a". Its name starts with `stem`. */
+  request(stem: string, changes?: Partial<WorkspaceRequest>): WorkspaceRequest;
   answerTo(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<{ answer: WorkspaceAnswer; reasons: string[] }>;
-  /** Fails when there is no workspace to be had. */
+  /** Opens a workspace. Fails when there is none. */
   open(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<Workspace>;
 }
 
@@ -19,7 +19,7 @@ export interface AnswerOptions {
   readonly reasons?: string[];
 }
 
-export function createOrders(fixture: ContractFixture): Orders {
+export function createRequests(fixture: ContractFixture): Requests {
   const { cluster, adopt, alone, podName } = fixture;
   async function answerTo(
     wanted: WorkspaceRequest,
@@ -31,7 +31,7 @@ export function createOrders(fixture: ContractFixture): Orders {
     return { answer, reasons };
   }
   return {
-    order: (stem, changes = {}) => ({
+    request: (stem, changes = {}) => ({
       manifest: { metadata: { name: podName(stem) }, spec: alone() },
       scope: 'example.com/contract/contract',
       trustClass: 'other',
@@ -53,7 +53,7 @@ export function createOrders(fixture: ContractFixture): Orders {
   };
 }
 
-/** What a shell prints in container "a"; empty also where the cluster refuses the exec. */
+/** Returns what a shell prints in container "a". It is empty when the cluster refuses the exec. */
 export async function run(workspace: Pick<Workspace, 'exec'>, script: string): Promise<string> {
   let output = '';
   const options = { signal: NEVER, onStdout: (chunk: Uint8Array) => void (output += Buffer.from(chunk).toString()) };

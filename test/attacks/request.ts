@@ -1,7 +1,7 @@
 import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 
-/** An order that any cluster takes. */
-export const ORDER: WorkspaceRequest = {
+/** A request that any cluster accepts. */
+export const REQUEST: WorkspaceRequest = {
   manifest: {
     apiVersion: 'v1',
     kind: 'Pod',
