@@ -6,14 +6,15 @@ import type { JsonObject } from '../pipeline/pipeline.ts';
  */
 export interface Cluster {
   /**
-   * Opens the requested workspace: the warm one if it matches the request exactly, else a new one. A build that wants the
-   * workspace of another build waits, first come, first served. A decision of the cluster is the answer `failed`, not an
-   * exception.
+   * Opens the requested workspace: the warm one if it matches the request exactly, else a new one. A build that wants
+   * the workspace of another build waits, first come, first served. A decision of the cluster is the answer `failed`,
+   * not an exception.
    */
   openWorkspace(request: WorkspaceRequest, options: OpenOptions): Promise<WorkspaceAnswer>;
   /**
-   * Finds the workspace in which a build runs or ran, to read what the build left there. It does not wait, and it creates,
-   * keeps and deletes nothing. The idle time of the workspace runs on. A decision of the cluster is an answer, not an exception.
+   * Finds the workspace in which a build runs or ran, to read what the build left there. It does not wait, and it
+   * creates, keeps and deletes nothing. The idle time of the workspace runs on. A decision of the cluster is an
+   * answer, not an exception.
    */
   findWorkspace(query: WorkspaceQuery, options: { readonly signal: AbortSignal }): Promise<FindAnswer>;
   /** Closes connections and timers. Warm workspaces live on until their age limit. */
@@ -26,7 +27,10 @@ export interface WorkspaceRequest {
   /** `host/owner/name`. A workspace never serves another scope or another trust class. */
   readonly scope: string;
   readonly trustClass: 'protected' | 'other';
-  /** The first of the two directories that can hold the builds' files. Builds that use another one get another workspace. */
+  /**
+   * The first of the two directories that can hold the builds' files. Builds that use another one get another
+   * workspace.
+   */
   readonly root: string;
   readonly buildId: string;
   /** Whether a c3 that died had started the build. If it began in a workspace, it can only continue in that one. */
@@ -70,7 +74,10 @@ export interface OpenOptions {
 
 export type WorkspaceAnswer =
   | { readonly kind: 'ready'; readonly workspace: Workspace }
-  /** `message` is in the cluster's own words: unpullable image, unschedulable, refused by quota or admission, unreachable. */
+  /**
+   * `message` is in the cluster's own words: unpullable image, unschedulable, refused by quota or admission,
+   * unreachable.
+   */
   | { readonly kind: 'failed'; readonly message: string }
   /** `signal` was aborted. */
   | { readonly kind: 'aborted' };
@@ -81,27 +88,28 @@ export interface Workspace {
   /** The Pod's UID. It is not trusted: a hostile cluster can report the UID of another cluster's Pod. */
   readonly id: string;
   /**
-   * Identifies this workspace among those of all clusters, scopes and trust classes in this process. What a build leaves to
-   * the next build is stored under this key. No cluster and no tenant can make it equal to the key of another workspace.
+   * Identifies this workspace among those of all clusters, scopes and trust classes in this process. What a build
+   * leaves to the next build is stored under this key. No cluster and no tenant can make it equal to the key of
+   * another workspace.
    */
   readonly key: string;
   readonly isWarm: boolean;
   /**
-   * The fencing token of the workspace's Lease. It grows with each holder, across processes. The containers refuse a holder
-   * with a smaller epoch.
+   * The fencing token of the workspace's Lease. It grows with each holder, across processes. The containers refuse a
+   * holder with a smaller epoch.
    */
   readonly epoch: number;
   /** What the user must know about how the workspace was opened: "this kubeconfig may not use Leases: …". */
   readonly warnings: readonly string[];
   /**
-   * Settles once, with a sentence, when the workspace is lost: it was evicted or deleted, a container died, the node went
-   * silent, or another c3 took it over.
+   * Settles once, with a sentence, when the workspace is lost: it was evicted or deleted, a container died, the node
+   * went silent, or another c3 took it over.
    */
   readonly lost: Promise<string>;
   /**
-   * Starts a program in a container, without a terminal, with stdin open. Auditors of the cluster can read `argv`, so it
-   * holds constants only. Everything else is sent with `write`. Resolves when the cluster has accepted the request (HTTP
-   * 101), or with `refused` when nothing ran.
+   * Starts a program in a container, without a terminal, with stdin open. Auditors of the cluster can read `argv`, so
+   * it holds constants only. Everything else is sent with `write`. Resolves when the cluster has accepted the request
+   * (HTTP 101), or with `refused` when nothing ran.
    */
   exec(container: string, argv: readonly string[], options: ExecOptions): Promise<ExecAnswer>;
   /** Ends the build. If `isClean`, nothing of it still runs and the workspace may stay warm. Else it is deleted. */
@@ -121,7 +129,9 @@ export type ExecAnswer =
   | { readonly kind: 'refused'; readonly message: string; readonly isTransient: boolean };
 
 export interface ExecSession {
-  /** Sends to the program's stdin. Resolves when the bytes have left this process. Rejects when the session is over. */
+  /**
+   * Sends to the program's stdin. Resolves when the bytes have left this process. Rejects when the session is over.
+   */
   write(data: string | Uint8Array): Promise<void>;
   /** Settles exactly once, on every ending. Never rejects. */
   readonly done: Promise<ExecEnd>;

@@ -36,15 +36,16 @@ export interface LockedBuild {
 }
 
 /**
- * A restarted kubelet is back in seconds and a node in a minute or two. A new kubelet refuses execs for up to a minute, until its
- * certificate is approved. The cluster itself reports a silent node after 40 s and deletes its Pods after 5 minutes.
+ * A restarted kubelet is back in seconds and a node in a minute or two. A new kubelet refuses execs for up to a
+ * minute, until its certificate is approved. The cluster itself reports a silent node after 40 s and deletes its Pods
+ * after 5 minutes.
  */
 const SILENT_NODE_MS = 120_000;
 
 /**
- * Acquires a Pod for a build. It takes the Pod's Lease, so that no other process uses the Pod (`leases/`). It starts or reuses the Pod
- * (`start-pod.ts`). The build then works in it (`workspace.ts`). `release` keeps the Pod warm or deletes it (`pod-reaper.ts`) and releases
- * the lock. If there is no workspace, the caller releases the lock.
+ * Acquires a Pod for a build. It takes the Pod's Lease, so that no other process uses the Pod (`leases/`). It starts
+ * or reuses the Pod (`start-pod.ts`). The build then works in it (`workspace.ts`). `release` keeps the Pod warm or
+ * deletes it (`pod-reaper.ts`) and releases the lock. If there is no workspace, the caller releases the lock.
  */
 export async function acquirePod(
   context: ClusterContext,
@@ -96,14 +97,18 @@ async function openPod(context: ClusterContext, build: LeasedBuild, options: Ope
   return { kind: 'ready', workspace };
 }
 
-/** A hostile API server can report any UID, so it is not enough (threat model A3). The Pod's name is not enough because it contains a hash. */
+/**
+ * A hostile API server can report any UID, so it is not enough (threat model A3). The Pod's name is not enough
+ * because it contains a hash.
+ */
 function toWorkspaceKey({ clusterId }: ClusterContext, { request, plan }: LockedBuild, uid: string): string {
   return JSON.stringify([clusterId, request.scope, request.trustClass, plan.namespace, plan.name, uid]);
 }
 
 /**
- * Ends the watch of a Pod when the cluster is closed. `release` may end it earlier. The option `signal` of `addEventListener` is not used:
- * Node may lose the handler that removes such a listener, and would keep each build in memory.
+ * Ends the watch of a Pod when the cluster is closed. `release` may end it earlier. The option `signal` of
+ * `addEventListener` is not used: Node may lose the handler that removes such a listener, and would keep each build
+ * in memory.
  */
 function stopWith(closing: AbortSignal, stop: AbortController): void {
   const abort = (): void => stop.abort();

@@ -4,16 +4,16 @@ import { C3Error } from '../errors.ts';
 import { createNameLookups } from './name-lookups.ts';
 
 /**
- * Decides to which addresses c3 connects for a kubeconfig, which a stranger may have written (threat model A5). Public addresses
- * are allowed, and the networks that the operator opened with `C3_ALLOW_NETS`. The policy is applied where the connection is made:
- * `checkOrigin` for a numeric address, which no resolver sees, and `lookup` for a name.
+ * Decides to which addresses c3 connects for a kubeconfig, which a stranger may have written (threat model A5).
+ * Public addresses are allowed, and the networks that the operator opened with `C3_ALLOW_NETS`. The policy is applied
+ * where the connection is made: `checkOrigin` for a numeric address, which no resolver sees, and `lookup` for a name.
  */
 export interface AddressPolicy {
   /** @throws {C3Error} KUBECONFIG_INVALID when the host of `https://host[:port]` is a refused address */
   checkOrigin(origin: string): void;
   /**
-   * Replaces `dns.lookup` in `net.connect`. The checked address is the address that is used, so a name cannot resolve to one
-   * address for the check and to another for the connection. One refused address refuses the whole name.
+   * Replaces `dns.lookup` in `net.connect`. The checked address is the address that is used, so a name cannot resolve
+   * to one address for the check and to another for the connection. One refused address refuses the whole name.
    */
   readonly lookup: LookupFunction;
 }
@@ -23,7 +23,10 @@ export const ADDRESS_REFUSED = 'ERR_C3_ADDRESS_REFUSED';
 
 type Nets = readonly string[];
 
-/** IPv4 addresses at which clouds give a machine its credentials: AWS, Google and most others; containers; Alibaba; Oracle; Azure. */
+/**
+ * IPv4 addresses at which clouds give a machine its credentials: AWS, Google and most others; containers; Alibaba;
+ * Oracle; Azure.
+ */
 const METADATA_IPV4: Nets = [
   '169.254.169.254/32',
   '169.254.170.0/24',
@@ -50,15 +53,17 @@ const NEVER = toRanges([
 ]);
 
 /**
- * Ranges of IPv6 that lead to an IPv4 address: mapped (RFC 4291), SIIT (RFC 2765), Teredo (RFC 4380), 6to4 (RFC 3056) and NAT64 with
- * a local prefix (RFC 8215). No setting opens them. A cluster in such a range has an IPv4 address that can be used instead.
+ * Ranges of IPv6 that lead to an IPv4 address: mapped (RFC 4291), SIIT (RFC 2765), Teredo (RFC 4380), 6to4 (RFC 3056)
+ * and NAT64 with a local prefix (RFC 8215). No setting opens them. A cluster in such a range has an IPv4 address that
+ * can be used instead.
  */
 const IPV4_IN_IPV6 = toBlockList(['::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '2002::/16', '64:ff9b:1::/48']);
 /** ISATAP (RFC 5214) marks its tunnels in the lower half of the address, under any prefix. */
 const ISATAP = /:(?:0|200)?:5efe:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/;
 
 /**
- * Ranges that are not public: IANA's registries of special addresses. The operator can open them. The first match wins.
+ * Ranges that are not public: IANA's registries of special addresses. The operator can open them. The first match
+ * wins.
  *
  * @see https://www.iana.org/assignments/iana-ipv4-special-registry
  * @see https://www.iana.org/assignments/iana-ipv6-special-registry

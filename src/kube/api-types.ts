@@ -1,9 +1,9 @@
 import { readArray, readObject, type JsonObject } from '../json.ts';
 
 /**
- * The few objects of the Kubernetes API that c3 reads, with only the fields that it reads. An answer is converted once. A field of an
- * unexpected type counts as absent, and long lists and texts are cut, so that a hostile cluster cannot break or exhaust c3 (threat model
- * A12).
+ * The few objects of the Kubernetes API that c3 reads, with only the fields that it reads. An answer is converted
+ * once. A field of an unexpected type counts as absent, and long lists and texts are cut, so that a hostile cluster
+ * cannot break or exhaust c3 (threat model A12).
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
  */
@@ -30,7 +30,10 @@ export interface Pod {
   readonly containers: readonly ContainerStatus[];
   /** From the spec: the statuses may still be missing. */
   readonly containerNames: readonly string[];
-  /** Whether no container has a readiness probe, a startup probe or a `postStart` hook. The cluster may have added containers. */
+  /**
+   * Whether no container has a readiness probe, a startup probe or a `postStart` hook. The cluster may have added
+   * containers.
+   */
   readonly isReadyOnceStarted: boolean;
 }
 
@@ -189,7 +192,9 @@ export function toResourceVersion(value: unknown): string {
   return text(readObject(readObject(value)['metadata'])['resourceVersion']);
 }
 
-/** Reads a `Status`, with which the API server refuses a request. Its texts are empty when the body is something else. */
+/**
+ * Reads a `Status`, with which the API server refuses a request. Its texts are empty when the body is something else.
+ */
 export function toStatus(value: unknown): {
   status: string;
   code: number;

@@ -68,11 +68,15 @@ const FIRST_PAUSE_MS = 200;
 /** No retry starts later than this, so that a server that answers nothing does not block a caller for minutes. */
 const RETRY_FOR_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 10_000;
-/** Shorter than the server's idle limit (90 s in Go), so that c3 closes first and no request is sent to a closing socket. */
+/**
+ * Shorter than the server's idle limit (90 s in Go), so that c3 closes first and no request is sent to a closing
+ * socket.
+ */
 const KEEP_ALIVE_MS = 60_000;
 /**
- * Concurrent requests. Measured with Kubernetes 1.20 on two cores, 100 requests at once take 0.5 s with a connection each (mostly TLS),
- * 0.17 s with 32 connections and 0.15 s with 16. Fewer would not be enough, because a creation may wait for admission webhooks.
+ * Concurrent requests. Measured with Kubernetes 1.20 on two cores, 100 requests at once take 0.5 s with a connection
+ * each (mostly TLS), 0.17 s with 32 connections and 0.15 s with 16. Fewer would not be enough, because a creation may
+ * wait for admission webhooks.
  */
 const MAX_REQUESTS = 16;
 /** Each watch has its own connection, and each build in a Pod has a watch. */
@@ -113,8 +117,9 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
 }
 
 /**
- * Retries transient failures, also of creations and replacements. c3 chooses the name of each object that it creates, and each replacement
- * names the version that it replaces. So if the failed attempt had succeeded unseen, the retry gets AlreadyExists or Conflict.
+ * Retries transient failures, also of creations and replacements. c3 chooses the name of each object that it creates,
+ * and each replacement names the version that it replaces. So if the failed attempt had succeeded unseen, the retry
+ * gets AlreadyExists or Conflict.
  */
 async function requestWithRetries(request: KubeRequest, attempt: () => Promise<TimedAnswer>): Promise<KubeAnswer> {
   const startedAt = performance.now();
@@ -212,7 +217,10 @@ export class RefusedError extends C3Error {
   }
 }
 
-/** The result does not keep the error as its cause, because the error may hold the socket and with it the client's key. */
+/**
+ * The result does not keep the error as its cause, because the error may hold the socket and with it the client's
+ * key.
+ */
 function toUnreachable(access: ClusterAccess, error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return signal.reason;
   if (error instanceof C3Error) return error;

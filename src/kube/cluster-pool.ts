@@ -11,7 +11,8 @@ export interface ClusterPool {
   /**
    * Returns the cluster of a kubeconfig's current context. Equal texts have the same cluster. The pool closes it.
    *
-   * @throws {C3Error} KUBECONFIG_INVALID, also for a refused address. The addresses of a name are checked on connection.
+   * @throws {C3Error} KUBECONFIG_INVALID, also for a refused address. The addresses of a name are checked on
+   * connection.
    */
   getCluster(kubeconfig: string): Cluster;
   close(): Promise<void>;
@@ -20,7 +21,10 @@ export interface ClusterPool {
 /** A repository is often pushed again within minutes. Credentials should not stay in memory longer. */
 const IDLE_MS = 10 * 60_000;
 const SWEEP_EVERY_MS = 60_000;
-/** An idle cluster is some kilobytes and no socket. The limit bounds what strangers' kubeconfigs can use (threat model A12). */
+/**
+ * An idle cluster is some kilobytes and no socket. The limit bounds what strangers' kubeconfigs can use (threat model
+ * A12).
+ */
 const MAX_CLUSTERS = 500;
 
 interface Entry {
@@ -84,7 +88,10 @@ export function createClusterPool({
 }
 
 export interface PoolOptions {
-  /** The networks beyond the public internet in which clusters may be, as `address/prefix`. See {@link createAddressPolicy}. */
+  /**
+   * The networks beyond the public internet in which clusters may be, as `address/prefix`. See {@link
+   * createAddressPolicy}.
+   */
   readonly allowNets: readonly string[];
   readonly idleMs?: number;
   readonly maxClusters?: number;

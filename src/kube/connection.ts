@@ -10,7 +10,10 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 
 /** The options of `tls.connect` for one cluster. */
 export interface TlsOptions {
-  /** Created once for all connections. Else each connection would parse the authorities and the key again and keep them. */
+  /**
+   * Created once for all connections. Else each connection would parse the authorities and the key again and keep
+   * them.
+   */
   readonly secureContext: SecureContext;
   readonly servername?: string;
   readonly lookup?: LookupFunction;
@@ -20,8 +23,8 @@ export interface TlsOptions {
 const POST_QUANTUM = Number.parseFloat(process.versions.openssl) >= 3.5 ? ['X25519MLKEM768'] : [];
 
 /**
- * The key exchange uses elliptic curves only, as every Kubernetes does. With DHE the server chooses a prime, and one of 10,000 bits
- * blocks the event loop for a second (threat model A12).
+ * The key exchange uses elliptic curves only, as every Kubernetes does. With DHE the server chooses a prime, and one
+ * of 10,000 bits blocks the event loop for a second (threat model A12).
  */
 const KEY_EXCHANGE = {
   ciphers: `${DEFAULT_CIPHERS}:!DHE`,
@@ -43,14 +46,16 @@ export function toHeaders({ token }: ClusterAccess): Record<string, string> {
   return { 'user-agent': 'c3', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
 }
 
-/** Error codes that a retry cannot fix: an untrusted certificate, a wrong or unknown host name, or a refused address. */
+/**
+ * Error codes that a retry cannot fix: an untrusted certificate, a wrong or unknown host name, or a refused address.
+ */
 const PERMANENT = new RegExp(
   `^(?:ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|HOSTNAME_MISMATCH|ENOTFOUND|${ADDRESS_REFUSED})`,
 );
 
 /**
- * Describes why the connection to the API server failed. The description keeps no reference to the error: errors of `ws` and `undici`
- * hold the socket, and with it the client's TLS key.
+ * Describes why the connection to the API server failed. The description keeps no reference to the error: errors of
+ * `ws` and `undici` hold the socket, and with it the client's TLS key.
  */
 export function describeFault(error: unknown): { message: string; isTransient: boolean } {
   const causes: unknown[] = [error];
@@ -68,14 +73,16 @@ export function describeFault(error: unknown): { message: string; isTransient: b
 }
 
 /**
- * What an API server answers when it cannot reach a node. A new node refuses execs like this for up to a minute. The list is GitLab
- * Runner's `retryNetworkErrorsGroup`, plus the timeout of containerd and the kubelet's answer while its runtime restarts.
+ * What an API server answers when it cannot reach a node. A new node refuses execs like this for up to a minute. The
+ * list is GitLab Runner's `retryNetworkErrorsGroup`, plus the timeout of containerd and the kubelet's answer while
+ * its runtime restarts.
  */
 const TRANSIENT =
   /error dialing backend|TLS handshake timeout|tls: internal error|connection (?:refused|reset|aborted)|broken pipe|EOF\b|etcdserver: |http2: client connection lost|i\/o timeout|context deadline exceeded|server is currently unable|code = Unavailable/i;
 
 /**
- * What an API server that has just started answers, with a 403: an admission plugin has not yet read what it decides by.
+ * What an API server that has just started answers, with a 403: an admission plugin has not yet read what it decides
+ * by.
  *
  * @see https://github.com/kubernetes/apiserver/blob/master/pkg/admission/plugin/namespace/lifecycle/admission.go Admit
  */
@@ -96,8 +103,9 @@ export function isTransientAnswer(code: number, message: string): boolean {
 const GRACE_MS = 30_000;
 
 /**
- * Tolerates 401 and 403 for a while from a server that has accepted us before. A restarted API server answers 401 until it reaches its
- * token authenticator, and 403 until it has read the roles. A server that has never accepted us gets no grace period.
+ * Tolerates 401 and 403 for a while from a server that has accepted us before. A restarted API server answers 401
+ * until it reaches its token authenticator, and 403 until it has read the roles. A server that has never accepted us
+ * gets no grace period.
  */
 export class AuthGracePeriod {
   readonly #graceMs: number;

@@ -28,9 +28,9 @@ const MAX_INPUT_FRAME_BYTES = 32 * 1024;
 const MAX_STATUS_BYTES = 64 * 1024;
 
 /**
- * Turns an open WebSocket into an {@link ExecSession}. Call it in the same turn of the event loop in which the socket opened, so that no
- * frame is missed. `done` settles once, on one of these endings: a status and then the close, or `closeMs` after the status; a close
- * without a status; silence; `close()`; the signal; a callback that throws.
+ * Turns an open WebSocket into an {@link ExecSession}. Call it in the same turn of the event loop in which the socket
+ * opened, so that no frame is missed. `done` settles once, on one of these endings: a status and then the close, or
+ * `closeMs` after the status; a close without a status; silence; `close()`; the signal; a callback that throws.
  */
 export function openSession(
   socket: WebSocket,
@@ -99,7 +99,10 @@ export function openSession(
 
 /** Delivers frames in order. The socket is paused while the promise of a callback is pending. */
 function createInbox(socket: WebSocket, options: ExecOptions) {
-  /** Settles when all received frames are delivered. They are at most one read of the socket, which is paused meanwhile. */
+  /**
+   * Settles when all received frames are delivered. They are at most one read of the socket, which is paused
+   * meanwhile.
+   */
   let delivered: Promise<void> | undefined;
   let status: string | undefined;
   let isDiscarded = false;
@@ -164,7 +167,9 @@ function startHeartbeat(
 /** Sends input as frames, one after the other. */
 function createOutbox(socket: WebSocket) {
   let ended: ExecEnd | undefined;
-  /** Rejects the pending writes. A shared promise would keep each write and its data in memory until the session ends. */
+  /**
+   * Rejects the pending writes. A shared promise would keep each write and its data in memory until the session ends.
+   */
   const fails = new Set<(end: ExecEnd) => void>();
 
   async function send(data: Uint8Array): Promise<void> {

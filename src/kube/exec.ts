@@ -41,7 +41,9 @@ export interface ExecClient {
   close(): void;
 }
 
-/** Since Kubernetes 1.30 the API server itself speaks v5. Before, the request reaches the kubelet, which speaks v4. */
+/**
+ * Since Kubernetes 1.30 the API server itself speaks v5. Before, the request reaches the kubelet, which speaks v4.
+ */
 const SUBPROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
 /** A container runtime under load takes seconds to start a process. The kubelet's own limit is much longer. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -50,8 +52,8 @@ const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
 /**
- * Creates a client for `pods/exec` over WebSocket, which the caller closes. All execs share one agent, so that a new connection resumes
- * a TLS session and saves a round trip.
+ * Creates a client for `pods/exec` over WebSocket, which the caller closes. All execs share one agent, so that a new
+ * connection resumes a TLS session and saves a round trip.
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-connect-get-connect-requests-to-exec-of-pod
  */
@@ -64,15 +66,19 @@ export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimi
 }
 
 /**
- * Execs that are being started at the same time. Measured with containerd 1.6 on two cores, 40 execs of a short program take 1.7 s with 8,
- * 12 or 16 at a time, 12 s with 24, and 33 s with 40.
+ * Execs that are being started at the same time. Measured with containerd 1.6 on two cores, 40 execs of a short
+ * program take 1.7 s with 8, 12 or 16 at a time, 12 s with 24, and 33 s with 40.
  */
 const MAX_STARTING = 12;
-/** Each exec costs some milliseconds of this process. A cluster that cuts each one would cause a retry (threat model A12). */
+/**
+ * Each exec costs some milliseconds of this process. A cluster that cuts each one would cause a retry (threat model
+ * A12).
+ */
 const START_RATE = { capacity: 300, perMinute: 25 * 60 };
 /**
- * The cluster answers 101 before the container runtime has started the program, and the runtime is the bottleneck. So an exec counts as
- * being started until its program sends output or ends, or until this time, because some programs send no output.
+ * The cluster answers 101 before the container runtime has started the program, and the runtime is the bottleneck. So
+ * an exec counts as being started until its program sends output or ends, or until this time, because some programs
+ * send no output.
  */
 const MAX_STARTING_MS = 1_000;
 
@@ -96,8 +102,8 @@ export class ExecLimiter {
 }
 
 /**
- * Creates the function that opens execs in one Pod, within the limits of the cluster. Once an exec was opened, refusals of the account
- * are tolerated for a while.
+ * Creates the function that opens execs in one Pod, within the limits of the cluster. Once an exec was opened,
+ * refusals of the account are tolerated for a while.
  */
 export function createPodExec({ namespace, pod, execs, limiter }: PodExecOptions): Workspace['exec'] {
   const grace = new AuthGracePeriod();

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { parseKubeconfig } from './kubeconfig.ts';
 
 /** The exact messages of refusals, and unusual kubeconfigs that are accepted. */
+const SECRET = 'tok-5ecr3t-5ecr3t';
 let cert = '';
 let key = '';
 
@@ -115,6 +116,45 @@ describe('a kubeconfig is refused with the name of the field', () => {
     expect(refusalOf(parts)).toBe(message);
   });
 
+  it.each<[string, Parts]>([
+    [`${user}.exec would run a program`, { user: { exec: { command: 'touch', args: ['/tmp/x'] } } }],
+    [`${user}.auth-provider would run a program`, { user: { 'auth-provider': { config: { 'cmd-path': 'sh' } } } }],
+    [`${user}.tokenFile names a file`, { user: { tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' } }],
+    [`${user}.client-certificate names a file`, { user: { 'client-certificate': '/etc/passwd' } }],
+    [`${user}.client-key names a file`, { user: { 'client-key': '/etc/passwd' } }],
+    [`${user}.username is basic authentication`, { user: { username: 'a' } }],
+    [`${user}.password is basic authentication`, { user: { password: SECRET } }],
+    [`${user}.as is impersonation`, { user: { as: 'system:admin' } }],
+    [`${user}.as-groups is impersonation`, { user: { 'as-groups': ['system:masters'] } }],
+    [`${user}.token has characters`, { user: { token: `${SECRET}\r\nX-Evil: 1` } }],
+    [`${cluster}.certificate-authority names a file`, { cluster: { 'certificate-authority': '/etc/passwd' } }],
+    [`${cluster}.proxy-url would send the connection`, { cluster: { 'proxy-url': 'http://169.254.169.254' } }],
+    [`${cluster}.insecure-skip-tls-verify would let anybody`, { cluster: { 'insecure-skip-tls-verify': true } }],
+    [`${cluster}.server is http://`, { cluster: { server: 'http://k8s.example.com' } }],
+    [`${cluster}.server is not an https:// address`, { cluster: { server: 'file:///etc/passwd' } }],
+    [`${cluster}.server carries a user name`, { cluster: { server: `https://a:${SECRET}@k8s.example.com` } }],
+    [`${context}.as is impersonation`, { context: { as: 'x' } }],
+    [`users has no entry named "nobody"`, { context: { user: 'nobody' } }],
+    [`clusters has no entry named "nowhere"`, { context: { cluster: 'nowhere' } }],
+    [`contexts has no entry named "gone"`, { root: { 'current-context': 'gone' } }],
+  ])('%s, without a secret', (start, parts) => {
+    const message = refusalOf(parts);
+    expect(message.startsWith(start)).toBe(true);
+    expect(message).not.toContain(SECRET);
+  });
+
+  it('a key that does not belong to its certificate, or is encrypted', async () => {
+    const other = await generate(undefined, { keyType: 'ec' });
+    const withKey = (pem: string): Parts => {
+      const encoded = Buffer.from(pem).toString('base64');
+      return { user: { 'client-certificate-data': cert, 'client-key-data': encoded } };
+    };
+    expect(refusalOf(withKey(other.private))).toBe(
+      `${user}.client-key-data does not belong to client-certificate-data`,
+    );
+    expect(refusalOf(withKey('secret'))).toBe(`${user}.client-key-data is not an unencrypted private key in PEM`);
+  });
+
   it.each(['client-certificate-data', 'client-key-data'])('the missing half of a pair: %s', (missing) => {
     const pair = { 'client-certificate-data': cert, 'client-key-data': key, [missing]: '' };
     expect(refusalOf({ user: pair })).toBe(`${user}.${missing} is missing`);
@@ -125,6 +165,9 @@ describe('a kubeconfig is refused with the name of the field', () => {
     ['it is not a YAML object', '- a'],
     ['it is not a YAML object', 'text'],
     ['line 2 is not YAML', 'a: 1\n"b'],
+    ['line 2 is not YAML', 'a: 1\n---\nb: 1\n'],
+    ['it has "users" twice in one object', 'users: []\nusers: []\n'],
+    ['line 4 is not YAML', `users:\n- name: u\n  token: "${SECRET}\n`],
     ['it has "a" twice in one object', 'x: {a: 1, a: 2}'],
     ['it uses YAML aliases', 'a: &a 1\nb: *a'],
     ['it has "1" twice in one object', '{1: a, "1": b}'],

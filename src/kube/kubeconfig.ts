@@ -4,7 +4,9 @@ import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yam
 import { C3Error } from '../errors.ts';
 import { trimEnd } from '../trim-end.ts';
 
-/** What c3 needs from a kubeconfig: the address of the API server, its certificate, and our credentials. Never log it. */
+/**
+ * What c3 needs from a kubeconfig: the address of the API server, its certificate, and our credentials. Never log it.
+ */
 export interface ClusterAccess {
   /** `https://host[:port]`. */
   readonly origin: string;
@@ -22,12 +24,15 @@ export interface ClusterAccess {
   readonly lookup?: LookupFunction;
 }
 
-/** A kubeconfig with a few certificate chains has 16 KiB. The limit leaves room for a laptop's file and bounds the parser. */
+/**
+ * A kubeconfig with a few certificate chains has 16 KiB. The limit leaves room for a laptop's file and bounds the
+ * parser.
+ */
 const MAX_KUBECONFIG_BYTES = 256 * 1024;
 
 /**
- * Each TLS connection signs with the client key on the main thread: 5 ms with an RSA key of 4,096 bits, 280 ms with 15,360 (threat
- * model A12).
+ * Each TLS connection signs with the client key on the main thread: 5 ms with an RSA key of 4,096 bits, 280 ms with
+ * 15,360 (threat model A12).
  */
 const MAX_RSA_BITS = 4096;
 
@@ -39,7 +44,9 @@ const HINT =
 /** Fields of kubectl that c3 can ignore. */
 const HARMLESS = new Set(['extensions', 'disable-compression']);
 
-/** Why c3 refuses fields that kubectl accepts. In a stranger's file, each of them acts on c3's own machine or network. */
+/**
+ * Why c3 refuses fields that kubectl accepts. In a stranger's file, each of them acts on c3's own machine or network.
+ */
 const REFUSALS: Readonly<Record<string, string>> = {
   exec: 'would run a program on the machine of c3',
   'auth-provider': 'would run a program on the machine of c3',
@@ -58,8 +65,9 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads the current context of a kubeconfig, which a stranger may have written (threat model A5). Accepts the fields of a short list
- * and refuses every other field of the objects in use. Runs no program, reads no file and opens no connection.
+ * Reads the current context of a kubeconfig, which a stranger may have written (threat model A5). Accepts the fields
+ * of a short list and refuses every other field of the objects in use. Runs no program, reads no file and opens no
+ * connection.
  *
  * @throws {C3Error} KUBECONFIG_INVALID with the name of the field, never with a secret
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
@@ -83,8 +91,8 @@ export function parseKubeconfig(text: string): ClusterAccess {
 }
 
 /**
- * Lists the secrets of a kubeconfig that must be masked: the token, the client key, and the client key in base64 as it is in the
- * file, so that it is also masked where the whole file was encoded again.
+ * Lists the secrets of a kubeconfig that must be masked: the token, the client key, and the client key in base64 as
+ * it is in the file, so that it is also masked where the whole file was encoded again.
  *
  * @throws {C3Error} KUBECONFIG_INVALID
  */

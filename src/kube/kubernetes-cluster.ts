@@ -33,8 +33,8 @@ export interface ClusterLimits extends Partial<ExecLimits>, Partial<LeaseLimits>
 }
 
 /**
- * Creates a {@link Cluster} of Pods behind one API server. Builds of this process that need the same Pod wait for each other here.
- * `acquire-pod.ts` continues from there.
+ * Creates a {@link Cluster} of Pods behind one API server. Builds of this process that need the same Pod wait for
+ * each other here. `acquire-pod.ts` continues from there.
  */
 export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLimits = {}): KubernetesCluster {
   const client = createClient(access);
@@ -94,7 +94,9 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
   };
 }
 
-/** Finds the Pod of a plan, normally with one request. It ignores the Lease, because it changes nothing in the Pod. */
+/**
+ * Finds the Pod of a plan, normally with one request. It ignores the Lease, because it changes nothing in the Pod.
+ */
 async function findPodOfBuild(
   { client, execs, execLimiter: limiter, closing }: ClusterContext,
   plan: PodPlan,
@@ -144,7 +146,10 @@ async function findPod(client: KubeClient, target: Parameters<typeof listPod>[1]
   return pod;
 }
 
-/** Describes why nothing can be read in a Pod; undefined when something may be. A Pod that is being deleted still answers. */
+/**
+ * Describes why nothing can be read in a Pod; undefined when something may be. A Pod that is being deleted still
+ * answers.
+ */
 function findObstacle(pod: Pod, plan: PodPlan): string | undefined {
   if (!isPlanned(pod, plan)) return `its Pod ${plan.name} was replaced by another, and its logs are gone`;
   if (pod.phase === 'Pending') return `its Pod ${plan.name} has not started`;

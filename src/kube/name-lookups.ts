@@ -5,12 +5,16 @@ import { KeyedSemaphore, LruMap, Semaphore, type Release } from '../limiter.ts';
 export type LookUpName = (hostname: string, options: LookupOptions) => Promise<readonly LookupAddress[]>;
 
 /**
- * Node resolves names in a pool of threads, two at a time for the whole process, including c3's own forge. A name of a slow server holds a
- * thread until the system's resolver gives up, and nothing can cancel it. So names from kubeconfigs use one thread at a time, or two when
- * one is slow (threat model A12). After this time a lookup counts as slow.
+ * Node resolves names in a pool of threads, two at a time for the whole process, including c3's own forge. A name of
+ * a slow server holds a thread until the system's resolver gives up, and nothing can cancel it. So names from
+ * kubeconfigs use one thread at a time, or two when one is slow (threat model A12). After this time a lookup counts
+ * as slow.
  */
 const SLOW_MS = 2_000;
-/** How long a domain counts as slow. A quick answer does not end it, because a stranger could send one between two slow ones. */
+/**
+ * How long a domain counts as slow. A quick answer does not end it, because a stranger could send one between two
+ * slow ones.
+ */
 const SLOW_FOR_MS = 24 * 3_600_000;
 /** How long a name waits for its lookup to start. A connection waits as long. */
 const QUEUE_MS = 10_000;
@@ -23,8 +27,9 @@ const MAX_KEPT = 1_000;
 const MAX_ADDRESSES = 32;
 
 /**
- * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the owner of many names delays
- * only itself. Slow domains share a lane of their own. A name that was resolved before is not waited for long.
+ * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the
+ * owner of many names delays only itself. Slow domains share a lane of their own. A name that was resolved before is
+ * not waited for long.
  */
 export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
   const current = new Map<string, Promise<readonly LookupAddress[]>>();
@@ -101,8 +106,8 @@ function createTurns(): <T>(hostname: string, work: () => Promise<T>) => Promise
 }
 
 /**
- * Returns the end of a name, which normally has one owner who pays for it: `example.com`, `example.co.uk`. Names below it are free, and one
- * slow server may answer for all of them.
+ * Returns the end of a name, which normally has one owner who pays for it: `example.com`, `example.co.uk`. Names
+ * below it are free, and one slow server may answer for all of them.
  */
 function toDomain(hostname: string): string {
   const labels = hostname.replace(/\.$/, '').split('.');

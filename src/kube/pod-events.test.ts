@@ -51,9 +51,9 @@ function line(object: object, type = 'ADDED'): string {
 }
 /** Follows the Events of a Pod, and returns their reasons. */
 async function follow(name = 'p', { signal = stop.signal, namespace = ci } = {}): Promise<string[]> {
-  const told: string[] = [];
-  await events.follow({ namespace, name }, { onEvent: ({ reason }) => told.push(reason), signal });
-  return told;
+  const received: string[] = [];
+  await events.follow({ namespace, name }, { onEvent: ({ reason }) => received.push(reason), signal });
+  return received;
 }
 async function untilClosed(response: ServerResponse | undefined): Promise<void> {
   await expect.poll(() => response?.destroyed).toBe(true);
@@ -66,8 +66,8 @@ test('reports new and repeated Events of a Pod, and lists only one Event', async
     );
     response.write(line(toEvent('FailedMount'), 'MODIFIED'));
   };
-  const told = await follow();
-  await expect.poll(() => told).toEqual(['Scheduled', 'FailedMount']);
+  const received = await follow();
+  await expect.poll(() => received).toEqual(['Scheduled', 'FailedMount']);
   expect(asked).toEqual([
     `/api/v1/namespaces/${ci}/events?limit=1`,
     expect.stringMatching(
@@ -78,18 +78,18 @@ test('reports new and repeated Events of a Pod, and lists only one Event', async
 
 test('followers in one namespace share a watch, which ends with the last of them', async () => {
   const [other, again] = [new AbortController(), new AbortController()];
-  const told = await Promise.all([
+  const received = await Promise.all([
     follow('p'),
     follow('q', { signal: other.signal }),
     follow('p', { signal: again.signal }),
   ]);
   await expect.poll(() => watches.length).toBe(1);
   watches[0]?.write(line(toEvent('A')) + line(toEvent('B', { name: 'q' })));
-  await expect.poll(() => told).toEqual([['A'], ['B'], ['A']]);
+  await expect.poll(() => received).toEqual([['A'], ['B'], ['A']]);
   stop.abort();
   again.abort();
   watches[0]?.write(line(toEvent('C')) + line(toEvent('D', { name: 'q' })));
-  await expect.poll(() => told).toEqual([['A'], ['B', 'D'], ['A']]);
+  await expect.poll(() => received).toEqual([['A'], ['B', 'D'], ['A']]);
   other.abort();
   await untilClosed(watches[0]);
   stop = new AbortController();
@@ -115,8 +115,8 @@ test('resumes after a cut, and starts again when the version is too old', async 
     response.end(line({ code: 410 }, 'ERROR'));
   };
   onWatch = cut;
-  const told = await follow();
-  await expect.poll(() => told, { timeout: 10_000 }).toEqual(['A', 'B']);
+  const received = await follow();
+  await expect.poll(() => received, { timeout: 10_000 }).toEqual(['A', 'B']);
   const versions = asked.map((url) => /resourceVersion=(\d+)/.exec(url)?.[1] ?? 'list');
   expect(versions).toEqual(['list', '70', '75', 'list', '90']);
 });
@@ -136,7 +136,7 @@ test.each<[string, number, () => void]>([
 ])('there are no Events when %s, and the next follower tries again', async (_what, count, refuse) => {
   const before = [onList, onWatch] as const;
   refuse();
-  const told = await follow();
+  const received = await follow();
   await expect.poll(() => asked.length).toBe(count);
   [onList, onWatch] = before;
   await expect
@@ -145,7 +145,7 @@ test.each<[string, number, () => void]>([
       return asked.slice(count).some((url) => !url.includes('watch=true'));
     })
     .toBe(true);
-  expect(told).toEqual([]);
+  expect(received).toEqual([]);
 });
 
 test('a follower waits at most a second for the first answer', async () => {
@@ -180,8 +180,8 @@ test.each<[string, boolean, PodEvent[]]>([
   ['an init container has one', false, [MAIN, { ...GIT, fieldPath: 'spec.initContainers{git}' }]],
   ['one is about another Pod of the name', false, [MAIN, { ...GIT, podUid: 'v' }]],
   ['one was created, not started', false, [MAIN, { ...GIT, reason: 'Created' }]],
-])('when %s, the containers have started: %s', (_what, expected, told) => {
-  expect(haveContainersStarted({ uid: 'u', containerNames: ['main', 'git'] }, told)).toBe(expected);
+])('when %s, the containers have started: %s', (_what, expected, received) => {
+  expect(haveContainersStarted({ uid: 'u', containerNames: ['main', 'git'] }, received)).toBe(expected);
 });
 
 test('the containers of a Pod without any have not started', () => {

@@ -5,20 +5,21 @@ import type { KubeClient, KubeRefusal } from './client.ts';
 import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
 
 /**
- * Follows the Events of starting Pods. They tell why a Pod does not start. A node also sends an Event as soon as a container has started,
- * but it updates the Pod's status up to a second later.
+ * Follows the Events of starting Pods. They tell why a Pod does not start. A node also sends an Event as soon as a
+ * container has started, but it updates the Pod's status up to a second later.
  *
- * Events have no index. For any query the API server reads all Events of the namespace, an hour's worth, which takes 15 to 45 ms per
- * thousand (measured with Kubernetes 1.20). So c3 never asks for past Events. It has one watch, from now on, for each namespace in which
- * Pods start.
+ * Events have no index. For any query the API server reads all Events of the namespace, an hour's worth, which takes
+ * 15 to 45 ms per thousand (measured with Kubernetes 1.20). So c3 never asks for past Events. It has one watch, from
+ * now on, for each namespace in which Pods start.
  *
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events/event.go StartedContainer
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet.go plegRelistPeriod, genericPlegRelistPeriod
  */
 export interface PodEvents {
   /**
-   * Calls `onEvent` for each new or repeated Event of the Pods with this name, until `signal` is aborted. Resolves when no Event of a Pod
-   * that is created from now on can be missed, or after a second if Events are not available. Never rejects.
+   * Calls `onEvent` for each new or repeated Event of the Pods with this name, until `signal` is aborted. Resolves
+   * when no Event of a Pod that is created from now on can be missed, or after a second if Events are not available.
+   * Never rejects.
    */
   follow(
     pod: { readonly namespace: string; readonly name: string },
@@ -147,7 +148,10 @@ export function collectEvents(podEvents: PodEvents, pod: Parameters<PodEvents['f
 export interface CollectedEvents {
   /** Oldest first. They may be about several Pods of the name. */
   readonly events: readonly PodEvent[];
-  /** Starts to collect, on the first call. A warm Pod needs no Events, so nobody calls it for one. Settles as {@link PodEvents.follow}. */
+  /**
+   * Starts to collect, on the first call. A warm Pod needs no Events, so nobody calls it for one. Settles as {@link
+   * PodEvents.follow}.
+   */
   start(onChange: () => void): Promise<void>;
   stop(): void;
 }

@@ -30,8 +30,9 @@ export function findDisruption(pod: Pod): PodCondition | undefined {
 }
 
 /**
- * Tells whether the Pod's node has not reported to the API server for about 40 s. The API server then marks the Pod as not ready, but
- * leaves the node's last report about the containers. A failed readiness gate of the job looks the same, but has a reason.
+ * Tells whether the Pod's node has not reported to the API server for about 40 s. The API server then marks the Pod
+ * as not ready, but leaves the node's last report about the containers. A failed readiness gate of the job looks the
+ * same, but has a reason.
  *
  * @see https://kubernetes.io/docs/reference/node/node-status/#heartbeats
  */

@@ -23,9 +23,9 @@ export interface PodReaper {
   /** Deletes the Pod now. Returns whether it is gone or is being deleted. */
   deleteNow(plan: PodPlan, uid: string): Promise<boolean>;
   /**
-   * Deletes forgotten Pods of the plan's repository: those that no build has used for `idleMs`, because their c3 died or their kubeconfig
-   * is no longer used, and those of this job before it was changed. Runs once for each repository, and whenever a Pod was created. Never
-   * throws: the next run does what this one could not do.
+   * Deletes forgotten Pods of the plan's repository: those that no build has used for `idleMs`, because their c3 died
+   * or their kubeconfig is no longer used, and those of this job before it was changed. Runs once for each
+   * repository, and whenever a Pod was created. Never throws: the next run does what this one could not do.
    */
   sweep(plan: PodPlan, state: { readonly idleMs: number; readonly isWarm: boolean }): Promise<void>;
 }
@@ -36,9 +36,14 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_WARM = 200;
 /** Unfit Pods and swept repositories of one cluster. A forgotten one costs a request or two. */
 const MAX_KNOWN = 500;
-/** The idle time of Pods of a changed job. It is not 0: two branches may differ in the job, and both want their Pod warm. */
+/**
+ * The idle time of Pods of a changed job. It is not 0: two branches may differ in the job, and both want their Pod
+ * warm.
+ */
 const FORMER_IDLE_MS = 5 * 60_000;
-/** Nothing in a deleted Pod is worth waiting for. 0 would be a forced deletion, which leaves the containers running. */
+/**
+ * Nothing in a deleted Pod is worth waiting for. 0 would be a forced deletion, which leaves the containers running.
+ */
 const GRACE_SECONDS = 1;
 
 export interface PodReaperContext {
@@ -62,7 +67,8 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
     const key = toPodKey(ref);
     timers.delete(key);
     if (podLocks.isHeld(key)) return;
-    // With the lock, so that no build uses the Pod during the deletion. A failure is left to the next sweep and to the age limit.
+    // With the lock, so that no build uses the Pod during the deletion. A failure is left to the next sweep and to
+    // the age limit.
     await podLocks
       .run(key, async () => await deleteUnused({ client, leases }, { ref, uid }), signal)
       .catch(() => undefined);
@@ -140,8 +146,8 @@ async function deleteUnused(
 }
 
 /**
- * Deletes the Pod with this UID, and not a new Pod with the same name. Without a UID it deletes the Pod with the name. Returns undefined
- * when the Pod is gone or is being deleted, else a sentence. Never throws.
+ * Deletes the Pod with this UID, and not a new Pod with the same name. Without a UID it deletes the Pod with the
+ * name. Returns undefined when the Pod is gone or is being deleted, else a sentence. Never throws.
  */
 export async function deletePod(
   client: KubeClient,

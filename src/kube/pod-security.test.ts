@@ -42,10 +42,15 @@ const LISTS = ['spec.containers.0', 'spec.initContainers.0', 'spec.ephemeralCont
 const CONTEXTS = LISTS.map((path) => `${path}.securityContext`);
 
 /** A control of the standard, the fields that it checks, and values that it refuses and accepts. */
-type Rule = readonly [name: string, places: readonly string[], refused: readonly unknown[], taken: readonly unknown[]];
+type Rule = readonly [
+  name: string,
+  paths: readonly string[],
+  refused: readonly unknown[],
+  accepted: readonly unknown[],
+];
 
-function below(places: readonly string[], ...fields: readonly string[]): string[] {
-  return fields.flatMap((field) => places.map((place) => `${place}.${field}`));
+function below(paths: readonly string[], ...fields: readonly string[]): string[] {
+  return fields.flatMap((field) => paths.map((path) => `${path}.${field}`));
 }
 
 const PROBES = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle.postStart', 'lifecycle.preStop'];
@@ -174,7 +179,7 @@ const RESTRICTED: readonly Rule[] = [
 ];
 
 function toCases(rules: readonly Rule[]): [string, string, Rule][] {
-  return rules.flatMap((rule) => rule[1].map((place): [string, string, Rule] => [rule[0], place, rule]));
+  return rules.flatMap((rule) => rule[1].map((field): [string, string, Rule] => [rule[0], field, rule]));
 }
 
 describe('the policy "tenant"', () => {
@@ -187,23 +192,23 @@ describe('the policy "tenant"', () => {
 describe('the policy "baseline"', () => {
   it('accepts a plain job, and one with empty security contexts', () => {
     expect(checkPodSecurity(createJob(), 'baseline')).toEqual([]);
-    const empty = [POD, ...CONTEXTS].map((place): Change => [place, {}]);
+    const empty = [POD, ...CONTEXTS].map((field): Change => [field, {}]);
     expect(checkPodSecurity(createJob(...empty), 'baseline')).toEqual([]);
   });
 
-  it.each(toCases(BASELINE))('%s: %s', (name, place, [, , refused, taken]) => {
-    const path = `job.${place.replaceAll(/\.(\d+)/g, '[$1]')}`;
+  it.each(toCases(BASELINE))('%s: %s', (name, field, [, , refused, accepted]) => {
+    const path = `job.${field.replaceAll(/\.(\d+)/g, '[$1]')}`;
     function isRight(sentence: string): boolean {
       // A value that is not a map or a list is reported without the rule.
       const isOfType = / must be a (?:map|list) \(baseline\)$/.test(sentence);
       return sentence.startsWith(path) && (isOfType || sentence.endsWith(` (baseline: ${name})`));
     }
     const missed = refused.filter((value) => {
-      const sentences = checkPodSecurity(createJob([place, value]), 'baseline');
+      const sentences = checkPodSecurity(createJob([field, value]), 'baseline');
       return sentences.length === 0 || !sentences.every(isRight);
     });
     expect(missed).toEqual([]);
-    expect(taken.flatMap((value) => checkPodSecurity(createJob([place, value]), 'baseline'))).toEqual([]);
+    expect(accepted.flatMap((value) => checkPodSecurity(createJob([field, value]), 'baseline'))).toEqual([]);
   });
 
   it('reports every violation with its field and its rule', () => {
@@ -226,9 +231,9 @@ describe('the policy "baseline"', () => {
 
   it.each([['spec'], ['metadata'], ['spec.containers'], [POD], ['metadata.annotations']])(
     'refuses a job whose %s has a wrong type',
-    (place) => {
-      expect(checkPodSecurity(createJob([place, 'text']), 'baseline')).toEqual([
-        expect.stringMatching(`^job\\.${place.replaceAll('.', '\\.')} must be a (?:map|list) \\(baseline\\)$`),
+    (field) => {
+      expect(checkPodSecurity(createJob([field, 'text']), 'baseline')).toEqual([
+        expect.stringMatching(`^job\\.${field.replaceAll('.', '\\.')} must be a (?:map|list) \\(baseline\\)$`),
       ]);
     },
   );
@@ -255,24 +260,26 @@ describe('the policy "restricted"', () => {
       seccompProfile: { type: 'RuntimeDefault' },
       capabilities: { drop: ['ALL'] },
     };
-    expect(checkPodSecurity(createJob(...CONTEXTS.map((place): Change => [place, context])), 'restricted')).toEqual([]);
+    expect(checkPodSecurity(createJob(...CONTEXTS.map((field): Change => [field, context])), 'restricted')).toEqual([]);
   });
 
-  it.each(toCases(BASELINE))('refuses what "baseline" refuses: %s: %s', (_, place, [, , refused]) => {
+  it.each(toCases(BASELINE))('refuses what "baseline" refuses: %s: %s', (_, field, [, , refused]) => {
     const missed = refused.filter(
-      (value) => checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted').length === 0,
+      (value) => checkPodSecurity(createJob(...COMPLIANT, [field, value]), 'restricted').length === 0,
     );
     expect(missed).toEqual([]);
   });
 
-  it.each(toCases(RESTRICTED))('%s: %s', (name, place, [, , refused, taken]) => {
+  it.each(toCases(RESTRICTED))('%s: %s', (name, field, [, , refused, accepted]) => {
     const missed = refused.filter((value) => {
-      const sentences = checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted');
+      const sentences = checkPodSecurity(createJob(...COMPLIANT, [field, value]), 'restricted');
       return !sentences.some((sentence) => sentence.endsWith(` (restricted: ${name})`));
     });
     expect(missed).toEqual([]);
-    const offences = taken.flatMap((value) => checkPodSecurity(createJob(...COMPLIANT, [place, value]), 'restricted'));
-    expect(offences).toEqual([]);
+    const violations = accepted.flatMap((value) =>
+      checkPodSecurity(createJob(...COMPLIANT, [field, value]), 'restricted'),
+    );
+    expect(violations).toEqual([]);
   });
 
   it('reports what a plain job lacks', () => {

@@ -2,8 +2,8 @@ import { isJsonObject } from '../json.ts';
 import type { JsonObject } from '../pipeline/pipeline.ts';
 
 /**
- * What the operator allows a job to request from a cluster (threat model A7): a level of the Pod Security Standards, or with `tenant`
- * anything that the cluster itself allows, for clusters that belong to the tenant.
+ * What the operator allows a job to request from a cluster (threat model A7): a level of the Pod Security Standards,
+ * or with `tenant` anything that the cluster itself allows, for clusters that belong to the tenant.
  */
 export type PodPolicy = 'tenant' | 'baseline' | 'restricted';
 
@@ -47,9 +47,9 @@ const PROFILE_ANNOTATIONS = [
 ] as const;
 
 /**
- * Checks a job against the Pod Security Standards. Each violation is a sentence with the field and the name of the control. The standards'
- * exceptions for Windows and for user namespaces do not apply. A value of a type that Kubernetes does not expect is a violation too,
- * because c3 cannot know how an API server reads it.
+ * Checks a job against the Pod Security Standards. Each violation is a sentence with the field and the name of the
+ * control. The standards' exceptions for Windows and for user namespaces do not apply. A value of a type that
+ * Kubernetes does not expect is a violation too, because c3 cannot know how an API server reads it.
  *
  * @param manifest the Pod as it is in c3.yaml
  * @returns an empty list when the job may run; at most {@link MAX_SENTENCES}
@@ -155,7 +155,10 @@ function checkAnnotations(job: Field, { at, keys, report }: Checker): void {
   }
 }
 
-/** A probe with its own host makes the node send requests to another machine or to itself. Part of the standard since Kubernetes 1.34. */
+/**
+ * A probe with its own host makes the node send requests to another machine or to itself. Part of the standard since
+ * Kubernetes 1.34.
+ */
 function checkHandlers(container: Field, { at, allow }: Checker): void {
   const probes = ['livenessProbe', 'readinessProbe', 'startupProbe'].map((name) => at(container, name));
   const hooks = ['postStart', 'preStop'].map((name) => at(container, 'lifecycle', name));

@@ -24,8 +24,8 @@ const MAX_NAME_LENGTH = 63;
 const HASH_LENGTH = 10;
 const SUFFIX_LENGTH = 8;
 /**
- * An autoscaler must not evict the Pod during a build. The annotations stay for the Pod's lifetime, so that they cost no request. So a node
- * with only an idle Pod is kept until the Pod's idle time is over. A job may set other values.
+ * An autoscaler must not evict the Pod during a build. The annotations stay for the Pod's lifetime, so that they cost
+ * no request. So a node with only an idle Pod is kept until the Pod's idle time is over. A job may set other values.
  *
  * @see https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
  * @see https://karpenter.sh/docs/concepts/disruption/#pod-level-controls
@@ -44,8 +44,9 @@ export function planBuildPod(query: WorkspaceQuery, namespace: string): PodPlan 
 }
 
 /**
- * Plans the Pod of a job. The job stays verbatim, except for its name, labels and annotations under `c3.build/`, an age limit, and
- * `restartPolicy: Never` where the job has none, because a container that restarts has lost the build's processes.
+ * Plans the Pod of a job. The job stays verbatim, except for its name, labels and annotations under `c3.build/`, an
+ * age limit, and `restartPolicy: Never` where the job has none, because a container that restarts has lost the
+ * build's processes.
  *
  * @param suffix makes the name unique for one build, for a Pod that is not reused
  */
@@ -57,7 +58,8 @@ export function planPod(request: PodRequest, { namespace, suffix }: { namespace:
   const inNamespace = metadata['namespace'];
   const labels = {
     'app.kubernetes.io/managed-by': 'c3',
-    // A label has at most 63 characters of a small alphabet. So selectors use the hash, and people read the annotation.
+    // A label has at most 63 characters of a small alphabet. So selectors use the hash, and people read the
+    // annotation.
     [`${PREFIX}scope`]: sha256(request.scope).slice(0, 32),
     [`${PREFIX}trust`]: request.trustClass,
     [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
@@ -106,7 +108,10 @@ export function isPlanned(pod: Pod, plan: PodPlan): boolean {
   return pod.annotations[HASH_ANNOTATION] === plan.specHash;
 }
 
-/** Describes why an existing Pod with the planned name must be replaced; undefined when it matches the plan, or may soon. */
+/**
+ * Describes why an existing Pod with the planned name must be replaced; undefined when it matches the plan, or may
+ * soon.
+ */
 export function findMismatch(
   pod: Pod,
   plan: PodPlan,

@@ -8,7 +8,10 @@ import { TokenBucket } from '../limiter.ts';
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** etcd stores objects of at most 1.5 MiB. As JSON they are a bit larger. */
 const MAX_LINE_BYTES = 2 * 1024 * 1024;
-/** Objects, lists and members in one answer or line. A Pod has some hundreds. To parse a million would take more than a second. */
+/**
+ * Objects, lists and members in one answer or line. A Pod has some hundreds. To parse a million would take more than
+ * a second.
+ */
 const MAX_VALUES = 100_000;
 /** The size of a value in real answers. A value that is smaller counts as this many bytes. */
 const VALUE_BYTES = 32;
@@ -20,8 +23,8 @@ const MAX_LINES_PER_TURN = 200;
 const KEPT_BYTES = 16 * 1024;
 
 /**
- * The rate at which c3 reads from one cluster. A build costs about 120 KiB of Pods and Leases. So more than a hundred builds can start at
- * once, then four per second. Anything faster is read later.
+ * The rate at which c3 reads from one cluster. A build costs about 120 KiB of Pods and Leases. So more than a hundred
+ * builds can start at once, then four per second. Anything faster is read later.
  */
 const BURST_BYTES = 16 * 1024 * 1024;
 const BYTES_PER_SECOND = 512 * 1024;

@@ -16,7 +16,10 @@ import type { Decision, UsablePod } from './start-progress.ts';
 import { toPodsPath, watchPod } from './watch.ts';
 import type { PodSnapshot } from './watch.ts';
 
-/** A Pod whose containers run, and the watch of it, which the caller continues. The status of a new Pod may not show it yet. */
+/**
+ * A Pod whose containers run, and the watch of it, which the caller continues. The status of a new Pod may not show
+ * it yet.
+ */
 export interface StartedPod {
   readonly kind: 'ready';
   readonly pod: Pod;
@@ -45,13 +48,17 @@ export interface StartRequest {
   readonly isUnfit: (uid: string) => boolean;
 }
 
-/** A restart of the API server takes seconds. A cluster that has not answered by now does not exist, and the user waits. */
+/**
+ * A restart of the API server takes seconds. A cluster that has not answered by now does not exist, and the user
+ * waits.
+ */
 const FIRST_ANSWER_MS = 30_000;
 
 /**
- * Gets the planned Pod running. Uses the existing Pod if it is exactly as planned. Else deletes it, waits until it is gone, and creates a
- * new one, which can be used when its node reports that all containers have started. A resumed build needs the Pod in which it began. A
- * warm Pod costs one request. If a Pod that was created here does not start, it is deleted.
+ * Gets the planned Pod running. Uses the existing Pod if it is exactly as planned. Else deletes it, waits until it is
+ * gone, and creates a new one, which can be used when its node reports that all containers have started. A resumed
+ * build needs the Pod in which it began. A warm Pod costs one request. If a Pod that was created here does not start,
+ * it is deleted.
  */
 export async function startPod(request: StartRequest): Promise<StartAnswer> {
   const { client, plan, options } = request;
@@ -150,7 +157,8 @@ function createAttempt(request: StartRequest, stop: AbortController) {
   }
   async function replace(pod: Pod, reason: string): Promise<Decision> {
     report(`replacing Pod ${plan.name}: ${reason}`);
-    // When nothing runs in the Pod, its node may still keep the name for 10 s (kubelet 1.20). A forced deletion avoids that.
+    // When nothing runs in the Pod, its node may still keep the name for 10 s (kubelet 1.20). A forced deletion
+    // avoids that.
     const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
     // A silent node never releases the name. If it comes back, it ends the containers of deleted Pods.
     const isForced = hasEnded || isNodeSilent(pod);

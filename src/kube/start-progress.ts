@@ -77,15 +77,19 @@ export interface StartHistory {
 const MAX_QUOTE = 800;
 
 /**
- * What registries answer when a retry may succeed. Such an answer often matches the next list too. At most an address is between "status"
- * and its number. Without a bound, the search from each "status" would continue to the end of the text.
+ * What registries answer when a retry may succeed. Such an answer often matches the next list too. At most an address
+ * is between "status" and its number. Without a bound, the search from each "status" would continue to the end of the
+ * text.
  */
 const PULL_MAY_HEAL =
   /toomanyrequests|too many requests|rate limit|status(?: code)?\b[^:]{0,300}: 5\d\d|timeout|timed out|temporar/i;
 /** What registries and runtimes answer when a retry cannot succeed. */
 const PULL_IS_HOPELESS =
   /not found|manifest unknown|name unknown|does not exist|no such image|unauthorized|authentication required|denied|forbidden|invalid reference|no match for platform/i;
-/** Reasons of `state.waiting` that a retry does not change: https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go */
+/**
+ * Reasons of `state.waiting` that a retry does not change:
+ * https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go
+ */
 const HOPELESS = new Set([
   'ErrImageNeverPull',
   'InvalidImageName',
@@ -134,7 +138,9 @@ export function rememberPulls(pod: Pod, known: ReadonlyMap<string, string>): Rea
   );
 }
 
-/** Returns undefined for a container that is as it should be, and an empty reason when there is nothing to report yet. */
+/**
+ * Returns undefined for a container that is as it should be, and an empty reason when there is nothing to report yet.
+ */
 function classifyContainer(
   status: ContainerStatus,
   { isInit, history }: { isInit: boolean; history: StartHistory },

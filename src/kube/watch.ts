@@ -30,7 +30,10 @@ export interface WatchOptions {
 
 /** The server ends the watch after this time. Kubernetes' own clients use 5 to 10 minutes. */
 const WATCH_SECONDS = 290;
-/** For Pods the server sends a bookmark about once a minute. A silent connection counts as cut. To resume costs one request. */
+/**
+ * For Pods the server sends a bookmark about once a minute. A silent connection counts as cut. To resume costs one
+ * request.
+ */
 const SILENCE_MS = 130_000;
 /** The same for objects for which the server sends no bookmarks. */
 export const QUIET_WATCH_MS: number = (WATCH_SECONDS + 10) * 1000;
@@ -40,11 +43,11 @@ const MAX_PAUSE_MS = 5_000;
 const SHORT_WATCH_MS = 1_000;
 
 /**
- * Yields the states of one Pod: the current state first, then every change, and `undefined` when there is no Pod. The watch connection
- * opens when the caller asks for the second state. Ends when `signal` is aborted.
+ * Yields the states of one Pod: the current state first, then every change, and `undefined` when there is no Pod. The
+ * watch connection opens when the caller asks for the second state. Ends when `signal` is aborted.
  *
- * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods; CLUSTER_UNREACHABLE when waiting cannot help: an
- * untrusted certificate, an unknown host, an answer that is not from Kubernetes
+ * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch Pods; CLUSTER_UNREACHABLE when waiting
+ * cannot help: an untrusted certificate, an unknown host, an answer that is not from Kubernetes
  */
 export async function* watchPod(
   client: KubeClient,
@@ -101,8 +104,8 @@ interface WatchEvent {
 }
 
 /**
- * Lists, then watches from the resourceVersion of the list. Resumes after each cut from the last version that was seen. Lists again when
- * that version is too old (410).
+ * Lists, then watches from the resourceVersion of the list. Resumes after each cut from the last version that was
+ * seen. Lists again when that version is too old (410).
  *
  * @throws {C3Error} as `list` and `toRefusedError` do; CLUSTER_UNREACHABLE when waiting cannot help
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
@@ -229,7 +232,10 @@ export function toPodsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
 }
 
-/** Parses a line of a watch. Returns undefined for a line without an event. @throws {C3Error} CLUSTER_UNREACHABLE when it is not JSON */
+/**
+ * Parses a line of a watch. Returns undefined for a line without an event. @throws {C3Error} CLUSTER_UNREACHABLE when
+ * it is not JSON
+ */
 function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
   if (line.trim() === '') return undefined;
   const event = parseJson(line);

@@ -19,22 +19,29 @@ export interface WorkspaceDependencies extends Omit<PodExecOptions, 'pod'> {
 }
 
 /**
- * What an API server says when it cannot reach the node's kubelet: in an answer, or, if it has answered 101 itself, in a status.
+ * What an API server says when it cannot reach the node's kubelet: in an answer, or, if it has answered 101 itself,
+ * in a status.
  *
  * @see https://github.com/kubernetes/apimachinery/blob/master/pkg/util/proxy/upgradeaware.go
  */
 const UNREACHABLE_NODE = /error dialing backend|error sending request|dial tcp |no route to host/i;
 
 /**
- * A build can use a new Pod before its status shows that it runs (`pod-events.ts`). The Pod is not given back before the status shows it,
- * because it could not be reused, and a kubelet may take a minute to delete a Pod that it never saw running (kubelet 1.20). The kubelet
- * updates the status once a second.
+ * A build can use a new Pod before its status shows that it runs (`pod-events.ts`). The Pod is not given back before
+ * the status shows it, because it could not be reused, and a kubelet may take a minute to delete a Pod that it never
+ * saw running (kubelet 1.20). The kubelet updates the status once a second.
  */
 const RUNNING_WAIT_MS = 3_000;
-/** When the status does not show it by then, the node is unreachable. The API server marks only ready Pods of such a node. */
+/**
+ * When the status does not show it by then, the node is unreachable. The API server marks only ready Pods of such a
+ * node.
+ */
 const NOT_RUNNING_MS = 120_000;
 
-/** Creates the engine's view of a running Pod. The watch that saw the Pod start continues, and detects when it is lost. */
+/**
+ * Creates the engine's view of a running Pod. The watch that saw the Pod start continues, and detects when it is
+ * lost.
+ */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
   const { lease, giveBack } = dependencies;
@@ -132,7 +139,10 @@ function createRunningCheck({ phase, name, nodeName }: Pod, onTimeout: (sentence
   };
 }
 
-/** Measures the time since the first miss without a later contact. `onTimeout` is called, at most once, when it reaches the limit. */
+/**
+ * Measures the time since the first miss without a later contact. `onTimeout` is called, at most once, when it
+ * reaches the limit.
+ */
 function createNodeCheck(limitMs: number, onTimeout: (cause: string) => void) {
   let timer: NodeJS.Timeout | undefined;
   function recordContact(): void {

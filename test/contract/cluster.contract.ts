@@ -14,8 +14,8 @@ import { describeWorkspaces } from './workspace.contract.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
 /**
- * Tests what c3 relies on: first the Kubernetes API, then workspaces. It runs against the embedded cluster and against real ones, so that
- * both behave the same. The Pods that it creates have random names and are deleted.
+ * Tests what c3 relies on: first the Kubernetes API, then workspaces. It runs against the embedded cluster and
+ * against real ones, so that both behave the same. The Pods that it creates have random names and are deleted.
  */
 export function describeClusterContract(name: string, getTarget: () => Promise<ContractTarget>): void {
   describe(`${name} keeps the contract`, () => {

@@ -34,13 +34,19 @@ export interface ContractFaults {
 
 export const NEVER: AbortSignal = new AbortController().signal;
 
-/** What the contract's tests share: connections, and Pods with the random name of the run, which are deleted at its end. */
+/**
+ * What the contract's tests share: connections, and Pods with the random name of the run, which are deleted at its
+ * end.
+ */
 export interface ContractFixture {
   /** Connects and starts the Pod "main" with containers "a" and "b" that share /c3. */
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly cluster: () => Cluster;
-  /** Creates another c3 on the same cluster, with its own connections. A close during a build is like a crash: nothing is released. */
+  /**
+   * Creates another c3 on the same cluster, with its own connections. A close during a build is like a crash: nothing
+   * is released.
+   */
   readonly createOther: (limits?: ClusterLimits) => Cluster;
   readonly faults: () => ContractFaults;
   readonly client: () => KubeClient;

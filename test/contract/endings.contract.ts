@@ -7,7 +7,9 @@ import { createRequests, run } from './requests.ts';
 
 /** The kubelet measures volumes every 10 s, and reports an eviction two rounds later. */
 
-/** Tests how a build loses its Pod: each way has its own message, in bounded time, and no other build gets the Pod. */
+/**
+ * Tests how a build loses its Pod: each way has its own message, in bounded time, and no other build gets the Pod.
+ */
 export function describeEndings(fixture: ContractFixture): void {
   const { client, namespace, podName, alone, sleeper, faults, createOther } = fixture;
   const { request, open } = createRequests(fixture);

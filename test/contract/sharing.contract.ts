@@ -5,7 +5,10 @@ import { toPodsPath } from '../../src/kube/watch.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 import { createRequests } from './requests.ts';
 
-/** A test cannot wait half a minute for a dead holder. 2 s are several renewals, and longer than a slow machine pauses. */
+/**
+ * A test cannot wait half a minute for a dead holder. 2 s are several renewals, and longer than a slow machine
+ * pauses.
+ */
 const SHORT = { leaseMs: 2_000, renewMs: 300, pollMs: 50 };
 
 /** Tests two c3 processes on one cluster, and a process that resumes the builds of a dead one. */

@@ -23,17 +23,17 @@ export function describeStarts(fixture: ContractFixture): void {
       };
       /** Creates a Pod and waits until Events show that its containers have started. */
       async function start(name: string, events: PodEvents): Promise<void> {
-        const told: PodEvent[] = [];
-        await follow(events, name, told);
+        const received: PodEvent[] = [];
+        await follow(events, name, received);
         const answer = await create(name, spec);
         if (answer.kind === 'refused') throw new Error(answer.message);
         const pod = toPod(answer.body);
         expect(pod).toMatchObject({ containerNames: ['a', 'b'], isReadyOnceStarted: true });
-        await expect.poll(() => haveContainersStarted(pod, told)).toBe(true);
+        await expect.poll(() => haveContainersStarted(pod, received)).toBe(true);
       }
-      const follow = async (events: PodEvents, name: string, told: PodEvent[]): Promise<void> => {
+      const follow = async (events: PodEvents, name: string, received: PodEvent[]): Promise<void> => {
         const pod = { namespace: namespace(), name: podName(name) };
-        await events.follow(pod, { onEvent: (event) => told.push(event), signal: leave.signal });
+        await events.follow(pod, { onEvent: (event) => received.push(event), signal: leave.signal });
       };
       await start('s-events', createPodEvents(client()));
       const running = await until('s-events', (state) => state?.phase === 'Running');

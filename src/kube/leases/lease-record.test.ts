@@ -5,7 +5,7 @@ import { formatLease, HEAD_MS, isFree, nextEpoch, planMove, toRecord, withBuild,
 import type { Claimant, LeaseRecord } from './lease-record.ts';
 
 const NOW = Date.UTC(2026, 10, 22);
-const PLACE = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' }, now: NOW };
+const REF = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' }, now: NOW };
 
 function claimant(build: string, nonce = 'n1', isResumed = false): Claimant {
   return { identity: `${build}@${nonce}`, build, nonce, isResumed };
@@ -35,7 +35,7 @@ describe('a record', () => {
         fc.array(fc.record({ build: text, pod: text })),
         (holder, unfitPod, queue, builds) => {
           const written = record({ holder, unfitPod, queue, builds });
-          expect(toRecord(toLease(formatLease(written, PLACE)))).toEqual(written);
+          expect(toRecord(toLease(formatLease(written, REF)))).toEqual(written);
         },
       ),
     );

@@ -30,7 +30,10 @@ export interface BegunBuild {
 export interface Claimant {
   readonly identity: string;
   readonly build: string;
-  /** Identifies this client of the cluster. A Lease of a holder with the same nonce is free, since builds of this client never overlap. */
+  /**
+   * Identifies this client of the cluster. A Lease of a holder with the same nonce is free, since builds of this
+   * client never overlap.
+   */
   readonly nonce: string;
   /** Whether a c3 that died had started the build. A Lease that still names this build is then free. */
   readonly isResumed: boolean;
@@ -49,7 +52,7 @@ const BUILDS_ANNOTATION = 'c3.build/builds';
 const UNFIT_ANNOTATION = 'c3.build/unfit-pod';
 /** How long the first in the queue may take to claim a free Lease. It is a few times the poll interval. */
 export const HEAD_MS = 6_000;
-/** Processes in the queue. Further processes wait without a place in it. */
+/** Processes in the queue. Further processes wait outside the queue. */
 const MAX_QUEUE = 100;
 /** A resumed build is one of the latest, because it used the Pod when its c3 died. */
 const MAX_BUILDS = 16;
@@ -109,8 +112,8 @@ export function formatLease(
 }
 
 /**
- * Returns the last epoch plus one, and at least the seconds since 2026. So the epoch also grows when a Lease is deleted and created again,
- * and when there are no Leases. All holders of a Pod name use the same scale.
+ * Returns the last epoch plus one, and at least the seconds since 2026. So the epoch also grows when a Lease is
+ * deleted and created again, and when there are no Leases. All holders of a Pod name use the same scale.
  */
 export function nextEpoch(last: number, now: number): number {
   return Math.max(last + 1, Math.floor((now - EPOCH_BASE_MS) / 1000));

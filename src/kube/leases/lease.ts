@@ -7,27 +7,42 @@ export interface Lease {
   /** The fencing token. See {@link Workspace.epoch}. */
   readonly epoch: number;
   readonly warnings: readonly string[];
-  /** Whether nobody else can have used the Pod since this client released the Lease, so that a snapshot taken meanwhile is valid. */
+  /**
+   * Whether nobody else can have used the Pod since this client released the Lease, so that a snapshot taken
+   * meanwhile is valid.
+   */
   readonly isUndisputed: boolean;
   /**
-   * The UID of the Pod in which a resumed build began; undefined when it never began; {@link UNKNOWN_POD} when there are no Leases that
-   * could tell.
+   * The UID of the Pod in which a resumed build began; undefined when it never began; {@link UNKNOWN_POD} when there
+   * are no Leases that could tell.
    */
   readonly startedIn: string | undefined;
   /** The UID of a Pod that must not be used again, whatever its state is. Empty when there is none. */
   readonly unfitPod: string;
-  /** Settles, once, with a sentence when another c3 holds the Lease. While the API server is away, nobody can take the Lease. */
+  /**
+   * Settles, once, with a sentence when another c3 holds the Lease. While the API server is away, nobody can take the
+   * Lease.
+   */
   readonly lost: Promise<string>;
   readonly isLost: boolean;
-  /** Records the Pod in which the build begins. Called before its first step, so that a c3 that resumes the build finds the Pod. */
+  /**
+   * Records the Pod in which the build begins. Called before its first step, so that a c3 that resumes the build
+   * finds the Pod.
+   */
   recordPod(podUid: string): Promise<void>;
-  /** Renews the Lease now. Returns whether it may still be ours. Called before the Pod is deleted, which may be another build's by now. */
+  /**
+   * Renews the Lease now. Returns whether it may still be ours. Called before the Pod is deleted, which may be
+   * another build's by now.
+   */
   confirm(): Promise<boolean>;
-  /** Releases the Lease, with the UID of a Pod that must not be used again. Does nothing when the Lease is lost. Never throws. */
+  /**
+   * Releases the Lease, with the UID of a Pod that must not be used again. Does nothing when the Lease is lost. Never
+   * throws.
+   */
   release(unfitPod?: string): Promise<void>;
   /**
-   * Deletes the Lease, because the Pod is gone. If somebody waits for the Pod or another build began in it, the Lease is released
-   * instead.
+   * Deletes the Lease, because the Pod is gone. If somebody waits for the Pod or another build began in it, the Lease
+   * is released instead.
    */
   remove(): Promise<void>;
 }
@@ -60,14 +75,18 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
   const timer = setInterval(() => void attempt(renew), held.renewMs);
   timer.unref();
 
-  /** Runs one change at a time, and none when the Lease is lost or released. A failed change is left to the next renewal. */
+  /**
+   * Runs one change at a time, and none when the Lease is lost or released. A failed change is left to the next
+   * renewal.
+   */
   async function attempt(act: () => Promise<void>): Promise<void> {
     try {
       await mutex.run(async () => {
         if (state === 'held') await act();
       });
     } catch {
-      // The cluster is unreachable. When it answers again, c3 learns whether it still holds the Lease. Until then the epoch protects the Pod.
+      // The cluster is unreachable. When it answers again, c3 learns whether it still holds the Lease. Until then the
+      // epoch protects the Pod.
     }
   }
   async function change(toNext: Change, limitMs?: number): Promise<void> {
@@ -157,7 +176,10 @@ async function changeOurs(
   return { kind: 'unchanged' };
 }
 
-/** Creates a stand-in for clusters or accounts without Leases. The Pod is used without protection from other processes. */
+/**
+ * Creates a stand-in for clusters or accounts without Leases. The Pod is used without protection from other
+ * processes.
+ */
 export function createUnguardedLease(epoch: number, facts: { warning: string; isResumed: boolean }): Lease {
   return {
     epoch,

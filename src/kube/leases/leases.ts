@@ -12,14 +12,18 @@ import { createLeaseStore, toPodKey } from './lease-store.ts';
 import type { LeaseRef, LeaseStore } from './lease-store.ts';
 
 /**
- * Decides across processes which build may use a Pod. Each Pod has a Lease of the same name. Builds of this process that need the same Pod
- * wait for each other before they come here.
+ * Decides across processes which build may use a Pod. Each Pod has a Lease of the same name. Builds of this process
+ * that need the same Pod wait for each other before they come here.
  */
 export interface Leases {
-  /** Waits until this build may use the Pod, first come, first served among processes. Costs one request if nobody else used the Pod. */
+  /**
+   * Waits until this build may use the Pod, first come, first served among processes. Costs one request if nobody
+   * else used the Pod.
+   */
   acquire(request: LeaseRequest, options: Pick<OpenOptions, 'signal' | 'onWaiting'>): Promise<LeaseAnswer>;
   /**
-   * Takes the Lease of a Pod in order to delete the Pod, if nobody uses it or waits for it. Removes the record of its builds.
+   * Takes the Lease of a Pod in order to delete the Pod, if nobody uses it or waits for it. Removes the record of its
+   * builds.
    *
    * @param seen the Lease as it was some time ago. It is claimed only if it has not changed.
    */
