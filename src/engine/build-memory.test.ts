@@ -4,7 +4,7 @@ import { collectGarbage } from '../../test/fakes/memory.ts';
 
 const createWorld = useWorlds();
 
-/** What a search for secrets has for a table, beside its needles. */
+/** What a search for secrets has for a table, beside its patterns. */
 const TABLE_BYTES = 64 * 1024;
 const BUILDS = 12;
 

@@ -2,16 +2,16 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { createMasking, MASK_REACH_BYTES, MAX_SPELLED_BYTES, type Masker } from './mask.ts';
-import { toNeedles, toSpellings } from './needles.ts';
+import { toPatterns, toSpellings } from './patterns.ts';
 
 const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
 
-/** What the masker promises, said the slow way: a byte is covered when any needle covers it, and each run of them is one mask. */
-function maskNaively(needles: readonly Buffer[], bytes: Buffer): string {
+/** What the masker promises, said the slow way: a byte is covered when any pattern covers it, and each run of them is one mask. */
+function maskNaively(patterns: readonly Buffer[], bytes: Buffer): string {
   const covered = new Uint8Array(bytes.length);
-  for (const needle of needles) {
-    for (let at = bytes.indexOf(needle); at !== -1; at = bytes.indexOf(needle, at + 1)) {
-      covered.fill(1, at, at + needle.length);
+  for (const pattern of patterns) {
+    for (let at = bytes.indexOf(pattern); at !== -1; at = bytes.indexOf(pattern, at + 1)) {
+      covered.fill(1, at, at + pattern.length);
     }
   }
   const output: Buffer[] = [];
@@ -22,8 +22,8 @@ function maskNaively(needles: readonly Buffer[], bytes: Buffer): string {
   return Buffer.concat(output).toString('latin1');
 }
 
-function needlesOf(secrets: readonly string[]): Buffer[] {
-  return (toNeedles(secrets, Infinity) ?? []).map((needle) => Buffer.from(needle, 'latin1'));
+function patternsOf(secrets: readonly string[]): Buffer[] {
+  return (toPatterns(secrets, Infinity) ?? []).map((pattern) => Buffer.from(pattern, 'latin1'));
 }
 
 function maskInChunks(masker: Masker, chunks: readonly Uint8Array[]): string {
@@ -115,7 +115,7 @@ describe('push and flush', () => {
           at += length;
         }
         expect(maskInChunks(createMasking(secrets).createMasker(), chunks)).toBe(
-          maskNaively(needlesOf(secrets), bytes),
+          maskNaively(patternsOf(secrets), bytes),
         );
       }),
       { numRuns: 500 },
@@ -154,7 +154,7 @@ describe('push and flush', () => {
     }
   });
 
-  it('hold back at most one byte less than the longest needle, 64 bytes', () => {
+  it('hold back at most one byte less than the longest pattern, 64 bytes', () => {
     const masker = createMasking(['x'.repeat(5000)]).createMasker();
     for (let length = 1; length < 64; length += 1) {
       masker.push(Buffer.from(`-${'x'.repeat(length)}`));
@@ -272,15 +272,15 @@ describe('isTooMuch', () => {
     const secrets = [1, 2, 3, 4].map((secret) =>
       Array.from({ length: 12 }, (_, line) => `${'<\u0001"'.repeat(400)}${secret}${line}`).join('\n'),
     );
-    expect(toNeedles(secrets, Number.POSITIVE_INFINITY)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES / 4);
+    expect(toPatterns(secrets, Number.POSITIVE_INFINITY)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES / 4);
     expect(createMasking(secrets).isTooMuch()).toBe(true);
   });
 
   it('is true for what would take more memory to search with than a build may have, and that masks nothing', () => {
     const masking = createMasking([linesOf(3000)]);
     expect(masking.isTooMuch()).toBe(true);
-    expect(() => masking.mask('any')).toThrow('too much');
-    expect(toNeedles([linesOf(200)], MAX_SPELLED_BYTES)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES);
+    expect(() => masking.mask('any')).toThrow('too many or too long');
+    expect(toPatterns([linesOf(200)], MAX_SPELLED_BYTES)?.join('').length).toBeLessThan(MAX_SPELLED_BYTES);
   });
 });
 

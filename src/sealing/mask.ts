@@ -1,21 +1,21 @@
-import { createNeedleIndex, type NeedleIndex } from './needle-index.ts';
-import { MAX_NEEDLE_BYTES, toNeedles } from './needles.ts';
+import { createPatternSearch, type PatternSearch } from './pattern-search.ts';
+import { MAX_PATTERN_BYTES, toPatterns } from './patterns.ts';
 
 /**
- * Replaces secrets in a stream by `***`. A seat-belt against accidents, not a wall: a step that wants to show a secret can
- * (reversed, or base64 of base64). Every byte that any spelling covers is hidden, each run of them by one `***`.
+ * Replaces secrets in a stream with `***` (A9). This prevents accidents. It does not stop a step that wants to show a secret, for example
+ * reversed or as base64 of base64. Each byte of any spelling is hidden, and each run of hidden bytes becomes one `***`.
  */
 export interface Masker {
   /**
-   * Masks the next bytes of one stream. Holds back the end only as far as it may be the beginning of a secret, so that a live
-   * log is not late. What it returns may share the chunk's memory; what it keeps does not.
+   * Masks the next bytes of one stream. Holds back only bytes that may be the start of a secret, so that a live log is not delayed. The
+   * result may share the memory of the chunk; the bytes that are held back do not.
    */
   push(chunk: Uint8Array): Uint8Array;
-  /** Ends the stream, and only that: returns what was held back. The next `push` begins a new stream. */
+  /** Ends the stream and returns what was held back. The next `push` starts a new stream. */
   flush(): Uint8Array;
 }
 
-/** The same of a stream, told in pieces, so that each byte's place in the stream is known. */
+/** As {@link Masker}, but returns pieces with their offsets in the stream. */
 export interface PieceMasker {
   push(chunk: Uint8Array): readonly MaskedPiece[];
   flush(): readonly MaskedPiece[];
@@ -23,27 +23,27 @@ export interface PieceMasker {
 
 export interface MaskedPiece {
   readonly bytes: Uint8Array;
-  /** Bytes of the stream before what it shows or hides. */
+  /** Where what it shows or hides starts in the stream, in bytes. */
   readonly offset: number;
-  /** Whether it stands for a secret; else it is the stream's own bytes. */
+  /** Whether it replaces a secret. If not, it is bytes of the stream. */
   readonly isMask: boolean;
 }
 
-/** Whether a byte of a stream is hidden is decided by so many bytes before it, and after it, at most. */
-export const MASK_REACH_BYTES: number = MAX_NEEDLE_BYTES - 1;
+/** Bytes before a byte of a stream, and after it, on which it can depend whether the byte is hidden. */
+export const MASK_REACH_BYTES: number = MAX_PATTERN_BYTES - 1;
 
 const MASK = Buffer.from('***');
 const NOTHING = Buffer.alloc(0);
 
-/** What is known of a stream between two chunks. */
+/** The state of a stream between two chunks. */
 interface StreamState {
-  /** Bytes of it that were dealt with. */
+  /** Bytes of it that were returned or hidden. */
   readonly offset: number;
-  /** Bytes that may be the beginning of a secret. */
+  /** Bytes that may be the start of a secret. */
   readonly held: Buffer;
-  /** How many of them are within a secret already found. */
+  /** How many of them belong to a secret that was found. */
   readonly coveredBytes: number;
-  /** Whether the last thing written was a mask, which a secret that touches it joins. */
+  /** Whether a mask was written last. A secret directly after it gets no mask of its own. */
   readonly isAfterMask: boolean;
 }
 
@@ -54,63 +54,63 @@ export interface Masking {
   /** Masks a whole text. */
   mask(text: string): string;
   /**
-   * For a stream of its own.
+   * Creates the masker of one stream.
    *
-   * @param blindBytes of its first bytes nothing is shown, since a secret may have begun before them: {@link MASK_REACH_BYTES}
+   * @param blindBytes how many bytes at its start are left out, since a secret may have started before them: {@link MASK_REACH_BYTES}
    */
   createMasker(blindBytes?: number): Masker;
   createPieceMasker(): PieceMasker;
-  /** Whether there are too many secrets, or too long ones: nothing of them may be used then, as they cannot be hidden. */
+  /** Whether the secrets are too many or too long to be hidden. They must not be used then. */
   isTooMuch(): boolean;
-  /** Lets go of what it searched with, which is made anew when it is needed. */
+  /** Frees the memory of the search, which is created again when it is needed. */
   rest(): void;
 }
 
-/** What all spellings of a build's secrets may take. Those of a key of 3 KiB take 200 KiB, of which it is one in twenty. */
+/** Limit for all spellings of a build's secrets together (A12). The spellings of a key of 3 KiB take 200 KiB. */
 export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
 
 /**
- * What is searched with is made once, when it is first needed: it takes some hundred kilobytes, and some milliseconds.
+ * Creates what hides these secrets. The search is created when it is first needed: it takes some hundred kilobytes and some milliseconds.
  *
- * @param secrets values of any length, in any order; those under 8 characters are not masked
+ * @param secrets values of any length, in any order; those with less than 8 characters are not masked
  */
 export function createMasking(secrets: readonly string[]): Masking {
-  let needles: readonly string[] | undefined;
-  let made: { readonly index: NeedleIndex | undefined } | undefined;
-  const spell = (): readonly string[] | undefined => (needles ??= toNeedles(secrets, MAX_SPELLED_BYTES));
-  function getIndex(): NeedleIndex | undefined {
-    if (!made) {
-      const spelled = spell();
-      if (!spelled) throw new Error('secrets that are too much to be hidden were used');
-      made = { index: spelled.length === 0 ? undefined : createNeedleIndex(spelled) };
-      needles = undefined;
+  let patterns: readonly string[] | undefined;
+  let created: { readonly search: PatternSearch | undefined } | undefined;
+  const getPatterns = (): readonly string[] | undefined => (patterns ??= toPatterns(secrets, MAX_SPELLED_BYTES));
+  function getSearch(): PatternSearch | undefined {
+    if (!created) {
+      const known = getPatterns();
+      if (!known) throw new Error('The secrets are too many or too long to be hidden, and were used');
+      created = { search: known.length === 0 ? undefined : createPatternSearch(known) };
+      patterns = undefined;
     }
-    return made.index;
+    return created.search;
   }
   return {
     mask(text) {
-      const index = getIndex();
-      if (!index) return text;
+      const search = getSearch();
+      if (!search) return text;
       const bytes = Buffer.from(text);
-      return join(maskUpTo(index, bytes, { end: bytes.length, state: START }).pieces).toString();
+      return join(maskUpTo(search, bytes, { end: bytes.length, state: START }).pieces).toString();
     },
-    createMasker: (blindBytes = 0) => createMasker(getIndex, blindBytes),
-    createPieceMasker: () => createStream(getIndex()),
-    isTooMuch: () => made === undefined && spell() === undefined,
+    createMasker: (blindBytes = 0) => createMasker(getSearch, blindBytes),
+    createPieceMasker: () => createPieceMasker(getSearch()),
+    isTooMuch: () => created === undefined && getPatterns() === undefined,
     rest(): void {
-      made = undefined;
+      created = undefined;
     },
   };
 }
 
-function createMasker(getIndex: () => NeedleIndex | undefined, blindBytes: number): Masker {
+function createMasker(getSearch: () => PatternSearch | undefined, blindBytes: number): Masker {
   let stream: PieceMasker | undefined;
   let shownFrom = blindBytes;
   const show = (pieces: readonly MaskedPiece[]): Buffer => join(pieces.flatMap((piece) => cutPiece(piece, shownFrom)));
   return {
     push(chunk) {
-      const index = getIndex();
-      return index ? show((stream ??= createStream(index)).push(chunk)) : chunk;
+      const search = getSearch();
+      return search ? show((stream ??= createPieceMasker(search)).push(chunk)) : chunk;
     },
     flush() {
       const rest = show(stream?.flush() ?? []);
@@ -120,52 +120,52 @@ function createMasker(getIndex: () => NeedleIndex | undefined, blindBytes: numbe
   };
 }
 
-/** @param index of the secrets; undefined: there is none */
-function createStream(index: NeedleIndex | undefined): PieceMasker {
+/** @param search undefined if there are no secrets */
+function createPieceMasker(search: PatternSearch | undefined): PieceMasker {
   let state = START;
   return {
     push(chunk) {
       const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       const bytes = state.held.length === 0 ? fresh : Buffer.concat([state.held, fresh]);
-      if (!index) {
+      if (!search) {
         const { offset } = state;
         state = { ...state, offset: offset + bytes.length };
         return bytes.length === 0 ? [] : [{ bytes, offset, isMask: false }];
       }
-      const answer = maskUpTo(index, bytes, { end: index.findOpenEnd(bytes), state });
+      const answer = maskUpTo(search, bytes, { end: search.findOpenEnd(bytes), state });
       ({ state } = answer);
       return answer.pieces;
     },
     flush() {
-      const pieces = index ? maskUpTo(index, state.held, { end: state.held.length, state }).pieces : [];
+      const pieces = search ? maskUpTo(search, state.held, { end: state.held.length, state }).pieces : [];
       state = START;
       return pieces;
     },
   };
 }
 
-/** Masks `bytes` up to `end`, before which no occurrence begins that is not whole, and holds the rest. */
+/** Masks `bytes` up to `end`, before which every match is whole, and holds the rest back. */
 function maskUpTo(
-  index: NeedleIndex,
+  search: PatternSearch,
   bytes: Buffer,
   { end, state }: { end: number; state: StreamState },
 ): { pieces: MaskedPiece[]; state: StreamState } {
   const pieces: MaskedPiece[] = [];
   let isAfterMask = state.isAfterMask;
-  // Everything before `done` is written or covered.
+  // Everything before `done` is written or hidden.
   let done = state.coveredBytes;
   const writeClear = (until: number): void => {
     if (until <= done) return;
     pieces.push({ bytes: bytes.subarray(done, until), offset: state.offset + done, isMask: false });
     isAfterMask = false;
   };
-  index.eachOccurrence(bytes, (start, occurrenceEnd) => {
-    // It is in the part that is held whole, and will be found again.
+  search.eachMatch(bytes, (start, matchEnd) => {
+    // The whole match is held back, and will be found again.
     if (start >= end) return;
     writeClear(start);
     if (!isAfterMask) pieces.push({ bytes: MASK, offset: state.offset + start, isMask: true });
     isAfterMask = true;
-    done = Math.max(done, occurrenceEnd);
+    done = Math.max(done, matchEnd);
   });
   writeClear(end);
   const held = Buffer.from(bytes.subarray(end));
@@ -175,7 +175,7 @@ function maskUpTo(
   };
 }
 
-/** What of a piece is shown, from a place of the stream on. */
+/** Cuts off what a piece has before an offset of the stream. */
 function cutPiece(piece: MaskedPiece, shownFrom: number): readonly MaskedPiece[] {
   if (piece.offset >= shownFrom) return [piece];
   if (piece.isMask) return [];

@@ -1,61 +1,61 @@
-/** Shorter secrets are not masked: they occur by chance, and masking them would show where. In characters. */
+/** Characters. Shorter secrets are not masked: they occur by chance, and masks would show where they do. */
 const MIN_MASKED_CHARACTERS = 8;
 
 /**
- * Longest needle. A longer spelling is looked for in pieces of this length: all of it is hidden where it stands whole, and
- * long pieces of a key are hidden by themselves. It bounds what a live log holds back, and what a place in it costs.
+ * Longest pattern. A longer spelling is cut into patterns of this length. So a whole secret is hidden, and also each long piece of a
+ * key. It limits what a live log holds back, and what the search costs at each place.
  */
-export const MAX_NEEDLE_BYTES = 64;
+export const MAX_PATTERN_BYTES = 64;
 
 /**
- * The byte strings that hide secrets, each 8 to 64 bytes long, none twice; Latin-1, a character for each byte.
+ * Lists the byte strings to hide, each 8 to 64 bytes long, no two equal; Latin-1, a character for each byte.
  *
- * @returns undefined when the spellings they are cut from are more than `maxLength` characters together: of a secret that repeats
- *   itself there are few needles, and as much work
+ * @returns undefined if all spellings of the secrets together have more than `maxLength` characters. A secret that repeats itself has few
+ *   patterns, but costs as much to spell.
  */
-export function toNeedles(secrets: readonly string[], maxLength: number): string[] | undefined {
-  const needles = new Set<string>();
+export function toPatterns(secrets: readonly string[], maxLength: number): string[] | undefined {
+  const patterns = new Set<string>();
   let length = 0;
   for (const part of new Set(secrets.flatMap(toParts))) {
     for (const spelling of toSpellings(part)) {
       length += spelling.length;
       if (length > maxLength) return undefined;
-      for (const needle of cutNeedles(spelling)) needles.add(needle);
+      for (const pattern of cutSpelling(spelling)) patterns.add(pattern);
     }
   }
-  return [...needles];
+  return [...patterns];
 }
 
-/** The secret and its lines, without the white space around these, as far as they are long enough. */
+/** Returns the secret and its lines without white space around them, those that are long enough. */
 function toParts(secret: string): string[] {
   const lines = secret.split(/\r\n|\r|\n/).map((line) => line.trim());
   return [secret, ...lines].filter((part) => part.length >= MIN_MASKED_CHARACTERS);
 }
 
 /**
- * Every spelling under which a text is looked for: as it is; of both base64 (at each of the three places it may begin within a
- * group, with and without more after it, and in lines), hex (and in lines), URL-encoded and JSON-escaped. None twice.
+ * Returns the spellings of a text that are hidden: plain, base64 and base64url (at each of the three places in a group where it may start,
+ * at the end and inside of the encoded data, and in lines), hex (also in lines), URL-encoded and JSON-escaped. No two are equal.
  */
 export function toSpellings(text: string): string[] {
   return [...new Set([text, ...toBase64(text), ...toHex(text), ...toUrl(text), ...toJson(text)])];
 }
 
-/** Pieces that follow each other without a gap; the last one reaches back, so that none is short. */
-function cutNeedles(spelling: string): string[] {
+/** Cuts a spelling into pieces without a gap. The last one overlaps the one before, so that none is short. */
+function cutSpelling(spelling: string): string[] {
   const bytes = Buffer.from(spelling).toString('latin1');
   const pieces: string[] = [];
-  for (let at = 0; at < bytes.length; at += MAX_NEEDLE_BYTES) {
-    const start = Math.max(0, Math.min(at, bytes.length - MAX_NEEDLE_BYTES));
-    pieces.push(bytes.slice(start, start + MAX_NEEDLE_BYTES));
+  for (let at = 0; at < bytes.length; at += MAX_PATTERN_BYTES) {
+    const start = Math.max(0, Math.min(at, bytes.length - MAX_PATTERN_BYTES));
+    pieces.push(bytes.slice(start, start + MAX_PATTERN_BYTES));
   }
   return pieces;
 }
 
-/** Characters of a line that `base64` writes, one that `openssl base64` does, and one of `xxd -p`. */
+/** Characters in a line of `base64`, of `openssl base64`, and of `xxd -p`. */
 const BASE64_LINES = [76, 64] as const;
 const HEX_LINE = 60;
 
-/** The lines of what is encoded by itself, as far as they are long enough. */
+/** Returns the lines of an encoded text, those that are long enough. */
 function toLines(encoded: string, width: number): string[] {
   const lines = Array.from({ length: Math.ceil(encoded.length / width) }, (_, at) =>
     encoded.slice(at * width, (at + 1) * width),
@@ -63,7 +63,7 @@ function toLines(encoded: string, width: number): string[] {
   return lines.filter(({ length }) => length >= MIN_MASKED_CHARACTERS);
 }
 
-/** Bytes before the secret that do not fill a group of three, and the characters that such bytes have a part in. */
+/** Bytes before the secret in its first group of three, and the characters of base64 that depend on these bytes. */
 const BASE64_PLACES = [
   { bytesBefore: 0, charactersBefore: 0 },
   { bytesBefore: 1, charactersBefore: 2 },
@@ -71,19 +71,19 @@ const BASE64_PLACES = [
 ] as const;
 
 function toBase64(text: string): string[] {
-  const needles = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
+  const spellings = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
     const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(text)]);
-    // At the end of the encoded data the last character is made of the secret alone, elsewhere of what follows as well.
+    // At the end of the encoded data the last character depends only on the secret, inside of it also on what follows.
     const atEnd = bytes
       .toString('base64')
       .replace(/={1,2}$/, '')
       .slice(charactersBefore);
     const inside = atEnd.slice(0, Math.floor((bytes.length * 8) / 6) - charactersBefore);
-    return [atEnd, inside].flatMap((needle) => [needle, needle.replaceAll('+', '-').replaceAll('/', '_')]);
+    return [atEnd, inside].flatMap((spelling) => [spelling, spelling.replaceAll('+', '-').replaceAll('/', '_')]);
   });
-  // Those of the secret by itself, and with a line's end after it.
-  const alone = [needles[0] ?? '', needles[2] ?? ''];
-  return [...needles, ...BASE64_LINES.flatMap((width) => alone.flatMap((encoded) => toLines(encoded, width)))];
+  // The secret alone, and with a newline after it.
+  const alone = [spellings[0] ?? '', spellings[2] ?? ''];
+  return [...spellings, ...BASE64_LINES.flatMap((width) => alone.flatMap((encoded) => toLines(encoded, width)))];
 }
 
 function toHex(text: string): string[] {
@@ -91,12 +91,12 @@ function toHex(text: string): string[] {
   return [hex, ...toLines(hex, HEX_LINE)].flatMap((spelling) => [spelling, spelling.toUpperCase()]);
 }
 
-/** What encoders leave as it is, besides letters, digits and `-_.`. */
+/** Characters that URL encoders do not encode, besides letters, digits and `-_.`. */
 const URL_KEPT = [
   "!~*'()", // encodeURIComponent
   '~', // RFC 3986
-  '', // an HTML form has "*" for that
-  '*',
+  '',
+  '*', // an HTML form
   '~/', // Python's quote
   "!~*'();/?:@&=+$,#", // encodeURI
   '~$&+=:@', // Go's PathEscape
@@ -106,14 +106,14 @@ const URL_KEPT = [
 
 function toUrl(text: string): string[] {
   const bytes = Buffer.from(text.toWellFormed()).toString('latin1');
-  // Encoders of whom this text has no character are the same.
+  // Encoders are equal for this text if they differ only in characters that it does not contain.
   const kinds = new Set(
     URL_KEPT.map((kept) => kept.replace(/./g, (character) => (bytes.includes(character) ? character : ''))),
   );
   const encoded = [...kinds].map((kept) => encodePercent(bytes, kept));
-  // A form, and the query of some libraries, has a plus sign for a blank.
+  // A form, and the query of some libraries, encode a space as a plus sign.
   const all = new Set([...encoded, ...encoded.map((url) => url.replaceAll('%20', '+'))]);
-  return [...all].flatMap((needle) => [needle, needle.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())]);
+  return [...all].flatMap((url) => [url, url.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())]);
 }
 
 function encodePercent(bytes: string, kept: string): string {
@@ -122,12 +122,12 @@ function encodePercent(bytes: string, kept: string): string {
   );
 }
 
-/** Characters that encoders of JSON escape though they need not: Go and kubectl, Gson, .NET; PHP has a way of its own for "/". */
+/** Characters that JSON encoders escape without need: Go and kubectl, Gson, .NET. PHP escapes "/" in its own way. */
 const JSON_ESCAPED = [/[<>&]/g, /[<>&='\u2028\u2029]/g, /[<>&'+`\u007F]|\\"/g] as const;
 
 function toJson(text: string): string[] {
   const json = JSON.stringify(text).slice(1, -1);
-  // Each once, before more is made of it: most texts need few of these escapes.
+  // A set, since most texts need few of these escapes.
   const plain = new Set([
     json,
     ...JSON_ESCAPED.map((escaped) => json.replace(escaped, (found) => toUnicodeEscape(found.at(-1)))),

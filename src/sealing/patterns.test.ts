@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toNeedles, toSpellings } from './needles.ts';
+import { toPatterns, toSpellings } from './patterns.ts';
 
 function toUserInfo(password: string): string {
   const url = new URL('https://git@forge.example');
@@ -7,8 +7,8 @@ function toUserInfo(password: string): string {
   return url.password;
 }
 
-function needlesOf(...secrets: readonly string[]): string[] {
-  return toNeedles(secrets, Infinity) ?? [];
+function patternsOf(...secrets: readonly string[]): string[] {
+  return toPatterns(secrets, Infinity) ?? [];
 }
 
 describe('toSpellings', () => {
@@ -103,16 +103,16 @@ describe('toSpellings', () => {
   });
 });
 
-describe('toNeedles', () => {
+describe('toPatterns', () => {
   // Those of the secret as it is, without its other spellings.
-  const piecesOf = (text: string): string[] => needlesOf(text).filter((piece) => text.includes(piece));
+  const piecesOf = (text: string): string[] => patternsOf(text).filter((piece) => text.includes(piece));
 
   it('are the pieces of 64 bytes of a longer spelling, the last one reaching back', () => {
     const text = Array.from({ length: 150 }, (_, index) => String.fromCharCode(0x4e00 + index)).join('');
     const bytes = Buffer.from(text);
-    const needles = needlesOf(text);
+    const patterns = patternsOf(text);
     for (const start of [0, 64, 128, 192, 256, 320, 384, 386]) {
-      expect(needles).toContain(bytes.subarray(start, start + 64).toString('latin1'));
+      expect(patterns).toContain(bytes.subarray(start, start + 64).toString('latin1'));
     }
     expect(bytes).toHaveLength(450);
   });
@@ -130,41 +130,41 @@ describe('toNeedles', () => {
   });
 
   it('are 8 to 64 bytes long, and none is there twice', () => {
-    const needles = needlesOf('hunter2-hunter2', 'hunter2-hunter2', 'x'.repeat(1000), `${'y'.repeat(70)}\nzzzzzzzz`);
-    for (const needle of needles) {
-      expect(needle.length).toBeGreaterThanOrEqual(8);
-      expect(needle.length).toBeLessThanOrEqual(64);
+    const patterns = patternsOf('hunter2-hunter2', 'hunter2-hunter2', 'x'.repeat(1000), `${'y'.repeat(70)}\nzzzzzzzz`);
+    for (const pattern of patterns) {
+      expect(pattern.length).toBeGreaterThanOrEqual(8);
+      expect(pattern.length).toBeLessThanOrEqual(64);
     }
-    expect(new Set(needles).size).toBe(needles.length);
+    expect(new Set(patterns).size).toBe(patterns.length);
   });
 
   it('are none of no secret', () => {
-    expect(needlesOf()).toEqual([]);
-    expect(needlesOf('short', '')).toEqual([]);
+    expect(patternsOf()).toEqual([]);
+    expect(patternsOf('short', '')).toEqual([]);
   });
 
   it('are none of a secret of 7 characters, and some of one of 8', () => {
-    expect(needlesOf('1234567')).toEqual([]);
-    expect(needlesOf('12345678')).toContain('12345678');
+    expect(patternsOf('1234567')).toEqual([]);
+    expect(patternsOf('12345678')).toContain('12345678');
   });
 
   it.each(['\n', '\r', '\r\n'])('are also those of each line long enough, with lines ended by %j', (end) => {
-    const needles = needlesOf(`first line${end}  second line\t${end}short`);
-    expect(needles).toContain('first line');
-    expect(needles).toContain('second line');
-    expect(needles).toContain(Buffer.from('second line').toString('hex'));
-    expect(needles).not.toContain('short');
-    expect(needles).not.toContain('  second line\t');
+    const patterns = patternsOf(`first line${end}  second line\t${end}short`);
+    expect(patterns).toContain('first line');
+    expect(patterns).toContain('second line');
+    expect(patterns).toContain(Buffer.from('second line').toString('hex'));
+    expect(patterns).not.toContain('short');
+    expect(patterns).not.toContain('  second line\t');
   });
 
   it('are those of the whole too, where it has lines', () => {
-    expect(needlesOf('first line\nsecond line')).toContain('first line\nsecond line');
-    expect(needlesOf('one\ntwo\n')).toContain('one\\ntwo\\n');
+    expect(patternsOf('first line\nsecond line')).toContain('first line\nsecond line');
+    expect(patternsOf('one\ntwo\n')).toContain('one\\ntwo\\n');
   });
 
   it('are not told when they take more than they may', () => {
     const { length } = toSpellings('hunter2-hunter2').join('');
-    expect(toNeedles(['hunter2-hunter2'], length)).toHaveLength(needlesOf('hunter2-hunter2').length);
-    expect(toNeedles(['hunter2-hunter2'], length - 1)).toBeUndefined();
+    expect(toPatterns(['hunter2-hunter2'], length)).toHaveLength(patternsOf('hunter2-hunter2').length);
+    expect(toPatterns(['hunter2-hunter2'], length - 1)).toBeUndefined();
   });
 });

@@ -1,18 +1,18 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createNeedleIndex } from './needle-index.ts';
+import { createPatternSearch } from './pattern-search.ts';
 
-type Occurrence = readonly [start: number, end: number];
+type Match = readonly [start: number, end: number];
 
-function occurrencesOf(needles: readonly string[], text: string): Occurrence[] {
-  const found: Occurrence[] = [];
-  const index = createNeedleIndex(needles);
-  index.eachOccurrence(Buffer.from(text, 'latin1'), (start, end) => found.push([start, end]));
+function matchesOf(patterns: readonly string[], text: string): Match[] {
+  const found: Match[] = [];
+  const index = createPatternSearch(patterns);
+  index.eachMatch(Buffer.from(text, 'latin1'), (start, end) => found.push([start, end]));
   return found;
 }
 
-function openEndOf(needles: readonly string[], text: string): number {
-  return createNeedleIndex(needles).findOpenEnd(Buffer.from(text, 'latin1'));
+function openEndOf(patterns: readonly string[], text: string): number {
+  return createPatternSearch(patterns).findOpenEnd(Buffer.from(text, 'latin1'));
 }
 
 /** The text, and the places of it that were read so far, one for each time. */
@@ -28,28 +28,28 @@ function createCounted(text: string): { bytes: Buffer; reads: number[] } {
 }
 
 /** Said the slow way. */
-function findNaively(needles: readonly string[], text: string): Occurrence[] {
-  return Array.from(text).flatMap((_, start): Occurrence[] => {
-    const lengths = needles.filter((needle) => text.startsWith(needle, start)).map((needle) => needle.length);
+function findNaively(patterns: readonly string[], text: string): Match[] {
+  return Array.from(text).flatMap((_, start): Match[] => {
+    const lengths = patterns.filter((pattern) => text.startsWith(pattern, start)).map((pattern) => pattern.length);
     return lengths.length === 0 ? [] : [[start, start + Math.max(...lengths)]];
   });
 }
 
-function openEndNaively(needles: readonly string[], text: string): number {
+function openEndNaively(patterns: readonly string[], text: string): number {
   const isOpen = (rest: string): boolean =>
-    needles.some((needle) => needle.length > rest.length && needle.startsWith(rest));
+    patterns.some((pattern) => pattern.length > rest.length && pattern.startsWith(rest));
   const starts = Array.from(text, (_, start) => start).filter((start) => isOpen(text.slice(start)));
   return starts[0] ?? text.length;
 }
 
-describe('eachOccurrence', () => {
-  it.each<[string, string[], string, Occurrence[]]>([
-    ['nothing, without needles', [], 'abcabc', []],
+describe('eachMatch', () => {
+  it.each<[string, string[], string, Match[]]>([
+    ['nothing, without patterns', [], 'abcabc', []],
     ['nothing in nothing', ['abc'], '', []],
-    ['nothing in a text shorter than the needle', ['abcd'], 'abc', []],
-    ['a needle that is the whole text', ['abc'], 'abc', [[0, 3]]],
+    ['nothing in a text shorter than the pattern', ['abcd'], 'abc', []],
+    ['a pattern that is the whole text', ['abc'], 'abc', [[0, 3]]],
     [
-      'a needle at the beginning and one at the end',
+      'a pattern at the beginning and one at the end',
       ['abc'],
       'abc-abc',
       [
@@ -58,7 +58,7 @@ describe('eachOccurrence', () => {
       ],
     ],
     [
-      'needles that overlap',
+      'patterns that overlap',
       ['aba'],
       'ababa',
       [
@@ -80,63 +80,63 @@ describe('eachOccurrence', () => {
     ],
     ['bytes above 127', ['\u00ff\u00fe\u00fd'], '\u00ff\u00ff\u00fe\u00fd\u00fd', [[1, 4]]],
     ['NUL bytes only where they are', ['\0\0\0\0'], '\0\0\0a\0\0\0\0', [[4, 8]]],
-  ])('finds %s', (_, needles, text, expected) => {
-    expect(occurrencesOf(needles, text)).toEqual(expected);
+  ])('finds %s', (_, patterns, text, expected) => {
+    expect(matchesOf(patterns, text)).toEqual(expected);
   });
 
   it('tells apart blocks that share a hash', () => {
     // What the second byte changes in the hash, the third one takes back.
-    const [needle, lookalike] = ['xa!', 'xbA'];
-    expect(occurrencesOf([needle], `${lookalike}${needle}`)).toEqual([[3, 6]]);
+    const [pattern, lookalike] = ['xa!', 'xbA'];
+    expect(matchesOf([pattern], `${lookalike}${pattern}`)).toEqual([[3, 6]]);
   });
 
-  it('reads only the end of each window of a text that has nothing of any needle', () => {
-    const index = createNeedleIndex(['a'.repeat(64), 'b'.repeat(90)]);
+  it('reads only the end of each window of a text that has nothing of any pattern', () => {
+    const index = createPatternSearch(['a'.repeat(64), 'b'.repeat(90)]);
     const { bytes, reads } = createCounted('z'.repeat(62 * 100 + 2));
-    index.eachOccurrence(bytes, () => expect.unreachable());
+    index.eachMatch(bytes, () => expect.unreachable());
     const ends = Array.from({ length: 100 }, (_, window) => 61 + 62 * window);
     expect(reads).toEqual(ends.flatMap((end) => [end, end + 1, end + 2]));
   });
 
-  it('jumps to where the next needle may stand', () => {
-    const index = createNeedleIndex(['0123456789']);
+  it('jumps to where the next pattern may stand', () => {
+    const index = createPatternSearch(['0123456789']);
     const { bytes, reads } = createCounted('zzzzzzz3450123456789');
-    const found: Occurrence[] = [];
-    index.eachOccurrence(bytes, (start, end) => found.push([start, end]));
+    const found: Match[] = [];
+    index.eachMatch(bytes, (start, end) => found.push([start, end]));
     expect(found).toEqual([[10, 20]]);
-    // A window that ends with 345 lacks 6789 of the needle, one that ends with 123 lacks 456789.
+    // A window that ends with 345 lacks 6789 of the pattern, one that ends with 123 lacks 456789.
     expect(reads.slice(0, 9)).toEqual([7, 8, 9, 11, 12, 13, 17, 18, 19]);
   });
 
-  it('reads the text at a place little more often than it is long, whatever needles begin alike there', () => {
+  it('reads the text at a place little more often than it is long, whatever patterns begin alike there', () => {
     const nested = Array.from({ length: 57 }, (_, more) => 'a'.repeat(8 + more));
     const alike = Array.from({ length: 1000 }, (_, number) => `${'a'.repeat(60)}${String(number).padStart(4, '0')}`);
     const { bytes, reads } = createCounted('a'.repeat(163));
-    createNeedleIndex([...nested, ...alike]).eachOccurrence(bytes, () => {});
-    // Three bytes for the jump, 64 for the needle, two for each of the ten steps of the search.
+    createPatternSearch([...nested, ...alike]).eachMatch(bytes, () => {});
+    // Three bytes for the jump, 64 for the pattern, two for each of the ten steps of the search.
     expect(reads.length / 156).toBeLessThan(3 + 64 + 2 * 11);
   });
 
-  // Few letters, so that needles repeat, overlap and nearly occur.
+  // Few letters, so that patterns repeat, overlap and nearly occur.
   const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
-  const needles = fc.uniqueArray(letters, { maxLength: 6 });
+  const patterns = fc.uniqueArray(letters, { maxLength: 6 });
   const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 60 });
 
   it('finds what a slow search finds, by rising start', () => {
     fc.assert(
-      fc.property(needles, text, (some, haystack) => {
-        expect(occurrencesOf(some, haystack)).toEqual(findNaively(some, haystack));
+      fc.property(patterns, text, (some, haystack) => {
+        expect(matchesOf(some, haystack)).toEqual(findNaively(some, haystack));
       }),
       { numRuns: 500 },
     );
   });
 
-  it('finds every needle of many, of any bytes and lengths, wherever it stands', () => {
+  it('finds every pattern of many, of any bytes and lengths, wherever it stands', () => {
     const bytes = fc.string({ unit: 'binary-ascii', minLength: 8, maxLength: 64 });
     fc.assert(
       fc.property(fc.uniqueArray(bytes, { minLength: 1, maxLength: 20 }), fc.string(), (some, between) => {
         const haystack = Buffer.from(some.join(between)).toString('latin1');
-        expect(occurrencesOf(some, haystack)).toEqual(findNaively(some, haystack));
+        expect(matchesOf(some, haystack)).toEqual(findNaively(some, haystack));
       }),
     );
   });
@@ -144,23 +144,23 @@ describe('eachOccurrence', () => {
 
 describe('findOpenEnd', () => {
   it.each<[string, string[], string, number]>([
-    ['the end, without needles', [], 'abc', 3],
+    ['the end, without patterns', [], 'abc', 3],
     ['the end of nothing', ['abc'], '', 0],
-    ['where a needle begins and is not whole', ['abcdef'], 'xxabc', 2],
+    ['where a pattern begins and is not whole', ['abcdef'], 'xxabc', 2],
     ['the first of several such places', ['ababab'], 'xabab', 1],
-    ['the end, after a whole needle', ['abc'], 'xabc', 4],
-    ['the place of a longer needle, where a shorter is whole', ['abc', 'abcd'], 'xabc', 1],
-    ['one byte less than the longest needle before the end', ['aaaa'], 'aaaaaaaa', 5],
+    ['the end, after a whole pattern', ['abc'], 'xabc', 4],
+    ['the place of a longer pattern, where a shorter is whole', ['abc', 'abcd'], 'xabc', 1],
+    ['one byte less than the longest pattern before the end', ['aaaa'], 'aaaaaaaa', 5],
     ['a single first byte', ['abc'], 'xxa', 2],
-    ['where a needle begins that goes on with a NUL byte', ['abc\0'], 'xabc', 1],
-    ['the end, where a needle would have gone on otherwise', ['abc'], 'xac', 3],
-  ])('is %s', (_, needles, text, expected) => {
-    expect(openEndOf(needles, text)).toBe(expected);
+    ['where a pattern begins that goes on with a NUL byte', ['abc\0'], 'xabc', 1],
+    ['the end, where a pattern would have gone on otherwise', ['abc'], 'xac', 3],
+  ])('is %s', (_, patterns, text, expected) => {
+    expect(openEndOf(patterns, text)).toBe(expected);
   });
 
-  it('is looked for only where a needle that began would still be open', () => {
+  it('is looked for only where a pattern that began would still be open', () => {
     const { bytes, reads } = createCounted('z'.repeat(1000));
-    expect(createNeedleIndex(['abc', 'defghijk']).findOpenEnd(bytes)).toBe(1000);
+    expect(createPatternSearch(['abc', 'defghijk']).findOpenEnd(bytes)).toBe(1000);
     expect(Math.min(...reads)).toBe(993);
   });
 
@@ -168,8 +168,8 @@ describe('findOpenEnd', () => {
     const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 20 });
     fc.assert(
-      fc.property(fc.uniqueArray(letters, { maxLength: 6 }), text, (needles, haystack) => {
-        expect(openEndOf(needles, haystack)).toBe(openEndNaively(needles, haystack));
+      fc.property(fc.uniqueArray(letters, { maxLength: 6 }), text, (patterns, haystack) => {
+        expect(openEndOf(patterns, haystack)).toBe(openEndNaively(patterns, haystack));
       }),
       { numRuns: 500 },
     );
