@@ -1,11 +1,13 @@
 /**
- * Reads JSON that another program wrote, so that any value may be missing or of another type. The caller limits the size of the text
- * before it parses it.
+ * Reads JSON that another program wrote, so that any value may be missing or of another type. The caller limits the
+ * size of the text before it parses it.
  */
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Parses a text, or its UTF-8 bytes. Returns undefined, which no JSON is, for anything that is not JSON or not UTF-8. */
+/**
+ * Parses a text, or its UTF-8 bytes. Returns undefined, which no JSON is, for anything that is not JSON or not UTF-8.
+ */
 export function parseJson(json: string | Uint8Array): unknown {
   try {
     const text = typeof json === 'string' ? json : new TextDecoder('utf-8', { fatal: true }).decode(json);
@@ -35,7 +37,10 @@ export function readString(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Returns the number, or undefined for any other value, one with a fraction, and one out of range. Default: any safe integer. */
+/**
+ * Returns the number, or undefined for any other value, one with a fraction, and one out of range. Default: any safe
+ * integer.
+ */
 export function readInteger(
   value: unknown,
   {

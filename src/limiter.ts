@@ -10,7 +10,10 @@ export interface SemaphoreOptions {
   readonly maxWaiting?: number;
 }
 
-/** Lets `capacity` holders in at the same time. The others wait, first come, first served. With a capacity of 1 it is a mutex. */
+/**
+ * Lets `capacity` holders in at the same time. The others wait, first come, first served. With a capacity of 1 it is
+ * a mutex.
+ */
 export class Semaphore {
   readonly #capacity: number;
   readonly #maxWaiting: number;
@@ -36,7 +39,8 @@ export class Semaphore {
   /**
    * Waits for a slot. If one is free, it is held before this returns.
    *
-   * @throws the signal's reason, if it is aborted before a slot is free; {C3Error} RATE_LIMITED if too many callers wait
+   * @throws the signal's reason, if it is aborted before a slot is free; {C3Error} RATE_LIMITED if too many callers
+   *   wait
    */
   async acquire(signal?: AbortSignal): Promise<Release> {
     signal?.throwIfAborted();
@@ -186,7 +190,10 @@ export class TokenBucket {
   }
 }
 
-/** A {@link TokenBucket} for each key. Forgets the key that was used longest ago, so that its bucket is full at its next use. */
+/**
+ * A {@link TokenBucket} for each key. Forgets the key that was used longest ago, so that its bucket is full at its
+ * next use.
+ */
 export class KeyedTokenBucket {
   readonly #options: TokenBucketOptions;
   readonly #buckets: LruMap<string, TokenBucket>;

@@ -1,4 +1,4 @@
-/** What rooms say to the operator; pino's logger is one. Never a secret, never a query string, never an object of `ws` or `undici`. */
+/** The operator's log, such as pino's. Log no secret, no query string, and no object of `ws` or `undici`. */
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

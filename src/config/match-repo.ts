@@ -1,6 +1,6 @@
 /**
- * Whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any characters:
- * `github.com/acme/*`, `gitlab.com/acme/**`.
+ * Whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any
+ * characters: `github.com/acme/*`, `gitlab.com/acme/**`.
  *
  * @param globs in lower case, as `parseRepoGlobs` returns them
  * @param scopeText `host/owner/name`, in lower case, as `formatScope` writes it

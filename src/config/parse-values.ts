@@ -58,7 +58,9 @@ export function parseCount(text: string): Parsed<number> {
     : { mistake: `is "${text}", not a whole number from 1 to 999999` };
 }
 
-/** Parses networks, `address/prefix`, separated by commas. An address without a prefix is a network of one address. */
+/**
+ * Parses networks, `address/prefix`, separated by commas. An address without a prefix is a network of one address.
+ */
 export function parseNets(text: string): Parsed<readonly string[]> {
   const nets: string[] = [];
   for (const entry of text.split(',').map((part) => part.trim())) {

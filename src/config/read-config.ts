@@ -47,8 +47,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type ReadFile = (path: string) => string;
 
 /**
- * Reads the settings of a server from the command line and the environment. A flag overrides its variable, and a variable overrides the
- * default. An empty text counts as unset.
+ * Reads the settings of a server from the command line and the environment. A flag overrides its variable, and a
+ * variable overrides the default. An empty text counts as unset.
  *
  * @throws {C3Error} CONFIG_INVALID with one line for each mistake, which names the setting and quotes no secret
  */
@@ -112,7 +112,10 @@ function refuseMistakes({ mistakes }: Source): void {
   });
 }
 
-/** Returns a setting's value, or its default. Returns undefined if it has neither, or if its text is a mistake, which is noted. */
+/**
+ * Returns a setting's value, or its default. Returns undefined if it has neither, or if its text is a mistake, which
+ * is noted.
+ */
 function readSetting<Name extends SettingName>(name: Name, source: Source): SettingValues[Name] | undefined {
   const setting = SETTINGS[name];
   const text = findText(name, source) ?? setting.default;
@@ -177,7 +180,9 @@ function readAllowRepos(source: Source): readonly string[] {
   return readSetting('allowRepos', source) ?? [];
 }
 
-/** Finds the variables that look like settings and are none: a misspelt setting would have no effect, without a word. */
+/**
+ * Finds the variables that look like settings and are none: a misspelt setting would have no effect, without a word.
+ */
 function findUnknownVariables(env: Environment): string[] {
   const known = Object.values(SETTINGS).map((setting) => setting.env);
   const unknown = Object.entries(env).filter(
@@ -191,9 +196,9 @@ function findUnknownVariables(env: Environment): string[] {
 }
 
 /**
- * Whether Kubernetes made the variable for a Service in the namespace of the Pod. For a Service named `c3` these are `C3_SERVICE_HOST`,
- * `C3_SERVICE_PORT`, `C3_SERVICE_PORT_HTTP`, `C3_PORT=tcp://10.0.0.1:8668`, `C3_PORT_8668_TCP` and `C3_PORT_8668_TCP_ADDR`. For one named
- * `c3-web` they begin with `C3_WEB_`.
+ * Whether Kubernetes made the variable for a Service in the namespace of the Pod. For a Service named `c3` these are
+ * `C3_SERVICE_HOST`, `C3_SERVICE_PORT`, `C3_SERVICE_PORT_HTTP`, `C3_PORT=tcp://10.0.0.1:8668`, `C3_PORT_8668_TCP` and
+ * `C3_PORT_8668_TCP_ADDR`. For one named `c3-web` they begin with `C3_WEB_`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */

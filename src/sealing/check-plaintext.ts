@@ -2,21 +2,24 @@ import { C3Error } from '../errors.ts';
 import { isJsonObject, parseJson, readInteger } from '../json.ts';
 import type { Purpose } from './purpose.ts';
 
-/** Most a sealed value may hold, in bytes of UTF-8: a kubeconfig with two certificates and a key needs about 6 KiB. */
+/** Limit of a sealed text, in bytes of UTF-8. A kubeconfig with two certificates and a key has about 6 KiB. */
 export const MAX_PLAINTEXT_BYTES: number = 16 * 1024;
 
-/** Longest access token: with it a hook's URL stays below the 8 KiB that common proxies take. The longest known has 520. */
+/**
+ * Longest access token. The hook's URL is then below 8 KiB, the limit of common proxies. The longest known token has
+ * 520 characters.
+ */
 const MAX_HOOK_TOKEN_CHARACTERS = 4096;
 
-/** What was piped in, without the one newline that `echo` and editors add. */
+/** Removes the one newline that `echo` and editors add. */
 export function stripNewline(piped: string): string {
   return piped.replace(/\r?\n$/, '');
 }
 
 /**
- * Refuses what would seal well and then not work: the mistake shows while the person who makes it is still there.
+ * Refuses a text that could be sealed but would not work later, so that the user sees the mistake at once.
  *
- * @throws {C3Error} PLAINTEXT_INVALID with a sentence that says what is expected and never quotes the text
+ * @throws {C3Error} PLAINTEXT_INVALID with a message that says what is expected and never quotes the text
  */
 export function checkPlaintext(purpose: Purpose, plaintext: string): void {
   const mistake = findMistake(purpose, plaintext);
@@ -40,7 +43,7 @@ const CHECKS: Readonly<Record<Purpose['kind'], (plaintext: string, purpose: Purp
   secret: (text) => (text.includes('\0') ? 'A secret with a NUL byte cannot be an environment variable' : undefined),
 };
 
-/** Whether c3 accepts it is the business of the room that reads kubeconfigs. This catches the commonest slip: the file's name. */
+/** Finds the commonest mistake, the name of the file. The kube room checks the kubeconfig itself. */
 function findKubeconfigMistake(text: string): string | undefined {
   return /^[~.]?\/\S*$/.test(text)
     ? "This is the path of a kubeconfig: give the file's text, for example from kubectl config view --raw --minify --flatten"
@@ -56,7 +59,7 @@ function findTokenMistake(token: string): string | undefined {
     : undefined;
 }
 
-/** Whether a Telegram destination is one for the operator's bot: it names no token. Whatever else may be wrong with it. */
+/** Whether a Telegram destination is for the operator's bot: it names no token. The rest may be wrong. */
 export function isForOperatorsBot(text: string): boolean {
   const value = parseJson(text);
   return isJsonObject(value) && !('token' in value);

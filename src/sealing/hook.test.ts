@@ -2,9 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
 import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
-import { openSealed } from './open.ts';
 import { formatScope, parseScope } from './scope.ts';
-import { seal, sealForPublicKey } from './seal.ts';
+import { openSealed, seal, sealForPublicKey } from './seal.ts';
 
 const keyring = parseKeyring(formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3))));
 const jwks = await toJwks(keyring);

@@ -1,18 +1,18 @@
 import { createHmac } from 'node:crypto';
 
 import { C3Error } from '../errors.ts';
-import type { Binding } from './header.ts';
+import type { Binding } from './token.ts';
 import { formatScope, formatShortScope, parseShortScope, type Scope } from './scope.ts';
 
 /**
- * GitHub has been reported to cut a webhook's URL here (caprover/caprover#2079), so c3 stays below where it can: with a token
- * of 93 characters the base URL and `repo=` may be 100 characters long together, with a key sealed by the public key 56.
+ * GitHub was reported to cut the URL of a webhook here (caprover/caprover#2079). With a token of 93 characters, the
+ * base URL and `repo=` may have 100 characters together, or 56 if the key was sealed with the public key.
  */
 export const MAX_HOOK_URL_CHARACTERS = 255;
 
 /**
- * The secret that the forge signs its deliveries with: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" + scope))`, 43
- * characters. Derived, so that c3 keeps nothing, and unknown to who has only read the hook URL.
+ * Derives the secret with which the forge signs its deliveries: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" +
+ * scope))`, 43 characters. So c3 stores nothing, and somebody who has only the hook URL cannot sign (A4).
  */
 export function deriveWebhookSecret(accessToken: string, scope: Scope): string {
   return createHmac('sha256', accessToken)
@@ -21,14 +21,14 @@ export function deriveWebhookSecret(accessToken: string, scope: Scope): string {
 }
 
 /**
- * `https://c3.example/hook?key=…&repo=acme/shop`. The repository is in clear because the key opens only with it; it cannot be
- * changed, since the key is sealed for it. `github.com/` is left out. `&signature=optional` follows where the key is for that.
+ * Formats `https://c3.example/hook?key=…&repo=acme/shop`, with `&signature=optional` if the key is for that.
+ * `github.com/` is left out. The key opens only for the repository in the URL.
  *
  * @param baseUrl c3's public base URL, without a slash at its end
- * @param key what `seal` made for the purpose `hook`
+ * @param key sealed for the purpose `hook`
  */
 export function formatHookUrl(baseUrl: string, key: string, { scope, purpose }: Binding): string {
-  // `/` and `:` may stand in a query as they are (RFC 3986 §3.4), and a scope holds nothing else that needs an escape.
+  // A query may contain `/` and `:` (RFC 3986 §3.4), and a scope contains nothing else that needs an escape.
   const isUnsigned = purpose.kind === 'hook' && purpose.signature === 'optional';
   return `${baseUrl}/hook?key=${key}&repo=${formatShortScope(scope)}${isUnsigned ? '&signature=optional' : ''}`;
 }
@@ -36,14 +36,14 @@ export function formatHookUrl(baseUrl: string, key: string, { scope, purpose }: 
 export interface HookQuery {
   readonly key: string;
   readonly scope: Scope;
-  /** A claim, until the key has opened for it. */
+  /** Only a claim, until the key has opened for it. */
   readonly signature: 'optional' | undefined;
 }
 
 /**
- * Reads `key`, `repo` and `signature` from a hook's query. Whether the key opens is told by `openSealed`.
+ * Reads `key`, `repo` and `signature` from a hook's query. `openSealed` decides whether the key opens.
  *
- * @throws {C3Error} SEALED_INVALID when the key is missing, doubled or not whole; SCOPE_INVALID when the repository is
+ * @throws {C3Error} SEALED_INVALID if the key is missing, repeated or incomplete; SCOPE_INVALID if the repository is
  */
 export function parseHookQuery(params: URLSearchParams): HookQuery {
   const hint = 'copy the whole hook URL that c3 encrypt printed into the webhook';

@@ -1,5 +1,4 @@
 export { isForOperatorsBot, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
-export type { Binding } from './header.ts';
 export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
 export { openLink, sealLink, type BuildLink } from './link.ts';
@@ -11,7 +10,7 @@ export {
   type Masking,
   type PieceMasker,
 } from './mask.ts';
-export { openSealed } from './open.ts';
 export { formatPurpose, parsePurpose, withSignature, type Purpose } from './purpose.ts';
 export { formatScope, parseScope, type Scope } from './scope.ts';
-export { seal, sealForPublicKey } from './seal.ts';
+export { openSealed, seal, sealForPublicKey } from './seal.ts';
+export type { Binding } from './token.ts';

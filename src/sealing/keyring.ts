@@ -2,14 +2,17 @@ import { createPrivateKey, createPublicKey, createSecretKey, hkdfSync, type KeyO
 
 import { C3Error } from '../errors.ts';
 
-/** The keys of one c3, in the order of `C3_SECRET`: the first seals, all open. Key objects, so that printing one shows no key. */
+/**
+ * The keys of one c3, in the order of `C3_SECRET`: the first one seals, all of them open. They are key objects, so
+ * that logging one shows no key.
+ */
 export interface Keyring {
   readonly keys: readonly [SealingKey, ...SealingKey[]];
 }
 
-/** What is derived from one entry of `C3_SECRET`. */
+/** The keys derived from one entry of `C3_SECRET`. */
 export interface SealingKey {
-  /** The key's public name, two base64url characters: enough to tell the few keys of a keyring apart, and short in a URL. */
+  /** Public, two base64url characters: enough to tell the few keys of a keyring apart, and short in a URL. */
   readonly id: string;
   /** AES-256-GCM. */
   readonly secretKey: KeyObject;
@@ -19,7 +22,7 @@ export interface SealingKey {
   readonly publicKey: string;
 }
 
-/** A public key as `/.well-known/jwks.json` shows it (RFC 8037 §2). */
+/** A public key in `/.well-known/jwks.json` (RFC 8037 §2). */
 export interface PublicJwk {
   readonly kty: 'OKP';
   readonly crv: 'X25519';
@@ -32,16 +35,16 @@ export interface PublicJwk {
 /** 256 bits: the strength of AES-256 and of X25519's scalar. */
 const SECRET_BYTES = 32;
 
-/** Random bytes hold about 30 different values; a constant, a word or a repeated pattern holds fewer than this. */
+/** 32 random bytes have about 30 different values. A constant, a word or a repeated pattern has fewer than this. */
 const MIN_DISTINCT_BYTES = 12;
 
-/** PKCS #8 (RFC 8410 §7) around 32 raw bytes of an X25519 private key; Node imports no raw ones. */
+/** PKCS #8 (RFC 8410 §7) before the 32 raw bytes of an X25519 private key. Node does not import raw keys. */
 const X25519_PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 /**
  * Reads `C3_SECRET`: one or more 32-byte keys in base64url (or base64), separated by commas.
  *
- * @throws {C3Error} CONFIG_INVALID, a line for each entry that is wrong, by its number and never by its value
+ * @throws {C3Error} CONFIG_INVALID with a line for each wrong entry, which names its number and never its value
  */
 export function parseKeyring(text: string): Keyring {
   const entries = text.split(',').map((entry) => entry.trim());
@@ -55,7 +58,7 @@ export function parseKeyring(text: string): Keyring {
       continue;
     }
     const key = deriveKey(Buffer.from(entry, 'base64'));
-    // Two entries with the same id would make "which key" a guess. One pair of random keys in 4,096 meets by chance.
+    // The id must say which key opens a value. One pair of random keys in 4,096 has the same id by chance.
     if (keys.some((other) => other.id === key.id)) {
       mistakes.push(`${label} has the same key id as an earlier entry: it is there twice, or a new key is needed`);
     }
@@ -69,10 +72,10 @@ export function parseKeyring(text: string): Keyring {
 }
 
 /**
- * The text of one `C3_SECRET` entry: base64url, 43 characters.
+ * Returns the text of one `C3_SECRET` entry: base64url, 43 characters.
  *
  * @param bytes 32 random bytes
- * @throws {C3Error} CONFIG_INVALID when these are not 32 bytes
+ * @throws {C3Error} CONFIG_INVALID if these are not 32 bytes
  */
 export function formatSecret(bytes: Uint8Array): string {
   if (bytes.length !== SECRET_BYTES) {
@@ -81,7 +84,9 @@ export function formatSecret(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64url');
 }
 
-/** The public keys as a JWK set (RFC 7517 §5), the key to seal with first. Holds nothing secret. */
+/**
+ * Returns the public keys as a JWK set (RFC 7517 §5). The first one is the key to seal with. Contains nothing secret.
+ */
 export function toJwks(keyring: Keyring): Promise<{ keys: PublicJwk[] }> {
   const keys = keyring.keys.map(({ id, publicKey }): PublicJwk => ({
     kty: 'OKP',
@@ -94,7 +99,7 @@ export function toJwks(keyring: Keyring): Promise<{ keys: PublicJwk[] }> {
   return Promise.resolve({ keys });
 }
 
-/** What is wrong with an entry, as the end of a sentence; never quotes it. */
+/** Says what is wrong with an entry, as the end of a sentence that never quotes it. */
 function findMistake(entry: string): string | undefined {
   if (entry === '') return 'is empty';
   if (/^[0-9a-f]{64}$/i.test(entry)) return 'looks like hex, not base64url';

@@ -3,9 +3,8 @@ import { CompactEncrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
 import { openLink, sealLink, type BuildLink } from './link.ts';
-import { openSealed } from './open.ts';
 import { parseScope } from './scope.ts';
-import { seal, sealForPublicKey } from './seal.ts';
+import { openSealed, seal, sealForPublicKey } from './seal.ts';
 
 const NEW = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3)));
 const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 5)));

@@ -1,10 +1,7 @@
 import { C3Error } from '../errors.ts';
-import { toLinkHeader } from './header.ts';
 import type { Keyring } from './keyring.ts';
-import { openBytes, splitToken } from './open.ts';
-import { pack, unpack } from './pack.ts';
 import { formatShortScope, parseShortScope, type Scope } from './scope.ts';
-import { sealBytes } from './seal.ts';
+import { openBytes, pack, sealBytes, splitToken, toLinkHeader, unpack } from './token.ts';
 
 /**
  * What the address of a build page holds, sealed: all that c3 needs to show the build, and what whoever has the address may do. It

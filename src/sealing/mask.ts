@@ -2,13 +2,14 @@ import { createPatternSearch, type PatternSearch } from './pattern-search.ts';
 import { MAX_PATTERN_BYTES, toPatterns } from './patterns.ts';
 
 /**
- * Replaces secrets in a stream with `***` (A9). This prevents accidents. It does not stop a step that wants to show a secret, for example
- * reversed or as base64 of base64. Each byte of any spelling is hidden, and each run of hidden bytes becomes one `***`.
+ * Replaces secrets in a stream with `***` (A9). This prevents accidents. It does not stop a step that wants to show a
+ * secret, for example reversed or as base64 of base64. Each byte of any spelling is hidden, and each run of hidden
+ * bytes becomes one `***`.
  */
 export interface Masker {
   /**
-   * Masks the next bytes of one stream. Holds back only bytes that may be the start of a secret, so that a live log is not delayed. The
-   * result may share the memory of the chunk; the bytes that are held back do not.
+   * Masks the next bytes of one stream. Holds back only bytes that may be the start of a secret, so that a live log
+   * is not delayed. The result may share the memory of the chunk; the bytes that are held back do not.
    */
   push(chunk: Uint8Array): Uint8Array;
   /** Ends the stream and returns what was held back. The next `push` starts a new stream. */
@@ -56,7 +57,8 @@ export interface Masking {
   /**
    * Creates the masker of one stream.
    *
-   * @param blindBytes how many bytes at its start are left out, since a secret may have started before them: {@link MASK_REACH_BYTES}
+   * @param blindBytes how many bytes at its start are left out, since a secret may have started before them: {@link
+   *   MASK_REACH_BYTES}
    */
   createMasker(blindBytes?: number): Masker;
   createPieceMasker(): PieceMasker;
@@ -70,7 +72,8 @@ export interface Masking {
 export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
 
 /**
- * Creates what hides these secrets. The search is created when it is first needed: it takes some hundred kilobytes and some milliseconds.
+ * Creates what hides these secrets. The search is created when it is first needed: it takes some hundred kilobytes
+ * and some milliseconds.
  *
  * @param secrets values of any length, in any order; those with less than 8 characters are not masked
  */

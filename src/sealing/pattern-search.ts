@@ -1,23 +1,33 @@
 /** Finds many byte strings in one pass. */
 export interface PatternSearch {
-  /** Calls `visit` for the longest pattern at each place where one starts, in order of these places. Matches may overlap. */
+  /**
+   * Calls `visit` for the longest pattern at each place where one starts, in order of these places. Matches may
+   * overlap.
+   */
   eachMatch(bytes: Buffer, visit: (start: number, end: number) => void): void;
-  /** Returns the first place where a pattern starts that `bytes` ends within, or the length of `bytes` if there is none. */
+  /**
+   * Returns the first place where a pattern starts that `bytes` ends within, or the length of `bytes` if there is
+   * none.
+   */
   findOpenEnd(bytes: Buffer): number;
 }
 
-/** Bytes that the skip table looks at together. Three tell base64 and hex texts apart better than two; four would gain little. */
+/**
+ * Bytes that the skip table looks at together. Three tell base64 and hex texts apart better than two; four would gain
+ * little.
+ */
 const BLOCK_BYTES = 3;
 /** Size of the skip table. The hash of a block has 16 bits. */
 const HASHES = 0x1_0000;
 
 /**
- * Combines two methods. The skip table of Wu and Manber ("A fast algorithm for multi-pattern searching", 1994) says how far the search
- * may skip. Where it may not skip, a binary search in the sorted patterns decides.
+ * Combines two methods. The skip table of Wu and Manber ("A fast algorithm for multi-pattern searching", 1994) says
+ * how far the search may skip. Where it may not skip, a binary search in the sorted patterns decides.
  *
- * A build has thousands of patterns, and many builds run at the same time. So an Aho–Corasick automaton takes too much memory: 10 bytes
- * for each byte of a pattern, where this takes one. A tenant chooses the patterns and the text. So buckets by hash, or a radix tree, are
- * too slow in the worst case (A12): here each place of a text costs at most about as many reads as the longest pattern has bytes.
+ * A build has thousands of patterns, and many builds run at the same time. So an Aho–Corasick automaton takes too
+ * much memory: 10 bytes for each byte of a pattern, where this takes one. A tenant chooses the patterns and the text.
+ * So buckets by hash, or a radix tree, are too slow in the worst case (A12): here each place of a text costs at most
+ * about as many reads as the longest pattern has bytes.
  *
  * @param patterns Latin-1, a character for each byte; each at least 3 and at most 250 bytes long, no two equal
  */
@@ -50,7 +60,10 @@ export function createPatternSearch(patterns: readonly string[]): PatternSearch 
   };
 }
 
-/** Creates a table from a block's hash to how far a window that ends with the block may skip: 0 if a pattern may start where it does. */
+/**
+ * Creates a table from a block's hash to how far a window that ends with the block may skip: 0 if a pattern may start
+ * where it does.
+ */
 function createSkips(patterns: readonly string[], width: number): Uint8Array {
   const lastBlock = patterns.length === 0 ? 0 : width - BLOCK_BYTES;
   const skips = new Uint8Array(HASHES).fill(lastBlock + 1);
@@ -122,8 +135,9 @@ class SortedPatterns {
     let [low, high, sharedBefore, sharedAfter] = [0, this.#count, 0, 0];
     while (low < high) {
       const middle = (low + high) >> 1;
-      // The text shares most with one of the two patterns around the range, and `alike` is what the middle shares with that one. If
-      // these two numbers differ, they decide, and the text is not read again (Manber and Myers, "Suffix arrays", 1993).
+      // The text shares most with one of the two patterns around the range, and `alike` is what the middle shares
+      // with that one. If these two numbers differ, they decide, and the text is not read again (Manber and Myers,
+      // "Suffix arrays", 1993).
       const isNearerBefore = sharedBefore >= sharedAfter;
       const known = isNearerBefore ? sharedBefore : sharedAfter;
       const alike = (isNearerBefore ? this.#shared.before[middle] : this.#shared.after[middle]) ?? 0;
@@ -143,7 +157,10 @@ class SortedPatterns {
     return found;
   }
 
-  /** Counts on from `known` shared bytes. Most texts differ at once: a loop is several times faster than Buffer.compare. */
+  /**
+   * Counts on from `known` shared bytes. Most texts differ at once: a loop is several times faster than
+   * Buffer.compare.
+   */
   #extendShared(pattern: number, bytes: Buffer, start: number, known: number): number {
     const begin = this.#startOf(pattern);
     const limit = Math.min(this.#lengthOf(pattern), bytes.length - start);

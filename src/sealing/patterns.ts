@@ -2,16 +2,16 @@
 const MIN_MASKED_CHARACTERS = 8;
 
 /**
- * Longest pattern. A longer spelling is cut into patterns of this length. So a whole secret is hidden, and also each long piece of a
- * key. It limits what a live log holds back, and what the search costs at each place.
+ * Longest pattern. A longer spelling is cut into patterns of this length. So a whole secret is hidden, and also each
+ * long piece of a key. It limits what a live log holds back, and what the search costs at each place.
  */
 export const MAX_PATTERN_BYTES = 64;
 
 /**
  * Lists the byte strings to hide, each 8 to 64 bytes long, no two equal; Latin-1, a character for each byte.
  *
- * @returns undefined if all spellings of the secrets together have more than `maxLength` characters. A secret that repeats itself has few
- *   patterns, but costs as much to spell.
+ * @returns undefined if all spellings of the secrets together have more than `maxLength` characters. A secret that
+ *   repeats itself has few patterns, but costs as much to spell.
  */
 export function toPatterns(secrets: readonly string[], maxLength: number): string[] | undefined {
   const patterns = new Set<string>();
@@ -33,8 +33,9 @@ function toParts(secret: string): string[] {
 }
 
 /**
- * Returns the spellings of a text that are hidden: plain, base64 and base64url (at each of the three places in a group where it may start,
- * at the end and inside of the encoded data, and in lines), hex (also in lines), URL-encoded and JSON-escaped. No two are equal.
+ * Returns the spellings of a text that are hidden: plain, base64 and base64url (at each of the three places in a
+ * group where it may start, at the end and inside of the encoded data, and in lines), hex (also in lines),
+ * URL-encoded and JSON-escaped. No two are equal.
  */
 export function toSpellings(text: string): string[] {
   return [...new Set([text, ...toBase64(text), ...toHex(text), ...toUrl(text), ...toJson(text)])];
@@ -73,7 +74,8 @@ const BASE64_PLACES = [
 function toBase64(text: string): string[] {
   const spellings = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
     const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(text)]);
-    // At the end of the encoded data the last character depends only on the secret, inside of it also on what follows.
+    // At the end of the encoded data the last character depends only on the secret, inside of it also on what
+    // follows.
     const atEnd = bytes
       .toString('base64')
       .replace(/={1,2}$/, '')

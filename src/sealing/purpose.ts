@@ -1,15 +1,17 @@
 import { C3Error } from '../errors.ts';
 
-/** What a sealed value is for: the one place where it opens. A kubeconfig pasted into `secrets:` does not open there. */
+/**
+ * What a sealed value is for. It opens for no other purpose: a kubeconfig pasted into `secrets:` does not open there.
+ */
 export type Purpose =
-  /** A forge's access token, in the URL of a webhook. `optional`: its deliveries need no signature. */
+  /** A forge's access token, in the URL of a webhook. `optional`: deliveries may come without a signature. */
   | { readonly kind: 'hook'; readonly signature?: 'optional' | undefined }
   /** A kubeconfig, `k8s:` in c3.yaml. */
   | { readonly kind: 'k8s' }
   /**
-   * A Telegram destination, `telegram:` in c3.yaml. `operator`: one without a bot's token, to which the operator's bot writes. Only
-   * who has `C3_SECRET` makes it, or anybody could have that bot write anywhere: `/encrypt` cannot name this purpose, and what was
-   * sealed with the public key does not open for it.
+   * A Telegram destination, `telegram:` in c3.yaml. `operator`: without a bot's token, so that the operator's bot
+   * writes to it. Only a holder of `C3_SECRET` can seal for it. Otherwise anybody could make that bot write anywhere.
+   * `/encrypt` cannot name this purpose, and a value sealed with the public key does not open for it.
    */
   | { readonly kind: 'telegram'; readonly bot?: 'operator' | undefined }
   /** One environment variable of the steps, `secrets: {NAME: …}` in c3.yaml. */
@@ -18,14 +20,14 @@ export type Purpose =
 const UNSIGNED_HOOK = 'hook:signature=optional';
 const OPERATORS_TELEGRAM = 'telegram:bot=operator';
 
-/** Longest name of a secret, so that the sealed header and every message about it stay short. */
+/** Limits the name of a secret, so that the sealed header and the messages about it are short. */
 const MAX_SECRET_NAME_CHARACTERS = 100;
 
 /**
- * Reads `hook`, `hook:signature=optional`, `k8s`, `telegram` or `secret:NAME`, where NAME is a shell variable's name of at most 100
- * characters.
+ * Reads `hook`, `hook:signature=optional`, `k8s`, `telegram` or `secret:NAME`, where NAME is a shell variable's name
+ * of at most 100 characters.
  *
- * @throws {C3Error} USAGE_INVALID when it is none of them
+ * @throws {C3Error} USAGE_INVALID for any other text
  */
 export function parsePurpose(text: string): Purpose {
   if (text === 'hook' || text === 'k8s' || text === 'telegram') return { kind: text };
@@ -46,10 +48,10 @@ export function parsePurpose(text: string): Purpose {
 }
 
 /**
- * The purpose of a hook key whose deliveries need no signature, when `signature` says "optional". It is another purpose, so that a
- * key that was not made for it does not open with `signature=optional` in its URL, nor this one without.
+ * Returns the purpose of a hook key whose deliveries need no signature, if `signature` is "optional". It is a purpose
+ * of its own, so that only a key that was sealed for it opens with `signature=optional` in its URL (A4).
  *
- * @throws {C3Error} USAGE_INVALID when `signature` is another text, or the purpose no hook
+ * @throws {C3Error} USAGE_INVALID if `signature` is another text, or the purpose is not a hook
  */
 export function withSignature(purpose: Purpose, signature: string | undefined): Purpose {
   if (signature === undefined || signature === 'required') return purpose;
@@ -60,7 +62,7 @@ export function withSignature(purpose: Purpose, signature: string | undefined): 
   return { kind: 'hook', signature };
 }
 
-/** The inverse of {@link parsePurpose}, which does not read `telegram:bot=operator`. */
+/** Formats a purpose. {@link parsePurpose} reads the result, except `telegram:bot=operator`. */
 export function formatPurpose(purpose: Purpose): string {
   if (purpose.kind === 'secret') return `secret:${purpose.name}`;
   if (purpose.kind === 'telegram' && purpose.bot === 'operator') return OPERATORS_TELEGRAM;

@@ -2,7 +2,7 @@ import { CompactEncrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { parseHookQuery } from './hook.ts';
 import { formatSecret, parseKeyring } from './keyring.ts';
-import { openSealed } from './open.ts';
+import { openSealed } from './seal.ts';
 import { parsePurpose } from './purpose.ts';
 import { formatScope, parseScope } from './scope.ts';
 

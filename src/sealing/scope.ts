@@ -1,29 +1,35 @@
 import { C3Error } from '../errors.ts';
 import { trimEnd } from '../trim-end.ts';
 
-/** A repository, as sealed values are bound to it: lower-case `host/owner/name`, no `.git`. Owner may hold slashes (GitLab groups). */
+/**
+ * A repository, to which sealed values are bound: lower-case `host/owner/name`, without `.git`. The owner may contain
+ * slashes (GitLab groups).
+ */
 export interface Scope {
   readonly host: string;
   readonly owner: string;
   readonly name: string;
 }
 
-/** Longest text that is looked at: more than a host of 259, an owner of 200 and a name of 100 characters with `https://` need. */
+/**
+ * Longest text that is read. A host of 259, an owner of 200 and a name of 100 characters with `https://` are shorter.
+ */
 const MAX_SCOPE_CHARACTERS = 600;
 
 const SCOPE =
   /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?)\/([a-z0-9._/-]{1,200})\/([a-z0-9._-]{1,100})$/i;
 
 /**
- * Reads `HOST/OWNER/NAME`, in any case, with or without `https://` (`http://`) and `.git`.
+ * Reads `HOST/OWNER/NAME` in any case, with or without `https://` (`http://`) and `.git`.
  *
- * @throws {C3Error} SCOPE_INVALID when it is not of that form
+ * @throws {C3Error} SCOPE_INVALID for any other text
  */
 export function parseScope(text: string): Scope {
   const address = text.slice(0, MAX_SCOPE_CHARACTERS + 1).trim();
   let bare = trimEnd(address.replace(/^https?:\/\//i, ''), '/');
   while (/\.git$/i.test(bare)) bare = bare.slice(0, -'.git'.length);
-  // Lower case comes after the match: some letters outside ASCII become ASCII ones by it, the Kelvin sign a "k".
+  // Lower case comes after the match, since it turns some letters outside ASCII into ASCII: the Kelvin sign into a
+  // "k".
   const [, host, owner, name] = (SCOPE.exec(bare) ?? []).map((part) => part.toLowerCase());
   const segments = [...(owner?.split('/') ?? ['']), name ?? ''];
   const isTooLong = text.length > MAX_SCOPE_CHARACTERS;
@@ -35,7 +41,7 @@ export function parseScope(text: string): Scope {
   return { host, owner, name };
 }
 
-/** `host/owner/name`, the one spelling that is sealed, signed and compared. */
+/** Formats `host/owner/name`, the only spelling that is sealed, signed and compared. */
 export function formatScope(scope: Scope): string {
   return `${scope.host}/${scope.owner}/${scope.name}`;
 }
@@ -43,14 +49,17 @@ export function formatScope(scope: Scope): string {
 /** The host that a short scope leaves out. */
 const DEFAULT_HOST = 'github.com';
 
-/** `acme/shop` for `github.com/acme/shop`: for texts in which every character counts. Others as {@link formatScope} writes them. */
+/**
+ * Formats `acme/shop` for `github.com/acme/shop`, for texts that must be short. Formats other scopes as {@link
+ * formatScope}.
+ */
 export function formatShortScope(scope: Scope): string {
   const isShort = scope.host === DEFAULT_HOST && !scope.owner.includes('/');
   return isShort ? `${scope.owner}/${scope.name}` : formatScope(scope);
 }
 
 /**
- * The inverse of {@link formatShortScope}; takes a whole scope too.
+ * Reads what {@link formatShortScope} and {@link formatScope} write.
  *
  * @throws {C3Error} SCOPE_INVALID
  */

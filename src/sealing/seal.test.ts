@@ -4,10 +4,9 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import type { C3Error } from '../errors.ts';
 import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
-import { openSealed } from './open.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';
-import { seal, sealForPublicKey } from './seal.ts';
+import { openSealed, seal, sealForPublicKey } from './seal.ts';
 
 const NEW = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3)));
 const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 5)));
@@ -190,7 +189,7 @@ describe('sealForPublicKey', () => {
   ])('refuses %s instead of a key set', async (_, given) => {
     await expect(sealForPublicKey(given, 'value', binding)).rejects.toMatchObject({
       code: 'USAGE_INVALID',
-      message: 'The public key is not the key set of a c3: it holds no X25519 key',
+      message: 'The public key is not the key set of a c3: it contains no X25519 key',
       hint: 'c3 serves it at /.well-known/jwks.json',
     });
   });
@@ -222,30 +221,33 @@ describe('sealForPublicKey', () => {
   });
 });
 
-describe.each(ways)('with $way, a library that writes another header than is rebuilt later', ({ sealIt }) => {
-  const { encrypt } = CompactEncrypt.prototype;
-  const header = (jwe: string): string => jwe.slice(0, jwe.indexOf('.'));
+describe.each(ways)(
+  'with $way, a library that writes another header than the one that opening rebuilds',
+  ({ sealIt }) => {
+    const { encrypt } = CompactEncrypt.prototype;
+    const header = (jwe: string): string => jwe.slice(0, jwe.indexOf('.'));
 
-  it.each<[string, (jwe: string) => string]>([
-    ['fields more', (jwe) => jwe.replace(header(jwe), addField(header(jwe)))],
-    ['no nonce', (jwe) => jwe.replace(/\.\.[^.]+/, '..')],
-    ['no ciphertext', (jwe) => jwe.replace(/[^.]+\.([^.]+)$/, '.$1')],
-    ['no tag', (jwe) => jwe.replace(/[^.]+$/, '')],
-  ])('seals nothing: %s', async (_, change) => {
-    const spy = vi.spyOn(CompactEncrypt.prototype, 'encrypt').mockImplementationOnce(async function (
-      this: CompactEncrypt,
-      ...args
-    ) {
-      return change(await encrypt.apply(this, args));
+    it.each<[string, (jwe: string) => string]>([
+      ['fields more', (jwe) => jwe.replace(header(jwe), addField(header(jwe)))],
+      ['no nonce', (jwe) => jwe.replace(/\.\.[^.]+/, '..')],
+      ['no ciphertext', (jwe) => jwe.replace(/[^.]+\.([^.]+)$/, '.$1')],
+      ['no tag', (jwe) => jwe.replace(/[^.]+$/, '')],
+    ])('seals nothing: %s', async (_, change) => {
+      const spy = vi.spyOn(CompactEncrypt.prototype, 'encrypt').mockImplementationOnce(async function (
+        this: CompactEncrypt,
+        ...args
+      ) {
+        return change(await encrypt.apply(this, args));
+      });
+      onTestFinished(() => spy.mockRestore());
+      await expect(sealIt('value')).rejects.toMatchObject({
+        code: 'INTERNAL',
+        message: 'The sealed header is not the one that opening would rebuild; nothing was sealed',
+      });
+      expect(spy).toHaveBeenCalledOnce();
     });
-    onTestFinished(() => spy.mockRestore());
-    await expect(sealIt('value')).rejects.toMatchObject({
-      code: 'INTERNAL',
-      message: 'The sealed header is not as it will be rebuilt; nothing was sealed',
-    });
-    expect(spy).toHaveBeenCalledOnce();
-  });
-});
+  },
+);
 
 function addField(header: string): string {
   const fields = JSON.parse(Buffer.from(header, 'base64url').toString()) as object;

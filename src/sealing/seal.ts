@@ -1,19 +1,30 @@
 import { CompactEncrypt, importJWK } from 'jose';
-
 import { C3Error } from '../errors.ts';
+import { parseJson, readArray, readObject, readString } from '../json.ts';
 import { checkPlaintext } from './check-plaintext.ts';
-import { encodeHeader, toHeader, type Binding, type Header } from './header.ts';
-import type { Keyring, SealingKey } from './keyring.ts';
-import { pack } from './pack.ts';
+import type { Keyring } from './keyring.ts';
+import { formatPurpose, type Purpose } from './purpose.ts';
+import { formatScope } from './scope.ts';
+import {
+  detachHeader,
+  encodeHeader,
+  openBytes,
+  pack,
+  sealBytes,
+  splitToken,
+  toHeader,
+  unpack,
+  type Binding,
+} from './token.ts';
 
 /**
- * Seals with the first key of the keyring. The form is told in docs/sealing.md.
+ * Seals with the first key of the keyring.
  *
- * This room takes no randomness of its own, with one exception: jose draws the nonce (and the ephemeral key) itself, and that
- * is where it is safest. Random 96-bit nonces allow 2^32 values a key (NIST SP 800-38D §8.3).
+ * The sealing room uses no randomness of its own: jose draws the nonce and the ephemeral key. Random 96-bit nonces
+ * allow 2^32 values for each key (NIST SP 800-38D §8.3).
  *
  * @param plaintext at most 16 KiB, and what {@link checkPlaintext} accepts
- * @returns `kid.iv.ciphertext.tag`, for YAML and URLs as it is
+ * @returns `kid.iv.ciphertext.tag`, which YAML and URLs hold without quotes or escapes
  * @throws {C3Error} PLAINTEXT_INVALID
  */
 export async function seal(keyring: Keyring, plaintext: string, binding: Binding): Promise<string> {
@@ -22,19 +33,13 @@ export async function seal(keyring: Keyring, plaintext: string, binding: Binding
   return sealBytes(key, pack(plaintext), toHeader('dir', key.id, binding));
 }
 
-/** `kid.iv.ciphertext.tag` of any bytes, under a header of `dir`. */
-export async function sealBytes({ id, secretKey }: SealingKey, bytes: Uint8Array, header: Header): Promise<string> {
-  const jwe = await new CompactEncrypt(bytes).setProtectedHeader(header).encrypt(secretKey);
-  return [id, ...detachHeader(jwe, encodeHeader(header))].join('.');
-}
-
 /**
  * Seals with a c3's public key, without its secret: on the command line, in a browser.
  *
- * @param jwks the parsed answer of `/.well-known/jwks.json`; the first X25519 key is used
+ * @param jwks the parsed answer of `/.well-known/jwks.json`; its first X25519 key is used
  * @param plaintext at most 16 KiB, and what {@link checkPlaintext} accepts
  * @returns `kid.epk.iv.ciphertext.tag`, 44 characters longer than {@link seal}'s
- * @throws {C3Error} PLAINTEXT_INVALID; USAGE_INVALID when `jwks` holds no key of a c3
+ * @throws {C3Error} PLAINTEXT_INVALID; USAGE_INVALID if `jwks` contains no key of a c3
  */
 export async function sealForPublicKey(jwks: unknown, plaintext: string, binding: Binding): Promise<string> {
   checkPlaintext(binding.purpose, plaintext);
@@ -42,34 +47,85 @@ export async function sealForPublicKey(jwks: unknown, plaintext: string, binding
   const key = await importJWK({ kty: 'OKP', crv: 'X25519', x }, 'ECDH-ES');
   const header = toHeader('ECDH-ES', kid, binding);
   const jwe = await new CompactEncrypt(pack(plaintext)).setProtectedHeader(header).encrypt(key);
-  const { epk } = parseHeader(jwe);
-  return [kid, epk.x, ...detachHeader(jwe, encodeHeader(header, epk.x))].join('.');
+  const ephemeralKey = readEphemeralKey(jwe);
+  return [kid, ephemeralKey, ...detachHeader(jwe, encodeHeader(header, ephemeralKey))].join('.');
 }
 
-/** `[iv, ciphertext, tag]` of a compact JWE without an encrypted key. */
-function detachHeader(jwe: string, expectedHeader: string): [string, string, string] {
-  const [header, , iv, ciphertext, tag] = jwe.split('.');
-  // The header is thrown away here and rebuilt when the value is opened. Should jose ever write it otherwise than we rebuild
-  // it, the value could never be opened again: better to fail now than on the day it is needed.
-  if (header !== expectedHeader || !iv || !ciphertext || !tag) {
-    throw new C3Error('INTERNAL', 'The sealed header is not as it will be rebuilt; nothing was sealed');
-  }
-  return [iv, ciphertext, tag];
-}
-
-function parseHeader(jwe: string): { epk: { x: string } } {
+function readEphemeralKey(jwe: string): string {
   const [header = ''] = jwe.split('.');
-  return JSON.parse(Buffer.from(header, 'base64url').toString()) as { epk: { x: string } };
+  const { epk } = readObject(parseJson(Buffer.from(header, 'base64url')));
+  return readString(readObject(epk)['x']) ?? '';
 }
 
 function findPublicKey(jwks: unknown): { kid: string; x: string } {
-  const keys = typeof jwks === 'object' && jwks !== null && 'keys' in jwks ? jwks.keys : undefined;
-  for (const key of Array.isArray(keys) ? (keys as unknown[]) : []) {
-    const { kty, crv, kid, x } = (key ?? {}) as Record<string, unknown>;
+  for (const key of readArray(readObject(jwks)['keys'])) {
+    const { kty, crv, kid, x } = readObject(key);
     if (kty !== 'OKP' || crv !== 'X25519' || typeof kid !== 'string' || typeof x !== 'string') continue;
     if (/^[A-Za-z0-9_-]{2}$/.test(kid) && /^[A-Za-z0-9_-]{43}$/.test(x)) return { kid, x };
   }
-  throw new C3Error('USAGE_INVALID', 'The public key is not the key set of a c3: it holds no X25519 key', {
+  throw new C3Error('USAGE_INVALID', 'The public key is not the key set of a c3: it contains no X25519 key', {
     hint: 'c3 serves it at /.well-known/jwks.json',
   });
+}
+
+export interface Opened {
+  readonly plaintext: string;
+  /**
+   * Whether it was sealed with another key than the first of `C3_SECRET`. Then it must be sealed again before that
+   * key is removed.
+   */
+  readonly isOldKey: boolean;
+}
+
+/**
+ * Opens a sealed value for the repository and the purpose that it was sealed for.
+ *
+ * One message covers a value of another repository, a value of another purpose and a damaged value: somebody who
+ * pastes a foreign value learns nothing from the answer (A1). The message may say that the key is unknown, since its
+ * id is public.
+ *
+ * @throws {C3Error} SEALED_INVALID
+ */
+export async function openSealed(keyring: Keyring, token: string, binding: Binding): Promise<Opened> {
+  const hint = `seal it again with c3 encrypt --repo ${formatScope(binding.scope)} --for ${formatPurpose(binding.purpose)}`;
+  const parts = splitToken(token);
+  const isWhole = parts.length === 4 || parts.length === 5;
+  const key = keyring.keys.find(({ id }) => id === parts[0]);
+  if (isWhole && !key) {
+    throw new C3Error('SEALED_INVALID', `${toSubject(binding)} was sealed with a key this c3 does not have`, { hint });
+  }
+  try {
+    if (!isWhole || !key) throw new RangeError('Not a sealed value');
+    if (parts.length === 5 && isForOperator(binding.purpose)) {
+      throw new RangeError('Anybody can seal with the public key');
+    }
+    const bytes = await openBytes(key, parts, toHeader(parts.length === 4 ? 'dir' : 'ECDH-ES', key.id, binding));
+    const plaintext = unpack(bytes);
+    // Anybody can seal with the public key, unchecked. A token goes into a header; the other purposes have readers
+    // that check.
+    if (binding.purpose.kind === 'hook') checkPlaintext(binding.purpose, plaintext);
+    return { plaintext, isOldKey: key !== keyring.keys[0] };
+  } catch {
+    // No cause: jose's messages would tell the cases apart wherever causes are logged or shown.
+    throw new C3Error(
+      'SEALED_INVALID',
+      `${toSubject(binding)} does not open for ${formatScope(binding.scope)}: it is damaged, or was sealed for another repository or purpose`,
+      { hint },
+    );
+  }
+}
+
+/** Whether only a holder of `C3_SECRET` may seal for the purpose. */
+function isForOperator(purpose: Purpose): boolean {
+  return purpose.kind === 'telegram' && purpose.bot === 'operator';
+}
+
+const SUBJECTS: Readonly<Record<Exclude<Purpose['kind'], 'secret'>, string>> = {
+  hook: 'The key in the hook URL',
+  k8s: 'The sealed kubeconfig',
+  telegram: 'The sealed Telegram destination',
+};
+
+function toSubject({ purpose }: Binding): string {
+  return purpose.kind === 'secret' ? `The sealed secret ${purpose.name}` : SUBJECTS[purpose.kind];
 }

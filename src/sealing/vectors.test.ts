@@ -7,10 +7,9 @@ import { describe, expect, it } from 'vitest';
 import { deriveWebhookSecret, formatHookUrl, parseHookQuery } from './hook.ts';
 import { parseKeyring, toJwks } from './keyring.ts';
 import { openLink, type BuildLink } from './link.ts';
-import { openSealed } from './open.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';
-import { sealForPublicKey } from './seal.ts';
+import { openSealed, sealForPublicKey } from './seal.ts';
 
 interface Vectors {
   secret: string;

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { pack, unpack } from './pack.ts';
+import { pack, unpack } from './token.ts';
 
 const anyText = fc.string({ minLength: 1, unit: 'binary' }).filter((text) => text.isWellFormed());
 const word = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}$/);
