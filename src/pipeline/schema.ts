@@ -19,6 +19,12 @@ const commandSchema: JsonObject = {
   minItems: 1,
 };
 
+/** Allow another value in place of a mapping. Not with `anyOf`: editors would mention it at every mistake in the mapping. */
+const alternatives: Readonly<Record<'false' | 'sealed', JsonObject>> = {
+  false: { type: ['object', 'boolean'], not: { const: true } },
+  sealed: { type: ['object', 'string'], pattern: SEALED_PATTERN.source },
+};
+
 const labelSchema: JsonObject = { type: 'string', pattern: LABEL_PATTERN.source };
 
 const containerSchema: JsonObject = toObjectSchema(
@@ -116,25 +122,13 @@ function toShapeSchema(shape: Shape): JsonObject {
         additionalProperties: toShapeSchema({ kind: shape.values }),
       };
     case 'mapping':
-      return { ...toMappingSchema(shape.vocabulary), ...toAlternative(shape.or) };
+      return { ...toMappingSchema(shape.vocabulary), ...(shape.or && alternatives[shape.or]) };
     case 'stages':
       return { type: 'array', items: { $ref: '#/definitions/stage' }, minItems: 1, maxItems: MAX_STEPS };
     case 'steps':
       return { type: 'array', items: { $ref: '#/definitions/step' }, minItems: 1, maxItems: MAX_PARALLEL };
     case 'pod':
       return podSchema;
-  }
-}
-
-/** Allows another value in place of a mapping. Not with `anyOf`: editors would mention it at every mistake in the mapping. */
-function toAlternative(or: 'false' | 'sealed' | undefined): JsonObject {
-  switch (or) {
-    case undefined:
-      return {};
-    case 'false':
-      return { type: ['object', 'boolean'], not: { const: true } };
-    case 'sealed':
-      return { type: ['object', 'string'], pattern: SEALED_PATTERN.source };
   }
 }
 

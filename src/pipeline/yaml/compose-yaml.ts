@@ -10,10 +10,8 @@ export interface YamlTokens {
   readonly lexemeCount: number;
 }
 
-export interface ComposedYaml {
-  readonly text: string;
+export interface ComposedYaml extends Pick<YamlTokens, 'text' | 'lineCounter'> {
   readonly document: Document.Parsed;
-  readonly lineCounter: LineCounter;
 }
 
 /**
