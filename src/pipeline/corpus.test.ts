@@ -6,7 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { parsePipeline } from './parse-pipeline.ts';
 import { formatProblem } from './format-problem.ts';
 
-/** `x.yaml` is beside `x.problems.txt` and `x.pipeline.json`. `UPDATE_GOLDEN=1` updates these two: review the diff. */
+/**
+ * `x.yaml` is beside `x.problems.txt` and `x.pipeline.json`. `UPDATE_GOLDEN=1` updates these two: review the diff.
+ */
 const corpus = join(import.meta.dirname, '../../test/fixtures/c3-yaml');
 const isUpdate = process.env['UPDATE_GOLDEN'] === '1';
 

@@ -9,8 +9,8 @@ export interface Fix {
 }
 
 /**
- * Indents every script as deep as it is read, and keeps every other byte. Returns undefined when there is nothing to repair, or
- * when the result would still have an error. Sealed values do not count: no repair changes them.
+ * Indents every script as deep as it is read, and keeps every other byte. Returns undefined when there is nothing to
+ * repair, or when the result would still have an error. Sealed values do not count: no repair changes them.
  */
 export function fixPipeline(source: string): Fix | undefined {
   if (new TextEncoder().encode(source).length > MAX_PIPELINE_BYTES) return undefined;

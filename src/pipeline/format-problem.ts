@@ -15,8 +15,8 @@ const LEAD = 40;
 const MAX_SUMMARY_LENGTH = 140;
 
 /**
- * Formats a problem with an excerpt of the file, in two to four lines without a final line break. The excerpt shows the file as
- * it is, with secrets in clear text: only for the command line, where the file belongs to the user.
+ * Formats a problem with an excerpt of the file, in two to four lines without a final line break. The excerpt shows
+ * the file as it is, with secrets in clear text: only for the command line, where the file belongs to the user.
  *
  *     c3.yaml:4:5 error: unknown key "wen"
  *       3 |   - sh: y
@@ -63,7 +63,9 @@ function clip(line: string, column: number): { text: string; column: number } {
   return { text, column: column - start + head.length };
 }
 
-/** Replaces each character that moves the cursor, controls the terminal or changes the direction of text, one for one. */
+/**
+ * Replaces each character that moves the cursor, controls the terminal or changes the direction of text, one for one.
+ */
 export function toVisible(text: string): string {
   return text.replaceAll('\t', ' ').replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '\uFFFD');
 }

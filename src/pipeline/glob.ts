@@ -5,8 +5,8 @@ export type Glob =
   | { readonly kind: 'invalid'; readonly message: string };
 
 /**
- * How much work is left. Each comparison costs {@link BASE_COST}, plus one for each active state at each character of the text:
- * at most the length of the glob times the length of the text.
+ * How much work is left. Each comparison costs {@link BASE_COST}, plus one for each active state at each character of
+ * the text: at most the length of the glob times the length of the text.
  */
 export interface Work {
   left: number;
@@ -22,9 +22,9 @@ const BASE_COST = 16;
 const MAX_BRACE_DEPTH = 8;
 
 /**
- * One instruction of the matcher: consume a character, consume any number of characters, or continue at several states. All
- * states advance together (a Thompson automaton), so the cost is bounded. A backtracking regular expression would take
- * exponential time for `*a*a*a*b`.
+ * One instruction of the matcher: consume a character, consume any number of characters, or continue at several
+ * states. All states advance together (a Thompson automaton), so the cost is bounded. A backtracking regular
+ * expression would take exponential time for `*a*a*a*b`.
  *
  * @see https://swtch.com/~rsc/regexp/regexp2.html
  */
@@ -35,9 +35,9 @@ type Instruction =
   | { readonly kind: 'jump'; readonly targets: readonly number[] };
 
 /**
- * Compiles a glob. `*` matches any characters but `/`, `**` any characters, `**` before `/` any directories or none, `?` one
- * character but `/`, `[a-z]` one of a set, `[!a-z]` one outside a set, `{a,b}` one of several. `\` escapes the next character.
- * A leading dot is not special, and case matters.
+ * Compiles a glob. `*` matches any characters but `/`, `**` any characters, `**` before `/` any directories or none,
+ * `?` one character but `/`, `[a-z]` one of a set, `[!a-z]` one outside a set, `{a,b}` one of several. `\` escapes
+ * the next character. A leading dot is not special, and case matters.
  */
 export function parseGlob(pattern: string): Glob {
   const source: Source = { characters: Array.from(pattern), at: 0, program: [] };
@@ -56,8 +56,8 @@ export function splitNegation(glob: string): { readonly isNegative: boolean; rea
 }
 
 /**
- * Compiles a list of globs. The last matching glob in a list wins; a text matches when it has no `!`. A list that begins with `!`
- * starts from everything: `['!main']` is every branch but one.
+ * Compiles a list of globs. The last matching glob in a list wins; a text matches when it has no `!`. A list that
+ * begins with `!` starts from everything: `['!main']` is every branch but one.
  *
  * @param globs checked before; an invalid glob matches nothing
  */

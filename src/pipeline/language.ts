@@ -3,10 +3,14 @@ import { noSchedules, pipelineConditionVocabulary, unsupportedKeys } from './ste
 import type { IntegerLimits, Vocabulary } from './vocabulary.ts';
 import { forEach, key, toVocabulary } from './vocabulary.ts';
 
-/** Matches a compact JWE with four or five base64url parts: `kid.iv.ciphertext.tag`, or with an ephemeral public key. */
+/**
+ * Matches a compact JWE with four or five base64url parts: `kid.iv.ciphertext.tag`, or with an ephemeral public key.
+ */
 export const SEALED_PATTERN: RegExp = /^\s*[\w-]+(?:\.[\w-]+){3,4}\s*$/u;
 
-/** Matches an absolute path without `.` and `..`: c3 cleans and overwrites exactly the directory that the author sees. */
+/**
+ * Matches an absolute path without `.` and `..`: c3 cleans and overwrites exactly the directory that the author sees.
+ */
 export const CHECKOUT_PATH_PATTERN: RegExp = /^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+){1,32}\/*$/u;
 
 /** `git fetch --depth` accepts a 32-bit number. A million commits is the whole history of any repository. */

@@ -105,7 +105,10 @@ describe('limits', () => {
     expect(errorsOf(parsePipeline(text).problems)).toContain('merge keys bring in more than 10000 keys');
   });
 
-  /** Texts that are slow in the library, or could be in our code. The time limit of the test asserts that each is near linear. */
+  /**
+   * Texts that are slow in the library, or could be in our code. The time limit of the test asserts that each is near
+   * linear.
+   */
   const pieces: readonly (readonly [string, string])[] = [
     ['opening brackets', '['],
     ['closing brackets', ']'],

@@ -31,15 +31,15 @@ const HOUR_MS = 3_600_000;
 
 export interface ParseOptions {
   /**
-   * Skips the check of sealed values: `k8s` can be missing, and each can be anything, also a placeholder. For `c3 run`, whose
-   * user supplies the cluster and the secrets. Default false.
+   * Skips the check of sealed values: `k8s` can be missing, and each can be anything, also a placeholder. For `c3
+   * run`, whose user supplies the cluster and the secrets. Default false.
    */
   readonly withoutSeals?: boolean;
 }
 
 /**
- * Reads c3.yaml. Never throws: reports everything that is wrong as a {@link Problem}, all at once if the text is YAML. Reads
- * scripts that are not indented deep enough as they are meant, with a warning.
+ * Reads c3.yaml. Never throws: reports everything that is wrong as a {@link Problem}, all at once if the text is
+ * YAML. Reads scripts that are not indented deep enough as they are meant, with a warning.
  */
 export function parsePipeline(text: string, options: ParseOptions = {}): ParsedPipeline {
   const bytes = new TextEncoder().encode(text).length;

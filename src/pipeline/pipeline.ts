@@ -34,8 +34,8 @@ export interface Telegram {
 }
 
 /**
- * Which messages make a sound. `failure`: each build that fails, and the first that passes after it. `change`: a build whose
- * result differs from the one before it. `always`: the end of every build.
+ * Which messages make a sound. `failure`: each build that fails, and the first that passes after it. `change`: a
+ * build whose result differs from the one before it. `always`: the end of every build.
  */
 export type Notify = 'failure' | 'change' | 'always' | 'never';
 
@@ -120,8 +120,8 @@ export interface PodLife {
 }
 
 /**
- * An error or a warning about c3.yaml. Lines and columns count from 1; columns are UTF-16 units. Its sentences quote keys and
- * the names of containers and volumes, and no other value: any other value can be a secret.
+ * An error or a warning about c3.yaml. Lines and columns count from 1; columns are UTF-16 units. Its sentences quote
+ * keys and the names of containers and volumes, and no other value: any other value can be a secret.
  */
 export interface Problem {
   readonly severity: 'error' | 'warning';

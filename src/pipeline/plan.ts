@@ -9,7 +9,10 @@ export interface PipelineEvent {
   readonly branch?: string;
   /** Without `refs/tags/`. Only for a tag. */
   readonly tag?: string;
-  /** The paths that the push changed, from the root of the repository. Undefined: unknown; every condition on paths holds. */
+  /**
+   * The paths that the push changed, from the root of the repository. Undefined: unknown; every condition on paths
+   * holds.
+   */
   readonly paths?: readonly string[];
 }
 
@@ -28,14 +31,16 @@ export interface PlannedStep {
   readonly step: Step;
   /** Why its condition does not hold; a clause like the reason of a {@link Plan}. */
   readonly skipped?: string;
-  /** Runs when all earlier steps passed (`success`), when one failed that is not allowed to (`failure`), or for both. */
+  /**
+   * Runs when all earlier steps passed (`success`), when one failed that is not allowed to (`failure`), or for both.
+   */
   readonly runsAfter: readonly ('success' | 'failure')[];
 }
 
 /**
- * Limits the work of all globs of a file to about 20 ms, in which other builds wait. The reader limits the globs for branches and
- * tags to half of this for a name of 255 characters. A push can change any number of paths: when the work is used up, they count
- * as unknown.
+ * Limits the work of all globs of a file to about 20 ms, in which other builds wait. The reader limits the globs for
+ * branches and tags to half of this for a name of 255 characters. A push can change any number of paths: when the
+ * work is used up, they count as unknown.
  */
 const MAX_WORK = 2_000_000;
 
@@ -72,8 +77,8 @@ interface Facts {
 }
 
 /**
- * Matches lists of globs against any of the texts. Returns false when no work is left. Equal lists cost once, however many
- * conditions have them: aliases can repeat one list a thousand times.
+ * Matches lists of globs against any of the texts. Returns false when no work is left. Equal lists cost once, however
+ * many conditions have them: aliases can repeat one list a thousand times.
  */
 function createListMatcher(texts: readonly string[], work: Work): (globs: readonly string[]) => boolean {
   const results = new Map<string, boolean>();

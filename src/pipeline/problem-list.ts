@@ -8,10 +8,16 @@ export interface Located {
   readonly end: number;
 }
 
-/** Collects problems. Drops a second problem with the same message and position: an alias leads to the same node twice. */
+/**
+ * Collects problems. Drops a second problem with the same message and position: an alias leads to the same node
+ * twice.
+ */
 export interface ProblemList {
   error(at: Located, message: string, hint?: string): void;
-  /** Reports a value that is replaced by null. Later problems at the same position are its consequences, and are dropped. */
+  /**
+   * Reports a value that is replaced by null. Later problems at the same position are its consequences, and are
+   * dropped.
+   */
   unreadable(at: Located, message: string, hint?: string): void;
   warning(at: Located, message: string, hint?: string): void;
   /** Whether the limit of errors is reached, so that costly checks can be skipped. */
@@ -28,12 +34,16 @@ export interface ProblemList {
 export interface ProblemSource {
   readonly text: string;
   readonly lineCounter: LineCounter;
-  /** Columns that the repair inserted at the start of a line, by line. Subtracted to get columns of the original text. */
+  /**
+   * Columns that the repair inserted at the start of a line, by line. Subtracted to get columns of the original text.
+   */
   readonly insertedColumns: ReadonlyMap<number, number>;
   readonly withoutSeals: boolean;
 }
 
-/** Limits errors, and warnings, separately. Nobody reads more at once, and a hostile file can have tens of thousands. */
+/**
+ * Limits errors, and warnings, separately. Nobody reads more at once, and a hostile file can have tens of thousands.
+ */
 const MAX_PROBLEMS = 50;
 
 const MAX_QUOTE_LENGTH = 40;
@@ -74,7 +84,10 @@ export function createProblemList(source: ProblemSource): ProblemList {
   };
 }
 
-/** Quotes a key or a name for a message: escaped, one line, at most {@link MAX_QUOTE_LENGTH} characters. Never for values. */
+/**
+ * Quotes a key or a name for a message: escaped, one line, at most {@link MAX_QUOTE_LENGTH} characters. Never for
+ * values.
+ */
 export function quote(name: string): string {
   const isLong = name.length > MAX_QUOTE_LENGTH;
   return JSON.stringify(isLong ? `${name.slice(0, MAX_QUOTE_LENGTH - 1)}…` : name);

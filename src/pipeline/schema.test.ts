@@ -84,7 +84,10 @@ test('schema/c3.schema.json is current; UPDATE_GOLDEN=1 writes it anew', () => {
   expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(JSON.parse(formatSchema()));
 });
 
-/** Returns the value that a schema checks: repaired, with aliases and merge keys written out. Undefined when c3 cannot read the YAML. */
+/**
+ * Returns the value that a schema checks: repaired, with aliases and merge keys written out. Undefined when c3 cannot
+ * read the YAML.
+ */
 function toValue(source: string): JsonValue | undefined {
   const tokens = readYamlTokens(source.replace(/^\uFEFF/, ''));
   // oxlint-disable-next-line no-control-regex -- what parsePipeline refuses
@@ -97,7 +100,9 @@ function toValue(source: string): JsonValue | undefined {
   return toJson(toTree(yaml.document, problems));
 }
 
-/** Returns whether the message is about a key of a step that could be a container: the schema does not know the job. */
+/**
+ * Returns whether the message is about a key of a step that could be a container: the schema does not know the job.
+ */
 function isContainerToo(message: string, value: JsonValue): boolean {
   const key = /^unknown key "(.*)"$/.exec(message)?.[1];
   return (

@@ -19,7 +19,10 @@ const commandSchema: JsonObject = {
   minItems: 1,
 };
 
-/** Allow another value in place of a mapping. Not with `anyOf`: editors would mention it at every mistake in the mapping. */
+/**
+ * Allow another value in place of a mapping. Not with `anyOf`: editors would mention it at every mistake in the
+ * mapping.
+ */
 const alternatives: Readonly<Record<'false' | 'sealed', JsonObject>> = {
   false: { type: ['object', 'boolean'], not: { const: true } },
   sealed: { type: ['object', 'string'], pattern: SEALED_PATTERN.source },
@@ -48,8 +51,8 @@ const podSchema: JsonObject = toObjectSchema(
 );
 
 /**
- * c3.yaml as JSON Schema draft-07, which editors support best, made from language.ts. It accepts everything that the reader
- * accepts. What a schema cannot check, for example whether a container exists, is left to `c3 lint`.
+ * c3.yaml as JSON Schema draft-07, which editors support best, made from language.ts. It accepts everything that the
+ * reader accepts. What a schema cannot check, for example whether a container exists, is left to `c3 lint`.
  *
  * @see https://json-schema.org/draft-07
  */
@@ -132,7 +135,10 @@ function toShapeSchema(shape: Shape): JsonObject {
   }
 }
 
-/** A step, or a stage (a step or `parallel`). A key that is not an option is a container; the schema does not know their names. */
+/**
+ * A step, or a stage (a step or `parallel`). A key that is not an option is a container; the schema does not know
+ * their names.
+ */
 function toStepSchema(isStage: boolean): JsonObject {
   const options = [...stepVocabulary.keys].filter(([name]) => name !== 'parallel');
   const parallel = stepVocabulary.keys.get('parallel');

@@ -5,8 +5,8 @@ const MAX_CANDIDATES = 100;
 const MAX_WORD_LENGTH = 64;
 
 /**
- * Finds the candidate that `word` most likely misspells: at most two edits away, or one for words of up to three letters, where
- * two edits would match nearly everything. The first of the nearest wins.
+ * Finds the candidate that `word` most likely misspells: at most two edits away, or one for words of up to three
+ * letters, where two edits would match nearly everything. The first of the nearest wins.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > MAX_WORD_LENGTH) return undefined;

@@ -6,8 +6,8 @@ import type { Located, ProblemList } from './problem-list.ts';
 import { quoteKey } from './problem-list.ts';
 
 /**
- * A YAML value with its position. An alias is resolved to the node that it names, so the tree is a graph without cycles. Its
- * expanded size is limited by {@link MAX_WEIGHT} and {@link MAX_DEPTH}.
+ * A YAML value with its position. An alias is resolved to the node that it names, so the tree is a graph without
+ * cycles. Its expanded size is limited by {@link MAX_WEIGHT} and {@link MAX_DEPTH}.
  */
 export type YamlNode = YamlMap | YamlList | YamlScalar;
 
@@ -48,7 +48,9 @@ const MAX_DEPTH = 64;
 /** Four times the largest file: enough for aliases, too little for the "billion laughs" attack. */
 const MAX_WEIGHT = 256 * 1024;
 
-/** Limits the keys that merge keys read. Each merge costs the size of its source, and a file can have 8,000 merges. */
+/**
+ * Limits the keys that merge keys read. Each merge costs the size of its source, and a file can have 8,000 merges.
+ */
 const MAX_MERGED_KEYS = 10_000;
 
 interface Conversion {
@@ -60,7 +62,10 @@ interface Conversion {
   isShared: boolean;
 }
 
-/** Converts a document. Reports what a tree cannot hold (duplicate keys, unknown aliases, tags, depth), replaced by null. */
+/**
+ * Converts a document. Reports what a tree cannot hold (duplicate keys, unknown aliases, tags, depth), replaced by
+ * null.
+ */
 export function toTree(document: Document.Parsed, problems: ProblemList): YamlNode {
   const anchors = new Map<string, YamlNode>();
   const conversion = { problems, anchors, mergeBudget: MAX_MERGED_KEYS, isShared: false };
@@ -164,7 +169,9 @@ function mergeInto(entries: Map<string, YamlEntry>, merge: YamlEntry, conversion
   }
 }
 
-/** An anchor is set after its node is complete. So an alias inside its own node is unknown, and there are no cycles. */
+/**
+ * An anchor is set after its node is complete. So an alias inside its own node is unknown, and there are no cycles.
+ */
 function resolveAlias(alias: Alias.Parsed, at: Located, depth: number, { anchors, problems }: Conversion): YamlNode {
   const target = anchors.get(alias.source);
   if (target === undefined) {
@@ -180,7 +187,10 @@ function refuseDepth(at: Located, problems: ProblemList): YamlScalar {
   return nullAt(at);
 }
 
-/** Refuses a collection whose aliases, written out, are too large. Its null has little weight, so its parent is not refused. */
+/**
+ * Refuses a collection whose aliases, written out, are too large. Its null has little weight, so its parent is not
+ * refused.
+ */
 function limitWeight(node: YamlMap | YamlList, conversion: Conversion): YamlNode {
   if (node.weight <= MAX_WEIGHT) return node;
   conversion.problems.unreadable(node, `with its aliases written out this is larger than ${MAX_WEIGHT / 1024} KiB`);

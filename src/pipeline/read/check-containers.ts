@@ -4,8 +4,8 @@ import type { Containers } from './read-job.ts';
 import { child, textOf } from './read-value.ts';
 
 /**
- * Images that run something short without a command, or a shell, which exits without a terminal. By the last part of the name.
- * c3 says nothing about other images: they can keep running.
+ * Images that run something short without a command, or a shell, which exits without a terminal. By the last part of
+ * the name. c3 says nothing about other images: they can keep running.
  */
 const shortImages: ReadonlySet<string> = toSet(`
   almalinux alpine amazonlinux archlinux busybox centos debian fedora opensuse rockylinux ubuntu
@@ -35,8 +35,8 @@ const shells: ReadonlySet<string> = new Set(['ash', 'bash', 'dash', 'sh', 'zsh']
 const hint = "write `command: [sleep, '1000000']`: c3 starts the steps in the container while it sleeps";
 
 /**
- * Warns of containers that exit: they end the steps in them. Warns only of what certainly exits: an image without a command
- * whose own command exits, a command that does something short, a `sleep` shorter than the build.
+ * Warns of containers that exit: they end the steps in them. Warns only of what certainly exits: an image without a
+ * command whose own command exits, a command that does something short, a `sleep` shorter than the build.
  *
  * @param timeoutMs of the build
  */

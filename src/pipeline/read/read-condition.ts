@@ -23,9 +23,9 @@ const foreignWords: ReadonlyMap<string, string> = new Map(
 );
 
 /**
- * Limits the globs for branches and tags in one file, counting one more for the end of each; equal lists count once. A name has
- * up to 255 characters, and each can lead to every state of a glob: see `Work`. Globs for paths have another limit, because a
- * push can change any number of paths.
+ * Limits the globs for branches and tags in one file, counting one more for the end of each; equal lists count once.
+ * A name has up to 255 characters, and each can lead to every state of a glob: see `Work`. Globs for paths have
+ * another limit, because a push can change any number of paths.
  */
 const MAX_NAME_GLOBS_LENGTH = 4_096;
 
@@ -87,7 +87,10 @@ function refuseContradiction(map: YamlMap, event: readonly EventKind[], problems
   }
 }
 
-/** Reads a list, or a single value as a list of one. Leaves out invalid items. Refuses an empty list, which has no meaning. */
+/**
+ * Reads a list, or a single value as a list of one. Leaves out invalid items. Refuses an empty list, which has no
+ * meaning.
+ */
 function readItems(
   map: YamlMap,
   key: string,

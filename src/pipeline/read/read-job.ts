@@ -18,7 +18,10 @@ export type Containers = ReadonlyMap<string, JobContainer>;
 /** Located at its name. */
 export interface JobContainer extends Located {
   readonly node: YamlMap;
-  /** What messages call it: `container "git"`. Without the name when an alias can lead to it, because it can be a secret. */
+  /**
+   * What messages call it: `container "git"`. Without the name when an alias can lead to it, because it can be a
+   * secret.
+   */
   readonly label: string;
   readonly isShared: boolean;
   readonly mountPaths: readonly string[];
@@ -31,8 +34,8 @@ export const MAX_POD_NAME_LENGTH = 45;
 export const LABEL_PATTERN: RegExp = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/u;
 
 /**
- * Reads the Pod. Checks only what c3 itself needs; the cluster checks the rest, which it gets verbatim. Returns undefined when
- * the containers are unknown.
+ * Reads the Pod. Checks only what c3 itself needs; the cluster checks the rest, which it gets verbatim. Returns
+ * undefined when the containers are unknown.
  */
 export function readJob(node: YamlNode, problems: ProblemList): JobResult | undefined {
   const map = toMap(node, 'job', problems);

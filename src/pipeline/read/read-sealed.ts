@@ -15,8 +15,9 @@ export interface SealedUse {
 }
 
 /**
- * Reads a sealed value without opening it: checks only that it has four or five base64url parts. A problem points at the key and
- * never quotes the value: a value that is not sealed can be the secret itself, even between the brackets of a placeholder.
+ * Reads a sealed value without opening it: checks only that it has four or five base64url parts. A problem points at
+ * the key and never quotes the value: a value that is not sealed can be the secret itself, even between the brackets
+ * of a placeholder.
  */
 export function readSealed({ key, value }: YamlEntry, use: SealedUse, problems: ProblemList): string | undefined {
   const text = textOf(value)?.trim();

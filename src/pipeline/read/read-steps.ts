@@ -26,7 +26,10 @@ import {
 } from './read-value.ts';
 import { readEnv } from './read-variables.ts';
 
-/** Limits `steps` and `finally`, separately. Each step is a line of the message in Telegram, which has 4,096 characters. */
+/**
+ * Limits `steps` and `finally`, separately. Each step is a line of the message in Telegram, which has 4,096
+ * characters.
+ */
 export const MAX_STEPS = 100;
 
 /** Each step that runs has its own connection into the Pod. */
@@ -171,7 +174,9 @@ function readLongForm(step: YamlMap, context: StepsContext): Pick<Step, 'contain
   return run && { container, run };
 }
 
-/** Refuses a key that is neither an option nor the container: a second container, or a misspelt container or option. */
+/**
+ * Refuses a key that is neither an option nor the container: a second container, or a misspelt container or option.
+ */
 function refuseOther(
   [key, entry]: [string, YamlEntry],
   step: { readonly chosen: string | undefined; readonly isLong: boolean },
@@ -220,8 +225,8 @@ function readRun(node: YamlNode, what: string, context: StepsContext): Step['run
 }
 
 /**
- * Warns where YAML cuts a plain text at ` #`. A shell would do the same, so `make # all of it` is fine. Different are a `#` in
- * quotes, and `#1`, which people nearly always want to keep.
+ * Warns where YAML cuts a plain text at ` #`. A shell would do the same, so `make # all of it` is fine. Different are
+ * a `#` in quotes, and `#1`, which people nearly always want to keep.
  */
 function warnOfComment(node: YamlNode, { text, problems }: StepsContext): void {
   const comment = /^[ \t]+(#[^\r\n]*)/.exec(text.slice(node.end, node.end + 200))?.[1];

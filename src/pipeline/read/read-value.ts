@@ -134,8 +134,9 @@ export function readDuration(node: YamlNode, what: string, problems: ProblemList
 const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
 
 /**
- * Parses `90s`, `10m`, `1h30m`, `12h` to milliseconds: whole numbers with `h`, `m`, `s`, each at most once and in this order.
- * Returns undefined for anything else. This includes a bare number: some CI systems mean seconds, others minutes.
+ * Parses `90s`, `10m`, `1h30m`, `12h` to milliseconds: whole numbers with `h`, `m`, `s`, each at most once and in
+ * this order. Returns undefined for anything else. This includes a bare number: some CI systems mean seconds, others
+ * minutes.
  */
 export function parseDuration(text: string): number | undefined {
   const match = /^(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/.exec(text);

@@ -4,7 +4,10 @@ import type { YamlEntry, YamlMap, YamlNode } from '../yaml-tree.ts';
 import { child, readText, toMap } from './read-value.ts';
 import { readSealed } from './read-sealed.ts';
 
-/** These variables change how the shell or the loader of every step works, and c3's own supervisor. A script can set them. */
+/**
+ * These variables change how the shell or the loader of every step works, and c3's own supervisor. A script can set
+ * them.
+ */
 const refusedNames: ReadonlySet<string> = new Set(
   'PATH ENV IFS BASH_ENV BASHOPTS SHELLOPTS LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH'.split(' '),
 );
@@ -16,8 +19,8 @@ export const VARIABLE_PATTERN: RegExp = new RegExp(
 );
 
 /**
- * Reads `env`: text by name. A value needs no limit of its own: Linux accepts 128 KiB for a variable (MAX_ARG_STRLEN), and no
- * value of a file of 64 KiB is longer.
+ * Reads `env`: text by name. A value needs no limit of its own: Linux accepts 128 KiB for a variable
+ * (MAX_ARG_STRLEN), and no value of a file of 64 KiB is longer.
  */
 export function readEnv(node: YamlNode | undefined, problems: ProblemList): Record<string, string> {
   return readVariables(node, 'env', problems, ({ value }, name) => {

@@ -15,8 +15,8 @@ export interface ComposedYaml extends Pick<YamlTokens, 'text' | 'lineCounter'> {
 }
 
 /**
- * Limits the words and marks of YAML; a whole script is one word. Composing takes about 2 µs for each, and a file of 64 KiB
- * can have 100,000. A job with 50 containers has about this many.
+ * Limits the words and marks of YAML; a whole script is one word. Composing takes about 2 µs for each, and a file of
+ * 64 KiB can have 100,000. A job with 50 containers has about this many.
  */
 export const MAX_LEXEMES = 8_000;
 
@@ -37,9 +37,9 @@ export function readYamlTokens(text: string): YamlTokens | undefined {
 }
 
 /**
- * Composes a document with the `yaml` library in linear time. `uniqueKeys` compares each key with every other (15 s for 20,000
- * keys), so yaml-tree.ts finds duplicates instead. Thousands of errors would each capture a stack trace, at six times the cost of
- * the rest, so stack traces are off while this synchronous function runs.
+ * Composes a document with the `yaml` library in linear time. `uniqueKeys` compares each key with every other (15 s
+ * for 20,000 keys), so yaml-tree.ts finds duplicates instead. Thousands of errors would each capture a stack trace,
+ * at six times the cost of the rest, so stack traces are off while this synchronous function runs.
  */
 export function composeYaml({ text, tokens, lineCounter }: YamlTokens): ComposedYaml {
   const { stackTraceLimit } = Error;

@@ -93,7 +93,9 @@ export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): voi
 
 const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", '[': ']', '{': '}' };
 
-/** Finds the values in quotes or brackets that are not closed, in order. The library's `visit` takes quadratic time. */
+/**
+ * Finds the values in quotes or brackets that are not closed, in order. The library's `visit` takes quadratic time.
+ */
 function findUnclosed({ document, text }: ComposedYaml): Located[] {
   const found: Located[] = [];
   const waiting: unknown[] = [document.contents];

@@ -29,22 +29,24 @@ interface RepairedScript {
 /** The text must be deeper than its key. */
 const insertion = '  ';
 
-/** Each pass repairs every script that it finds. A script that begins with a quote hides the next one from the parser. */
+/**
+ * Each pass repairs every script that it finds. A script that begins with a quote hides the next one from the parser.
+ */
 const MAX_PASSES = 8;
 
 /** Limits the lexemes of all passes. An honest file needs two short passes. */
 const MAX_LEXEMES_READ = 16_000;
 
 /**
- * Repairs scripts under `container: |` that are indented as deep as their key, not deeper. This is invalid YAML, or worse: an
- * empty script and some keys. People write it, and its meaning is clear:
+ * Repairs scripts under `container: |` that are indented as deep as their key, not deeper. This is invalid YAML, or
+ * worse: an empty script and some keys. People write it, and its meaning is clear:
  *
  *     - clj: |
  *       make
  *
- * The parser's tokens show it: a step has an empty block scalar without an indentation digit, and the next line that is not
- * blank begins in the column of the key and is not an option of a step. The script continues until a line that is indented less
- * or is an option.
+ * The parser's tokens show it: a step has an empty block scalar without an indentation digit, and the next line that
+ * is not blank begins in the column of the key and is not an option of a step. The script continues until a line that
+ * is indented less or is an option.
  *
  * Returns undefined when there is nothing to repair. The caller accepts a repair only when the result is valid YAML.
  */
