@@ -10,7 +10,7 @@ export interface Cluster {
    * the workspace of another build waits, first come, first served. A decision of the cluster is the answer `failed`,
    * not an exception.
    */
-  openWorkspace(request: WorkspaceRequest, options: OpenOptions): Promise<WorkspaceAnswer>;
+  openWorkspace(request: WorkspaceRequest, options: OpenWorkspaceOptions): Promise<WorkspaceAnswer>;
   /**
    * Finds the workspace in which a build runs or ran, to read what the build left there. It does not wait, and it
    * creates, keeps and deletes nothing. The idle time of the workspace runs on. A decision of the cluster is an
@@ -64,7 +64,7 @@ export interface FoundWorkspace extends Pick<Workspace, 'name' | 'id' | 'exec'> 
   close(): void;
 }
 
-export interface OpenOptions {
+export interface OpenWorkspaceOptions {
   readonly signal: AbortSignal;
   /** How long a new workspace may take to start before it counts as failed. */
   readonly startTimeoutMs: number;

@@ -1,4 +1,4 @@
-import type { OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
+import type { OpenWorkspaceOptions, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
 import type { KubeClient } from './client.ts';
 import type { ExecClient, ExecLimiter } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
@@ -7,8 +7,7 @@ import type { PodPlan } from './pod.ts';
 import type { PodEvents } from './pod-events.ts';
 import type { PodReaper } from './pod-reaper.ts';
 import { startPod } from './start-pod.ts';
-import { listPod } from './watch.ts';
-import type { PodSnapshot } from './watch.ts';
+import { listPod, type PodSnapshot } from './watch.ts';
 import { createWorkspace } from './workspace.ts';
 
 /** What all builds of a cluster share. */
@@ -50,7 +49,7 @@ const SILENT_NODE_MS = 120_000;
 export async function acquirePod(
   context: ClusterContext,
   build: LockedBuild,
-  options: OpenOptions,
+  options: OpenWorkspaceOptions,
 ): Promise<WorkspaceAnswer> {
   const { client, leases, reaper } = context;
   const { request, plan } = build;
@@ -78,7 +77,11 @@ interface LeasedBuild extends LockedBuild {
   readonly snapshot: PodSnapshot | undefined;
 }
 
-async function openPod(context: ClusterContext, build: LeasedBuild, options: OpenOptions): Promise<WorkspaceAnswer> {
+async function openPod(
+  context: ClusterContext,
+  build: LeasedBuild,
+  options: OpenWorkspaceOptions,
+): Promise<WorkspaceAnswer> {
   const { client, events, execs, execLimiter: limiter, reaper, closing, silentNodeMs = SILENT_NODE_MS } = context;
   const { request, plan, lease, snapshot } = build;
   const { neededMs, idleMs } = request;

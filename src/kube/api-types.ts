@@ -74,7 +74,7 @@ export interface PodEvent {
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/
  */
-export interface Lease {
+export interface LeaseObject {
   readonly name: string;
   readonly resourceVersion: string;
   /** Only the labels that c3 writes. */
@@ -164,7 +164,7 @@ export function toPodEvent(value: unknown): PodEvent {
   };
 }
 
-export function toLease(value: unknown): Lease {
+export function toLease(value: unknown): LeaseObject {
   const root = readObject(value);
   const metadata = readObject(root['metadata']);
   const spec = readObject(root['spec']);
@@ -204,7 +204,8 @@ export function toStatus(value: unknown): {
 } {
   const root = readObject(value);
   const causes = list(readObject(root['details'])['causes']);
-  // The exit code of an exec is one of the causes: https://pkg.go.dev/k8s.io/apimachinery/pkg/util/remotecommand#NonZeroExitCodeReason
+  // The exit code of an exec is one of the causes:
+  // https://pkg.go.dev/k8s.io/apimachinery/pkg/util/remotecommand#NonZeroExitCodeReason
   const cause = causes.find((candidate) => candidate['reason'] === 'ExitCode');
   const exitCode = cause && /^\d{1,3}$/.test(text(cause['message'])) ? Number(cause['message']) : undefined;
   return {

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
-import { createClient } from './client.ts';
-import type { KubeClient } from './client.ts';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { createClient, type KubeClient } from './client.ts';
 
 let server: FakeApiServer;
 let client: KubeClient;

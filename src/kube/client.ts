@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from 'undici';
-import type { Dispatcher } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
@@ -13,7 +12,7 @@ import {
   toTlsOptions,
 } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { createReadBudget, readBody, readLines, type ReadBudget, type ReadOptions } from './response-reader.ts';
+import { createReadBudget, readBody, readLines, type ReadBudget, type ReadContext } from './response-reader.ts';
 
 /** Sends JSON requests to one API server over keep-alive connections. */
 export interface KubeClient {
@@ -240,7 +239,7 @@ function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
 async function* toLines(
   body: AsyncIterable<Uint8Array>,
   access: ClusterAccess,
-  options: ReadOptions,
+  options: ReadContext,
 ): AsyncGenerator<string, void, undefined> {
   try {
     yield* readLines(body, options);

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { Cluster, WorkspaceAnswer, WorkspaceRequest } from '../engine/cluster.ts';
 import { createAddressPolicy } from './address-policy.ts';
 import { createClusterPool } from './cluster-pool.ts';

@@ -3,8 +3,7 @@ import type { Cluster } from '../engine/cluster.ts';
 import { createAddressPolicy } from './address-policy.ts';
 import type { ExecLimits } from './exec.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
-import { createKubernetesCluster } from './kubernetes-cluster.ts';
-import type { KubernetesCluster } from './kubernetes-cluster.ts';
+import { createKubernetesCluster, type KubernetesCluster } from './kubernetes-cluster.ts';
 
 /** Keeps clusters between builds, and with them connections, queues and idle timers. */
 export interface ClusterPool {

@@ -84,7 +84,8 @@ const TRANSIENT =
  * What an API server that has just started answers, with a 403: an admission plugin has not yet read what it decides
  * by.
  *
- * @see https://github.com/kubernetes/apiserver/blob/master/pkg/admission/plugin/namespace/lifecycle/admission.go Admit
+ * @see https://github.com/kubernetes/apiserver/blob/master/pkg/admission/plugin/namespace/lifecycle/admission.go
+ *   Admit
  */
 const NOT_READY = /not yet ready to handle request/i;
 

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
-import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { ExecAnswer, ExecOptions, ExecSession } from '../engine/cluster.ts';
-import { createExecClient } from './exec.ts';
-import type { ExecClient } from './exec.ts';
+import { createExecClient, type ExecClient } from './exec.ts';
 import type { SessionLimits } from './exec-session.ts';
 
 const TARGET = { namespace: 'default', pod: 'p', container: 'main', argv: ['sh', '-c', 'a b'] };

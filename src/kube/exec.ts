@@ -14,8 +14,7 @@ import {
   toHeaders,
   toTlsOptions,
 } from './connection.ts';
-import { openSession } from './exec-session.ts';
-import type { SessionLimits } from './exec-session.ts';
+import { openSession, type SessionLimits } from './exec-session.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { toPodsPath } from './watch.ts';
 
@@ -55,7 +54,8 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
  * Creates a client for `pods/exec` over WebSocket, which the caller closes. All execs share one agent, so that a new
  * connection resumes a TLS session and saves a round trip.
  *
- * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-connect-get-connect-requests-to-exec-of-pod
+ * @see
+ *   https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-connect-get-connect-requests-to-exec-of-pod
  */
 export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimits> = {}): ExecClient {
   const agent = new Agent({ ...toTlsOptions(access), keepAlive: false, timeout: 0 });

@@ -34,11 +34,11 @@ const MAX_ADDRESSES = 32;
 export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
   const current = new Map<string, Promise<readonly LookupAddress[]>>();
   const known = new LruMap<string, { readonly addresses: readonly LookupAddress[]; readonly at: number }>(MAX_KEPT);
-  const takeTurn = createTurns();
+  const runInLane = createLanes();
 
   async function find(key: string, hostname: string, options: LookupOptions): Promise<readonly LookupAddress[]> {
     try {
-      const addresses = await takeTurn(hostname, async () => {
+      const addresses = await runInLane(hostname, async () => {
         const { promise, resolve, reject } = Promise.withResolvers<LookupAddress[]>();
         lookUp(hostname, { ...options, all: true }, (error, found) => (error ? reject(error) : resolve(found)));
         return await promise;
@@ -66,8 +66,8 @@ export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
   };
 }
 
-/** Creates the function that runs lookups in turn. It rejects when the turn does not come in time. */
-function createTurns(): <T>(hostname: string, work: () => Promise<T>) => Promise<T> {
+/** Creates the function that runs lookups one after the other. It rejects a lookup that does not start in time. */
+function createLanes(): <T>(hostname: string, work: () => Promise<T>) => Promise<T> {
   const slowSince = new LruMap<string, number>(MAX_KEPT);
   /** One lookup of a domain at a time, so that each domain has one place in a lane. */
   const domains = new KeyedSemaphore(1);

@@ -1,7 +1,5 @@
-import { toList, toPodEvent } from './api-types.ts';
-import type { Pod, PodEvent } from './api-types.ts';
-import { RefusedError } from './client.ts';
-import type { KubeClient, KubeRefusal } from './client.ts';
+import { toList, toPodEvent, type Pod, type PodEvent } from './api-types.ts';
+import { RefusedError, type KubeClient, type KubeRefusal } from './client.ts';
 import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
 
 /**
@@ -13,7 +11,8 @@ import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
  * now on, for each namespace in which Pods start.
  *
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events/event.go StartedContainer
- * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet.go plegRelistPeriod, genericPlegRelistPeriod
+ * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet.go plegRelistPeriod,
+ *   genericPlegRelistPeriod
  */
 export interface PodEvents {
   /**

@@ -3,11 +3,9 @@ import { toMessage } from '../errors.ts';
 import { LruMap, type KeyedSemaphore } from '../limiter.ts';
 import type { KubeClient } from './client.ts';
 import { toRecord } from './leases/lease-record.ts';
-import { listLeases, toPodKey } from './leases/lease-store.ts';
-import type { LeaseRef } from './leases/lease-store.ts';
+import { listLeases, toPodKey, type LeaseRef } from './leases/lease-store.ts';
 import type { Leases } from './leases/leases.ts';
-import { isFormerJob, toScopeLabels } from './pod.ts';
-import type { PodPlan } from './pod.ts';
+import { isFormerJob, toScopeLabels, type PodPlan } from './pod.ts';
 import { toPodsPath } from './watch.ts';
 
 /** Deletes Pods that no build uses any more. */

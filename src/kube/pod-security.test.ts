@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../pipeline/pipeline.ts';
-import { checkPodSecurity, type PodPolicy } from './pod-security.ts';
+import { checkPodSecurity, type PodSecurityLevel } from './pod-security.ts';
 
 type Change = readonly [path: string, value: unknown];
 
@@ -311,9 +311,13 @@ describe('a job with endless violations', () => {
 describe('any policy', () => {
   it('returns sentences for any job', () => {
     fc.assert(
-      fc.property(fc.object({ maxDepth: 6 }), fc.constantFrom<PodPolicy>('baseline', 'restricted'), (spec, policy) => {
-        for (const sentence of checkPodSecurity({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);
-      }),
+      fc.property(
+        fc.object({ maxDepth: 6 }),
+        fc.constantFrom<PodSecurityLevel>('baseline', 'restricted'),
+        (spec, policy) => {
+          for (const sentence of checkPodSecurity({ spec } as JsonObject, policy)) expect(sentence).toMatch(/^job\./);
+        },
+      ),
     );
   });
 });

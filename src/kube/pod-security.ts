@@ -5,7 +5,7 @@ import type { JsonObject } from '../pipeline/pipeline.ts';
  * What the operator allows a job to request from a cluster (threat model A7): a level of the Pod Security Standards,
  * or with `tenant` anything that the cluster itself allows, for clusters that belong to the tenant.
  */
-export type PodPolicy = 'tenant' | 'baseline' | 'restricted';
+export type PodSecurityLevel = 'tenant' | 'baseline' | 'restricted';
 
 /** A field of the manifest. For Kubernetes, absent and `null` are the same. Here both are `undefined`. */
 interface Field {
@@ -16,8 +16,6 @@ interface Field {
 /** A job of 64 KiB can have thousands of violations, and its values are quoted. People read the first lines. */
 const MAX_SENTENCES = 50;
 const MAX_SENTENCE = 400;
-
-const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
 
 const BASELINE_CAPABILITIES =
   'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'.split(
@@ -46,6 +44,44 @@ const PROFILE_ANNOTATIONS = [
   ['Seccomp', 'seccomp.security.alpha.kubernetes.io/'],
 ] as const;
 
+const CONTAINERS = ['containers', 'initContainers', 'ephemeralContainers'].map((list) => `spec.${list}[]`);
+const CONTAINER_CONTEXTS = below(CONTAINERS, 'securityContext');
+const CONTEXTS = ['spec.securityContext', ...CONTAINER_CONTEXTS];
+/**
+ * A probe with its own host makes the node send requests to another machine or to itself. In the standard since
+ * Kubernetes 1.34.
+ */
+const HANDLERS = below(
+  below(CONTAINERS, 'livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle.postStart', 'lifecycle.preStop'),
+  'httpGet',
+  'tcpSocket',
+);
+
+/**
+ * The name of the control, the fields that it restricts (`[]` stands for each item of a list), and their allowed
+ * values.
+ */
+type Control = readonly [name: string, paths: readonly string[], allowed: readonly unknown[]];
+
+const BASELINE: readonly Control[] = [
+  ['Host Namespaces', below(['spec'], 'hostNetwork', 'hostPID', 'hostIPC'), [false]],
+  ['HostPath Volumes', ['spec.volumes[].hostPath'], []],
+  ['HostProcess', below(CONTEXTS, 'windowsOptions.hostProcess'), [false]],
+  ['AppArmor', below(CONTEXTS, 'appArmorProfile.type'), PROFILES],
+  ['Seccomp', below(CONTEXTS, 'seccompProfile.type'), PROFILES],
+  ['SELinux', below(CONTEXTS, 'seLinuxOptions.type'), SELINUX_TYPES],
+  ['SELinux', below(CONTEXTS, 'seLinuxOptions.user', 'seLinuxOptions.role'), ['']],
+  ['Privileged Containers', below(CONTAINER_CONTEXTS, 'privileged'), [false]],
+  ['/proc Mount Type', below(CONTAINER_CONTEXTS, 'procMount'), ['Default']],
+  ['Capabilities', below(CONTAINER_CONTEXTS, 'capabilities.add[]'), BASELINE_CAPABILITIES],
+  ['Host Ports', below(CONTAINERS, 'ports[].hostPort'), [0]],
+  ['Host Probes / Lifecycle Hooks', below(HANDLERS, 'host'), ['']],
+];
+
+function below(paths: readonly string[], ...fields: readonly string[]): string[] {
+  return paths.flatMap((path) => fields.map((field) => `${path}.${field}`));
+}
+
 /**
  * Checks a job against the Pod Security Standards. Each violation is a sentence with the field and the name of the
  * control. The standards' exceptions for Windows and for user namespaces do not apply. A value of a type that
@@ -55,7 +91,7 @@ const PROFILE_ANNOTATIONS = [
  * @returns an empty list when the job may run; at most {@link MAX_SENTENCES}
  * @see https://kubernetes.io/docs/concepts/security/pod-security-standards/
  */
-export function checkPodSecurity(manifest: JsonObject, policy: PodPolicy): readonly string[] {
+export function checkPodSecurity(manifest: JsonObject, policy: PodSecurityLevel): readonly string[] {
   if (policy === 'tenant') return [];
   const violations: string[] = [];
   const checker = createChecker((sentence, rule) => {
@@ -107,42 +143,29 @@ function createChecker(report: (sentence: string, rule?: string) => void) {
     report(`${path} must be a map`);
     return [];
   }
-  function containers(job: Field): Field[] {
-    return CONTAINER_LISTS.flatMap((list) => items(at(job, 'spec', list)));
+  /** Returns the fields of the job at a path of a {@link Control}. */
+  function select(job: Field, path: string): Field[] {
+    return path
+      .split('.')
+      .reduce<Field[]>(
+        (fields, name) =>
+          name.endsWith('[]')
+            ? fields.flatMap((field) => items(at(field, name.slice(0, -2))))
+            : fields.map((field) => at(field, name)),
+        [job],
+      );
   }
-  return { report, at, items, allow, demand, keys, containers };
+  return { report, at, items, allow, demand, keys, select };
 }
 
 function checkBaseline(job: Field, checker: Checker): void {
-  const { at, items, allow } = checker;
-  for (const name of ['hostNetwork', 'hostPID', 'hostIPC']) allow(at(job, 'spec', name), 'Host Namespaces', [false]);
-  for (const volume of items(at(job, 'spec', 'volumes'))) allow(at(volume, 'hostPath'), 'HostPath Volumes', []);
-  const podContext = at(job, 'spec', 'securityContext');
-  for (const sysctl of items(at(podContext, 'sysctls'))) {
-    checker.demand(at(sysctl, 'name'), 'Sysctls', SAFE_SYSCTLS);
+  for (const [name, paths, allowed] of BASELINE) {
+    for (const field of paths.flatMap((path) => checker.select(job, path))) checker.allow(field, name, allowed);
   }
-  checkContext(podContext, checker);
+  for (const sysctl of checker.select(job, 'spec.securityContext.sysctls[].name')) {
+    checker.demand(sysctl, 'Sysctls', SAFE_SYSCTLS);
+  }
   checkAnnotations(job, checker);
-  for (const container of checker.containers(job)) {
-    const context = at(container, 'securityContext');
-    checkContext(context, checker);
-    allow(at(context, 'privileged'), 'Privileged Containers', [false]);
-    allow(at(context, 'procMount'), '/proc Mount Type', ['Default']);
-    for (const capability of items(at(context, 'capabilities', 'add'))) {
-      allow(capability, 'Capabilities', BASELINE_CAPABILITIES);
-    }
-    for (const port of items(at(container, 'ports'))) allow(at(port, 'hostPort'), 'Host Ports', [0]);
-    checkHandlers(container, checker);
-  }
-}
-
-/** Checks the fields that are in the security context of a Pod and of a container. */
-function checkContext(context: Field, { at, allow }: Checker): void {
-  allow(at(context, 'windowsOptions', 'hostProcess'), 'HostProcess', [false]);
-  allow(at(context, 'appArmorProfile', 'type'), 'AppArmor', PROFILES);
-  allow(at(context, 'seccompProfile', 'type'), 'Seccomp', PROFILES);
-  allow(at(context, 'seLinuxOptions', 'type'), 'SELinux', SELINUX_TYPES);
-  for (const name of ['user', 'role']) allow(at(context, 'seLinuxOptions', name), 'SELinux', ['']);
 }
 
 function checkAnnotations(job: Field, { at, keys, report }: Checker): void {
@@ -155,23 +178,9 @@ function checkAnnotations(job: Field, { at, keys, report }: Checker): void {
   }
 }
 
-/**
- * A probe with its own host makes the node send requests to another machine or to itself. Part of the standard since
- * Kubernetes 1.34.
- */
-function checkHandlers(container: Field, { at, allow }: Checker): void {
-  const probes = ['livenessProbe', 'readinessProbe', 'startupProbe'].map((name) => at(container, name));
-  const hooks = ['postStart', 'preStop'].map((name) => at(container, 'lifecycle', name));
-  for (const handler of [...probes, ...hooks]) {
-    for (const kind of ['httpGet', 'tcpSocket']) {
-      allow(at(handler, kind, 'host'), 'Host Probes / Lifecycle Hooks', ['']);
-    }
-  }
-}
-
 function checkRestricted(job: Field, checker: Checker): void {
   const { at, items, allow, demand } = checker;
-  for (const volume of items(at(job, 'spec', 'volumes'))) {
+  for (const volume of checker.select(job, 'spec.volumes[]')) {
     for (const type of checker.keys(volume)) {
       if (type !== 'name' && !VOLUME_TYPES.includes(type)) allow(at(volume, type), 'Volume Types', []);
     }
@@ -184,8 +193,7 @@ function checkRestricted(job: Field, checker: Checker): void {
   // Each container must set what the Pod does not set.
   const wantNonRoot = podNonRoot.value === undefined ? demand : allow;
   const wantSeccomp = podSeccomp.value === undefined ? demand : allow;
-  for (const container of checker.containers(job)) {
-    const context = at(container, 'securityContext');
+  for (const context of CONTAINER_CONTEXTS.flatMap((path) => checker.select(job, path))) {
     wantNonRoot(at(context, 'runAsNonRoot'), 'Running as Non-root', [true]);
     wantSeccomp(at(context, 'seccompProfile', 'type'), 'Seccomp', PROFILES);
     checkUser(context, checker);

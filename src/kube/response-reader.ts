@@ -51,13 +51,13 @@ export function createReadBudget(now: () => number = () => performance.now()): R
   };
 }
 
-export interface ReadOptions {
+export interface ReadContext {
   readonly budget: ReadBudget;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws {C3Error} CLUSTER_UNREACHABLE when the body is too large; also the error of the body or of the signal */
-export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadOptions): Promise<string> {
+export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadContext): Promise<string> {
   const buffer = createBuffer("The cluster's answer", MAX_BODY_BYTES, options.budget);
   try {
     for await (const chunk of body) {
@@ -77,7 +77,7 @@ export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadOpt
  */
 export async function* readLines(
   body: AsyncIterable<Uint8Array>,
-  options: ReadOptions,
+  options: ReadContext,
 ): AsyncGenerator<string, void, undefined> {
   const buffer = createBuffer("A line of the cluster's watch", MAX_LINE_BYTES, options.budget);
   let linesThisTurn = 0;
@@ -101,7 +101,7 @@ export async function* readLines(
   }
 }
 
-async function throttle(chunk: Uint8Array, { budget, signal }: ReadOptions): Promise<void> {
+async function throttle(chunk: Uint8Array, { budget, signal }: ReadContext): Promise<void> {
   const waitMs = budget.delay(Math.max(chunk.byteLength, countValues(chunk) * VALUE_BYTES));
   if (waitMs > 0) await sleep(waitMs, undefined, { ref: false, ...(signal ? { signal } : {}) });
 }

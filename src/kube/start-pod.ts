@@ -1,20 +1,14 @@
 import { toMessage } from '../errors.ts';
-import type { OpenOptions } from '../engine/cluster.ts';
-import { toPod } from './api-types.ts';
-import type { Pod } from './api-types.ts';
+import type { OpenWorkspaceOptions } from '../engine/cluster.ts';
+import { toPod, type Pod } from './api-types.ts';
 import type { KubeClient } from './client.ts';
-import { UNKNOWN_POD } from './leases/lease.ts';
-import type { Lease } from './leases/lease.ts';
+import { UNKNOWN_POD, type Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './pod-health.ts';
-import { findMismatch } from './pod.ts';
-import type { PodPlan } from './pod.ts';
-import { collectEvents, haveContainersStarted } from './pod-events.ts';
-import type { CollectedEvents, PodEvents } from './pod-events.ts';
+import { findMismatch, type PodPlan } from './pod.ts';
+import { collectEvents, haveContainersStarted, type CollectedEvents, type PodEvents } from './pod-events.ts';
 import { deletePod } from './pod-reaper.ts';
-import { observeStart } from './start-progress.ts';
-import type { Decision, UsablePod } from './start-progress.ts';
-import { toPodsPath, watchPod } from './watch.ts';
-import type { PodSnapshot } from './watch.ts';
+import { observeStart, type Decision, type UsablePod } from './start-progress.ts';
+import { toPodsPath, watchPod, type PodSnapshot } from './watch.ts';
 
 /**
  * A Pod whose containers run, and the watch of it, which the caller continues. The status of a new Pod may not show
@@ -40,7 +34,7 @@ export interface StartRequest {
   readonly plan: PodPlan;
   /** The longest time that the build may need. */
   readonly neededMs: number;
-  readonly options: OpenOptions;
+  readonly options: OpenWorkspaceOptions;
   readonly lease: Lease;
   /** The Pod as it was seen while the Lease was requested; undefined when that may have changed. */
   readonly snapshot: PodSnapshot | undefined;
@@ -66,16 +60,15 @@ export async function startPod(request: StartRequest): Promise<StartAnswer> {
   const abort = (): void => stop.abort();
   options.signal.addEventListener('abort', abort, { once: true });
   const attempt = createAttempt(request, stop);
-  let isLate = false;
-  const deadline = setTimeout(() => {
-    isLate = true;
-    stop.abort();
-  }, options.startTimeoutMs);
-  let isUnreachable = false;
-  const firstAnswer = setTimeout(() => {
-    isUnreachable = true;
-    stop.abort();
-  }, FIRST_ANSWER_MS);
+  let timeout: 'late' | 'unreachable' | undefined;
+  function stopAfter(ms: number, cause: NonNullable<typeof timeout>): NodeJS.Timeout {
+    return setTimeout(() => {
+      timeout = cause;
+      stop.abort();
+    }, ms);
+  }
+  const deadline = stopAfter(options.startTimeoutMs, 'late');
+  const firstAnswer = stopAfter(FIRST_ANSWER_MS, 'unreachable');
   try {
     if (options.signal.aborted) return { kind: 'aborted' };
     const states = watchPod(client, {
@@ -91,7 +84,7 @@ export async function startPod(request: StartRequest): Promise<StartAnswer> {
       const isByEvents = 'kind' in result;
       if (!isByEvents && result.done === true) break;
       const decision = isByEvents ? result : await attempt.decide(result.value);
-      if (options.signal.aborted || isLate) break;
+      if (options.signal.aborted || timeout === 'late') break;
       if (decision?.kind === 'use') {
         const isWarm = !attempt.hasCreated(decision.pod);
         const remaining = isByEvents ? continueFrom(next, states) : states;
@@ -100,7 +93,7 @@ export async function startPod(request: StartRequest): Promise<StartAnswer> {
       if (decision) return await attempt.giveUp(decision);
     }
     if (options.signal.aborted) return await attempt.giveUp({ kind: 'aborted' });
-    if (isUnreachable) return { kind: 'failed', message: attempt.reason() };
+    if (timeout === 'unreachable') return { kind: 'failed', message: attempt.reason() };
     const failure = attempt.failure() ?? { kind: 'failed', message: describeDelay(request, attempt.reason()) };
     return await attempt.giveUp(failure);
   } catch (error) {

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { toPod } from './api-types.ts';
-import type { PodEvent } from './api-types.ts';
-import { classifyStart, rememberPulls } from './start-progress.ts';
-import type { StartHistory } from './start-progress.ts';
+import { toPod, type PodEvent } from './api-types.ts';
+import { classifyStart, rememberPulls, type StartHistory } from './start-progress.ts';
 
 const NOTHING: StartHistory = { events: [], pullMessages: new Map() };
 const SCHEDULED = { type: 'PodScheduled', status: 'True' };

@@ -1,9 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { answerJson, createFakeApiServer } from '../../test/contract/fake-api-server.ts';
-import type { FakeApiServer } from '../../test/contract/fake-api-server.ts';
-import { createClient } from './client.ts';
-import type { KubeClient } from './client.ts';
+import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { createClient, type KubeClient } from './client.ts';
 import { watchPod } from './watch.ts';
 
 let server: FakeApiServer;

@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { C3Error } from '../errors.ts';
 import { parseJson, readObject } from '../json.ts';
-import { toList, toPod, toResourceVersion, toStatus } from './api-types.ts';
-import type { Pod } from './api-types.ts';
-import { isUnavailable, RefusedError, UnreachableError } from './client.ts';
-import type { KubeClient, KubeRefusal } from './client.ts';
+import { toList, toPod, toResourceVersion, toStatus, type Pod } from './api-types.ts';
+import { isUnavailable, RefusedError, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
 import { AuthGracePeriod } from './connection.ts';
 
 /** A Pod, or its absence, with the resourceVersion of the list that showed it. */

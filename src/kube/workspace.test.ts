@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from '../engine/cluster.ts';
-import { toPod } from './api-types.ts';
-import type { Pod } from './api-types.ts';
+import { toPod, type Pod } from './api-types.ts';
 import { ExecLimiter, type OpenedExec } from './exec.ts';
 import { createUnguardedLease } from './leases/lease.ts';
 import { createWorkspace } from './workspace.ts';

@@ -1,8 +1,7 @@
 import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
 import type { Pod } from './api-types.ts';
-import { createPodExec } from './exec.ts';
-import type { PodExecOptions } from './exec.ts';
+import { createPodExec, type PodExecOptions } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './pod-health.ts';
 import type { StartedPod } from './start-pod.ts';

@@ -2,14 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Cluster, ExecAnswer, ExecEnd } from '../../src/engine/cluster.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import type { Pod } from '../../src/kube/api-types.ts';
-import { createClient } from '../../src/kube/client.ts';
-import type { KubeAnswer, KubeClient } from '../../src/kube/client.ts';
-import { createExecClient } from '../../src/kube/exec.ts';
-import type { ExecClient } from '../../src/kube/exec.ts';
-import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
-import type { ClusterAccess } from '../../src/kube/kubeconfig.ts';
-import { createKubernetesCluster } from '../../src/kube/kubernetes-cluster.ts';
-import type { ClusterLimits } from '../../src/kube/kubernetes-cluster.ts';
+import { createClient, type KubeAnswer, type KubeClient } from '../../src/kube/client.ts';
+import { createExecClient, type ExecClient } from '../../src/kube/exec.ts';
+import { parseKubeconfig, type ClusterAccess } from '../../src/kube/kubeconfig.ts';
+import { createKubernetesCluster, type ClusterLimits } from '../../src/kube/kubernetes-cluster.ts';
 import { toPodsPath, watchPod } from '../../src/kube/watch.ts';
 import { WAIT_MS } from '../time-limits.ts';
 

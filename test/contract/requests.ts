@@ -1,6 +1,5 @@
 import type { Cluster, Workspace, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
-import { NEVER } from './contract-fixture.ts';
-import type { ContractFixture } from './contract-fixture.ts';
+import { NEVER, type ContractFixture } from './contract-fixture.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
 /** Requests for workspaces of the run, and their answers. */

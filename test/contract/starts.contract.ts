@@ -1,10 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { toPod } from '../../src/kube/api-types.ts';
-import type { PodEvent } from '../../src/kube/api-types.ts';
+import { toPod, type PodEvent } from '../../src/kube/api-types.ts';
 import { createPodEvents, haveContainersStarted, type PodEvents } from '../../src/kube/pod-events.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
-import { NEVER } from './contract-fixture.ts';
-import type { ContractFixture } from './contract-fixture.ts';
+import { NEVER, type ContractFixture } from './contract-fixture.ts';
 import { createRequests, run } from './requests.ts';
 import { WAIT_MS } from '../time-limits.ts';
 

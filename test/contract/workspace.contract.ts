@@ -2,8 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
-import { NEVER } from './contract-fixture.ts';
-import type { ContractFixture } from './contract-fixture.ts';
+import { NEVER, type ContractFixture } from './contract-fixture.ts';
 import { createRequests, run } from './requests.ts';
 import { WAIT_MS } from '../time-limits.ts';
 

@@ -1,4 +1,4 @@
-import type { Cluster, OpenOptions, WorkspaceAnswer, WorkspaceRequest } from '../../engine/index.ts';
+import type { Cluster, OpenWorkspaceOptions, WorkspaceAnswer, WorkspaceRequest } from '../../engine/index.ts';
 import type { Pipeline } from '../../pipeline/index.ts';
 import type { GitOptions } from './git.ts';
 import { sendTree } from './send-tree.ts';
@@ -24,7 +24,7 @@ export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree:
 
   async function bringTree(
     answer: Extract<WorkspaceAnswer, { kind: 'ready' }>,
-    options: OpenOptions,
+    options: OpenWorkspaceOptions,
   ): Promise<WorkspaceAnswer> {
     const { checkout } = tree.pipeline;
     if (checkout === false) return answer;

@@ -1,8 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toLease } from '../api-types.ts';
-import { formatLease, HEAD_MS, isFree, nextEpoch, planMove, toRecord, withBuild, withHolder } from './lease-record.ts';
-import type { Claimant, LeaseRecord } from './lease-record.ts';
+import {
+  formatLease,
+  HEAD_MS,
+  isFree,
+  nextEpoch,
+  planMove,
+  toRecord,
+  withBuild,
+  withHolder,
+  type Claimant,
+  type LeaseRecord,
+} from './lease-record.ts';
 
 const NOW = Date.UTC(2026, 10, 22);
 const REF = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' }, now: NOW };

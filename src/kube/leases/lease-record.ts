@@ -1,5 +1,5 @@
 import { parseJson, readArray } from '../../json.ts';
-import { truncate, type Lease } from '../api-types.ts';
+import { truncate, type LeaseObject } from '../api-types.ts';
 
 /** The content of a Pod's Lease: its holder, who waits for the Pod, and which builds began in it. */
 export interface LeaseRecord {
@@ -61,7 +61,7 @@ const MAX_IDENTITY = 128;
 /** `leaseTransitions` is an int32. Seconds from this date fit until 2094. */
 const EPOCH_BASE_MS = Date.UTC(2026, 0, 1);
 
-export function toRecord(lease: Lease): LeaseRecord {
+export function toRecord(lease: LeaseObject): LeaseRecord {
   return {
     version: lease.resourceVersion,
     holder: lease.holder,

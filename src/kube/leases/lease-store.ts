@@ -1,9 +1,6 @@
-import { toLease, toList } from '../api-types.ts';
-import type { Lease } from '../api-types.ts';
-import { isUnavailable, UnreachableError } from '../client.ts';
-import type { KubeAnswer, KubeClient, KubeRefusal } from '../client.ts';
-import { formatLease, toRecord } from './lease-record.ts';
-import type { LeaseRecord } from './lease-record.ts';
+import { toLease, toList, type LeaseObject } from '../api-types.ts';
+import { isUnavailable, UnreachableError, type KubeAnswer, type KubeClient, type KubeRefusal } from '../client.ts';
+import { formatLease, toRecord, type LeaseRecord } from './lease-record.ts';
 
 export type Written =
   | { readonly kind: 'stored'; readonly record: LeaseRecord }
@@ -65,7 +62,7 @@ export function createLeaseStore(client: KubeClient, ref: LeaseRef): LeaseStore 
 export async function listLeases(
   client: KubeClient,
   { namespace, labels }: { namespace: string; labels: Readonly<Record<string, string>> },
-): Promise<readonly Lease[]> {
+): Promise<readonly LeaseObject[]> {
   const labelSelector = Object.entries(labels)
     .map(([name, value]) => `${name}=${value}`)
     .join(',');

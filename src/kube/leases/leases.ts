@@ -1,15 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OpenOptions } from '../../engine/cluster.ts';
+import type { OpenWorkspaceOptions } from '../../engine/cluster.ts';
 import { LruMap } from '../../limiter.ts';
-import type { KubeClient } from '../client.ts';
-import { UnreachableError } from '../client.ts';
-import { createUnguardedLease, holdLease } from './lease.ts';
-import type { Lease } from './lease.ts';
-import { isFree, nextEpoch, planMove, withBuild, withHolder } from './lease-record.ts';
-import type { Claimant, LeaseRecord, Observation } from './lease-record.ts';
-import { createLeaseStore, toPodKey } from './lease-store.ts';
-import type { LeaseRef, LeaseStore } from './lease-store.ts';
+import { UnreachableError, type KubeClient } from '../client.ts';
+import { createUnguardedLease, holdLease, type Lease } from './lease.ts';
+import {
+  isFree,
+  nextEpoch,
+  planMove,
+  withBuild,
+  withHolder,
+  type Claimant,
+  type LeaseRecord,
+  type Observation,
+} from './lease-record.ts';
+import { createLeaseStore, toPodKey, type LeaseRef, type LeaseStore } from './lease-store.ts';
 
 /**
  * Decides across processes which build may use a Pod. Each Pod has a Lease of the same name. Builds of this process
@@ -20,7 +25,7 @@ export interface Leases {
    * Waits until this build may use the Pod, first come, first served among processes. Costs one request if nobody
    * else used the Pod.
    */
-  acquire(request: LeaseRequest, options: Pick<OpenOptions, 'signal' | 'onWaiting'>): Promise<LeaseAnswer>;
+  acquire(request: LeaseRequest, options: Pick<OpenWorkspaceOptions, 'signal' | 'onWaiting'>): Promise<LeaseAnswer>;
   /**
    * Takes the Lease of a Pod in order to delete the Pod, if nobody uses it or waits for it. Removes the record of its
    * builds.
@@ -155,7 +160,7 @@ type Taken =
 async function waitForLease(
   attempt: Attempt,
   known: LeaseRecord | undefined,
-  { signal, onWaiting }: Pick<OpenOptions, 'signal' | 'onWaiting'>,
+  { signal, onWaiting }: Pick<OpenWorkspaceOptions, 'signal' | 'onWaiting'>,
 ): Promise<Taken> {
   const { pollMs, unreachableMs } = attempt.limits;
   let record = known;
