@@ -229,6 +229,7 @@ function toUnreachable(access: ClusterAccess, error: unknown, signal: AbortSigna
 
 function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
   const status = toStatus(body);
+  // c3 does not follow redirects: they could lead into the network of c3 (threat model A5).
   const isRedirect = code >= 300 && code < 400;
   const fallback = isRedirect
     ? `it answered ${code}, a redirect, which c3 does not follow`

@@ -55,7 +55,7 @@ const PERMANENT = new RegExp(
 
 /**
  * Describes why the connection to the API server failed. The description keeps no reference to the error: errors of
- * `ws` and `undici` hold the socket, and with it the client's TLS key.
+ * `ws` and `undici` hold the socket, and with it the client's TLS key (threat model A9).
  */
 export function describeFault(error: unknown): { message: string; isTransient: boolean } {
   const causes: unknown[] = [error];

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
 import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { countHeld } from '../../test/fakes/memory.ts';
 import type { ExecAnswer, ExecOptions, ExecSession } from '../engine/cluster.ts';
 import { createExecClient, type ExecClient } from './exec.ts';
 import type { SessionLimits } from './exec-session.ts';
@@ -332,4 +333,20 @@ test('thousands of frames at once do not block other work', async () => {
   clearImmediate(timer);
   expect(output).toHaveLength(1_000);
   expect(turns).toBeGreaterThan(900);
+});
+
+test('an open exec does not keep what was written to it', async () => {
+  onAccept(() => undefined);
+  const patient = createExecClient(server.access);
+  const answer = await patient.open(TARGET, record().options);
+  if (answer.kind !== 'open') throw new Error(answer.message);
+  const written: WeakRef<object>[] = [];
+  for (let count = 0; count < 10; count += 1) {
+    const bytes = new Uint8Array(100_000);
+    written.push(new WeakRef(bytes));
+    await answer.session.write(bytes);
+  }
+  // This function still refers to the last one.
+  expect(await countHeld(written)).toBeLessThanOrEqual(1);
+  patient.close();
 });

@@ -132,7 +132,7 @@ function readServer(cluster: Fields, path: string): { origin: string; basePath: 
 function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {
   allowOnly(user, ['token', 'client-certificate-data', 'client-key-data'], path);
   const token = readText(user, 'token', `${path}.token`)?.trim();
-  // It becomes a header. Other characters than visible ASCII could start another header.
+  // It becomes a header. Other characters than visible ASCII could start another header (threat model A5).
   if (token && !/^[\x21-\x7e]+$/.test(token)) throw invalid(`${path}.token has characters that no token has`);
   const cert = readBase64(user, 'client-certificate-data', path);
   const key = readBase64(user, 'client-key-data', path);

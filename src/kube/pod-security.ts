@@ -17,22 +17,18 @@ interface Field {
 const MAX_SENTENCES = 50;
 const MAX_SENTENCE = 400;
 
-const BASELINE_CAPABILITIES =
-  'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'.split(
-    ' ',
-  );
+const BASELINE_CAPABILITIES = words(`AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE
+  SETFCAP SETGID SETPCAP SETUID SYS_CHROOT`);
 
 /** As of Kubernetes 1.32. */
-const SAFE_SYSCTLS = [
-  'kernel.shm_rmid_forced',
-  ...'ip_local_port_range ip_unprivileged_port_start tcp_syncookies ping_group_range ip_local_reserved_ports tcp_keepalive_time tcp_fin_timeout tcp_keepalive_intvl tcp_keepalive_probes tcp_rmem tcp_wmem'
-    .split(' ')
-    .map((name) => `net.ipv4.${name}`),
-];
+const SAFE_SYSCTLS = words(`kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start
+  net.ipv4.tcp_syncookies net.ipv4.ping_group_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time
+  net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes net.ipv4.tcp_rmem
+  net.ipv4.tcp_wmem`);
 
 const SELINUX_TYPES = ['', 'container_t', 'container_init_t', 'container_kvm_t', 'container_engine_t'];
 
-const VOLUME_TYPES = 'configMap csi downwardAPI emptyDir ephemeral persistentVolumeClaim projected secret'.split(' ');
+const VOLUME_TYPES = words('configMap csi downwardAPI emptyDir ephemeral persistentVolumeClaim projected secret');
 
 /** Profiles that restrict a container. The administrator of the node installs the `Localhost` profiles. */
 const PROFILES = ['RuntimeDefault', 'Localhost'];
@@ -77,6 +73,10 @@ const BASELINE: readonly Control[] = [
   ['Host Ports', below(CONTAINERS, 'ports[].hostPort'), [0]],
   ['Host Probes / Lifecycle Hooks', below(HANDLERS, 'host'), ['']],
 ];
+
+function words(text: string): string[] {
+  return text.split(/\s+/);
+}
 
 function below(paths: readonly string[], ...fields: readonly string[]): string[] {
   return paths.flatMap((path) => fields.map((field) => `${path}.${field}`));

@@ -213,7 +213,7 @@ export async function listPod(
   });
   if (answer.kind === 'refused') throw toListFault(answer, () => toRefusedError('list', answer, options));
   const { items, resourceVersion } = toList(answer.body);
-  // A server that ignores the selector must not make c3 use another Pod.
+  // A server that ignores the selector must not make c3 use another Pod (threat model A3).
   const pod = items.map(toPod).find((candidate) => candidate.name === options.name);
   return { pod, resourceVersion };
 }
