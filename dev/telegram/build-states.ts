@@ -1,28 +1,23 @@
-import type { BuildLinks, BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/engine/build-state.ts';
+import type { BuildLinks, BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
 
 /** A realistic build at chosen moments, for tests and pictures. Times count from {@link START}. */
 export const START: number = Date.UTC(2026, 2, 14, 9, 26, 53);
 
-const SHA = '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d';
+const URLS = {
+  repository: 'https://github.com/acme/shop',
+  commit: `https://github.com/acme/shop/commit/${createBuild().sha}`,
+};
 
 export const LINKS: BuildLinks = {
-  look: 'https://c3.example.com/b/kS.q1vXx0Zr3PpmWk4b.nD8w2Kq',
+  view: 'https://c3.example.com/b/kS.q1vXx0Zr3PpmWk4b.nD8w2Kq',
   control: 'https://c3.example.com/b/kS.8TtLr2QyUe0aGh7c.xB5t9Lm',
 };
 
 export function createState(phase: BuildPhase, changes: Partial<BuildState> = {}): BuildState {
   return {
-    id: 'b-1',
-    source: {
-      scope: 'github.com/acme/shop',
-      repositoryUrl: 'https://github.com/acme/shop',
-      refKind: 'branch',
-      refName: 'main',
-      sha: SHA,
-      commitUrl: `https://github.com/acme/shop/commit/${SHA}`,
-      subject: 'Round prices half to even, not half up',
-      author: 'Ann Lee',
-    },
+    build: createBuild({ id: 'b-1' }),
+    urls: URLS,
     phase,
     steps: [],
     warnings: [],

@@ -1,14 +1,8 @@
+import { type BuildLinks, sealLink } from '../build/index.ts';
 import { matchRepo, type Config } from '../config/index.ts';
 import { createConnectionPool, DEFAULT_STEP_LIMITS } from '../agent/index.ts';
 import { openView } from '../logs/index.ts';
-import {
-  runBuild,
-  type BuildDependencies,
-  type BuildLimits,
-  type BuildLinks,
-  type BuildRequest,
-  type Cluster,
-} from '../engine/index.ts';
+import { runBuild, type BuildDependencies, type BuildLimits, type Cluster, type ProvenBuild } from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
 import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
@@ -19,7 +13,6 @@ import {
   createApp,
   createBodyReader,
   createBucket,
-  createBuildLinks,
   createBuilds,
   createHookLimits,
   createViews,
@@ -67,14 +60,14 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     log,
     run: (request, context) =>
       runBuild(request, {
-        ...openReading(context.scope),
-        createLinks: (_, proof) => createLinks(keyring, baseUrl(), { ...context, ...proof, request }),
+        ...openReading(request.build.scope),
+        createLinks: (build) => createLinks(keyring, baseUrl(), { build, token: context.token }),
         onState: context.onState,
         onOver: context.onOver,
-        cancelPrevious: () => builds.cancelPrevious({ id: request.id, scope: context.scope }),
+        cancelPrevious: () => builds.cancelPrevious(request.build),
         openReporter: (_, order) => openReporter({ request, order, isProven: () => context.repository.isProven }),
         lines,
-        onFault: toFaultNote(log, request.id),
+        onFault: toFaultNote(log, request.build.id),
         limits: LIMITS,
       }),
   });
@@ -85,7 +78,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     forgeFor: (scope) => forges.forgeFor(scope),
     checkScope,
     watch: builds.watch,
-    open: (order) => openView(order, { ...openReading(order.scope), onFault: toFaultNote(log, order.buildId) }),
+    open: (view) => openView(view, { ...openReading(view.build.scope), onFault: toFaultNote(log, view.build.id) }),
   });
 
   const monotonic = { now: () => performance.now() };
@@ -155,21 +148,17 @@ function createReading(config: Config, open: Opener, clusters: ClusterPool): (sc
   });
 }
 
-interface LinkContext {
-  readonly scope: Scope;
-  readonly token: string;
-  readonly isProtected: boolean;
-  readonly request: BuildRequest;
-}
-
-function createLinks(
+/** Makes the addresses of a build's page. @param baseUrl c3's public base URL, without a slash at its end */
+async function createLinks(
   keyring: Keyring,
   baseUrl: string,
-  { scope, token, isProtected, request: { id, push, repository } }: LinkContext,
+  link: { readonly build: ProvenBuild; readonly token: string },
 ): Promise<BuildLinks> {
-  const { sha, before, refKind: kind, refName: name } = push;
-  const facts = { scope, buildId: id, sha, isProtected, ref: { kind, name }, before, token };
-  return createBuildLinks(keyring, facts, { baseUrl, maxTargetUrl: repository.maxTargetUrl });
+  const [view, control] = await Promise.all([
+    sealLink(keyring, { ...link, right: 'view' }),
+    sealLink(keyring, { ...link, right: 'control' }),
+  ]);
+  return { view: `${baseUrl}/b/${view}`, control: `${baseUrl}/b/${control}` };
 }
 
 /** What the kubeconfig and the Telegram destination hold that no output may show. */

@@ -1,5 +1,6 @@
+import type { Reporter } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
-import type { BuildRequest, Reporter, TelegramOrder } from '../engine/index.ts';
+import type { BuildRequest, TelegramOrder } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
@@ -32,11 +33,11 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
   const throttle = createChatThrottle(systemClock);
   const unproven = createUnprovenGate();
   return ({ request, order, isProven }) => {
-    const fields = { build: request.id };
+    const fields = { build: request.build.id };
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
     const reporters: Reporter[] = [
       createCommitStatusReporter({
-        setStatus: (status, signal) => request.repository.setStatus(request.push.sha, status, signal),
+        setStatus: (status, signal) => request.repository.setStatus(request.build.sha, status, signal),
         log: reporterLog,
       }),
     ];

@@ -1,20 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { BuildPhase, BuildState, Ending } from '../engine/index.ts';
+import type { BuildPhase, BuildState, Ending } from '../build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
 import { quietUnproven } from './quiet-unproven.ts';
 
-const SOURCE = {
-  scope: 'github.com/acme/shop',
-  repositoryUrl: 'https://github.com/acme/shop',
-  refKind: 'tag',
-  refName: 'evil-ref',
-  sha: '1'.repeat(40),
-  commitUrl: `https://github.com/acme/shop/commit/${'1'.repeat(40)}`,
-  subject: 'evil subject',
-  author: 'evil author',
-} as const;
+const BUILD = createBuild({
+  ref: { kind: 'tag', name: 'evil-ref' },
+  commit: { subject: 'evil subject', author: 'evil author' },
+});
 
 function toState(phase: BuildPhase): BuildState {
-  return { phase, source: SOURCE } as BuildState;
+  return { phase, build: BUILD } as BuildState;
 }
 
 function toEnded(ending: Ending): BuildState {
@@ -48,7 +43,7 @@ async function tell(
 describe('a build whose push was not proven', () => {
   it.each([REFUSED, UNREACHABLE, CANCELLED])('is told while there are few, however it ended', async (state) => {
     const { told, happened } = await tell([state], { isProven: false, mayEnter: true });
-    expect(told).toMatchObject([{ phase: state.phase, source: { scope: SOURCE.scope, sha: SOURCE.sha } }]);
+    expect(told).toMatchObject([{ phase: state.phase, build: { scope: BUILD.scope, sha: BUILD.sha } }]);
     expect(happened).toEqual(['asked', 'left']);
   });
 

@@ -1,4 +1,4 @@
-import type { BuildPhase, BuildState, Reporter } from '../engine/index.ts';
+import type { BuildPhase, BuildState, Reporter } from '../build/index.ts';
 
 export interface UnprovenOptions {
   /** Whether the forge has confirmed the push. It does before the first report, or never. */
@@ -40,10 +40,10 @@ export function quietUnproven(reporter: Reporter, { isProven, enter, leave, onKe
   };
 }
 
-/** The repository is of the hook's key, and c3 has said that it serves it; a commit's name is hexadecimal. */
-function withoutPayload({ source, phase, ...state }: BuildState): BuildState {
-  const shown = { ...source, refKind: 'branch', refName: '', subject: NOT_SHOWN, author: '' } as const;
-  return { ...state, source: shown, phase: withoutRef(phase, source.refName) };
+/** Keeps the repository, which the hook's key names and c3 serves, and the commit's hash. Every other text may be a stranger's. */
+function withoutPayload({ build, phase, ...state }: BuildState): BuildState {
+  const shown = { ...build, ref: { kind: 'branch', name: '' }, commit: { subject: NOT_SHOWN, author: '' } } as const;
+  return { ...state, build: shown, phase: withoutRef(phase, build.ref.name) };
 }
 
 /** Why the forge did not confirm it may name the ref. */

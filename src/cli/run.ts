@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { formatRef } from '../build/index.ts';
 import { createConnectionPool, type ConnectionPool } from '../agent/index.ts';
 import type { Cluster } from '../engine/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
@@ -132,7 +133,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
     view.show({
       kind: 'started',
       sha: snapshot.sha,
-      ref: toRef(event),
+      ref: formatRef(toRef(event)),
       changedFiles: snapshot.changedFiles,
       cluster: target.name,
     });

@@ -1,24 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import type { BuildState } from '../build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
 import { createWorld } from '../../test/fakes/build-world.ts';
 import { createMasking } from '../sealing/index.ts';
 import { createBuildProgress } from './build-progress.ts';
-import type { BuildState } from './build-state.ts';
-
-const SOURCE = {
-  scope: 'github.com/acme/shop',
-  repositoryUrl: 'https://github.com/acme/shop',
-  refKind: 'branch',
-  refName: 'main',
-  sha: '1'.repeat(40),
-  commitUrl: '',
-  subject: '',
-  author: '',
-} as const;
 
 describe('the progress of a build', () => {
   it('shows no secret in a sentence, whoever wrote it', () => {
     const states: BuildState[] = [];
-    const progress = createBuildProgress('b', SOURCE, () => 0);
+    const progress = createBuildProgress(createBuild(), { urls: { repository: '', commit: '' }, now: () => 0 });
     progress.attach({ report: (state) => void states.push(state) });
     progress.hide(createMasking(['first-secret']));
     progress.hide(createMasking(['first-secret', 'second-secret']));

@@ -1,14 +1,15 @@
-import { createMasking, type Masking } from '../sealing/index.ts';
 import type {
+  Build,
   BuildLinks,
   BuildPhase,
-  BuildSource,
   BuildState,
   Ending,
+  ForgeUrls,
   Reporter,
   StepPhase,
   StepState,
-} from './build-state.ts';
+} from '../build/index.ts';
+import { createMasking, type Masking } from '../sealing/index.ts';
 
 /** The one place where a build's state changes; every change is told to whoever is attached. */
 export interface BuildProgress {
@@ -17,6 +18,8 @@ export interface BuildProgress {
   attach(reporter: Pick<Reporter, 'report'>): void;
   /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
   hide(masking: Masking): void;
+  /** Records what the forge has proven. */
+  prove(build: Build): void;
   link(links: BuildLinks): void;
   /** What is known of the build before it. */
   compare(previous: 'passed' | 'failed'): void;
@@ -37,12 +40,18 @@ export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 
   readonly skipped: string | undefined;
 };
 
-export function createBuildProgress(id: string, source: BuildSource, now: () => number): BuildProgress {
+export interface ProgressOptions {
+  readonly urls: ForgeUrls;
+  /** Epoch milliseconds. */
+  now(): number;
+}
+
+export function createBuildProgress(build: Build, { urls, now }: ProgressOptions): BuildProgress {
   const attached: Pick<Reporter, 'report'>[] = [];
   let masking = createMasking([]);
   let state: BuildState = {
-    id,
-    source,
+    build,
+    urls,
     phase: { kind: 'queued' },
     steps: [],
     warnings: [],
@@ -75,6 +84,7 @@ export function createBuildProgress(id: string, source: BuildSource, now: () => 
     hide(shown): void {
       masking = shown;
     },
+    prove: (proven) => change({ build: proven }),
     link: (links) => change({ links }),
     compare: (previous) => change({ previous }),
     prepare: (detail) => change({ phase: { kind: 'preparing', detail: masking.mask(detail) } }),

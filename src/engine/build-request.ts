@@ -1,36 +1,35 @@
-import type { Push, Repository } from '../forges/forge.ts';
+import type { Build, BuildLinks, BuildState, Ending, Reporter, Trust } from '../build/index.ts';
+import type { Repository } from '../forges/forge.ts';
 import type { ParsedPipeline } from '../pipeline/index.ts';
 import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
 import type { Purpose } from '../sealing/index.ts';
-import type { BuildLinks, BuildSource, BuildState, Reporter, Ending } from './build-state.ts';
 import type { Cluster } from './cluster.ts';
 import type { ConnectionPool, StepLimits } from '../agent/index.ts';
 
-/** A push whose webhook was verified: a hint, until the forge has confirmed it. */
+/** A build to run. Until the forge has proven it, everything in it is only what a webhook says. */
 export interface BuildRequest {
-  readonly id: string;
-  readonly source: BuildSource;
-  readonly push: Push;
+  readonly build: Build;
   readonly repository: Repository;
   /** The hook's key was sealed with an old key of this c3. */
   readonly isOldKey: boolean;
-  /** It was begun before by a c3 that died: what its Pod knows of it is taken up. */
+  /** A c3 that died began this build: it continues from what its Pod holds. */
   readonly isResumed: boolean;
-  /** The commit whose outcome this one's is compared with. Default: `push.before`. */
-  readonly previousSha?: string;
-  /** Aborted: the build is cancelled; with {@link Superseded} as the reason, for the sake of a newer one. `finally` still runs. */
+  /** Aborting cancels the build; with {@link Superseded} as the reason, a newer build takes its place. `finally` still runs. */
   readonly signal: AbortSignal;
-  /** Aborted: `finally` is not waited for either. */
+  /** Aborting also ends the wait for `finally`. */
   readonly haltSignal?: AbortSignal;
 }
+
+/** A build whose commit and ref the forge has proven. */
+export type ProvenBuild = Build & { readonly trust: Trust };
 
 export interface BuildDependencies {
   /** Opens a sealed value of this repository. @throws {C3Error} SEALED_INVALID */
   open(token: string, purpose: Purpose): Promise<{ plaintext: string; isOldKey: boolean }>;
   /** @throws {C3Error} KUBECONFIG_INVALID */
   openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
-  /** Addresses of the build's page. Called once, when the forge has confirmed the push. Default: there is no page. */
-  readonly createLinks?: (request: BuildRequest, proof: { isProtected: boolean }) => Promise<BuildLinks>;
+  /** Makes the addresses of the build's page. Called once, with the proven build. Default: there is no page. */
+  readonly createLinks?: (build: ProvenBuild) => Promise<BuildLinks>;
   /** Told of every state, from the very first. */
   readonly onState?: (state: BuildState) => void;
   /** Told once that the work is done and the Pod given back: what is left is to report it, which may take long. */

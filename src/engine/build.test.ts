@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { BuildState } from '../build/index.ts';
 import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
-import type { BuildState } from './build-state.ts';
 
 const createWorld = useWorlds();
 
@@ -107,7 +107,7 @@ describe('a build', () => {
   it('never serves a protected and another ref from one Pod', async () => {
     const world = createWorld();
     await world.run();
-    await world.run({ proof: { kind: 'proven', isProtected: false } });
+    await world.run({ proof: { kind: 'proven', trust: 'other' } });
     expect(world.orders.map(({ trustClass }) => trustClass)).toEqual(['protected', 'other']);
   });
 

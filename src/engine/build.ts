@@ -1,9 +1,9 @@
+import type { BuildState, Ending, FailedLog, Reporter } from '../build/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
-import { createMasking } from '../sealing/index.ts';
+import { createMasking, formatScope } from '../sealing/index.ts';
 import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
-import type { BuildState, Ending, FailedLog, Reporter } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import { planRoots } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
@@ -16,7 +16,10 @@ import { runSteps } from './run-steps.ts';
  * before the forge has confirmed the push. Every way it can go ends in one Ending, and that is always reported; it never rejects.
  */
 export async function runBuild(request: BuildRequest, dependencies: BuildDependencies): Promise<Ending> {
-  const progress = createBuildProgress(request.id, request.source, dependencies.now);
+  const progress = createBuildProgress(request.build, {
+    urls: request.repository.urls(request.build.sha),
+    now: dependencies.now,
+  });
   const { onState } = dependencies;
   if (onState) progress.attach({ report: onState });
   progress.hide(createMasking(request.repository.gitAccess().secrets));
@@ -106,10 +109,10 @@ async function runInCluster(
   const answer = await cluster.openWorkspace(
     {
       manifest: pipeline.job.manifest,
-      scope: request.source.scope,
-      trustClass: prepared.isProtected ? 'protected' : 'other',
+      scope: formatScope(prepared.build.scope),
+      trustClass: prepared.build.trust,
       root: planRoots(pipeline)[0],
-      buildId: request.id,
+      buildId: prepared.build.id,
       isResumed: prepared.isResumed,
       reuse: pipeline.pod.reuse,
       idleMs: pipeline.pod.idleMs,
@@ -133,17 +136,16 @@ async function runInWorkspace(
   { workspace, ...prepared }: PreparedBuild & { readonly workspace: Workspace },
 ): Promise<Outcome> {
   const { limits, lines, onOutput } = dependencies;
-  const { id, push, repository, source, signal } = request;
+  const { build } = prepared;
+  const { repository, signal } = request;
   const gitAccess = repository.gitAccess();
   try {
     const { ending, sweep, openLog } = await runSteps({
       ...prepared,
-      buildId: id,
       proofKey: prepared.secrets.kubeconfig,
-      push,
       workspace,
       gitAccess,
-      environment: toBuildEnvironment({ id, scope: source.scope, push }),
+      environment: toBuildEnvironment(build),
       secrets: prepared.secrets.environment,
       progress,
       signal,

@@ -1,4 +1,4 @@
-import type { Ending } from './build-state.ts';
+import type { Ending } from '../build/index.ts';
 
 /** The reason with which a build's signal is aborted when a newer build of its ref takes its place. */
 export class Superseded extends Error {

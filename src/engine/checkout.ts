@@ -1,4 +1,5 @@
-import type { GitAccess, Push } from '../forges/forge.ts';
+import type { Build } from '../build/index.ts';
+import type { GitAccess } from '../forges/forge.ts';
 import type { Checkout, Pipeline } from '../pipeline/pipeline.ts';
 
 /**
@@ -32,8 +33,8 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
  * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once. Each git takes some
  * milliseconds of every build, so it calls as few as it can (the config is a file, HEAD is a file), and cleans while it fetches.
  */
-export function formatCheckoutScript(checkout: Checkout, push: Pick<Push, 'sha'>): string {
-  const isSha256 = push.sha.length === 64;
+export function formatCheckoutScript(checkout: Checkout, build: Pick<Build, 'sha'>): string {
+  const isSha256 = build.sha.length === 64;
   const submodules = checkout.submodules
     ? ' &&\n  git submodule sync -q --recursive && git submodule update -q --init --recursive --depth "$depth"'
     : '';

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { FailedLog } from '../build/index.ts';
 import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import type { TelegramOrder } from './build-request.ts';
-import type { FailedLog } from './build-state.ts';
 
 const createWorld = useWorlds();
 

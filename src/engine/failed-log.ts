@@ -1,5 +1,5 @@
+import type { BuildState, FailedLog, LogCopyOptions, StepState } from '../build/index.ts';
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
-import type { BuildState, FailedLog, LogCopyOptions, StepState } from './build-state.ts';
 import { type StepAgent, readLog } from '../agent/index.ts';
 
 /** The log that the newest attempt of a step has left in the workspace. */

@@ -1,4 +1,4 @@
-import type { BuildPhase, BuildSource, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
+import type { BuildPhase, BuildState, CommitFacts, Ending, StepPhase, StepState } from '../build/index.ts';
 
 /** The values of a journal, which whoever is in the Pod can write: read field by field, as what they may be and nothing else. */
 
@@ -28,10 +28,10 @@ export function toText(text: string): string {
 
 export interface BuildFacts extends Partial<Pick<BuildState, 'isWarm' | 'previous'>> {
   readonly startedAt?: number | undefined;
-  readonly source?: Partial<BuildSource>;
+  readonly commit?: CommitFacts;
 }
 
-/** The values under `build`, `source` and `ref`; of any other key nothing. */
+/** Reads the values under `build` and `commit`. Returns nothing for any other key. */
 export function parseBuildFacts(key: string, value: unknown): BuildFacts {
   const fields = toFields(value);
   switch (key) {
@@ -43,13 +43,8 @@ export function parseBuildFacts(key: string, value: unknown): BuildFacts {
         previous: previous === 'passed' || previous === 'failed' ? previous : undefined,
       };
     }
-    case 'source':
-      return { source: { subject: toWords(fields['subject']), author: toWords(fields['author']) } };
-    case 'ref': {
-      const { refKind } = fields;
-      const isRef = refKind === 'branch' || refKind === 'tag';
-      return isRef ? { source: { refKind, refName: toWords(fields['refName']) } } : {};
-    }
+    case 'commit':
+      return { commit: { subject: toWords(fields['subject']), author: toWords(fields['author']) } };
     default:
       return {};
   }

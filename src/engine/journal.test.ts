@@ -1,19 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type BuildState, UNKNOWN_COMMIT } from '../build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
 import { createBuildProgress, type PlannedState } from './build-progress.ts';
-import type { BuildState } from './build-state.ts';
 import { createJournal, readJournal } from './journal.ts';
 
-const SOURCE = {
-  scope: 'git.example.com/a/b',
-  repositoryUrl: 'https://git.example.com/a/b',
-  refKind: 'branch',
-  refName: 'main',
-  sha: '1'.repeat(40),
-  commitUrl: 'https://git.example.com/a/b/commit/1',
-  subject: 'a  subject\nwith "quotes", $(things) and ünïcödé 😀',
-  author: 'Ann',
-} as const;
+const URLS = { repository: 'https://git.example.com/a/b', commit: '' };
 
 function plan(count: number, isAllowed = false): PlannedState[] {
   const step = { container: 'main', isAllowed, group: undefined, skipped: undefined };
@@ -21,17 +13,17 @@ function plan(count: number, isAllowed = false): PlannedState[] {
 }
 
 /** A build by a clock that goes a second with each look at it. */
-function createBuild(count = 2, { isAllowed = false, startAt = 1000 } = {}): ReturnType<typeof createBuildProgress> {
+function createProgress(count = 2, { isAllowed = false, startAt = 1000 } = {}): ReturnType<typeof createBuildProgress> {
   let now = startAt;
-  const progress = createBuildProgress('b1', SOURCE, () => (now += 1000));
+  const progress = createBuildProgress(createBuild(), { urls: URLS, now: () => (now += 1000) });
   progress.plan(plan(count, isAllowed), true);
   return progress;
 }
 
 /** What is known without a journal. */
 function known(count = 2): BuildState {
-  const source = { ...SOURCE, subject: '', author: '' };
-  const progress = createBuildProgress('b1', source, () => 1_000_000);
+  const build = createBuild({ commit: UNKNOWN_COMMIT });
+  const progress = createBuildProgress(build, { urls: URLS, now: () => 1_000_000 });
   progress.plan(plan(count), false);
   return progress.state;
 }
@@ -51,12 +43,12 @@ function withoutTails(state: BuildState): BuildState {
 
 describe('a journal', () => {
   it('tells the state of a build again', async () => {
-    const progress = createBuild();
+    const progress = createProgress();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     let text = '';
     const note = (): void => void (text += journal.take('main', progress.state));
     note();
-    progress.link({ look: 'https://c3.example/b/look', control: 'https://c3.example/b/control' });
+    progress.link({ view: 'https://c3.example/b/look', control: 'https://c3.example/b/control' });
     progress.compare('failed');
     progress.warn(['a warning', 'another\none']);
     progress.startStep(0, 1);
@@ -76,7 +68,7 @@ describe('a journal', () => {
   });
 
   it('notes in each container what is not noted there', async () => {
-    const progress = createBuild();
+    const progress = createProgress();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     progress.startStep(0, 1);
     const first = toLines(journal.take('a', progress.state));
@@ -92,7 +84,7 @@ describe('a journal', () => {
     const text = fc.string({ unit: 'binary', maxLength: 2000 });
     await fc.assert(
       fc.asyncProperty(text, text, async (message, warning) => {
-        const progress = createBuild();
+        const progress = createProgress();
         progress.warn([warning]);
         progress.endStep(0, { kind: 'lost', message }, '');
         progress.end({ kind: 'config-error', message, detail: warning });
@@ -109,7 +101,7 @@ describe('a journal', () => {
   });
 
   it('tells the same from lines that come twice, late, or cut', async () => {
-    const progress = createBuild();
+    const progress = createProgress();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     const lines: string[] = [];
     progress.startStep(0, 1);
@@ -129,7 +121,7 @@ describe('a journal', () => {
   });
 
   it('tells the newer state of a c3 that took the build up, with the times of the one that began it', async () => {
-    const [dead, next] = [createBuild(), createBuild(2, { startAt: 500_000 })];
+    const [dead, next] = [createProgress(), createProgress(2, { startAt: 500_000 })];
     dead.startStep(0, 1);
     dead.endStep(0, { kind: 'passed' }, '');
     dead.startStep(1, 1);
@@ -152,7 +144,7 @@ describe('a journal', () => {
   });
 
   it('names the steps that failed and may', async () => {
-    const progress = createBuild(2, { isAllowed: true });
+    const progress = createProgress(2, { isAllowed: true });
     progress.endStep(0, { kind: 'failed', exitCode: 1 }, '');
     progress.endStep(1, { kind: 'passed' }, '');
     progress.end({ kind: 'passed', allowed: ['step 0'] });
@@ -165,28 +157,25 @@ describe('a journal', () => {
   it('cannot say what c3.yaml and the link say', async () => {
     const line = (k: string, v: object): string => JSON.stringify({ e: 9, n: 9, v: { [k]: v } });
     const lines = [
-      line('source', { repositoryUrl: 'javascript:1', sha: 'x', subject: 's', scope: 'x' }),
-      line('ref', { refKind: 'tag', refName: 'v1' }),
+      line('commit', { repository: 'javascript:1', sha: 'x', subject: 's', scope: 'x' }),
+      line('ref', { kind: 'tag', name: 'v1' }),
       line('step 0', { name: 'x', container: 'y', phase: { kind: 'passed' }, attempt: 1 }),
       line('step 7', { phase: { kind: 'passed' }, attempt: 1 }),
       line('steps', { steps: [] }),
-      line('links', { links: { look: 'x' } }),
+      line('links', { links: { view: 'x' } }),
       line('phase', { phase: { kind: 'won' } }),
     ];
     const state = await readJournal(lines, known());
     expect(state).toEqual({
       ...known(),
-      source: { ...known().source, subject: 's' },
+      build: { ...known().build, commit: { subject: 's', author: '' } },
       steps: [{ ...known().steps[0], phase: { kind: 'passed' } }, known().steps[1]],
     });
-    expect((await readJournal(lines, { ...known(), source: { ...known().source, refName: '' } }))?.source.refName).toBe(
-      'v1',
-    );
     expect(await readJournal(['', '{}', 'x'], known())).toBeUndefined();
   });
 
   it('of a build of a hundred steps, each tried twenty times, ends with its end', async () => {
-    const progress = createBuild(100);
+    const progress = createProgress(100);
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     let text = '';
     for (let index = 0; index < 100; index += 1) {

@@ -1,4 +1,4 @@
-import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
+import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../build/index.ts';
 import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
 import { yieldToEventLoop } from './event-loop.ts';
 
@@ -78,10 +78,9 @@ function toLines(
 
 /** What is noted of a state, by key. Who reads it has the steps' names and places from c3.yaml. */
 function* listValues(state: BuildState): Generator<readonly [key: string, value: unknown]> {
-  const { source, phase, endedAt } = state;
+  const { build, phase, endedAt } = state;
   yield ['build', { startedAt: state.startedAt, isWarm: state.isWarm, previous: state.previous }];
-  yield ['source', { subject: toText(source.subject), author: toText(source.author) }];
-  yield ['ref', { refKind: source.refKind, refName: toText(source.refName) }];
+  yield ['commit', { subject: toText(build.commit.subject), author: toText(build.commit.author) }];
   for (const [index, warning] of state.warnings.slice(0, MAX_WARNINGS).entries())
     yield [`warning ${index}`, toText(warning)];
   for (const [index, step] of state.steps.entries()) {
@@ -116,7 +115,7 @@ function toAscii(value: unknown): string {
  * The state that journals tell. `lines` of one container or several, in any order, written by whoever was in the Pod: what makes no
  * sense is passed over.
  *
- * @param known what c3.yaml and the link tell, which no journal may; steps as before they run; an empty `refName` when it is not known
+ * @param known what c3.yaml and the link say, which no journal may change; the steps are as before their start
  * @returns undefined when there is nothing
  */
 export async function readJournal(lines: readonly string[], known: BuildState): Promise<BuildState | undefined> {
@@ -165,13 +164,11 @@ function parseValues(text: string): object | undefined {
 
 function withFacts(state: BuildState, kind: string, value: unknown): BuildState {
   if (kind === 'phase') return { ...state, ...parseBuildPhase(value) };
-  const { startedAt, source, ...facts } = parseBuildFacts(kind, value);
+  const { startedAt, commit, ...facts } = parseBuildFacts(kind, value);
   return {
     ...state,
     ...facts,
-    // What the link tells counts.
-    source:
-      source?.refKind !== undefined && state.source.refName !== '' ? state.source : { ...state.source, ...source },
+    ...(commit === undefined ? {} : { build: { ...state.build, commit } }),
     // Who took the build up again began later.
     startedAt: Math.min(state.startedAt, startedAt ?? Number.POSITIVE_INFINITY),
   };

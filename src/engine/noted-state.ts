@@ -1,4 +1,4 @@
-import type { BuildState } from './build-state.ts';
+import type { BuildState } from '../build/index.ts';
 import { isExitReason, type PartReader, toResult, type StepResult } from '../agent/index.ts';
 import { readJournal } from './journal.ts';
 import { toStepId } from './tasks.ts';

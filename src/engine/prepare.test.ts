@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { BuildState } from '../build/index.ts';
 import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
-import type { BuildState } from './build-state.ts';
 import { Cancelled, Superseded } from './cancel.ts';
 
 const createWorld = useWorlds();
@@ -22,16 +22,16 @@ describe('before it asks the cluster for anything, a build', () => {
   it('asks the forge what changed, where a condition wants to know', async () => {
     const world = createWorld();
     const file = toFile('- main: echo', "when: {path: 'src/**'}\n");
-    const push = { before: 'b'.repeat(40) };
-    expect(await world.run({ file, push, paths: ['docs/a'] })).toMatchObject({ kind: 'skipped' });
-    expect(world.events).toEqual(['prove', 'status pending', `compare ${push.before}`]);
-    expect(await world.run({ file, push, paths: ['src/a'] })).toEqual(PASSED);
+    const build = { before: 'b'.repeat(40) };
+    expect(await world.run({ file, build, paths: ['docs/a'] })).toMatchObject({ kind: 'skipped' });
+    expect(world.events).toEqual(['prove', 'status pending', `compare ${build.before}`]);
+    expect(await world.run({ file, build, paths: ['src/a'] })).toEqual(PASSED);
   });
 
   it('runs where what changed is not known, and asks nothing of a new branch', async () => {
     const world = createWorld();
     const file = toFile('- main: echo', "when: {path: 'src/**'}\n");
-    expect(await world.run({ file, push: { before: 'b'.repeat(40) }, paths: undefined })).toEqual(PASSED);
+    expect(await world.run({ file, build: { before: 'b'.repeat(40) }, paths: undefined })).toEqual(PASSED);
     expect(await world.run({ file, paths: ['docs/a'] })).toEqual(PASSED);
     expect(world.events.filter((event) => event.startsWith('compare'))).toHaveLength(1);
   });

@@ -1,5 +1,6 @@
+import { type Ending, findBuildStatus, formatCommitStatus } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
-import type { FileAnswer, Push, Repository } from '../forges/forge.ts';
+import type { FileAnswer, Repository } from '../forges/forge.ts';
 import {
   needsPaths,
   parsePipeline,
@@ -10,9 +11,8 @@ import {
   type Plan,
 } from '../pipeline/index.ts';
 import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
-import type { BuildDependencies, BuildRequest } from './build-request.ts';
+import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { Ending } from './build-state.ts';
 
 /** What is known before the cluster is asked for anything. */
 export type Prepared =
@@ -28,7 +28,7 @@ export interface PreparedBuild {
   readonly secrets: OpenedSecrets;
   /** Of them, and of all that comes with them. */
   readonly masking: Masking;
-  readonly isProtected: boolean;
+  readonly build: ProvenBuild;
   /** Some c3 began it before. */
   readonly isResumed: boolean;
 }
@@ -47,25 +47,28 @@ export async function prepare(
   dependencies: BuildDependencies,
   progress: BuildProgress,
 ): Promise<Prepared> {
-  const { id, push, repository, signal } = request;
-  // Reading is not opening: both are fetched while the forge is asked, and not looked at before it has answered.
-  const file = repository.readFile(PIPELINE_FILE, push.sha, signal);
-  const before = repository.findStatus(push.sha, id, signal);
-  for (const early of [file, before]) early.catch(() => {}); // nobody's failure, unless it is asked for below
-  const proof = await repository.prove(push, signal);
+  const { build, repository, signal } = request;
+  const { id, sha } = build;
+  // Both are requested while the forge checks the push; nothing is read from them before it has answered.
+  const file = repository.readFile(PIPELINE_FILE, sha, signal);
+  const before = findBuildStatus(repository.listStatuses(sha, signal), id);
+  // Without a handler, an early failure that nobody awaits would end the process.
+  for (const early of [file, before]) early.catch(() => {});
+  const proof = await repository.prove(build, signal);
   if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
+  const proven: ProvenBuild = { ...build, trust: proof.trust };
+  progress.prove(proven);
   const state = (await before)?.state;
   if (state !== undefined && state !== 'pending') {
     const message = `this delivery was built before, as the commit's status "${state}" says`;
     return { kind: 'replayed', ending: { kind: 'skipped', message } };
   }
   if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make it anew']);
-  const links = await dependencies.createLinks?.(request, proof);
+  const links = await dependencies.createLinks?.(proven);
   if (links) progress.link(links);
-  const target = links === undefined ? {} : { targetUrl: links.look };
-  await repository.setStatus(push.sha, { state: 'pending', description: 'building', buildId: id, ...target }, signal);
+  await repository.setStatus(sha, formatCommitStatus(progress.state), signal);
 
-  const read = readPipeline({ answer: await file, sha: push.sha }, dependencies, progress);
+  const read = readPipeline({ answer: await file, sha }, dependencies, progress);
   if (read.kind === 'ended') return read;
   const { pipeline } = read;
   const plan = planPipeline(pipeline, await toEvent(request, pipeline));
@@ -79,7 +82,7 @@ export async function prepare(
   // A status that says "pending" was set by a c3 that did not live to set another.
   const isResumed = request.isResumed || state === 'pending';
   const { masking } = masked;
-  return { kind: 'ready', pipeline, plan, secrets, masking, isProtected: proof.isProtected, isResumed };
+  return { kind: 'ready', build: proven, pipeline, plan, secrets, masking, isResumed };
 }
 
 type Ended = Extract<Prepared, { kind: 'ended' }>;
@@ -133,16 +136,12 @@ export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencie
 }
 
 /** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */
-async function toEvent({ push, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
-  const paths =
-    push.before !== undefined && needsPaths(pipeline)
-      ? await repository.listChangedPaths(push.before, push.sha, signal)
-      : undefined;
-  return { ...toRef(push), ...(paths === undefined ? {} : { paths }) };
-}
-
-function toRef({ refKind, refName }: Push): PipelineEvent {
-  return refKind === 'tag' ? { kind: 'tag', tag: refName } : { kind: 'push', branch: refName };
+async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
+  const { event: kind, ref, before, sha } = build;
+  const name = kind === 'tag' ? { tag: ref.name } : { branch: ref.name };
+  if (before === undefined || !needsPaths(pipeline)) return { kind, ...name };
+  const paths = await repository.listChangedPaths(before, sha, signal);
+  return { kind, ...name, ...(paths === undefined ? {} : { paths }) };
 }
 
 /** @throws {C3Error} SEALED_INVALID, with the place of the value */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { BuildState, CommitStatus } from '../build/index.ts';
 import { createWorld, toFile, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
-import type { BuildState } from './build-state.ts';
 
-const LINKS = { look: 'https://c3.example/b/look', control: 'https://c3.example/b/control' };
+const LINKS = { view: 'https://c3.example/b/look', control: 'https://c3.example/b/control' };
 const BEFORE = 'b'.repeat(40);
 let world: World;
 beforeEach(() => {
@@ -20,10 +20,10 @@ describe('a build and the one before it', () => {
   it('are compared by what the forge says of the commit that the branch pointed at', async () => {
     const asked: string[] = [];
     await world.run({
-      push: { before: BEFORE },
-      async findOutcome(sha) {
+      build: { before: BEFORE },
+      async *listStatuses(sha) {
         asked.push(sha);
-        return 'failed';
+        yield { state: 'failure', description: 'failed' };
       },
     });
     expect(asked).toEqual([BEFORE]);
@@ -33,34 +33,39 @@ describe('a build and the one before it', () => {
   it('are of the same commit when it is built again', async () => {
     const asked: string[] = [];
     await world.run({
-      push: { before: BEFORE },
-      previousSha: world.sha,
-      async findOutcome(sha) {
+      build: { before: BEFORE, cause: 'rerun' },
+      async *listStatuses(sha) {
         asked.push(sha);
-        return 'passed';
+        yield { state: 'success', description: 'passed' };
       },
     });
-    expect(asked).toEqual([world.sha]);
+    expect([...new Set(asked)]).toEqual([world.sha]);
     expect(last()).toMatchObject({ previous: 'passed' });
   });
 
   it('are not compared where there was none, and a forge that does not say is no failure', async () => {
-    const findOutcome = (): Promise<never> => Promise.reject(new C3Error('FORGE_REFUSED', 'no'));
-    expect(await world.run({ findOutcome })).toMatchObject({ kind: 'passed' });
-    expect(await world.run({ findOutcome, push: { before: BEFORE } })).toMatchObject({ kind: 'passed' });
+    // oxlint-disable-next-line require-yield -- the first page is refused
+    async function* listStatuses(): AsyncGenerator<never> {
+      throw new C3Error('FORGE_REFUSED', 'no');
+    }
+    expect(await world.run({ listStatuses })).toMatchObject({ kind: 'passed' });
+    expect(await world.run({ listStatuses, build: { before: BEFORE } })).toMatchObject({ kind: 'passed' });
     expect(last()).toMatchObject({ previous: undefined });
   });
 
   it('are compared while the steps run, and the end waits for it', async () => {
     const steps: string[] = [];
-    const outcome = Promise.withResolvers<'failed'>();
+    const status = Promise.withResolvers<CommitStatus>();
     await world.run({
-      push: { before: BEFORE },
-      findOutcome: () => outcome.promise,
+      build: { before: BEFORE },
+      async *listStatuses() {
+        yield await status.promise;
+      },
       onState({ phase, steps: now }) {
         steps.push(phase.kind);
         // The forge answers when the last step is over.
-        if (now.length > 0 && now.every((step) => step.phase.kind === 'passed')) outcome.resolve('failed');
+        if (now.length > 0 && now.every((step) => step.phase.kind === 'passed'))
+          status.resolve({ state: 'failure', description: 'failed' });
       },
     });
     expect(steps).toContain('running');
@@ -75,7 +80,14 @@ describe('a build and the one before it', () => {
       return late.signal;
     });
     const file = { kind: 'missing' } as const;
-    const ending = world.run({ file, push: { before: BEFORE }, findOutcome: () => new Promise(() => {}) });
+    const never = new Promise<CommitStatus>(() => {});
+    const ending = world.run({
+      file,
+      build: { before: BEFORE },
+      async *listStatuses() {
+        yield await never;
+      },
+    });
     let isOver = false;
     void ending.then(() => {
       isOver = true;
@@ -93,8 +105,8 @@ describe('the page of a build', () => {
     const proofs: object[] = [];
     await world.run({ links: LINKS, onLinks: (proof) => void proofs.push(proof) });
     expect(world.events.slice(0, 3)).toEqual(['prove', 'links', 'status pending']);
-    expect(proofs).toMatchObject([{ isProtected: true }]);
-    expect(world.targets).toEqual([LINKS.look]);
+    expect(proofs).toMatchObject([{ trust: 'protected' }]);
+    expect(world.targets).toEqual([LINKS.view]);
     expect(last()?.links).toEqual(LINKS);
   });
 

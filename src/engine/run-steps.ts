@@ -1,6 +1,6 @@
+import type { BuildState, Ending, FailedLog } from '../build/index.ts';
 import type { Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { BuildState, Ending, FailedLog } from './build-state.ts';
 import type { Workspace } from './cluster.ts';
 import {
   createBuildAgents,
@@ -16,7 +16,6 @@ import { runTask, type Part, type TaskContext } from './run-task.ts';
 import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
 export interface StepsOrder extends TaskSource {
-  readonly buildId: string;
   /** As {@link createStepProofs} takes it. */
   readonly proofKey: string;
   readonly workspace: Workspace;
@@ -61,10 +60,12 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
       openLog: () => undefined,
     };
   }
-  const journal = createJournal({ buildId: order.buildId, epoch: workspace.epoch });
+  const journal = createJournal({ buildId: order.build.id, epoch: workspace.epoch });
   const takeNotes = (container: string): string => journal.take(container, progress.state);
+  const buildId = order.build.id;
   const agents = createBuildAgents({
     ...order,
+    buildId,
     roots: planRoots(pipeline),
     isReused: pipeline.pod.reuse,
     takeNotes,
@@ -74,7 +75,7 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   progress.plan(tasks.all, workspace.isWarm);
 
   const logs = new Map<number, WrittenLog>();
-  const toProof = createStepProofs({ key: order.proofKey, buildId: order.buildId, workspaceId: workspace.id });
+  const toProof = createStepProofs({ key: order.proofKey, buildId, workspaceId: workspace.id });
   const course = createCourse({ ...order, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
   const spentMs = await findSpent(order, agents, tasks);
   await course.walk(tasks.steps, {
@@ -90,7 +91,8 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   return {
     ending: course.toEnding(),
     sweep: agents.sweep,
-    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, openAgent: agents.openAnother }),
+    openLog: (state, signal) =>
+      openFailedLog({ ...order, buildId, state, signal, logs, openAgent: agents.openAnother }),
   };
 }
 

@@ -1,6 +1,6 @@
+import type { Build, Ending } from '../build/index.ts';
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { Ending } from './build-state.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { Workspace } from './cluster.ts';
 import {
@@ -32,7 +32,7 @@ export interface Part {
 
 /** What the tasks of a build have in common. */
 export interface TaskContext {
-  readonly buildId: string;
+  readonly build: Pick<Build, 'id'>;
   readonly workspace: Workspace;
   readonly workdir: Workdir;
   /** What of it ran already is to be found in the workspace. */
@@ -137,8 +137,8 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
 }
 
 /** Sees to it that a step is not begun, if it was not yet. */
-async function forestall({ task, attempt, agent }: Attempt, { buildId, limits }: TaskContext): Promise<void> {
-  const command = `cancel ${buildId} ${toStepId(task.index, attempt)}\n`;
+async function forestall({ task, attempt, agent }: Attempt, { build, limits }: TaskContext): Promise<void> {
+  const command = `cancel ${build.id} ${toStepId(task.index, attempt)}\n`;
   // One that speaks of its life, and of nothing else, is not waited for longer than any that is told to end a step.
   const timer = setTimeout(agent.reset, limits.answerMs);
   await agent.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
@@ -157,7 +157,7 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
   const result = await runStep(
     agent,
     {
-      buildId: context.buildId,
+      buildId: context.build.id,
       stepId,
       proof: context.toProof(stepId),
       workdir: context.workdir.path,

@@ -1,4 +1,5 @@
-import type { GitAccess, Push } from '../forges/forge.ts';
+import type { Build } from '../build/index.ts';
+import type { GitAccess } from '../forges/forge.ts';
 import type { Plan, PlannedStage, PlannedStep } from '../pipeline/index.ts';
 import type { Pipeline, Step } from '../pipeline/pipeline.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
@@ -39,7 +40,7 @@ export interface TaskPlan {
 export interface TaskSource {
   readonly pipeline: Pipeline;
   readonly plan: Extract<Plan, { kind: 'run' }>;
-  readonly push: Pick<Push, 'sha'>;
+  readonly build: Pick<Build, 'id' | 'sha'>;
   readonly gitAccess: GitAccess;
   /** Of the build, for every step. */
   readonly environment: Readonly<Record<string, string>>;
@@ -49,7 +50,7 @@ export interface TaskSource {
 
 /** The checkout, if there is one, and the steps. Pure. */
 export function planTasks(source: TaskSource): TaskPlan {
-  const { pipeline, plan, push } = source;
+  const { pipeline, plan, build } = source;
   const { checkout } = pipeline;
   const all: Task[] = [];
   function add(task: Omit<Task, 'index'>): Task {
@@ -67,7 +68,7 @@ export function planTasks(source: TaskSource): TaskPlan {
               kind: 'checkout',
               name: 'checkout',
               container: checkout.container,
-              run: { kind: 'script', text: formatCheckoutScript(checkout, push) },
+              run: { kind: 'script', text: formatCheckoutScript(checkout, build) },
               env: { ...source.environment, ...gitEnvironment },
               timeoutMs: undefined,
               retry: 0,

@@ -1,4 +1,4 @@
-import type { Ending, StepPhase } from './build-state.ts';
+import type { Ending, StepPhase } from '../build/index.ts';
 import { toCancelEnding } from './cancel.ts';
 import type { StepResult } from '../agent/index.ts';
 import type { Task } from './tasks.ts';

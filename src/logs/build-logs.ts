@@ -1,6 +1,6 @@
+import type { BuildState } from '../build/index.ts';
 import { toMessage } from '../errors.ts';
 import type { Masking } from '../sealing/index.ts';
-import type { BuildState } from '../engine/build-state.ts';
 import type { BuildView, LineReader, LogCopier, LogLine, LogRequest, StepRun } from './build-view.ts';
 import { followParts, type PartsOrder, type PartReader, type LogReading } from '../agent/index.ts';
 import { toStepId, yieldToEventLoop } from '../engine/index.ts';

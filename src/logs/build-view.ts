@@ -1,5 +1,5 @@
+import type { Build, BuildState, CommitStatus, ForgeUrls, ReadStatus } from '../build/index.ts';
 import type { LogReading } from '../agent/index.ts';
-import type { BuildSource, BuildState } from '../engine/build-state.ts';
 
 /**
  * What can be seen of a build by whoever has a link to it: while it runs in this process its state as it changes; of any other what
@@ -14,11 +14,10 @@ export type BuildLook =
 
 /** What the forge knows of a build, and what can be worked out anew. */
 export interface BuildOutcome {
-  readonly source: BuildSource;
-  /** The commit status of the build; undefined: the forge knows of none. */
-  readonly status:
-    | { readonly state: 'pending' | 'success' | 'failure' | 'error'; readonly description: string }
-    | undefined;
+  readonly build: Build;
+  readonly urls: ForgeUrls;
+  /** The commit status of the build; undefined when the forge has none. */
+  readonly status: (ReadStatus & Pick<CommitStatus, 'state'>) | undefined;
   /** Why there is no more to see: "its Pod was deleted, and its logs with it". */
   readonly message: string;
   /** Of a c3.yaml that is wrong: the problems with their excerpts, several lines. */

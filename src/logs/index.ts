@@ -1,2 +1,2 @@
 export type * from './build-view.ts';
-export { openView, type ViewDependencies, type ViewOrder } from './open-view.ts';
+export { openView, type ViewDependencies, type ViewRequest } from './open-view.ts';

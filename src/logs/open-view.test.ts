@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { createBuild } from '../../test/fakes/sample-build.ts';
+import type { BuildState } from '../build/index.ts';
 import { toFile, type LookAnswers } from '../../test/fakes/build-world.ts';
 import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
 import { readView, toTexts } from '../../test/fakes/read-view.ts';
 import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { C3Error } from '../errors.ts';
-import type { BuildState } from '../engine/build-state.ts';
 import type { FindAnswer } from '../engine/cluster.ts';
 import type { BuildLook } from './build-view.ts';
 
@@ -28,7 +29,7 @@ describe('of a build that has ended', () => {
     const told = withoutTails(builds.world.states.at(-1));
     expect(view.state).toMatchObject({
       ...told,
-      source: { subject: 's', author: 'a', refName: 'main', sha: builds.world.sha },
+      build: { commit: { subject: 's', author: 'a' }, sha: builds.world.sha },
     });
     expect(view.state.phase).toEqual({ kind: 'ended', ending: { kind: 'passed', allowed: [] } });
     expect(await list(view.changes(new AbortController().signal))).toEqual([view.state]);
@@ -61,8 +62,8 @@ describe('of a build that has ended', () => {
     expect(await readView(view, { index: 2 })).toMatchObject(failed('step "main" did not run'));
     expect(await readView(view, { index: 1, attempt: 2 })).toMatchObject(failed('step "main" was not tried so often'));
     expect(await readView(view, { index: 9 })).toMatchObject(failed('the build has no such step'));
-    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.exit'));
-    rmSync(join(builds.world.workspace.directory, '.c3', view.state.id, 's1.log'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.build.id, 's1.exit'));
+    rmSync(join(builds.world.workspace.directory, '.c3', view.state.build.id, 's1.log'));
     expect(await readView(view, { index: 1 })).toMatchObject(failed('there is no such log in the container'));
   });
 
@@ -90,7 +91,7 @@ describe('of a build that has ended', () => {
     const times = '../.c3/$C3_BUILD_ID/s1.times';
     const noted = (size: number): string => `until grep -qs " ${size}$" ${times}; do sleep 0.05; done`;
     const view = await see(await build(`- main: echo a; ${noted(2)}; echo b; ${noted(4)}; sleep 2; echo c`));
-    const file = join(builds.world.workspace.directory, '.c3', view.state.id, 's1.times');
+    const file = join(builds.world.workspace.directory, '.c3', view.state.build.id, 's1.times');
     const [first = 0, second = 0] = readFileSync(file, 'utf8')
       .split('\n')
       .map((line) => Number(line.split(' ')[0]));
@@ -191,7 +192,7 @@ describe('where the notes in the Pod and the forge do not agree', () => {
     const view = await see({ ...order, before: 'failure' });
     expect(view.state).toMatchObject({
       phase: { kind: 'ended', ending: { kind: 'failed', message: 'as it was' } },
-      warnings: [expect.stringContaining('its end is what the forge says')],
+      warnings: [expect.stringContaining('the ending that the forge reports')],
     });
     expect((await readView(view, { index: 1 })).reading.kind).toBe('whole');
   });
@@ -201,7 +202,7 @@ describe('where the notes in the Pod and the forge do not agree', () => {
     const view = await see({ ...order, before: new C3Error('FORGE_UNREACHABLE', 'Cannot reach it') });
     expect(view.state).toMatchObject({
       phase: { kind: 'ended', ending: { kind: 'passed' } },
-      warnings: [expect.stringContaining('the forge does not answer')],
+      warnings: [expect.stringContaining('The forge does not answer')],
     });
   });
 });
@@ -226,7 +227,7 @@ it('a build of which nothing was noted is shown with its steps and its logs', as
   const view = await see(order);
   expect(view.state).toMatchObject({
     phase: { kind: 'running' },
-    source: { subject: '' },
+    build: { commit: { subject: '' } },
     startedAt: expect.any(Number) as unknown,
   });
   expect(view.state.steps.map(({ name, phase }) => [name, phase.kind])).toEqual([
@@ -270,17 +271,19 @@ describe('where there is nothing to see in a Pod', () => {
     expect(await look({ looked: () => ({ kind: 'gone', message }) })).toEqual({
       kind: 'outcome',
       outcome: {
-        source: {
-          scope: 'f.example/a/b',
-          repositoryUrl: 'https://f.example/a/b',
-          refKind: 'branch',
-          refName: 'main',
+        build: createBuild({
+          id: 'b1',
+          scope: { host: 'f.example', owner: 'a', name: 'b' },
           sha: builds.world.sha,
-          commitUrl: 'u',
-          subject: 's',
-          author: 'a',
+          commit: { subject: 's', author: 'a' },
+        }),
+        urls: { repository: 'https://f.example/a/b', commit: 'u' },
+        status: {
+          state: 'failure',
+          buildId: 'b1',
+          ending: { kind: 'failed', step: 'a step', message: 'as it was' },
+          text: 'as it was',
         },
-        status: { state: 'failure', description: 'as it was' },
         message,
         detail: undefined,
       },
@@ -296,7 +299,7 @@ describe('where there is nothing to see in a Pod', () => {
       kind: 'outcome',
       outcome: {
         message: expect.stringContaining('unknown key "wen"') as unknown,
-        detail: expect.stringMatching(/wen: \{\}[^]*\^/) as unknown,
+        detail: expect.stringContaining('c3.yaml:') as unknown,
       },
     });
     expect(await look({ file: { kind: 'missing' } })).toMatchObject({

@@ -1,43 +1,35 @@
+import { type BuildState, confirmState, type Ending, findBuildStatus, type ForgeAnswer } from '../build/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
-import type { FoundStatus, Repository } from '../forges/forge.ts';
+import type { Repository } from '../forges/forge.ts';
 import type { PlannedStage } from '../pipeline/index.ts';
 import type { Pipeline, Stage } from '../pipeline/pipeline.ts';
-import { formatScope, type Scope } from '../sealing/index.ts';
+import { formatScope } from '../sealing/index.ts';
 import { createView, type LogSource } from './build-logs.ts';
 import {
-  planRoots,
-  toFirstState,
   type BuildDependencies,
-  confirmState,
-  type ForgeWord,
-  readNotedState,
   checkJob,
   maskAll,
   openSecrets,
   PIPELINE_FILE,
-  readPipeline,
+  planRoots,
   planTasks,
+  type ProvenBuild,
+  readNotedState,
+  readPipeline,
+  toFirstState,
 } from '../engine/index.ts';
 import { createPartReader } from '../agent/index.ts';
-import type { BuildSource, BuildState, Ending } from '../engine/build-state.ts';
-import type { BuildLook, RunningBuild } from './build-view.ts';
+import type { BuildLook, BuildOutcome, RunningBuild } from './build-view.ts';
 import type { Cluster } from '../engine/cluster.ts';
 
-/** What a link says of a build, and who can tell of it. */
-export interface ViewOrder {
-  readonly buildId: string;
-  readonly scope: Scope;
-  readonly sha: string;
-  readonly isProtected: boolean;
-  /** Undefined: the link had no room for it. */
-  readonly ref: { readonly kind: 'branch' | 'tag'; readonly name: string } | undefined;
-  /** With the link's token. Used as long as the view is open. */
+/** The build that a link names, and who can say something about it. */
+export interface ViewRequest {
+  readonly build: ProvenBuild;
+  /** Uses the link's token, as long as the view is open. */
   readonly repository: Repository;
-  readonly repositoryUrl: string;
-  readonly commitUrl: string;
-  /** The build, when this process leads it. */
+  /** The build, if this process runs it. */
   readonly running: RunningBuild | undefined;
-  /** Aborted: nobody waits for it any more. */
+  /** Aborted when nobody waits for the view any more. */
   readonly signal: AbortSignal;
 }
 
@@ -54,7 +46,7 @@ export interface ViewDependencies extends Pick<
  * What can be seen of a build: while this process leads it its state as it changes; of any other what c3 noted in its Pod, and the forge
  * bears out; without that what the forge knows. A valid link proves that the forge has confirmed the push, so c3.yaml is opened as the build did. Never rejects.
  */
-export async function openView(order: ViewOrder, dependencies: ViewDependencies): Promise<BuildLook> {
+export async function openView(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
   try {
     return order.running ? openLed(order, order.running, dependencies) : await lookBack(order, dependencies);
   } catch (error) {
@@ -62,14 +54,14 @@ export async function openView(order: ViewOrder, dependencies: ViewDependencies)
   }
 }
 
-function toFailed(error: unknown, { signal }: ViewOrder, { onFault }: ViewDependencies): Failed {
+function toFailed(error: unknown, { signal }: ViewRequest, { onFault }: ViewDependencies): Failed {
   if (error instanceof C3Error) return { kind: 'failed', message: toSentence(error) };
   if (!signal.aborted) onFault(error);
   return { kind: 'failed', message: signal.aborted ? 'aborted' : 'c3 itself failed' };
 }
 
 /** Its Pod is looked for once a log is wanted: before, there may be none. */
-function openLed(order: ViewOrder, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
+function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
   let pod: Promise<OpenedPod | Failed> | undefined;
   async function open(): Promise<OpenedPod | Failed> {
     try {
@@ -97,12 +89,12 @@ function openLed(order: ViewOrder, running: RunningBuild, dependencies: ViewDepe
   return { kind: 'seen', view };
 }
 
-async function lookBack(order: ViewOrder, dependencies: ViewDependencies): Promise<BuildLook> {
-  const { repository, sha, buildId, signal } = order;
-  const asked = repository.findStatus(sha, buildId, signal);
+async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
+  const { build, repository, signal } = order;
+  const asked = findBuildStatus(repository.listStatuses(build.sha, signal), build.id);
   const told = asked.then(
-    (status): ForgeWord => ({ kind: 'told', status }),
-    (): ForgeWord => ({ kind: 'silent' }),
+    (status): ForgeAnswer => ({ kind: 'answered', status }),
+    (): ForgeAnswer => ({ kind: 'unreachable' }),
   );
   const opened = await openPod(order, dependencies);
   if (opened.kind === 'failed') return opened;
@@ -144,8 +136,9 @@ interface Failed {
 }
 
 /** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} what the forge answers */
-async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
-  const { repository, sha, buildId, signal } = order;
+async function openPod(order: ViewRequest, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
+  const { build, repository, signal } = order;
+  const { sha, id: buildId } = build;
   const answer = await repository.readFile(PIPELINE_FILE, sha, signal);
   const read = readPipeline({ answer, sha }, dependencies, SILENT);
   if (read.kind === 'ended') return toNothing(read.ending);
@@ -162,8 +155,8 @@ async function openPod(order: ViewOrder, dependencies: ViewDependencies): Promis
     const looked = await cluster.findWorkspace(
       {
         manifest: pipeline.job.manifest,
-        scope: formatScope(order.scope),
-        trustClass: order.isProtected ? 'protected' : 'other',
+        scope: formatScope(build.scope),
+        trustClass: build.trust,
         root: planRoots(pipeline)[0],
         buildId,
         reuse,
@@ -193,18 +186,18 @@ function toNothing({ message, detail }: Extract<Ending, { kind: 'config-error' }
 }
 
 /** What the link and c3.yaml tell of a build that began; which steps a condition left out, its journal does. */
-function toKnownState(order: ViewOrder, pipeline: Pipeline): BuildState {
+function toKnownState(order: ViewRequest, pipeline: Pipeline): BuildState {
   const { all } = planTasks({
     pipeline,
     plan: { kind: 'run', steps: pipeline.steps.map(toPlanned), finally: pipeline.finally.map(toPlanned) },
-    push: order,
+    build: order.build,
     gitAccess: order.repository.gitAccess(),
     environment: {},
     secrets: {},
   });
   return {
-    id: order.buildId,
-    source: toSource(order),
+    build: order.build,
+    urls: order.repository.urls(order.build.sha),
     phase: { kind: 'running' },
     steps: all.map(toFirstState),
     warnings: [],
@@ -221,27 +214,16 @@ function toPlanned(stage: Stage): PlannedStage {
   return { steps: steps.map((step) => ({ step, runsAfter: [] })) };
 }
 
-function toSource({ scope, sha, ref, repositoryUrl, commitUrl }: ViewOrder): BuildSource {
-  return {
-    scope: formatScope(scope),
-    repositoryUrl,
-    refKind: ref?.kind ?? 'branch',
-    refName: ref?.name ?? '',
-    sha,
-    commitUrl,
-    subject: '',
-    author: '',
-  };
-}
-
 /** @throws {C3Error} what the forge answers */
 async function toOutcome(
-  order: ViewOrder,
-  status: FoundStatus | undefined,
+  order: ViewRequest,
+  status: BuildOutcome['status'],
   { message, detail }: Nothing,
 ): Promise<BuildLook> {
-  const commit = await order.repository.readCommit(order.sha, order.signal);
-  return { kind: 'outcome', outcome: { source: { ...toSource(order), ...commit }, status, message, detail } };
+  const { build, repository, signal } = order;
+  const commit = (await repository.readCommit(build.sha, signal)) ?? build.commit;
+  const urls = repository.urls(build.sha);
+  return { kind: 'outcome', outcome: { build: { ...build, commit }, urls, status, message, detail } };
 }
 
 function toSentence(error: C3Error): string {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { FailedLog, Reporter } from '../build/index.ts';
 import { PASSED } from '../../dev/telegram/build-states.ts';
-import type { FailedLog, Reporter } from '../engine/build-state.ts';
 import { combineReporters } from './reporter.ts';
 
 test('a reporter that throws or rejects is logged and stops no other', async () => {

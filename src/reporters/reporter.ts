@@ -1,4 +1,4 @@
-import type { FailedLog, Reporter } from '../engine/build-state.ts';
+import type { FailedLog, Reporter } from '../build/index.ts';
 import { toMessage } from '../errors.ts';
 
 /** The time and timers of a reporter; handed in, so that tests spend no real seconds. */

@@ -1,7 +1,6 @@
 export { isForOperatorsBot, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
 export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
-export { openLink, sealLink, type BuildLink } from './link.ts';
 export {
   createMasking,
   MASK_REACH_BYTES,
@@ -11,6 +10,6 @@ export {
   type PieceMasker,
 } from './mask.ts';
 export { formatPurpose, parsePurpose, withSignature, type Purpose } from './purpose.ts';
-export { formatScope, parseScope, type Scope } from './scope.ts';
+export { formatScope, formatShortScope, parseScope, parseShortScope, type Scope } from './scope.ts';
 export { openSealed, seal, sealForPublicKey } from './seal.ts';
-export type { Binding } from './token.ts';
+export { openBytes, pack, sealBytes, splitToken, toLinkHeader, unpack, type Binding } from './token.ts';

@@ -3,19 +3,31 @@ import { readFileSync } from 'node:fs';
 
 import { compactDecrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
+import { openLink, type Ref } from '../build/index.ts';
+import { createLink } from '../../test/fakes/sample-build.ts';
 
 import { deriveWebhookSecret, formatHookUrl, parseHookQuery } from './hook.ts';
 import { parseKeyring, toJwks } from './keyring.ts';
-import { openLink, type BuildLink } from './link.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';
 import { openSealed, sealForPublicKey } from './seal.ts';
+
+interface LinkVector {
+  right: 'look' | 'control';
+  scope: string;
+  buildId: string;
+  sha: string;
+  isProtected: boolean;
+  ref?: Ref;
+  before?: string;
+  token: string;
+}
 
 interface Vectors {
   secret: string;
   jwks: { keys: { kid: string; x: string }[] };
   values: { name: string; by: string; repo: string; purpose: string; plaintext: string; sealed: string }[];
-  links: { name: string; link: Omit<BuildLink, 'scope'> & { scope: string }; sealed: string }[];
+  links: { name: string; link: LinkVector; sealed: string }[];
   hook: { repo: string; token: string; webhookSecret: string; baseUrl: string; url: string };
 }
 
@@ -34,7 +46,12 @@ describe('the golden vectors', () => {
   });
 
   it.each(links)('open: a link $name', async ({ link, sealed }) => {
-    expect(await openLink(keyring, sealed)).toEqual({ ...link, scope: parseScope(link.scope) });
+    const { buildId: id, sha, before, isProtected, token, ref = { kind: 'branch', name: '' } } = link;
+    const trust = isProtected ? 'protected' : 'other';
+    const event = ref.kind === 'tag' ? 'tag' : 'push';
+    const right = link.right === 'look' ? 'view' : 'control';
+    const part = { id, scope: parseScope(link.scope), event, ref, sha, before, trust, right, token } as const;
+    expect(await openLink(keyring, sealed)).toEqual(createLink(part));
   });
 
   it('have the webhook secret and the URL of their hook key', () => {

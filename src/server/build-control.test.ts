@@ -1,19 +1,21 @@
 import { describe, expect, it } from 'vitest';
+import { type BuildLink, openLink, sealLink } from '../build/index.ts';
+import { createLink, type LinkPart } from '../../test/fakes/sample-build.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
 import { SECRET, serveApp, TOKEN, type ServedApp } from '../../test/fakes/served-app.ts';
-import { openLink, parseKeyring, parseScope, sealLink, type BuildLink } from '../sealing/index.ts';
+import { parseKeyring, parseScope } from '../sealing/index.ts';
 
 const keyring = parseKeyring(SECRET);
-const LINK: BuildLink = {
+const LINK = createLink({
   right: 'control',
   scope: parseScope('github.com/acme/shop'),
-  buildId: '5f3a0c91d2e4',
+  id: '5f3a0c91d2e4',
   sha: 'a1'.repeat(20),
-  isProtected: true,
+  trust: 'protected',
   ref: { kind: 'branch', name: 'feature/cart' },
   before: 'b2'.repeat(20),
   token: TOKEN,
-};
+});
 const NONCE = 'AbCdEfGhIjKlMnOpQrStUv';
 
 interface Posted {
@@ -27,7 +29,7 @@ async function post(
   path: string,
   { link = {}, headers = {}, body = `nonce=${NONCE}` }: PostOptions = {},
 ): Promise<Posted> {
-  const sealed = await sealLink(keyring, { ...LINK, ...link });
+  const sealed = await sealLink(keyring, createLink({ ...LINK.build, right: LINK.right, token: LINK.token, ...link }));
   const answer = await app.request(`https://c3.example/b/${sealed}/${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
@@ -38,7 +40,7 @@ async function post(
 }
 
 interface PostOptions {
-  readonly link?: Partial<BuildLink>;
+  readonly link?: LinkPart;
   readonly headers?: Record<string, string>;
   readonly body?: string;
 }
@@ -50,27 +52,17 @@ function openLocation({ location }: Posted): Promise<BuildLink> {
 }
 
 /** A build that runs, and the part of a link that names it. */
-function begin(served: ServedApp): { buildId: string } {
+function begin(served: ServedApp): { id: string } {
   const { id } = served.builds.accept({
-    scope: LINK.scope,
+    build: LINK.build,
     token: TOKEN,
-    repository: { close: () => Promise.resolve() } as Parameters<typeof served.builds.accept>[0]['repository'],
+    repository: {} as Parameters<typeof served.builds.accept>[0]['repository'],
     leave: () => {},
-    repositoryUrl: 'https://github.com/acme/shop',
-    push: {
-      ref: 'refs/heads/main',
-      refKind: 'branch',
-      refName: 'main',
-      sha: LINK.sha,
-      subject: '',
-      author: '',
-      commitUrl: '',
-    },
     fingerprint: 'f00d'.repeat(16),
     isOldKey: false,
   });
   served.contexts[0]?.onState(createState({ kind: 'running' }));
-  return { buildId: id };
+  return { id };
 }
 
 describe('POST /b/SEALED/cancel', () => {
@@ -79,7 +71,7 @@ describe('POST /b/SEALED/cancel', () => {
     const link = begin(served);
     const answer = await post(served, 'cancel', { link });
     expect(answer.status).toBe(303);
-    expect(await openLocation(answer)).toMatchObject({ ...link, right: 'control' });
+    expect(await openLocation(answer)).toMatchObject({ build: link, right: 'control' });
     expect(served.requests[0]?.signal.reason).toMatchObject({ message: 'cancelled by somebody with the control link' });
     served.end();
   });
@@ -99,33 +91,28 @@ describe('POST /b/SEALED/rerun', () => {
     expect(answer.status).toBe(303);
     const [request] = served.requests;
     expect(request).toMatchObject({
-      push: {
-        ref: 'refs/heads/feature/cart',
-        refKind: 'branch',
-        refName: 'feature/cart',
-        sha: LINK.sha,
-        before: LINK.before,
-        subject: 'Fix the cart',
-        author: 'Ann',
-        commitUrl: `https://github.com/acme/shop/commit/${LINK.sha}`,
+      build: {
+        ref: { kind: 'branch', name: 'feature/cart' },
+        sha: LINK.build.sha,
+        before: LINK.build.before,
+        cause: 'rerun',
+        commit: { subject: 'Fix the cart', author: 'Ann' },
       },
-      source: { scope: 'github.com/acme/shop', repositoryUrl: 'https://github.com/acme/shop' },
-      previousSha: LINK.sha,
       isResumed: false,
     });
-    expect(request?.id).toMatch(/^[0-9a-f]{12}$/);
-    expect(request?.id).not.toBe(LINK.buildId);
-    expect(served.contexts[0]).toMatchObject({ token: TOKEN, scope: LINK.scope });
-    expect(await openLocation(answer)).toEqual({ ...LINK, buildId: request?.id });
+    expect(request?.build.id).toMatch(/^[0-9a-f]{12}$/);
+    expect(request?.build.id).not.toBe(LINK.build.id);
+    expect(served.contexts[0]).toMatchObject({ token: TOKEN });
+    expect(await openLocation(answer)).toEqual({ ...LINK, build: { ...LINK.build, id: request?.build.id } });
     served.end();
   });
 
   it('makes one build of one form, however often it is sent, and another of another', async () => {
     const served = serveApp();
     const [first, again] = await Promise.all([post(served, 'rerun'), post(served, 'rerun')]);
-    expect((await openLocation(first)).buildId).toBe((await openLocation(again)).buildId);
+    expect((await openLocation(first)).build.id).toBe((await openLocation(again)).build.id);
     const other = await post(served, 'rerun', { body: `nonce=${NONCE}2` });
-    expect((await openLocation(other)).buildId).not.toBe((await openLocation(first)).buildId);
+    expect((await openLocation(other)).build.id).not.toBe((await openLocation(first)).build.id);
     expect(served.requests).toHaveLength(2);
     served.end();
   });
@@ -133,8 +120,11 @@ describe('POST /b/SEALED/rerun', () => {
   it('builds a tag again as a tag', async () => {
     const served = serveApp();
     await post(served, 'rerun', { link: { ref: { kind: 'tag', name: 'v1' }, before: undefined } });
-    expect(served.requests[0]?.push).toMatchObject({ ref: 'refs/tags/v1', refKind: 'tag' });
-    expect(served.requests[0]?.push).not.toHaveProperty('before');
+    expect(served.requests[0]?.build).toMatchObject({
+      event: 'tag',
+      ref: { kind: 'tag', name: 'v1' },
+      before: undefined,
+    });
     served.end();
   });
 
@@ -175,7 +165,7 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
   it('does nothing with a link that may only look', async () => {
     const served = serveApp();
     const link = begin(served);
-    expect(await post(served, path, { link: { ...link, right: 'look' } })).toMatchObject({
+    expect(await post(served, path, { link: { ...link, right: 'view' } })).toMatchObject({
       status: 403,
       text: 'This link is for looking: it cancels nothing and runs nothing\nthe buttons in Telegram lead to a link that may',
     });
@@ -209,7 +199,10 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
   it('is no GET, which follows a link by itself', async () => {
     const served = serveApp();
     const link = begin(served);
-    const sealed = await sealLink(keyring, { ...LINK, ...link });
+    const sealed = await sealLink(
+      keyring,
+      createLink({ ...LINK.build, right: LINK.right, token: LINK.token, ...link }),
+    );
     for (const method of ['GET', 'HEAD', 'OPTIONS']) {
       expect((await served.app.request(`https://c3.example/b/${sealed}/${path}`, { method })).status).toBe(404);
     }

@@ -1,7 +1,7 @@
+import { type BuildLink, openLink, sealLink } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
-import type { Push } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
-import { formatScope, openLink, sealLink, type BuildLink } from '../sealing/index.ts';
+import { formatScope } from '../sealing/index.ts';
 import { createBuildRepository } from './build-repository.ts';
 import { toDigest, toHook } from './digest.ts';
 import { answerHeaders } from './error-answer.ts';
@@ -28,8 +28,9 @@ export async function handleCancel(
   sealed: string,
   dependencies: ControlDependencies,
 ): Promise<Response> {
-  const { scope, buildId: id } = await openControlLink(request, sealed, dependencies);
-  if (!dependencies.builds.cancel({ id, scope }, BY)) {
+  const { build } = await openControlLink(request, sealed, dependencies);
+  const { id, scope } = build;
+  if (!dependencies.builds.cancel(build, BY)) {
     throw new C3Error(
       'BUILD_ELSEWHERE',
       `Build ${id} does not run in this c3, so that there is nothing to cancel here`,
@@ -53,14 +54,15 @@ export async function handleRerun(
 ): Promise<Response> {
   dependencies.builds.checkOpen();
   const link = await openControlLink(request, sealed, dependencies);
-  const hook = toHook(link.scope, link.token);
+  const { build, token } = link;
+  const hook = toHook(build.scope, token);
   dependencies.limits.countNewcomer(hook);
   const nonce = await readNonce(request, dependencies);
   dependencies.limits.countDelivery(hook);
   const id = await acceptRerun(link, { hook, nonce }, dependencies);
-  dependencies.log.info({ build: id, repository: formatScope(link.scope), again: link.buildId }, 'build is run again');
+  dependencies.log.info({ build: id, repository: formatScope(build.scope), again: build.id }, 'build is run again');
   // What the old link was proven for holds for this one: it is the same commit.
-  return redirect(await sealLink(dependencies.keyring, { ...link, buildId: id }));
+  return redirect(await sealLink(dependencies.keyring, { ...link, build: { ...build, id } }));
 }
 
 /** @throws {C3Error} CONTROL_REFUSED, SEALED_INVALID, SCOPE_REFUSED */
@@ -71,7 +73,7 @@ async function openControlLink(
 ): Promise<BuildLink> {
   checkOrigin(request.headers, new URL(baseUrl()).origin);
   const link = await openLink(keyring, sealed);
-  checkScope(link.scope);
+  checkScope(link.build.scope);
   if (link.right !== 'control') {
     throw new C3Error('CONTROL_REFUSED', 'This link is for looking: it cancels nothing and runs nothing', {
       hint: 'the buttons in Telegram lead to a link that may',
@@ -107,26 +109,23 @@ async function readNonce(request: Request, { bodies }: ControlDependencies): Pro
 }
 
 async function acceptRerun(
-  link: BuildLink,
+  { build, token }: BuildLink,
   { hook, nonce }: { readonly hook: string; readonly nonce: string },
   { forgeFor, builds, limits }: ControlDependencies,
 ): Promise<string> {
-  const { scope, token, sha } = link;
-  const forge = forgeFor(scope);
+  const { scope, sha } = build;
   const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
   try {
-    const repository = createBuildRepository(forge.openRepository(scope, token), { hook, limits });
+    const repository = createBuildRepository(forgeFor(scope).openRepository(scope, token), { hook, limits });
     const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);
+    const again = { ...build, cause: 'rerun', commit: commit ?? build.commit } as const;
     const { id, isNew } = builds.accept({
-      scope,
+      build: again,
       token,
       repository,
       leave,
-      repositoryUrl: forge.webUrl(scope),
-      push: { ...toRef(link), sha, subject: '', author: '', ...commit, commitUrl: forge.commitUrl(scope, sha) },
-      fingerprint: toDigest(hook, `run again ${link.buildId} ${nonce}`),
+      fingerprint: toDigest(hook, `run again ${build.id} ${nonce}`),
       isOldKey: false,
-      previousSha: sha,
     });
     if (!isNew) leave();
     return id;
@@ -134,18 +133,6 @@ async function acceptRerun(
     leave();
     throw error;
   }
-}
-
-function toRef({ ref, before }: BuildLink): Pick<Push, 'ref' | 'refKind' | 'refName' | 'before'> {
-  // A control link is always made whole.
-  if (ref === undefined) throw new C3Error('INTERNAL', 'A control link has no ref');
-  const prefix = ref.kind === 'branch' ? 'refs/heads' : 'refs/tags';
-  return {
-    ref: `${prefix}/${ref.name}`,
-    refKind: ref.kind,
-    refName: ref.name,
-    ...(before === undefined ? {} : { before }),
-  };
 }
 
 /** To a build's page. Relative: c3 may be reached by other addresses than its own, and below a path. */

@@ -1,20 +1,18 @@
 import { describe, expect, test } from 'vitest';
+import { createLink } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep, FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild, type FakeBuild } from '../../test/browser/fake-view.ts';
 import type { BuildLook } from '../logs/index.ts';
-import type { BuildLink } from '../sealing/index.ts';
 import { handleBuildEvents } from './build-events.ts';
 
-const link: BuildLink = {
+const link = createLink({
   right: 'control',
   scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-  buildId: '1f2e3d4c5b6a',
-  sha: FAILED.source.sha,
-  isProtected: true,
-  ref: undefined,
-  before: undefined,
+  id: '1f2e3d4c5b6a',
+  sha: FAILED.build.sha,
+  trust: 'protected',
   token: 'ghp_abcdefgh12345678',
-};
+});
 
 interface Event {
   readonly name: string;
@@ -260,7 +258,13 @@ test.each([
   [
     {
       kind: 'outcome',
-      outcome: { source: FAILED.source, status: undefined, message: 'its Pod is gone', detail: undefined },
+      outcome: {
+        build: FAILED.build,
+        urls: FAILED.urls,
+        status: undefined,
+        message: 'its Pod is gone',
+        detail: undefined,
+      },
     } as const,
     'end',
     'its Pod is gone',

@@ -1,20 +1,19 @@
 import { describe, expect, test } from 'vitest';
+import type { BuildLink } from '../build/index.ts';
+import { createLink } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep, FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild, type FakeBuild } from '../../test/browser/fake-view.ts';
 import type { BuildLook } from '../logs/index.ts';
-import type { BuildLink } from '../sealing/index.ts';
 import { handleBuildLog, handleBuildPage, type BuildPageDependencies } from './build-page.ts';
 
-const link: BuildLink = {
-  right: 'look',
+const link = createLink({
+  right: 'view',
   scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-  buildId: '1f2e3d4c5b6a',
-  sha: FAILED.source.sha,
-  isProtected: true,
-  ref: undefined,
-  before: undefined,
+  id: '1f2e3d4c5b6a',
+  sha: FAILED.build.sha,
+  trust: 'protected',
   token: 'ghp_abcdefgh12345678',
-};
+});
 
 interface Asked {
   readonly answer: Response;
@@ -24,7 +23,7 @@ interface Asked {
 
 async function ask(
   look: BuildLook,
-  { path = '', right = 'look', method = 'GET' }: { path?: string; right?: BuildLink['right']; method?: string } = {},
+  { path = '', right = 'view', method = 'GET' }: { path?: string; right?: BuildLink['right']; method?: string } = {},
 ): Promise<Asked> {
   let released = 0;
   const dependencies: BuildPageDependencies = {
@@ -83,7 +82,7 @@ describe('the page of a build that has ended', () => {
 
   test('offers to run it again to whoever may control it, and to nobody else', async () => {
     const [look, control] = await Promise.all(
-      (['look', 'control'] as const).map((right) => ask(seen(createFailed()), { right })),
+      (['view', 'control'] as const).map((right) => ask(seen(createFailed()), { right })),
     );
     expect(look?.text).not.toContain('<form');
     expect(control?.text).toMatch(
@@ -175,8 +174,9 @@ describe('the page of a build that runs', () => {
 describe('a build of which no Pod knows', () => {
   test('is shown as the forge knows it', async () => {
     const outcome = {
-      source: FAILED.source,
-      status: { state: 'failure', description: 'failed at <test>' },
+      build: FAILED.build,
+      urls: FAILED.urls,
+      status: { buildId: 'b', state: 'failure', ending: undefined, text: 'failed at <test>' },
       message: 'its Pod was deleted, and its logs with it',
       detail: 'c3.yaml:4:5 error\n    ^',
     } as const;

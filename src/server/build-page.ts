@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { BuildLink } from '../build/index.ts';
 import type { BuildLook, BuildView, LogPosition, StepRun } from '../logs/index.ts';
 import {
   buildPagePolicy,
@@ -19,7 +20,6 @@ import {
   type PageOrder,
   type PageStep,
 } from '../show/index.ts';
-import type { BuildLink } from '../sealing/index.ts';
 import { answerHeaders, answerText } from './error-answer.ts';
 import type { LogReading } from './follow-build.ts';
 import { formatPositions, type LogPositions, type StepPosition } from './log-positions.ts';
@@ -195,7 +195,7 @@ export async function handleBuildLog(
   const headers = {
     ...answerHeaders('text/plain; charset=utf-8'),
     'x-accel-buffering': 'no',
-    'content-disposition': `inline; filename="${opened.link.buildId}.log"`,
+    'content-disposition': `inline; filename="${opened.link.build.id}.log"`,
   };
   return new Response(body, { headers });
 }

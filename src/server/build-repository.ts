@@ -1,4 +1,4 @@
-import type { CommitStatus, Repository } from '../forges/forge.ts';
+import type { Repository } from '../forges/forge.ts';
 import type { HookLimits } from './limits.ts';
 
 export interface RepositoryOptions {
@@ -6,10 +6,6 @@ export interface RepositoryOptions {
   readonly hook: string;
   readonly limits: HookLimits;
 }
-
-/** Keeps the sentence that follows in what every forge shows of a description: GitHub 140 characters, the build's id among them. */
-const MAX_WORDS_BESIDE_NOTE = 60;
-const TARGET_NOTE = "; its page's address is too long for this forge";
 
 /** A repository as a build uses it: the hook is trusted once its push is proven. */
 export interface BuildRepository extends Repository {
@@ -30,15 +26,5 @@ export function createBuildRepository(repository: Repository, { hook, limits }: 
       if (isProven) limits.trust(hook);
       return proof;
     },
-    setStatus: (sha, status, signal) => repository.setStatus(sha, fitTarget(status, repository.maxTargetUrl), signal),
   };
-}
-
-/** A status that the forge takes: one with a target that is too long goes without it, and says so. */
-function fitTarget({ targetUrl, ...status }: CommitStatus, maxLength = Infinity): CommitStatus {
-  if (targetUrl === undefined) return status;
-  if (targetUrl.length <= maxLength) return { ...status, targetUrl };
-  const words = status.description;
-  const cut = words.length > MAX_WORDS_BESIDE_NOTE ? `${words.slice(0, MAX_WORDS_BESIDE_NOTE - 1)}…` : words;
-  return { ...status, description: cut.toWellFormed() + TARGET_NOTE };
 }

@@ -1,8 +1,10 @@
 import { afterEach, expect, it } from 'vitest';
-import { Superseded, type BuildRequest, type BuildState, type Ending } from '../engine/index.ts';
+import { type BuildState, type Ending, parseRef } from '../build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
+import { Superseded, type BuildRequest } from '../engine/index.ts';
 import type { BuildRepository } from './build-repository.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
-import { createBuilds, type AcceptedPush, type Builds, type RunContext } from './builds.ts';
+import { createBuilds, type AcceptedBuild, type Builds, type RunContext } from './builds.ts';
 
 const SCOPE = { host: 'git.example.com', owner: 'acme', name: 'shop' };
 const FINGERPRINT = 'c0ffee'.repeat(11);
@@ -49,16 +51,14 @@ interface Part {
   leave?(): void;
 }
 
-function delivery(fingerprint: string, part: Part = {}): AcceptedPush {
+function delivery(fingerprint: string, part: Part = {}): AcceptedBuild {
   const { ref = 'refs/heads/main', sha = '1'.repeat(40), owner = 'acme', leave = () => {} } = part;
-  const repository = { close: () => Promise.resolve() } as BuildRepository;
+  const repository = {} as BuildRepository;
   return {
-    scope: { ...SCOPE, owner },
+    build: createBuild({ scope: { ...SCOPE, owner }, ref: parseRef(ref)!, sha }),
     token: 'a-token',
     repository,
     leave,
-    repositoryUrl: 'https://git.example.com/acme/shop',
-    push: { ref, refKind: 'branch', refName: 'main', sha, subject: '', author: '', commitUrl: '' },
     fingerprint,
     isOldKey: true,
   };
@@ -69,7 +69,7 @@ it('names a build after its delivery, so that the same one has the same name for
   expect(one.builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: true });
   expect(one.builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: false });
   expect(setUp().builds.accept(delivery(FINGERPRINT))).toEqual({ id: 'c0ffeec0ffee', isNew: true });
-  expect(one.requests).toMatchObject([{ id: 'c0ffeec0ffee', isOldKey: true, isResumed: false }]);
+  expect(one.requests).toMatchObject([{ build: { id: 'c0ffeec0ffee' }, isOldKey: true, isResumed: false }]);
 });
 
 it('cancels what was accepted before of the same ref, and nothing else', () => {
@@ -107,7 +107,7 @@ it('shows the build that runs to whoever watches, from its first state to its la
   const { id } = builds.accept(delivery(FINGERPRINT));
   const name = { id, scope: SCOPE };
   expect(builds.watch(name)).toBeUndefined();
-  const links = { look: 'https://c3.example/b/l', control: 'https://c3.example/b/c' };
+  const links = { view: 'https://c3.example/b/l', control: 'https://c3.example/b/c' };
   contexts[0]?.onState({ ...createState({ kind: 'queued' }), links });
   const build = builds.watch(name);
   expect(build?.state).toMatchObject({ phase: { kind: 'queued' }, links: undefined });

@@ -1,16 +1,9 @@
-import {
-  Cancelled,
-  Superseded,
-  type BuildRequest,
-  type BuildSource,
-  type BuildState,
-  type Ending,
-} from '../engine/index.ts';
+import { type Build, type BuildState, type Ending, formatRef, type ReportedBuild } from '../build/index.ts';
+import { Cancelled, Superseded, type BuildRequest } from '../engine/index.ts';
 import type { RunningBuild } from '../logs/index.ts';
 import { C3Error } from '../errors.ts';
-import type { Push } from '../forges/forge.ts';
 import type { Log } from '../log.ts';
-import { formatScope, type Scope } from '../sealing/index.ts';
+import { formatScope } from '../sealing/index.ts';
 import type { BuildRepository } from './build-repository.ts';
 import { once } from './once.ts';
 import { createStateFeed, type StateFeed } from './state-feed.ts';
@@ -24,7 +17,7 @@ export interface Builds {
    *
    * @throws {C3Error} DRAINING
    */
-  accept(delivery: AcceptedPush): { id: string; isNew: boolean };
+  accept(accepted: AcceptedBuild): { id: string; isNew: boolean };
   /** Cancels the builds of the same repository and ref that were accepted before this one. */
   cancelPrevious(build: BuildName): void;
   /** A build that this process leads; undefined: it leads none of that name. */
@@ -39,32 +32,25 @@ export interface Builds {
   drain(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
 }
 
-/** Ids are short enough that a stranger could make one meet; the repository they cannot choose. */
-export interface BuildName {
-  readonly id: string;
-  readonly scope: Scope;
-}
+/** Identifies a build. An id alone is not enough: it is so short that a stranger could find a second body with the same one. */
+export type BuildName = Pick<Build, 'id' | 'scope'>;
 
-export interface AcceptedPush {
-  readonly scope: Scope;
+/** A build to run, and what comes with it. */
+export interface AcceptedBuild {
+  readonly build: ReportedBuild & Pick<Build, 'cause'>;
   /** The access token of the hook's key. */
   readonly token: string;
   readonly repository: BuildRepository;
   /** Gives back the place that the build has (see {@link HookLimits}). Called when its work is done, at the latest when all is reported. */
   leave(): void;
-  readonly repositoryUrl: string;
-  readonly push: Push;
   /** Hex. Equal for deliveries of the same content. */
   readonly fingerprint: string;
   /** The hook's key was sealed with an old key of this c3. */
   readonly isOldKey: boolean;
-  /** See {@link BuildRequest.previousSha}. */
-  readonly previousSha?: string;
 }
 
 /** What a build is run with, besides its request. */
 export interface RunContext {
-  readonly scope: Scope;
   readonly token: string;
   readonly repository: Pick<BuildRepository, 'isProven'>;
   /** To be told every state, from the very first. */
@@ -79,8 +65,7 @@ export interface BuildsOptions {
 }
 
 interface LedBuild {
-  readonly scope: string;
-  readonly push: Push;
+  readonly build: Build;
   readonly cancel: AbortController;
   readonly feed: StateFeed;
   /** All of it, its reports too. */
@@ -90,32 +75,31 @@ interface LedBuild {
 /** 48 bits: short enough to be read, long enough that no two deliveries of a commit share one. */
 const ID_LENGTH = 12;
 
-export function createBuilds({ run, log }: BuildsOptions): Builds {
+export function createBuilds({ run: runBuild, log }: BuildsOptions): Builds {
   /** By name, oldest first. */
   const running = new Map<string, LedBuild>();
   const halt = new AbortController();
   let isDraining = false;
 
-  async function build(
-    id: string,
-    delivery: AcceptedPush,
+  async function run(
+    build: Build,
+    { token, repository, isOldKey, leave }: AcceptedBuild,
     { signal, feed }: { signal: AbortSignal; feed: StateFeed },
   ): Promise<void> {
-    const { scope, token, repository, push } = delivery;
-    const fields = { build: id, repository: formatScope(scope), ref: push.ref, sha: push.sha };
+    const { id, scope, ref, sha } = build;
+    const fields = { build: id, repository: formatScope(scope), ref: formatRef(ref), sha };
     log.info(fields, 'build started');
     const onOver = once((ending: Ending) => {
       log.info({ ...fields, ending: ending.kind }, toWords(ending));
-      delivery.leave();
+      leave();
     });
     try {
-      const request = { ...toRequest(id, delivery), signal, haltSignal: halt.signal };
-      onOver(await run(request, { scope, token, repository, onState: (state) => feed.tell(state), onOver }));
+      const request = { build, repository, isOldKey, isResumed: false, signal, haltSignal: halt.signal };
+      onOver(await runBuild(request, { token, repository, onState: (state) => feed.tell(state), onOver }));
       log.info(fields, 'build reported');
     } finally {
       feed.end();
-      delivery.leave();
-      await repository.close();
+      leave();
     }
   }
 
@@ -126,19 +110,20 @@ export function createBuilds({ run, log }: BuildsOptions): Builds {
 
   return {
     checkOpen,
-    accept(delivery): { id: string; isNew: boolean } {
+    accept(accepted): { id: string; isNew: boolean } {
       // Again: the draining may have begun while the body was read, and waits only for what runs by then.
       checkOpen();
       // The same content has the same id, for ever: by it the forge's own record tells a replay.
-      const id = delivery.fingerprint.slice(0, ID_LENGTH);
-      const key = toKey({ id, scope: delivery.scope });
+      const id = accepted.fingerprint.slice(0, ID_LENGTH);
+      const build: Build = { ...accepted.build, id, trust: undefined };
+      const key = toKey(build);
       if (running.has(key)) return { id, isNew: false };
       const cancel = new AbortController();
       const feed = createStateFeed();
-      const ended = build(id, delivery, { signal: cancel.signal, feed })
+      const ended = run(build, accepted, { signal: cancel.signal, feed })
         .catch((error: unknown) => log.error({ build: id, error: String(error) }, 'build failed inside c3'))
         .finally(() => running.delete(key));
-      running.set(key, { scope: formatScope(delivery.scope), push: delivery.push, cancel, feed, ended });
+      running.set(key, { build, cancel, feed, ended });
       return { id, isNew: true };
     },
     watch: (name) => running.get(toKey(name))?.feed.build,
@@ -180,35 +165,11 @@ function supersede(newer: LedBuild | undefined, all: Iterable<LedBuild>): void {
   if (!newer) return;
   for (const older of all) {
     if (older === newer) return;
-    if (older.scope !== newer.scope || older.push.ref !== newer.push.ref) continue;
-    older.cancel.abort(new Superseded(newer.push.sha));
+    if (toRefKey(older.build) !== toRefKey(newer.build)) continue;
+    older.cancel.abort(new Superseded(newer.build.sha));
   }
 }
 
-function toRequest(
-  id: string,
-  { scope, repository, repositoryUrl, push, isOldKey, previousSha }: AcceptedPush,
-): Omit<BuildRequest, 'signal'> {
-  return {
-    id,
-    source: toSource(scope, repositoryUrl, push),
-    push,
-    repository,
-    isOldKey,
-    isResumed: false,
-    ...(previousSha === undefined ? {} : { previousSha }),
-  };
-}
-
-function toSource(scope: Scope, repositoryUrl: string, push: Push): BuildSource {
-  return {
-    scope: formatScope(scope),
-    repositoryUrl,
-    refKind: push.refKind,
-    refName: push.refName,
-    sha: push.sha,
-    commitUrl: push.commitUrl,
-    subject: push.subject,
-    author: push.author,
-  };
+function toRefKey({ scope, ref }: Build): string {
+  return `${formatScope(scope)} ${formatRef(ref)}`;
 }

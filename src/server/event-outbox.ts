@@ -1,4 +1,4 @@
-import type { BuildState } from '../engine/index.ts';
+import type { BuildState } from '../build/index.ts';
 import type { BuildView, LogLine, LogPosition, StepRun } from '../logs/index.ts';
 import {
   FIRST_LINE,
@@ -207,7 +207,7 @@ function createStateEvents(view: BuildView, order: PageOrder): (state: BuildStat
     stepCount = state.steps.length;
     const words = toBuildWords(state);
     return {
-      title: toTitle(words, state.source),
+      title: toTitle(words, state.build),
       icon: toIcon(words.tone),
       word: words.word,
       parts: Object.fromEntries(parts),

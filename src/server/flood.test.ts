@@ -75,7 +75,7 @@ it('serves a confirmed hook while strangers flood its own repository, with keys,
   const mine = await createHook('github.com/acme/shop', 'my-token');
   expect((await mine.deliver(0)).status).toBe(202);
   const [first] = served.requests;
-  await first?.repository.prove(first.push, first.signal);
+  await first?.repository.prove(first.build, first.signal);
 
   const made = await Promise.all(
     Array.from({ length: 40 }, (_, n) => createHook('github.com/acme/shop', `stranger-${n}`)),

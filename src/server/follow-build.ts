@@ -1,4 +1,4 @@
-import type { BuildState } from '../engine/index.ts';
+import type { BuildState } from '../build/index.ts';
 import type { BuildView, LineReader, LogLine, LogPosition, StepRun } from '../logs/index.ts';
 import { toPageSteps } from '../show/index.ts';
 

@@ -53,7 +53,12 @@ describe('POST /hook', () => {
     expect(text).toMatch(/^build [0-9a-f]{12}$/);
     expect(served.builds.count).toBe(1);
     expect(served.requests[0]).toMatchObject({
-      source: { scope: 'github.com/acme/shop', refName: 'main', sha: SHA, subject: 'Subject' },
+      build: {
+        scope: { owner: 'acme', name: 'shop' },
+        ref: { name: 'main' },
+        sha: SHA,
+        commit: { subject: 'Subject' },
+      },
     });
     served.end();
   });
@@ -162,14 +167,13 @@ describe('POST /hook', () => {
     expect(other.status).toBe(202);
     expect(other.text).not.toBe(one.text);
     served.end();
-    await Promise.all(served.requests.map(async ({ repository }) => await repository.close()));
     expect((await deliver(body)).status).toBe(202);
   });
 
   it('answers 429 when webhooks that have proven nothing sent too much, and not to one that has', async () => {
     await deliver(toPayload());
     const [request] = served.requests;
-    await request?.repository.prove(request.push, request.signal);
+    await request?.repository.prove(request.build, request.signal);
     const mine = { url, secret };
     const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
     [url = '', secret = ''] = text.split('\n');

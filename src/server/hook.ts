@@ -1,5 +1,6 @@
+import type { ReportedBuild } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
-import type { Forge, ForgeEvent, Push } from '../forges/forge.ts';
+import type { Forge, ForgeEvent } from '../forges/forge.ts';
 import {
   deriveWebhookSecret,
   formatScope,
@@ -59,15 +60,14 @@ export async function handleHook(request: Request, dependencies: HookDependencie
       return answerText(200, `pong: the webhook of ${formatScope(scope)} works`);
     case 'ignored':
       return answerText(200, `ignored: ${event.reason}`);
-    case 'push': {
-      const { id, isNew } = acceptPush(event.push, { scope, token, forge, hook, body, isOldKey }, dependencies);
+    case 'build': {
+      const { id, isNew } = acceptBuild(event.build, { token, forge, hook, body, isOldKey }, dependencies);
       return answerText(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
     }
   }
 }
 
 interface Delivered {
-  readonly scope: Scope;
   readonly token: string;
   readonly forge: Forge;
   /** As {@link HookLimits} knows it. */
@@ -76,24 +76,22 @@ interface Delivered {
   readonly isOldKey: boolean;
 }
 
-function acceptPush(
-  push: Push,
-  { scope, token, forge, hook, body, isOldKey }: Delivered,
+function acceptBuild(
+  build: ReportedBuild,
+  { token, forge, hook, body, isOldKey }: Delivered,
   { builds, limits }: HookDependencies,
 ): { id: string; isNew: boolean } {
-  const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
+  const leave = limits.enterBuild({ hook, repository: formatScope(build.scope) });
   try {
     const repository = createBuildRepository(
-      forge.openRepository(scope, token, { isConfirmed: () => limits.isTrusted(hook) }),
+      forge.openRepository(build.scope, token, { isConfirmed: () => limits.isTrusted(hook) }),
       { hook, limits },
     );
     const accepted = builds.accept({
-      scope,
+      build: { ...build, cause: 'webhook' },
       token,
       repository,
       leave,
-      repositoryUrl: forge.webUrl(scope),
-      push,
       // The delivery id is not signed: the body is what a replay cannot change. Of another hook it is another delivery, so that
       // nobody takes the place of one that is to come.
       fingerprint: toDigest(hook, body),

@@ -1,18 +1,16 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { BuildLink } from '../sealing/index.ts';
+import { createLink } from '../../test/fakes/sample-build.ts';
 import { formatPositions, parsePositions, type StepPosition } from './log-positions.ts';
 
-const link: BuildLink = {
-  right: 'look',
+const link = createLink({
+  right: 'view',
   scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-  buildId: '1f2e3d4c5b6a',
+  id: '1f2e3d4c5b6a',
   sha: '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d',
-  isProtected: true,
-  ref: undefined,
-  before: undefined,
+  trust: 'protected',
   token: 'ghp_abcdefgh12345678',
-};
+});
 const number = fc.nat(2 ** 31 - 1);
 const position: fc.Arbitrary<StepPosition> = fc.oneof(
   fc.record({ kind: fc.constant('whole' as const), attempt: number }),
@@ -63,11 +61,13 @@ describe('positions', () => {
   });
 
   test.each([
-    ['build', { buildId: 'aaaaaaaaaaaa' }],
-    ['repository', { scope: { ...link.scope, name: 'other' } }],
+    ['build', { id: 'aaaaaaaaaaaa' }],
+    ['repository', { scope: { ...link.build.scope, name: 'other' } }],
     ['token', { token: 'ghp_other' }],
   ])('of another %s are none', (_, change) => {
-    expect(parsePositions(formatPositions(some, link), { ...link, ...change })).toBeUndefined();
+    expect(
+      parsePositions(formatPositions(some, link), createLink({ ...link.build, token: link.token, ...change })),
+    ).toBeUndefined();
   });
 
   test('are the same for both rights', () => {

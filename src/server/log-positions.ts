@@ -1,7 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { BuildLink } from '../build/index.ts';
 import type { LogPosition } from '../logs/index.ts';
 import type { LinePlace } from '../show/index.ts';
-import { formatScope, type BuildLink } from '../sealing/index.ts';
+import { formatScope } from '../sealing/index.ts';
 
 /** How far a browser has the log of a step. */
 export type StepPosition =
@@ -55,7 +56,7 @@ function parseStep(text: string): readonly [number, StepPosition] | undefined {
   return [index, { kind: 'part', attempt, log: { offset, pieces }, lines: { line, style } }];
 }
 
-function prove(text: string, { token, scope, buildId }: BuildLink): Buffer {
-  const words = `c3-log-positions-v1\n${formatScope(scope)}\n${buildId}\n${text}`;
+function prove(text: string, { token, build }: BuildLink): Buffer {
+  const words = `c3-log-positions-v1\n${formatScope(build.scope)}\n${build.id}\n${text}`;
   return createHmac('sha256', token).update(words).digest().subarray(0, TAG_BYTES);
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import type { BuildState } from '../build/index.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
-import type { BuildState } from '../engine/index.ts';
 import { createStateFeed } from './state-feed.ts';
 
 function state(detail: string): BuildState {

@@ -1,4 +1,4 @@
-import type { BuildState } from '../engine/index.ts';
+import type { BuildState } from '../build/index.ts';
 import type { RunningBuild } from '../logs/index.ts';
 
 /** What a build that runs is told about, and what watches it. */

@@ -1,28 +1,28 @@
 import { afterEach, expect, it, vi } from 'vitest';
+import { type BuildState, sealLink } from '../build/index.ts';
+import { createLink, type LinkPart } from '../../test/fakes/sample-build.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
-import type { BuildLook, RunningBuild, ViewOrder } from '../logs/index.ts';
-import type { BuildState } from '../engine/index.ts';
+import type { BuildLook, RunningBuild, ViewRequest } from '../logs/index.ts';
 import type { Forge } from '../forges/forge.ts';
-import { parseKeyring, parseScope, sealLink, type BuildLink } from '../sealing/index.ts';
+import { parseKeyring, parseScope } from '../sealing/index.ts';
 import { createViews, type ViewLimits, type Views } from './views.ts';
 
 const keyring = parseKeyring('YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE');
-const LINK: BuildLink = {
-  right: 'look',
+const LINK = createLink({
+  right: 'view',
   scope: parseScope('git.example.com/acme/shop'),
-  buildId: '5f3a0c91d2e4',
+  id: '5f3a0c91d2e4',
   sha: 'a1'.repeat(20),
-  isProtected: true,
+  trust: 'protected',
   ref: { kind: 'branch', name: 'main' },
-  before: undefined,
   token: 'a-token',
-};
+});
 const RUNNING = createState({ kind: 'running' });
 const ENDED: BuildState = { ...RUNNING, phase: { kind: 'ended', ending: { kind: 'passed', allowed: [] } } };
 
 interface Shown {
   readonly views: Views;
-  readonly orders: ViewOrder[];
+  readonly orders: ViewRequest[];
   /** What was freed, in order. */
   readonly closed: string[];
   running: RunningBuild | undefined;
@@ -36,13 +36,9 @@ afterEach(async () => {
 });
 
 function setUp(limits: Partial<ViewLimits> = {}): Shown {
-  const orders: ViewOrder[] = [];
+  const orders: ViewRequest[] = [];
   const closed: string[] = [];
-  const forge = {
-    webUrl: () => 'https://git.example.com/acme/shop',
-    commitUrl: (_scope: object, sha: string) => `https://git.example.com/acme/shop/commit/${sha}`,
-    openRepository: () => ({ close: () => Promise.resolve(void closed.push('repository')) }),
-  } as unknown as Forge;
+  const forge = { openRepository: () => ({}) } as unknown as Forge;
   const views = createViews({
     keyring,
     limits,
@@ -70,39 +66,29 @@ function seen(closed: string[], state: BuildState): BuildLook {
 }
 
 function outcome(state: 'failure' | 'pending'): BuildLook {
-  const { source } = RUNNING;
   const message = 'its Pod was deleted, and its logs with it';
-  return { kind: 'outcome', outcome: { source, status: { state, description: '' }, message, detail: undefined } };
+  const { build, urls } = RUNNING;
+  const status = { buildId: build.id, state, ending: undefined, text: '' };
+  return { kind: 'outcome', outcome: { build, urls, status, message, detail: undefined } };
 }
 
-function look(
-  { views }: Shown,
-  part: Partial<BuildLink> = {},
-  signal = new AbortController().signal,
-): ReturnType<Views['look']> {
-  return sealLink(keyring, { ...LINK, ...part }).then((sealed) => views.look(sealed, signal));
+function look({ views }: Shown, part: LinkPart = {}, signal = new AbortController().signal): ReturnType<Views['look']> {
+  return sealLink(keyring, createLink({ ...LINK.build, token: LINK.token, ...part })).then((sealed) =>
+    views.look(sealed, signal),
+  );
 }
 
 it('opens a link to what it leads to, for both rights one view', async () => {
   const shown = setUp();
   const [first, second] = await Promise.all([look(shown), look(shown, { right: 'control', before: 'b2'.repeat(20) })]);
-  expect([first.link.right, second.link.right]).toEqual(['look', 'control']);
+  expect([first.link.right, second.link.right]).toEqual(['view', 'control']);
   expect(second.look).toBe(first.look);
-  expect(shown.orders).toMatchObject([
-    {
-      buildId: LINK.buildId,
-      sha: LINK.sha,
-      isProtected: true,
-      ref: LINK.ref,
-      repositoryUrl: 'https://git.example.com/acme/shop',
-      commitUrl: `https://git.example.com/acme/shop/commit/${LINK.sha}`,
-    },
-  ]);
+  expect(shown.orders).toMatchObject([{ build: LINK.build }]);
 });
 
 it.each([
   ['another token', { token: 'another-token' }],
-  ['another build', { buildId: 'c0ffeec0ffee' }],
+  ['another build', { id: 'c0ffeec0ffee' }],
   ['another repository', { scope: parseScope('git.example.com/acme/other') }],
 ])('shows through a link with %s nothing that another one opened', async (_, part) => {
   const shown = setUp();
@@ -123,7 +109,7 @@ it('keeps a view that nobody looks at for its idle time, and then frees all of i
   expect([shown.orders.length, shown.closed]).toEqual([1, []]);
   second.release();
   await vi.advanceTimersByTimeAsync(1001);
-  expect(shown.closed).toEqual(['repository', 'view']);
+  expect(shown.closed).toEqual(['view']);
   expect(shown.orders[0]?.signal.aborted).toBe(true);
   await look(shown);
   expect(shown.orders).toHaveLength(2);
@@ -136,7 +122,7 @@ it('looks anew, after a while, at what does not change by itself, and closes the
   await look(shown);
   expect([shown.orders.length, shown.closed]).toEqual([2, []]);
   first.release();
-  await expect.poll(() => shown.closed).toEqual(['repository', 'view']);
+  await expect.poll(() => shown.closed).toEqual(['view']);
 });
 
 it('looks anew when the build has begun to run here, and then no more, since that view changes with it', async () => {
@@ -155,7 +141,7 @@ it('asks the forge so often a minute for one token, and shows what it has after 
   shown.look = () => Promise.resolve({ kind: 'failed', message: 'the cluster does not answer' });
   for (let time = 0; time < 5; time += 1) expect((await look(shown)).look.kind).toBe('failed');
   expect(shown.orders).toHaveLength(2);
-  await expect(look(shown, { buildId: '000000000002' })).rejects.toMatchObject({
+  await expect(look(shown, { id: '000000000002' })).rejects.toMatchObject({
     code: 'RATE_LIMITED',
     message: 'More builds of this repository were opened than c3 asks for in a minute',
     retryAfterSeconds: 30,
@@ -195,7 +181,7 @@ it('shows a build to so many and no more', async () => {
 it('has so many readers in all and no more', async () => {
   const shown = setUp({ maxReadersInAll: 2 });
   const first = await look(shown);
-  await look(shown, { buildId: '000000000002' });
+  await look(shown, { id: '000000000002' });
   await expect(look(shown)).rejects.toMatchObject({ message: '2 readers look at builds already' });
   first.release();
   first.release();
@@ -232,15 +218,15 @@ it('counts a reader who takes more as several', async () => {
 
 it('shows so many builds and no more, but for one that nobody looks at any more', async () => {
   const shown = setUp({ maxViews: 2 });
-  const first = await look(shown, { buildId: '000000000001' });
-  await look(shown, { buildId: '000000000002' });
-  await expect(look(shown, { buildId: '000000000003' })).rejects.toMatchObject({
+  const first = await look(shown, { id: '000000000001' });
+  await look(shown, { id: '000000000002' });
+  await expect(look(shown, { id: '000000000003' })).rejects.toMatchObject({
     code: 'RATE_LIMITED',
     message: 'This c3 shows as many builds as it can',
   });
   first.release();
-  await look(shown, { buildId: '000000000003' });
-  expect(shown.closed).toContain('repository');
+  await look(shown, { id: '000000000003' });
+  expect(shown.closed).toContain('view');
 });
 
 it('goes on opening for the others when one goes away', async () => {
@@ -262,5 +248,5 @@ it('ends all views when it is closed', async () => {
   const shown = setUp();
   await look(shown);
   await shown.views.close();
-  expect(shown.closed).toEqual(['repository', 'view']);
+  expect(shown.closed).toEqual(['view']);
 });

@@ -1,6 +1,7 @@
-import type { BuildLook, RunningBuild, ViewOrder } from '../logs/index.ts';
+import { type BuildLink, openLink } from '../build/index.ts';
+import type { BuildLook, RunningBuild, ViewRequest } from '../logs/index.ts';
 import type { Forge } from '../forges/forge.ts';
-import { formatScope, openLink, type BuildLink, type Keyring, type Scope } from '../sealing/index.ts';
+import { formatScope, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildName } from './builds.ts';
 import { toHook } from './digest.ts';
 import { LimitError } from './limit-error.ts';
@@ -38,7 +39,7 @@ export interface ViewsOptions {
   /** A build that this process leads. */
   watch(build: BuildName): RunningBuild | undefined;
   /** Never rejects. */
-  open(order: ViewOrder): Promise<BuildLook>;
+  open(request: ViewRequest): Promise<BuildLook>;
   readonly limits?: Partial<ViewLimits>;
 }
 
@@ -83,10 +84,10 @@ export function createViews(options: ViewsOptions): Views {
 
   function open(key: string, link: BuildLink, running: RunningBuild | undefined): SharedView {
     makeRoom(views, limits);
-    const forge = options.forgeFor(link.scope);
-    const repository = forge.openRepository(link.scope, link.token);
+    const { build, token } = link;
+    const repository = options.forgeFor(build.scope).openRepository(build.scope, token);
     const closing = new AbortController();
-    const order = { ...toOrder(link, forge), repository, running, signal: closing.signal };
+    const order = { build, repository, running, signal: closing.signal };
     const view = createSharedView({
       ...limits,
       look: options.open(order),
@@ -95,18 +96,18 @@ export function createViews(options: ViewsOptions): Views {
         views.delete(view);
         if (byKey.get(key) === view) byKey.delete(key);
         closing.abort();
-        await repository.close();
       },
     });
-    views.set(view, ownerOf(formatScope(link.scope)));
+    views.set(view, ownerOf(formatScope(build.scope)));
     byKey.set(key, view);
     return view;
   }
 
   function find(link: BuildLink): SharedView {
-    const hook = toHook(link.scope, link.token);
-    const key = `${hook} ${link.buildId} ${link.sha}`;
-    const running = options.watch({ id: link.buildId, scope: link.scope });
+    const { build, token } = link;
+    const hook = toHook(build.scope, token);
+    const key = `${hook} ${build.id} ${build.sha}`;
+    const running = options.watch(build);
     const shared = byKey.get(key);
     if (shared?.isStale(running !== undefined) === false) return shared;
     const waitMs = running === undefined ? takeOpening(hook) : 0;
@@ -125,8 +126,9 @@ export function createViews(options: ViewsOptions): Views {
   return {
     async look(sealed, signal, count = 1) {
       const link = await openLink(options.keyring, sealed);
-      options.checkScope(link.scope);
-      checkReaders(views, limits, { owner: ownerOf(formatScope(link.scope)), count });
+      const { scope } = link.build;
+      options.checkScope(scope);
+      checkReaders(views, limits, { owner: ownerOf(formatScope(scope)), count });
       const view = find(link);
       if (view.readers + count > limits.maxReaders) {
         throw new LimitError(`${view.readers} readers look at this build already`, RETRY_AFTER_SECONDS);
@@ -169,14 +171,6 @@ function checkReaders(
   }
   if (inAll + count > maxReadersInAll)
     throw new LimitError(`${inAll} readers look at builds already`, RETRY_AFTER_SECONDS);
-}
-
-function toOrder(
-  { buildId, scope, sha, isProtected, ref }: BuildLink,
-  forge: Forge,
-): Omit<ViewOrder, 'repository' | 'running' | 'signal'> {
-  const [repositoryUrl, commitUrl] = [forge.webUrl(scope), forge.commitUrl(scope, sha)];
-  return { buildId, scope, sha, isProtected, ref, repositoryUrl, commitUrl };
 }
 
 /** @throws the signal's reason, once it is aborted */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Ending, StepPhase } from '../build/index.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep } from '../../dev/telegram/build-states.ts';
-import type { Ending, StepPhase } from '../engine/build-state.ts';
 import { formatDuration } from './duration.ts';
 import { renderOpening } from './build-page.ts';
 import { renderParts, toIcon, type PageOrder } from './build-parts.ts';
@@ -71,7 +72,10 @@ describe('the state', () => {
 
   test('does without the name of a branch that nobody told', () => {
     const state = createEnded({ kind: 'passed', allowed: [] });
-    const html = renderOpening({ state: { ...state, source: { ...state.source, refName: '' } }, isLed: false }, order);
+    const html = renderOpening(
+      { state: { ...state, build: createBuild({ ref: { kind: 'branch', name: '' } }) }, isLed: false },
+      order,
+    );
     expect(html).toContain('<title>✅ Passed · acme/shop</title>');
     expect(html).not.toContain('class="ref"');
   });
@@ -125,9 +129,13 @@ test('texts from outside are escaped wherever they stand, and lead only to the w
     { kind: 'config-error', message: evil, detail: evil },
     { warnings: [evil], steps: [createStep(evil, { kind: 'lost', message: evil })] },
   );
-  const source = { ...state.source, refName: evil, subject: evil, author: evil, commitUrl: 'javascript:alert(1)' };
-  const html = renderOpening({ state: { ...state, source }, isLed: false }, { ...order, sealed: evil, nonce: evil });
-  const parts = [...renderParts({ state: { ...state, source }, isLed: false }, order).values()].join('');
+  const shown = {
+    ...state,
+    build: createBuild({ ref: { kind: 'branch', name: evil }, commit: { subject: evil, author: evil } }),
+    urls: { ...state.urls, commit: 'javascript:alert(1)' },
+  };
+  const html = renderOpening({ state: shown, isLed: false }, { ...order, sealed: evil, nonce: evil });
+  const parts = [...renderParts({ state: shown, isLed: false }, order).values()].join('');
   for (const text of [html.slice(html.indexOf('</style>')), parts]) {
     expect(text).not.toContain('<script>');
     expect(text).not.toContain('javascript:');

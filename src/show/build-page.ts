@@ -30,7 +30,7 @@ export function renderOpening(view: Pick<BuildView, 'state' | 'isLed'>, order: P
   const parts = renderParts(view, order);
   const isLive = state.phase.kind !== 'ended';
   const log = `${escapeHtml(order.sealed)}/log`;
-  return `${renderHead(words, toTitle(words, state.source), isLive)}
+  return `${renderHead(words, toTitle(words, state.build), isLive)}
 <div class="top"><div id="summary">${parts.get('summary')}</div><div id="controls">${parts.get('controls')}</div></div>
 <div id="notices">${parts.get('notices')}</div>
 <section aria-labelledby="steps-title">
@@ -105,12 +105,12 @@ ${live === undefined ? '' : toDataElement('live', live)}${FOOT}`;
 export function renderShortPage(look: Exclude<BuildLook, { kind: 'seen' }>, order: PageOrder): string {
   const words: Words =
     look.kind === 'outcome' ? toOutcomeWords(look.outcome.status) : { tone: 'warned', word: 'Cannot be shown now' };
-  const source = look.kind === 'outcome' ? look.outcome.source : undefined;
-  const summary = source
-    ? renderSummary(words, { source }, [])
+  const outcome = look.kind === 'outcome' ? look.outcome : undefined;
+  const summary = outcome
+    ? renderSummary(words, outcome, [])
     : `<h1>${renderSymbol(words.tone)}<span>${words.word}</span></h1>`;
   const controls = renderControls(undefined, { ...order, isLed: false });
-  return `${renderHead(words, toTitle(words, source), false)}
+  return `${renderHead(words, toTitle(words, outcome?.build), false)}
 <div class="top"><div id="summary">${summary}</div><div id="controls">${controls}</div></div>
 <div id="notices">${look.kind === 'outcome' ? renderOutcome(look.outcome) : `<p class="sentence">${escapeHtml(look.message)}</p>`}</div>
 </main>
@@ -118,7 +118,7 @@ ${FOOT}`;
 }
 
 function renderOutcome({ status, message, detail }: BuildOutcome): string {
-  const told = status?.description ?? '';
+  const told = status?.text ?? '';
   return [
     told === '' ? '' : `<p class="sentence">${escapeHtml(told)}</p>`,
     detail === undefined ? '' : renderDetail(detail),

@@ -1,4 +1,4 @@
-import type { BuildSource, BuildState } from '../engine/build-state.ts';
+import type { Build, BuildState } from '../build/index.ts';
 import type { BuildView } from '../logs/build-view.ts';
 import { formatDuration } from './duration.ts';
 import { escapeHtml } from './html.ts';
@@ -39,8 +39,8 @@ export function renderParts({ state, isLed }: Pick<BuildView, 'state' | 'isLed'>
   ]);
 }
 
-export function toTitle({ tone, word }: Words, source: BuildSource | undefined): string {
-  const where = source === undefined ? ['c3'] : [toRepository(source), toOneLine(source.refName, MAX_NAME_LENGTH)];
+export function toTitle({ tone, word }: Words, build: Build | undefined): string {
+  const where = build === undefined ? ['c3'] : [toRepository(build), toOneLine(build.ref.name, MAX_NAME_LENGTH)];
   return [`${TITLE_SYMBOLS[tone]} ${word}`, ...where.filter((text) => text !== '')].join(' · ');
 }
 
@@ -55,16 +55,20 @@ export function renderSymbol(tone: Tone): string {
 }
 
 /** What stands over everything: the state, what was pushed, how long it took. */
-export function renderSummary(words: Words, { source }: { source: BuildSource }, facts: readonly string[]): string {
-  const ref = toOneLine(source.refName, MAX_NAME_LENGTH);
-  const subject = toOneLine(source.subject, MAX_SUBJECT_LENGTH);
-  const author = toOneLine(source.author, MAX_NAME_LENGTH);
+export function renderSummary(
+  words: Words,
+  { build, urls }: Pick<BuildState, 'build' | 'urls'>,
+  facts: readonly string[],
+): string {
+  const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
+  const subject = toOneLine(build.commit.subject, MAX_SUBJECT_LENGTH);
+  const author = toOneLine(build.commit.author, MAX_NAME_LENGTH);
   return [
     `<h1>${renderSymbol(words.tone)}<span>${escapeHtml(words.word)}</span></h1>`,
-    `<p class="push">${renderLink(source.repositoryUrl, escapeHtml(toRepository(source)))}`,
+    `<p class="push">${renderLink(urls.repository, escapeHtml(toRepository(build)))}`,
     // Unknown where a link had no room for it.
-    ref === '' ? '' : ` <span class="ref">${source.refKind === 'tag' ? 'tag ' : ''}${escapeHtml(ref)}</span>`,
-    ` ${renderLink(source.commitUrl, `<code>${escapeHtml(source.sha.slice(0, 7))}</code>`)}</p>`,
+    ref === '' ? '' : ` <span class="ref">${build.ref.kind === 'tag' ? 'tag ' : ''}${escapeHtml(ref)}</span>`,
+    ` ${renderLink(urls.commit, `<code>${escapeHtml(build.sha.slice(0, 7))}</code>`)}</p>`,
     subject === '' ? '' : `<p class="subject">${escapeHtml(subject)}`,
     subject !== '' && author !== '' ? ` <span class="quiet">by ${escapeHtml(author)}</span>` : '',
     subject === '' ? '' : '</p>',
@@ -78,8 +82,8 @@ function renderLink(address: string, inner: string): string {
   return `<a href="${escapeHtml(address)}" rel="noopener noreferrer">${inner}</a>`;
 }
 
-function toRepository({ scope }: BuildSource): string {
-  return scope.slice(scope.indexOf('/') + 1);
+function toRepository({ scope }: Build): string {
+  return `${scope.owner}/${scope.name}`;
 }
 
 function renderFacts({ startedAt, endedAt, isWarm, phase, previous }: BuildState, now: number): string[] {

@@ -1,4 +1,4 @@
-import type { StepPhase, StepState } from '../engine/build-state.ts';
+import type { StepPhase, StepState } from '../build/index.ts';
 import { escapeHtml } from './html.ts';
 import { toOneLine } from './plain-text.ts';
 

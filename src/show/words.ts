@@ -1,5 +1,5 @@
+import type { BuildPhase, BuildState, Ending, StepState } from '../build/index.ts';
 import type { BuildOutcome } from '../logs/build-view.ts';
-import type { BuildPhase, BuildState, Ending, StepState } from '../engine/build-state.ts';
 import { toOneLine } from './plain-text.ts';
 
 /** What a state looks like: the symbol and the colour of the stylesheet. */

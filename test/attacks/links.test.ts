@@ -1,16 +1,15 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { type BuildLink, openLink, sealLink } from '../../src/build/index.ts';
+import { createLink, type LinkPart } from '../fakes/sample-build.ts';
 import {
   formatSecret,
-  openLink,
   parseKeyring,
   parseScope,
   seal,
   sealForPublicKey,
-  sealLink,
   toJwks,
-  type BuildLink,
   type Keyring,
 } from '../../src/sealing/index.ts';
 import type { SetUp } from '../e2e/fixture.ts';
@@ -99,18 +98,14 @@ describe('A14 A link to a build that nobody gave', () => {
     expect(await hook.user.waitForEnd(sha)).toMatchObject({ description: expect.stringMatching(/^cancelled after /) });
   }
 
-  function linkOf(hook: SetUp, part: Partial<BuildLink> = {}): BuildLink {
-    return {
+  function linkOf(hook: SetUp, part: LinkPart = {}): BuildLink {
+    return createLink({
       right: 'control',
       scope: parseScope(hook.user.scope),
-      buildId: '5f3a0c91d2e4',
       sha: '1'.repeat(40),
-      isProtected: true,
-      ref: { kind: 'branch', name: 'main' },
-      before: undefined,
       token: fixture.world.owner.token,
       ...part,
-    };
+    });
   }
 
   it('opens nothing that was sealed with the public key, by the command or by /encrypt', async () => {
@@ -144,7 +139,7 @@ describe('A14 A link to a build that nobody gave', () => {
 
   it('makes of a link to look none to control by changing any of its bits', async () => {
     const hook = await fixture.setUp();
-    const parts = (await sealLink(keyring(), linkOf(hook, { right: 'look' }))).split('.');
+    const parts = (await sealLink(keyring(), linkOf(hook, { right: 'view' }))).split('.');
     const ciphertext = Buffer.from(parts[2] ?? '', 'base64url');
     for (let bit = 0; bit < 8; bit += 1) {
       const changed = Buffer.from(ciphertext);
@@ -205,7 +200,7 @@ describe('A14 A link to a build that nobody gave', () => {
     const statuses = fixture.world.forge.statuses.filter(({ sha }) => sha === begun.sha);
     for (const { targetUrl, description } of statuses) {
       const sealed = targetUrl?.split('/b/')[1] ?? '';
-      expect(await openLink(keyring(), sealed)).toMatchObject({ right: 'look', before: undefined });
+      expect(await openLink(keyring(), sealed)).toMatchObject({ right: 'view', build: { before: undefined } });
       expect(description).not.toContain('/b/');
     }
     const answers = fixture.world.forge.deliveries.map(({ answer }) => JSON.stringify(answer));
@@ -240,7 +235,7 @@ describe('A14 A link to a build that nobody gave', () => {
     await expectRunning(begun);
     const answers = await Promise.all(Array.from({ length: 8 }, () => post(begun.control, 'rerun')));
     const ids = answers.map(async ({ headers }) => {
-      return (await openLink(keyring(), String(headers['location']).slice('../'.length))).buildId;
+      return (await openLink(keyring(), String(headers['location']).slice('../'.length))).build.id;
     });
     const [id, ...others] = [...new Set(await Promise.all(ids))];
     expect(others).toEqual([]);

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { createBuild } from '../fakes/sample-build.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import { createStepAgent, type StepAgent } from '../../src/agent/step-agent.ts';
 import { openConnection, type AgentConnection } from '../../src/agent/connection.ts';
@@ -14,17 +15,6 @@ import { collectGarbage } from '../fakes/memory.ts';
 const MIB = 1024 * 1024;
 const ROOTS = ['/c3/.c3', '/tmp/.c3'] as const;
 const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0, isWhole: false };
-
-const SOURCE = {
-  scope: 'github.com/acme/shop',
-  repositoryUrl: '',
-  refKind: 'branch',
-  refName: 'main',
-  sha: '1'.repeat(40),
-  commitUrl: '',
-  subject: '',
-  author: '',
-} as const;
 
 const TASK: Task = {
   index: 0,
@@ -204,7 +194,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
 
   it('holds up no build for ever that is taken up again too late, by speaking of its life', async () => {
     const container = createLyingContainer();
-    const progress = createBuildProgress('b', SOURCE, Date.now);
+    const progress = createBuildProgress(createBuild(), { urls: { repository: '', commit: '' }, now: Date.now });
     progress.plan([TASK], true);
     const open = (): StepAgent => openAgent(container);
     const none = (): string => '';
@@ -212,7 +202,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
       TASK,
       { deadline: 0, limit: 'the time limit of the build', signal: new AbortController().signal },
       {
-        buildId: 'b',
+        build: createBuild(),
         workspace: container.workspace,
         workdir: { path: '/c3/project', mayStartElsewhere: false },
         isResumed: true,

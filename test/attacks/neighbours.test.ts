@@ -3,10 +3,12 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterAll, describe, expect, it } from 'vitest';
+import { sealLink } from '../../src/build/index.ts';
+import { createLink } from '../fakes/sample-build.ts';
 import type { BuildLook, StepRun } from '../../src/logs/index.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
-import { parseKeyring, sealLink } from '../../src/sealing/index.ts';
+import { parseKeyring } from '../../src/sealing/index.ts';
 import { handleBuildLog } from '../../src/server/build-page.ts';
 import { toErrorAnswer } from '../../src/server/error-answer.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
@@ -28,7 +30,7 @@ describe('A12 A repository that takes what all share', () => {
       const answer = await served.app.request(toPath(url), { method: 'POST', headers: toHeaders(secret, body), body });
       if (answer.status !== 202) return taken;
       const request = served.requests.at(-1);
-      if (isConfirmed) await request?.repository.prove(request.push, request.signal);
+      if (isConfirmed) await request?.repository.prove(request.build, request.signal);
     }
   }
 
@@ -87,17 +89,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
     const { origin, port } = new URL(listener.origin);
     async function toUrl(owner: string, buildId: string): Promise<string> {
       const scope = { host: 'github.com', owner, name: 'shop' };
-      const ref = { kind: 'branch', name: 'main' } as const;
-      const link = {
-        right: 'look',
-        scope,
-        buildId,
-        sha: '1'.repeat(40),
-        isProtected: false,
-        ref,
-        before: undefined,
-        token: owner,
-      } as const;
+      const link = createLink({ scope, id: buildId, trust: 'other', token: owner });
       return `${origin}/b/${await sealLink(keyring, link)}/log`;
     }
     /** The status of a raw log, of which no more is read. */
@@ -120,7 +112,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
 });
 
 describe('A12 Calls of the forge that take long', () => {
-  const PUSH = { ref: 'refs/heads/main', refKind: 'branch', refName: 'main', subject: '', author: '' } as const;
+  const REF = { kind: 'branch', name: 'main' } as const;
   const SHA = '1'.repeat(40);
   let held = 0;
   const server = createServer((request, response) => {
@@ -146,7 +138,7 @@ describe('A12 Calls of the forge that take long', () => {
       const proof = forges
         .forgeFor(scope)
         .openRepository(scope, `token${n}`, options)
-        .prove({ ...PUSH, sha: SHA, commitUrl: '' }, never);
+        .prove({ ref: REF, sha: SHA }, never);
       proof.catch(() => {}); // the connections end before it does
     }
     const scope = { host, owner: 'acme', name: 'shop' };

@@ -1,8 +1,9 @@
 import axe from 'axe-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { BuildState } from '../../src/build/index.ts';
+import { createBuild } from '../fakes/sample-build.ts';
 import { createEnded, createState, createStep, FAILED } from '../../dev/telegram/build-states.ts';
-import type { BuildState } from '../../src/engine/build-state.ts';
 import { openBrowser } from './browser.ts';
 import { createFailed, createRunning, isInView } from './builds.ts';
 import { createFakeBuild, type FakeBuild } from './fake-view.ts';
@@ -258,11 +259,12 @@ describe('whatever is shown', () => {
     show('control-running', running);
     show('control-failed', createFailed(log));
     show('look-config', createFakeBuild(config));
-    const { source } = FAILED;
-    const status = { state: 'failure', description: 'failed at test after 54s: exit code 1' } as const;
+    const { build, urls } = FAILED;
+    const text = 'failed at test after 54s: exit code 1';
+    const status = { buildId: build.id, state: 'failure', ending: undefined, text } as const;
     server.show('look-gone', () => ({
       kind: 'outcome',
-      outcome: { source, status, message: 'its Pod was deleted, and its logs with it', detail: undefined },
+      outcome: { build, urls, status, message: 'its Pod was deleted, and its logs with it', detail: undefined },
     }));
     server.show('look-trouble', () => ({ kind: 'failed', message: 'GitHub does not answer' }));
   });
@@ -311,7 +313,7 @@ test('nothing that a build writes or is called runs, loads or leaves the page', 
     {
       steps: [createStep(evil, { kind: 'failed', exitCode: 1 }, { from: 1, to: 2 })],
       warnings: [evil],
-      source: { ...FAILED.source, refName: evil, subject: evil, author: evil },
+      build: createBuild({ ref: { kind: 'branch', name: evil }, commit: { subject: evil, author: evil } }),
     },
   );
   const lines = [

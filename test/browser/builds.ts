@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
+import type { BuildState } from '../../src/build/index.ts';
 import { FAILED, RUNNING } from '../../dev/telegram/build-states.ts';
-import type { BuildState } from '../../src/engine/build-state.ts';
 import { createFakeBuild, type FakeBuild } from './fake-view.ts';
 
 /** `git` and `lint` have passed, `test` runs. */

@@ -1,4 +1,4 @@
-import type { BuildState } from '../../src/engine/index.ts';
+import type { BuildState } from '../../src/build/index.ts';
 import type { BuildView, LineReader, LogLine } from '../../src/logs/index.ts';
 import type { LogReading } from '../../src/agent/read-log.ts';
 

@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
+import { createBuild } from '../fakes/sample-build.ts';
+import type { BuildLink } from '../../src/build/index.ts';
 import type { BuildLook } from '../../src/logs/index.ts';
-import type { BuildLink } from '../../src/sealing/index.ts';
 import { handleBuildEvents } from '../../src/server/build-events.ts';
 import { handleBuildLog, handleBuildPage } from '../../src/server/build-page.ts';
 import { listen } from '../../src/server/listen.ts';
@@ -33,7 +34,7 @@ export async function openPageServer({ port = 0, now = Date.now }: PageServerOpt
     look(sealed: string): ReturnType<Parameters<typeof handleBuildPage>[2]['look']> {
       counts.opened += 1;
       const look = looks.get(sealed)?.() ?? { kind: 'failed', message: 'There is no such build' };
-      const right = sealed.startsWith('control') ? 'control' : 'look';
+      const right = sealed.startsWith('control') ? 'control' : 'view';
       return Promise.resolve({ link: { ...LINK, right }, look, release: () => void (counts.released += 1) });
     },
     now,
@@ -66,12 +67,7 @@ export async function openPageServer({ port = 0, now = Date.now }: PageServerOpt
 }
 
 const LINK: BuildLink = {
-  right: 'look',
-  scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-  buildId: '1f2e3d4c5b6a',
-  sha: '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d',
-  isProtected: true,
-  ref: { kind: 'branch', name: 'main' },
-  before: undefined,
+  right: 'view',
+  build: createBuild({ id: '1f2e3d4c5b6a' }),
   token: 'ghp_of-nobody',
 };

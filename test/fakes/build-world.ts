@@ -1,14 +1,23 @@
 import { afterEach } from 'vitest';
+import {
+  type Build,
+  type BuildLinks,
+  type BuildState,
+  type CommitStatus,
+  type Ending,
+  type Reporter,
+  UNKNOWN_COMMIT,
+} from '../../src/build/index.ts';
+import { createBuild } from './sample-build.ts';
 import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOrder } from '../../src/engine/build-request.ts';
-import type { BuildLinks, BuildState, Ending, Reporter } from '../../src/engine/build-state.ts';
 import type { BuildLook, RunningBuild } from '../../src/logs/build-view.ts';
 import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { openView } from '../../src/logs/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
 import { C3Error } from '../../src/errors.ts';
-import type { CommitStatus, FileAnswer, Proof, Push, Repository } from '../../src/forges/forge.ts';
+import type { FileAnswer, Proof, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
@@ -36,11 +45,12 @@ export interface Answers {
   /** State of the commit's status for this build, before it. */
   before: CommitStatus['state'] | undefined | C3Error;
   /** Of the commit before. */
-  findOutcome: Repository['findOutcome'];
+  /** Statuses of the commit before. */
+  listStatuses: Repository['listStatuses'];
   paths: readonly string[] | undefined;
   faults: readonly string[];
   id: string;
-  push: Partial<Push>;
+  build: Partial<Build>;
   isOldKey: boolean;
   isResumed: boolean;
   cancel: AbortController;
@@ -54,9 +64,8 @@ export interface Answers {
   /** Told what c3.yaml says of Telegram. */
   onReporter(telegram: TelegramOrder | undefined): void;
   links: BuildLinks | undefined;
-  previousSha: string | undefined;
   /** Told what it was asked for. */
-  onLinks(proof: { isProtected: boolean }): void;
+  onLinks(build: Build): void;
   proof: Proof | C3Error;
   file: FileAnswer;
   status: C3Error | undefined;
@@ -131,12 +140,12 @@ export function createWorld(): World {
         targets.push(status.targetUrl);
         if (answers.status) throw answers.status;
       },
-      maxTargetUrl: undefined,
-      async findStatus() {
+      async *listStatuses(sha, signal) {
+        if (sha !== source.sha || answers.build.cause === 'rerun') yield* answers.listStatuses(sha, signal);
+        if (sha !== source.sha) return;
         if (answers.before instanceof C3Error) throw answers.before;
-        return answers.before && { state: answers.before, description: 'as it was' };
+        if (answers.before) yield { state: answers.before, description: `as it was (build ${answers.id})` };
       },
-      findOutcome: (sha, signal) => answers.findOutcome(sha, signal),
       readCommit: () => Promise.resolve({ subject: 's', author: 'a' }),
       async listChangedPaths(before) {
         events.push(`compare ${before}`);
@@ -148,8 +157,13 @@ export function createWorld(): World {
         header: 'X: y',
         secrets: ['tokentoken'],
       }),
-      close: () => Promise.resolve(),
+      urls: () => ({ repository: 'https://f.example/a/b', commit: 'u' }),
     };
+  }
+
+  function toBuild({ id, build }: Answers): ReturnType<typeof createBuild> {
+    const commit = { subject: 's', author: 'a' };
+    return createBuild({ id, scope: parseScope('f.example/a/b'), sha: source.sha, commit, ...build });
   }
 
   return {
@@ -173,14 +187,8 @@ export function createWorld(): World {
         workspace: { name, id: 'seen', exec, close: () => void events.push('close') },
       } as const;
       const order = {
-        buildId: answers.id,
-        scope: parseScope('f.example/a/b'),
-        sha: source.sha,
-        isProtected: true,
-        ref: { kind: 'branch', name: 'main' },
+        build: { ...toBuild(answers), commit: UNKNOWN_COMMIT },
         repository: repositoryOf(answers),
-        repositoryUrl: 'https://f.example/a/b',
-        commitUrl: 'u',
         running,
         signal,
       } as const;
@@ -208,26 +216,12 @@ export function createWorld(): World {
     },
     run(part = {}) {
       const answers = toAnswers(part);
-      const push: Push = {
-        ref: 'refs/heads/main',
-        refKind: 'branch',
-        refName: 'main',
-        sha: source.sha,
-        subject: 's',
-        author: 'a',
-        commitUrl: 'u',
-        ...answers.push,
-      };
-      const buildSource = { scope: 'f.example/a/b', repositoryUrl: 'https://f.example/a/b', ...push };
       return runBuild(
         {
-          id: answers.id,
-          source: buildSource,
-          push,
+          build: toBuild(answers),
           repository: repositoryOf(answers),
           isOldKey: answers.isOldKey,
           isResumed: answers.isResumed,
-          ...(answers.previousSha === undefined ? {} : { previousSha: answers.previousSha }),
           signal: answers.cancel.signal,
           haltSignal: answers.halt.signal,
         },
@@ -256,10 +250,10 @@ export function createWorld(): World {
             };
           },
           ...(answers.links && {
-            async createLinks(_request, proof) {
+            async createLinks(build) {
               events.push('links');
-              answers.onLinks(proof);
-              return answers.links ?? { look: '', control: '' };
+              answers.onLinks(build);
+              return answers.links ?? { view: '', control: '' };
             },
           }),
           checkJob: () => answers.faults,
@@ -290,7 +284,7 @@ export function createWorld(): World {
 
 function toAnswers(part: Partial<Answers>): Answers {
   return {
-    proof: { kind: 'proven', isProtected: true },
+    proof: { kind: 'proven', trust: 'protected' },
     file: toFile('- main: echo hello'),
     status: undefined,
     open: undefined,
@@ -298,11 +292,11 @@ function toAnswers(part: Partial<Answers>): Answers {
     cluster: undefined,
     workspace: undefined,
     before: undefined,
-    findOutcome: () => Promise.resolve(undefined),
+    async *listStatuses() {},
     paths: undefined,
     faults: [],
     id: toLocalBuildId(),
-    push: {},
+    build: {},
     isOldKey: false,
     isResumed: false,
     cancel: new AbortController(),
@@ -313,7 +307,6 @@ function toAnswers(part: Partial<Answers>): Answers {
     sendLog: undefined,
     onReporter: () => {},
     links: undefined,
-    previousSha: undefined,
     onLinks: () => {},
     ...part,
   };

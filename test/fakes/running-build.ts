@@ -1,4 +1,4 @@
-import type { BuildState } from '../../src/engine/build-state.ts';
+import type { BuildState } from '../../src/build/index.ts';
 import type { RunningBuild } from '../../src/logs/build-view.ts';
 
 /** As the server keeps one of each build it leads. */

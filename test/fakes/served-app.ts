@@ -1,6 +1,7 @@
 import type { Hono } from 'hono';
+import type { Ending } from '../../src/build/index.ts';
 import type { BuildLook } from '../../src/logs/index.ts';
-import type { BuildRequest, Ending } from '../../src/engine/index.ts';
+import type { BuildRequest } from '../../src/engine/index.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
@@ -89,7 +90,7 @@ function confirmEverything(forge: Forge): Forge {
     ...forge,
     openRepository: (...args) => ({
       ...forge.openRepository(...args),
-      prove: () => Promise.resolve({ kind: 'proven', isProtected: false }),
+      prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),
       readCommit: () => Promise.resolve({ subject: 'Fix the cart', author: 'Ann' }),
     }),
   };

@@ -1,8 +1,8 @@
+import type { Reporter } from '../../src/build/index.ts';
 import { createFakeClock, type FakeClock } from '../../dev/telegram/fake-clock.ts';
 import { START } from '../../dev/telegram/build-states.ts';
 import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
 import { newest } from '../../dev/telegram/world.ts';
-import type { Reporter } from '../../src/engine/build-state.ts';
 import { createChatThrottle, type ChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
 import {
   createTelegramReporter,

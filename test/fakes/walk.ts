@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import type { BuildState, Ending } from '../../src/build/index.ts';
+import { createBuild } from './sample-build.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
-import type { BuildState, Ending } from '../../src/engine/build-state.ts';
 import type { ExecAnswer, ExecOptions } from '../../src/engine/cluster.ts';
 import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { runSteps } from '../../src/engine/run-steps.ts';
@@ -10,14 +11,6 @@ import { createMasking } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
 
-const BRANCH = {
-  ref: 'refs/heads/main',
-  refKind: 'branch',
-  refName: 'main',
-  subject: 's',
-  author: 'a',
-  commitUrl: 'u',
-} as const;
 const LIMITS = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
 
 /** Of the container `bare`, which has no shell and one program: `exit CODE`. */
@@ -67,7 +60,6 @@ export function createWalk(): Walk {
   const workspace = createLocalWorkspace('dash');
   const lines = createConnectionPool();
   const source = getSourceRepository();
-  const push = { ...BRANCH, sha: source.sha };
   const states: BuildState[] = [];
   const walk: Walk = {
     workspace,
@@ -94,18 +86,18 @@ export function createWalk(): Walk {
         pod: { reuse: true, idleMs: 1, maxAgeMs: 1 },
         ...part,
       };
+      const build = createBuild({ id, sha: source.sha });
       const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
       if (plan.kind === 'skipped') throw new Error(plan.reason);
-      const progress = createBuildProgress(id, { ...push, scope: 'f/a/b', repositoryUrl: '' }, Date.now);
+      const progress = createBuildProgress(build, { urls: { repository: '', commit: '' }, now: Date.now });
       progress.attach({ report: (state) => (states.push(state), onState?.(state)) });
       const { ending, sweep } = await runSteps({
-        buildId: id,
         proofKey: 'kubeconfig',
         pipeline,
         plan,
-        push,
+        build,
         gitAccess: { url: `file://${source.path}`, urlPrefix: 'https://f.example/', header: 'X: y', secrets: [] },
-        environment: { C3_BUILD_ID: id, C3_SHA: push.sha, C3_REF: push.ref, DIR: workspace.directory },
+        environment: { C3_BUILD_ID: id, C3_SHA: build.sha, C3_REF: 'refs/heads/main', DIR: workspace.directory },
         secrets: {},
         workspace: {
           ...workspace,

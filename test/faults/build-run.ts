@@ -1,10 +1,10 @@
+import { createBuild } from '../fakes/sample-build.ts';
 import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { ConnectionPool } from '../../src/agent/connection-pool.ts';
 import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
 import type { StepLimits } from '../../src/agent/step.ts';
-import type { Push } from '../../src/forges/forge.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
 import { createMasking } from '../../src/sealing/index.ts';
@@ -16,17 +16,6 @@ export interface BuildRun {
   readonly outcome: Promise<StepsOutcome>;
   cancel(): void;
 }
-
-const PUSH: Push = {
-  ref: 'refs/heads/main',
-  refKind: 'branch',
-  refName: 'main',
-  sha: '0'.repeat(40),
-  subject: 'a change',
-  author: 'Ann',
-  commitUrl: 'https://git.example.com/acme/shop/commit/0',
-};
-const SCOPE = 'git.example.com/acme/shop';
 
 export interface BuildOptions {
   readonly timeoutMs?: number;
@@ -44,7 +33,7 @@ export function startBuild(
 ): BuildRun {
   const buildId = toBuildId();
   const controller = new AbortController();
-  const source = { ...PUSH, scope: SCOPE, repositoryUrl: `https://${SCOPE}` };
+  const build = createBuild({ id: buildId, sha: '0'.repeat(40) });
   const [first, ...rest] = scripts;
   const pipeline: Pipeline = {
     k8s: '',
@@ -61,17 +50,16 @@ export function startBuild(
   const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
   if (plan.kind === 'skipped') throw new Error(plan.reason);
   const outcome = runSteps({
-    buildId,
+    build,
     proofKey: 'kubeconfig',
     pipeline,
     plan,
-    push: PUSH,
     workspace,
     isResumed: false,
     gitAccess: { url: '', urlPrefix: '', header: '', secrets: [] },
-    environment: toBuildEnvironment({ id: buildId, scope: SCOPE, push: PUSH }),
+    environment: toBuildEnvironment(build),
     secrets: {},
-    progress: createBuildProgress(buildId, source, Date.now),
+    progress: createBuildProgress(build, { urls: { repository: '', commit: '' }, now: Date.now }),
     masking: createMasking([]),
     signal: controller.signal,
     limits: { ...STEP_LIMITS, ...limits },

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import * as fc from 'fast-check';
+import { createBuild } from '../fakes/sample-build.ts';
 import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
 import { createFrameDecoder, type Frame } from '../../src/agent/frames.ts';
 import { createLogTail } from '../../src/engine/log-tail.ts';
@@ -116,16 +117,8 @@ export const engineTargets: readonly Target[] = [
   }),
 
   defineTarget('event-variables', fc.tuple(anyText, anyText, anyText), ([name, subject, author]) => {
-    const push = {
-      ref: `refs/heads/${name}`,
-      refKind: 'branch',
-      refName: name,
-      sha: '1'.repeat(40),
-      subject,
-      author,
-      commitUrl: '',
-    } as const;
-    const variables = toBuildEnvironment({ id: 'abc', scope: 'git.example.com/a/b', push });
+    const build = createBuild({ ref: { kind: 'branch', name }, commit: { subject, author } });
+    const variables = toBuildEnvironment(build);
     ensure(
       Object.keys(variables).every((key) => key === 'CI' || /^C3(?:_[A-Z_]+)?$/.test(key)),
       'an event sets variables of c3 alone',

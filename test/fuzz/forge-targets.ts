@@ -1,13 +1,13 @@
 import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
-import type { Push } from '../../src/forges/forge.ts';
+import { type CommitStatus, findBuildStatus, findOutcome, formatRef } from '../../src/build/index.ts';
 import { createGithubApi, readFile } from '../../src/forges/github/api.ts';
 import { listChangedPaths } from '../../src/forges/github/compare.ts';
 import { parseEvent } from '../../src/forges/github/event.ts';
 import { prove } from '../../src/forges/github/prove.ts';
 import { readCommit } from '../../src/forges/github/commit.ts';
-import { findOutcome, findStatus, setStatus } from '../../src/forges/github/statuses.ts';
+import { listStatuses, setStatus } from '../../src/forges/github/statuses.ts';
 import { verifyDelivery } from '../../src/forges/github/verify.ts';
 import type { HttpAnswer } from '../../src/forges/http-client.ts';
 import { isRefName } from '../../src/forges/ref-name.ts';
@@ -20,17 +20,8 @@ interface Example {
   readonly examples: readonly object[];
 }
 
-const ORIGIN = 'https://github.com';
 const SHA = '6113728f27ae82c7b1a177c8d03f9e96e0adf246';
-const PUSH: Push = {
-  ref: 'refs/heads/main',
-  refKind: 'branch',
-  refName: 'main',
-  sha: SHA,
-  subject: '',
-  author: '',
-  commitUrl: '',
-};
+const TARGET = { ref: { kind: 'branch', name: 'main' }, sha: SHA } as const;
 
 // Its own import of JSON lacks the attribute that Node wants.
 const known = createRequire(import.meta.url)('@octokit/webhooks-examples') as readonly Example[];
@@ -159,14 +150,13 @@ export const forgeTargets: readonly Target[] = [
       const isForm = type.startsWith('application/x-www-form');
       const bytes = Buffer.from(isForm ? `payload=${encodeURIComponent(text.toWellFormed())}` : text);
       const headers = { 'x-github-event': event, 'content-type': type };
-      const parsed = orRefusal(() => parseEvent(ORIGIN, headers, { bytes, verified: true }));
-      if (parsed === 'refused' || parsed.kind !== 'push') return;
-      const { push } = parsed;
-      ensure(isSafeRef(push.ref) && /^refs\/(?:heads|tags)\//.test(push.ref), 'the ref of a push is one for git');
-      ensure(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(push.sha), 'a sha is lower-case hex of full length');
-      ensure(push.commitUrl.startsWith(`${ORIGIN}/`), 'no address is of the payload');
-      ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e]/u.test(push.subject + push.author), 'what is shown is one line');
-      ensure(push.subject.length <= 200 && push.author.length <= 100, 'what is shown is short');
+      const parsed = orRefusal(() => parseEvent('github.com', headers, { bytes, verified: true }));
+      if (parsed === 'refused' || parsed.kind !== 'build') return;
+      const { ref, sha, commit } = parsed.build;
+      ensure(isSafeRef(formatRef(ref)), 'the ref of a push is one for git');
+      ensure(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(sha), 'a sha is lower-case hex of full length');
+      ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e]/u.test(commit.subject + commit.author), 'what is shown is one line');
+      ensure(commit.subject.length <= 200 && commit.author.length <= 100, 'what is shown is short');
     },
   ),
 
@@ -189,7 +179,7 @@ export const forgeTargets: readonly Target[] = [
   }),
 
   defineTarget('github-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-    const proof = await orRefusalLater(() => prove(createApi(answers), PUSH, { signal, lagMs: 0 }));
+    const proof = await orRefusalLater(() => prove(createApi(answers), TARGET, { signal, lagMs: 0 }));
     if (proof === 'refused' || proof.kind === 'refused') return;
     const texts = answers.filter(({ status }) => status === 200).map(({ body }) => Buffer.from(body).toString());
     ensure(
@@ -210,14 +200,15 @@ export const forgeTargets: readonly Target[] = [
     );
     await orRefusalLater(() =>
       setStatus(createApi(answers), SHA, {
-        status: { state: 'success', description: '\ud800x', buildId: 'abc' },
+        status: { state: 'success', description: 'passed' },
         signal,
       }),
     );
-    const found = await orRefusalLater(() => findStatus(createApi(answers), SHA, { buildId: 'abc', signal }));
+    const statuses = (): AsyncIterable<CommitStatus> => listStatuses(createApi(answers), SHA, signal);
+    const found = await orRefusalLater(() => findBuildStatus(statuses(), 'abc'));
     const state = typeof found === 'object' ? found.state : found;
     ensure([undefined, 'refused', 'pending', 'success', 'failure', 'error'].includes(state), 'a state is one of four');
-    const outcome = await orRefusalLater(() => findOutcome(createApi(answers), SHA, signal));
+    const outcome = await orRefusalLater(() => findOutcome(statuses()));
     ensure([undefined, 'refused', 'passed', 'failed'].includes(outcome), 'an outcome is one of two');
     const commit = await orRefusalLater(() => readCommit(createApi(answers), SHA, signal));
     ensure(

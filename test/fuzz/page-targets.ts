@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
-import type { BuildLink } from '../../src/sealing/index.ts';
+import type { BuildLink } from '../../src/build/index.ts';
+import { createBuild } from '../fakes/sample-build.ts';
 import { FIRST_LINE, renderLines } from '../../src/show/log-html.ts';
 import { renderOpening } from '../../src/show/build-page.ts';
 import { renderParts, type PageOrder } from '../../src/show/build-parts.ts';
@@ -15,13 +16,8 @@ const LINE_MARKUP =
   /<li id=s-L\d+>|<span class=(?:[a-z0-9]+|"[a-z0-9 ]+")>|<\/span>|<a href="https?:[^"<>]*" rel="noopener noreferrer nofollow">|<\/a>/g;
 const ORDER: PageOrder = { sealed: 'AA.b.c.d', canControl: true, nonce: 'n'.repeat(22), now: 1 };
 const LINK: BuildLink = {
-  right: 'look',
-  scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-  buildId: '1f2e3d4c5b6a',
-  sha: '1'.repeat(40),
-  isProtected: false,
-  ref: undefined,
-  before: undefined,
+  right: 'view',
+  build: createBuild({ id: '1f2e3d4c5b6a' }),
   token: 'ghp_of-nobody',
 };
 const genuine = formatPositions(

@@ -1,8 +1,15 @@
 import * as fc from 'fast-check';
+import {
+  type BuildPhase,
+  type BuildState,
+  type Ending,
+  formatCommitStatus,
+  type StepPhase,
+  type StepState,
+} from '../../src/build/index.ts';
+import { createBuild } from '../fakes/sample-build.ts';
 import { parseTelegramHtml } from '../../dev/telegram/html.ts';
 import { readConfig } from '../../src/config/index.ts';
-import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../../src/engine/build-state.ts';
-import { toCommitStatus } from '../../src/reporters/commit-status.ts';
 import { clip, toOneLine, toPlainText } from '../../src/show/plain-text.ts';
 import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
 import { parseDestination } from '../../src/reporters/telegram/destination.ts';
@@ -79,16 +86,15 @@ const phase: fc.Arbitrary<BuildPhase> = fc.oneof(
 );
 /** Any build, and texts of strangers all over it. */
 export const state: fc.Arbitrary<BuildState> = fc.record({
-  id: fc.constant('abc'),
-  source: fc.record({
-    scope: fc.constantFrom('github.com/acme/shop', 'a/b/c'),
-    repositoryUrl: fc.oneof(fc.constant('https://github.com/acme/shop'), output),
-    refKind: fc.constantFrom('branch', 'tag'),
-    refName: output,
-    sha: fc.constant('1'.repeat(40)),
-    commitUrl: fc.oneof(fc.constant('https://github.com/a'), output, fc.constant('javascript:alert(1)')),
-    subject: output,
-    author: output,
+  build: fc
+    .record({
+      ref: fc.record({ kind: fc.constantFrom('branch', 'tag'), name: output }),
+      commit: fc.record({ subject: output, author: output }),
+    })
+    .map(createBuild),
+  urls: fc.record({
+    repository: fc.oneof(fc.constant('https://github.com/acme/shop'), output),
+    commit: fc.oneof(fc.constant('https://github.com/a'), output, fc.constant('javascript:alert(1)')),
   }),
   phase,
   steps: fc.oneof(fc.array(step, { maxLength: 4 }), fc.array(step, { minLength: 50, maxLength: 60 })),
@@ -140,7 +146,7 @@ export const reportTargets: readonly Target[] = [
   }),
 
   defineTarget('commit-status', state, (one) => {
-    const { description, state: told } = toCommitStatus(one);
+    const { description, state: told } = formatCommitStatus(one);
     ensure(description.length <= 140 && !/[\p{Cc}\u2028\u2029]/u.test(description), 'a description is one short line');
     const isGood =
       one.phase.kind === 'ended' && (one.phase.ending.kind === 'passed' || one.phase.ending.kind === 'skipped');

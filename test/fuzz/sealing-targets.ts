@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
+import { type BuildLink, openLink, sealLink } from '../../src/build/index.ts';
+import { createBuild } from '../fakes/sample-build.ts';
 import {
   createMasking,
   formatPurpose,
   formatScope,
   formatSecret,
-  openLink,
   openSealed,
   parseHookQuery,
   parseKeyring,
@@ -12,10 +13,8 @@ import {
   parseScope,
   seal,
   sealForPublicKey,
-  sealLink,
   toJwks,
   type Binding,
-  type BuildLink,
 } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, orRefusalLater, type Target } from './target.ts';
@@ -29,16 +28,11 @@ const TOKENS = [
   await sealForPublicKey(await toJwks(keyring), PLAINTEXT, BINDING),
 ];
 const LINK: BuildLink = {
-  right: 'look',
-  scope: BINDING.scope,
-  buildId: '5f3a0c91d2e4',
-  sha: 'a1'.repeat(20),
-  isProtected: true,
-  ref: { kind: 'branch', name: 'main' },
-  before: undefined,
+  right: 'view',
+  build: createBuild({ scope: BINDING.scope }),
   token: 'a-token',
 };
-const LINKS = await Promise.all((['look', 'control'] as const).map((right) => sealLink(keyring, { ...LINK, right })));
+const LINKS = await Promise.all((['view', 'control'] as const).map((right) => sealLink(keyring, { ...LINK, right })));
 
 const scopeTexts = [
   'github.com/acme/shop',

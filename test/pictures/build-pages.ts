@@ -1,6 +1,6 @@
 import type { Browser, BrowserContextOptions } from 'playwright-core';
+import type { BuildState } from '../../src/build/index.ts';
 import { FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
-import type { BuildState } from '../../src/engine/build-state.ts';
 import { createFakeBuild, type FakeBuild } from '../browser/fake-view.ts';
 import { openPageServer } from '../browser/page-server.ts';
 

@@ -1,9 +1,9 @@
 import type { Browser } from 'playwright-core';
+import type { BuildState } from '../../src/build/index.ts';
 import { FAILED, LINKS, PASSED, RUNNING, START, createState } from '../../dev/telegram/build-states.ts';
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
 import { newest } from '../../dev/telegram/world.ts';
-import type { BuildState } from '../../src/engine/build-state.ts';
 import { createChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
 import { createTelegramReporter } from '../../src/reporters/telegram/telegram-reporter.ts';
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
+import { formatRef, type Ref } from '../../build/index.ts';
 import { DEFAULT_STEP_LIMITS, type ConnectionPool } from '../../agent/index.ts';
 import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } from '../../engine/index.ts';
 import { C3Error, toMessage } from '../../errors.ts';
@@ -47,7 +48,7 @@ export async function toPipelineEvent(
   if (kind === 'tag' && flags.branch !== undefined) throw new C3Error('USAGE_INVALID', '--branch is for --event push');
   const event: PipelineEvent =
     kind === 'tag' ? { kind, tag: flags.tag ?? '' } : { kind, branch: flags.branch ?? branch ?? DETACHED };
-  await runGit(['check-ref-format', toRef(event)], tree.git).catch(() => {
+  await runGit(['check-ref-format', formatRef(toRef(event))], tree.git).catch(() => {
     throw new C3Error(
       'USAGE_INVALID',
       `"${event.tag ?? event.branch ?? ''}" is not a name for a ${event.kind === 'tag' ? 'tag' : 'branch'}`,
@@ -56,9 +57,8 @@ export async function toPipelineEvent(
   return event;
 }
 
-/** `refs/heads/main`, `refs/tags/v1`. */
-export function toRef(event: PipelineEvent): string {
-  return event.kind === 'tag' ? `refs/tags/${event.tag ?? ''}` : `refs/heads/${event.branch ?? ''}`;
+export function toRef({ kind, branch = '', tag = '' }: PipelineEvent): Ref {
+  return kind === 'tag' ? { kind: 'tag', name: tag } : { kind: 'branch', name: branch };
 }
 
 /** A run's own Pod: of this user, this machine and this working tree. */
@@ -129,12 +129,18 @@ export async function runOnce(order: RunOrder, { view, openCluster, lines }: Run
 
 function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => string): BuildRequest {
   const { sha, subject, author } = snapshot;
-  const refKind = event.kind === 'tag' ? 'tag' : 'branch';
-  const refName = event.tag ?? event.branch ?? '';
   return {
-    id: randomBytes(6).toString('hex'),
-    source: { scope: tree.scope, repositoryUrl: '', refKind, refName, sha, commitUrl: '', subject, author },
-    push: { ref: toRef(event), refKind, refName, sha, subject, author, commitUrl: '' },
+    build: {
+      id: randomBytes(6).toString('hex'),
+      scope: tree.scope,
+      event: event.kind,
+      ref: toRef(event),
+      sha,
+      before: undefined,
+      cause: 'command-line',
+      trust: undefined,
+      commit: { subject, author },
+    },
     repository: createTreeRepository('', treePath),
     signal,
     isOldKey: false,

@@ -1,22 +1,12 @@
 import { expect, it } from 'vitest';
-import type { BuildState, Ending, StepState } from '../../engine/index.ts';
+import type { BuildState, Ending, StepState } from '../../build/index.ts';
+import { createBuild } from '../../../test/fakes/sample-build.ts';
 import { toEvents, toExitCode } from './run-event.ts';
-
-const source: BuildState['source'] = {
-  scope: 'github.com/acme/shop',
-  repositoryUrl: '',
-  refKind: 'branch',
-  refName: 'main',
-  sha: 'a'.repeat(40),
-  commitUrl: '',
-  subject: 'One',
-  author: 'Ann',
-};
 
 function toState(part: Partial<BuildState> = {}): BuildState {
   return {
-    id: 'b1',
-    source,
+    build: createBuild(),
+    urls: { repository: '', commit: '' },
     phase: { kind: 'queued' },
     steps: [],
     warnings: [],

@@ -1,4 +1,4 @@
-import type { BuildState, StepState } from '../../engine/index.ts';
+import type { BuildState, StepState } from '../../build/index.ts';
 
 /** What `c3 run` tells, in order; with `--json` each is a line. Documented in docs/command-line.md. */
 export type RunEvent =

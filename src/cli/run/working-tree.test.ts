@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
+import { formatScope } from '../../sealing/index.ts';
 import { toTestGitEnvironment } from '../../../test/fakes/git-environment.ts';
 import { openWorkingTree, type WorkingTree } from './working-tree.ts';
 
@@ -165,7 +166,7 @@ it.each([
 ])('is called by its remote %s', async (url, scope) => {
   git('remote', 'add', 'origin', url);
   const named = await openWorkingTree(directory, env);
-  expect(named.scope).toMatch(scope);
+  expect(formatScope(named.scope)).toMatch(scope);
   await named.close();
 });
 

@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { C3Error } from '../../errors.ts';
+import { parseScope, type Scope } from '../../sealing/index.ts';
 import { askGit, runGit, type GitOptions } from './git.ts';
 
 /** A git working tree of the user. Nothing here touches its index, HEAD, refs or object store. */
@@ -11,7 +12,7 @@ export interface WorkingTree {
   /** For gits that must see the snapshots too. */
   readonly git: GitOptions;
   /** `host/owner/name` of the remote `origin`, else `local/local/FOLDER`. */
-  readonly scope: string;
+  readonly scope: Scope;
   /** The working tree as it is now: tracked and untracked files, without ignored and deleted ones. */
   takeSnapshot(): Promise<Snapshot>;
   /** Removes the snapshots. */
@@ -129,15 +130,19 @@ function countLines(text: string): number {
 }
 
 /** `git@github.com:acme/shop.git` and `https://github.com/acme/shop.git` become `github.com/acme/shop`. */
-function toScope(remote: string | undefined, root: string): string {
+function toScope(remote: string | undefined, root: string): Scope {
   const match = /^(?:[a-z+]+:\/\/)?(?:[^@/]*@)?([A-Za-z0-9.-]+)(?::\d+)?[:/]([\w./~-]+\/[\w.-]+?)(?:\.git)?\/*$/.exec(
     remote ?? '',
   );
-  if (match?.[1] && match[2]) return `${match[1].toLowerCase()}/${match[2].replace(/^\/+/, '')}`;
+  try {
+    if (match?.[1] && match[2]) return parseScope(`${match[1]}/${match[2].replace(/^\/+/, '')}`);
+  } catch {
+    // The address of the remote is not one that c3 knows.
+  }
   const folder =
     root
       .split('/')
       .at(-1)
       ?.replaceAll(/[^\w.-]/g, '-') || 'tree';
-  return `local/local/${folder}`;
+  return { host: 'local', owner: 'local', name: folder };
 }

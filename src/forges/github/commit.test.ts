@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createForgeServer, type ForgeServer, type Repository as Bare } from '../../../dev/forge/index.ts';
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
-import type { CommitStatus, Repository } from '../forge.ts';
+import type { Repository } from '../forge.ts';
 import { createGithub, type GithubForge } from './github.ts';
 
 const { signal } = new AbortController();
@@ -37,26 +37,6 @@ afterAll(async () => {
   await rm(root, { recursive: true });
 });
 
-describe('findOutcome', () => {
-  test('is the newest of a commit that passed or failed: what runs, was cancelled or left out says nothing', async () => {
-    const sha = await tree.commit({ outcome: 'x' }, 'outcome');
-    await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/outcome`);
-    const set = async (state: CommitStatus['state'], description = 'so it was'): Promise<string | undefined> => {
-      await repository.setStatus(sha, { state, description, buildId: 'b' }, signal);
-      return await repository.findOutcome(sha, signal);
-    };
-    expect(await repository.findOutcome(sha, signal)).toBeUndefined();
-    expect(await set('pending')).toBeUndefined();
-    expect(await set('error', 'cancelled after 8s')).toBeUndefined();
-    expect(await set('failure')).toBe('failed');
-    expect(await set('success', 'skipped: branch "dev" does not match when.branch')).toBe('failed');
-    expect(await set('pending')).toBe('failed');
-    expect(await set('success', 'passed in 8s')).toBe('passed');
-    expect(await set('error', 'cancelled after 8s')).toBe('passed');
-    expect(await repository.findOutcome('f'.repeat(40), signal)).toBeUndefined();
-  });
-});
-
 describe('readCommit', () => {
   test('tells the first line of the message and who wrote it', async () => {
     const message = 'A subject \u0007of\u202e one line\n\nand a body';
@@ -80,8 +60,9 @@ describe('readCommit', () => {
   });
 });
 
-test('people look at a repository and its commits on the web, never through the API', () => {
-  const scope = { host: server.host, owner: 'acme', name: 'shop' };
-  expect(github.webUrl(scope)).toBe(`${server.origin}/acme/shop`);
-  expect(github.commitUrl(scope, first)).toBe(`${server.origin}/acme/shop/commit/${first}`);
+test('the web addresses of a repository and a commit are not those of the API', () => {
+  expect(repository.urls(first)).toEqual({
+    repository: `${server.origin}/acme/shop`,
+    commit: `${server.origin}/acme/shop/commit/${first}`,
+  });
 });

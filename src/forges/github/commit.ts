@@ -1,7 +1,7 @@
+import type { CommitFacts } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
-import type { CommitFacts } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
 import { toDiagnosis, type GithubApi } from './api.ts';
 

@@ -2,11 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import examples from '@octokit/webhooks-examples';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { formatRef } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import type { ForgeEvent } from '../forge.ts';
 import { parseEvent } from './event.ts';
 
-const ORIGIN = 'https://github.com';
 const FIXTURES = new URL('../../../test/fixtures/github/', import.meta.url);
 const SHA = '6113728f27ae82c7b1a177c8d03f9e96e0adf246';
 
@@ -21,12 +21,16 @@ const examplesOf = (name: string): readonly Record<string, unknown>[] =>
 
 function parse(name: string, payload: unknown): ForgeEvent {
   const bytes = Buffer.from(JSON.stringify(payload));
-  return parseEvent(ORIGIN, { 'x-github-event': name, 'content-type': 'application/json' }, { bytes, verified: true });
+  return parseEvent(
+    'github.com',
+    { 'x-github-event': name, 'content-type': 'application/json' },
+    { bytes, verified: true },
+  );
 }
 
 function parseText(text: string | Uint8Array, contentType = 'application/json'): ForgeEvent {
   const headers = { 'x-github-event': 'push', 'content-type': contentType };
-  return parseEvent(ORIGIN, headers, { bytes: Buffer.from(text), verified: true });
+  return parseEvent('github.com', headers, { bytes: Buffer.from(text), verified: true });
 }
 
 /** The event's kind, or the code of the fault. */
@@ -63,7 +67,7 @@ test('a commit whose message only speaks of skipping is a push', () => {
     ...push,
     head_commit: { ...push.head_commit, message: 'Document [skip-ci]; skip ci' },
   });
-  expect(event.kind).toBe('push');
+  expect(event.kind).toBe('build');
 });
 
 test.each([
@@ -72,7 +76,7 @@ test.each([
   ['a tag', { ref: 'refs/tags/v1' }, 'b'.repeat(40), undefined],
 ])('of %s the commit before is told, where there is one', (_, change, before, expected) => {
   const event = parse('push', { ...push, ...change, before });
-  expect(event.kind === 'push' && event.push.before).toBe(expected);
+  expect(event.kind === 'build' && event.build.before).toBe(expected);
 });
 
 test('a commit before that is no sha is not taken', () => {
@@ -93,7 +97,9 @@ describe('the real payloads', () => {
   test('every push is a push or a deletion', () => {
     const events = examplesOf('push').map((payload) => parse('push', payload));
     expect(
-      events.map((event) => (event.kind === 'push' ? event.push.ref : event.kind === 'ignored' && event.reason)),
+      events.map((event) =>
+        event.kind === 'build' ? formatRef(event.build.ref) : event.kind === 'ignored' && event.reason,
+      ),
     ).toEqual([
       'refs/tags/simple-tag',
       'the ref was deleted',
@@ -136,16 +142,15 @@ test.each(['branch-push', 'annotated-tag', 'forced-push', 'branch-deleted', 'hos
 
 test('URLs and the host come from the forge, not from the payload', () => {
   expect(parse('push', push)).toEqual({
-    kind: 'push',
+    kind: 'build',
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
-    push: {
-      ref: 'refs/heads/main',
-      refKind: 'branch',
-      refName: 'main',
+    build: {
+      scope: { host: 'github.com', owner: 'acme', name: 'shop' },
+      event: 'push',
+      ref: { kind: 'branch', name: 'main' },
       sha: SHA,
-      subject: 'Fix it',
-      author: 'Ada',
-      commitUrl: `https://github.com/acme/shop/commit/${SHA}`,
+      before: undefined,
+      commit: { subject: 'Fix it', author: 'Ada' },
     },
   });
 });
@@ -158,7 +163,9 @@ test("a form with the JSON in it, GitHub's default, is the same event", () => {
 test('a form encodes spaces and signs as forms do', () => {
   const message = 'a + b & c = 100 % \u00e9';
   const form = new URLSearchParams({ payload: JSON.stringify({ ...push, head_commit: { message } }) }).toString();
-  expect(parseText(form, 'application/x-www-form-urlencoded')).toMatchObject({ push: { subject: message } });
+  expect(parseText(form, 'application/x-www-form-urlencoded')).toMatchObject({
+    build: { commit: { subject: message } },
+  });
 });
 
 test('a message that is no text is none, however deep it is', () => {
@@ -166,12 +173,12 @@ test('a message that is no text is none, however deep it is', () => {
     '"message":0',
     `"message":${'['.repeat(62)}${']'.repeat(62)}`,
   );
-  expect(parseText(deep, 'application/json')).toMatchObject({ push: { subject: '' } });
+  expect(parseText(deep, 'application/json')).toMatchObject({ build: { commit: { subject: '' } } });
 });
 
 test('the author may be missing, and is the pusher then', () => {
   expect(parse('push', { ...push, head_commit: null })).toMatchObject({
-    push: { subject: '', author: 'bob', sha: SHA },
+    build: { commit: { subject: '', author: 'bob' }, sha: SHA },
   });
 });
 
@@ -243,7 +250,7 @@ test.each([
 
 test('refuses a delivery that does not say what it is', () => {
   const body = { bytes: Buffer.from('{}'), verified: true } as const;
-  expect(() => parseEvent(ORIGIN, {}, body)).toThrow('The webhook has no X-GitHub-Event header');
+  expect(() => parseEvent('github.com', {}, body)).toThrow('The webhook has no X-GitHub-Event header');
 });
 
 test('any JSON is an event or an invalid payload', () => {

@@ -1,10 +1,10 @@
+import { type EventKind, parseRef, toEventKind } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { isJsonObject, parseJson, readObject, readString, type JsonObject } from '../../json.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
-import type { Delivery, ForgeEvent, Push, VerifiedBody } from '../forge.ts';
+import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
 import { isRefName } from '../ref-name.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
-import { toCommitUrl } from './urls.ts';
 
 /** Of a text from the payload that a message quotes. */
 const MAX_QUOTE_LENGTH = 80;
@@ -14,12 +14,12 @@ const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
 
 /**
  * Reads a delivery. Every text in it may be an attacker's, even after its signature was verified: what leaves here is checked,
- * and URLs are made from `origin`, never taken from the payload.
+ * and no URL is taken from the payload.
  *
  * @throws {C3Error} PAYLOAD_INVALID when it is not what GitHub sends
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
  */
-export function parseEvent(origin: string, headers: Delivery['headers'], body: VerifiedBody): ForgeEvent {
+export function parseEvent(host: string, headers: Delivery['headers'], body: VerifiedBody): ForgeEvent {
   const name = headers['x-github-event'];
   if (name === undefined || name === '') {
     throw invalid('has no X-GitHub-Event header');
@@ -29,7 +29,7 @@ export function parseEvent(origin: string, headers: Delivery['headers'], body: V
     throw invalid('is not JSON');
   }
   const payload = toObject(json, 'the payload');
-  const scope = parseRepository(origin, payload['repository']);
+  const scope = parseRepository(host, payload['repository']);
   if (name === 'ping') {
     return { kind: 'ping', scope };
   }
@@ -43,17 +43,17 @@ export function parseEvent(origin: string, headers: Delivery['headers'], body: V
   if (scope === undefined) {
     throw invalid('is a push and names no repository');
   }
-  return parsePush(origin, scope, payload);
+  return parsePush(scope, payload);
 }
 
-function parsePush(origin: string, scope: Scope, payload: JsonObject): ForgeEvent {
-  const ref = toText(payload['ref'], 'ref');
-  if (!isRefName(ref)) {
-    throw invalid(`names the ref ${quote(ref)}, which is not a valid ref name`);
+function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
+  const fullRef = toText(payload['ref'], 'ref');
+  if (!isRefName(fullRef)) {
+    throw invalid(`names the ref ${quote(fullRef)}, which is not a valid ref name`);
   }
-  const [, kind, refName] = /^refs\/(heads|tags)\/(.+)$/.exec(ref) ?? [];
-  if (refName === undefined) {
-    return { kind: 'ignored', scope, reason: `${ref} is neither a branch nor a tag` };
+  const ref = parseRef(fullRef);
+  if (ref === undefined) {
+    return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
   }
   const after = toSha(payload['after'], 'after');
   if (payload['deleted'] === true || /^0+$/.test(after)) {
@@ -65,30 +65,25 @@ function parsePush(origin: string, scope: Scope, payload: JsonObject): ForgeEven
   if (skipMark !== undefined) {
     return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
   }
-  const refKind = kind === 'heads' ? 'branch' : 'tag';
-  // `after` of an annotated tag is the tag object; the commit it points at is told only in `head_commit`:
+  const event = toEventKind(ref);
+  // For an annotated tag, `after` is the tag object; only `head_commit` has the commit that it points at:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
-  const sha = refKind === 'tag' && commit !== undefined ? toSha(commit['id'], 'head_commit.id') : after;
-  const push: Push = {
-    ref,
-    refKind,
-    refName,
-    sha,
-    ...toBefore(refKind, payload['before']),
+  const sha = event === 'tag' && commit !== undefined ? toSha(commit['id'], 'head_commit.id') : after;
+  const facts = {
     subject: toSingleLine(message, MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
-    commitUrl: toCommitUrl(origin, scope, sha),
   };
-  return { kind: 'push', scope, push };
+  const before = toBefore(event, payload['before']);
+  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: facts } };
 }
 
-/** All zeros: the branch is new. What a tag pointed at before says nothing about what changed. */
-function toBefore(refKind: Push['refKind'], value: unknown): Pick<Push, 'before'> {
-  if (refKind === 'tag' || value === undefined) {
-    return {};
+/** All zeros mean that the branch is new. What a tag pointed at before says nothing about what changed. */
+function toBefore(event: EventKind, value: unknown): string | undefined {
+  if (event === 'tag' || value === undefined) {
+    return undefined;
   }
   const before = toSha(value, 'before');
-  return /^0+$/.test(before) ? {} : { before };
+  return /^0+$/.test(before) ? undefined : before;
 }
 
 /** GitHub's default content type is the form, with the JSON in its one field `payload`. */
@@ -134,12 +129,12 @@ function toUtf8(bytes: Uint8Array): string {
   }
 }
 
-function parseRepository(origin: string, repository: unknown): Scope | undefined {
+function parseRepository(host: string, repository: unknown): Scope | undefined {
   if (repository === undefined || repository === null) {
     return undefined;
   }
   const fullName = toText(toObject(repository, 'repository')['full_name'], 'repository.full_name');
-  const expected = `${new URL(origin).host}/${fullName.toLowerCase()}`;
+  const expected = `${host}/${fullName.toLowerCase()}`;
   const scope = /^[^/]+\/[^/]+$/.test(fullName) ? tryParseScope(expected) : undefined;
   // What parseScope forgives people (spaces, `.git`), a forge never sends.
   if (scope === undefined || formatScope(scope) !== expected) {

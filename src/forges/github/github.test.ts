@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type BuildTarget, type CommitStatus, parseRef } from '../../build/index.ts';
 import {
   createForgeServer,
   type ForgeServer,
@@ -9,7 +10,7 @@ import {
   type Repository as Bare,
 } from '../../../dev/forge/index.ts';
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
-import type { Push, Repository } from '../forge.ts';
+import type { Repository } from '../forge.ts';
 import { createGithub, type GithubForge } from './github.ts';
 
 const OWNER = 'owner-token';
@@ -73,9 +74,8 @@ function open(token = OWNER, name = 'shop'): Repository {
   return github.openRepository({ host: server.host, owner: 'acme', name }, token);
 }
 
-function push(sha: string, ref = 'refs/heads/main'): Push {
-  const refKind = ref.startsWith('refs/heads/') ? 'branch' : 'tag';
-  return { ref, refKind, refName: ref.split('/').slice(2).join('/'), sha, subject: '', author: '', commitUrl: '' };
+function push(sha: string, fullRef = 'refs/heads/main'): BuildTarget {
+  return { ref: parseRef(fullRef)!, sha };
 }
 
 /** The requests since `start`, once there are `count`. */
@@ -89,24 +89,24 @@ function requested(start: number, count: number): Promise<LoggedRequest[]> {
 
 describe('prove', () => {
   test('the head of a branch is proven', async () => {
-    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', isProtected: false });
+    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   test('a branch under protection is told apart', async () => {
     server.protectBranch(bare, 'release/1.x');
     expect(await open().prove(push(second, 'refs/heads/release/1.x'), signal)).toEqual({
       kind: 'proven',
-      isProtected: true,
+      trust: 'protected',
     });
-    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', isProtected: false });
+    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   test('a commit that the branch has moved on from is proven', async () => {
-    expect(await open().prove(push(first), signal)).toEqual({ kind: 'proven', isProtected: false });
+    expect(await open().prove(push(first), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   test.each(['light', 'v1', 'nested'])('the commit of the tag %s is proven', async (tag) => {
-    expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual({ kind: 'proven', isProtected: false });
+    expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   test('two requests prove a push, at the same time', async () => {
@@ -244,21 +244,19 @@ describe('readFile', () => {
 });
 
 describe('setStatus', () => {
-  test("sets the status, with a description that fits and the build's id behind it", async () => {
+  test('sets the status with and without a target', async () => {
     const targetUrl = 'https://c3.example/b/x';
-    const buildId = '5f3a0c91d2e4';
-    await open().setStatus(second, { state: 'pending', description: '1 of 2', buildId, targetUrl }, signal);
-    const description = `${'x'.repeat(117)}😀 and more`;
-    await open().setStatus(second, { state: 'success', description, buildId }, signal);
+    await open().setStatus(second, { state: 'pending', description: 'running', targetUrl }, signal);
+    await open().setStatus(second, { state: 'success', description: 'passed' }, signal);
     const base = { repository: 'Acme/Shop', sha: second, context: 'c3', creator: 'acme' };
     expect(server.statuses.slice(-2)).toMatchObject([
-      { ...base, state: 'pending', description: `1 of 2 (build ${buildId})`, targetUrl },
-      { ...base, state: 'success', description: `${'x'.repeat(117)}… (build ${buildId})`, targetUrl: null },
+      { ...base, state: 'pending', description: 'running', targetUrl },
+      { ...base, state: 'success', description: 'passed', targetUrl: null },
     ]);
   });
 
   test('a status for an unknown commit, or without the right, is a fault', async () => {
-    const status = { state: 'error', description: '', buildId: 'b' } as const;
+    const status = { state: 'error', description: '' } as const;
     const message = `Cannot set the status of ffffffffffff in ${server.host}/acme/shop: the forge answers`;
     await expect(open().setStatus('f'.repeat(40), status, signal)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
@@ -272,33 +270,36 @@ describe('setStatus', () => {
   });
 });
 
-describe('findStatus', () => {
-  test('finds the newest state of a build among those of others', async () => {
-    const description = 'step (test)';
-    await open().setStatus(first, { state: 'pending', description, buildId: 'mine' }, signal);
-    await open().setStatus(first, { state: 'error', description, buildId: 'other' }, signal);
-    expect(await open().findStatus(first, 'mine', signal)).toEqual({ state: 'pending', description });
-    await open().setStatus(first, { state: 'failure', description, buildId: 'mine' }, signal);
-    expect(await open().findStatus(first, 'mine', signal)).toEqual({ state: 'failure', description });
-    expect(await open().findStatus(first, 'nobody', signal)).toBeUndefined();
-    expect(await open().findStatus('f'.repeat(40), 'mine', signal)).toBeUndefined();
-  });
+async function list(sha: string): Promise<CommitStatus[]> {
+  const statuses: CommitStatus[] = [];
+  for await (const status of open().listStatuses(sha, signal)) statuses.push(status);
+  return statuses;
+}
 
-  test('takes no status of another service for its own', async () => {
-    await fetch(`${server.apiBase}/repos/acme/shop/statuses/${first}`, {
+describe('listStatuses', () => {
+  test('lists the statuses of c3, the newest first, and none of another service', async () => {
+    const sha = await tree.commit({ listed: 'x' }, 'listed');
+    await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/listed`);
+    await open().setStatus(sha, { state: 'pending', description: 'running' }, signal);
+    await fetch(`${server.apiBase}/repos/acme/shop/statuses/${sha}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
       body: JSON.stringify({ state: 'success', context: 'lint', description: 'fine (build forged)' }),
     });
-    expect(await open().findStatus(first, 'forged', signal)).toBeUndefined();
+    await open().setStatus(sha, { state: 'failure', description: 'failed' }, signal);
+    expect(await list(sha)).toEqual([
+      { state: 'failure', description: 'failed' },
+      { state: 'pending', description: 'running' },
+    ]);
+    expect(await list('f'.repeat(40))).toEqual([]);
   });
 
-  test('looks beyond the first page', async () => {
-    await open().setStatus(first, { state: 'success', description: 'old', buildId: 'buried' }, signal);
+  test('reads beyond the first page', async () => {
+    await open().setStatus(first, { state: 'success', description: 'old' }, signal);
     for (let count = 0; count < 100; count += 1) {
-      await open().setStatus(first, { state: 'success', description: '', buildId: 'many' }, signal);
+      await open().setStatus(first, { state: 'success', description: '' }, signal);
     }
-    expect(await open().findStatus(first, 'buried', signal)).toEqual({ state: 'success', description: 'old' });
+    expect((await list(first)).at(-1)).toEqual({ state: 'success', description: 'old' });
   });
 
   test.each([
@@ -306,7 +307,7 @@ describe('findStatus', () => {
     ['no list', { status: 200, body: '{}' }, 'the forge answers 200'],
   ])('an answer of %s is a fault', async (_, answer, words) => {
     server.faults.add({ match: /statuses/, kind: 'status', times: 1, ...answer });
-    await expect(open().findStatus(first, 'mine', signal)).rejects.toMatchObject({
+    await expect(list(first)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
       message: `Cannot read the statuses of ${first.slice(0, 12)} in ${server.host}/acme/shop: ${words}`,
     });
@@ -384,6 +385,5 @@ test.each(['', 'a b', 'a\r\nx-evil: 1', 'ü'])('the token %j is refused, and not
 });
 
 test('the forge got no request that it does not know', async () => {
-  await github.openRepository({ host: server.host, owner: 'acme', name: 'shop' }, OWNER).close();
   expect(server.requests.filter(({ isUnexpected }) => isUnexpected)).toEqual([]);
 });

@@ -7,8 +7,7 @@ import { readCommit } from './commit.ts';
 import { listChangedPaths } from './compare.ts';
 import { parseEvent } from './event.ts';
 import { prove } from './prove.ts';
-import { findOutcome, findStatus, setStatus } from './statuses.ts';
-import { toCommitUrl, toWebUrl } from './urls.ts';
+import { listStatuses, setStatus } from './statuses.ts';
 import { verifyDelivery } from './verify.ts';
 
 export interface GithubOptions {
@@ -39,10 +38,8 @@ export function createGithub(options: GithubOptions): GithubForge {
   const lagMs = options.lagMs ?? DEFAULT_LAG_MS;
   return {
     host,
-    webUrl: (scope) => toWebUrl(origin, scope),
-    commitUrl: (scope, sha) => toCommitUrl(origin, scope, sha),
     verify: verifyDelivery,
-    parseEvent: (headers, body) => parseEvent(origin, headers, body),
+    parseEvent: (headers, body) => parseEvent(host, headers, body),
     openRepository(scope, token, { isConfirmed = () => true } = {}) {
       checkScope(host, scope);
       checkToken(token);
@@ -51,17 +48,14 @@ export function createGithub(options: GithubOptions): GithubForge {
       };
       const api = createGithubApi(client, scope, token);
       return {
-        prove: (push, signal) => prove(api, push, { signal, lagMs }),
+        prove: (target, signal) => prove(api, target, { signal, lagMs }),
         readFile: (path, sha, signal) => readFile(api, path, { sha, signal }),
         setStatus: (sha, status, signal) => setStatus(api, sha, { status, signal }),
-        findStatus: (sha, buildId, signal) => findStatus(api, sha, { buildId, signal }),
-        maxTargetUrl: undefined,
-        findOutcome: (sha, signal) => findOutcome(api, sha, signal),
+        listStatuses: (sha, signal) => listStatuses(api, sha, signal),
         readCommit: (sha, signal) => readCommit(api, sha, signal),
         listChangedPaths: (before, sha, signal) => listChangedPaths(api, before, { sha, signal }),
         gitAccess: () => toGitAccess(origin, scope, token),
-        // The connections are the forge's, and stay warm for the next build.
-        close: () => Promise.resolve(),
+        urls: (sha) => ({ repository: toWebUrl(origin, scope), commit: `${toWebUrl(origin, scope)}/commit/${sha}` }),
       };
     },
     async close() {
@@ -97,4 +91,9 @@ function checkToken(token: string): void {
       },
     );
   }
+}
+
+/** Returns where people look at a repository. */
+function toWebUrl(origin: string, scope: Scope): string {
+  return `${origin}/${scope.owner}/${scope.name}`;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Proof, Push } from '../forge.ts';
+import type { BuildTarget } from '../../build/index.ts';
+import type { Proof } from '../forge.ts';
 import type { HttpAnswer } from '../http-client.ts';
 import type { GithubApi } from './api.ts';
 import { prove } from './prove.ts';
@@ -28,7 +29,7 @@ interface Asked {
   readonly paths: readonly string[];
 }
 
-async function ask(answers: Answers, pushed: Partial<Push> = {}): Promise<Asked> {
+async function ask(answers: Answers, pushed: Partial<BuildTarget> = {}): Promise<Asked> {
   const paths: string[] = [];
   const api: GithubApi = {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
@@ -42,21 +43,12 @@ async function ask(answers: Answers, pushed: Partial<Push> = {}): Promise<Asked>
     },
     send: () => Promise.reject(new Error('a proof only reads')),
   };
-  const push: Push = {
-    ref: 'refs/heads/main',
-    refKind: 'branch',
-    refName: 'main',
-    sha: HEAD,
-    subject: '',
-    author: '',
-    commitUrl: '',
-    ...pushed,
-  };
-  return { proof: await prove(api, push, { signal: AbortSignal.timeout(10_000), lagMs: 0 }), paths };
+  const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
+  return { proof: await prove(api, target, { signal: AbortSignal.timeout(10_000), lagMs: 0 }), paths };
 }
 
-const TAG = { ref: 'refs/tags/v1', refKind: 'tag', refName: 'v1' } as const;
-const pointAt = (sha: unknown, type: unknown): Canned => ok({ ref: TAG.ref, object: { sha, type } });
+const TAG = { ref: { kind: 'tag', name: 'v1' } } as const;
+const pointAt = (sha: unknown, type: unknown): Canned => ok({ ref: 'refs/tags/v1', object: { sha, type } });
 
 describe('the right to push', () => {
   it.each([301, 307, 308])('is refused for a repository that answers %d, which has moved', async (status) => {
@@ -108,7 +100,7 @@ describe('the right to push', () => {
 describe('a branch', () => {
   it('proves its head by two questions', async () => {
     const { proof, paths } = await ask({});
-    expect(proof).toEqual({ kind: 'proven', isProtected: false });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
     expect(paths.toSorted()).toEqual(['', '/branches/main']);
   });
 
@@ -118,12 +110,15 @@ describe('a branch', () => {
     [undefined, false],
   ])('is protected when the forge says true: %j', async (isProtected, expected) => {
     const branch = ok({ name: 'main', commit: { sha: HEAD }, protected: isProtected });
-    expect((await ask({ '/branches/main': branch })).proof).toEqual({ kind: 'proven', isProtected: expected });
+    expect((await ask({ '/branches/main': branch })).proof).toEqual({
+      kind: 'proven',
+      trust: expected ? 'protected' : 'other',
+    });
   });
 
   it.each(['behind', 'identical'])('proves a commit that is %s', async (status) => {
     const { proof } = await ask({ [`/compare/${HEAD}...${OTHER}`]: ok({ status }) }, { sha: OTHER });
-    expect(proof).toEqual({ kind: 'proven', isProtected: false });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   it.each([
@@ -162,14 +157,14 @@ describe('a branch', () => {
 
   it('that the forge knows at the second question is proven', async () => {
     const { proof } = await ask({ '/branches/main': [failed(404), MAIN] });
-    expect(proof).toEqual({ kind: 'proven', isProtected: false });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
   });
 });
 
 describe('a tag', () => {
   it('proves the commit it points at, is never protected, and is not asked for as a branch', async () => {
     const { proof, paths } = await ask({ '/git/ref/tags/v1': pointAt(HEAD, 'commit') }, TAG);
-    expect(proof).toEqual({ kind: 'proven', isProtected: false });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
     expect(paths.toSorted()).toEqual(['', '/git/ref/tags/v1']);
   });
 
@@ -181,7 +176,7 @@ describe('a tag', () => {
       '/git/tags/3': pointAt('4', 'tag'),
     };
     const four = { ...chain, '/git/tags/4': pointAt(HEAD, 'commit') };
-    expect((await ask(four, TAG)).proof).toEqual({ kind: 'proven', isProtected: false });
+    expect((await ask(four, TAG)).proof).toEqual({ kind: 'proven', trust: 'other' });
     const five = { ...chain, '/git/tags/4': pointAt('5', 'tag'), '/git/tags/5': pointAt(HEAD, 'commit') };
     const { proof, paths } = await ask(five, TAG);
     expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 points at a tag of a tag of a tag' });
@@ -192,7 +187,7 @@ describe('a tag', () => {
     ['a tree', pointAt(HEAD, 'tree')],
     ['a commit without an id', pointAt(undefined, 'commit')],
     ['a tag without an id', pointAt(7, 'tag')],
-    ['nothing', ok({ ref: TAG.ref })],
+    ['nothing', ok({ ref: 'refs/tags/v1' })],
   ])('that points at %s proves nothing', async (_, answer) => {
     const { proof } = await ask({ '/git/ref/tags/v1': answer }, TAG);
     expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 does not point at a commit' });
@@ -229,14 +224,6 @@ it('a proof that is no longer wanted ends while it waits to ask again', async ()
     },
     send: () => Promise.reject(new Error('a proof only reads')),
   };
-  const push = {
-    ref: 'refs/heads/main',
-    refKind: 'branch',
-    refName: 'main',
-    sha: HEAD,
-    subject: '',
-    author: '',
-    commitUrl: '',
-  } as const;
-  await expect(prove(api, push, { signal: abort.signal, lagMs: 60_000 })).rejects.toThrow(/abort/i);
+  const target = { ref: { kind: 'branch', name: 'main' }, sha: HEAD } as const;
+  await expect(prove(api, target, { signal: abort.signal, lagMs: 60_000 })).rejects.toThrow(/abort/i);
 });

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type BuildTarget, formatRef } from '../../build/index.ts';
 import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
-import type { Proof, Push } from '../forge.ts';
+import type { Proof } from '../forge.ts';
 import { toDiagnosis, type GithubApi } from './api.ts';
 
 /** A tag may point at a tag that points at a tag; nobody does it on purpose. */
@@ -14,10 +15,10 @@ type Head = { kind: 'head'; sha: string; isProtected: boolean } | { kind: 'no'; 
  *
  * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
  */
-export async function prove(api: GithubApi, push: Push, options: ProveOptions): Promise<Proof> {
+export async function prove(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
   const [permission, reachable] = await Promise.all([
     proveMayPush(api, options.signal),
-    proveReachable(api, push, options),
+    proveReachable(api, target, options),
   ]);
   return permission ?? reachable;
 }
@@ -54,37 +55,38 @@ async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof 
  * Proves that a commit is the ref's head or an ancestor of it. Asking for the commit alone proves nothing: GitHub serves
  * the commits of every fork through its parent. A "no" is asked for once more after `lagMs`.
  */
-async function proveReachable(api: GithubApi, push: Push, options: ProveOptions): Promise<Proof> {
-  const proof = await proveOnce(api, push, options.signal);
+async function proveReachable(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
+  const proof = await proveOnce(api, target, options.signal);
   if (proof.kind === 'proven') {
     return proof;
   }
   await sleep(options.lagMs, undefined, { signal: options.signal });
-  return proveOnce(api, push, options.signal);
+  return proveOnce(api, target, options.signal);
 }
 
-async function proveOnce(api: GithubApi, push: Push, signal: AbortSignal): Promise<Proof> {
-  const head = push.refKind === 'branch' ? await readBranch(api, push, signal) : await readTag(api, push, signal);
+async function proveOnce(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Proof> {
+  const head =
+    target.ref.kind === 'branch' ? await readBranch(api, target, signal) : await readTag(api, target, signal);
   if (head.kind === 'no') {
     return refuse(head.message);
   }
-  if (head.sha === push.sha || (await isAncestor(api, head.sha, { sha: push.sha, signal }))) {
-    return { kind: 'proven', isProtected: head.isProtected };
+  if (head.sha === target.sha || (await isAncestor(api, head.sha, { sha: target.sha, signal }))) {
+    return { kind: 'proven', trust: head.isProtected ? 'protected' : 'other' };
   }
-  return refuse(`commit ${push.sha.slice(0, 12)} is not reachable from ${push.ref}`);
+  return refuse(`commit ${target.sha.slice(0, 12)} is not reachable from ${formatRef(target.ref)}`);
 }
 
 /** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
-async function readBranch(api: GithubApi, push: Push, signal: AbortSignal): Promise<Head> {
-  const answer = await api.get(`/branches/${push.refName}`, signal);
+async function readBranch(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
+  const answer = await api.get(`/branches/${target.ref.name}`, signal);
   if (answer.status !== 200) {
-    return toNoHead(push, answer.status, toDiagnosis(answer));
+    return toNoHead(target, answer.status, toDiagnosis(answer));
   }
   const branch = readObject(parseJson(answer.body));
   const sha = readObject(branch['commit'])['sha'];
   // A renamed branch is answered under its new name.
-  if (branch['name'] !== push.refName || typeof sha !== 'string') {
-    return toNoHead(push, 404, '');
+  if (branch['name'] !== target.ref.name || typeof sha !== 'string') {
+    return toNoHead(target, 404, '');
   }
   return { kind: 'head', sha, isProtected: branch['protected'] === true };
 }
@@ -96,33 +98,33 @@ async function readBranch(api: GithubApi, push: Push, signal: AbortSignal): Prom
  * @see https://docs.github.com/en/rest/git/refs#get-a-reference
  * @see https://docs.github.com/en/rest/git/tags#get-a-tag
  */
-async function readTag(api: GithubApi, push: Push, signal: AbortSignal): Promise<Head> {
-  let path = `/git/ref/tags/${push.refName}`;
+async function readTag(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
+  let path = `/git/ref/tags/${target.ref.name}`;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth += 1) {
     const answer = await api.get(path, signal);
     if (answer.status !== 200) {
-      return toNoHead(push, answer.status, toDiagnosis(answer));
+      return toNoHead(target, answer.status, toDiagnosis(answer));
     }
     const found = readObject(parseJson(answer.body));
     // An older way of asking answered a tag that begins with this one's name.
-    if (depth === 0 && found['ref'] !== push.ref) {
-      return toNoHead(push, 404, '');
+    if (depth === 0 && found['ref'] !== formatRef(target.ref)) {
+      return toNoHead(target, 404, '');
     }
     const { sha, type } = readObject(found['object']);
     if (typeof sha !== 'string' || type !== 'tag') {
       return type === 'commit' && typeof sha === 'string'
         ? { kind: 'head', sha, isProtected: false }
-        : { kind: 'no', message: `ref ${push.ref} does not point at a commit` };
+        : { kind: 'no', message: `ref ${formatRef(target.ref)} does not point at a commit` };
     }
     path = `/git/tags/${sha}`;
   }
-  return { kind: 'no', message: `ref ${push.ref} points at a tag of a tag of a tag` };
+  return { kind: 'no', message: `ref ${formatRef(target.ref)} points at a tag of a tag of a tag` };
 }
 
-function toNoHead(push: Push, status: number, diagnosis: string): Head {
+function toNoHead(target: BuildTarget, status: number, diagnosis: string): Head {
   return status === 404 || status === 301
-    ? { kind: 'no', message: `ref ${push.ref} does not exist any more` }
-    : { kind: 'no', message: `the forge does not show ref ${push.ref}: ${diagnosis}` };
+    ? { kind: 'no', message: `ref ${formatRef(target.ref)} does not exist any more` }
+    : { kind: 'no', message: `the forge does not show ref ${formatRef(target.ref)}: ${diagnosis}` };
 }
 
 /**

@@ -1,12 +1,9 @@
+import type { CommitStatus } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
-import type { CommitStatus, FoundStatus } from '../forge.ts';
-import { cutText } from '../text.ts';
 import { encodePath, MAX_JSON_BYTES, toDiagnosis, type GithubApi } from './api.ts';
 
-/** GitHub answers 422 to a longer one. */
-const MAX_DESCRIPTION_LENGTH = 140;
 const STATUS_CONTEXT = 'c3';
 
 /** GitHub's largest page, and what it keeps at most of one context. */
@@ -22,12 +19,11 @@ export interface StatusOptions {
 
 /** @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
 export async function setStatus(api: GithubApi, sha: string, options: StatusOptions): Promise<void> {
-  const { state, description, buildId, targetUrl } = options.status;
-  const mark = toMark(buildId);
+  const { state, description, targetUrl } = options.status;
   const body = JSON.stringify({
     state,
     context: STATUS_CONTEXT,
-    description: cutText(description.toWellFormed(), MAX_DESCRIPTION_LENGTH - mark.length) + mark,
+    description,
     ...(targetUrl === undefined ? {} : { target_url: targetUrl }),
   });
   const answer = await api.send(
@@ -45,37 +41,15 @@ export async function setStatus(api: GithubApi, sha: string, options: StatusOpti
 }
 
 /**
- * The newest of c3's statuses for a build. Whoever may set statuses could forge one; they could as well push.
+ * Lists c3's statuses of a commit, the newest first. Anyone who may set statuses could forge one; they could also push.
  *
  * @see https://docs.github.com/en/rest/commits/statuses#list-commit-statuses-for-a-reference
  */
-export async function findStatus(
-  api: GithubApi,
-  sha: string,
-  build: { readonly buildId: string; readonly signal: AbortSignal },
-): Promise<FoundStatus | undefined> {
-  const mark = toMark(build.buildId);
-  for await (const { state, description } of listStatuses(api, sha, build.signal)) {
-    if (description.endsWith(mark)) return { state, description: description.slice(0, -mark.length) };
-  }
-  return undefined;
-}
-
-/** How the newest build of a commit that passed or failed ended. One that `when` left out has passed in name alone. */
-export async function findOutcome(
+export async function* listStatuses(
   api: GithubApi,
   sha: string,
   signal: AbortSignal,
-): Promise<'passed' | 'failed' | undefined> {
-  for await (const { state, description } of listStatuses(api, sha, signal)) {
-    if (state === 'failure') return 'failed';
-    if (state === 'success' && !description.startsWith('skipped: ')) return 'passed';
-  }
-  return undefined;
-}
-
-/** Those of c3, the newest first. */
-async function* listStatuses(api: GithubApi, sha: string, signal: AbortSignal): AsyncGenerator<FoundStatus, void> {
+): AsyncGenerator<CommitStatus, void> {
   for (let page = 1; page <= MAX_PAGES; page += 1) {
     const query = { per_page: String(PAGE_LENGTH), page: String(page) };
     const answer = await api.get(`/commits/${sha}/statuses`, signal, { query });
@@ -91,13 +65,8 @@ async function* listStatuses(api: GithubApi, sha: string, signal: AbortSignal): 
     }
     for (const { context, state, description } of list.map(readObject)) {
       if (context !== STATUS_CONTEXT || typeof description !== 'string' || !STATES.includes(state)) continue;
-      yield { state: state as FoundStatus['state'], description };
+      yield { state: state as CommitStatus['state'], description };
     }
     if (list.length < PAGE_LENGTH) return;
   }
-}
-
-/** What stands at the end of a description. */
-function toMark(buildId: string): string {
-  return ` (build ${buildId})`;
 }

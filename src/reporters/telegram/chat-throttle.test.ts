@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BuildState } from '../../build/index.ts';
 import { createFakeClock, type FakeClock } from '../../../dev/telegram/fake-clock.ts';
 import { createState, FAILED, PASSED, RUNNING, START } from '../../../dev/telegram/build-states.ts';
 import { GROUP, openReporting, PRIVATE, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
-import type { BuildState } from '../../engine/build-state.ts';
 import { createChatThrottle, type ChatSeat, type ChatThrottle, type Rank } from './chat-throttle.ts';
 
 let clock: FakeClock;
@@ -104,7 +104,7 @@ test(
     }));
     const toOwn = (state: BuildState, name: string): BuildState => ({
       ...state,
-      source: { ...state.source, subject: name },
+      build: { ...state.build, commit: { ...state.build.commit, subject: name } },
     });
     for (const { name, reporter } of builds) reporter.report(toOwn(createState({ kind: 'queued' }), name));
     for (let round = 0; round < 30; round += 1) {

@@ -1,4 +1,4 @@
-import type { BuildState } from '../../engine/build-state.ts';
+import type { BuildState } from '../../build/index.ts';
 import { toMessage } from '../../errors.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { toButtons } from './message.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { FailedLog, Reporter } from '../../build/index.ts';
 import { createState, FAILED, START } from '../../../dev/telegram/build-states.ts';
 import { newest, type StoredMessage } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
-import type { FailedLog, Reporter } from '../../engine/build-state.ts';
 import { toFileName } from './log-file.ts';
 
 const QUEUED = createState({ kind: 'queued' });

@@ -1,4 +1,4 @@
-import type { FailedLog } from '../../engine/build-state.ts';
+import type { FailedLog } from '../../build/index.ts';
 import { Pauses, type ChatLine } from './chat-session.ts';
 import { oneLine } from './markup.ts';
 import { toVerdict } from './response.ts';

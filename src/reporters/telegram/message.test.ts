@@ -1,5 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { BuildPhase, BuildState, StepPhase } from '../../build/index.ts';
+import { createBuild } from '../../../test/fakes/sample-build.ts';
 import {
   createEnded,
   createState,
@@ -11,7 +13,6 @@ import {
   START,
 } from '../../../dev/telegram/build-states.ts';
 import { parseTelegramHtml } from '../../../dev/telegram/html.ts';
-import type { BuildPhase, BuildState, StepPhase } from '../../engine/build-state.ts';
 import { MAX_VISIBLE_LENGTH, renderMessage, toButtons } from './message.ts';
 
 const MAX_SOURCE_BYTES = 32_768;
@@ -123,13 +124,9 @@ test('what a preparing build waits for and the first three warnings are shown', 
 });
 
 test('a commit by anyone cannot mention people, link, break out of the markup or turn the text around', () => {
-  const source = {
-    ...PASSED.source,
-    subject: '</b> @everyone \u202Ex\u001B[31m',
-    author: 'a@b',
-    commitUrl: 'javascript:alert(1)',
-  };
-  const { html } = renderMessage({ ...PASSED, source }, { now: NOW });
+  const build = createBuild({ commit: { subject: '</b> @everyone \u202Ex\u001B[31m', author: 'a@b' } });
+  const urls = { ...PASSED.urls, commit: 'javascript:alert(1)' };
+  const { html } = renderMessage({ ...PASSED, build, urls }, { now: NOW });
   expect(html).toContain('&lt;/b&gt; @\u2060everyone x — a@\u2060b');
   expect(html).not.toContain('javascript');
 });
@@ -241,17 +238,13 @@ function buildState(): fc.Arbitrary<BuildState> {
     tail: hostileText(8_192),
   });
   return fc.record({
-    id: text,
-    source: fc.record({
-      scope: text.map((name) => `host/${name}`),
-      repositoryUrl: url,
-      refKind: fc.constantFrom('branch', 'tag'),
-      refName: text,
-      sha: fc.stringMatching(/^[0-9a-f]{40}$/),
-      commitUrl: url,
-      subject: text,
-      author: text,
-    }),
+    build: fc
+      .record({
+        ref: fc.record({ kind: fc.constantFrom('branch', 'tag'), name: text }),
+        commit: fc.record({ subject: text, author: text }),
+      })
+      .map(createBuild),
+    urls: fc.record({ repository: url, commit: url }),
     phase: buildPhase(),
     steps: fc.oneof(
       fc.array(step, { maxLength: 4 }),
@@ -298,7 +291,7 @@ test.each([
   const [row = []] = toButtons(createState(phase, { links: LINKS }))?.inline_keyboard ?? [];
   expect(row.map(({ text }) => text)).toEqual(labels);
   const [log, ...controls] = row.map((button) => ('url' in button ? button.url : undefined));
-  expect([log, ...new Set(controls)]).toEqual(controls.length === 0 ? [LINKS.look] : [LINKS.look, LINKS.control]);
+  expect([log, ...new Set(controls)]).toEqual(controls.length === 0 ? [LINKS.view] : [LINKS.view, LINKS.control]);
 });
 
 test('a build without links has no buttons', () => {

@@ -1,5 +1,5 @@
 import type { InlineKeyboardMarkup } from '@grammyjs/types';
-import type { BuildPhase, BuildState, Ending, StepState } from '../../engine/build-state.ts';
+import type { BuildPhase, BuildState, Ending, StepState } from '../../build/index.ts';
 import { clip, formatDuration, toOneLine, toPlainText } from '../../show/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
 
@@ -47,16 +47,16 @@ export function renderMessage(state: BuildState, options: { readonly now: number
   return join([before, body], '\n\n');
 }
 
-function toHeader({ phase, source, previous }: BuildState): Markup {
+function toHeader({ phase, build, urls, previous }: BuildState): Markup {
   const [icon, word] = toStateWord(phase, previous);
-  const repository = source.scope.slice(source.scope.indexOf('/') + 1);
-  const ref = toOneLine(source.refName, MAX_NAME_LENGTH);
+  const repository = `${build.scope.owner}/${build.scope.name}`;
+  const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
   return join(
     [
       join([{ html: icon, plain: icon }, bold(word)], ' '),
-      link(oneLine(repository, MAX_NAME_LENGTH), source.repositoryUrl),
-      join([source.refKind === 'tag' ? text('tag') : undefined, code(ref)], ' '),
-      link(text(source.sha.slice(0, 7)), source.commitUrl),
+      link(oneLine(repository, MAX_NAME_LENGTH), urls.repository),
+      join([build.ref.kind === 'tag' ? text('tag') : undefined, code(ref)], ' '),
+      link(text(build.sha.slice(0, 7)), urls.commit),
     ],
     ' · ',
   );
@@ -100,8 +100,8 @@ function toEndingWord(ending: Ending, previous: BuildState['previous']): readonl
   }
 }
 
-function toCommit({ source }: BuildState): Markup {
-  return join([oneLine(source.subject, MAX_SUBJECT_LENGTH), oneLine(source.author, MAX_AUTHOR_LENGTH)], ' — ');
+function toCommit({ build: { commit } }: BuildState): Markup {
+  return join([oneLine(commit.subject, MAX_SUBJECT_LENGTH), oneLine(commit.author, MAX_AUTHOR_LENGTH)], ' — ');
 }
 
 /** Lines of the steps, at most `room` characters: the one that failed or runs, the first, the last, then its neighbours. */
@@ -270,7 +270,7 @@ function toFooter(state: BuildState, now: number): Markup {
  */
 export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | undefined {
   if (links === undefined) return undefined;
-  const log = { text: 'Log', url: links.look };
+  const log = { text: 'Log', url: links.view };
   if (phase.kind !== 'ended') {
     return { inline_keyboard: [[log, { text: 'Cancel', url: links.control, style: 'danger' }]] };
   }

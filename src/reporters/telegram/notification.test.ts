@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BuildState, Ending } from '../../build/index.ts';
+import { createBuild } from '../../../test/fakes/sample-build.ts';
 import { createEnded, createState, FAILED, LINKS, PASSED } from '../../../dev/telegram/build-states.ts';
 import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
-import type { BuildState, Ending } from '../../engine/build-state.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { isWorthRinging, renderRing } from './notification.ts';
 
@@ -104,7 +105,10 @@ test.each([
 });
 
 test('who pushes can put no mention and no markup into what rings', () => {
-  const { html } = renderRing({ ...FAILED, source: { ...FAILED.source, author: '<b>@everyone</b>', refName: '<i>' } });
+  const { html } = renderRing({
+    ...FAILED,
+    build: createBuild({ ref: { kind: 'branch', name: '<i>' }, commit: { subject: '', author: '<b>@everyone</b>' } }),
+  });
   expect(html).toContain('&lt;b&gt;@\u2060everyone&lt;/b&gt;');
   expect(html).toContain('&lt;i&gt;');
 });

@@ -1,4 +1,4 @@
-import type { BuildState, Ending } from '../../engine/build-state.ts';
+import type { BuildState, Ending } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { formatDuration, toOneLine } from '../../show/index.ts';
 import { bold, join, oneLine, text, type Markup } from './markup.ts';
@@ -43,12 +43,12 @@ function toOutcome(ending: Ending): 'passed' | 'failed' | undefined {
 
 /** The short message that rings: the state first, as a notification shows it; where, what, whose. The rest it replies to. */
 export function renderRing(state: BuildState): Markup {
-  const { source, phase } = state;
-  const repository = source.scope.slice(source.scope.lastIndexOf('/') + 1);
+  const { build, phase } = state;
+  const repository = build.scope.name;
   const [icon, news] = phase.kind === 'ended' ? toNews(state, phase.ending) : ['', text('')];
-  const where = [bold(toOneLine(repository, MAX_NAME_LENGTH)), oneLine(source.refName, MAX_NAME_LENGTH)];
+  const where = [bold(toOneLine(repository, MAX_NAME_LENGTH)), oneLine(build.ref.name, MAX_NAME_LENGTH)];
   const what = join([join([text(icon), ...where], ' '), news], ': ');
-  return join([what, oneLine(source.author, MAX_NAME_LENGTH)], ' — ');
+  return join([what, oneLine(build.commit.author, MAX_NAME_LENGTH)], ' — ');
 }
 
 function toNews(state: BuildState, ending: Ending): readonly [icon: string, news: Markup] {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BuildState } from '../../build/index.ts';
 import { createState, createStep, FAILED, LINKS, PASSED, RUNNING, START } from '../../../dev/telegram/build-states.ts';
 import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
-import type { BuildState } from '../../engine/build-state.ts';
 
 const QUEUED = createState({ kind: 'queued' });
 
@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => reporting.close());
 
 function withSubject(state: BuildState, subject: string): BuildState {
-  return { ...state, source: { ...state.source, subject } };
+  return { ...state, build: { ...state.build, commit: { ...state.build.commit, subject } } };
 }
 
 test('a build that c3.yaml leaves out sends nothing', async () => {
@@ -124,11 +124,11 @@ test('each edit carries the buttons of its state anew', async () => {
   expect(labels).toEqual([
     undefined,
     [
-      ['Log', LINKS.look],
+      ['Log', LINKS.view],
       ['Cancel', LINKS.control],
     ],
     [
-      ['Log', LINKS.look],
+      ['Log', LINKS.view],
       ['Re-run', LINKS.control],
     ],
   ]);
@@ -136,7 +136,7 @@ test('each edit carries the buttons of its state anew', async () => {
 
 test('where Telegram refuses the address of the buttons, messages go without, and the log says why once', async () => {
   const { server, warnings } = reporting;
-  const links = { look: 'http://localhost:8668/b/look', control: 'http://localhost:8668/b/control' };
+  const links = { view: 'http://localhost:8668/b/look', control: 'http://localhost:8668/b/control' };
   for (const notify of ['never', 'never'] as const) {
     const reporter = reporting.create({ notify });
     reporter.report({ ...PASSED, links });

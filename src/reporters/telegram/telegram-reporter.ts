@@ -1,4 +1,4 @@
-import type { FailedLog, Reporter } from '../../engine/build-state.ts';
+import type { FailedLog, Reporter } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { systemClock, type Clock, type ReporterLog } from '../reporter.ts';
 import { ChatLine } from './chat-session.ts';
@@ -49,7 +49,7 @@ export function createTelegramReporter(options: TelegramReporterOptions): Report
     report(state): void {
       // What c3.yaml leaves out is nobody's news.
       if (state.phase.kind === 'ended' && state.phase.ending.kind === 'skipped') return;
-      buildId = state.id;
+      buildId = state.build.id;
       live.update(state);
       delivery ??= live.run();
     },

@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { BuildState } from '../../build/index.ts';
+import { createBuild } from '../../../test/fakes/sample-build.ts';
 import { createState, FAILED, PASSED, RUNNING } from '../../../dev/telegram/build-states.ts';
 import type { TelegramServer } from '../../../dev/telegram/server.ts';
 import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE } from '../../../test/fakes/telegram-reporting.ts';
-import type { BuildState } from '../../engine/build-state.ts';
 
 type Trouble =
   | { readonly kind: 'flood'; readonly method: string; readonly seconds: number }
@@ -57,7 +58,7 @@ test(
             const running = builds.map(({ states, hasFailed, chat }, index) => {
               const toOwn = (state: BuildState, subject: string): BuildState => ({
                 ...state,
-                source: { ...state.source, subject, author: `author ${index}` },
+                build: createBuild({ commit: { subject, author: `author ${index}` } }),
               });
               const path = Array.from({ length: states }, (_, at) => toOwn(RUNNING, `state ${at}`));
               const end = toOwn(hasFailed ? FAILED : PASSED, 'end');

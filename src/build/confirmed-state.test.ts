@@ -1,20 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { toCommitStatus } from '../reporters/commit-status.ts';
+import { createBuild } from '../../test/fakes/sample-build.ts';
+import { formatCommitStatus, readCommitStatus, type CommitStatus } from './commit-status.ts';
 import type { BuildState, Ending } from './build-state.ts';
-import { confirmState } from './confirmed-state.ts';
+import { confirmState, type ForgeAnswer } from './confirmed-state.ts';
 
 const RUNNING: BuildState = {
-  id: 'b1',
-  source: {
-    scope: 'git.example.com/a/b',
-    repositoryUrl: 'https://git.example.com/a/b',
-    refKind: 'branch',
-    refName: 'main',
-    sha: '1'.repeat(40),
-    commitUrl: 'https://git.example.com/a/b/commit/1',
-    subject: 's',
-    author: 'a',
-  },
+  build: createBuild(),
+  urls: { repository: '', commit: '' },
   phase: { kind: 'running' },
   steps: [],
   warnings: [],
@@ -27,6 +19,10 @@ const RUNNING: BuildState = {
 
 function ended(ending: Ending): BuildState {
   return { ...RUNNING, phase: { kind: 'ended', ending } };
+}
+
+function read(status: CommitStatus): ForgeAnswer {
+  return { kind: 'answered', status: { ...readCommitStatus(status), state: status.state } };
 }
 
 const endings: readonly Ending[] = [
@@ -42,23 +38,21 @@ const endings: readonly Ending[] = [
 
 describe('a build whose end the forge knows', () => {
   it.each(endings)('is shown as it was noted where that is the same (%j)', (ending) => {
-    const { state, description } = toCommitStatus(ended(ending));
-    expect(confirmState(ended(ending), { kind: 'told', status: { state, description } })).toEqual(ended(ending));
+    expect(confirmState(ended(ending), read(formatCommitStatus(ended(ending))))).toEqual(ended(ending));
   });
 
   it.each(endings)('ended as the forge says where nothing of its end was noted, and says so (%j)', (ending) => {
-    const { state, description } = toCommitStatus(ended(ending));
-    const confirmed = confirmState(RUNNING, { kind: 'told', status: { state, description } });
+    const confirmed = confirmState(RUNNING, read(formatCommitStatus(ended(ending))));
     expect(confirmed).toEqual({
       ...ended(ending),
-      warnings: [expect.stringContaining('what the forge says') as string],
+      warnings: [expect.stringContaining('the forge reports') as string],
     });
   });
 
   it('did not pass because its own steps noted so', () => {
     const status = { state: 'failure', description: 'failed at test after 8s: exit code 3' } as const;
     const forged = ended({ kind: 'passed', allowed: [] });
-    expect(confirmState(forged, { kind: 'told', status }).phase).toEqual({
+    expect(confirmState(forged, read(status)).phase).toEqual({
       kind: 'ended',
       ending: { kind: 'failed', step: 'test', message: 'exit code 3' },
     });
@@ -66,7 +60,7 @@ describe('a build whose end the forge knows', () => {
 
   it('is told in words that c3 does not know as they are', () => {
     const told = (state: 'failure' | 'error'): unknown =>
-      confirmState(RUNNING, { kind: 'told', status: { state, description: 'broken' } }).phase;
+      confirmState(RUNNING, read({ state, description: 'broken' })).phase;
     expect(told('failure')).toEqual({ kind: 'ended', ending: { kind: 'failed', step: 'a step', message: 'broken' } });
     expect(told('error')).toEqual({ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'broken' } });
   });
@@ -75,23 +69,24 @@ describe('a build whose end the forge knows', () => {
 describe('a build whose end the forge does not know', () => {
   it('is shown as it was noted, with a warning when it has ended', () => {
     const passed = ended({ kind: 'passed', allowed: [] });
-    for (const status of [undefined, { state: 'pending', description: 'building' } as const]) {
-      expect(confirmState(RUNNING, { kind: 'told', status })).toEqual(RUNNING);
-      expect(confirmState(passed, { kind: 'told', status })).toMatchObject({
+    const pending = read({ state: 'pending', description: 'running' });
+    for (const answer of [{ kind: 'answered', status: undefined } as const, pending]) {
+      expect(confirmState(RUNNING, answer)).toEqual(RUNNING);
+      expect(confirmState(passed, answer)).toMatchObject({
         phase: passed.phase,
         isUnconfirmed: true,
-        warnings: [expect.stringContaining('the forge does not know of this end')],
+        warnings: [expect.stringContaining('forge does not know this ending')],
       });
     }
   });
 
   it('is shown as it was noted where the forge does not answer, with a warning', () => {
-    expect(confirmState(RUNNING, { kind: 'silent' })).toMatchObject({
+    expect(confirmState(RUNNING, { kind: 'unreachable' })).toMatchObject({
       phase: RUNNING.phase,
-      warnings: [expect.stringContaining('the forge does not answer')],
+      warnings: [expect.stringContaining('forge does not answer')],
     });
-    expect(confirmState(RUNNING, { kind: 'silent' })).not.toHaveProperty('isUnconfirmed');
-    expect(confirmState(ended({ kind: 'passed', allowed: [] }), { kind: 'silent' })).toHaveProperty(
+    expect(confirmState(RUNNING, { kind: 'unreachable' })).not.toHaveProperty('isUnconfirmed');
+    expect(confirmState(ended({ kind: 'passed', allowed: [] }), { kind: 'unreachable' })).toHaveProperty(
       'isUnconfirmed',
       true,
     );

@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
+import { createLink, type LinkPart } from '../../test/fakes/sample-build.ts';
+import { formatSecret, parseKeyring, toJwks } from '../sealing/keyring.ts';
 import { openLink, sealLink, type BuildLink } from './link.ts';
-import { parseScope } from './scope.ts';
-import { openSealed, seal, sealForPublicKey } from './seal.ts';
+import { parseScope } from '../sealing/scope.ts';
+import { openSealed, seal, sealForPublicKey } from '../sealing/seal.ts';
 
 const NEW = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3)));
 const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 5)));
@@ -15,16 +16,20 @@ const REFUSAL = {
   hint: "follow the newest link, from the commit's status or from Telegram; an old one is gone with the key that sealed it",
 };
 
-const LINK: BuildLink = {
-  right: 'look',
+const LINK = createLink({
+  right: 'view',
   scope: parseScope('github.com/acme-corp/storefront'),
-  buildId: '5f3a0c91d2e4',
+  id: '5f3a0c91d2e4',
   sha: 'a1'.repeat(20),
-  isProtected: true,
+  trust: 'protected',
   ref: { kind: 'branch', name: 'main' },
-  before: undefined,
   token: `github_pat_${'x'.repeat(82)}`,
-};
+});
+
+function change(part: LinkPart): BuildLink {
+  const { right, token, build } = LINK;
+  return createLink({ ...build, right, token, ...part });
+}
 
 const hex = (length: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: length, maxLength: length });
@@ -68,31 +73,31 @@ const ref = fc.record({
 });
 const link: fc.Arbitrary<BuildLink> = fc
   .record({
-    right: fc.constantFrom('look' as const, 'control' as const),
+    right: fc.constantFrom('view' as const, 'control' as const),
     scope,
-    buildId: hex(12),
+    id: hex(12),
     shas: fc.oneof(fc.tuple(hex(40), hex(40)), fc.tuple(hex(64), hex(64))),
     hasBefore: fc.boolean(),
-    isProtected: fc.boolean(),
-    ref: fc.option(ref, { nil: undefined }),
+    trust: fc.constantFrom('protected' as const, 'other' as const),
+    ref,
     token: fc.string({
       unit: fc.constantFrom('a', 'z', 'A', 'Z', '0', '9', '_', '-', '.', '~', '+'),
       minLength: 1,
       maxLength: 200,
     }),
   })
-  .map(({ shas: [own, before], hasBefore, ...rest }) => ({
-    ...rest,
-    sha: own,
-    before: hasBefore ? before : undefined,
-  }));
+  .map(({ shas: [sha, before], hasBefore, ...rest }) => {
+    const event = rest.ref.kind === 'tag' && rest.ref.name !== '' ? 'tag' : 'push';
+    const shown = rest.ref.name === '' ? { kind: 'branch' as const, name: '' } : rest.ref;
+    return createLink({ ...rest, ref: shown, event, sha, before: hasBefore ? before : undefined });
+  });
 
 describe('a link to a build', () => {
   it('opens to what it was; one to look leaves out what was before', async () => {
     await fc.assert(
       fc.asyncProperty(link, async (one) => {
         const opened = await openLink(keyring, await sealLink(keyring, one));
-        expect(opened).toEqual({ ...one, before: one.right === 'control' ? one.before : undefined });
+        expect(opened).toEqual(one.right === 'control' ? one : { ...one, build: { ...one.build, before: undefined } });
       }),
       { numRuns: 200 },
     );
@@ -103,7 +108,7 @@ describe('a link to a build', () => {
     expect([base.length, LINK.token.length]).toEqual([45, 93]);
     expect(`${base}/b/${await sealLink(keyring, LINK)}`.length).toBeLessThanOrEqual(255);
     // As docs/sealing.md says: OWNER/NAME and the ref together may have 29, of the characters that take six bits.
-    const longer: BuildLink = { ...LINK, ref: { kind: 'tag', name: 'v2.0.0-r1' } };
+    const longer = change({ ref: { kind: 'tag', name: 'v2.0.0-r1' } });
     expect(`${base}/b/${await sealLink(keyring, longer)}`.length).toBeLessThanOrEqual(255);
   });
 
@@ -148,7 +153,7 @@ describe('a link to a build', () => {
     const packed = '\u0001\u0002'.repeat(60);
     for (const purpose of [{ kind: 'k8s' }, { kind: 'hook' }, { kind: 'secret', name: 'link' }] as const) {
       const text = purpose.kind === 'hook' ? LINK.token : packed;
-      const binding = { scope: LINK.scope, purpose };
+      const binding = { scope: LINK.build.scope, purpose };
       for (const token of [await seal(keyring, text, binding), await sealForPublicKey(jwks, text, binding)]) {
         await expect(openLink(keyring, token)).rejects.toMatchObject(REFUSAL);
       }
@@ -158,7 +163,7 @@ describe('a link to a build', () => {
   it('opens as nothing else', async () => {
     const sealed = await sealLink(keyring, LINK);
     for (const purpose of [{ kind: 'hook' }, { kind: 'k8s' }, { kind: 'secret', name: 'LINK' }] as const) {
-      await expect(openSealed(keyring, sealed, { scope: LINK.scope, purpose })).rejects.toMatchObject({
+      await expect(openSealed(keyring, sealed, { scope: LINK.build.scope, purpose })).rejects.toMatchObject({
         code: 'SEALED_INVALID',
       });
     }
@@ -176,7 +181,7 @@ describe('a link to a build', () => {
     ['nothing', ''],
   ])('opens to a ref of %s', async (_, name) => {
     const ref = { kind: 'branch', name } as const;
-    expect(await openLink(keyring, await sealLink(keyring, { ...LINK, ref }))).toEqual({ ...LINK, ref });
+    expect(await openLink(keyring, await sealLink(keyring, change({ ref })))).toEqual(change({ ref }));
   });
 
   /** As the format says, without this room's checks. */
@@ -200,21 +205,21 @@ describe('a link to a build', () => {
     const token = Buffer.from('\0a token');
     const open = async (ref: Buffer): Promise<BuildLink> =>
       await openLink(keyring, await sealElsewhere(Buffer.concat([begin, name(...Buffer.from('a/b')), ref, token])));
-    expect(await open(name(0x6d))).toMatchObject({ ref: { kind: 'branch', name: 'm' }, token: 'a token' });
+    expect(await open(name(0x6d))).toMatchObject({ build: { ref: { kind: 'branch', name: 'm' } }, token: 'a token' });
     await expect(open(name(0xff))).rejects.toMatchObject(REFUSAL);
   });
 
   it.each([
-    ['an id', { buildId: '5f3a' }, 12, '5f3a'],
+    ['an id', { id: '5f3a' }, 12, '5f3a'],
     ['a sha', { sha: 'main' }, 40, 'main'],
     ['a sha of other digits', { sha: 'xy'.repeat(20) }, 40, 'xy'.repeat(20)],
     ['a sha with something behind it', { sha: `${'a1'.repeat(20)}x` }, 40, `${'a1'.repeat(20)}x`],
     ['a sha before', { right: 'control', before: 'a1'.repeat(32) }, 40, 'a1'.repeat(32)],
     ['a whole page', { sha: 'x'.repeat(1000) }, 40, 'x'.repeat(80)],
   ] as const)('is not made of %s in the place of one', async (_, part, length, quoted) => {
-    await expect(async () => await sealLink(keyring, { ...LINK, ...part })).rejects.toMatchObject({
+    await expect(async () => await sealLink(keyring, change(part))).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: `A link has ${length} hex digits where it was given "${quoted}"`,
+      message: `A link needs ${length} hex digits and was given "${quoted}"`,
     });
   });
 });

@@ -1,31 +1,32 @@
 import { C3Error } from '../errors.ts';
-import type { Keyring } from './keyring.ts';
-import { formatShortScope, parseShortScope, type Scope } from './scope.ts';
-import { openBytes, pack, sealBytes, splitToken, toLinkHeader, unpack } from './token.ts';
+import {
+  formatShortScope,
+  openBytes,
+  pack,
+  parseShortScope,
+  sealBytes,
+  splitToken,
+  toLinkHeader,
+  unpack,
+  type Keyring,
+} from '../sealing/index.ts';
+import { toEventKind, UNKNOWN_COMMIT, type Build, type Ref, type Trust } from './build.ts';
 
 /**
- * What the address of a build page holds, sealed: all that c3 needs to show the build, and what whoever has the address may do. It
- * is made only when the forge has confirmed the push, so that one that opens proves that the commit was the repository's then.
+ * What the address of a build page holds, sealed: everything that c3 needs to show the build, and what its holder may do. c3 makes a
+ * link only after the forge has proven the push. So a link that opens proves that the commit was the ref's at that time.
  */
 export interface BuildLink {
-  readonly right: 'look' | 'control';
-  readonly scope: Scope;
-  /** 12 hex digits. */
-  readonly buildId: string;
-  /** 40 or 64 lower-case hex digits, as `before`. */
-  readonly sha: string;
-  readonly isProtected: boolean;
-  /** Undefined where there was no room for it. */
-  readonly ref: { readonly kind: 'branch' | 'tag'; readonly name: string } | undefined;
-  /** What the branch pointed at before the push; a link to look leaves it out. */
-  readonly before: string | undefined;
+  readonly right: 'view' | 'control';
+  /** Without the commit's subject and author. A link to view has no `before`. */
+  readonly build: Build & { readonly trust: Trust };
   /** The access token that the hook's key holds. */
   readonly token: string;
 }
 
 /**
- * Seals with the first key of the keyring. What it makes is as long as it must be and no longer: GitLab takes no target of a commit
- * status beyond 255 characters. docs/sealing.md tells the form.
+ * Seals a link with the first key of the keyring. The result is as short as possible: GitLab refuses a commit status whose target
+ * is longer than 255 characters. docs/sealing.md describes the format.
  *
  * @returns `kid.iv.ciphertext.tag`
  */
@@ -35,8 +36,8 @@ export function sealLink(keyring: Keyring, link: BuildLink): Promise<string> {
 }
 
 /**
- * Opens what {@link sealLink} sealed, and nothing else: a value that was sealed with the public key, or by `/encrypt`, is none, or
- * anybody could give themselves the right to control a build. All that is wrong with it is told by one sentence.
+ * Opens what {@link sealLink} sealed, and nothing else. A value that was sealed with the public key or by `/encrypt` is not a link;
+ * otherwise anybody could give themselves the right to control a build. Every fault has the same message.
  *
  * @throws {C3Error} SEALED_INVALID
  */
@@ -58,27 +59,28 @@ const BUILD_ID_BYTES = 6;
 const SHA1_BYTES = 20;
 const SHA256_BYTES = 32;
 
-/** The first byte. Those that are not named are 0, for forms to come. */
+/** The bits of the first byte. Bits without a name are 0. */
 const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32 } as const;
 
-/** The flags, build id, sha, before, scope, ref, and what is left is the token. */
+/** Writes flags, build id, sha, before, scope and ref; the rest is the token. */
 function packLink(link: BuildLink): Uint8Array {
-  const { right, scope, buildId, sha, isProtected, ref, token } = link;
-  const before = right === 'control' ? link.before : undefined;
+  const { right, token } = link;
+  const { id, scope, ref, sha, trust } = link.build;
+  const before = right === 'control' ? link.build.before : undefined;
   const flags =
     (right === 'control' ? FLAGS.control : 0) |
-    (isProtected ? FLAGS.protected : 0) |
+    (trust === 'protected' ? FLAGS.protected : 0) |
     (sha.length === SHA256_BYTES * 2 ? FLAGS.sha256 : 0) |
     (before === undefined ? 0 : FLAGS.before) |
-    (ref === undefined ? 0 : FLAGS[ref.kind]);
+    (ref.name === '' ? 0 : FLAGS[ref.kind]);
   const shaBytes = toShaBytes(flags);
   return Buffer.concat([
     Buffer.of(flags),
-    fromHex(buildId, BUILD_ID_BYTES),
+    fromHex(id, BUILD_ID_BYTES),
     fromHex(sha, shaBytes),
     before === undefined ? Buffer.of() : fromHex(before, shaBytes),
     packName(formatShortScope(scope)),
-    ref === undefined ? Buffer.of() : packName(ref.name),
+    ref.name === '' ? Buffer.of() : packName(ref.name),
     pack(token),
   ]);
 }
@@ -90,26 +92,29 @@ function toShaBytes(flags: number): number {
 function fromHex(digits: string, byteLength: number): Uint8Array {
   const bytes = Buffer.from(digits, 'hex');
   if (digits.length === byteLength * 2 && bytes.length === byteLength) return bytes;
-  throw new C3Error('INTERNAL', `A link has ${byteLength * 2} hex digits where it was given "${digits.slice(0, 80)}"`);
+  throw new C3Error('INTERNAL', `A link needs ${byteLength * 2} hex digits and was given "${digits.slice(0, 80)}"`);
 }
 
-/** @throws {RangeError | TypeError | C3Error} when {@link packLink} makes no such bytes */
+/** @throws {RangeError | TypeError | C3Error} for bytes that {@link packLink} did not write */
 function unpackLink(bytes: Uint8Array): BuildLink {
   const reader = new ByteReader(bytes);
   const [flags = 0] = reader.take(1);
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const shaBytes = toShaBytes(flags);
-  const kind = has(FLAGS.tag) ? 'tag' : 'branch';
-  return {
-    right: has(FLAGS.control) ? 'control' : 'look',
-    isProtected: has(FLAGS.protected),
-    buildId: toHex(reader.take(BUILD_ID_BYTES)),
-    sha: toHex(reader.take(shaBytes)),
-    before: has(FLAGS.before) ? toHex(reader.take(shaBytes)) : undefined,
-    scope: parseShortScope(unpackName(reader)),
-    ref: has(FLAGS.branch) || has(FLAGS.tag) ? { kind, name: unpackName(reader) } : undefined,
-    token: unpack(reader.take(reader.left)),
+  const right = has(FLAGS.control) ? 'control' : 'view';
+  const id = toHex(reader.take(BUILD_ID_BYTES));
+  const sha = toHex(reader.take(shaBytes));
+  const before = has(FLAGS.before) ? toHex(reader.take(shaBytes)) : undefined;
+  const scope = parseShortScope(unpackName(reader));
+  const ref: Ref = {
+    kind: has(FLAGS.tag) ? 'tag' : 'branch',
+    // Earlier versions left out a name that was too long for the forge.
+    name: has(FLAGS.branch) || has(FLAGS.tag) ? unpackName(reader) : '',
   };
+  const trust = has(FLAGS.protected) ? 'protected' : 'other';
+  const event = toEventKind(ref);
+  const build = { id, scope, event, ref, sha, before, cause: 'webhook', trust, commit: UNKNOWN_COMMIT } as const;
+  return { right, build, token: unpack(reader.take(reader.left)) };
 }
 
 class ByteReader {
@@ -131,14 +136,14 @@ class ByteReader {
   }
 }
 
-/** Of repositories and refs, six bits a character: all that scopes may hold, and of capitals those that begin the most names. */
+/** The characters of repositories and refs, six bits each: all that a scope may hold, and the most frequent capitals. */
 const NAME_ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789-._/:ABCDEFGHIJKLMNOPRSTUVWZ';
 const PLAIN_NAME = /^[a-z0-9._/:A-PR-WZ-]*$/;
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /**
- * Its length, doubled, plus 1 for a name of other characters: two bytes, or one below 128, least significant seven bits first. Then
- * its characters, six bits each, or as UTF-8, whose length is then the one in bytes.
+ * Writes the doubled length, plus 1 if the name has other characters: one byte below 128, else two, the lower seven bits first. The
+ * characters follow, six bits each; a name with other characters follows as UTF-8, and its length counts bytes.
  */
 function packName(name: string): Uint8Array {
   const isPlain = PLAIN_NAME.test(name);
@@ -158,7 +163,7 @@ function unpackName(reader: ByteReader): string {
 }
 
 function packSixBits(name: string): Uint8Array {
-  // Whole groups of four, so that no bit of the last character is lost; the bytes that only they need are cut off.
+  // Groups of four characters keep all bits of the last one. The bytes of the padding are cut off.
   const padded = translate(name, NAME_ALPHABET, BASE64URL).padEnd(Math.ceil(name.length / 4) * 4, 'A');
   return Buffer.from(padded, 'base64url').subarray(0, toByteLength(name.length));
 }

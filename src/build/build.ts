@@ -1,0 +1,77 @@
+import type { Scope } from '../sealing/scope.ts';
+
+/** A branch or a tag. */
+export interface Ref {
+  readonly kind: 'branch' | 'tag';
+  /** Without its prefix: `main`, `v1`. */
+  readonly name: string;
+}
+
+/** What happened at the forge. `when.event` in c3.yaml uses the same words. */
+export type EventKind = 'push' | 'tag';
+
+/** Which builds may share a Pod: those of one repository and one trust class. */
+export type Trust = 'protected' | 'other';
+
+/**
+ * A build: one commit of one repository, built because something happened to a ref. Every room uses this record. A webhook, a link
+ * or the command line makes it; the forge's proof adds the trust.
+ */
+export interface Build {
+  /** 12 hex digits. Two deliveries with the same content have the same id. */
+  readonly id: string;
+  /** The repository. */
+  readonly scope: Scope;
+  readonly event: EventKind;
+  readonly ref: Ref;
+  /** 40 or 64 lower-case hex digits. For an annotated tag: the commit that it points at. */
+  readonly sha: string;
+  /** The commit that the branch pointed at before; undefined for a new branch and for a tag. */
+  readonly before: string | undefined;
+  /** What started it. */
+  readonly cause: 'webhook' | 'rerun' | 'command-line';
+  /** Undefined until the forge has proven that the commit belongs to the ref. */
+  readonly trust: Trust | undefined;
+  readonly commit: CommitFacts;
+}
+
+/** What people call a commit. Both texts come from strangers: one line each, at most 200 characters; empty when unknown. */
+export interface CommitFacts {
+  /** The first line of the commit message. */
+  readonly subject: string;
+  readonly author: string;
+}
+
+/** What a webhook says about a build. The rest is c3's own decision. */
+export type ReportedBuild = Omit<Build, 'id' | 'cause' | 'trust'>;
+
+/** What the forge proves: that this commit belongs to this ref. */
+export type BuildTarget = Pick<Build, 'ref' | 'sha'>;
+
+export const UNKNOWN_COMMIT: CommitFacts = { subject: '', author: '' };
+
+const PREFIXES = { branch: 'refs/heads/', tag: 'refs/tags/' } as const;
+
+/** Writes the full name: `refs/heads/main`, `refs/tags/v1`. */
+export function formatRef({ kind, name }: Ref): string {
+  return PREFIXES[kind] + name;
+}
+
+/** Reads a full name. Returns undefined for a ref that is neither a branch nor a tag. */
+export function parseRef(text: string): Ref | undefined {
+  for (const kind of ['branch', 'tag'] as const) {
+    const name = text.startsWith(PREFIXES[kind]) ? text.slice(PREFIXES[kind].length) : '';
+    if (name !== '') return { kind, name };
+  }
+  return undefined;
+}
+
+/** Returns the event that a change of a ref is. */
+export function toEventKind({ kind }: Ref): EventKind {
+  return kind === 'tag' ? 'tag' : 'push';
+}
+
+/** Returns the commit whose outcome this build's outcome is compared with; undefined when there is none. */
+export function toComparedCommit({ cause, sha, before }: Build): string | undefined {
+  return cause === 'rerun' ? sha : before;
+}

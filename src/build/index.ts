@@ -1,0 +1,24 @@
+export {
+  formatRef,
+  parseRef,
+  toComparedCommit,
+  toEventKind,
+  UNKNOWN_COMMIT,
+  type Build,
+  type BuildTarget,
+  type CommitFacts,
+  type EventKind,
+  type Ref,
+  type ReportedBuild,
+  type Trust,
+} from './build.ts';
+export type * from './build-state.ts';
+export {
+  findBuildStatus,
+  findOutcome,
+  formatCommitStatus,
+  type CommitStatus,
+  type ReadStatus,
+} from './commit-status.ts';
+export { confirmState, type ForgeAnswer } from './confirmed-state.ts';
+export { openLink, sealLink, type BuildLink } from './link.ts';
