@@ -27,7 +27,7 @@ it.each([
   [true, {}],
   [null, {}],
   [undefined, {}],
-])('reads %j as what it is, and as nothing else', (value, expected) => {
+])('reads %j only as its own type', (value, expected) => {
   const nothing = { object: {}, array: [], string: undefined, integer: undefined };
   expect({
     object: readObject(value),

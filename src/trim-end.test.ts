@@ -8,6 +8,6 @@ it.each([
   ['///', '/', ''],
   ['', '/', ''],
   ['text', '', 'text'],
-])('takes off the end of %j each of %j, and nothing else', (text, characters, trimmed) => {
+])('removes from the end of %j all of %j, and nothing else', (text, characters, trimmed) => {
   expect(trimEnd(text, characters)).toBe(trimmed);
 });

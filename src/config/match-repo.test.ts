@@ -24,7 +24,7 @@ it.each([
   expect(matchRepo([glob], scope)).toBe(false);
 });
 
-it('matches when any of the globs does, and nothing without a glob', () => {
+it('matches if any glob matches, and matches nothing without a glob', () => {
   expect(matchRepo(['github.com/a/*', 'github.com/b/*'], 'github.com/b/c')).toBe(true);
   expect(matchRepo([], 'github.com/b/c')).toBe(false);
 });

@@ -7,7 +7,7 @@ import { SETTINGS, type Setting } from './settings.ts';
 const DOCUMENT = new URL('../../docs/settings.md', import.meta.url);
 
 describe('SETTINGS', () => {
-  it('name each setting alike: secretFile, C3_SECRET_FILE, --secret-file', () => {
+  it('name each setting in the same way: secretFile, C3_SECRET_FILE, --secret-file', () => {
     for (const [name, setting] of Object.entries(SETTINGS)) {
       const words = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
       expect(setting.env).toBe(`C3_${words}`);
@@ -22,7 +22,7 @@ describe('SETTINGS', () => {
     expect(withoutFlag.map((setting) => setting.env)).toStrictEqual(['C3_SECRET', 'C3_TELEGRAM_TOKEN']);
   });
 
-  it('have defaults that they accept', () => {
+  it('accept their own defaults', () => {
     const defaults = Object.values(SETTINGS).filter((setting) => setting.default !== undefined);
     const answers = defaults.map((setting) => setting.parse(setting.default ?? ''));
     expect(answers.filter((answer) => 'mistake' in answer)).toStrictEqual([]);

@@ -119,7 +119,7 @@ describe("a destination of the operator's bot", () => {
     ['[]', false],
     ['null', false],
     ['chat', false],
-  ])('is told by its missing token: %s', (text, isOne) => {
+  ])('has no token: %s', (text, isOne) => {
     expect(isForOperatorsBot(text)).toBe(isOne);
   });
 
@@ -153,7 +153,7 @@ describe('stripNewline', () => {
     ['a\nb', 'a\nb'],
     ['\na', '\na'],
     ['a\r', 'a\r'],
-  ])('makes %j to %j', (piped, expected) => {
+  ])('turns %j into %j', (piped, expected) => {
     expect(stripNewline(piped)).toBe(expected);
   });
 });

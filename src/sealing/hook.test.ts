@@ -17,7 +17,7 @@ describe('a hook URL', () => {
     ['git.example.com:3000/acme/shop', 'https://c3.example/hook?key=ab.iv.ct.tag&repo=git.example.com:3000/acme/shop'],
     ['gitlab.com/acme/back/shop', 'https://c3.example/hook?key=ab.iv.ct.tag&repo=gitlab.com/acme/back/shop'],
     ['github.com/acme/back/shop', 'https://c3.example/hook?key=ab.iv.ct.tag&repo=github.com/acme/back/shop'],
-  ])('of %s is %s, and reads back', (repo, url) => {
+  ])('of %s is %s, which parses to the same', (repo, url) => {
     const scope = parseScope(repo);
     expect(formatHookUrl('https://c3.example', KEY, { scope, purpose: { kind: 'hook' } })).toBe(url);
     expect(parseHookQuery(new URL(url).searchParams)).toStrictEqual({ key: KEY, scope, signature: undefined });
@@ -41,7 +41,7 @@ describe('a hook URL', () => {
     },
   );
 
-  it('opens for no other repository than the one it names', async () => {
+  it('opens only for the repository that it names', async () => {
     const key = await seal(keyring, TOKEN_93, hook('acme/shop'));
     const { scope } = parseHookQuery(new URLSearchParams({ key, repo: 'acme/other' }));
     await expect(openSealed(keyring, key, { scope, purpose: { kind: 'hook' } })).rejects.toMatchObject({
@@ -52,7 +52,7 @@ describe('a hook URL', () => {
 });
 
 describe('a hook URL whose deliveries need no signature', () => {
-  it('says so, and reads back', () => {
+  it('says so, and parses to the same', () => {
     const scope = parseScope('github.com/acme/shop');
     const url = formatHookUrl('https://c3.example', KEY, { scope, purpose: { kind: 'hook', signature: 'optional' } });
     expect(url).toBe('https://c3.example/hook?key=ab.iv.ct.tag&repo=acme/shop&signature=optional');
@@ -110,7 +110,7 @@ describe('deriveWebhookSecret', () => {
     expect(new Set(secrets).size).toBe(3);
   });
 
-  it('is of the scope in its one spelling', () => {
+  it('is the same for every spelling of a scope', () => {
     expect(deriveWebhookSecret('t', parseScope('https://GitHub.com/ACME/Shop.git'))).toBe(
       deriveWebhookSecret('t', scope),
     );

@@ -82,7 +82,7 @@ describe('parseKeyring', () => {
     );
   });
 
-  it('shows no key when a keyring is printed', () => {
+  it('shows no key when a keyring is logged', () => {
     const keyring = parseKeyring(SECRET);
     const printed = `${inspect(keyring, { depth: 9 })}${JSON.stringify(keyring)}`;
     const { d = '' } = keyring.keys[0].privateKey.export({ format: 'jwk' });
@@ -96,18 +96,18 @@ describe('parseKeyring', () => {
 });
 
 describe('a key', () => {
-  it('may have as few as 12 different bytes', () => {
+  it('may have only 12 different bytes', () => {
     expect(parseKeyring(withDistinct(12)).keys).toHaveLength(1);
   });
 
-  it('may hold the characters in which base64 and base64url differ, in either', () => {
+  it('may contain the characters in which base64 and base64url differ', () => {
     const bytes = Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - (index >> 1)));
     const [url, plain] = [bytes.toString('base64url'), bytes.toString('base64')];
     expect([url, plain]).toEqual([expect.stringMatching(/_.*-|-.*_/), expect.stringMatching(/\/.*\+|\+.*\//)]);
     expect(toKeyIds(url)).toEqual(toKeyIds(plain));
   });
 
-  it('is no longer taken once any entry beside it is wrong', () => {
+  it('is refused if another entry is wrong', () => {
     expect(mistakesOf(`${SECRET},`)).toBeInstanceOf(C3Error);
     expect(mistakesOf(`,${SECRET}`)).toBeInstanceOf(C3Error);
   });
@@ -126,7 +126,7 @@ describe('formatSecret', () => {
 });
 
 describe('toJwks', () => {
-  it('holds the public keys alone, the first key first', async () => {
+  it('contains only the public keys, the first key first', async () => {
     const keyring = parseKeyring(`${SECRET},${formatSecret(OTHER)}`);
     const { keys } = await toJwks(keyring);
     expect(keys.map((key) => key.kid)).toStrictEqual(keyring.keys.map((key) => key.id));

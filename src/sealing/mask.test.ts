@@ -6,7 +6,7 @@ import { toPatterns, toSpellings } from './patterns.ts';
 
 const SECRET = 'S3cr3t/+<&>"pass\\wörd 1';
 
-/** What the masker promises, said the slow way: a byte is covered when any pattern covers it, and each run of them is one mask. */
+/** The definition of masking, slowly: a byte is hidden if any pattern covers it, and each run of hidden bytes is one mask. */
 function maskNaively(patterns: readonly Buffer[], bytes: Buffer): string {
   const covered = new Uint8Array(bytes.length);
   for (const pattern of patterns) {
@@ -50,14 +50,14 @@ describe('mask', () => {
   it.each([0, 1, 2, 3, 4, 5])('hides a secret within base64, after %i bytes', (before) => {
     const text = Buffer.from(`${'x'.repeat(before)}${SECRET}yyy`).toString('base64');
     const masked = createMasking([SECRET]).mask(text);
-    // What is left decodes to what stood around it, and at each border to a few bits of the secret.
+    // The rest decodes to what surrounds the secret, and at each border to a few bits of the secret.
     expect(masked).toMatch(/^[\w+/=]{0,8}\*\*\*[\w+/=]{0,7}$/);
   });
 
   it.each([
     ['base64', 76],
     ['openssl base64', 64],
-  ])('hides all of a secret of any length that %s writes in lines', (_encoder, width) => {
+  ])('hides a secret of any length that %s writes in lines', (_encoder, width) => {
     for (let length = 8; length <= 260; length += 1) {
       const secret = Array.from({ length }, (_, at) => String.fromCharCode(0x30 + ((at * 7 + length) % 71))).join('');
       for (const text of [secret, `${secret}\n`]) {
@@ -68,7 +68,7 @@ describe('mask', () => {
         const rest = createMasking([secret])
           .mask(lines.join('\n'))
           .replaceAll(/[\n=*]/g, '');
-        // A last line of which fewer than 8 characters are the secret's, and the line's end.
+        // Less than 8 characters of the secret may be left in a last line.
         expect(rest.length, `of ${text.length} characters`).toBeLessThanOrEqual(8);
       }
     }
@@ -80,16 +80,16 @@ describe('mask', () => {
     expect(masked).toBe('a *** b *** c short');
   });
 
-  it('hides the whole of secrets that overlap, and writes one mask for secrets that touch', () => {
+  it('hides secrets that overlap, and writes one mask for secrets that touch', () => {
     expect(createMasking(['abcdefgh', 'efghijklmn']).mask('-abcdefghijklmn-')).toBe('-***-');
     expect(createMasking(['abcdefgh']).mask('-abcdefghabcdefgh-')).toBe('-***-');
   });
 
-  it('leaves alone what is shorter than 8 characters', () => {
+  it('does not mask a secret shorter than 8 characters', () => {
     expect(createMasking(['secret7', '', '\n']).mask('secret7')).toBe('secret7');
   });
 
-  it('changes nothing when there is no secret', () => {
+  it('changes nothing if there is no secret', () => {
     const chunk = Buffer.from('any');
     expect(createMasking([]).mask('any \ud800')).toBe('any \ud800');
     const masker = createMasking([]).createMasker();
@@ -102,7 +102,7 @@ describe('push and flush', () => {
   // Few letters, so that secrets overlap, repeat and nearly occur.
   const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 8, maxLength: 12 });
 
-  it('mask as the definition says, however the stream is cut', () => {
+  it('mask as the slow definition does, however the stream is cut', () => {
     const text = fc.array(fc.oneof(fc.string({ unit: fc.constantFrom('a', 'b', '\n'), maxLength: 20 }), letters));
     const cuts = fc.array(fc.nat({ max: 9 }), { minLength: 1 });
     fc.assert(
@@ -132,7 +132,7 @@ describe('push and flush', () => {
     }
   });
 
-  it('pass on what cannot be the beginning of a secret at once', () => {
+  it('return at once what cannot be the start of a secret', () => {
     const masker = createMasking(['hunter2-hunter2']).createMasker();
     const push = (text: string): string => Buffer.from(masker.push(Buffer.from(text))).toString();
     expect(push('compiling shop\n')).toBe('compiling shop\n');
@@ -141,7 +141,7 @@ describe('push and flush', () => {
     expect(push('ing\n')).toBe('hunter2-hunting\n');
   });
 
-  it('hide a long secret by one mask, in every spelling, in chunks of any size', () => {
+  it('hide a long secret with one mask, in every spelling, in chunks of any size', () => {
     const long = Array.from({ length: 12 }, (_, index) => `line "${index * 7919}" & more/`).join('\n');
     const masker = createMasking([long]).createMasker();
     for (const spelling of toSpellings(long)) {
@@ -163,7 +163,7 @@ describe('push and flush', () => {
     expect(Buffer.from(masker.push(Buffer.from(`${'x'.repeat(64)}-`))).toString()).toBe('***-');
   });
 
-  it('keep nothing of the chunk they were given', () => {
+  it('keep no reference to the chunk', () => {
     const masker = createMasking(['hunter2-hunter2']).createMasker();
     const chunk = Buffer.from('hunter2-');
     masker.push(chunk);
@@ -171,14 +171,14 @@ describe('push and flush', () => {
     expect(Buffer.from(masker.flush()).toString()).toBe('hunter2-');
   });
 
-  it('begin a new stream after a flush', () => {
+  it('start a new stream after a flush', () => {
     const masker = createMasking(['hunter2-hunter2']).createMasker();
     masker.push(Buffer.from('hunter2-'));
     masker.flush();
     expect(Buffer.from(masker.push(Buffer.from('hunter2!'))).toString()).toBe('hunter2!');
   });
 
-  it('are of each masker alone, whoever else was made ready with it', () => {
+  it('have a state of their own for each masker', () => {
     const masking = createMasking(['hunter2-hunter2']);
     const [one, other] = [masking.createMasker(), masking.createMasker()];
     expect(Buffer.from(one.push(Buffer.from('a hunter2-'))).toString()).toBe('a ');
@@ -188,7 +188,7 @@ describe('push and flush', () => {
     expect(Buffer.concat([one.flush(), other.flush(), masking.createMasker().flush()])).toHaveLength(0);
   });
 
-  it('are for streams that go on when what was searched with is let go of', () => {
+  it('work after the search was freed', () => {
     const masking = createMasking(['hunter2-hunter2']);
     const masker = masking.createMasker();
     expect(Buffer.from(masker.push(Buffer.from('a hunter2-'))).toString()).toBe('a ');
@@ -197,7 +197,7 @@ describe('push and flush', () => {
     expect(masking.mask('hunter2-hunter2')).toBe('***');
   });
 
-  it('show nothing of the first bytes where a secret may have begun before them, and what follows as ever', () => {
+  it('show nothing of the blind bytes, and mask what follows as usual', () => {
     const secrets = fc.array(letters, { minLength: 1, maxLength: 3 });
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 200 });
     fc.assert(
@@ -215,7 +215,7 @@ describe('push and flush', () => {
     );
   });
 
-  it('pass bytes that are no text through as they are', () => {
+  it('return bytes that are not text unchanged', () => {
     const bytes = Buffer.from(Array.from({ length: 1024 }, (_, index) => (index * 167) % 256));
     expect(maskInChunks(createMasking([SECRET]).createMasker(), [bytes])).toBe(bytes.toString('latin1'));
   });
@@ -227,7 +227,7 @@ describe('the pieces of a masked stream', () => {
     maxLength: 3,
   });
 
-  it('are together what the masker writes, and each has its place', () => {
+  it('are together what the masker returns, and each has its offset', () => {
     fc.assert(
       fc.property(secrets, fc.array(letters, { maxLength: 8 }), (hidden, parts) => {
         const chunks = [...parts, ...hidden, ...parts].map((part) => Buffer.from(part));
@@ -244,7 +244,7 @@ describe('the pieces of a masked stream', () => {
     );
   });
 
-  it('after a place are the same when the stream begins shortly before it', () => {
+  it('after an offset are the same if the stream starts shortly before it', () => {
     fc.assert(
       fc.property(secrets, letters, fc.nat({ max: 400 }), (hidden, text, at) => {
         const log = Buffer.from([...hidden, text, ...hidden].join(text));
@@ -268,7 +268,7 @@ describe('isTooMuch', () => {
     expect(createMasking([]).isTooMuch()).toBe(false);
   });
 
-  it('is true for secrets that repeat themselves, of which there is little to search with and as much to spell', () => {
+  it('is true for secrets that repeat themselves, which have few patterns but many spellings', () => {
     const secrets = [1, 2, 3, 4].map((secret) =>
       Array.from({ length: 12 }, (_, line) => `${'<\u0001"'.repeat(400)}${secret}${line}`).join('\n'),
     );
@@ -276,7 +276,7 @@ describe('isTooMuch', () => {
     expect(createMasking(secrets).isTooMuch()).toBe(true);
   });
 
-  it('is true for what would take more memory to search with than a build may have, and that masks nothing', () => {
+  it('is true for secrets whose search would take too much memory, which then mask nothing', () => {
     const masking = createMasking([linesOf(3000)]);
     expect(masking.isTooMuch()).toBe(true);
     expect(() => masking.mask('any')).toThrow('too many or too long');
@@ -284,7 +284,7 @@ describe('isTooMuch', () => {
   });
 });
 
-/** Places of the bytes that are not hidden. */
+/** Returns the offsets of the bytes that are not hidden. */
 function listClear(secrets: readonly string[], stream: Buffer, start: number): number[] {
   const masker = createMasking(secrets).createPieceMasker();
   const pieces = [...masker.push(stream), ...masker.flush()].filter(({ isMask }) => !isMask);

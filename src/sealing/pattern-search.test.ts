@@ -15,7 +15,7 @@ function openEndOf(patterns: readonly string[], text: string): number {
   return createPatternSearch(patterns).findOpenEnd(Buffer.from(text, 'latin1'));
 }
 
-/** The text, and the places of it that were read so far, one for each time. */
+/** Returns a text, and the places that were read in it, one for each read. */
 function createCounted(text: string): { bytes: Buffer; reads: number[] } {
   const reads: number[] = [];
   const bytes = new Proxy(Buffer.from(text, 'latin1'), {
@@ -27,7 +27,7 @@ function createCounted(text: string): { bytes: Buffer; reads: number[] } {
   return { bytes, reads };
 }
 
-/** Said the slow way. */
+/** The definition, slowly. */
 function findNaively(patterns: readonly string[], text: string): Match[] {
   return Array.from(text).flatMap((_, start): Match[] => {
     const lengths = patterns.filter((pattern) => text.startsWith(pattern, start)).map((pattern) => pattern.length);
@@ -66,9 +66,9 @@ describe('eachMatch', () => {
         [2, 5],
       ],
     ],
-    ['the longest of those that stand in one place', ['abc', 'abcd', 'abcde'], 'abcdX', [[0, 4]]],
+    ['the longest of those that start in one place', ['abc', 'abcd', 'abcde'], 'abcdX', [[0, 4]]],
     ['a short one, where a longer one only begins', ['abc', 'abczz', 'abczzzz'], 'abczzzX', [[0, 5]]],
-    ['a short one, where one that sorts between does not stand', ['abc', 'abcb', 'abcbb'], 'abcc', [[0, 3]]],
+    ['a short one, where one that sorts between does not match', ['abc', 'abcb', 'abcbb'], 'abcc', [[0, 3]]],
     [
       'one within another',
       ['bcd', 'abcde'],
@@ -84,13 +84,13 @@ describe('eachMatch', () => {
     expect(matchesOf(patterns, text)).toEqual(expected);
   });
 
-  it('tells apart blocks that share a hash', () => {
-    // What the second byte changes in the hash, the third one takes back.
+  it('distinguishes blocks with the same hash', () => {
+    // The third byte undoes in the hash what the second one changes.
     const [pattern, lookalike] = ['xa!', 'xbA'];
     expect(matchesOf([pattern], `${lookalike}${pattern}`)).toEqual([[3, 6]]);
   });
 
-  it('reads only the end of each window of a text that has nothing of any pattern', () => {
+  it('reads only the end of each window if the text contains no part of a pattern', () => {
     const index = createPatternSearch(['a'.repeat(64), 'b'.repeat(90)]);
     const { bytes, reads } = createCounted('z'.repeat(62 * 100 + 2));
     index.eachMatch(bytes, () => expect.unreachable());
@@ -98,7 +98,7 @@ describe('eachMatch', () => {
     expect(reads).toEqual(ends.flatMap((end) => [end, end + 1, end + 2]));
   });
 
-  it('jumps to where the next pattern may stand', () => {
+  it('skips to the next place where a pattern may start', () => {
     const index = createPatternSearch(['0123456789']);
     const { bytes, reads } = createCounted('zzzzzzz3450123456789');
     const found: Match[] = [];
@@ -108,12 +108,12 @@ describe('eachMatch', () => {
     expect(reads.slice(0, 9)).toEqual([7, 8, 9, 11, 12, 13, 17, 18, 19]);
   });
 
-  it('reads the text at a place little more often than it is long, whatever patterns begin alike there', () => {
+  it('reads the text at a place only a few times more than the longest pattern is long, whatever the patterns are', () => {
     const nested = Array.from({ length: 57 }, (_, more) => 'a'.repeat(8 + more));
     const alike = Array.from({ length: 1000 }, (_, number) => `${'a'.repeat(60)}${String(number).padStart(4, '0')}`);
     const { bytes, reads } = createCounted('a'.repeat(163));
     createPatternSearch([...nested, ...alike]).eachMatch(bytes, () => {});
-    // Three bytes for the jump, 64 for the pattern, two for each of the ten steps of the search.
+    // Three bytes for the skip, 64 for the pattern, two for each of the ten steps of the search.
     expect(reads.length / 156).toBeLessThan(3 + 64 + 2 * 11);
   });
 
@@ -122,7 +122,7 @@ describe('eachMatch', () => {
   const patterns = fc.uniqueArray(letters, { maxLength: 6 });
   const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 60 });
 
-  it('finds what a slow search finds, by rising start', () => {
+  it('finds what a slow search finds, in order of the starts', () => {
     fc.assert(
       fc.property(patterns, text, (some, haystack) => {
         expect(matchesOf(some, haystack)).toEqual(findNaively(some, haystack));
@@ -131,7 +131,7 @@ describe('eachMatch', () => {
     );
   });
 
-  it('finds every pattern of many, of any bytes and lengths, wherever it stands', () => {
+  it('finds every pattern, of any bytes and lengths, anywhere', () => {
     const bytes = fc.string({ unit: 'binary-ascii', minLength: 8, maxLength: 64 });
     fc.assert(
       fc.property(fc.uniqueArray(bytes, { minLength: 1, maxLength: 20 }), fc.string(), (some, between) => {
@@ -154,17 +154,17 @@ describe('findOpenEnd', () => {
     ['a single first byte', ['abc'], 'xxa', 2],
     ['where a pattern begins that goes on with a NUL byte', ['abc\0'], 'xabc', 1],
     ['the end, where a pattern would have gone on otherwise', ['abc'], 'xac', 3],
-  ])('is %s', (_, patterns, text, expected) => {
+  ])('returns %s', (_, patterns, text, expected) => {
     expect(openEndOf(patterns, text)).toBe(expected);
   });
 
-  it('is looked for only where a pattern that began would still be open', () => {
+  it('reads only the end of the text, where a pattern may be open', () => {
     const { bytes, reads } = createCounted('z'.repeat(1000));
     expect(createPatternSearch(['abc', 'defghijk']).findOpenEnd(bytes)).toBe(1000);
     expect(Math.min(...reads)).toBe(993);
   });
 
-  it('is where a slow search finds it', () => {
+  it('returns what a slow search returns', () => {
     const letters = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 3, maxLength: 9 });
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'b', 'c'), maxLength: 20 });
     fc.assert(

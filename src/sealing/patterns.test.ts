@@ -12,7 +12,7 @@ function patternsOf(...secrets: readonly string[]): string[] {
 }
 
 describe('toSpellings', () => {
-  it('are those in which a secret turns up, and no other', () => {
+  it('are these, and no others', () => {
     // Of 8 bytes base64 makes 10 2/3 characters: each of the three places begins and ends elsewhere in a character.
     expect(toSpellings('a?>~&"b!').toSorted()).toEqual(
       [
@@ -56,14 +56,14 @@ describe('toSpellings', () => {
     );
   });
 
-  it.each(["it's(a)*<b>", 'x'.repeat(8)])('are told once each, of %s', (secret) => {
+  it.each(["it's(a)*<b>", 'x'.repeat(8)])('are all different, of %s', (secret) => {
     const spellings = toSpellings(secret);
     expect(new Set(spellings).size).toBe(spellings.length);
   });
 
   const AWS = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 
-  // What each of them wrote.
+  // The output of each of them.
   it.each([
     ['encodeURIComponent', "it's(a)*b!", "it's(a)*b!"],
     ['an RFC 3986 encoder', "it's(a)*<b>!~", 'it%27s%28a%29%2A%3Cb%3E%21~'],
@@ -82,11 +82,11 @@ describe('toSpellings', () => {
     ['JSON of Python', 'pässwörter123', 'p\\u00e4ssw\\u00f6rter123'],
     ['JSON of .NET', 'abcd+efgh&"ij"', 'abcd\\u002Befgh\\u0026\\u0022ij\\u0022'],
     ['JSON of .NET, beyond 16 bits', 'grin😀grin', 'grin\\uD83D\\uDE00grin'],
-  ])('are those of %s', (_encoder, secret, written) => {
+  ])('include that of %s', (_encoder, secret, written) => {
     expect(toSpellings(secret)).toContain(written);
   });
 
-  it('are those of what base64, openssl and xxd write in lines', () => {
+  it('include the lines that base64, openssl and xxd write', () => {
     const secret = Array.from({ length: 100 }, (_, index) => String.fromCharCode(0x30 + (index % 71))).join('');
     const lines = { base64: [0, 76], hex: [0, 60, 120, 180] };
     const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
@@ -94,20 +94,20 @@ describe('toSpellings', () => {
     const spellings = toSpellings(secret);
     for (const at of lines.base64) expect(spellings).toContain(base64.slice(at, at + 76));
     for (const at of lines.hex) expect(spellings).toContain(hex.slice(at, at + 60));
-    // A rest of which a text may have a part by chance.
+    // A short last line may occur by chance.
     expect(toSpellings('x'.repeat(58))).not.toContain(Buffer.from('x'.repeat(58)).toString('base64').slice(76, 78));
   });
 
-  it('exist for a secret that is no Unicode', () => {
+  it('exist for a secret that is not well-formed Unicode', () => {
     expect(toSpellings('broken \ud800 half')).toContain('broken%20%EF%BF%BD%20half');
   });
 });
 
 describe('toPatterns', () => {
-  // Those of the secret as it is, without its other spellings.
+  // Only those of the plain secret.
   const piecesOf = (text: string): string[] => patternsOf(text).filter((piece) => text.includes(piece));
 
-  it('are the pieces of 64 bytes of a longer spelling, the last one reaching back', () => {
+  it('are pieces of 64 bytes of a longer spelling, the last of which overlaps the one before', () => {
     const text = Array.from({ length: 150 }, (_, index) => String.fromCharCode(0x4e00 + index)).join('');
     const bytes = Buffer.from(text);
     const patterns = patternsOf(text);
@@ -124,12 +124,12 @@ describe('toPatterns', () => {
     [65, 2],
     [128, 2],
     [129, 3],
-  ])('are for %d bytes as they are %d', (length, count) => {
+  ])('of %d plain bytes are %d', (length, count) => {
     const text = Array.from({ length }, (_, index) => String.fromCharCode(0x30 + (index % 71))).join('');
     expect(piecesOf(text)).toHaveLength(count);
   });
 
-  it('are 8 to 64 bytes long, and none is there twice', () => {
+  it('are 8 to 64 bytes long, and all different', () => {
     const patterns = patternsOf('hunter2-hunter2', 'hunter2-hunter2', 'x'.repeat(1000), `${'y'.repeat(70)}\nzzzzzzzz`);
     for (const pattern of patterns) {
       expect(pattern.length).toBeGreaterThanOrEqual(8);
@@ -138,17 +138,17 @@ describe('toPatterns', () => {
     expect(new Set(patterns).size).toBe(patterns.length);
   });
 
-  it('are none of no secret', () => {
+  it('are none without a secret', () => {
     expect(patternsOf()).toEqual([]);
     expect(patternsOf('short', '')).toEqual([]);
   });
 
-  it('are none of a secret of 7 characters, and some of one of 8', () => {
+  it('are none for a secret of 7 characters, and some for one of 8', () => {
     expect(patternsOf('1234567')).toEqual([]);
     expect(patternsOf('12345678')).toContain('12345678');
   });
 
-  it.each(['\n', '\r', '\r\n'])('are also those of each line long enough, with lines ended by %j', (end) => {
+  it.each(['\n', '\r', '\r\n'])('include those of each long line, with lines that end with %j', (end) => {
     const patterns = patternsOf(`first line${end}  second line\t${end}short`);
     expect(patterns).toContain('first line');
     expect(patterns).toContain('second line');
@@ -157,12 +157,12 @@ describe('toPatterns', () => {
     expect(patterns).not.toContain('  second line\t');
   });
 
-  it('are those of the whole too, where it has lines', () => {
+  it('include those of the whole secret, if it has lines', () => {
     expect(patternsOf('first line\nsecond line')).toContain('first line\nsecond line');
     expect(patternsOf('one\ntwo\n')).toContain('one\\ntwo\\n');
   });
 
-  it('are not told when they take more than they may', () => {
+  it('are undefined if the spellings are too long', () => {
     const { length } = toSpellings('hunter2-hunter2').join('');
     expect(toPatterns(['hunter2-hunter2'], length)).toHaveLength(patternsOf('hunter2-hunter2').length);
     expect(toPatterns(['hunter2-hunter2'], length - 1)).toBeUndefined();

@@ -10,7 +10,7 @@ describe('parsePurpose', () => {
     },
   );
 
-  it("never reads the purpose of the operator's bot, which nobody may ask a server to seal for", () => {
+  it("never reads the purpose of the operator's bot, for which a server must not seal", () => {
     const text = formatPurpose({ kind: 'telegram', bot: 'operator' });
     expect(text).toBe('telegram:bot=operator');
     expect(() => parsePurpose(text)).toThrow(expect.objectContaining({ code: 'USAGE_INVALID' }));
@@ -39,7 +39,7 @@ describe('parsePurpose', () => {
 });
 
 describe('withSignature', () => {
-  it('makes another purpose of a hook whose signature is optional', () => {
+  it('returns another purpose for a hook whose signature is optional', () => {
     expect(withSignature({ kind: 'hook' }, 'optional')).toStrictEqual({ kind: 'hook', signature: 'optional' });
     expect(formatPurpose(withSignature({ kind: 'hook' }, 'optional'))).toBe('hook:signature=optional');
     for (const signature of ['required', undefined]) {
@@ -47,7 +47,7 @@ describe('withSignature', () => {
     }
   });
 
-  it('refuses other words, and other purposes', () => {
+  it('refuses other words and other purposes', () => {
     const fault = { code: 'USAGE_INVALID', message: 'Signature "no" is not one of required, optional' };
     expect(() => withSignature({ kind: 'hook' }, 'no')).toThrow(expect.objectContaining(fault));
     const other = { code: 'USAGE_INVALID', message: 'Only a hook has a signature' };

@@ -34,7 +34,7 @@ describe('a sealed value that does not open', () => {
     ['k8s', 'The sealed kubeconfig'],
     ['telegram', 'The sealed Telegram destination'],
     ['secret:DEPLOY_KEY', 'The sealed secret DEPLOY_KEY'],
-  ])('is called by its purpose, %s, with the command that makes another', async (purpose, subject) => {
+  ])('is named after its purpose, %s, with the command that seals another', async (purpose, subject) => {
     await expect(openSealed(keyring, 'x', { scope, purpose: parsePurpose(purpose) })).rejects.toMatchObject({
       code: 'SEALED_INVALID',
       message: `${subject} does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose`,
@@ -42,7 +42,7 @@ describe('a sealed value that does not open', () => {
     });
   });
 
-  it('is told apart when only its key is unknown, by the same command', async () => {
+  it('has a message of its own if only its key is unknown, with the same command', async () => {
     const token = await sealUnchecked('\0value', 'c3/secret:KEY');
     const foreign = `${keyring.keys[0].id === 'zz' ? 'yy' : 'zz'}${token.slice(2)}`;
     const binding = { scope, purpose: parsePurpose('secret:KEY') };
@@ -71,18 +71,18 @@ describe('a sealed value that does not open', () => {
   });
 
   it.each([
-    ['it is of the longest length that is looked at', 'zz.AAAA.'.padEnd(24 * 1024 - 5, 'A') + '.AAAA', true],
+    ['it has the longest length that is read', 'zz.AAAA.'.padEnd(24 * 1024 - 5, 'A') + '.AAAA', true],
     ['it is longer', 'zz.AAAA.'.padEnd(24 * 1024 - 4, 'A') + '.AAAA', false],
     ['a part is empty', 'zz.AAAA..AAAA', false],
     ['its last part has bits that no encoder writes', 'zz.AAAA.AAAA.AB', false],
-  ])('names an unknown key only where the rest may be a value: %s', async (_, token, isNamed) => {
+  ])('names an unknown key only if the rest may be a value: %s', async (_, token, isNamed) => {
     expect(keyring.keys[0].id).not.toBe('zz');
     await expect(openSealed(keyring, token, { scope, purpose: { kind: 'k8s' } })).rejects.toMatchObject({
       message: expect.stringMatching(isNamed ? /with a key this c3 does not have$/ : /is damaged/) as string,
     });
   });
 
-  it('may be too long to be looked at, though its key is right', async () => {
+  it('may be too long to be read, though its key is right', async () => {
     const token = await sealUnchecked(`\0${'x'.repeat(19_000)}`, 'c3/k8s');
     await expect(openSealed(keyring, token, { scope, purpose: { kind: 'k8s' } })).rejects.toMatchObject({
       code: 'SEALED_INVALID',
@@ -99,7 +99,7 @@ describe('a sealed value that does not open', () => {
   });
 });
 
-it('opens what the reader of its purpose is to judge, unjudged; a token alone goes into a header, and is checked', async () => {
+it('opens without a check what the reader of its purpose checks, and checks a token, which goes into a header', async () => {
   const path = await sealUnchecked('\0/home/ann/.kube/config', 'c3/k8s');
   expect(await openSealed(keyring, path, { scope, purpose: { kind: 'k8s' } })).toMatchObject({
     plaintext: '/home/ann/.kube/config',
@@ -123,13 +123,13 @@ describe('a hook URL', () => {
     ['key=aa.b.c.d.e.f&repo=a/b', 'SEALED_INVALID', 'The key in the hook URL is not whole: the URL looks truncated'],
     ['key=aa.b.c.d', 'SCOPE_INVALID', 'The hook URL has no repository: the URL looks truncated'],
     ['key=aa.b.c.d&repo=a/b&repo=a/b', 'SCOPE_INVALID', 'The hook URL has more than one repository'],
-  ])('is refused in its own words: %s', (query, code, message) => {
+  ])('is refused with its own message: %s', (query, code, message) => {
     expect(refusalOf(() => parseHookQuery(new URLSearchParams(query)))).toEqual({ code, message, hint });
   });
 });
 
 describe('a purpose', () => {
-  it('is refused with its first 120 characters', () => {
+  it('is refused, and its first 120 characters are quoted', () => {
     expect(refusalOf(() => parsePurpose('x'.repeat(200)))).toEqual({
       code: 'USAGE_INVALID',
       message: `Purpose "${'x'.repeat(120)}" is not one of hook, k8s, telegram, secret:NAME`,
@@ -137,7 +137,7 @@ describe('a purpose', () => {
     });
   });
 
-  it('has a name of at most 100 characters, which is refused with its first 120', () => {
+  it('has a name of at most 100 characters, of which the message quotes 120', () => {
     expect(parsePurpose(`secret:${'N'.repeat(100)}`)).toEqual({ kind: 'secret', name: 'N'.repeat(100) });
     expect(refusalOf(() => parsePurpose(`secret:${'N'.repeat(130)}`))).toEqual({
       code: 'USAGE_INVALID',
@@ -179,7 +179,7 @@ describe('a scope', () => {
     });
   });
 
-  it('is at most 600 characters of text, all of which count, and is quoted with its first 120', () => {
+  it('has at most 600 characters, and the message quotes 120', () => {
     const name = `${'h'.repeat(250)}/${'o'.repeat(200)}/${'n'.repeat(99)}x`;
     const longest = name.padStart(600, ' ');
     expect(formatScope(parseScope(longest))).toBe(name);

@@ -49,7 +49,7 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
     .string({ minLength: 1, maxLength: 60, unit: 'binary' })
     .filter((text) => text.isWellFormed() && text.trim() !== '' && !text.includes('\0'));
 
-  it('opens to what it was', async () => {
+  it('opens to the same text', async () => {
     await fc.assert(
       fc.asyncProperty(plaintext, async (text) => {
         expect(await openSealed(keyring, await sealIt(text), binding)).toStrictEqual({
@@ -61,13 +61,13 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
     );
   });
 
-  it('stays within the longest token when the text is as long as it may be', async () => {
+  it('is not too long to be read if the text has the maximum length', async () => {
     const text = 'я'.repeat(8192);
     const { plaintext: opened } = await openSealed(keyring, await sealIt(text), binding);
     expect(opened).toBe(text);
   });
 
-  it('does not open when any one of its characters is another, missing or doubled', async () => {
+  it('does not open if any character is changed, missing or doubled', async () => {
     const token = await sealIt('a b');
     for (const [at, was] of token.split('').entries()) {
       const [before, after] = [token.slice(0, at), token.slice(at + 1)];
@@ -101,7 +101,7 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
     expect(await openSealed(rotated, token, binding)).toStrictEqual({ plaintext: 'value', isOldKey: true });
   });
 
-  it('does not open with a key that is not there, and says that', async () => {
+  it('does not open with an unknown key, and says so', async () => {
     await expect(openSealed(parseKeyring(OLD), await sealIt('value'), binding)).rejects.toMatchObject({
       code: 'SEALED_INVALID',
       message: 'The sealed secret KEY was sealed with a key this c3 does not have',
@@ -109,7 +109,7 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
     });
   });
 
-  it('is never made of what its purpose refuses', async () => {
+  it('cannot be created from a text that its purpose refuses', async () => {
     await expect(sealIt('two words', bindingOf('github.com/acme/shop', 'hook'))).rejects.toMatchObject({
       code: 'PLAINTEXT_INVALID',
     });
@@ -130,11 +130,11 @@ describe('openSealed', () => {
     ['a known key id and rubbish', `${keyring.keys[0].id}.AAAA.AAAA.AAAA`],
     ['a nonce of no use', `${keyring.keys[0].id}.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA`],
     ['a point of low order', `${keyring.keys[0].id}.${'A'.repeat(43)}.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA`],
-  ])('tells %s by the one sentence', async (_, token) => {
+  ])('refuses %s with one message', async (_, token) => {
     expect(await refusalOf(token)).toStrictEqual({ code: 'SEALED_INVALID', message: SENTENCE, hasCause: false });
   });
 
-  it('tells a damaged value, a foreign repository and a foreign purpose by the same sentence', async () => {
+  it('refuses a damaged value, a foreign repository and a foreign purpose with the same message', async () => {
     const tokens = [
       `${(await seal(keyring, 'value', binding)).slice(0, -2)}AA`,
       await seal(keyring, 'value', bindingOf('github.com/evil/shop', 'secret:KEY')),
@@ -146,7 +146,7 @@ describe('openSealed', () => {
     }
   });
 
-  it('fails with SEALED_INVALID whatever it is given', async () => {
+  it('throws only SEALED_INVALID, whatever the token is', async () => {
     const part = fc.stringMatching(/^[A-Za-z0-9_.=-]{0,50}$/);
     await fc.assert(
       fc.asyncProperty(
@@ -169,7 +169,7 @@ describe('a hook key that another program sealed', () => {
     expect(await openSealed(keyring, await sealElsewhere('token'), hook)).toMatchObject({ plaintext: 'token' });
   });
 
-  it('does not open to what would break out of a header', async () => {
+  it('does not open if it would inject a header', async () => {
     await expect(openSealed(keyring, await sealElsewhere('token\r\nX: y'), hook)).rejects.toMatchObject({
       code: 'SEALED_INVALID',
     });
@@ -214,7 +214,7 @@ describe('sealForPublicKey', () => {
     await expect(sealForPublicKey({ keys: [key] }, 'value', binding)).rejects.toMatchObject({ code: 'USAGE_INVALID' });
   });
 
-  it('takes the first key that can be used, of a set with others in it', async () => {
+  it('uses the first usable key of a set', async () => {
     const other = (await toJwks(parseKeyring(OLD))).keys;
     const token = await sealForPublicKey({ keys: [null, ...unusable, ...jwks.keys, ...other] }, 'value', binding);
     expect(await openSealed(keyring, token, binding)).toMatchObject({ plaintext: 'value' });

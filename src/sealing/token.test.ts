@@ -7,7 +7,7 @@ const anyText = fc.string({ minLength: 1, unit: 'binary' }).filter((text) => tex
 const word = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}$/);
 
 describe('pack', () => {
-  it('comes back as it was', () => {
+  it('is reversed by unpack', () => {
     fc.assert(
       fc.property(fc.oneof(anyText, word), (text) => {
         expect(unpack(pack(text))).toBe(text);
@@ -15,7 +15,7 @@ describe('pack', () => {
     );
   });
 
-  it('makes of a word of the base64url alphabet bytes that encode to one to four characters more', () => {
+  it('turns a word of base64url characters into bytes whose encoding is one to four characters longer', () => {
     fc.assert(
       fc.property(word, (text) => {
         const added = Buffer.from(pack(text)).toString('base64url').length - text.length;
@@ -38,7 +38,7 @@ describe('unpack', () => {
     expect(() => unpack(Buffer.from(hex, 'hex'))).toThrow(/Not a packed text|encoded data was not valid/);
   });
 
-  it('gives one text for one packing: what it reads from a packed form is packed to the same bytes', () => {
+  it('accepts only the bytes that pack returns for the text', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
         fc.pre(bytes[0] !== 0);

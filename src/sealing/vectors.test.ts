@@ -63,7 +63,7 @@ describe('the golden vectors', () => {
 });
 
 // Nothing of this room from here on: what docs/sealing.md says is enough to open a value.
-describe('the format, with stock jose and node:crypto alone', () => {
+describe('the format, with only jose and node:crypto', () => {
   const [first = ''] = secret.split(',');
   const derive = (use: string): Buffer =>
     Buffer.from(hkdfSync('sha256', Buffer.from(first, 'base64url'), '', `c3-seal-v1/${use}`, 32));
@@ -90,7 +90,7 @@ describe('the format, with stock jose and node:crypto alone', () => {
     expect(Buffer.from(plaintext).toString('utf8')).toBe('\0\ufeffПривет, 🌍\n');
   });
 
-  it('opens what is sealed offline, with the key set that the server shows', async () => {
+  it('opens what is sealed offline with the key set that the server shows', async () => {
     const binding = { scope: parseScope('github.com/acme/shop'), purpose: parsePurpose('k8s') };
     const [kid, x, iv, ciphertext, tag] = (await sealForPublicKey(jwks, 'apiVersion: v1', binding)).split('.');
     const epk = { x, crv: 'X25519', kty: 'OKP' };

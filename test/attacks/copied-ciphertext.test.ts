@@ -9,7 +9,7 @@ describe('A1 A sealed value that is copied to another place', () => {
 
   const CLOSED = 'it is damaged, or was sealed for another repository or purpose';
 
-  /** What the attacker is told, who pushes a c3.yaml with the value to their own repository, where everything else is right. */
+  /** Pushes a c3.yaml with the value to the attacker's own repository, where the rest is right. Returns the commit status. */
   async function push(mine: SetUp, { k8s = mine.k8s, extra = '' }: { k8s?: string; extra?: string }): Promise<string> {
     let told = '';
     await outsider.spare(async () => {
@@ -41,14 +41,14 @@ describe('A1 A sealed value that is copied to another place', () => {
     expect(await push(mine, { extra: `telegram: ${stolen}\n` })).toContain('error: config error: c3.yaml: telegram: ');
   });
 
-  it('refuses to hand the kubeconfig to the steps as a secret', async () => {
+  it('refuses the kubeconfig as a secret of the steps', async () => {
     const mine = await fixture.setUp();
     expect(await push(mine, { extra: `secrets: {KUBECONFIG_TEXT: ${mine.k8s}}\n` })).toContain(
       'error: config error: c3.yaml: secrets.KUBECONFIG_TEXT: ',
     );
   });
 
-  it('refuses to hand the access token of the hook URL to the steps as a secret', async () => {
+  it('refuses the access token of the hook URL as a secret of the steps', async () => {
     const mine = await fixture.setUp();
     const key = new URL(mine.url).searchParams.get('key') ?? '';
     expect(await push(mine, { extra: `secrets: {TOKEN: ${key}}\n` })).toContain(
@@ -56,7 +56,7 @@ describe('A1 A sealed value that is copied to another place', () => {
     );
   });
 
-  it('refuses a secret under the name of another one', async () => {
+  it('refuses a secret under the name of another secret', async () => {
     const mine = await fixture.setUp();
     const sealed = await mine.user.seal('secret:PROD_KEY', 'correct horse battery');
     expect(await push(mine, { extra: `secrets: {TEST_KEY: ${sealed}}\n` })).toContain(
@@ -72,13 +72,13 @@ describe('A1 A sealed value that is copied to another place', () => {
     );
   });
 
-  it('refuses a secret in the place of the kubeconfig', async () => {
+  it('refuses a secret as the kubeconfig', async () => {
     const mine = await fixture.setUp();
     const sealed = await mine.user.seal('secret:K8S', fixture.target.kubeconfig);
     expect(await push(mine, { k8s: sealed })).toContain('error: config error: c3.yaml: k8s: ');
   });
 
-  it('refuses a value of the repository of the same name on another forge', async () => {
+  it('refuses a value of a repository with the same name on another forge', async () => {
     const mine = await fixture.setUp();
     const answer = await outsider.send(`/encrypt?repo=github.com/${mine.user.fullName}&for=k8s`, {
       body: fixture.target.kubeconfig,
@@ -87,7 +87,7 @@ describe('A1 A sealed value that is copied to another place', () => {
     expect(await push(mine, { k8s: answer.text })).toContain('error: config error: c3.yaml: k8s: ');
   });
 
-  it('refuses a value of a repository whose name begins alike', async () => {
+  it('refuses a value of a repository whose name starts with the same letters', async () => {
     const mine = await fixture.setUp();
     const answer = await outsider.send(`/encrypt?repo=${mine.user.scope}0&for=k8s`, {
       body: fixture.target.kubeconfig,
@@ -96,7 +96,7 @@ describe('A1 A sealed value that is copied to another place', () => {
     expect(await push(mine, { k8s: answer.text })).toContain('error: config error: c3.yaml: k8s: ');
   });
 
-  it('has no route that opens, rotates or seals anew what is sealed', async () => {
+  it('has no route that opens a sealed value or seals it again', async () => {
     const { k8s } = await fixture.setUp();
     for (const path of ['/decrypt', '/open', '/rotate', '/reencrypt', '/re-encrypt', '/v1/rotate', '/unseal']) {
       for (const method of ['GET', 'POST', 'PUT']) {
@@ -106,7 +106,7 @@ describe('A1 A sealed value that is copied to another place', () => {
     }
   });
 
-  it('takes the repository and the purpose of a new value from the query alone, never from what is to be sealed', async () => {
+  it('reads the repository and the purpose of a new value only from the query, never from the text to seal', async () => {
     const mine = await fixture.setUp();
     const body = JSON.stringify({ repo: 'github.com/acme/victim', for: 'k8s', value: 'x'.repeat(20) });
     const { text } = await outsider.send(`/encrypt?repo=${mine.user.scope}&for=secret:A`, {

@@ -15,10 +15,10 @@ describe('A13 The keys of c3', () => {
       const { message, hint } = error as { message: string; hint?: string };
       return `${message} ${hint}`;
     }
-    throw new Error('it was taken');
+    throw new Error('it was accepted');
   }
 
-  it('takes no key that is short, a word, a pattern or of another encoding, and quotes none', () => {
+  it('accepts no key that is short, a word, a pattern or in another encoding, and quotes none', () => {
     const weak = [
       '',
       'password',
@@ -40,7 +40,7 @@ describe('A13 The keys of c3', () => {
     expect(() => readConfig({}, {}, () => '')).toThrow(/C3_SECRET is not set/);
   });
 
-  it('is given no secret by a flag, which every process of the machine could read', async () => {
+  it('has no flag for a secret, which every process of the machine could read', async () => {
     const told: string[] = [];
     await runCli(['serve', '--help'], {
       env: {},
@@ -56,7 +56,7 @@ describe('A13 The keys of c3', () => {
     expect(help).not.toMatch(/--secret[ <]|--telegram-token|--token/);
   });
 
-  it('names no value of a setting that may be secret when it refuses it', () => {
+  it('quotes no setting that may be secret when it refuses it', () => {
     const secret = 'sup3r-s3cret-value-of-somebody';
     const env = {
       C3_SECRET: 'x',
@@ -75,7 +75,7 @@ describe('A13 The keys of c3', () => {
     expect(message).not.toContain(secret);
   });
 
-  it('seals with the first key only, opens with all, and tells which values are to be sealed anew', async () => {
+  it('seals with the first key, opens with all keys, and reports which values must be sealed again', async () => {
     const [old, now] = [formatSecret(randomBytes(32)), formatSecret(randomBytes(32))];
     const rotated = parseKeyring(`${now},${old}`);
     const sealed = await seal(parseKeyring(old), 'a value', binding);
@@ -84,13 +84,13 @@ describe('A13 The keys of c3', () => {
     expect(await openSealed(parseKeyring(now), anew, binding)).toEqual({ plaintext: 'a value', isOldKey: false });
   });
 
-  it('opens nothing that was sealed with a key that was taken away', async () => {
+  it('opens nothing that was sealed with a key that was removed', async () => {
     const [old, now] = [formatSecret(randomBytes(32)), formatSecret(randomBytes(32))];
     const sealed = await seal(parseKeyring(old), 'a value', binding);
     await expect(openSealed(parseKeyring(now), sealed, binding)).rejects.toMatchObject({ code: 'SEALED_INVALID' });
   });
 
-  it('prints no key when a keyring is printed', () => {
+  it('prints no key when a keyring is logged', () => {
     const text = formatSecret(randomBytes(32));
     const keyring = parseKeyring(text);
     const bytes = Buffer.from(text, 'base64url').toString('hex');
@@ -99,7 +99,7 @@ describe('A13 The keys of c3', () => {
     expect(shown).not.toContain(bytes);
   });
 
-  it('uses each value of randomness once: the same text is never sealed to the same token', async () => {
+  it('uses each nonce once: the same text never becomes the same token', async () => {
     const keyring = parseKeyring(formatSecret(randomBytes(32)));
     const tokens = await Promise.all(Array.from({ length: 500 }, () => seal(keyring, 'a value', binding)));
     expect(new Set(tokens.map((token) => token.split('.')[1])).size).toBe(500);

@@ -35,13 +35,13 @@ function refusal(token: string, binding = BINDING): Promise<{ code: string; mess
   );
 }
 
-/** The different refusals of these tokens. */
+/** Returns the different refusals of these tokens. */
 async function refusalsOf(tokens: readonly string[]): Promise<unknown[]> {
   const refusals = await Promise.all(tokens.map((token) => refusal(token)));
   return [...new Map(refusals.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-/** What a text that is no token at all gets: whoever tries learns nothing from the answer. */
+/** The refusal of a text that is no token. All other refusals equal it, so that an attacker learns nothing. */
 const ALIKE = [await refusal('x')];
 
 function flip(token: string, part: number, bit: number): string {
@@ -68,13 +68,13 @@ describe('A1 A sealed value that is changed', () => {
       const token = await sealIt();
       for (const index of parts.keys()) {
         const bits = Buffer.from(token.split('.')[index + 1] ?? '', 'base64url').length * 8;
-        // The highest bit of an X25519 point is not part of it (RFC 7748 §5), but it is part of the header that is authenticated.
+        // The highest bit of an X25519 point has no effect (RFC 7748 §5), but the header that contains it is authenticated.
         expect(await refusalsOf(Array.from({ length: bits }, (_, bit) => flip(token, index + 1, bit)))).toEqual(ALIKE);
       }
     }
   });
 
-  it('does not open when cut at any place', async () => {
+  it('does not open when it is cut at any place', async () => {
     for (const [, sealIt] of ways) {
       const token = await sealIt();
       const cut = Array.from({ length: token.length }, (_, length) => token.slice(0, length));
@@ -82,7 +82,7 @@ describe('A1 A sealed value that is changed', () => {
     }
   });
 
-  it('does not open in another spelling of the same bytes', async () => {
+  it('does not open if its bytes are spelled in another way', async () => {
     const token = await seal(keyring, TOKEN, BINDING);
     const [id = '', iv = '', text = '', tag = ''] = token.split('.');
     // A tag's last character has four bits that no byte uses.
@@ -103,7 +103,7 @@ describe('A1 A sealed value that is changed', () => {
     ).toEqual(ALIKE);
   });
 
-  it('does not open when it is of one form and claims the other', async () => {
+  it('does not open when it has one form and claims the other', async () => {
     const symmetric = (await seal(keyring, TOKEN, BINDING)).split('.');
     const [id = '', epk = '', ...rest] = (await sealForPublicKey(jwks, TOKEN, BINDING)).split('.');
     expect(await refusalsOf([[id, ...rest].join('.'), [symmetric[0], epk, ...symmetric.slice(1)].join('.')])).toEqual(
@@ -142,14 +142,14 @@ describe('A1 A sealed value that is changed', () => {
     ).toEqual(ALIKE);
   });
 
-  it('does not unpack a bomb that was sealed with the right key and a header that says so', async () => {
+  it('does not decompress a bomb that was sealed with the right key', async () => {
     const { secretKey } = keyring.keys[0];
     const bomb = deflateRawSync(Buffer.alloc(10_000_000));
     const jwe = await new CompactEncrypt(bomb)
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid, typ: 'c3/hook', sub: 'github.com/acme/shop', zip: 'DEF' })
       .encrypt(secretKey)
       .catch(() => undefined);
-    // Where jose itself refuses to make one, the compressed bytes are sealed under the ordinary header.
+    // jose may refuse to seal it. Then only the compressed bytes under the ordinary header are tested.
     const plain = await new CompactEncrypt(bomb)
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid, typ: 'c3/hook', sub: 'github.com/acme/shop' })
       .encrypt(secretKey);
@@ -160,7 +160,7 @@ describe('A1 A sealed value that is changed', () => {
     ).toEqual(ALIKE);
   });
 
-  it('does not open what another c3 has sealed under the same key id', async () => {
+  it('does not open if another c3 sealed it under the same key id', async () => {
     let other = parseKeyring(formatSecret(randomBytes(32)));
     while (other.keys[0].id !== kid) other = parseKeyring(formatSecret(randomBytes(32)));
     expect(
@@ -171,7 +171,7 @@ describe('A1 A sealed value that is changed', () => {
     ).toEqual(ALIKE);
   });
 
-  it('tells a wrong repository, a wrong purpose and damage by one and the same sentence', async () => {
+  it('is refused with one message for a wrong repository, a wrong purpose and damage', async () => {
     const elsewhere: Binding[] = [
       { scope: parseScope('github.com/mallory/shop'), purpose: { kind: 'hook' } },
       { scope: parseScope('git.example.com/acme/shop'), purpose: { kind: 'hook' } },
@@ -185,7 +185,7 @@ describe('A1 A sealed value that is changed', () => {
     expect(await refusalsOf([...sealed, flip(await seal(keyring, TOKEN, BINDING), 3, 5)])).toEqual(ALIKE);
   });
 
-  it('does not open a token sealed around the check for what may stand in a header', async () => {
+  it('does not open if it contains a token with a line break, which would inject a header', async () => {
     const smuggled = await sealForPublicKey(jwks, `x\r\nX-Admin: yes`, {
       scope: BINDING.scope,
       purpose: parsePurpose('secret:A'),
@@ -198,17 +198,17 @@ describe('A1 A sealed value that is changed', () => {
     expect(await refusalsOf([[kid, ...jwe.split('.').slice(2)].join('.')])).toEqual(ALIKE);
   });
 
-  it('refuses the unscoped tokens of the first c3, hex of a secret box', async () => {
+  it('does not open if it is a token of the first c3, without a scope', async () => {
     expect(
       await refusalsOf([randomBytes(24 + 16 + 40).toString('hex'), `${kid}${randomBytes(80).toString('hex')}`]),
     ).toEqual(ALIKE);
   });
 
-  it('does not look at a token that is larger than any c3 makes', async () => {
+  it('is not read if it is larger than any value of c3', async () => {
     expect(await refusalsOf([`${kid}.${'A'.repeat(16)}.${'A'.repeat(32 * 1024)}.${'A'.repeat(22)}`])).toEqual(ALIKE);
   });
 
-  it('treats names of JavaScript as names of secrets and nothing else', async () => {
+  it('may have the name of a JavaScript property, which has no other effect', async () => {
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       const purpose = parsePurpose(`secret:${name}`);
       const sealed = await seal(keyring, 'a value', { scope: BINDING.scope, purpose });
@@ -220,7 +220,7 @@ describe('A1 A sealed value that is changed', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
-  it('reads no second key and no second repository from a hook URL', async () => {
+  it('is refused if the hook URL has a second key or a second repository', async () => {
     const key = await seal(keyring, TOKEN, BINDING);
     const queries = [
       `key=${key}&key=x&repo=acme/shop`,
@@ -231,7 +231,7 @@ describe('A1 A sealed value that is changed', () => {
     for (const query of queries) expect(() => parseHookQuery(new URLSearchParams(query))).toThrow(/hook URL has/);
   });
 
-  it('shows nothing but public halves in the key set', async () => {
+  it('does not open with the public key set, which contains only public halves', async () => {
     const text = JSON.stringify(await toJwks(keyring));
     expect(text).not.toMatch(/"(?:d|k|p|q)":/);
     for (const { keys } of [await toJwks(keyring)]) {

@@ -9,7 +9,7 @@ describe('A9 A secret that would show in what others read', () => {
   const { fixture } = outsider;
   const SECRET = 'corr3ct h0rse/battery+staple';
 
-  /** What Telegram and the forge show of a step that prints `$S` by this script and fails. */
+  /** Returns what Telegram and the forge show of a step that prints `$S` with this script and fails. */
   async function show(script: string, secret = SECRET): Promise<string> {
     const hook = await fixture.setUp();
     const sealed = await hook.user.seal('secret:S', secret);
@@ -29,16 +29,16 @@ describe('A9 A secret that would show in what others read', () => {
     return shown;
   }
 
-  it('hides it as it is', async () => {
+  it('is hidden in plain text', async () => {
     expect(await show('echo "$S"')).not.toContain(SECRET);
   });
 
-  it('hides it when it is written byte by byte', async () => {
+  it('is hidden when a step writes it byte by byte', async () => {
     const script = 'for i in $(seq 1 ${#S}); do printf %s "$(printf %s "$S" | cut -c$i | tr " " _)"; done';
     expect(await show(script, 'corr3ct_h0rse_battery')).not.toContain('corr3ct_h0rse_battery');
   });
 
-  it('hides it in base64, wherever in the encoded text it begins', async () => {
+  it('is hidden in base64, wherever it starts in the encoded text', async () => {
     const shown = await show('for before in "" x xx; do printf "%s" "$before$S and more" | base64 -w0; echo; done');
     for (const before of ['', 'x', 'xx']) {
       const encoded = Buffer.from(`${before}${SECRET}`).toString('base64').replace(/=+$/, '');
@@ -46,14 +46,14 @@ describe('A9 A secret that would show in what others read', () => {
     }
   });
 
-  it('hides it in hexadecimal of both cases', async () => {
+  it('is hidden in hexadecimal of both cases', async () => {
     const shown = await show(
       String.raw`printf %s "$S" | od -An -v -tx1 | tr -d " \n"; echo; printf %s "$S" | od -An -v -tx1 | tr -d " \n" | tr a-f A-F`,
     );
     expect(shown.toLowerCase()).not.toContain(Buffer.from(SECRET).toString('hex'));
   });
 
-  it('hides it as a part of a URL and of JSON', async () => {
+  it('is hidden in a URL and in JSON', async () => {
     const secret = 'p@ss"w0rd&more/';
     const url = encodeURIComponent(secret);
     const json = JSON.stringify(secret).slice(1, -1);
@@ -65,7 +65,7 @@ describe('A9 A secret that would show in what others read', () => {
     expect(shown).not.toContain(json);
   });
 
-  it('hides it in the lines that base64 and xxd make of it', async () => {
+  it('is hidden in the lines that base64 and xxd write', async () => {
     const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY-and-as-much-again-for-a-second-line';
     const hex = String.raw`od -An -v -tx1 | tr -d " \n" | fold -w 60`;
     const shown = await show(`printf %s "$S" | base64; printf %s "$S" | ${hex}`, secret);
@@ -79,7 +79,7 @@ describe('A9 A secret that would show in what others read', () => {
       );
   });
 
-  it('hides it in the JSON of PHP and of Python', async () => {
+  it('is hidden in the JSON of PHP and of Python', async () => {
     const shown = await show(
       String.raw`printf '%s\n' '{"a":"pw\u00e4rts\/geheim","b":"pw\u00E4rts\/geheim"}'`,
       'pwärts/geheim',
@@ -87,7 +87,7 @@ describe('A9 A secret that would show in what others read', () => {
     expect(shown).not.toContain('geheim');
   });
 
-  it('hides it with a colour, or other control characters, in its middle', async () => {
+  it('is hidden when it contains a colour or other control characters', async () => {
     const shown = await show(
       String.raw`printf '%s\033[1m%s\033[m\n' "$(printf %s "$S" | cut -c1-9)" "$(printf %s "$S" | cut -c10-)"; printf %s "$S" | sed 's/./&\x00/g'`,
     );
@@ -95,13 +95,13 @@ describe('A9 A secret that would show in what others read', () => {
     expect(shown.match(/\*\*\*/g)).toHaveLength(2);
   });
 
-  it('hides each line of a key', async () => {
+  it('is hidden line by line if it is a key', async () => {
     const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nZZZZvQIBADANBgkqhkiG9w0BZZ\n-----END KEY-----';
     const shown = await show(`printf '%s\\n' "$S" | sed -n 3p`, key);
     expect(shown).not.toContain('ZZZZvQIBADANBgkqhkiG9w0BZZ');
   });
 
-  it('hides the access token and the header that carries it, of which the steps of the git container know', async () => {
+  it('is hidden if it is the access token or the header with it, which the steps of the git container know', async () => {
     const hook = await fixture.setUp();
     const source = formatPipeline(fixture.target, hook.k8s, '- git: env | grep GIT_CONFIG; exit 1');
     const { text } = await fixture.push(hook.user, { 'c3.yaml': source });
@@ -111,7 +111,7 @@ describe('A9 A secret that would show in what others read', () => {
     expect(text).not.toContain(Buffer.from(`x-access-token:${token}`).toString('base64'));
   });
 
-  it('quotes no plaintext when it refuses to seal it', async () => {
+  it('is not quoted when c3 refuses to seal it', async () => {
     const hook = await fixture.setUp();
     for (const purpose of ['hook', 'telegram', 'nonsense', 'secret:1']) {
       const answer = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=${purpose}`, {
@@ -122,7 +122,7 @@ describe('A9 A secret that would show in what others read', () => {
     }
   });
 
-  it('shows no clear text that somebody put where a sealed value belongs', async () => {
+  it('is not shown if it stands in clear text in place of a sealed value', async () => {
     const hook = await fixture.setUp();
     const token = 'glpat-in-clear-text-by-mistake';
     const source = formatPipeline(
@@ -145,7 +145,7 @@ describe('A9 A secret that would show in what others read', () => {
     ['with a misspelt key', (yaml: string) => yaml.replace('secrets:', 'secrts:')],
     ['with a quote that is not closed', (yaml: string) => yaml.replace('- main: echo', '- main: "echo')],
     ['in braces', (yaml: string) => `{k8s: ${/glpat[\w-]+/.exec(yaml)?.[0] ?? ''}, secrets: {wrong-name: x}}\n`],
-  ])('shows no clear text where a sealed value belongs in a c3.yaml %s', async (_how, rewrite) => {
+  ])('is not shown in clear text in place of a sealed value in a c3.yaml %s', async (_how, rewrite) => {
     const hook = await fixture.setUp();
     const token = 'glpat-in-clear-text-by-mistake';
     const secrets = `secrets:\n  TOKEN: ${token}\nwrong: x\ntelegram:\n  to: ${token}\n  wrong: x\n`;
@@ -157,7 +157,7 @@ describe('A9 A secret that would show in what others read', () => {
     expect(JSON.stringify(parsePipeline(source).problems)).not.toContain(token);
   });
 
-  it('writes neither keys, tokens, signatures nor secrets into its own log', async () => {
+  it('is not in the log of c3: no key, token, signature or secret', async () => {
     const hook = await fixture.setUp();
     const body = JSON.stringify(toPayload(hook, '1'.repeat(40)));
     await outsider.send(toPath(hook.url), { headers: toHeaders('guess', body), body });
@@ -187,14 +187,14 @@ describe('A9 A secret that would show in what others read', () => {
     }
   });
 
-  it('shows no secret in the list of processes of its machine', () => {
+  it('is not in the list of processes of the machine', () => {
     const argv = readFileSync(`/proc/${fixture.world.c3.pid}/cmdline`, 'utf8');
     for (const value of Object.values(fixture.world.settings).filter((text) => text.length > 20)) {
       expect(argv).not.toContain(value);
     }
   });
 
-  it('sets no address in a public commit status but that of the page, in which nothing can be read without the key of c3', () => {
+  it('is not in a public commit status, which links only to the page, whose address is sealed', () => {
     const page = `${fixture.world.c3.url}/b/`;
     const targets = fixture.world.forge.statuses.flatMap(({ targetUrl }) => targetUrl ?? []);
     expect(targets.length).toBeGreaterThan(0);
