@@ -59,14 +59,14 @@ test.each(translations)('%s names its project, file and commit, and docs/from-ot
 });
 
 describe('a translation runs for the events of its original', () => {
-  const main: PipelineEvent = { kind: 'push', branch: 'main' };
-  const tag: PipelineEvent = { kind: 'tag', tag: 'v1.2.3' };
+  const main: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'main' } };
+  const tag: PipelineEvent = { event: 'tag', ref: { kind: 'tag', name: 'v1.2.3' } };
 
   test.each<[string, PipelineEvent, readonly string[] | string]>([
     ['github-flask-tests', { ...main, paths: ['docs/index.rst', 'README.md'] }, 'no changed path matches when.path'],
     [
       'github-flask-tests',
-      { kind: 'push', branch: '2.2.x', paths: ['src/flask/app.py'] },
+      { event: 'push', ref: { kind: 'branch', name: '2.2.x' }, paths: ['src/flask/app.py'] },
       ['3.11-dev + 3.10, minimum versions, typing + 3.9 + 3.8 + 3.7, development versions + PyPy'],
     ],
     ['github-flask-publish', main, 'a push to a branch does not match when.tag'],
@@ -91,7 +91,7 @@ describe('a translation runs for the events of its original', () => {
     ['tekton-pac-go', { ...main, paths: ['docs/x.md'] }, 'no changed path matches when.path'],
     [
       'gitlab-veloren',
-      { kind: 'push', branch: 'topic' },
+      { event: 'push', ref: { kind: 'branch', name: 'topic' } },
       ['clean code', 'build voxygen', 'build server', 'unit tests', 'coverage', 'clippy'],
     ],
     [

@@ -9,7 +9,7 @@ import { chooseSteps } from './run/choose-steps.ts';
 import { listenForSignals } from './run/listen-for-signals.ts';
 import { openTarget, type Target, type TargetFlags } from './run/open-target.ts';
 import { runAtChanges } from './run/run-at-changes.ts';
-import { runOnce, toPipelineEvent, toRef, type EventFlags } from './run/run-build.ts';
+import { runOnce, toPipelineEvent, type EventFlags } from './run/run-build.ts';
 import { CANCELLED, type View } from './run/run-event.ts';
 import { createPodPrinter, formatPlan } from './run/show-plan.ts';
 import { addVariables, fillSecrets, readVariables } from './run/variables.ts';
@@ -133,7 +133,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
     view.show({
       kind: 'started',
       sha: snapshot.sha,
-      ref: formatRef(toRef(event)),
+      ref: formatRef(event.ref),
       changedFiles: snapshot.changedFiles,
       cluster: target.name,
     });

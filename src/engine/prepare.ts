@@ -137,11 +137,10 @@ export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencie
 
 /** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */
 async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
-  const { event: kind, ref, before, sha } = build;
-  const name = kind === 'tag' ? { tag: ref.name } : { branch: ref.name };
-  if (before === undefined || !needsPaths(pipeline)) return { kind, ...name };
+  const { event, ref, before, sha } = build;
+  if (before === undefined || !needsPaths(pipeline)) return { event, ref };
   const paths = await repository.listChangedPaths(before, sha, signal);
-  return { kind, ...name, ...(paths === undefined ? {} : { paths }) };
+  return { event, ref, ...(paths === undefined ? {} : { paths }) };
 }
 
 /** @throws {C3Error} SEALED_INVALID, with the place of the value */

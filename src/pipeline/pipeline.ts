@@ -1,3 +1,5 @@
+import type { EventKind } from '../build/index.ts';
+
 /** The content of c3.yaml as pure data. parse-pipeline.ts returns it; all other rooms use it. */
 export interface Pipeline {
   /** The sealed kubeconfig, not yet opened. */
@@ -88,9 +90,6 @@ export interface Condition {
   /** The result of the earlier steps. Only in the condition of a step. */
   readonly status?: readonly ('success' | 'failure')[];
 }
-
-/** A push to a branch, or a tag. */
-export type EventKind = 'push' | 'tag';
 
 export interface Concurrency {
   /** Whether a build cancels older builds of the same ref. Default false. */

@@ -6,9 +6,9 @@ import type { Pipeline } from './pipeline.ts';
 import type { PipelineEvent, PlannedStage } from './plan.ts';
 import { needsPaths, planPipeline } from './plan.ts';
 
-const push: PipelineEvent = { kind: 'push', branch: 'main' };
-const dev: PipelineEvent = { kind: 'push', branch: 'dev' };
-const tag: PipelineEvent = { kind: 'tag', tag: 'v1.2' };
+const push: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'main' } };
+const dev: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'dev' } };
+const tag: PipelineEvent = { event: 'tag', ref: { kind: 'tag', name: 'v1.2' } };
 
 describe('the when of the file', () => {
   const notEvent = (kind: string): string => `${kind} does not match when.event`;
@@ -105,7 +105,7 @@ test('more paths than the limit of work count as unknown', () => {
 
 describe('what globs cost', () => {
   const slow = `${'*a'.repeat(127)}b`;
-  const longest: PipelineEvent = { kind: 'push', branch: 'a'.repeat(255) };
+  const longest: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'a'.repeat(255) } };
 
   function count(pipeline: Pipeline, event: PipelineEvent): number {
     const work = { left: Number.MAX_SAFE_INTEGER };
@@ -115,7 +115,7 @@ describe('what globs cost', () => {
 
   test.each([
     ['branch', longest],
-    ['path', { ...push, paths: [longest.branch ?? ''] }],
+    ['path', { ...push, paths: [longest.ref.name] }],
   ])('is the same for two hundred steps that share a list of the key "%s" as for one', (key, event) => {
     const once = `{${key}: ['${slow}', '${slow}c', '!${slow}d']}`;
     const others = Array.from({ length: 99 }, () => '- {clj: x, when: *w}\n').join('');
@@ -132,7 +132,7 @@ describe('what globs cost', () => {
     const pipeline = read(`steps:\n- {clj: x, when: {branch: [${lists.join(', ')}]}}\n`);
     expect(count(pipeline, longest)).toBeGreaterThan(500_000);
     expect(planPipeline(pipeline, longest)).toEqual({ kind: 'skipped', reason: 'no step runs for this event' });
-    expect(planPipeline(pipeline, { kind: 'push', branch: 'a'.repeat(4_000) })).toEqual({
+    expect(planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'a'.repeat(4_000) } })).toEqual({
       kind: 'skipped',
       reason: 'the name of the branch is too long for the globs',
     });

@@ -1,14 +1,10 @@
+import type { Build, EventKind } from '../build/index.ts';
 import type { Work } from './glob.ts';
 import { createMatcher } from './glob.ts';
-import type { Condition, EventKind, Pipeline, Stage, Step } from './pipeline.ts';
+import type { Condition, Pipeline, Stage, Step } from './pipeline.ts';
 
 /** The event that conditions are checked against. */
-export interface PipelineEvent {
-  readonly kind: EventKind;
-  /** Without `refs/heads/`. Only for a push. */
-  readonly branch?: string;
-  /** Without `refs/tags/`. Only for a tag. */
-  readonly tag?: string;
+export interface PipelineEvent extends Pick<Build, 'event' | 'ref'> {
   /**
    * The paths that the push changed, from the root of the repository. Undefined: unknown; every condition on paths
    * holds.
@@ -46,11 +42,10 @@ const MAX_WORK = 2_000_000;
 
 /** Evaluates every condition except `status`, which depends on the run. Pure. */
 export function planPipeline(pipeline: Pipeline, event: PipelineEvent, work: Work = { left: MAX_WORK }): Plan {
-  const { kind } = event;
-  const name = (kind === 'tag' ? event.tag : event.branch) ?? '';
-  const facts: Facts = { kind, name, matchesName: createListMatcher([name], work) };
+  const { ref } = event;
+  const facts: Facts = { ...event, matchesName: createListMatcher([ref.name], work) };
   const plan = planFor(pipeline, facts);
-  if (work.left < 0) return { kind: 'skipped', reason: `the name of the ${toRefKey(kind)} is too long for the globs` };
+  if (work.left < 0) return { kind: 'skipped', reason: `the name of the ${ref.kind} is too long for the globs` };
   if (event.paths === undefined || plan.kind === 'skipped') return plan;
   const exact = planFor(pipeline, { ...facts, matchesPath: createListMatcher(event.paths, work) });
   return work.left < 0 ? plan : exact;
@@ -67,10 +62,7 @@ export function stepsOf(stage: Stage): readonly Step[] {
 }
 
 /** An event, and which globs match it. */
-interface Facts {
-  readonly kind: EventKind;
-  /** The name of the branch or tag. */
-  readonly name: string;
+interface Facts extends Pick<Build, 'event' | 'ref'> {
   matchesName(globs: readonly string[]): boolean;
   /** Undefined: the paths are unknown. */
   matchesPath?(globs: readonly string[]): boolean;
@@ -118,25 +110,22 @@ function planStage(stage: Stage, facts: Facts, runsAfter: PlannedStep['runsAfter
   };
 }
 
+const EVENT_WORDS: Readonly<Record<EventKind, string>> = { push: 'a push to a branch', tag: 'a tag' };
+
 /** Returns why the condition does not hold, or undefined when it holds. */
 function findReason(condition: Condition | undefined, facts: Facts): string | undefined {
   if (condition === undefined) return undefined;
-  const { kind, name } = facts;
-  if (!toEventKinds(condition).includes(kind)) {
-    const [actual, other] = kind === 'tag' ? ['a tag', 'branch'] : ['a push to a branch', 'tag'];
-    return `${actual} does not match when.${condition.event === undefined ? other : 'event'}`;
+  const { event, ref } = facts;
+  if (!toEventKinds(condition).includes(event)) {
+    const key = condition.event !== undefined ? 'event' : condition.branch === undefined ? 'tag' : 'branch';
+    return `${EVENT_WORDS[event]} does not match when.${key}`;
   }
-  const ref = toRefKey(kind);
-  const names = condition[ref];
+  const names = condition[ref.kind];
   if (names !== undefined && !facts.matchesName(names)) {
-    return `${ref} ${JSON.stringify(name)} does not match when.${ref}`;
+    return `${ref.kind} ${JSON.stringify(ref.name)} does not match when.${ref.kind}`;
   }
   const isOtherPath = condition.path !== undefined && facts.matchesPath?.(condition.path) === false;
   return isOtherPath ? 'no changed path matches when.path' : undefined;
-}
-
-function toRefKey(kind: EventKind): 'branch' | 'tag' {
-  return kind === 'tag' ? 'tag' : 'branch';
 }
 
 /** A condition with only branches means pushes, one with only tags means tags. */

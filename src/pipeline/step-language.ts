@@ -1,4 +1,4 @@
-import type { EventKind } from './pipeline.ts';
+import type { EventKind } from '../build/index.ts';
 import type { IntegerLimits, Key, Vocabulary } from './vocabulary.ts';
 import { forEach, key, toVocabulary } from './vocabulary.ts';
 

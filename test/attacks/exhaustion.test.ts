@@ -305,7 +305,9 @@ describe('A12 A c3.yaml that is a bomb', () => {
     const { pipeline } = parsePipeline(`${HEAD}steps:\n${first}${one.repeat(98)}finally:\n${one.repeat(100)}`);
     if (pipeline === undefined) throw new Error('It is no pipeline');
     const work = { left: 1_000_000 };
-    expect(planPipeline(pipeline, { kind: 'push', branch: 'a'.repeat(244) }, work).kind).toBe('run');
+    expect(planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'a'.repeat(244) } }, work).kind).toBe(
+      'run',
+    );
     // Four globs of 255 characters, each of which may be led to every place: not two hundred times that.
     expect(1_000_000 - work.left).toBeLessThan(4 * 256 * 256);
   });
@@ -322,7 +324,7 @@ describe('A12 A c3.yaml that is a bomb', () => {
   it('takes what a push has changed for unknown where to compare it would take long', () => {
     const { pipeline } = parsePipeline(`${HEAD}steps: [a: x]\nwhen: {path: ['${slowGlob}']}\n`);
     if (pipeline === undefined) throw new Error('It is no pipeline');
-    const event = { kind: 'push', branch: 'main' } as const;
+    const event = { event: 'push', ref: { kind: 'branch', name: 'main' } } as const;
     expect(planPipeline(pipeline, { ...event, paths: ['a'.repeat(250)] }).kind).toBe('skipped');
     const paths = Array.from({ length: 3_000 }, (_, index) => `${'a'.repeat(250)}${index}`);
     expect(planPipeline(pipeline, { ...event, paths }).kind).toBe('run');

@@ -87,7 +87,7 @@ export function createWalk(): Walk {
         ...part,
       };
       const build = createBuild({ id, sha: source.sha });
-      const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
+      const plan = planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'main' } });
       if (plan.kind === 'skipped') throw new Error(plan.reason);
       const progress = createBuildProgress(build, { urls: { repository: '', commit: '' }, now: Date.now });
       progress.attach({ report: (state) => (states.push(state), onState?.(state)) });

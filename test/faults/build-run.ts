@@ -47,7 +47,7 @@ export function startBuild(
     checkout: false,
     pod: { reuse: true, idleMs: 600_000, maxAgeMs: 3_600_000 },
   };
-  const plan = planPipeline(pipeline, { kind: 'push', branch: 'main' });
+  const plan = planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'main' } });
   if (plan.kind === 'skipped') throw new Error(plan.reason);
   const outcome = runSteps({
     build,

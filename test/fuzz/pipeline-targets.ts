@@ -68,7 +68,7 @@ function checkParsed(source: string): void {
     ensure(summarizeProblem(problem).length <= 140, 'a summary fits a commit status');
   }
   if (pipeline === undefined) return;
-  const event = { kind: 'push', branch: 'main', paths: ['src/a.ts'] } as const;
+  const event = { event: 'push', ref: { kind: 'branch', name: 'main' }, paths: ['src/a.ts'] } as const;
   const plan = planPipeline(pipeline, event);
   ensure(plan.kind === 'skipped' || plan.steps.length > 0, 'what runs has steps');
   for (const name of [...Object.keys(pipeline.env), ...Object.keys(pipeline.secrets)]) {

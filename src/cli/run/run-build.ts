@@ -42,23 +42,18 @@ export async function toPipelineEvent(
   { branch }: Snapshot,
   tree: WorkingTree,
 ): Promise<PipelineEvent> {
-  const kind = flags.event ?? (flags.tag === undefined ? 'push' : 'tag');
-  if (kind === 'tag' && flags.tag === undefined) throw new C3Error('USAGE_INVALID', '--event tag needs --tag NAME');
-  if (kind === 'push' && flags.tag !== undefined) throw new C3Error('USAGE_INVALID', '--tag is for --event tag');
-  if (kind === 'tag' && flags.branch !== undefined) throw new C3Error('USAGE_INVALID', '--branch is for --event push');
-  const event: PipelineEvent =
-    kind === 'tag' ? { kind, tag: flags.tag ?? '' } : { kind, branch: flags.branch ?? branch ?? DETACHED };
-  await runGit(['check-ref-format', formatRef(toRef(event))], tree.git).catch(() => {
-    throw new C3Error(
-      'USAGE_INVALID',
-      `"${event.tag ?? event.branch ?? ''}" is not a name for a ${event.kind === 'tag' ? 'tag' : 'branch'}`,
-    );
+  const event = flags.event ?? (flags.tag === undefined ? 'push' : 'tag');
+  if (event === 'tag' && flags.tag === undefined) throw new C3Error('USAGE_INVALID', '--event tag needs --tag NAME');
+  if (event === 'push' && flags.tag !== undefined) throw new C3Error('USAGE_INVALID', '--tag is for --event tag');
+  if (event === 'tag' && flags.branch !== undefined) throw new C3Error('USAGE_INVALID', '--branch is for --event push');
+  const ref: Ref =
+    event === 'tag'
+      ? { kind: 'tag', name: flags.tag ?? '' }
+      : { kind: 'branch', name: flags.branch ?? branch ?? DETACHED };
+  await runGit(['check-ref-format', formatRef(ref)], tree.git).catch(() => {
+    throw new C3Error('USAGE_INVALID', `"${ref.name}" is not a name for a ${ref.kind}`);
   });
-  return event;
-}
-
-export function toRef({ kind, branch = '', tag = '' }: PipelineEvent): Ref {
-  return kind === 'tag' ? { kind: 'tag', name: tag } : { kind: 'branch', name: branch };
+  return { event, ref };
 }
 
 /** A run's own Pod: of this user, this machine and this working tree. */
@@ -133,8 +128,8 @@ function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => 
     build: {
       id: randomBytes(6).toString('hex'),
       scope: tree.scope,
-      event: event.kind,
-      ref: toRef(event),
+      event: event.event,
+      ref: event.ref,
       sha,
       before: undefined,
       cause: 'command-line',

@@ -1,5 +1,6 @@
 import { parseGlob, splitNegation } from '../glob.ts';
-import type { Condition, EventKind } from '../pipeline.ts';
+import type { EventKind } from '../../build/index.ts';
+import type { Condition } from '../pipeline.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { EVENTS, noSchedules, STATUSES } from '../step-language.ts';
 import type { Vocabulary } from '../vocabulary.ts';
