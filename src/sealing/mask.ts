@@ -36,20 +36,6 @@ export const MASK_REACH_BYTES: number = MAX_PATTERN_BYTES - 1;
 const MASK = Buffer.from('***');
 const NOTHING = Buffer.alloc(0);
 
-/** The state of a stream between two chunks. */
-interface StreamState {
-  /** Bytes of it that were returned or hidden. */
-  readonly offset: number;
-  /** Bytes that may be the start of a secret. */
-  readonly held: Buffer;
-  /** How many of them belong to a secret that was found. */
-  readonly coveredBytes: number;
-  /** Whether a mask was written last. A secret directly after it gets no mask of its own. */
-  readonly isAfterMask: boolean;
-}
-
-const START: StreamState = { offset: 0, held: NOTHING, coveredBytes: 0, isAfterMask: false };
-
 /** Hides the same secrets in any number of texts and streams. */
 export interface Masking {
   /** Masks a whole text. */
@@ -94,11 +80,11 @@ export function createMasking(secrets: readonly string[]): Masking {
     mask(text) {
       const search = getSearch();
       if (!search) return text;
-      const bytes = Buffer.from(text);
-      return join(maskUpTo(search, bytes, { end: bytes.length, state: START }).pieces).toString();
+      const stream = new MaskedStream(search);
+      return join([...stream.push(Buffer.from(text)), ...stream.flush()]).toString();
     },
     createMasker: (blindBytes = 0) => createMasker(getSearch, blindBytes),
-    createPieceMasker: () => createPieceMasker(getSearch()),
+    createPieceMasker: () => new MaskedStream(getSearch()),
     isTooMuch: () => created === undefined && getPatterns() === undefined,
     rest(): void {
       created = undefined;
@@ -113,7 +99,7 @@ function createMasker(getSearch: () => PatternSearch | undefined, blindBytes: nu
   return {
     push(chunk) {
       const search = getSearch();
-      return search ? show((stream ??= createPieceMasker(search)).push(chunk)) : chunk;
+      return search ? show((stream ??= new MaskedStream(search)).push(chunk)) : chunk;
     },
     flush() {
       const rest = show(stream?.flush() ?? []);
@@ -123,59 +109,58 @@ function createMasker(getSearch: () => PatternSearch | undefined, blindBytes: nu
   };
 }
 
-/** @param search undefined if there are no secrets */
-function createPieceMasker(search: PatternSearch | undefined): PieceMasker {
-  let state = START;
-  return {
-    push(chunk) {
-      const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      const bytes = state.held.length === 0 ? fresh : Buffer.concat([state.held, fresh]);
-      if (!search) {
-        const { offset } = state;
-        state = { ...state, offset: offset + bytes.length };
-        return bytes.length === 0 ? [] : [{ bytes, offset, isMask: false }];
-      }
-      const answer = maskUpTo(search, bytes, { end: search.findOpenEnd(bytes), state });
-      ({ state } = answer);
-      return answer.pieces;
-    },
-    flush() {
-      const pieces = search ? maskUpTo(search, state.held, { end: state.held.length, state }).pieces : [];
-      state = START;
-      return pieces;
-    },
-  };
-}
+class MaskedStream implements PieceMasker {
+  /** Undefined if there are no secrets. */
+  readonly #search: PatternSearch | undefined;
+  /** Bytes of the stream that were returned or hidden. */
+  #offset = 0;
+  /** Bytes that may be the start of a secret. */
+  #held = NOTHING;
+  /** How many of them belong to a secret that was found. */
+  #hiddenBytes = 0;
+  /** Whether a mask was written last. A secret directly after it gets no mask of its own. */
+  #isAfterMask = false;
 
-/** Masks `bytes` up to `end`, before which every match is whole, and holds the rest back. */
-function maskUpTo(
-  search: PatternSearch,
-  bytes: Buffer,
-  { end, state }: { end: number; state: StreamState },
-): { pieces: MaskedPiece[]; state: StreamState } {
-  const pieces: MaskedPiece[] = [];
-  let isAfterMask = state.isAfterMask;
-  // Everything before `done` is written or hidden.
-  let done = state.coveredBytes;
-  const writeClear = (until: number): void => {
-    if (until <= done) return;
-    pieces.push({ bytes: bytes.subarray(done, until), offset: state.offset + done, isMask: false });
-    isAfterMask = false;
-  };
-  search.eachMatch(bytes, (start, matchEnd) => {
-    // The whole match is held back, and will be found again.
-    if (start >= end) return;
-    writeClear(start);
-    if (!isAfterMask) pieces.push({ bytes: MASK, offset: state.offset + start, isMask: true });
-    isAfterMask = true;
-    done = Math.max(done, matchEnd);
-  });
-  writeClear(end);
-  const held = Buffer.from(bytes.subarray(end));
-  return {
-    pieces,
-    state: { offset: state.offset + end, held, coveredBytes: Math.max(0, done - end), isAfterMask },
-  };
+  constructor(search: PatternSearch | undefined) {
+    this.#search = search;
+  }
+
+  push(chunk: Uint8Array): readonly MaskedPiece[] {
+    const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes = this.#held.length === 0 ? fresh : Buffer.concat([this.#held, fresh]);
+    return this.#maskUpTo(this.#search?.findOpenEnd(bytes) ?? bytes.length, bytes);
+  }
+
+  flush(): readonly MaskedPiece[] {
+    const pieces = this.#maskUpTo(this.#held.length, this.#held);
+    [this.#offset, this.#hiddenBytes, this.#isAfterMask] = [0, 0, false];
+    return pieces;
+  }
+
+  /** Masks `bytes` up to `end`, before which every match is whole, and holds the rest back. */
+  #maskUpTo(end: number, bytes: Buffer): MaskedPiece[] {
+    const pieces: MaskedPiece[] = [];
+    // Everything before `done` is written or hidden.
+    let done = this.#hiddenBytes;
+    const writeClear = (until: number): void => {
+      if (until <= done) return;
+      pieces.push({ bytes: bytes.subarray(done, until), offset: this.#offset + done, isMask: false });
+      this.#isAfterMask = false;
+    };
+    this.#search?.eachMatch(bytes, (start, matchEnd) => {
+      // The whole match is held back, and will be found again.
+      if (start >= end) return;
+      writeClear(start);
+      if (!this.#isAfterMask) pieces.push({ bytes: MASK, offset: this.#offset + start, isMask: true });
+      this.#isAfterMask = true;
+      done = Math.max(done, matchEnd);
+    });
+    writeClear(end);
+    this.#offset += end;
+    this.#held = Buffer.from(bytes.subarray(end));
+    this.#hiddenBytes = Math.max(0, done - end);
+    return pieces;
+  }
 }
 
 /** Cuts off what a piece has before an offset of the stream. */

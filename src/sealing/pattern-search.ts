@@ -68,8 +68,9 @@ function createSkips(patterns: readonly string[], width: number): Uint8Array {
   const lastBlock = patterns.length === 0 ? 0 : width - BLOCK_BYTES;
   const skips = new Uint8Array(HASHES).fill(lastBlock + 1);
   for (const pattern of patterns) {
+    const bytes = Buffer.from(pattern, 'latin1');
     for (let at = 0; at <= lastBlock; at += 1) {
-      const hash = toHash(pattern.charCodeAt(at), pattern.charCodeAt(at + 1), pattern.charCodeAt(at + 2));
+      const hash = hashBlock(bytes, at);
       skips[hash] = Math.min(skips[hash] ?? 0, lastBlock - at);
     }
   }
@@ -77,11 +78,7 @@ function createSkips(patterns: readonly string[], width: number): Uint8Array {
 }
 
 function hashBlock(bytes: Buffer, at: number): number {
-  return toHash(bytes[at] ?? 0, bytes[at + 1] ?? 0, bytes[at + 2] ?? 0);
-}
-
-function toHash(first: number, second: number, third: number): number {
-  return ((first << 10) ^ (second << 5) ^ third) & (HASHES - 1);
+  return (((bytes[at] ?? 0) << 10) ^ ((bytes[at + 1] ?? 0) << 5) ^ (bytes[at + 2] ?? 0)) & (HASHES - 1);
 }
 
 /** Where a text belongs among the patterns. */
