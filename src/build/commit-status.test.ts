@@ -186,7 +186,7 @@ test.each(['a: b', 'x after 3s: y', '"quoted" name', 'unit: tests'])('a failed s
 });
 
 test('no word of an ending begins another, so that the first match is the right one', () => {
-  const words = Object.values(ENDING_WORDS);
+  const words = Object.values(ENDING_WORDS).map(({ word }) => word);
   expect(words.filter((word) => words.some((other) => other !== word && word.startsWith(other)))).toEqual([]);
 });
 

@@ -1,7 +1,6 @@
 import { toOneLine } from '../show/plain-text.ts';
 import type { BuildState, Ending } from './build-state.ts';
-import { formatDuration } from '../show/duration.ts';
-import { ENDING_WORDS } from './words.ts';
+import { ENDING_WORDS, formatDuration } from './words.ts';
 
 /**
  * The codec of commit statuses: it writes what is known about a build into a status of the forge, and reads a build's ending back
@@ -117,7 +116,7 @@ function toText(state: BuildState): string {
 
 function toEndedText(state: BuildState, ending: Ending): string {
   const duration = formatDuration((state.endedAt ?? state.startedAt) - state.startedAt);
-  const word = ENDING_WORDS[ending.kind];
+  const { word } = ENDING_WORDS[ending.kind];
   switch (ending.kind) {
     case 'passed':
       return toPassedText(ending.allowed, state, duration);
@@ -136,7 +135,7 @@ function toEndedText(state: BuildState, ending: Ending): string {
 function toPassedText(allowed: readonly string[], { warnings, previous }: BuildState, duration: string): string {
   const failures = allowed.map((name) => toOneLine(name, MAX_STEP_LENGTH)).join(', ');
   const fixed = previous === 'failed' ? ', fixed' : '';
-  const passed = `${ENDING_WORDS.passed} in ${duration}${fixed}${failures && `, with allowed failures: ${failures}`}`;
+  const passed = `${ENDING_WORDS.passed.word} in ${duration}${fixed}${failures && `, with allowed failures: ${failures}`}`;
   const [warning] = warnings;
   return warning === undefined ? passed : `${passed}; warning: ${toFirstLine(warning)}`;
 }
@@ -157,9 +156,9 @@ function formatStep(name: string): string {
 
 function readEnding(text: string): Ending | undefined {
   const kinds = Object.keys(ENDING_WORDS) as Ending['kind'][];
-  const kind = kinds.find((one) => text.startsWith(ENDING_WORDS[one]));
+  const kind = kinds.find((one) => text.startsWith(ENDING_WORDS[one].word));
   if (kind === undefined) return undefined;
-  const rest = text.slice(ENDING_WORDS[kind].length);
+  const rest = text.slice(ENDING_WORDS[kind].word.length);
   if (kind === 'passed') return /^(?: in |$)/.test(rest) ? { kind, allowed: [] } : undefined;
   if (kind === 'failed') return readFailed(rest);
   const message = readMessage(rest);

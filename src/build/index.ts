@@ -21,4 +21,14 @@ export {
   type ReadStatus,
 } from './commit-status.ts';
 export { confirmState, type ForgeAnswer } from './confirmed-state.ts';
+export {
+  capitalize,
+  describeBuild,
+  describeStep,
+  ENDING_WORDS,
+  formatDuration,
+  toBuildSentence,
+  type Tone,
+  type Words,
+} from './words.ts';
 export { openLink, sealLink, type BuildLink } from './link.ts';

@@ -5,7 +5,7 @@ import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   combineReporters,
-  createChatThrottle,
+  ChatThrottle,
   createCommitStatusReporter,
   createTelegramReporter,
   parseDestination,
@@ -30,7 +30,7 @@ export interface ReporterOrder {
 
 /** Reporters share what a process shares: the limits of a chat. */
 export function createReporterFactory(config: Config, log: Log): (order: ReporterOrder) => Reporter {
-  const throttle = createChatThrottle(systemClock);
+  const throttle = new ChatThrottle(systemClock);
   const unproven = createUnprovenGate();
   return ({ request, order, isProven }) => {
     const fields = { build: request.build.id };

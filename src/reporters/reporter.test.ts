@@ -3,7 +3,7 @@ import type { FailedLog, Reporter } from '../build/index.ts';
 import { PASSED } from '../../dev/telegram/build-states.ts';
 import { combineReporters } from './reporter.ts';
 
-test('a reporter that throws or rejects is logged and stops no other', async () => {
+test('a reporter that throws or rejects is logged and does not stop the others', async () => {
   const seen: string[] = [];
   const warnings: string[] = [];
   const broken = {
@@ -20,10 +20,10 @@ test('a reporter that throws or rejects is logged and stops no other', async () 
   reporter.report(PASSED);
   await reporter.finish();
   expect(seen).toEqual(['report', 'finish']);
-  expect(warnings).toEqual(['A reporter broke its contract: report', 'A reporter broke its contract: finish']);
+  expect(warnings).toEqual(['A reporter failed: report', 'A reporter failed: finish']);
 });
 
-test('logs of failed steps go to those who want them, and where nobody does nothing is read', async () => {
+test('the log of a failed step goes only to the reporters that want it', async () => {
   const told: string[] = [];
   const warnings: string[] = [];
   const silent: Reporter = { report: () => {}, finish: () => Promise.resolve() };
@@ -39,5 +39,5 @@ test('logs of failed steps go to those who want them, and where nobody does noth
   const reporter = combineReporters([silent, broken, wanting], { warn: (message) => warnings.push(message) });
   await reporter.sendLog?.(log);
   expect(told).toEqual(['test']);
-  expect(warnings).toEqual(['A reporter broke its contract: no']);
+  expect(warnings).toEqual(['A reporter failed: no']);
 });

@@ -1,11 +1,11 @@
 import type { FailedLog, Reporter } from '../build/index.ts';
 import { toMessage } from '../errors.ts';
 
-/** The time and timers of a reporter; handed in, so that tests spend no real seconds. */
+/** The time and the timers of a reporter. Tests pass their own, so that they do not wait. */
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
-  /** Calls back once after `ms`; the answer cancels it. */
+  /** Calls back once after `ms`. The returned function cancels it. */
   setTimer(callback: () => void, ms: number): () => void;
 }
 
@@ -17,17 +17,17 @@ export const systemClock: Clock = {
   },
 };
 
-/** Where a reporter tells, once and in one sentence, that it gave up or had to change its way. pino's logger is one. */
+/** Receives one sentence when a reporter gives up or falls back to another way. */
 export interface ReporterLog {
   warn(message: string): void;
 }
 
-/** Several reporters as one; one that throws or rejects, against its contract, is logged and never stops another. */
+/** Combines reporters into one. A reporter that throws or rejects, against its contract, is logged and does not stop the others. */
 export function combineReporters(reporters: readonly Reporter[], log?: ReporterLog): Reporter {
-  const complain = (error: unknown): void => log?.warn(`A reporter broke its contract: ${toMessage(error)}`);
-  const senders = reporters.filter((reporter) => reporter.sendLog !== undefined);
+  const logFault = (error: unknown): void => log?.warn(`A reporter failed: ${toMessage(error)}`);
+  const logReceivers = reporters.filter((reporter) => reporter.sendLog !== undefined);
   async function sendLog(failed: FailedLog): Promise<void> {
-    await Promise.all(senders.map(async (sender) => await sender.sendLog?.(failed).catch(complain)));
+    await Promise.all(logReceivers.map(async (reporter) => await reporter.sendLog?.(failed).catch(logFault)));
   }
   return {
     report(state): void {
@@ -35,21 +35,13 @@ export function combineReporters(reporters: readonly Reporter[], log?: ReporterL
         try {
           reporter.report(state);
         } catch (error) {
-          complain(error);
+          logFault(error);
         }
       }
     },
-    ...(senders.length === 0 ? {} : { sendLog }),
+    ...(logReceivers.length === 0 ? {} : { sendLog }),
     async finish(): Promise<void> {
-      await Promise.all(
-        reporters.map(async (reporter) => {
-          try {
-            await reporter.finish();
-          } catch (error) {
-            complain(error);
-          }
-        }),
-      );
+      await Promise.all(reporters.map(async (reporter) => await reporter.finish().catch(logFault)));
     },
   };
 }

@@ -114,7 +114,10 @@ describe('the events of a build', () => {
     const first = await listening.until(hasLine('test-L1>one'));
     build.write(2, 'two\nthr');
     const then = await listening.until(({ data }) => data['partial'] === 'thr');
-    expect(first[0]).toMatchObject({ name: 'state', data: { title: '▶ Running · acme/shop · main', word: 'Running' } });
+    expect(first[0]).toMatchObject({
+      name: 'state',
+      data: { title: '🔄 Running · acme/shop · main', word: 'Running' },
+    });
     expect(first[0]?.data['parts']).toHaveProperty('sum-test');
     expect(toLines(then)).toStrictEqual(['test-L2>two']);
     await listening.leave();
@@ -179,9 +182,9 @@ describe('the events of a build', () => {
     const events = await (await listen(seen(build))).rest();
     expect(events.flatMap(({ data }) => data.pieces ?? [])).toStrictEqual([
       { first: 1, html: '<li id=git-L1>a' },
-      { note: '2.5 MB are left out here. They are in the raw log.' },
+      { note: '2.5 MB are omitted here. The raw log contains them.' },
       { first: 2, html: '<li id=git-L2>end' },
-      { note: 'The log could not be read to its end: the Pod is gone' },
+      { note: 'c3 could not read the log to its end: the Pod is gone' },
     ]);
     expect(events.at(-1)).toMatchObject({ name: 'trouble' });
   });
@@ -284,7 +287,7 @@ describe('for a terminal', () => {
     const text = await answer.text();
     expect(text).toContain('== Failed: test failed: exit code 1 ==\n');
     expect(text).toContain('== git: passed ==\n');
-    expect(text).toContain('== test: failed (exit 1) ==\n');
+    expect(text).toContain('== test: failed, exit code 1 ==\n');
     expect(text).toContain('[test] Red\n');
   });
 

@@ -1,5 +1,5 @@
-import type { PageOrder } from '../show/index.ts';
-import { toPageOrder, type BuildPageDependencies } from './build-page.ts';
+import type { PageOptions } from '../show/index.ts';
+import { toPageOptions, type BuildPageDependencies } from './build-page.ts';
 import { writeLiveText } from './build-text.ts';
 import { answerHeaders } from './error-answer.ts';
 import { Outbox } from './event-outbox.ts';
@@ -40,7 +40,7 @@ export async function handleBuildEvents(
     return new Response(null, { headers });
   }
   const position = request.headers.get('last-event-id') ?? new URL(request.url).searchParams.get('from') ?? '';
-  const order = toPageOrder(sealed, opened.link, now());
+  const order = toPageOptions(sealed, opened.link, now());
   const body = streamText({
     signals: [request.signal, closing],
     produce: (write, signal) =>
@@ -52,7 +52,7 @@ export async function handleBuildEvents(
 
 interface EventsOrder {
   readonly opened: OpenedLook;
-  readonly order: PageOrder;
+  readonly order: PageOptions;
   readonly position: string;
   readonly signal: AbortSignal;
 }

@@ -95,7 +95,7 @@ describe('the page of a build that has ended', () => {
     const build = createFailed();
     build.endLog(2, { failure: 'the container is gone' });
     const { text } = await ask(seen(build));
-    expect(text).toContain('<p class="cut">The log could not be read to its end: the container is gone</p>');
+    expect(text).toContain('<p class="cut">c3 could not read the log to its end: the container is gone</p>');
     expect(text).toContain('id="live"');
   });
 
@@ -107,7 +107,7 @@ describe('the page of a build that has ended', () => {
     build.endLog(2, { cut: 2_500_000 });
     const { text } = await ask(seen(build));
     expect(text).toContain(
-      '<li id=test-L1>a</ol><p class="cut">2.5 MB are left out here. They are in the raw log.</p><ol start=2><li id=test-L2>end</ol>',
+      '<li id=test-L1>a</ol><p class="cut">2.5 MB are omitted here. The raw log contains them.</p><ol start=2><li id=test-L2>end</ol>',
     );
   });
 
@@ -159,7 +159,7 @@ describe('the page of a build that runs', () => {
     expect((await ask(seen(led), { right: 'control' })).text).toContain('action="SEALED/cancel"');
     const { text } = await ask(seen(left), { right: 'control' });
     expect(text).toContain('action="SEALED/rerun"');
-    expect(text).toContain('No c3 that is known here leads this build now.');
+    expect(text).toContain('This c3 does not run this build, and knows no other c3 that does.');
   });
 
   test('links to the logs of earlier attempts', async () => {
@@ -172,20 +172,38 @@ describe('the page of a build that runs', () => {
 });
 
 describe('a build of which no Pod knows', () => {
+  const { build, urls } = FAILED;
+  const message = 'its Pod was deleted, and its logs with it';
+
   test('is shown as the forge knows it', async () => {
-    const outcome = {
-      build: FAILED.build,
-      urls: FAILED.urls,
-      status: { buildId: 'b', state: 'failure', ending: undefined, text: 'failed at <test>' },
-      message: 'its Pod was deleted, and its logs with it',
-      detail: 'c3.yaml:4:5 error\n    ^',
-    } as const;
+    const ending = { kind: 'failed', step: '<test>', message: 'exit code 1' } as const;
+    const status = { buildId: 'b', state: 'failure', ending, text: 'failed at <test>' } as const;
+    const outcome = { build, urls, status, message, detail: undefined };
     const { text, released } = await ask({ kind: 'outcome', outcome });
     expect(text).toContain('<span>Failed</span></h1>');
-    expect(text).toContain('failed at &lt;test&gt;');
-    expect(text).toContain('c3.yaml:4:5 error\n    ^</pre>');
-    expect(text).toContain('There is no more to see: its Pod was deleted, and its logs with it');
+    expect(text).toContain('<p class="sentence">&lt;test&gt; failed: exit code 1</p>');
+    expect(text).toContain(`c3 can show no more: ${message}`);
     expect(released).toBe(1);
+  });
+
+  test('shows an error of c3.yaml once', async () => {
+    const problem = 'c3.yaml:4:5 error: unknown key';
+    const ending = { kind: 'config-error', message: problem } as const;
+    const status = { buildId: 'b', state: 'error', ending, text: `config error: ${problem}` } as const;
+    for (const detail of [`${problem}\n  a hint`, undefined]) {
+      const { text } = await ask({ kind: 'outcome', outcome: { build, urls, status, message: problem, detail } });
+      expect(text.split(problem)).toHaveLength(2);
+      expect(text).toContain('<span>Config error</span></h1>');
+      expect(text).not.toContain('c3 can show no more');
+    }
+  });
+
+  test.each([
+    [undefined, 'Unknown'],
+    [{ buildId: 'b', state: 'pending', ending: undefined, text: 'queued' } as const, 'Not ended'],
+  ])('with the status %o is "%s"', async (status, word) => {
+    const { text } = await ask({ kind: 'outcome', outcome: { build, urls, status, message, detail: undefined } });
+    expect(text).toContain(`<span>${word}</span></h1>`);
   });
 
   test('or why it cannot be shown', async () => {
@@ -223,6 +241,6 @@ describe('the raw log', () => {
     build.write(0, 'half');
     build.endLog(0, { failure: 'the Pod is gone' });
     const { text } = await ask(seen(build), { path: '/log?step=git' });
-    expect(text).toBe('half\n== The log could not be read to its end: the Pod is gone ==\n');
+    expect(text).toBe('half\n== c3 could not read the log to its end: the Pod is gone ==\n');
   });
 });

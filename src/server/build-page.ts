@@ -17,7 +17,7 @@ import {
   toFailureSentence,
   toPageSteps,
   type LinePlace,
-  type PageOrder,
+  type PageOptions,
   type PageStep,
 } from '../show/index.ts';
 import { answerHeaders, answerText } from './error-answer.ts';
@@ -52,7 +52,7 @@ export async function handleBuildPage(
   { look, now }: BuildPageDependencies,
 ): Promise<Response> {
   const opened = await look(sealed, request.signal);
-  const order = toPageOrder(sealed, opened.link, now());
+  const order = toPageOptions(sealed, opened.link, now());
   const headers = {
     ...answerHeaders('text/html; charset=utf-8'),
     'content-security-policy': buildPagePolicy,
@@ -73,13 +73,13 @@ export async function handleBuildPage(
 }
 
 /** One rendering of the page, or of what changes in it. */
-export function toPageOrder(sealed: string, { right }: BuildLink, now: number): PageOrder {
+export function toPageOptions(sealed: string, { right }: BuildLink, now: number): PageOptions {
   return { sealed, canControl: right === 'control', nonce: randomBytes(16).toString('base64url'), now };
 }
 
 interface PageSource {
   readonly view: BuildView;
-  readonly order: PageOrder;
+  readonly order: PageOptions;
   readonly link: BuildLink;
   readonly signal: AbortSignal;
 }

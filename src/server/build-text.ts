@@ -1,16 +1,10 @@
 import type { BuildLook, StepRun } from '../logs/index.ts';
-import {
-  readLine,
-  toBuildSentence,
-  toBuildWords,
-  toCutSentence,
-  toFailureSentence,
-  toPageSteps,
-  toStepWords,
-  toWarningSentences,
-} from '../show/index.ts';
+import { capitalize, describeBuild, describeStep, toBuildSentence } from '../build/index.ts';
+import { readLine, toCutSentence, toFailureSentence, toOneLine, toPageSteps } from '../show/index.ts';
 import { followBuild } from './follow-build.ts';
 import type { Write } from './stream-text.ts';
+
+const MAX_SENTENCE_LENGTH = 1_000;
 
 /** The live log for a terminal, `curl -N -H 'Accept: text/plain' …/events`: each line behind the name of its step, without colours. */
 export async function writeLiveText(write: Write, look: BuildLook, signal: AbortSignal): Promise<void> {
@@ -25,10 +19,11 @@ export async function writeLiveText(write: Write, look: BuildLook, signal: Abort
     writing = writing.then(() => write(text)).catch(() => {});
     return writing;
   }
-  function sayOnce(key: string, text: string): void {
+  function sayOnce(key: string, parts: readonly (string | undefined)[]): void {
+    const text = toOneLine(parts.filter(Boolean).join(': '), MAX_SENTENCE_LENGTH);
     if (told.get(key) === text) return;
     told.set(key, text);
-    void say(text);
+    void say(`== ${text} ==\n`);
   }
   function toPrefix({ index }: StepRun): string {
     return `[${toPageSteps(view.state.steps)[index]?.title ?? ''}] `;
@@ -38,15 +33,12 @@ export async function writeLiveText(write: Write, look: BuildLook, signal: Abort
     view,
     {
       onState(state): void {
-        sayOnce(
-          'build',
-          `== ${[toBuildWords(state).word, toBuildSentence(state.phase)].filter(Boolean).join(': ')} ==\n`,
-        );
-        for (const sentence of toWarningSentences(state)) sayOnce(`! ${sentence}`, `== Warning: ${sentence} ==\n`);
+        sayOnce('build', [capitalize(describeBuild(state).word), toBuildSentence(state.phase)]);
+        for (const warning of state.warnings) sayOnce(`! ${warning}`, ['Warning', warning]);
         for (const { id, title, state: step } of toPageSteps(state.steps)) {
           if (step.phase.kind === 'pending') continue;
-          const { word, note } = toStepWords(step);
-          sayOnce(id, `== ${title}: ${word.toLowerCase()}${note === undefined ? '' : ` (${note})`} ==\n`);
+          const { word, note } = describeStep(step);
+          sayOnce(id, [title, note?.startsWith(word) ? note : [word, note].filter(Boolean).join(', ')]);
         }
       },
       onLines(run, lines): Promise<void> {

@@ -1,4 +1,4 @@
-import type { BuildState } from '../build/index.ts';
+import { capitalize, describeBuild, type BuildState } from '../build/index.ts';
 import type { BuildView, LogLine, LogPosition, StepRun } from '../logs/index.ts';
 import {
   FIRST_LINE,
@@ -6,14 +6,13 @@ import {
   renderLines,
   renderPartial,
   renderParts,
-  toBuildWords,
   toCutSentence,
   toFailureSentence,
   toIcon,
   toPageSteps,
   toTitle,
   type LogChunk,
-  type PageOrder,
+  type PageOptions,
 } from '../show/index.ts';
 import type { BuildFollower, LogReading } from './follow-build.ts';
 import type { LogPositions, StepPosition } from './log-positions.ts';
@@ -49,7 +48,7 @@ interface Waiting {
 const FULL_LENGTH = 64 * 1024;
 
 export interface OutboxOrder {
-  readonly order: PageOrder;
+  readonly order: PageOptions;
   /** What the browser has. */
   readonly known: LogPositions;
   /** Aborts when nobody takes any more. */
@@ -196,7 +195,7 @@ function createGate(): PromiseWithResolvers<void> {
 }
 
 /** What a `state` event says: title and icon, the parts that are not as they were sent last, the steps when there are others, how each stands. */
-function createStateEvents(view: BuildView, order: PageOrder): (state: BuildState) => object {
+function createStateEvents(view: BuildView, order: PageOptions): (state: BuildState) => object {
   const sent = new Map<string, string>();
   let stepCount = -1;
   return (state) => {
@@ -205,11 +204,11 @@ function createStateEvents(view: BuildView, order: PageOrder): (state: BuildStat
     for (const [id, html] of parts) sent.set(id, html);
     const steps = state.steps.length === stepCount ? [] : renderEmptySteps(seen, order);
     stepCount = state.steps.length;
-    const words = toBuildWords(state);
+    const words = describeBuild(state);
     return {
       title: toTitle(words, state.build),
       icon: toIcon(words.tone),
-      word: words.word,
+      word: capitalize(words.word),
       parts: Object.fromEntries(parts),
       steps,
       phases: Object.fromEntries(

@@ -11,12 +11,10 @@ export {
   STEP_CLOSING,
   toCutSentence,
   toFailureSentence,
-} from './build-page.ts';
-export { renderParts, toIcon, toTitle, type PageOrder } from './build-parts.ts';
-export { formatDuration } from './duration.ts';
-export type { Page } from './html.ts';
+} from './page-document.ts';
+export { renderParts, toIcon, toTitle, type PageOptions } from './page-parts.ts';
+export { escapeHtml, type Page } from './html.ts';
 export { FIRST_LINE, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-html.ts';
 export { renderStartPage } from './start-page.ts';
 export { toPageSteps, type PageStep } from './page-steps.ts';
 export { clip, readLine, toOneLine, toPlainText } from './plain-text.ts';
-export { toBuildSentence, toBuildWords, toStepWords, toWarningSentences } from './words.ts';

@@ -15,19 +15,19 @@ function render(...texts: readonly string[]): string {
 
 describe('a line', () => {
   test.each([
-    ['has an id and nothing it does not need', 'plain', '<li id=s-L1>plain'],
+    ['has an id and nothing that it does not need', 'plain', '<li id=s-L1>plain'],
     ['is escaped', '<b a="1">&', '<li id=s-L1>&lt;b a=&quot;1&quot;&gt;&amp;'],
     ['has a class for its colour', `${ESC}[31mred`, '<li id=s-L1><span class=f1>red</span>'],
-    ['has several', `${ESC}[1;4;38;5;208mx`, '<li id=s-L1><span class="f208 bold underline">x</span>'],
+    ['has several classes', `${ESC}[1;4;38;5;208mx`, '<li id=s-L1><span class="f208 bold underline">x</span>'],
     [
-      'chooses its text by its background',
+      'chooses the text colour by the background',
       `${ESC}[41mx${ESC}[97my`,
       '<li id=s-L1><span class=b1>x</span><span class="b1 r15">y</span>',
     ],
-    ['may be inverse', `${ESC}[7mx${ESC}[31my`, '<li id=s-L1><span class=inverse>x</span><span class=b1>y</span>'],
-    ['may be inverse on a background', `${ESC}[7;44mx`, '<li id=s-L1><span class="inverse r4">x</span>'],
+    ['can be inverse', `${ESC}[7mx${ESC}[31my`, '<li id=s-L1><span class=inverse>x</span><span class=b1>y</span>'],
+    ['can be inverse on a background', `${ESC}[7;44mx`, '<li id=s-L1><span class="inverse r4">x</span>'],
     [
-      'may be a link, which tells nobody where it was',
+      'can be a link, which sends no referrer',
       `${ESC}]8;;https://a.example/?x=1&y=2${ESC}\\a`,
       '<li id=s-L1><a href="https://a.example/?x=1&amp;y=2" rel="noopener noreferrer nofollow">a</a>',
     ],
@@ -35,14 +35,14 @@ describe('a line', () => {
     expect(render(text)).toBe(html);
   });
 
-  test('opens a link once, whatever stands in it', () => {
+  test('opens a link once, whatever styles it contains', () => {
     const text = `${ESC}]8;;https://a.example${ESC}\\a${ESC}[1mb${ESC}[mc${ESC}]8;;${ESC}\\d`;
     expect(render(text)).toBe(
       '<li id=s-L1><a href="https://a.example" rel="noopener noreferrer nofollow">a<span class=bold>b</span>c</a>d',
     );
   });
 
-  test('has no more tags than go with its length, and all of its text', () => {
+  test('has tags only in proportion to its length, and keeps all of its text', () => {
     const link = `${ESC}]8;;https://a.example/${'&'.repeat(1_900)}\u0007`;
     const text = `${link}${'x'.repeat(2_000)}\r${ESC}]8;;\u0007${`${ESC}[Cy`.repeat(1_000)}`;
     const html = render(text);
@@ -52,7 +52,7 @@ describe('a line', () => {
     expect(html).toMatch(/<\/a>[xy]+$/);
   });
 
-  test('tells the time when it is another than before', () => {
+  test('shows the elapsed time when it changes', () => {
     const lines = [1, 1, 75, 3_723, undefined, 3_723].map((seconds) => ({ text: 'x', seconds }));
     const [chunk] = renderLines(lines, { id: 's', from: FIRST_LINE }).chunks;
     expect(chunk?.html.match(/data-t=[^>]*|<li id=s-L\d>/g)).toStrictEqual([
@@ -86,7 +86,7 @@ const output = fc
   .map((parts) => parts.join(''));
 
 describe('any output', () => {
-  test('becomes markup of ours alone around its text', () => {
+  test("becomes only c3's own markup around its text", () => {
     fc.assert(
       fc.property(output, (text) => {
         const html = render(text);
@@ -126,7 +126,7 @@ describe('any output', () => {
     );
   });
 
-  test('is the same whether it comes at once or in pieces', () => {
+  test('renders the same at once and in pieces', () => {
     fc.assert(
       fc.property(fc.array(output, { maxLength: 12 }), fc.nat(12), (texts, cut) => {
         const lines = texts.map((text) => ({ text, seconds: undefined }));
@@ -139,7 +139,7 @@ describe('any output', () => {
   });
 });
 
-test('lists begin with the first line, and then with each after so many', () => {
+test('lists begin with the first line and after each full list', () => {
   const lines = Array.from({ length: CHUNK_LINES + 1 }, () => ({ text: '', seconds: undefined }));
   const first = renderLines(lines, { id: 's', from: FIRST_LINE });
   expect(first.chunks.map((chunk) => chunk.first)).toStrictEqual([1, CHUNK_LINES + 1]);
@@ -147,7 +147,7 @@ test('lists begin with the first line, and then with each after so many', () => 
   expect(second.chunks.map((chunk) => chunk.first)).toStrictEqual([CHUNK_LINES + 2, 2 * CHUNK_LINES + 1]);
 });
 
-test('what there is of a line has the style of the line before', () => {
+test('a partial line starts with the style of the line before it', () => {
   const { end } = renderLines([{ text: `${ESC}[32m`, seconds: undefined }], { id: 's', from: FIRST_LINE });
   expect(renderPartial('Password: ', end)).toBe('<span class=f2>Password: </span>');
 });

@@ -24,7 +24,7 @@ test.each([
   expect(toStepIds(names)).toStrictEqual(ids);
 });
 
-/** As they are told one by one. */
+/** A slow reference implementation. */
 function listIds(names: readonly string[]): string[] {
   const toSlug = (name: string): string => toStepIds([name])[0] ?? '';
   const ids: string[] = [];
@@ -37,7 +37,7 @@ function listIds(names: readonly string[]): string[] {
   return ids;
 }
 
-test('each id is the first that is free and that no other step has as its name', () => {
+test('each id is the first free one that is not the name of another step', () => {
   const name = fc.constantFrom('a', 'A', 'a-2', 'a-3', 'A-3', 'a-2-2', 'b', 'B-2');
   fc.assert(
     fc.property(fc.array(name, { maxLength: 12 }), (names) => {
@@ -46,13 +46,13 @@ test('each id is the first that is free and that no other step has as its name',
   );
 });
 
-test('a hundred thousand steps of one name have one each', () => {
+test('a hundred thousand steps with one name get unique ids', () => {
   const ids = toStepIds(Array.from({ length: 100_000 }, () => 'a'));
   expect(new Set(ids).size).toBe(100_000);
   expect(ids.at(-1)).toBe('a-100000');
 });
 
-test('ids are unique and safe, whatever the names are', () => {
+test('ids are unique and safe for any names', () => {
   const name = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.constantFrom('test', 'test-2', 'Test', 'test 2', 'step', 'a-L1'),

@@ -20,14 +20,14 @@ describe('maskShown', () => {
     expect(maskShown(text, masking)).toBe(shown);
   });
 
-  it('changes no line without a secret, and no other than its own', () => {
+  it('changes only the lines with a secret', () => {
     const coloured = '\u001B[32mok\u001B[m 12 tests';
     expect(maskShown(`${coloured}\n${Array.from(SECRET).join('\0')}\n\n${coloured}\r`, masking)).toBe(
       `${coloured}\n***\n\n${coloured}\r`,
     );
   });
 
-  it('leaves no secret in what people see, whatever control characters a program writes into it', () => {
+  it('leaves no secret visible, whatever control characters a program writes into it', () => {
     const control = fc.constantFrom(
       '',
       '\0',
@@ -55,7 +55,7 @@ describe('maskShown', () => {
 });
 
 describe('maskShownLines', () => {
-  it('hides a secret of several short lines that all have a colour', () => {
+  it('hides a secret of several short coloured lines', () => {
     const lines = ['> ', 'abcdefg', 'hijklmn', ' <'].map((text) => ({ text: `\u001B[32m${text}\u001B[m` }));
     const coloured = lines.map(({ text }) => text);
     expect(maskShownLines(lines, createMasking(['abcdefg\nhijklmn']))).toStrictEqual([
@@ -67,7 +67,7 @@ describe('maskShownLines', () => {
     expect(maskShownLines(lines, createMasking(['something else']))).toStrictEqual(coloured);
   });
 
-  it('hides a secret on the border of two pieces of a line, and leaves one alone that two lines make up', () => {
+  it('hides a secret across two pieces of a line, but not across two lines', () => {
     const [one, two] = ['so abcd\0efghijk', 'lmnop on'];
     const masking = createMasking([SECRET]);
     expect(
@@ -82,7 +82,7 @@ describe('maskShownLines', () => {
     expect(maskShownLines([{ text: one }, { text: two }], masking)).toStrictEqual([one, two]);
   });
 
-  it('keeps what is between two secrets, in characters of several bytes', () => {
+  it('keeps the multi-byte characters between two secrets', () => {
     const masking = createMasking(['ключключ', SECRET]);
     const text = `é ключ\0ключ ü ${SECRET} ö`;
     expect(maskShownLines([{ text: 'ab\0c' }, { text }], masking)).toStrictEqual(['ab\0c', 'é *** ü *** ö']);
@@ -96,7 +96,7 @@ describe('maskShownPartial', () => {
     ['in colours', (letter: string) => `\u001B[31m${letter}\u001B[m`],
     ['in UTF-16', (letter: string) => `${letter}\0`],
     ['as it is', (letter: string) => letter],
-  ])('shows nothing of a secret that is being written %s', (_, toWritten) => {
+  ])('shows no part of a secret while it is written %s', (_, toWritten) => {
     const letters = Array.from(`token: ${SECRET}`);
     for (let written = 0; written <= letters.length; written += 1) {
       const shown = maskShownPartial(letters.slice(0, written).map(toWritten).join(''), masking);
@@ -104,7 +104,7 @@ describe('maskShownPartial', () => {
     }
   });
 
-  it('keeps the colours of what cannot be the beginning of a secret', () => {
+  it('keeps the colours of text that cannot begin a secret', () => {
     const text = '\u001B[32mok\u001B[m 12 tests';
     expect(maskShownPartial(text, masking)).toBe(text);
   });

@@ -2,9 +2,9 @@ import type { Masking } from '../sealing/index.ts';
 import { readLine } from './plain-text.ts';
 
 /**
- * Masks once more what is left of masked output when the control characters in it are carried out, as they are wherever people see it:
- * `grep --color` writes a colour into the middle of a secret, UTF-16 has a NUL after each letter. A line in which that finds a
- * secret, or a part of one, loses its colours.
+ * Masks output a second time, as a terminal shows it. Masking searches raw bytes, but a program can write control characters into a
+ * secret: `grep --color` adds colours, and UTF-16 has a NUL after each letter. A line in which this finds a secret, or a part of
+ * one, loses its colours.
  */
 export function maskShown(text: string, masking: Pick<Masking, 'createPieceMasker'>): string {
   return maskShownLines(
@@ -14,20 +14,20 @@ export function maskShown(text: string, masking: Pick<Masking, 'createPieceMaske
 }
 
 export interface ShownLine {
-  /** Without its end. */
+  /** Without its line end. */
   readonly text: string;
-  /** How many pieces of the same line came before it: only the first begins a line. Default 0. */
+  /** How many pieces of the same line precede it. Default: 0, a new line. */
   readonly pieces?: number;
 }
 
-/** @param lines that follow each other, as of {@link maskShown} */
+/** Masks consecutive lines, as {@link maskShown} does. */
 export function maskShownLines(
   lines: readonly ShownLine[],
   masking: Pick<Masking, 'createPieceMasker'>,
 ): readonly string[] {
   const texts = lines.map(({ text }) => text);
   const shown = texts.map((text) => readLine(text));
-  // Most have nothing to be carried out, and have been searched.
+  // Most lines contain no control characters, so the first search was complete.
   if (shown.every((plain, index) => plain === texts[index])) return texts;
   const ends = lines.map((_, index) => ((lines[index + 1]?.pieces ?? 0) > 0 ? '' : '\n'));
   const bytes = Buffer.from(shown.map((plain, index) => plain + ends[index]).join(''));
@@ -37,7 +37,7 @@ export function maskShownLines(
   return texts.map((text, index) => {
     const line = { start, end: start + Buffer.byteLength(shown[index] ?? '') };
     start = line.end + (ends[index]?.length ?? 0);
-    // Both are in order: what ends before this line touches none that comes.
+    // Lines and masks are both in order, so a mask that ends before this line touches no later one.
     while ((masks[first]?.end ?? Infinity) <= line.start) first += 1;
     let behind = first;
     while ((masks[behind]?.start ?? Infinity) < line.end) behind += 1;
@@ -45,20 +45,20 @@ export function maskShownLines(
   });
 }
 
-/** As {@link maskShown}, of the line that is being written: without its end as far as that may be the beginning of a secret. */
+/** Masks a line that is still being written. Omits an end that may be the beginning of a secret. */
 export function maskShownPartial(text: string, masking: Pick<Masking, 'createPieceMasker' | 'createMasker'>): string {
   const plain = readLine(text);
   const known = Buffer.from(masking.createMasker().push(Buffer.from(plain))).toString();
   return known === plain ? maskShown(text, masking) : known;
 }
 
-/** A stretch of bytes; `end` is exclusive. */
-interface Stretch {
+/** A range of bytes. `end` is exclusive. */
+interface Range {
   readonly start: number;
   readonly end: number;
 }
 
-function findMasks(bytes: Buffer, masking: Pick<Masking, 'createPieceMasker'>): readonly Stretch[] {
+function findMasks(bytes: Buffer, masking: Pick<Masking, 'createPieceMasker'>): readonly Range[] {
   const masker = masking.createPieceMasker();
   const pieces = [...masker.push(bytes), ...masker.flush()];
   return pieces.flatMap(({ isMask, offset }, index) =>
@@ -66,8 +66,8 @@ function findMasks(bytes: Buffer, masking: Pick<Masking, 'createPieceMasker'>): 
   );
 }
 
-/** A line with the masks that touch it. */
-function hide(bytes: Buffer, line: Stretch, masks: readonly Stretch[]): string {
+/** Returns a line in which `***` replaces the masks. */
+function hide(bytes: Buffer, line: Range, masks: readonly Range[]): string {
   let text = '';
   let from = line.start;
   for (const { start, end } of masks) {

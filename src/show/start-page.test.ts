@@ -23,8 +23,8 @@ const browser = (await import(new URL('browser/start-page.js', import.meta.url).
 const keyring = parseKeyring(vectors.secret);
 const [publicKey] = vectors.jwks.keys;
 
-describe('what the browser seals', () => {
-  test.each(vectors.values)('opens here: $purpose of $repo, $plaintext.length characters', async (value) => {
+describe('a value that the browser seals', () => {
+  test.each(vectors.values)('opens on the server: $purpose of $repo, $plaintext.length characters', async (value) => {
     const { repo, purpose, plaintext } = value;
     const sealed = await browser.sealForPublicKey(publicKey, plaintext, { scope: repo, purpose });
     const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose) };
@@ -73,7 +73,7 @@ test.each([
   ['secret:DEPLOY_KEY', 'x'.repeat(16 * 1024)],
   ['secret:DEPLOY_KEY', 'x'.repeat(16 * 1024 + 1)],
   ['secret:1', 'x'],
-])('accepts and refuses %s as the server does', async (purpose, plaintext) => {
+])('accepts or refuses %s as the server does', async (purpose, plaintext) => {
   async function isAccepted(): Promise<boolean> {
     try {
       await seal(keyring, plaintext, { scope: parseScope('github.com/acme/shop'), purpose: parsePurpose(purpose) });
@@ -88,7 +88,7 @@ test.each([
 describe('the page', () => {
   const { html, contentSecurityPolicy } = renderStartPage({ baseUrl: 'https://c3.example/<b>&"', publicKey });
 
-  test('holds the base URL escaped, in HTML and in its data', () => {
+  test('contains the base URL escaped, in its HTML and in its data', () => {
     expect(html).not.toContain('<b>');
     const data = /id="c3">(.*?)<\/script>/s.exec(html)?.[1] ?? '';
     expect(JSON.parse(data)).toStrictEqual({
@@ -97,7 +97,7 @@ describe('the page', () => {
     });
   });
 
-  test('allows its own script and style and no other, and no form may be sent', () => {
+  test('allows only its own script and style, and no form', () => {
     expect(contentSecurityPolicy).toMatch(
       /^default-src 'none'; script-src 'sha256-[^ ]{44}'; style-src 'sha256-[^ ]{44}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
     );

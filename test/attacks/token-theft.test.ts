@@ -173,7 +173,7 @@ describe('A6 An address that would carry the token away', () => {
     );
     traps.push(outer);
     const client = createTelegramClient({ token: '123:abcdefghijk', apiBase: outer.origin });
-    expect(await client.sendMessage({ chat_id: 1, text: 'x' })).toMatchObject({ kind: 'unreachable' });
+    expect(await client.sendMessage({ chat_id: 1, text: 'x' })).toMatchObject({ kind: 'transient' });
     expect(outer.requests).toHaveLength(1);
     expect(inner.requests).toEqual([]);
   });

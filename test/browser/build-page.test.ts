@@ -141,7 +141,7 @@ describe('a build that runs', () => {
     const page = await open('/b/control-cancel');
     await page.getByText('Cancel', { exact: true }).focus();
     await page.keyboard.press('Enter');
-    await page.getByText('what stands in “finally” still runs').waitFor();
+    await page.getByText('The steps in “finally” still run').waitFor();
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await expect.poll(() => server.posts.at(-1)?.path).toBe('/b/control-cancel/cancel');

@@ -37,8 +37,10 @@ finally:
         description: expect.stringMatching(/^passed in \S+, with allowed failures: audit \(build /),
       });
       expect(text).toMatch(/^⚠️ Passed with allowed failures/);
-      expect(text).toMatch(/⚠️ audit · .* · exit 5, allowed\n✅ ∥ one · .*\n✅ ∥ other · .*\n✅ flaky · attempt 2 · /);
-      expect(text).toMatch(/▫️ release · skipped: .*when\.event\n✅ clean up/);
+      expect(text).toMatch(
+        /⚠️ audit · .* · exit code 5, allowed\n✅ ∥ one · .*\n✅ ∥ other · .*\n✅ flaky · attempt 2 · /,
+      );
+      expect(text).toMatch(/⏭ release · skipped: .*when\.event\n✅ clean up/);
     });
 
     it('is left out for a ref or for paths that it does not name, quietly', async () => {

@@ -3,7 +3,7 @@ import { createFakeClock, type FakeClock } from '../../dev/telegram/fake-clock.t
 import { START } from '../../dev/telegram/build-states.ts';
 import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
 import { newest } from '../../dev/telegram/world.ts';
-import { createChatThrottle, type ChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
+import { ChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
 import {
   createTelegramReporter,
   type TelegramReporterOptions,
@@ -46,7 +46,7 @@ export async function openReporting({ hasLimits = false }: { hasLimits?: boolean
     hasLimits,
     now: clock.now,
   });
-  const throttle = createChatThrottle(clock);
+  const throttle = new ChatThrottle(clock);
   const warnings: string[] = [];
 
   /** With the whole answer. */

@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import type { BuildLink } from '../../src/build/index.ts';
 import { createBuild } from '../fakes/sample-build.ts';
 import { FIRST_LINE, renderLines } from '../../src/show/log-html.ts';
-import { renderOpening } from '../../src/show/build-page.ts';
-import { renderParts, type PageOrder } from '../../src/show/build-parts.ts';
+import { renderOpening } from '../../src/show/page-document.ts';
+import { renderParts, type PageOptions } from '../../src/show/page-parts.ts';
 import { toStepIds } from '../../src/show/page-steps.ts';
 import { formatPositions, parsePositions } from '../../src/server/log-positions.ts';
 import { readLine, toPlainText } from '../../src/show/plain-text.ts';
@@ -14,7 +14,7 @@ import { defineTarget, ensure, type Target } from './target.ts';
 /** What the page writes around a line's text, and nothing else. */
 const LINE_MARKUP =
   /<li id=s-L\d+>|<span class=(?:[a-z0-9]+|"[a-z0-9 ]+")>|<\/span>|<a href="https?:[^"<>]*" rel="noopener noreferrer nofollow">|<\/a>/g;
-const ORDER: PageOrder = { sealed: 'AA.b.c.d', canControl: true, nonce: 'n'.repeat(22), now: 1 };
+const ORDER: PageOptions = { sealed: 'AA.b.c.d', canControl: true, nonce: 'n'.repeat(22), now: 1 };
 const LINK: BuildLink = {
   right: 'view',
   build: createBuild({ id: '1f2e3d4c5b6a' }),

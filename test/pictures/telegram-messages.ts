@@ -4,7 +4,7 @@ import { FAILED, LINKS, PASSED, RUNNING, START, createState } from '../../dev/te
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import { createTelegramServer, type TelegramServer } from '../../dev/telegram/server.ts';
 import { newest } from '../../dev/telegram/world.ts';
-import { createChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
+import { ChatThrottle } from '../../src/reporters/telegram/chat-throttle.ts';
 import { createTelegramReporter } from '../../src/reporters/telegram/telegram-reporter.ts';
 
 const TOKEN = '110201543:for-the-pictures';
@@ -31,7 +31,7 @@ export async function* drawTelegramMessages(browser: Browser, folder: string): A
       const reporter = createTelegramReporter({
         destination: { token: TOKEN, chat: CHAT },
         apiBase: server.url,
-        throttle: createChatThrottle(clock),
+        throttle: new ChatThrottle(clock),
         clock,
         log: { warn: (message) => process.stderr.write(`${message}\n`) },
       });

@@ -45,7 +45,7 @@ test     │ attempt 2
   ✔ checkout  0.3s
   ✘ test  12s  exit code 3
   ✘ lint  0.9s  exit code 1, allowed
-  – deploy  a tag
+  – deploy  skipped: a tag
 
 failed in step "test": exit code 3 (14s)`);
 });

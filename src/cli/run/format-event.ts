@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
+import { describeStep, ENDING_WORDS, formatDuration, type StepPhase, type Tone } from '../../build/index.ts';
 import { toVisible } from '../../pipeline/index.ts';
-import { formatDuration } from '../../show/index.ts';
 import { toShownLine } from './output-lines.ts';
 import type { PlannedName, RunEvent, StepEnded } from './run-event.ts';
 
@@ -17,25 +17,15 @@ const PREFIX_STYLES: readonly Style[] = ['cyan', 'magenta', 'blue', 'yellow', 'g
 /** Of names in front of output; a longer one pushes its own lines to the right. */
 const MAX_PREFIX_WIDTH = 24;
 
-const MARKS: Readonly<Record<StepEnded['outcome'], { mark: string; style: Style }>> = {
+/** Marks that every terminal font contains, unlike emojis. */
+const MARKS: Readonly<Record<Tone, { mark: string; style: Style }>> = {
+  waiting: { mark: ' ', style: 'gray' },
+  running: { mark: ' ', style: 'gray' },
   passed: { mark: '✔', style: 'green' },
+  warned: { mark: '✘', style: 'yellow' },
   failed: { mark: '✘', style: 'red' },
-  'timed-out': { mark: '✘', style: 'red' },
-  cancelled: { mark: '■', style: 'yellow' },
-  lost: { mark: '✘', style: 'red' },
+  stopped: { mark: '■', style: 'yellow' },
   skipped: { mark: '–', style: 'gray' },
-};
-
-const WORDS: Readonly<Record<Extract<RunEvent, { kind: 'ended' }>['outcome'], { words: string; style: Style }>> = {
-  passed: { words: 'passed', style: 'green' },
-  skipped: { words: 'skipped', style: 'gray' },
-  failed: { words: 'failed', style: 'red' },
-  'timed-out': { words: 'timed out', style: 'red' },
-  cancelled: { words: 'cancelled', style: 'yellow' },
-  superseded: { words: 'superseded', style: 'yellow' },
-  'config-error': { words: 'config error', style: 'red' },
-  refused: { words: 'refused', style: 'red' },
-  'infrastructure-error': { words: 'infrastructure error', style: 'red' },
 };
 
 /** Events as lines for people, with a summary at the end. It remembers names and ends: one formatter for one run. */
@@ -51,10 +41,10 @@ export function createFormatter({ hasColours }: { hasColours: boolean }): Format
     return paint(PREFIX_STYLES[step % PREFIX_STYLES.length] ?? 'cyan', `${name.padEnd(width)} │`);
   }
   function toEndLine(ended: StepEnded): string {
-    const { mark, style } = MARKS[ended.outcome];
+    const { tone, note } = describeStep({ phase: toPhase(ended), isAllowed: ended.isAllowed });
+    const { mark, style } = MARKS[tone];
     const duration = ended.outcome === 'skipped' ? '' : `  ${formatDuration(ended.durationMs)}`;
-    const why = describeEnd(ended);
-    return `${paint(style, `${mark} ${ended.name}`)}${paint('gray', duration)}${why === '' ? '' : `  ${why}`}`;
+    return `${paint(style, `${mark} ${ended.name}`)}${paint('gray', duration)}${note === undefined ? '' : `  ${note}`}`;
   }
 
   return {
@@ -82,14 +72,14 @@ export function createFormatter({ hasColours }: { hasColours: boolean }): Format
           ];
         case 'step-ended':
           ends.set(event.step, event);
-          // What was left out stands in the summary.
+          // The summary shows skipped steps.
           return event.outcome === 'skipped' ? [] : [toEndLine(event)];
         case 'ended': {
-          const { words, style } = WORDS[event.outcome];
+          const { word, tone } = ENDING_WORDS[event.outcome];
           const step = event.step === undefined ? '' : ` in step "${event.step}"`;
           const message = event.message === '' ? '' : `: ${event.message}`;
           const summary = [...ends.values()].sort((a, b) => a.step - b.step).map((ended) => `  ${toEndLine(ended)}`);
-          const last = `${paint(style, words)}${step}${message} (${formatDuration(event.durationMs)})`;
+          const last = `${paint(MARKS[tone].style, word)}${step}${message} (${formatDuration(event.durationMs)})`;
           return [...(summary.length > 0 ? ['', ...summary] : []), '', ...last.split('\n')];
         }
       }
@@ -97,17 +87,20 @@ export function createFormatter({ hasColours }: { hasColours: boolean }): Format
   };
 }
 
-function describeEnd({ outcome, exitCode, isAllowed, reason }: StepEnded): string {
-  const words = [
-    exitCode === undefined ? '' : `exit code ${exitCode}`,
-    outcome === 'timed-out' || outcome === 'lost' ? WORDS_OF_STEP[outcome] : '',
-    reason ?? '',
-    isAllowed && (outcome === 'failed' || outcome === 'timed-out') ? 'allowed' : '',
-  ];
-  return words.filter(Boolean).join(', ');
+function toPhase({ outcome, exitCode, reason }: StepEnded): StepPhase {
+  switch (outcome) {
+    case 'failed':
+      return { kind: outcome, exitCode };
+    case 'lost':
+      return { kind: outcome, message: reason ?? '' };
+    case 'skipped':
+      return { kind: outcome, reason };
+    case 'passed':
+    case 'timed-out':
+    case 'cancelled':
+      return { kind: outcome };
+  }
 }
-
-const WORDS_OF_STEP = { 'timed-out': 'timed out', lost: 'lost' } as const;
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;

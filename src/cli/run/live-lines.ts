@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { formatDuration } from '../../show/index.ts';
+import { formatDuration } from '../../build/index.ts';
 import type { Screen } from '../terminal.ts';
 import type { RunEvent, View } from './run-event.ts';
 

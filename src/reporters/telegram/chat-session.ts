@@ -7,15 +7,16 @@ import type { TelegramDestination } from './destination.ts';
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 
-export interface ChatLineOptions {
+export interface ChatSessionOptions {
+  readonly client: TelegramClient;
   readonly destination: TelegramDestination;
   readonly throttle: ChatThrottle;
   readonly clock: Clock;
   readonly log: ReporterLog;
 }
 
-/** A build's way into its chat, by which all that it sends goes: it follows a group that moves. */
-export class ChatLine {
+/** One build's access to its chat. Everything that the build sends uses it. It follows a group that gets another id. */
+export class ChatSession {
   readonly client: TelegramClient;
   readonly clock: Clock;
   readonly log: ReporterLog;
@@ -25,13 +26,13 @@ export class ChatLine {
   #seat: ChatSeat;
   #chat: number | string;
 
-  constructor(client: TelegramClient, { destination, throttle, clock, log }: ChatLineOptions) {
+  constructor({ client, destination, throttle, clock, log }: ChatSessionOptions) {
     const { token, chat, thread } = destination;
     this.client = client;
     this.clock = clock;
     this.log = log;
     this.throttle = throttle;
-    // All of it: its first part names a bot and anybody may write it, the rest proves to be that bot.
+    // Hashes the whole token. Anybody may write its first part, the bot's id; the rest proves the right to use that bot.
     this.#bot = createHash('sha256').update(token).digest('hex');
     this.#thread = thread;
     this.#chat = chat;
@@ -46,18 +47,18 @@ export class ChatLine {
     return this.#chat;
   }
 
-  /** Where a new message goes. Edits have no topic. */
-  toPlace(): { chat_id: number | string; message_thread_id?: number } {
+  /** The fields that say where a new message goes. Edits have no topic. */
+  get target(): { chat_id: number | string; message_thread_id?: number } {
     return { chat_id: this.#chat, ...(this.#thread === undefined ? {} : { message_thread_id: this.#thread }) };
   }
 
-  /** The group became a supergroup with another id. What is in c3.yaml, or in c3's settings, is sealed with the old one. */
+  /** Continues in the supergroup that the group became. The sealed destination still has the old id. */
   moveTo(chat: number): void {
     if (chat === this.#chat) return;
     this.#seat.leave();
     this.#seat = this.throttle.join(this.#bot, chat);
     this.#chat = chat;
-    this.log.warn(`The group is a supergroup now, with the id ${chat}; seal the destination anew`);
+    this.log.warn(`The group became a supergroup with the id ${chat}: seal the destination again with this id`);
   }
 
   leave(): void {
@@ -65,11 +66,11 @@ export class ChatLine {
   }
 }
 
-/** The pauses after requests that got no answer of Telegram's, each twice as long as the one before it. */
-export class Pauses {
+/** The pauses after transient faults. Each is twice as long as the one before. */
+export class Backoff {
   readonly #clock: Clock;
   #nextMs = FIRST_PAUSE_MS;
-  /** Nothing is to be sent before; epoch milliseconds. */
+  /** The end of the current pause, in epoch milliseconds. */
   until = 0;
 
   constructor(clock: Clock) {

@@ -1,224 +1,225 @@
 import type { Clock } from '../reporter.ts';
 import { isGroupChat } from './destination.ts';
 
-/**
- * What is sent first of what waits: how a build ended; the log of its failed step, for which its Pod waits; the message that rings;
- * that there is a build; how it goes on.
- */
-const RANKS = ['final', 'log', 'ring', 'first', 'edit'] as const;
+/** What is sent first: how a build ended, the log of a failed step (its Pod waits), the notification, a new build, progress. */
+const RANKS = ['final', 'log', 'notification', 'first', 'edit'] as const;
 export type Rank = (typeof RANKS)[number];
 
 /**
- * Telegram names no limits. Its FAQ says one message a second in a chat, and 20 a minute in a group; its developers, that edits
- * count as well. @see https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+ * Telegram publishes no exact limits. Its FAQ says one message per second in a chat, and 20 per minute in a group. Its developers
+ * say that edits count too. @see https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
  */
 const GAP_MS = 1_000;
-/** A minute, and what the network may take off it: what was sent a minute apart may arrive closer. */
+/** A minute, plus a margin: messages that c3 sends a minute apart may arrive closer together. */
 const WINDOW_MS = 62_000;
-/** How many of a minute's messages there may be before one of a rank: edits and first messages leave some for what matters more. */
-const GROUP_SHARES: Readonly<Record<Rank, number>> = { final: 20, log: 20, ring: 20, first: 18, edit: 14 };
-/** Between whatever was sent and an edit that can wait. */
+/** How many messages a minute may have before one of each rank. Edits and first messages leave room for what matters more. */
+const GROUP_SHARES: Readonly<Record<Rank, number>> = { final: 20, log: 20, notification: 20, first: 18, edit: 14 };
+/** The gap between any message and the next edit. */
 const PRIVATE_EDIT_GAP_MS = 3_000;
 const GROUP_EDIT_GAP_MS = 5_000;
 
-/**
- * Of builds that are over, so many messages wait at a time, of all chats; beyond that the one goes that waits longest where most wait.
- * Each holds some 10 KiB of its build.
- */
+/** Messages of ended builds that wait in all chats. Each holds about 10 KiB. Beyond it, the fullest chat drops its oldest. */
 const MAX_WAITING = 1_000;
-/** An entry takes about 500 bytes. Beyond these a chat that no build reports to is forgotten early. */
+/** A chat takes about 500 bytes. Beyond this number, a chat without builds is forgotten early. */
 const MAX_CHATS = 10_000;
 
-/** What one bot may send to one chat, shared by all builds that report there: create one for the process. */
-export interface ChatThrottle {
-  /** `bot` tells tokens apart and holds none: what one sends counts for no other, since nobody has proven to be that bot yet. */
-  join(bot: string, chat: number | string): ChatSeat;
-  /** Set when Telegram refuses the address of a button: it is c3's own, and so that of all buttons. */
-  areButtonsRefused: boolean;
-}
+/** Keeps Telegram's limits. All builds share it, because the limits are those of a bot in a chat: create one for the process. */
+export class ChatThrottle {
+  /** Set when Telegram refuses the address of a button. All buttons have c3's address, so it refuses all of them. */
+  areButtonsRefused = false;
+  readonly #clock: Clock;
+  readonly #chats = new Map<string, Chat>();
 
-/** A build's part in a chat. Times are epoch milliseconds. */
-export interface ChatSeat {
-  /**
-   * Asks to send one thing, not before a time. Of those that wait, the highest rank is granted first, and among equals the build
-   * that was served longest ago. What is granted counts as sent.
-   */
-  ask(rank: Rank, notBefore?: number): Turn;
-  /** Something is sent now that did not ask. */
-  spend(): void;
-  /** Telegram took something. */
-  noteArrival(): void;
-  /** When Telegram last took something here from anybody; 0: never. */
-  readonly lastArrivalAt: number;
-  /** Telegram asked for silence: nobody is granted anything before. */
-  block(until: number): void;
-  /** The build is over; may be called twice. */
-  leave(): void;
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Joins a chat. `bot` identifies a token without revealing it: until Telegram accepts it, a token proves nothing. */
+  join(bot: string, chatId: number | string): ChatSeat {
+    const chats = this.#chats;
+    for (const [key, chat] of chats) {
+      if (chat.isForgettable() || (chats.size >= MAX_CHATS && chat.isEmpty)) chats.delete(key);
+    }
+    const key = `${bot} ${chatId}`;
+    const chat = chats.get(key) ?? new Chat(this.#clock, isGroupChat(chatId));
+    chats.set(key, chat);
+    return new ChatSeat(chat, () => this.#limitWaiting());
+  }
+
+  #limitWaiting(): void {
+    const chats = [...this.#chats.values()];
+    if (chats.reduce((sum, { endedWaiting }) => sum + endedWaiting, 0) <= MAX_WAITING) return;
+    chats.reduce((a, b) => (b.endedWaiting > a.endedWaiting ? b : a)).dropOldest();
+  }
 }
 
 export interface Turn {
-  /** Rejects when too many wait. */
+  /** Resolves when the message may be sent. It then counts as sent. Rejects when too many messages wait. */
   readonly granted: Promise<void>;
-  /** No longer wanted. False: it was granted already. */
+  /** Withdraws the request. Returns false if it was already granted. */
   cancel(): boolean;
 }
 
-interface Ticket {
-  readonly rank: Rank;
-  readonly notBefore: number;
-  readonly seat: { servedAt: number };
-  readonly grant: () => void;
-  readonly refuse: (error: Error) => void;
-}
+/** One build's part in a chat. Times are epoch milliseconds. */
+export class ChatSeat {
+  /** The number of its last grant. Among equal ranks, the seat with the lowest number is next. */
+  servedAt = 0;
+  readonly #chat: Chat;
+  readonly #onWaiting: () => void;
+  #hasLeft = false;
 
-export function createChatThrottle(clock: Clock): ChatThrottle {
-  const chats = new Map<string, Chat>();
-  return {
-    areButtonsRefused: false,
-    join(bot, chatId): ChatSeat {
-      for (const [key, chat] of chats) {
-        if (chat.isForgotten() || (chats.size >= MAX_CHATS && chat.isEmpty)) chats.delete(key);
-      }
-      const key = `${bot} ${chatId}`;
-      const chat = chats.get(key) ?? new Chat(clock, { isGroup: isGroupChat(chatId), onAsked: makeRoom });
-      chats.set(key, chat);
-      return chat.seat();
-    },
-  };
+  constructor(chat: Chat, onWaiting: () => void) {
+    this.#chat = chat;
+    this.#onWaiting = onWaiting;
+    chat.seats += 1;
+  }
 
-  function makeRoom(): void {
-    const all = [...chats.values()];
-    if (all.reduce((sum, { lastWords }) => sum + lastWords, 0) <= MAX_WAITING) return;
-    all.reduce((a, b) => (b.lastWords > a.lastWords ? b : a)).refuseOldest();
+  /** Asks to send one message, not before a time. */
+  ask(rank: Rank, notBefore = 0): Turn {
+    const turn = this.#chat.ask({ rank, notBefore, seat: this });
+    if (isOfEndedBuild(rank)) this.#onWaiting();
+    return turn;
+  }
+
+  /** Counts a message that is sent without a turn. */
+  spend(): void {
+    this.#chat.countSent(this);
+  }
+
+  noteDelivery(): void {
+    this.#chat.noteDelivery();
+  }
+
+  /** When Telegram last accepted a message from any build in this chat; 0: never. */
+  get lastDeliveryAt(): number {
+    return this.#chat.lastDeliveryAt;
+  }
+
+  /** Grants nothing in this chat before a time, because Telegram asked for it. */
+  block(until: number): void {
+    this.#chat.block(until);
+  }
+
+  /** Ends the build's part. A second call has no effect. */
+  leave(): void {
+    if (!this.#hasLeft) this.#chat.seats -= 1;
+    this.#hasLeft = true;
   }
 }
 
-/** Of a build that is over. */
-function isLastWord({ rank }: Ticket): boolean {
-  return rank === 'final' || rank === 'ring';
+interface TurnRequest {
+  readonly rank: Rank;
+  readonly notBefore: number;
+  readonly seat: ChatSeat;
+}
+
+interface Waiting extends TurnRequest, PromiseWithResolvers<void> {}
+
+function isOfEndedBuild(rank: Rank): boolean {
+  return rank === 'final' || rank === 'notification';
 }
 
 class Chat {
+  seats = 0;
+  lastDeliveryAt = 0;
   readonly #clock: Clock;
   readonly #isGroup: boolean;
-  readonly #onAsked: () => void;
-  readonly #waiting = new Set<Ticket>();
-  /** Times of what was sent in the last minute, in order. */
+  readonly #waiting = new Set<Waiting>();
+  /** The times of the messages of the last minute, in order. */
   #sent: number[] = [];
-  #seats = 0;
   #served = 0;
   #blockedUntil = 0;
-  #lastArrivalAt = 0;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(clock: Clock, { isGroup, onAsked }: { readonly isGroup: boolean; readonly onAsked: () => void }) {
+  constructor(clock: Clock, isGroup: boolean) {
     this.#clock = clock;
     this.#isGroup = isGroup;
-    this.#onAsked = onAsked;
   }
 
-  /** No build reports here. */
   get isEmpty(): boolean {
-    return this.#seats === 0;
+    return this.seats === 0;
   }
 
-  /** How many messages of builds that are over wait here. */
-  get lastWords(): number {
-    return [...this.#waiting].filter(isLastWord).length;
+  /** How many messages of ended builds wait. */
+  get endedWaiting(): number {
+    return [...this.#waiting].filter(({ rank }) => isOfEndedBuild(rank)).length;
   }
 
-  refuseOldest(): void {
-    const oldest = [...this.#waiting].find(isLastWord);
+  dropOldest(): void {
+    const oldest = [...this.#waiting].find(({ rank }) => isOfEndedBuild(rank));
     if (oldest === undefined) return;
     this.#waiting.delete(oldest);
-    oldest.refuse(new Error(`more than ${MAX_WAITING} builds wait for it`));
+    oldest.reject(new Error(`more than ${MAX_WAITING} messages wait`));
   }
 
-  /** Without builds it is kept only while it still restricts the next one. */
-  isForgotten(): boolean {
+  /** Returns whether no build uses the chat and no limit outlasts the builds. */
+  isForgettable(): boolean {
     const now = this.#clock.now();
     return this.isEmpty && this.#blockedUntil <= now && (this.#sent.at(-1) ?? 0) + WINDOW_MS <= now;
   }
 
-  seat(): ChatSeat {
-    const seat = { servedAt: 0 };
-    let isSeated = true;
-    this.#seats += 1;
-    const lastArrivalAt = (): number => this.#lastArrivalAt;
-    return {
-      ask: (rank, notBefore = 0) => this.#ask(rank, notBefore, seat),
-      spend: () => this.#note(seat),
-      noteArrival: () => {
-        this.#lastArrivalAt = this.#clock.now();
-      },
-      get lastArrivalAt() {
-        return lastArrivalAt();
-      },
-      block: (until) => {
-        this.#blockedUntil = Math.max(this.#blockedUntil, until);
-        this.#schedule();
-      },
-      leave: () => {
-        if (isSeated) this.#seats -= 1;
-        isSeated = false;
-      },
-    };
-  }
-
-  #ask(rank: Rank, notBefore: number, seat: Ticket['seat']): Turn {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    promise.catch(() => {}); // it may be refused when nobody waits
-    const ticket: Ticket = { rank, notBefore, seat, grant: resolve, refuse: reject };
-    this.#waiting.add(ticket);
+  ask(request: TurnRequest): Turn {
+    const waiting = { ...request, ...Promise.withResolvers<void>() };
+    // It may be rejected when nobody awaits it.
+    waiting.promise.catch(() => {});
+    this.#waiting.add(waiting);
     this.#schedule();
-    if (isLastWord(ticket)) this.#onAsked();
     return {
-      granted: promise,
+      granted: waiting.promise,
       cancel: () => {
-        const isWaiting = this.#waiting.delete(ticket);
-        if (isWaiting) this.#schedule();
-        return isWaiting;
+        const wasWaiting = this.#waiting.delete(waiting);
+        if (wasWaiting) this.#schedule();
+        return wasWaiting;
       },
     };
   }
 
-  /** Grants what may be sent now, and comes back when the next may. */
+  countSent(seat: ChatSeat): void {
+    const now = this.#clock.now();
+    this.#sent = [...this.#sent.filter((at) => at > now - WINDOW_MS), now];
+    // A count instead of a time, because times can be equal.
+    this.#served += 1;
+    seat.servedAt = this.#served;
+  }
+
+  noteDelivery(): void {
+    this.lastDeliveryAt = this.#clock.now();
+  }
+
+  block(until: number): void {
+    this.#blockedUntil = Math.max(this.#blockedUntil, until);
+    this.#schedule();
+  }
+
+  /** Grants what may be sent now, and sets a timer for the next. */
   #schedule(): void {
     this.#cancelTimer();
     this.#cancelTimer = (): void => undefined;
     const now = this.#clock.now();
-    const due = [...this.#waiting].map((ticket) => ({ ticket, at: Math.max(now, this.#toEarliest(ticket)) }));
-    due.sort((a, b) => a.at - b.at || compareTickets(a.ticket, b.ticket));
+    const due = [...this.#waiting].map((waiting) => ({ waiting, at: Math.max(now, this.#toEarliest(waiting)) }));
+    due.sort((a, b) => a.at - b.at || compareRequests(a.waiting, b.waiting));
     const [first] = due;
     if (first === undefined) return;
     if (first.at > now) {
       this.#cancelTimer = this.#clock.setTimer(() => this.#schedule(), first.at - now);
       return;
     }
-    this.#waiting.delete(first.ticket);
-    this.#note(first.ticket.seat);
-    first.ticket.grant();
+    this.#waiting.delete(first.waiting);
+    this.countSent(first.waiting.seat);
+    first.waiting.resolve();
     this.#schedule();
   }
 
-  #toEarliest({ rank, notBefore }: Ticket): number {
+  #toEarliest({ rank, notBefore }: TurnRequest): number {
     const last = this.#sent.at(-1) ?? -Infinity;
     const editGap = this.#isGroup ? GROUP_EDIT_GAP_MS : PRIVATE_EDIT_GAP_MS;
     const gapEnd = last + (rank === 'edit' ? editGap : GAP_MS);
-    // So many of the window's must have left it.
-    const inTheWay = this.#isGroup ? this.#sent[this.#sent.length - GROUP_SHARES[rank]] : undefined;
-    return Math.max(notBefore, this.#blockedUntil, gapEnd, (inTheWay ?? -Infinity) + WINDOW_MS);
-  }
-
-  #note(seat: Ticket['seat']): void {
-    const now = this.#clock.now();
-    this.#sent = [...this.#sent.filter((at) => at > now - WINDOW_MS), now];
-    // A count and not a time, of which two may have the same.
-    this.#served += 1;
-    seat.servedAt = this.#served;
+    // The message that must leave the window first.
+    const oldest = this.#isGroup ? this.#sent[this.#sent.length - GROUP_SHARES[rank]] : undefined;
+    return Math.max(notBefore, this.#blockedUntil, gapEnd, (oldest ?? -Infinity) + WINDOW_MS);
   }
 }
 
-function compareTickets(a: Ticket, b: Ticket): number {
+function compareRequests(a: TurnRequest, b: TurnRequest): number {
   return RANKS.indexOf(a.rank) - RANKS.indexOf(b.rank) || a.seat.servedAt - b.seat.servedAt;
 }

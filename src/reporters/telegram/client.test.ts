@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
-import { createTelegramClient, type TelegramAnswer } from './client.ts';
+import { createTelegramClient } from './client.ts';
+import type { TelegramResponse } from './response.ts';
 
 const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
 
-function ask(answer: () => Response | Promise<Response>): Promise<TelegramAnswer> {
+function ask(answer: () => Response | Promise<Response>): Promise<TelegramResponse> {
   const client = createTelegramClient({ token: TOKEN, apiBase: 'https://api.example/', fetch: async () => answer() });
   return client.sendMessage({ chat_id: 1, text: 'a' });
 }
 
-test("a call goes to the bot's path, follows no redirect and has a time limit", async () => {
+test("a call uses the bot's path, follows no redirect and has a time limit", async () => {
   const seen: [unknown, RequestInit | undefined][] = [];
   const client = createTelegramClient({
     token: TOKEN,
@@ -18,7 +19,10 @@ test("a call goes to the bot's path, follows no redirect and has a time limit", 
       return Response.json({ ok: true, result: { message_id: 5 } });
     },
   });
-  expect(await client.editMessageText({ chat_id: 1, message_id: 5, text: 'a' })).toEqual({ kind: 'ok', messageId: 5 });
+  expect(await client.editMessageText({ chat_id: 1, message_id: 5, text: 'a' })).toEqual({
+    kind: 'delivered',
+    messageId: 5,
+  });
   expect(seen).toMatchObject([
     [
       `https://api.example/bot${TOKEN}/editMessageText`,
@@ -27,15 +31,15 @@ test("a call goes to the bot's path, follows no redirect and has a time limit", 
   ]);
 });
 
-test('an answer that is too large is not read to its end', async () => {
+test('a response that is too large is not read to its end', async () => {
   let isCancelled = false;
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
     cancel: () => void (isCancelled = true),
   });
   expect(await ask(() => new Response(body))).toEqual({
-    kind: 'unreachable',
-    reason: 'an answer of more than 262144 bytes',
+    kind: 'transient',
+    reason: 'a response of more than 262144 bytes',
   });
   expect(isCancelled).toBe(true);
 });
@@ -43,26 +47,26 @@ test('an answer that is too large is not read to its end', async () => {
 test.each([
   ['text', 'Bad Gateway'],
   ['other JSON', '{"error":"no"}'],
-  ['JSON that is no object', 'null'],
-])('%s counts as no answer of the API', async (_, body) => {
+  ['JSON that is not an object', 'null'],
+])('%s does not count as a response of the API', async (_, body) => {
   expect(await ask(() => new Response(body, { status: 502 }))).toEqual({
-    kind: 'unreachable',
-    reason: 'HTTP 502 and no answer of a Bot API',
+    kind: 'transient',
+    reason: 'HTTP 502 and no response of a Bot API',
   });
 });
 
-test('a fault of the connection is told by its code only', async () => {
+test('a fault of the connection is reported only by its code', async () => {
   const cause = Object.assign(new Error(`connect to bot${TOKEN}`), { code: 'ENOTFOUND' });
   expect(await ask(() => Promise.reject(new TypeError(`fetch failed: /bot${TOKEN}`, { cause })))).toEqual({
-    kind: 'unreachable',
+    kind: 'transient',
     reason: 'ENOTFOUND',
   });
   expect(await ask(() => Promise.reject(new TypeError(`Failed to parse URL from /bot${TOKEN}`)))).toEqual({
-    kind: 'unreachable',
+    kind: 'transient',
     reason: 'no connection',
   });
   expect(await ask(() => Promise.reject(new DOMException('', 'TimeoutError')))).toEqual({
-    kind: 'unreachable',
-    reason: 'no answer in 20 s',
+    kind: 'transient',
+    reason: 'no response in 20 s',
   });
 });

@@ -44,6 +44,6 @@ test.each([
   expect(JSON.stringify([thrown, (thrown as Error).stack, (thrown as Error).cause])).not.toContain(TOKEN);
 });
 
-test('groups and public chats are told from private ones', () => {
+test('groups and public chats differ from private ones', () => {
   expect([isGroupChat(42), isGroupChat(-42), isGroupChat('@acme')]).toEqual([false, true, true]);
 });

@@ -1,25 +1,25 @@
 import { C3Error } from '../../errors.ts';
 import { isJsonObject, parseJson, readInteger } from '../../json.ts';
 
-/** Where a build's message goes. */
+/** The chat that receives the messages of a build. */
 export interface TelegramDestination {
   /** Secret: a bot's token, `<bot id>:<key>`. */
   readonly token: string;
-  /** A chat's id (negative: a group; supergroups and channels begin with -100), or `@name` of a public one. */
+  /** A chat's id, or the `@name` of a public chat. Ids of groups are negative; those of supergroups and channels begin with -100. */
   readonly chat: number | string;
   /** A topic of a forum, `message_thread_id`. */
   readonly thread?: number;
 }
 
-const HINT = 'for example {"token": "123456789:AAE…", "chat": -1001234567890, "thread": 7}; "thread" may be left out';
-/** Also keeps the token, which becomes a part of a URL's path, from being anything but one segment. */
+const HINT = 'for example {"token": "123456789:AAE…", "chat": -1001234567890, "thread": 7}; "thread" is optional';
+/** Also ensures that the token, which becomes part of a URL, is one path segment. */
 const TOKEN = /^[0-9]{1,20}:[A-Za-z0-9_-]{10,128}$/;
 const KEYS = new Set(['token', 'chat', 'thread']);
 
 /**
- * Reads the plaintext of a sealed `telegram:` value, `{token, chat, thread?}` in JSON. Numbers may be given as text.
+ * Reads the plaintext of a sealed `telegram:` value, `{token, chat, thread?}` as JSON. Numbers may be strings.
  *
- * @throws {C3Error} TELEGRAM_INVALID when it is anything else; the error quotes nothing of the text, which may be a token
+ * @throws {C3Error} TELEGRAM_INVALID for anything else. The error quotes nothing of the text, which may be a token
  */
 export function parseDestination(text: string): TelegramDestination {
   const value = parseJson(text);
@@ -37,7 +37,7 @@ export function parseDestination(text: string): TelegramDestination {
   return { token, chat: chatId, thread: threadId };
 }
 
-/** Groups, supergroups and channels, which share a stricter rate limit than a private chat. */
+/** Returns whether a chat is a group, a supergroup or a channel. These have a stricter rate limit than a private chat. */
 export function isGroupChat(chat: number | string): boolean {
   return typeof chat === 'string' || chat < 0;
 }
@@ -52,6 +52,6 @@ function toWholeNumber(value: unknown): number | undefined {
   return readInteger(typeof value === 'string' && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value);
 }
 
-function invalid(what: string): C3Error {
-  return new C3Error('TELEGRAM_INVALID', `The Telegram destination ${what}`, { hint: HINT });
+function invalid(problem: string): C3Error {
+  return new C3Error('TELEGRAM_INVALID', `The Telegram destination ${problem}`, { hint: HINT });
 }

@@ -1,105 +1,101 @@
 import type { BuildState } from '../../build/index.ts';
 import { toMessage } from '../../errors.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { toButtons } from './message.ts';
-import { Pauses, type ChatLine } from './chat-session.ts';
+import { Backoff, type ChatSession } from './chat-session.ts';
 import type { Rank } from './chat-throttle.ts';
-import type { TelegramAnswer } from './client.ts';
-import { toContent, type Content } from './markup.ts';
-import { renderMessage } from './message.ts';
-import { isWorthRinging, renderRing } from './notification.ts';
-import { toVerdict } from './response.ts';
+import { toMessageFields, type MessageFields } from './markup.ts';
+import { renderMessage, toButtons } from './message.ts';
+import { renderNotification, wantsNotification } from './notification.ts';
+import type { TelegramResponse } from './response.ts';
 
-/** How often the running time is brought up to date when nothing else changes: costs 6 of the 20 edits a minute of a group. */
+/** How often the running time is updated when nothing else changes. It uses 6 of a group's 20 messages a minute. */
 const REFRESH_MS = 10_000;
-/** A build that runs for an hour is looked at less often: a tenth of its age, at most this. */
+/** A longer build is updated less often: after a tenth of its age, at most this. */
 const MAX_REFRESH_MS = 60_000;
-/** The final state outlasts an ordinary flood wait; a process that drains cannot wait for hours. */
+/** The final state outlasts a usual flood wait. A process that drains cannot wait for hours. */
 const GIVE_UP_AFTER_MS = 600_000;
-const BUTTONS_HINT = 'the host of C3_URL must be one of the internet, with a point in it';
-/** A deleted message is sent anew, a migrated group followed; not again and again. */
-const MAX_NEW_STARTS = 3;
+/** How often a message is sent again because it was deleted or the group got another id. */
+const MAX_RESTARTS = 3;
 
-/** What arrived last: what it was, as JSON, and of which time. */
+/** The newest state that was delivered: its fields as JSON, and the time for which they were rendered. */
 interface Delivered {
   readonly key: string;
   readonly at: number;
 }
 
-/** What is to be sent next; `notBefore` in epoch milliseconds. */
+/** What to do next. Times are epoch milliseconds. */
 type Next =
-  | { readonly kind: 'message' | 'ring'; readonly rank: Rank; readonly notBefore: number }
-  /** Until the time, or until something changes. */
+  | { readonly kind: 'message' | 'notification'; readonly rank: Rank; readonly notBefore: number }
+  /** Wait until a time, or until something changes. */
   | { readonly kind: 'idle'; readonly until: number }
   | { readonly kind: 'done' };
 
 /**
- * The message of a build, edited as the build goes on, and the one that rings at its end. Only the newest state is ever sent: what
- * happens while an edit waits or is under way replaces what was to be sent. Long, since all that may come of a request is here.
+ * The message of a build, which is edited while the build runs, and the notification at its end. Only the newest state is sent: it
+ * replaces older states that still wait. One class handles every response, so it is long.
  */
 export class LiveMessage {
-  readonly #line: ChatLine;
+  readonly #session: ChatSession;
   readonly #notify: Notify;
-  readonly #pauses: Pauses;
-  readonly #told = Promise.withResolvers<number | undefined>();
+  readonly #backoff: Backoff;
+  readonly #finalMessage = Promise.withResolvers<number | undefined>();
   #messageId: number | undefined;
   #latest: BuildState | undefined;
   #delivered: Delivered | undefined;
-  /** No newer state will come. */
+  /** When the last state became known. */
   #finalSince: number | undefined;
-  /** Since when nothing of this build arrives that should. */
+  /** Since when nothing of this build is delivered, although its state is final. */
   #troubleSince: number | undefined;
-  #hasRung = false;
+  #hasNotified = false;
   #isPlain = false;
-  /** With the newest request. */
+  /** Whether the newest request had buttons. */
   #sentButtons = false;
   #isReply = true;
-  #newStarts = 0;
+  #restarts = 0;
   #wake: () => void = () => undefined;
 
-  constructor(line: ChatLine, notify: Notify) {
-    this.#line = line;
+  constructor(session: ChatSession, notify: Notify) {
+    this.#session = session;
     this.#notify = notify;
-    this.#pauses = new Pauses(line.clock);
+    this.#backoff = new Backoff(session.clock);
   }
 
-  /** The message's id when the final state has arrived; undefined: it never will. */
-  get told(): Promise<number | undefined> {
-    return this.#told.promise;
+  /** Resolves to the message's id when the final state was delivered, or to undefined when it was given up. */
+  get finalMessage(): Promise<number | undefined> {
+    return this.#finalMessage.promise;
   }
 
   update(state: BuildState): void {
     this.#latest = state;
-    if (state.phase.kind === 'ended') this.#finalSince ??= this.#line.clock.now();
+    if (state.phase.kind === 'ended') this.#finalSince ??= this.#session.clock.now();
     this.#wake();
   }
 
-  /** What is known now is the last there will be. */
+  /** Declares the newest state final. */
   close(): void {
-    this.#finalSince ??= this.#line.clock.now();
-    if (this.#latest === undefined) this.#told.resolve(undefined);
+    this.#finalSince ??= this.#session.clock.now();
+    if (this.#latest === undefined) this.#finalMessage.resolve(undefined);
     this.#wake();
   }
 
-  /** Ends when all has arrived or was given up; never rejects. */
+  /** Sends until everything was delivered or given up. Never rejects. */
   async run(): Promise<void> {
     try {
       for (;;) {
         const next = this.#toNext();
         if (next.kind === 'done') return;
-        if (!(await this.#await(next)) || next.kind === 'idle') continue;
+        if (!(await this.#waitFor(next)) || next.kind === 'idle') continue;
         if ((await this.#send(next.kind)) === 'stop') return;
       }
     } catch (error) {
       this.#giveUp(toMessage(error));
     } finally {
-      this.#told.resolve(undefined);
+      this.#finalMessage.resolve(undefined);
     }
   }
 
-  /** Asked anew whenever anything changed. */
   #toNext(): Next {
-    const notBefore = this.#pauses.until;
+    const notBefore = this.#backoff.until;
     const isFinal = this.#finalSince !== undefined;
     if (this.#latest === undefined) return { kind: 'done' };
     if (this.#delivered === undefined || this.#isChanged(this.#latest, this.#delivered)) {
@@ -107,33 +103,33 @@ export class LiveMessage {
       return { kind: 'message', rank: isFinal ? 'final' : rank, notBefore };
     }
     if (isFinal) {
-      this.#told.resolve(this.#messageId);
-      return this.#isRingDue() ? { kind: 'ring', rank: 'ring', notBefore } : { kind: 'done' };
+      this.#finalMessage.resolve(this.#messageId);
+      return this.#isNotificationDue() ? { kind: 'notification', rank: 'notification', notBefore } : { kind: 'done' };
     }
-    const age = this.#line.clock.now() - this.#latest.startedAt;
+    const age = this.#session.clock.now() - this.#latest.startedAt;
     const refreshAt = this.#delivered.at + Math.min(Math.max(REFRESH_MS, Math.floor(age / 10)), MAX_REFRESH_MS);
-    if (refreshAt > this.#line.clock.now()) return { kind: 'idle', until: refreshAt };
+    if (refreshAt > this.#session.clock.now()) return { kind: 'idle', until: refreshAt };
     return { kind: 'message', rank: 'edit', notBefore };
   }
 
-  /** Whether the newest state differs from what arrived in more than the time that has passed. */
+  /** Returns whether more than the running time differs from what was delivered. */
   #isChanged(state: BuildState, delivered: Delivered): boolean {
-    return JSON.stringify(this.#toContent(state, delivered.at)) !== delivered.key;
+    return JSON.stringify(this.#toFields(state, delivered.at)) !== delivered.key;
   }
 
-  #isRingDue(): boolean {
-    return this.#latest !== undefined && !this.#hasRung && isWorthRinging(this.#latest, this.#notify);
+  #isNotificationDue(): boolean {
+    return this.#latest !== undefined && !this.#hasNotified && wantsNotification(this.#latest, this.#notify);
   }
 
-  /** True: it is time. False: something changed, and what is next is to be asked anew. */
-  async #await(next: Exclude<Next, { kind: 'done' }>): Promise<boolean> {
-    const { clock, seat } = this.#line;
+  /** Returns whether the time for `next` has come. False means that something changed before. */
+  async #waitFor(next: Exclude<Next, { kind: 'done' }>): Promise<boolean> {
+    const { clock, seat } = this.#session;
     const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
     this.#wake = wake;
     const giveUpAt = this.#toGiveUpAt();
     const isIdle = next.kind === 'idle';
     const until = isIdle ? next.until : giveUpAt;
-    // However long the silence is that Telegram asks for, one last attempt is made before giving up.
+    // Makes one last attempt before it gives up, even if Telegram asked for a longer wait.
     if (!isIdle && clock.now() >= giveUpAt) {
       seat.spend();
       return true;
@@ -148,120 +144,121 @@ export class LiveMessage {
     return turn?.cancel() === false;
   }
 
-  /** While others' messages arrive in the chat it is only a matter of time; while none of this build's do, it is not. */
+  /** While the chat accepts messages of others, this build's will follow; but not if only this build's fail. */
   #toGiveUpAt(): number {
     if (this.#finalSince === undefined) return Infinity;
-    const silentSince = Math.max(this.#finalSince, this.#line.seat.lastArrivalAt);
-    return Math.min(silentSince, this.#troubleSince ?? Infinity) + GIVE_UP_AFTER_MS;
+    const quietSince = Math.max(this.#finalSince, this.#session.seat.lastDeliveryAt);
+    return Math.min(quietSince, this.#troubleSince ?? Infinity) + GIVE_UP_AFTER_MS;
   }
 
-  #toContent(state: BuildState, now: number): Content {
-    const buttons = this.#line.throttle.areButtonsRefused ? undefined : toButtons(state);
-    return toContent(renderMessage(state, { now: state.endedAt ?? now }), { isPlain: this.#isPlain, buttons });
+  #toFields(state: BuildState, now: number): MessageFields {
+    const buttons = this.#session.throttle.areButtonsRefused ? undefined : toButtons(state);
+    return toMessageFields(renderMessage(state, { now: state.endedAt ?? now }), { isPlain: this.#isPlain, buttons });
   }
 
-  async #send(kind: 'message' | 'ring'): Promise<'go on' | 'stop'> {
+  async #send(kind: 'message' | 'notification'): Promise<'continue' | 'stop'> {
     const state = this.#latest;
     if (state === undefined) return 'stop';
-    return kind === 'ring' ? await this.#sendRing(state) : await this.#sendMessage(state);
+    return kind === 'notification' ? await this.#sendNotification(state) : await this.#sendMessage(state);
   }
 
-  async #sendMessage(state: BuildState): Promise<'go on' | 'stop'> {
-    const { client, clock, chat } = this.#line;
+  async #sendMessage(state: BuildState): Promise<'continue' | 'stop'> {
+    const { client, clock, chat, target } = this.#session;
     const at = clock.now();
-    const content = this.#toContent(state, at);
-    this.#sentButtons = content.reply_markup !== undefined;
-    // A build that has ended before anybody saw it rings with its only message.
-    const isRinging = this.#messageId === undefined && this.#isRingDue();
-    const answer =
+    const fields = this.#toFields(state, at);
+    this.#sentButtons = fields.reply_markup !== undefined;
+    // If the build ended before its first message, that message is the notification.
+    const isNotification = this.#messageId === undefined && this.#isNotificationDue();
+    const response =
       this.#messageId === undefined
-        ? await client.sendMessage({ ...this.#line.toPlace(), ...content, disable_notification: !isRinging })
-        : await client.editMessageText({ chat_id: chat, message_id: this.#messageId, ...content });
-    return this.#heed(answer, (messageId) => {
+        ? await client.sendMessage({ ...target, ...fields, disable_notification: !isNotification })
+        : await client.editMessageText({ chat_id: chat, message_id: this.#messageId, ...fields });
+    return this.#handle(response, (messageId) => {
       this.#messageId ??= messageId;
-      this.#delivered = { key: JSON.stringify(content), at };
-      this.#hasRung ||= isRinging;
+      this.#delivered = { key: JSON.stringify(fields), at };
+      this.#hasNotified ||= isNotification;
     });
   }
 
-  async #sendRing(state: BuildState): Promise<'go on' | 'stop'> {
+  async #sendNotification(state: BuildState): Promise<'continue' | 'stop'> {
+    const { client, target } = this.#session;
     this.#sentButtons = false;
     const id = this.#isReply ? this.#messageId : undefined;
-    const answer = await this.#line.client.sendMessage({
-      ...this.#line.toPlace(),
-      ...toContent(renderRing(state), { isPlain: this.#isPlain }),
+    const response = await client.sendMessage({
+      ...target,
+      ...toMessageFields(renderNotification(state), { isPlain: this.#isPlain }),
       ...(id === undefined ? {} : { reply_parameters: { message_id: id, allow_sending_without_reply: true } }),
     });
-    return this.#heed(answer, () => {
-      this.#hasRung = true;
+    return this.#handle(response, () => {
+      this.#hasNotified = true;
     });
   }
 
-  #heed(answer: TelegramAnswer, onArrival: (messageId: number | undefined) => void): 'go on' | 'stop' {
-    const { clock, log, seat } = this.#line;
-    const verdict = toVerdict(answer);
-    switch (verdict.kind) {
-      case 'arrived':
-        onArrival(verdict.messageId);
-        if (this.#messageId === undefined) return this.#giveUp('it took a message and did not say its id');
-        seat.noteArrival();
+  #handle(response: TelegramResponse, onDelivery: (messageId: number | undefined) => void): 'continue' | 'stop' {
+    const { clock, log, seat } = this.#session;
+    switch (response.kind) {
+      case 'delivered':
+        onDelivery(response.messageId);
+        if (this.#messageId === undefined) return this.#giveUp('it accepted a message but did not return its id');
+        seat.noteDelivery();
         this.#troubleSince = undefined;
-        this.#pauses.reset();
-        return 'go on';
+        this.#backoff.reset();
+        return 'continue';
       case 'wait':
-        seat.block(clock.now() + verdict.ms);
-        return this.#noteTrouble(verdict.reason);
+        seat.block(clock.now() + response.ms);
+        return this.#noteTrouble(response.reason);
       case 'transient':
-        this.#pauses.add();
-        return this.#noteTrouble(verdict.reason);
+        this.#backoff.add();
+        return this.#noteTrouble(response.reason);
       case 'migrated':
-        this.#line.moveTo(verdict.chat);
-        return this.#startAnew();
+        this.#session.moveTo(response.chat);
+        return this.#restart();
       case 'message-gone':
-        return this.#startAnew();
+        return this.#restart();
       case 'reply-gone':
-        if (!this.#isReply) return this.#giveUp('it finds no message to reply to where there is no reply');
+        if (!this.#isReply) return this.#giveUp('it missed the message to reply to, but this was not a reply');
         this.#isReply = false;
-        return 'go on';
+        return 'continue';
       case 'buttons-refused':
         return this.#dropButtons();
       case 'unparsable':
-        if (this.#isPlain) return this.#giveUp(verdict.reason);
+        if (this.#isPlain) return this.#giveUp(response.reason);
         this.#isPlain = true;
-        log.warn(`Telegram refused a message's markup, it goes as plain text: ${verdict.reason}`);
-        return 'go on';
+        log.warn(`Telegram refused the markup of a message, so it is sent as plain text: ${response.reason}`);
+        return 'continue';
       case 'permanent':
-        return this.#giveUp(verdict.reason);
+        return this.#giveUp(response.reason);
     }
   }
 
-  /** Told once: others may have met it first, with requests that were under way at the same time. */
-  #dropButtons(): 'go on' | 'stop' {
-    const { log, throttle } = this.#line;
-    if (!this.#sentButtons) return this.#giveUp('it refuses buttons where there are none');
-    if (!throttle.areButtonsRefused) log.warn(`Telegram refused the buttons, messages go without: ${BUTTONS_HINT}`);
+  /** Logs the refusal once, although requests of several builds can be under way. */
+  #dropButtons(): 'continue' | 'stop' {
+    const { log, throttle } = this.#session;
+    if (!this.#sentButtons) return this.#giveUp('it refused buttons, but this message had none');
+    if (!throttle.areButtonsRefused)
+      log.warn('Telegram refused the buttons, so messages have none: C3_URL needs a public host name with a dot in it');
     throttle.areButtonsRefused = true;
-    return 'go on';
+    return 'continue';
   }
 
-  /** Message ids do not survive a migration, and a message that somebody deleted cannot be edited. */
-  #startAnew(): 'go on' | 'stop' {
+  /** Sends a new message. Ids are not valid in a migrated group, and a deleted message cannot be edited. */
+  #restart(): 'continue' | 'stop' {
     this.#messageId = undefined;
     this.#delivered = undefined;
-    this.#newStarts += 1;
-    if (this.#newStarts > MAX_NEW_STARTS)
-      return this.#giveUp('the message was deleted or the chat moved again and again');
-    return 'go on';
+    this.#restarts += 1;
+    if (this.#restarts > MAX_RESTARTS)
+      return this.#giveUp('the message was deleted, or the group got another id, too often');
+    return 'continue';
   }
 
-  #noteTrouble(reason: string): 'go on' | 'stop' {
-    const isTooLate = this.#line.clock.now() >= this.#toGiveUpAt();
-    if (this.#finalSince !== undefined) this.#troubleSince ??= this.#line.clock.now();
-    return isTooLate ? this.#giveUp(reason) : 'go on';
+  #noteTrouble(reason: string): 'continue' | 'stop' {
+    const isTooLate = this.#session.clock.now() >= this.#toGiveUpAt();
+    if (this.#finalSince !== undefined) this.#troubleSince ??= this.#session.clock.now();
+    return isTooLate ? this.#giveUp(reason) : 'continue';
   }
 
   #giveUp(reason: string): 'stop' {
-    this.#line.log.warn(`Gave up reporting to Telegram: ${reason}`);
+    this.#session.log.warn(`Gave up reporting to Telegram: ${reason}`);
     return 'stop';
   }
 }

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => reporting.close());
 
-/** A log of given pieces, and how often it was read. */
+/** A log that consists of pieces and counts how often it is read. */
 function createLog(
   pieces: readonly string[],
   changes: Partial<FailedLog> = {},
@@ -54,7 +54,7 @@ function files(): (StoredMessage & { readonly content: string })[] {
     .map((message) => ({ ...message, content: Buffer.from(message.document!.bytes).toString() }));
 }
 
-test('the log of the failed step comes as a file, silent, as a reply in the topic', async () => {
+test('the log of the failed step is sent as a silent file that replies in the topic', async () => {
   const reporter = await begin({ chat: GROUP, thread: TOPIC });
   reporter.report(FAILED);
   await send(reporter, createLog(['line 1\n', 'Zeile 2 ü\n']));
@@ -65,11 +65,11 @@ test('the log of the failed step comes as a file, silent, as a reply in the topi
   expect(reporting.warnings).toEqual([]);
 });
 
-test('a reporter that is not asked for logs takes none', () => {
+test('a reporter accepts no logs unless they are enabled', () => {
   expect(reporting.create({ isLogSent: false }).sendLog).toBeUndefined();
 });
 
-test('of a log that is larger than a file may be, the end is asked for, and the caption says so', async () => {
+test('the end of a log that is too large is sent, and the caption says so', async () => {
   const asked: number[] = [];
   const log = createLog(['the end'], {
     bytes: 120 * MIB,
@@ -86,7 +86,7 @@ test('of a log that is larger than a file may be, the end is asked for, and the 
   expect(newest(files()[0]!).text).toBe('Log of unit tests, the last 45 MiB of 120 MiB');
 });
 
-test('a large log goes through in pieces', async () => {
+test('a large log is sent in pieces', async () => {
   const piece = 'x'.repeat(MIB - 1) + '\n';
   const reporter = await begin();
   reporter.report(FAILED);
@@ -94,7 +94,7 @@ test('a large log goes through in pieces', async () => {
   expect(files()[0]?.document?.bytes.length).toBe(12 * MIB);
 });
 
-test('a flood wait, a lost connection and a moved group cost the file nothing but time', async () => {
+test('a flood wait, a lost connection and a migrated group only delay the file', async () => {
   const { server, clock } = reporting;
   const reporter = await begin({ chat: GROUP });
   server.faults.flood('sendDocument', 30);
@@ -116,7 +116,7 @@ test('a flood wait, a lost connection and a moved group cost the file nothing bu
   ]);
 });
 
-test('a file whose message is gone comes without a reply, in a topic too', async () => {
+test('a file whose message was deleted is sent without a reply, also in a topic', async () => {
   const { server, clock } = reporting;
   const reporter = await begin({ chat: GROUP, thread: TOPIC });
   reporter.report(FAILED);
@@ -131,7 +131,7 @@ test.each([
   [403, 'Forbidden: bot was kicked from the group chat', '(add the bot to the chat again)'],
   [413, 'Request Entity Too Large', ''],
   [400, 'Bad Request: not enough rights to send documents to the chat', '(allow the bot to send messages there)'],
-])('a refusal of the file, %d %s, is told in the log alone', async (code, description, remedy) => {
+])('a refusal of the file, %d %s, is only logged', async (code, description, remedy) => {
   const { server, warnings } = reporting;
   const reporter = await begin();
   server.faults.fail('sendDocument', code, description);
@@ -152,10 +152,10 @@ test('a log that cannot be read to its end is not sent', async () => {
   };
   await send(reporter, createLog([], { copy, bytes: 8 }));
   expect(files()).toEqual([]);
-  expect(warnings).toEqual(['The log of step "unit tests" was not sent to Telegram: it could not be read']);
+  expect(warnings).toEqual(['The log of step "unit tests" was not sent to Telegram: c3 could not read it to its end']);
 });
 
-test('when there is no more time, the file is given up, while its turn is waited for and while it is read', async () => {
+test('the file is given up when the time runs out, while it waits and while it is read', async () => {
   const { server, warnings } = reporting;
   const reporter = await begin();
   server.faults.flood('sendDocument', 3_600);
@@ -178,12 +178,12 @@ test('when there is no more time, the file is given up, while its turn is waited
       slow.abort();
     });
   await send(second, createLog([], { copy, bytes: 1, signal: slow.signal }));
-  const sentence = 'The log of step "unit tests" was not sent to Telegram: there was no more time';
+  const sentence = 'The log of step "unit tests" was not sent to Telegram: the time ran out';
   expect(warnings).toEqual([sentence, sentence]);
   expect(files()).toEqual([]);
 });
 
-test('a file whose message does not arrive in time is given up', async () => {
+test('a file whose message is not delivered in time is given up', async () => {
   const { server, warnings } = reporting;
   server.faults.flood('sendMessage', 3_600);
   const reporter = reporting.create({ isLogSent: true });
@@ -192,11 +192,11 @@ test('a file whose message does not arrive in time is given up', async () => {
   const sent = reporter.sendLog?.(createLog(['x'], { signal: late.signal }));
   late.abort();
   await sent;
-  expect(warnings).toEqual(['The log of step "unit tests" was not sent to Telegram: there was no more time']);
+  expect(warnings).toEqual(['The log of step "unit tests" was not sent to Telegram: the time ran out']);
   await reporting.finish(reporter);
 });
 
-test('of a build whose message never arrived there is no file, and no second complaint', async () => {
+test('a build whose message was given up sends no file and logs nothing more', async () => {
   const { server, warnings } = reporting;
   server.faults.kick(PRIVATE);
   const reporter = reporting.create({ isLogSent: true });
@@ -214,6 +214,6 @@ test.each([
   ['проверка', 'проверка-b-1.log'],
   ['"', 'step-b-1.log'],
   ['x'.repeat(80), `${'x'.repeat(59)}…-b-1.log`],
-])('the file of step %j is called %s', (step, name) => {
+])('the file of step %j is named %s', (step, name) => {
   expect(toFileName(step, 'b-1')).toBe(name);
 });

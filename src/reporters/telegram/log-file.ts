@@ -1,79 +1,82 @@
 import type { FailedLog } from '../../build/index.ts';
-import { Pauses, type ChatLine } from './chat-session.ts';
-import { oneLine } from './markup.ts';
-import { toVerdict } from './response.ts';
-import { trimEnd } from '../../trim-end.ts';
 import { clip, toOneLine } from '../../show/index.ts';
+import { trimEnd } from '../../trim-end.ts';
+import { Backoff, type ChatSession } from './chat-session.ts';
+import { oneLine } from './markup.ts';
 
-/** The cloud's Bot API takes 50 MB, with what the form around the file needs. @see https://core.telegram.org/bots/api#senddocument */
+/** The Bot API of Telegram's cloud accepts 50 MB with the form. @see https://core.telegram.org/bots/api#senddocument */
 const MAX_FILE_BYTES: number = 45 * 1024 * 1024;
 const MAX_STEP_LENGTH = 60;
-const NO_TIME = 'there was no more time';
+const TIME_OUT = 'the time ran out';
 
 export interface LogFile {
   readonly log: FailedLog;
   readonly buildId: string;
-  /** The id of the build's message, once that shows how it ended; undefined: it never will, and it was told why. */
+  /** The id of the build's message, once it shows the ending. Undefined: it was given up, and the reason was logged. */
   readonly message: Promise<number | undefined>;
 }
 
-/** Sends the log of the step that failed as a file, without a sound. What comes of it is told in c3's own log alone; never rejects. */
-export async function sendLogFile(line: ChatLine, file: LogFile): Promise<void> {
+/** Sends the log of the failed step as a file, without a sound. Logs why it could not. Never rejects. */
+export async function sendLogFile(session: ChatSession, file: LogFile): Promise<void> {
   const { log } = file;
   const aborted = whenAborted(log.signal);
-  const pauses = new Pauses(line.clock);
+  const backoff = new Backoff(session.clock);
+  function giveUp(reason: string): void {
+    const step = toOneLine(log.step, MAX_STEP_LENGTH);
+    session.log.warn(`The log of step "${step}" was not sent to Telegram: ${reason}`);
+  }
   const message = await Promise.race([file.message, aborted]);
   if (message === undefined) return;
-  if (message === 'aborted') return tell(line, file, NO_TIME);
+  if (message === 'aborted') return giveUp(TIME_OUT);
   let isReply = true;
   while (!log.signal.aborted) {
-    const turn = line.seat.ask('log', pauses.until);
+    const turn = session.seat.ask('log', backoff.until);
     await Promise.race([turn.granted, aborted]);
     if (turn.cancel() || log.signal.aborted) break;
-    const answer = await upload(line, file, isReply ? message : undefined);
-    if (answer.kind === 'unread') return tell(line, file, 'it could not be read');
-    const verdict = toVerdict(answer);
-    switch (verdict.kind) {
-      case 'arrived':
-        return line.seat.noteArrival();
+    const response = await upload(session, file, isReply ? message : undefined);
+    switch (response.kind) {
+      case 'delivered':
+        return session.seat.noteDelivery();
       case 'wait':
-        line.seat.block(line.clock.now() + verdict.ms);
+        session.seat.block(session.clock.now() + response.ms);
         break;
       case 'transient':
-        pauses.add();
+        backoff.add();
         break;
       case 'migrated':
-        line.moveTo(verdict.chat);
+        session.moveTo(response.chat);
         isReply = false;
         break;
       case 'reply-gone':
-        if (!isReply) return tell(line, file, 'Telegram misses a message that was not named');
+        if (!isReply) return giveUp('Telegram missed the message to reply to, but this was not a reply');
         isReply = false;
         break;
+      case 'unread':
+        return giveUp('c3 could not read it to its end');
       case 'message-gone':
       case 'buttons-refused':
-        return tell(line, file, 'Telegram answered something else');
+        return giveUp('Telegram sent a response that does not match the request');
       case 'unparsable':
       case 'permanent':
-        return tell(line, file, verdict.reason);
+        return giveUp(response.reason);
     }
   }
-  tell(line, file, NO_TIME);
+  giveUp(TIME_OUT);
 }
 
 function upload(
-  line: ChatLine,
+  { client, target }: ChatSession,
   { log, buildId }: LogFile,
   replyTo: number | undefined,
-): ReturnType<ChatLine['client']['sendDocument']> {
+): ReturnType<ChatSession['client']['sendDocument']> {
   const document = {
-    ...line.toPlace(),
+    ...target,
     caption: toCaption(log),
     disable_notification: true,
     disable_content_type_detection: true,
     ...(replyTo === undefined ? {} : { reply_parameters: { message_id: replyTo, allow_sending_without_reply: true } }),
   };
-  return line.client.sendDocument(document, {
+  return client.sendDocument(document, {
     fileName: toFileName(log.step, buildId),
     read: (onBytes, signal) => log.copy(onBytes, { maxBytes: MAX_FILE_BYTES, signal }),
     signal: log.signal,
@@ -86,7 +89,7 @@ function toCaption({ step, bytes }: FailedLog): string {
   return `Log of ${name}, the last ${formatSize(MAX_FILE_BYTES)} of ${formatSize(bytes)}`;
 }
 
-/** `unit-tests-3f2a….log`: nothing in it that a file system, or the header it stands in, minds. */
+/** Returns `unit-tests-3f2a….log`, without characters that are special in a file system or in a header. */
 export function toFileName(step: string, buildId: string): string {
   const name = step
     .toWellFormed()
@@ -105,8 +108,4 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
 function formatSize(bytes: number): string {
   const mebibytes = bytes / (1024 * 1024);
   return mebibytes >= 1 ? `${Math.round(mebibytes)} MiB` : `${Math.ceil(bytes / 1024)} KiB`;
-}
-
-function tell(line: ChatLine, { log }: LogFile, why: string): void {
-  line.log.warn(`The log of step "${toOneLine(log.step, MAX_STEP_LENGTH)}" was not sent to Telegram: ${why}`);
 }

@@ -1,61 +1,57 @@
-import { toOneLine } from '../../show/index.ts';
 import type { InlineKeyboardMarkup } from '@grammyjs/types';
+import { escapeHtml, toOneLine } from '../../show/index.ts';
 
-/** A part of a message twice: as Telegram's HTML and as plain text. `plain` is also what the reader sees of `html`, so it has its length. */
+/** A part of a message, as Telegram's HTML and as plain text. The reader sees `html` as `plain`, so both have the same visible length. */
 export interface Markup {
   readonly html: string;
   readonly plain: string;
 }
 
 /**
- * A link is left out rather than cut. 1,000 of the worst characters ("&", five bytes in HTML) in each of two links, and 4,096 of
- * them in the text, stay below Telegram's limit on the source, 32 KiB.
+ * A longer link is omitted. Telegram limits the source of a message to 32 KiB. The worst case is below it: two links and 4,096
+ * characters of text that consist of "&" only, which takes five bytes in HTML.
  */
 const MAX_URL_LENGTH = 1_000;
 
-/** The one place where text becomes HTML. Telegram knows no other named entity than these four. */
-function esc(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
-
 /**
- * Text that others wrote. Telegram makes live mentions of `@name`, and whoever can push could ring anybody in the chat; an
- * invisible word joiner after the sign keeps it text.
+ * Renders untrusted text. An invisible word joiner follows each `@`, because Telegram turns `@name` into a mention: otherwise
+ * anybody who can push could notify anybody in the chat.
  */
 export function text(content: string): Markup {
   const inert = content.replaceAll(/@(?=\w)/g, '@\u2060');
-  return { html: esc(inert), plain: inert };
+  return { html: escapeHtml(inert), plain: inert };
 }
 
 export function bold(content: string): Markup {
   return wrap('<b>', text(content), '</b>');
 }
 
+/** Renders code. Telegram makes no mentions in it, so it needs no word joiner and can be copied. */
 export function code(content: string): Markup {
-  // Nothing is live inside code, so it stays as it is and can be copied.
-  return { html: `<code>${esc(content)}</code>`, plain: content };
+  return { html: `<code>${escapeHtml(content)}</code>`, plain: content };
 }
 
 export function preformatted(content: string): Markup {
-  return { html: `<pre>${esc(content)}</pre>`, plain: content };
+  return { html: `<pre>${escapeHtml(content)}</pre>`, plain: content };
 }
 
 export function expandableQuote(content: string): Markup {
   return wrap('<blockquote expandable>', text(content), '</blockquote>');
 }
 
-/** Without the link if the address is not one of the web or too long. */
+/** Links to a web address. Returns the content without a link for any other address, and for one that is too long. */
 export function link(content: Markup, url: string): Markup {
   if (!URL.canParse(url)) return content;
   const { href, protocol } = new URL(url);
   if ((protocol !== 'https:' && protocol !== 'http:') || href.length > MAX_URL_LENGTH) return content;
-  return wrap(`<a href="${esc(href)}">`, content, '</a>');
+  return wrap(`<a href="${escapeHtml(href)}">`, content, '</a>');
 }
 
 export function oneLine(content: string, maxLength: number): Markup {
   return text(toOneLine(content, maxLength));
 }
 
+/** Joins the parts that are neither undefined nor empty. */
 export function join(parts: readonly (Markup | undefined)[], separator: string): Markup {
   const present = parts.filter((part) => part !== undefined && part.plain !== '') as Markup[];
   return {
@@ -68,26 +64,26 @@ function wrap(before: string, content: Markup, after: string): Markup {
   return { html: `${before}${content.html}${after}`, plain: content.plain };
 }
 
-/** What Telegram is told of a message, but for its place. */
-export interface Content {
+/** The fields of `sendMessage` and `editMessageText` that hold the message itself. */
+export interface MessageFields {
   readonly text: string;
   readonly parse_mode?: 'HTML';
   readonly link_preview_options: { readonly is_disabled: true };
   readonly reply_markup?: InlineKeyboardMarkup;
 }
 
-export interface ContentOptions {
-  /** Without markup, which Telegram has refused. */
+export interface MessageFieldsOptions {
+  /** Whether Telegram has refused the markup. */
   readonly isPlain: boolean;
   readonly buttons?: InlineKeyboardMarkup | undefined;
 }
 
-export function toContent({ html, plain }: Markup, { isPlain, buttons }: ContentOptions): Content {
+export function toMessageFields({ html, plain }: Markup, { isPlain, buttons }: MessageFieldsOptions): MessageFields {
   return {
     ...(isPlain ? { text: plain } : { text: html, parse_mode: 'HTML' }),
-    // Telegram would otherwise fetch what is linked.
+    // Otherwise Telegram fetches the linked pages.
     link_preview_options: { is_disabled: true },
-    // An edit without buttons takes them away.
+    // An edit without this field removes the buttons.
     ...(buttons === undefined ? {} : { reply_markup: buttons }),
   };
 }

@@ -18,7 +18,7 @@ import { MAX_VISIBLE_LENGTH, renderMessage, toButtons } from './message.ts';
 const MAX_SOURCE_BYTES = 32_768;
 const NOW = START + 30_000;
 
-test('a running build shows its steps with durations and the time that runs', () => {
+test('a running build shows its steps with durations and the running time', () => {
   expect(renderMessage(RUNNING, { now: NOW })).toEqual({
     html: `🔄 <b>Running</b> · <a href="https://github.com/acme/shop">acme/shop</a> · <code>main</code> · <a href="https://github.com/acme/shop/commit/1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d">1a2b3c4</a>
 Round prices half to even, not half up — Ann Lee
@@ -41,12 +41,12 @@ Round prices half to even, not half up — Ann Lee
   });
 });
 
-test('a failed build quotes the end of the failing step as a terminal would show it', () => {
+test('a failed build quotes the end of the failed step as a terminal shows it', () => {
   const { html } = renderMessage(FAILED, { now: NOW });
   expect(html).toContain('❌ <b>Failed</b>');
-  expect(html).toContain(`❌ <b>test</b> · 42s · exit 1
-▫️ image · skipped
-▫️ deploy · skipped
+  expect(html).toContain(`❌ <b>test</b> · 42s · exit code 1
+⏭ image · skipped
+⏭ deploy · skipped
 <blockquote expandable> RUN  v4.1.12
  ✓ src/cart.test.ts (18 tests) 41ms
  ✓ src/tax.test.ts (9 tests) 12ms
@@ -80,19 +80,19 @@ test.each([
   [{ kind: 'ended', ending: { kind: 'config-error', message: 'm' } }, '🛠 Config error'],
   [{ kind: 'ended', ending: { kind: 'refused', message: 'm' } }, '⛔ Refused'],
   [{ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'm' } }, '💥 Infrastructure error'],
-] satisfies [BuildPhase, string][])('the message of %j begins with %s', (phase, start) => {
+] satisfies [BuildPhase, string][])('the message of %j begins with "%s"', (phase, start) => {
   expect(renderMessage(createState(phase), { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
 });
 
 test.each([
   [[], '✅ Fixed'],
   [['lint'], '⚠️ Fixed with allowed failures'],
-])('a build that passes after one that failed says so: %j', (allowed, start) => {
+])('a build that passes after a failed one says so: %j', (allowed, start) => {
   const state = createEnded({ kind: 'passed', allowed }, { previous: 'failed' });
   expect(renderMessage(state, { now: NOW }).plain).toMatch(new RegExp(`^${start} · acme/shop`));
 });
 
-test('a step shows its attempt, that its failure is allowed, that it runs beside others, and why it was left out', () => {
+test('a step shows its attempt, an allowed failure, that it runs in parallel, and why it was skipped', () => {
   const steps = [
     createStep('audit', { kind: 'failed', exitCode: 2 }, { from: 0, to: 1, isAllowed: true, tail: 'not shown' }),
     createStep('lint', { kind: 'passed' }, { from: 1, to: 2, group: 1 }),
@@ -102,18 +102,18 @@ test('a step shows its attempt, that its failure is allowed, that it runs beside
     createStep('tell', { kind: 'skipped', reason: undefined }),
   ];
   const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
-  expect(plain).toContain(`⚠️ audit · 1s · exit 2, allowed
+  expect(plain).toContain(`⚠️ audit · 1s · exit code 2, allowed
 ✅ ∥ lint · 1s
-❌ ∥ test · attempt 2 · 2s · exit 1
+❌ ∥ test · attempt 2 · 2s · exit code 1
 ❌ tool · 1s · could not start
-▫️ deploy · skipped: a tag does not match when.branch
-▫️ tell · skipped
+⏭ deploy · skipped: a tag does not match when.branch
+⏭ tell · skipped
 why
 `);
   expect(plain).not.toContain('not shown');
 });
 
-test('what a preparing build waits for and the first three warnings are shown', () => {
+test('a preparing build shows what it waits for, and the first three warnings', () => {
   const warnings = ['c3.yaml:1:1 warning: a', 'b', 'c', 'd', 'e'];
   const { plain } = renderMessage(createState({ kind: 'preparing', detail: 'pulling image node:24' }, { warnings }), {
     now: NOW,
@@ -123,7 +123,7 @@ test('what a preparing build waits for and the first three warnings are shown', 
   );
 });
 
-test('a commit by anyone cannot mention people, link, break out of the markup or turn the text around', () => {
+test('a commit cannot mention people, add links or markup, or reverse the text', () => {
   const build = createBuild({ commit: { subject: '</b> @everyone \u202Ex\u001B[31m', author: 'a@b' } });
   const urls = { ...PASSED.urls, commit: 'javascript:alert(1)' };
   const { html } = renderMessage({ ...PASSED, build, urls }, { now: NOW });
@@ -131,7 +131,7 @@ test('a commit by anyone cannot mention people, link, break out of the markup or
   expect(html).not.toContain('javascript');
 });
 
-test('of a long output the end is kept, from the start of a line', () => {
+test('the end of a long output is kept, from the start of a line', () => {
   const tail = Array.from({ length: 300 }, (_, index) => `line ${index} ${'x'.repeat(index % 50)}`).join('\n');
   const steps = [createStep('test', { kind: 'failed', exitCode: 1 }, { from: 0, to: 1, tail })];
   const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
@@ -139,7 +139,7 @@ test('of a long output the end is kept, from the start of a line', () => {
   expect(plain).toMatch(/\nline 299 x+\ntest failed/);
 });
 
-test('of a hundred steps the first, the last and those around the failed one are kept', () => {
+test('a hundred steps are cut to the first, the last and those around the failed one', () => {
   const steps = Array.from({ length: 200 }, (_, index) =>
     createStep(
       `step ${index} ${'x'.repeat(40)}`,
@@ -259,7 +259,7 @@ function buildState(): fc.Arbitrary<BuildState> {
   });
 }
 
-test('any build renders to strict Telegram HTML within every limit, and to the same text without markup', () => {
+test('any build renders to strict Telegram HTML within all limits, and to the same text without markup', () => {
   fc.assert(
     fc.property(buildState(), (state) => {
       const { html, plain } = renderMessage(state, { now: NOW });

@@ -1,36 +1,46 @@
 import type { InlineKeyboardMarkup } from '@grammyjs/types';
-import type { BuildPhase, BuildState, Ending, StepState } from '../../build/index.ts';
-import { clip, formatDuration, toOneLine, toPlainText } from '../../show/index.ts';
+import {
+  capitalize,
+  describeBuild,
+  describeStep,
+  formatDuration,
+  toBuildSentence,
+  type BuildPhase,
+  type BuildState,
+  type Ending,
+  type StepState,
+} from '../../build/index.ts';
+import { clip, toOneLine, toPlainText } from '../../show/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
 
-/** `sendMessage`, `text`: 1-4096 characters after entities parsing; UTF-16 units, the strictest reading of it. */
+/** Telegram accepts 1 to 4096 characters after it has parsed the entities. c3 counts UTF-16 units, the strictest reading. */
 export const MAX_VISIBLE_LENGTH = 4_096;
 
-/** Lines and characters of the failing step's output: what fits a phone's screen twice, and what Telegram's flood control bears well. */
+/** The failed step's output: what fits on two screens of a phone and stays below Telegram's flood control. */
 const MAX_TAIL_LINES = 20;
 const MAX_TAIL_LENGTH = 2_500;
-/** Steps in the middle give way before the tail becomes shorter than this. */
+/** Steps in the middle are omitted before the tail becomes shorter than this. */
 const MIN_TAIL_LENGTH = 600;
 
-/** Each part alone is short enough that the steps always keep several hundred characters; together below 3,400. */
+/** Together these limits are below 3,400, so that several hundred characters always remain for the steps. */
 const MAX_NAME_LENGTH = 120;
 const MAX_STEP_LENGTH = 60;
-const MAX_REASON_LENGTH = 100;
+const MAX_NOTE_LENGTH = 120;
 const MAX_SUBJECT_LENGTH = 200;
 const MAX_AUTHOR_LENGTH = 80;
 const MAX_SENTENCE_LENGTH = 500;
 const MAX_DETAIL_LENGTH = 1_200;
 const MAX_WARNINGS = 3;
 const MAX_WARNING_LENGTH = 200;
-/** "… 999 more steps" and its line break. */
+/** The length of "… 999 more steps" with its line break. */
 const GAP_LENGTH = 24;
 
 /**
- * The message of a build at one moment: state first, since previews and chat lists show the beginning; then what was pushed, the
- * steps, the end of the failing step's output, how it ended, warnings, time.
+ * Renders a build. The state comes first, because previews and chat lists show the beginning. Then follow the commit, the steps,
+ * the end of the failed step's output, the ending, the warnings and the duration.
  *
- * `html` is Telegram's HTML, at most 4,096 visible UTF-16 units and 32 KiB; `plain` is the same without markup. What does not fit
- * goes in this order: the beginning of the output, steps in the middle (far from the one that failed or runs).
+ * `html` is Telegram's HTML with at most 4,096 visible UTF-16 units and 32 KiB. If the parts do not fit, first the beginning of the
+ * output is omitted, then steps far from the one that failed or runs.
  */
 export function renderMessage(state: BuildState, options: { readonly now: number }): Markup {
   const before = join([toHeader(state), toCommit(state)], '\n');
@@ -39,7 +49,7 @@ export function renderMessage(state: BuildState, options: { readonly now: number
     '\n',
   );
   const tail = toTail(state);
-  // Five line breaks at most stand between the parts.
+  // Leaves room for the at most five line breaks between the parts.
   const room = MAX_VISIBLE_LENGTH - before.plain.length - after.plain.length - 5;
   const steps = toSteps(state.steps, { now: options.now, room: room - Math.min(tail.length, MIN_TAIL_LENGTH) });
   const fitted = fitTail(tail, Math.min(MAX_TAIL_LENGTH, room - steps.plain.length));
@@ -47,13 +57,14 @@ export function renderMessage(state: BuildState, options: { readonly now: number
   return join([before, body], '\n\n');
 }
 
-function toHeader({ phase, build, urls, previous }: BuildState): Markup {
-  const [icon, word] = toStateWord(phase, previous);
+function toHeader(state: BuildState): Markup {
+  const { build, urls } = state;
+  const { symbol, word } = describeBuild(state);
   const repository = `${build.scope.owner}/${build.scope.name}`;
   const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
   return join(
     [
-      join([{ html: icon, plain: icon }, bold(word)], ' '),
+      join([text(symbol), bold(capitalize(word))], ' '),
       link(oneLine(repository, MAX_NAME_LENGTH), urls.repository),
       join([build.ref.kind === 'tag' ? text('tag') : undefined, code(ref)], ' '),
       link(text(build.sha.slice(0, 7)), urls.commit),
@@ -62,49 +73,11 @@ function toHeader({ phase, build, urls, previous }: BuildState): Markup {
   );
 }
 
-function toStateWord(phase: BuildPhase, previous: BuildState['previous']): readonly [icon: string, word: string] {
-  switch (phase.kind) {
-    case 'queued':
-      return ['⏳', 'Queued'];
-    case 'preparing':
-      return ['⏳', 'Preparing'];
-    case 'running':
-      return ['🔄', 'Running'];
-    case 'ended':
-      return toEndingWord(phase.ending, previous);
-  }
-}
-
-function toEndingWord(ending: Ending, previous: BuildState['previous']): readonly [icon: string, word: string] {
-  switch (ending.kind) {
-    case 'passed': {
-      const word = previous === 'failed' ? 'Fixed' : 'Passed';
-      return ending.allowed.length > 0 ? ['⚠️', `${word} with allowed failures`] : ['✅', word];
-    }
-    case 'failed':
-      return ['❌', 'Failed'];
-    case 'timed-out':
-      return ['⏰', 'Timed out'];
-    case 'skipped':
-      return ['⏭', 'Skipped'];
-    case 'cancelled':
-      return ['🚫', 'Cancelled'];
-    case 'superseded':
-      return ['⏭', 'Superseded'];
-    case 'config-error':
-      return ['🛠', 'Config error'];
-    case 'refused':
-      return ['⛔', 'Refused'];
-    case 'infrastructure-error':
-      return ['💥', 'Infrastructure error'];
-  }
-}
-
 function toCommit({ build: { commit } }: BuildState): Markup {
   return join([oneLine(commit.subject, MAX_SUBJECT_LENGTH), oneLine(commit.author, MAX_AUTHOR_LENGTH)], ' — ');
 }
 
-/** Lines of the steps, at most `room` characters: the one that failed or runs, the first, the last, then its neighbours. */
+/** Renders the steps in at most `room` characters. The one that failed or runs, the first and the last take precedence. */
 function toSteps(steps: readonly StepState[], { now, room }: { now: number; room: number }): Markup {
   const lines = steps.map((step) => toStepLine(step, now));
   if (lines.reduce((sum, { plain }) => sum + plain.length + 1, 0) <= room) return join(lines, '\n');
@@ -112,7 +85,7 @@ function toSteps(steps: readonly StepState[], { now, room }: { now: number; room
   const distance = (index: number): number =>
     index === 0 || index === lines.length - 1 ? Math.min(0.5, Math.abs(index - focus)) : Math.abs(index - focus);
   const byImportance = lines.map((_, index) => index).sort((a, b) => distance(a) - distance(b));
-  // The kept steps make at most three runs, with a gap between each two.
+  // The kept steps form at most three groups, with two gaps between them.
   let left = room - 2 * GAP_LENGTH;
   const kept = new Set<number>();
   for (const index of byImportance) {
@@ -135,92 +108,42 @@ function isFocus(step: StepState): boolean {
   return step.phase.kind === 'running' || isCulprit(step);
 }
 
-function hasTrouble({ phase }: StepState): boolean {
-  return phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost';
-}
-
-/** Whether the build may have ended for its sake. */
-function isCulprit(step: StepState): boolean {
-  return hasTrouble(step) && !step.isAllowed;
+/** Returns whether the build may have failed because of this step. */
+function isCulprit({ phase, isAllowed }: StepState): boolean {
+  return (phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost') && !isAllowed;
 }
 
 function toStepLine(step: StepState, now: number): Markup {
-  const time = step.startedAt === undefined ? undefined : formatDuration((step.endedAt ?? now) - step.startedAt);
+  const { symbol, note } = describeStep(step);
   const name = toOneLine(step.name, MAX_STEP_LENGTH);
   return join(
     [
       join(
-        [
-          text(toStepIcon(step)),
-          step.group === undefined ? undefined : text('∥'),
-          isFocus(step) ? bold(name) : text(name),
-        ],
+        [text(symbol), step.group === undefined ? undefined : text('∥'), isFocus(step) ? bold(name) : text(name)],
         ' ',
       ),
       step.attempt > 1 ? text(`attempt ${step.attempt}`) : undefined,
-      time === undefined ? undefined : text(time),
-      toStepNote(step),
+      step.startedAt === undefined ? undefined : text(formatDuration((step.endedAt ?? now) - step.startedAt)),
+      note === undefined ? undefined : oneLine(note, MAX_NOTE_LENGTH),
     ],
     ' · ',
   );
 }
 
-function toStepIcon(step: StepState): string {
-  switch (step.phase.kind) {
-    case 'pending':
-    case 'skipped':
-      return '▫️';
-    case 'running':
-      return '🔄';
-    case 'passed':
-      return '✅';
-    case 'failed':
-      return step.isAllowed ? '⚠️' : '❌';
-    case 'timed-out':
-      return step.isAllowed ? '⚠️' : '⏰';
-    case 'cancelled':
-      return '🚫';
-    case 'lost':
-      return '❔';
-  }
-}
-
-function toStepNote({ phase, isAllowed }: StepState): Markup | undefined {
-  const allowed = isAllowed ? ', allowed' : '';
-  switch (phase.kind) {
-    case 'pending':
-    case 'running':
-    case 'passed':
-      return undefined;
-    case 'failed':
-      return text(`${phase.exitCode === undefined ? 'could not start' : `exit ${phase.exitCode}`}${allowed}`);
-    case 'timed-out':
-      return text(`timed out${allowed}`);
-    case 'cancelled':
-      return text('cancelled');
-    case 'lost':
-      return text('outcome unknown');
-    case 'skipped':
-      return phase.reason === undefined
-        ? text('skipped')
-        : join([text('skipped:'), oneLine(phase.reason, MAX_REASON_LENGTH)], ' ');
-  }
-}
-
-/** Of the step that went wrong, once the build has ended. */
+/** Returns the output of the failed step, once the build has ended. */
 function toTail({ phase, steps }: BuildState): string {
   if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return '';
   const step = steps.find(isCulprit);
   return step === undefined ? '' : fitTail(toPlainText(step.tail), MAX_TAIL_LENGTH);
 }
 
-/** The last lines, as they will be seen, in at most `room` characters; a first line longer than that is cut at its start. */
+/** Returns the last lines that fit, as they are displayed. If not even the last line fits, its beginning is omitted. */
 function fitTail(tail: string, room: number): string {
   const lines = tail.split('\n');
   const kept: string[] = [];
   let left = room;
   for (const line of lines.toReversed().slice(0, MAX_TAIL_LINES)) {
-    // `text` makes a mention one character longer.
+    // `text` makes each mention one character longer.
     const length = text(line).plain.length + 1;
     if (length > left) break;
     left -= length;
@@ -231,17 +154,15 @@ function fitTail(tail: string, room: number): string {
     const end = kept.join('\n').replace(/^\n+/, '');
     return left >= 2 ? `…\n${end}` : end;
   }
-  // One endless line: its end, and half the room in case that each second character is a mention's sign.
+  // Uses half the room, because each second character could be the "@" of a mention.
   const end = (lines.at(-1) ?? '').slice(-Math.max(1, Math.floor(room / 2) - 1)).replace(/^[\uDC00-\uDFFF]/, '');
   return room < 4 ? '' : `…${end}`;
 }
 
+/** The steps already show allowed failures. */
 function toSentence(phase: BuildPhase): Markup | undefined {
-  if (phase.kind === 'preparing') return oneLine(phase.detail, MAX_SENTENCE_LENGTH);
-  if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return undefined;
-  const { ending } = phase;
-  const sentence = ending.kind === 'failed' ? `${ending.step} failed: ${ending.message}` : ending.message;
-  return oneLine(sentence, MAX_SENTENCE_LENGTH);
+  if (phase.kind === 'ended' && phase.ending.kind === 'passed') return undefined;
+  return oneLine(toBuildSentence(phase) ?? '', MAX_SENTENCE_LENGTH);
 }
 
 function toDetail(phase: BuildPhase): Markup | undefined {
@@ -265,8 +186,8 @@ function toFooter(state: BuildState, now: number): Markup {
 }
 
 /**
- * Links to the build's page, where whoever follows them is asked before anything is done: `Log` always, `Cancel` while it runs,
- * `Re-run` when it may be wanted. No callbacks: a bot has one receiver of those, and c3 has any number of replicas.
+ * Returns links to the build page, which asks before it does anything: `Log` always, `Cancel` while the build runs, and `Re-run`
+ * when people may want it. There are no callback buttons: a bot has one receiver of callbacks, but c3 can have several replicas.
  */
 export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | undefined {
   if (links === undefined) return undefined;
@@ -278,9 +199,9 @@ export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | 
   return { inline_keyboard: [isRerunWanted(phase.ending) ? [log, rerun] : [log]] };
 }
 
+/** The page offers a re-run of every build. */
 function isRerunWanted(ending: Ending): boolean {
   switch (ending.kind) {
-    // Of what passed, or has a newer build, the page itself offers it.
     case 'passed':
       return ending.allowed.length > 0;
     case 'superseded':

@@ -5,7 +5,7 @@ import { createEnded, createState, FAILED, LINKS, PASSED } from '../../../dev/te
 import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { isWorthRinging, renderRing } from './notification.ts';
+import { wantsNotification, renderNotification } from './notification.ts';
 
 const QUEUED = createState({ kind: 'queued' });
 const FIXED: BuildState = { ...PASSED, previous: 'failed' };
@@ -34,7 +34,7 @@ async function report(
   }));
 }
 
-test('a failure rings with a short reply that names the step and the author, in the same topic', async () => {
+test('a failure sends a notification that replies in the topic and names the step and the author', async () => {
   const [first, ring, ...others] = await report(FAILED, { chat: GROUP, thread: TOPIC });
   expect(first).toMatchObject({ isSilent: true, replyTo: undefined, threadId: TOPIC });
   expect(ring).toEqual({
@@ -46,23 +46,23 @@ test('a failure rings with a short reply that names the step and the author, in 
   expect(others).toEqual([]);
 });
 
-test('a build that passes is silent', async () => {
+test('a build that passes sends no notification', async () => {
   expect(await report(PASSED)).toMatchObject([{ isSilent: true }]);
 });
 
-test('a build that passes after one that failed rings', async () => {
+test('a build that passes after a failed one sends a notification', async () => {
   const [, ring] = await report(FIXED);
   expect(ring).toMatchObject({ text: '✅ shop main: fixed in 1m 36s — Ann Lee', isSilent: false });
 });
 
-test('a build that has ended before its first message rings with that message', async () => {
+test('the first message of a build that has already ended is the notification', async () => {
   const reporter = reporting.create();
   reporter.report(FAILED);
   await reporting.finish(reporter);
   expect(reporting.server.messages().map(({ isSilent }) => isSilent)).toEqual([false]);
 });
 
-test('a ring carries no links', async () => {
+test('a notification has no links', async () => {
   const [, ring] = await report({ ...FAILED, links: LINKS });
   expect(ring?.text).not.toContain('https://');
   expect(newest(reporting.server.messages()[1]!).replyMarkup).toBeUndefined();
@@ -79,8 +79,8 @@ test.each<[Notify, BuildState[], BuildState[]]>([
   ['change', [FAILED, FAILED_AFTER.passed, FIXED], [FAILED_AFTER.failed, PASSED, PASSED_AGAIN]],
   ['always', [FAILED, FAILED_AFTER.failed, FIXED, PASSED, PASSED_AGAIN], []],
   ['never', [], [FAILED, FAILED_AFTER.passed, FIXED, PASSED]],
-])('notify: %s rings as it says', (notify, ringing, silent) => {
-  const rings = (state: BuildState): boolean => isWorthRinging(state, notify);
+])('notify: %s sends the right notifications', (notify, ringing, silent) => {
+  const rings = (state: BuildState): boolean => wantsNotification(state, notify);
   expect([ringing.filter(rings), silent.filter(rings)]).toEqual([ringing, []]);
 });
 
@@ -90,8 +90,8 @@ test.each([
   [{ kind: 'timed-out', message: 'Step "a" was ended' }, '⏰ shop main: timed out: Step "a" was ended'],
   [{ kind: 'config-error', message: 'c3.yaml:1:1 error: x' }, '🛠 shop main: config error: c3.yaml:1:1 error: x'],
   [{ kind: 'infrastructure-error', message: 'no node' }, '💥 shop main: infrastructure error: no node'],
-] satisfies [Ending, string][])('%j rings with its sentence', (ending, sentence) => {
-  expect(renderRing(createEnded(ending)).plain).toBe(`${sentence} — Ann Lee`);
+] satisfies [Ending, string][])('the notification of %j contains its sentence', (ending, sentence) => {
+  expect(renderNotification(createEnded(ending)).plain).toBe(`${sentence} — Ann Lee`);
 });
 
 test.each([
@@ -99,13 +99,13 @@ test.each([
   { kind: 'superseded', message: 'm' },
   { kind: 'refused', message: 'm' },
   { kind: 'skipped', message: 'm' },
-] satisfies Ending[])('$kind never rings', (ending) => {
+] satisfies Ending[])('$kind never sends a notification', (ending) => {
   for (const notify of ['always', 'change', 'failure', 'never'] satisfies Notify[])
-    expect(isWorthRinging(createEnded(ending), notify)).toBe(false);
+    expect(wantsNotification(createEnded(ending), notify)).toBe(false);
 });
 
-test('who pushes can put no mention and no markup into what rings', () => {
-  const { html } = renderRing({
+test('a commit cannot put mentions or markup into a notification', () => {
+  const { html } = renderNotification({
     ...FAILED,
     build: createBuild({ ref: { kind: 'branch', name: '<i>' }, commit: { subject: '', author: '<b>@everyone</b>' } }),
   });
@@ -113,7 +113,7 @@ test('who pushes can put no mention and no markup into what rings', () => {
   expect(html).toContain('&lt;i&gt;');
 });
 
-test('a ring that replies to a message which is gone comes as a message of its own, in a topic too', async () => {
+test('a notification whose message was deleted is sent without a reply, also in a topic', async () => {
   const { server, clock } = reporting;
   for (const [chat, thread] of [
     [PRIVATE, undefined],

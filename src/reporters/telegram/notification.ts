@@ -1,17 +1,16 @@
-import type { BuildState, Ending } from '../../build/index.ts';
+import { describeBuild, formatDuration, type BuildState, type Ending } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { formatDuration, toOneLine } from '../../show/index.ts';
+import { toOneLine } from '../../show/index.ts';
 import { bold, join, oneLine, text, type Markup } from './markup.ts';
 
-/** A notification shows about this much. */
+/** About what a phone shows of a notification. */
 const MAX_NAME_LENGTH = 60;
 const MAX_REASON_LENGTH = 200;
 
-/** Whether people want to be called for how the build ended. */
-export function isWorthRinging({ phase, previous }: BuildState, notify: Notify): boolean {
+/** Returns whether `notify` asks for a notification about this ending. */
+export function wantsNotification({ phase, previous }: BuildState, notify: Notify): boolean {
   if (phase.kind !== 'ended' || notify === 'never') return false;
   const outcome = toOutcome(phase.ending);
-  // What somebody did on purpose is no news, nor what a stranger tried.
   if (outcome === undefined) return false;
   switch (notify) {
     case 'always':
@@ -19,11 +18,12 @@ export function isWorthRinging({ phase, previous }: BuildState, notify: Notify):
     case 'failure':
       return outcome === 'failed' || previous === 'failed';
     case 'change':
-      // A failure after what nobody knows may be the first.
+      // If the previous outcome is unknown, a failure may be the first.
       return outcome === 'failed' ? previous !== 'failed' : previous === 'failed';
   }
 }
 
+/** Returns undefined for what somebody did on purpose, and for a refused push. */
 function toOutcome(ending: Ending): 'passed' | 'failed' | undefined {
   switch (ending.kind) {
     case 'passed':
@@ -41,37 +41,22 @@ function toOutcome(ending: Ending): 'passed' | 'failed' | undefined {
   }
 }
 
-/** The short message that rings: the state first, as a notification shows it; where, what, whose. The rest it replies to. */
-export function renderRing(state: BuildState): Markup {
-  const { build, phase } = state;
-  const repository = build.scope.name;
-  const [icon, news] = phase.kind === 'ended' ? toNews(state, phase.ending) : ['', text('')];
-  const where = [bold(toOneLine(repository, MAX_NAME_LENGTH)), oneLine(build.ref.name, MAX_NAME_LENGTH)];
-  const what = join([join([text(icon), ...where], ' '), news], ': ');
+/** Renders the short message that makes a sound: state, repository, ref, cause and author. It replies to the build's message. */
+export function renderNotification(state: BuildState): Markup {
+  const { build } = state;
+  const { symbol } = describeBuild(state);
+  const where = [bold(toOneLine(build.scope.name, MAX_NAME_LENGTH)), oneLine(build.ref.name, MAX_NAME_LENGTH)];
+  const what = join([join([text(symbol), ...where], ' '), toCause(state)], ': ');
   return join([what, oneLine(build.commit.author, MAX_NAME_LENGTH)], ' — ');
 }
 
-function toNews(state: BuildState, ending: Ending): readonly [icon: string, news: Markup] {
-  const duration = formatDuration((state.endedAt ?? state.startedAt) - state.startedAt);
-  switch (ending.kind) {
-    case 'passed':
-      return ['✅', text(`${state.previous === 'failed' ? 'fixed' : 'passed'} in ${duration}`)];
-    case 'failed':
-      return ['❌', join([oneLine(ending.step, MAX_NAME_LENGTH), text('failed,'), toReason(ending)], ' ')];
-    case 'timed-out':
-      return ['⏰', join([text('timed out:'), toReason(ending)], ' ')];
-    case 'config-error':
-      return ['🛠', join([text('config error:'), toReason(ending)], ' ')];
-    case 'infrastructure-error':
-      return ['💥', join([text('infrastructure error:'), toReason(ending)], ' ')];
-    case 'cancelled':
-    case 'superseded':
-    case 'skipped':
-    case 'refused':
-      return ['', toReason(ending)];
-  }
-}
-
-function toReason({ message }: { readonly message: string }): Markup {
-  return oneLine(message, MAX_REASON_LENGTH);
+function toCause(state: BuildState): Markup | undefined {
+  const { phase, startedAt, endedAt } = state;
+  if (phase.kind !== 'ended') return undefined;
+  const { ending } = phase;
+  const { word } = describeBuild(state);
+  if (ending.kind === 'passed') return text(`${word} in ${formatDuration((endedAt ?? startedAt) - startedAt)}`);
+  const reason = oneLine(ending.message, MAX_REASON_LENGTH);
+  if (ending.kind === 'failed') return join([oneLine(ending.step, MAX_NAME_LENGTH), text('failed,'), reason], ' ');
+  return join([text(`${word}:`), reason], ' ');
 }

@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => reporting.close());
 
-test('a flood wait is kept, also by the final state, which then arrives', async () => {
+test('the final state also respects a flood wait, and is then delivered', async () => {
   const { clock, server, warnings } = reporting;
   const reporter = reporting.create({ notify: 'never' });
   reporter.report(QUEUED);
@@ -24,7 +24,7 @@ test('a flood wait is kept, also by the final state, which then arrives', async 
   expect(warnings).toEqual([]);
 });
 
-test('a flood wait holds back every build of the chat', async () => {
+test('a flood wait delays every build of the chat', async () => {
   const { clock, server } = reporting;
   const [first, second] = [reporting.create(), reporting.create()];
   server.faults.flood('sendMessage', 60);
@@ -47,7 +47,7 @@ test('a flood wait of hours ends with one last attempt after ten minutes', async
   expect(warnings).toEqual(['Gave up reporting to Telegram: 429 Too Many Requests: retry after 13338']);
 });
 
-test('the final state gets through lost connections, server errors and strange answers', async () => {
+test('the final state survives lost connections, server errors and strange responses', async () => {
   const { clock, server } = reporting;
   const reporter = reporting.create();
   server.faults.cut('sendMessage');
@@ -59,7 +59,7 @@ test('the final state gets through lost connections, server errors and strange a
   expect(server.messages()).toHaveLength(1);
 });
 
-test('an unreachable API is given up after ten minutes, in one sentence without the token', async () => {
+test('an unreachable API is given up after ten minutes, with one sentence without the token', async () => {
   const { clock, server, warnings } = reporting;
   await server.close();
   const reporter = reporting.create();
@@ -69,7 +69,7 @@ test('an unreachable API is given up after ten minutes, in one sentence without 
   expect(warnings).toEqual(['Gave up reporting to Telegram: ECONNREFUSED']);
 });
 
-test('a build whose messages alone do not arrive is given up, whatever arrives of others', async () => {
+test('a build whose messages all fail is given up, even if those of others are delivered', async () => {
   const { clock, server, warnings } = reporting;
   const [lucky, other] = [reporting.create(), reporting.create()];
   lucky.report(RUNNING);
@@ -84,7 +84,7 @@ test('a build whose messages alone do not arrive is given up, whatever arrives o
   await reporting.finish(lucky);
 });
 
-test('an edit whose answer got lost counts as arrived when Telegram calls it unmodified', async () => {
+test('an edit whose response was lost counts as delivered when Telegram says that nothing changed', async () => {
   const { clock, server, warnings } = reporting;
   const reporter = reporting.create();
   reporter.report(QUEUED);
@@ -98,7 +98,7 @@ test('an edit whose answer got lost counts as arrived when Telegram calls it unm
   expect(warnings).toEqual([]);
 });
 
-test('a message that somebody deleted is sent anew', async () => {
+test('a message that somebody deleted is sent again', async () => {
   const { server } = reporting;
   const reporter = reporting.create();
   reporter.report(QUEUED);
@@ -110,7 +110,7 @@ test('a message that somebody deleted is sent anew', async () => {
   expect(newest(server.messages()[1]!).text).toContain('✅ Passed');
 });
 
-test('a message that is deleted again and again is given up', async () => {
+test('a message that is deleted too often is given up', async () => {
   const { server, warnings } = reporting;
   const reporter = reporting.create();
   for (let count = 0; count < 4; count += 1)
@@ -118,11 +118,11 @@ test('a message that is deleted again and again is given up', async () => {
   reporter.report(PASSED);
   await reporting.finish(reporter);
   expect(warnings).toEqual([
-    'Gave up reporting to Telegram: the message was deleted or the chat moved again and again',
+    'Gave up reporting to Telegram: the message was deleted, or the group got another id, too often',
   ]);
 });
 
-test('a group that became a supergroup is followed, and the log says what to do', async () => {
+test('messages follow a group that became a supergroup, and the log says what to do', async () => {
   const { server, warnings } = reporting;
   const reporter = reporting.create({ chat: GROUP });
   reporter.report(QUEUED);
@@ -131,10 +131,12 @@ test('a group that became a supergroup is followed, and the log says what to do'
   reporter.report(FAILED);
   await reporting.finish(reporter);
   expect(server.messages(-1009999).map(({ isSilent }) => isSilent)).toEqual([false]);
-  expect(warnings).toEqual(['The group is a supergroup now, with the id -1009999; seal the destination anew']);
+  expect(warnings).toEqual([
+    'The group became a supergroup with the id -1009999: seal the destination again with this id',
+  ]);
 });
 
-test('a message whose markup Telegram cannot read goes as plain text', async () => {
+test('a message whose markup Telegram cannot parse is sent as plain text', async () => {
   const { server, warnings } = reporting;
   const reporter = reporting.create();
   const refusal = 'Bad Request: can\'t parse entities: Unsupported start tag "x" at byte offset 3';
@@ -144,26 +146,26 @@ test('a message whose markup Telegram cannot read goes as plain text', async () 
   const version = newest(server.messages()[0]!);
   expect(version).toMatchObject({ isHtml: false, replyMarkup: { inline_keyboard: [[{ text: 'Log' }, {}]] } });
   expect(version.source).toContain('❌ Failed · acme/shop · main · 1a2b3c4');
-  expect(warnings).toEqual([`Telegram refused a message's markup, it goes as plain text: 400 ${refusal}`]);
+  expect(warnings).toEqual([`Telegram refused the markup of a message, so it is sent as plain text: 400 ${refusal}`]);
 });
 
 test.each([
   [
     'a revoked token',
     { token: '110201543:AAAAAAAAAAAAAAAAAAAAAAAAAAAAA' },
-    '401 Unauthorized (the token is no longer one: seal the destination anew with that of /token)',
+    '401 Unauthorized (the token is no longer valid: send /token to BotFather and seal the destination again)',
   ],
   [
     'a topic that is gone',
     { thread: TOPIC + 1 },
-    '400 Bad Request: message thread not found (the topic is gone or closed: seal the destination anew)',
+    '400 Bad Request: message thread not found (the topic was deleted or closed: seal the destination again)',
   ],
   [
     'an unknown chat',
     { chat: -5 },
-    "400 Bad Request: chat not found (the bot must be in the chat; a supergroup's id begins with -100)",
+    '400 Bad Request: chat not found (add the bot to the chat; the id of a supergroup begins with -100)',
   ],
-])('%s ends the reporting with one sentence that says what to do', async (_, options, reason) => {
+])('%s ends the reporting with a sentence that says what to do', async (_, options, reason) => {
   const { server, warnings } = reporting;
   const reporter = reporting.create({ chat: GROUP, ...options });
   reporter.report(RUNNING);
@@ -176,7 +178,7 @@ test.each([
 test.each([
   [GROUP, '403 Forbidden: bot was kicked from the supergroup chat (add the bot to the chat again)'],
   [PRIVATE, '403 Forbidden: bot was blocked by the user (unblock the bot)'],
-])('a bot that chat %d does not want any more ends the reporting', async (chat, reason) => {
+])('a bot that was removed from chat %d ends the reporting', async (chat, reason) => {
   const { server, warnings } = reporting;
   const reporter = reporting.create({ chat });
   reporter.report(QUEUED);
@@ -188,7 +190,7 @@ test.each([
   expect(warnings).toEqual([`Gave up reporting to Telegram: ${reason}`]);
 });
 
-test('neither the token nor a link is in a log, even if the API echoes them', async () => {
+test('the log contains neither the token nor a link, even if the API repeats them', async () => {
   const { server, warnings } = reporting;
   const reporter = reporting.create();
   server.faults.fail('sendMessage', 400, `Bad Request: no route /bot${TOKEN}/sendMessage for '${LINKS.control}'`);

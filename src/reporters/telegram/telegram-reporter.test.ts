@@ -16,14 +16,14 @@ function withSubject(state: BuildState, subject: string): BuildState {
   return { ...state, build: { ...state.build, commit: { ...state.build.commit, subject } } };
 }
 
-test('a build that c3.yaml leaves out sends nothing', async () => {
+test('a skipped build sends nothing', async () => {
   const reporter = reporting.create();
   reporter.report(createState({ kind: 'ended', ending: { kind: 'skipped', message: 'another branch' } }));
   await reporting.finish(reporter);
   expect(reporting.server.calls).toEqual([]);
 });
 
-test('the first message goes out at once, silent, without a preview, into its topic', async () => {
+test('the first message is sent immediately, silently, without a preview, to its topic', async () => {
   const reporter = reporting.create({ chat: GROUP, thread: TOPIC });
   reporter.report(QUEUED);
   expect(await reporting.versions(1)).toEqual([expect.stringContaining('⏳ Queued')]);
@@ -64,7 +64,7 @@ test.each([
   });
 });
 
-test('the final state keeps a second only', async () => {
+test('the final state waits one second only', async () => {
   const { clock } = reporting;
   const reporter = reporting.create({ chat: GROUP, notify: 'never' });
   reporter.report(QUEUED);
@@ -75,7 +75,7 @@ test('the final state keeps a second only', async () => {
   expect(reporting.heads()).toEqual([expect.stringContaining('❌ Failed')]);
 });
 
-test('the running time is brought up to date after ten seconds when nothing else changes', async () => {
+test('the running time is updated after ten seconds when nothing else changes', async () => {
   const { clock, server, versions } = reporting;
   const reporter = reporting.create();
   reporter.report(RUNNING);
@@ -88,7 +88,7 @@ test('the running time is brought up to date after ten seconds when nothing else
   await reporting.finish(reporter);
 });
 
-test('what is still waiting when the build ends is replaced by the final state', async () => {
+test('the final state replaces what still waits when the build ends', async () => {
   const reporter = reporting.create({ chat: GROUP });
   reporter.report(QUEUED);
   await reporting.versions(1);
@@ -98,7 +98,7 @@ test('what is still waiting when the build ends is replaced by the final state',
   expect(reporting.server.messages()[0]?.versions).toHaveLength(2);
 });
 
-test('finishing a build that ended nowhere sends what is known, and without any state nothing', async () => {
+test('finish sends the last known state, or nothing if there is none', async () => {
   await reporting.finish(reporting.create());
   expect(reporting.server.calls).toHaveLength(0);
   const reporter = reporting.create();
@@ -107,7 +107,7 @@ test('finishing a build that ended nowhere sends what is known, and without any 
   expect(reporting.server.messages()).toHaveLength(1);
 });
 
-test('each edit carries the buttons of its state anew', async () => {
+test('each edit sends the buttons of its state', async () => {
   const { clock, server } = reporting;
   const reporter = reporting.create({ notify: 'never' });
   reporter.report(QUEUED);
@@ -134,7 +134,7 @@ test('each edit carries the buttons of its state anew', async () => {
   ]);
 });
 
-test('where Telegram refuses the address of the buttons, messages go without, and the log says why once', async () => {
+test('when Telegram refuses the address of the buttons, messages have none, and the log says why once', async () => {
   const { server, warnings } = reporting;
   const links = { view: 'http://localhost:8668/b/look', control: 'http://localhost:8668/b/control' };
   for (const notify of ['never', 'never'] as const) {
@@ -146,7 +146,7 @@ test('where Telegram refuses the address of the buttons, messages go without, an
   expect(server.messages().map((message) => newest(message).replyMarkup)).toEqual([undefined, undefined]);
   expect(server.calls).toHaveLength(3);
   expect(warnings).toEqual([
-    'Telegram refused the buttons, messages go without: the host of C3_URL must be one of the internet, with a point in it',
+    'Telegram refused the buttons, so messages have none: C3_URL needs a public host name with a dot in it',
   ]);
 });
 
@@ -157,5 +157,5 @@ test('a refusal of buttons that were not sent ends the reporting', async () => {
   reporter.report(PASSED);
   await reporting.finish(reporter);
   expect(server.calls).toHaveLength(1);
-  expect(warnings).toEqual(['Gave up reporting to Telegram: it refuses buttons where there are none']);
+  expect(warnings).toEqual(['Gave up reporting to Telegram: it refused buttons, but this message had none']);
 });

@@ -1,23 +1,23 @@
 import type { FailedLog, Reporter } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { systemClock, type Clock, type ReporterLog } from '../reporter.ts';
-import { ChatLine } from './chat-session.ts';
+import { ChatSession } from './chat-session.ts';
 import type { ChatThrottle } from './chat-throttle.ts';
 import { createTelegramClient } from './client.ts';
+import type { TelegramDestination } from './destination.ts';
 import { LiveMessage } from './live-message.ts';
 import { sendLogFile } from './log-file.ts';
-import type { TelegramDestination } from './destination.ts';
 
 export interface TelegramReporterOptions {
   readonly destination: TelegramDestination;
-  /** `https://api.telegram.org`, or a Bot API server of one's own. */
+  /** `https://api.telegram.org`, or the address of your own Bot API server. */
   readonly apiBase: string;
-  /** One for the process: builds share a chat's limits. */
+  /** The one of the process: builds share the limits of a chat. */
   readonly throttle: ChatThrottle;
   readonly log: ReporterLog;
-  /** When a message rings. Default `failure`. */
+  /** Which endings send a notification. Default: `failure`. */
   readonly notify?: Notify;
-  /** Whether the log of the step that failed the build is sent as a file. Default false. */
+  /** Whether to send the log of the step that failed the build. Default: false. */
   readonly isLogSent?: boolean;
   /** Default: the global one. */
   readonly fetch?: typeof fetch;
@@ -26,37 +26,37 @@ export interface TelegramReporterOptions {
 }
 
 /**
- * One message a build, edited as the build goes on, without a sound; at its end perhaps a short reply that rings, and a file. All
- * of it keeps the limits of the chat. The final state is tried while Telegram takes anything in the chat, and ten minutes more. What
- * Telegram refuses for good is logged once and ends the reporting, never the build.
+ * Creates a reporter that sends one silent message for each build and edits it while the build runs. At the end, it may send a
+ * short notification and a log file. The final state is retried for ten minutes, and longer while the chat accepts other messages.
+ * If Telegram refuses permanently, the reporter logs it once and stops. This never affects the build.
  */
 export function createTelegramReporter(options: TelegramReporterOptions): Reporter {
   const { destination, apiBase, throttle, log, clock = systemClock } = options;
   const own = options.fetch === undefined ? {} : { fetch: options.fetch };
   const client = createTelegramClient({ token: destination.token, apiBase, ...own });
-  const line = new ChatLine(client, { destination, throttle, clock, log });
-  const live = new LiveMessage(line, options.notify ?? 'failure');
+  const session = new ChatSession({ client, destination, throttle, clock, log });
+  const message = new LiveMessage(session, options.notify ?? 'failure');
   let buildId = '';
   let delivery: Promise<void> | undefined;
   let file: Promise<void> | undefined;
 
   function sendLog(failed: FailedLog): Promise<void> {
-    file = sendLogFile(line, { log: failed, buildId, message: live.told });
+    file = sendLogFile(session, { log: failed, buildId, message: message.finalMessage });
     return file;
   }
 
   return {
     report(state): void {
-      // What c3.yaml leaves out is nobody's news.
+      // Nobody needs a message about a build that c3.yaml excludes.
       if (state.phase.kind === 'ended' && state.phase.ending.kind === 'skipped') return;
       buildId = state.build.id;
-      live.update(state);
-      delivery ??= live.run();
+      message.update(state);
+      delivery ??= message.run();
     },
     async finish(): Promise<void> {
-      live.close();
+      message.close();
       await Promise.all([delivery, file]);
-      line.leave();
+      session.leave();
     },
     ...(options.isLogSent === true ? { sendLog } : {}),
   };

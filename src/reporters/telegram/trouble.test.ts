@@ -45,7 +45,7 @@ function cause(server: TelegramServer, one: Trouble): void {
 }
 
 test(
-  'whatever happens on the way, each build ends with its right state in its chat, and nobody is told of an end that was not',
+  'despite any faults, each chat shows the right ending of each build, and no other',
   { timeout: 60_000 },
   async () => {
     await fc.assert(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatDuration } from './duration.ts';
+import { formatDuration } from './words.ts';
 
 test.each([
   [-5, '0s'],

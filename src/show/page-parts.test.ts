@@ -1,13 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Ending, StepPhase } from '../build/index.ts';
+import { capitalize, describeBuild, formatDuration, type Ending, type StepPhase, type Tone } from '../build/index.ts';
 import { createBuild } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep } from '../../dev/telegram/build-states.ts';
-import { formatDuration } from './duration.ts';
-import { renderOpening } from './build-page.ts';
-import { renderParts, toIcon, type PageOrder } from './build-parts.ts';
+import { renderOpening } from './page-document.ts';
+import { renderParts, toIcon, type PageOptions } from './page-parts.ts';
 import { formatPalette } from './log-html.ts';
 import { toPageSteps } from './page-steps.ts';
-import { toBuildWords, type Tone } from './words.ts';
 
 interface BrowserScript {
   formatRunningTime(ms: number): string;
@@ -15,7 +13,7 @@ interface BrowserScript {
 }
 
 const browser = (await import(new URL('browser/build-page.js', import.meta.url).href)) as BrowserScript;
-const order: PageOrder = {
+const options: PageOptions = {
   sealed: 'SEALED',
   canControl: true,
   nonce: 'n'.repeat(22),
@@ -24,63 +22,63 @@ const order: PageOrder = {
 
 const MESSAGE = { message: 'why' };
 
-describe('the state', () => {
+describe('the state of a build', () => {
   const endings: readonly [Ending, Tone, string][] = [
-    [{ kind: 'passed', allowed: [] }, 'passed', 'Passed'],
-    [{ kind: 'passed', allowed: ['lint'] }, 'warned', 'Passed with allowed failures'],
-    [{ kind: 'skipped', ...MESSAGE }, 'skipped', 'Skipped'],
-    [{ kind: 'failed', step: 'test', ...MESSAGE }, 'failed', 'Failed'],
-    [{ kind: 'timed-out', ...MESSAGE }, 'failed', 'Timed out'],
-    [{ kind: 'cancelled', ...MESSAGE }, 'stopped', 'Cancelled'],
-    [{ kind: 'superseded', ...MESSAGE }, 'stopped', 'Superseded'],
-    [{ kind: 'config-error', ...MESSAGE }, 'failed', 'Config error'],
-    [{ kind: 'refused', ...MESSAGE }, 'failed', 'Refused'],
-    [{ kind: 'infrastructure-error', ...MESSAGE }, 'failed', 'Infrastructure error'],
+    [{ kind: 'passed', allowed: [] }, 'passed', 'passed'],
+    [{ kind: 'passed', allowed: ['lint'] }, 'warned', 'passed with allowed failures'],
+    [{ kind: 'skipped', ...MESSAGE }, 'skipped', 'skipped'],
+    [{ kind: 'failed', step: 'test', ...MESSAGE }, 'failed', 'failed'],
+    [{ kind: 'timed-out', ...MESSAGE }, 'failed', 'timed out'],
+    [{ kind: 'cancelled', ...MESSAGE }, 'stopped', 'cancelled'],
+    [{ kind: 'superseded', ...MESSAGE }, 'stopped', 'superseded'],
+    [{ kind: 'config-error', ...MESSAGE }, 'failed', 'config error'],
+    [{ kind: 'refused', ...MESSAGE }, 'failed', 'refused'],
+    [{ kind: 'infrastructure-error', ...MESSAGE }, 'failed', 'infrastructure error'],
   ];
 
-  test.each(endings)('of %j is %s, "%s", in title, icon and text', (ending, tone, word) => {
+  test.each(endings)('%j is %s, "%s", in title, icon and text', (ending, tone, word) => {
     const state = createEnded(ending);
-    expect(toBuildWords(state)).toStrictEqual({ tone, word });
-    const html = renderOpening({ state, isLed: false }, order);
-    expect(html).toMatch(new RegExp(`<title>[^ ]+ ${word} · acme/shop · main</title>`));
+    expect(describeBuild(state)).toMatchObject({ tone, word });
+    const html = renderOpening({ state, isLed: false }, options);
+    expect(html).toMatch(new RegExp(`<title>[^ ]+ ${capitalize(word)} · acme/shop · main</title>`));
     expect(html).toContain(`<svg class="symbol ${tone}"`);
-    expect(html).toContain(`<span>${word}</span></h1>`);
+    expect(html).toContain(`<span>${capitalize(word)}</span></h1>`);
   });
 
-  test.each(endings.filter(([ending]) => 'message' in ending))('of %j comes with its sentence', (ending) => {
-    const html = renderOpening({ state: createEnded(ending), isLed: false }, order);
+  test.each(endings.filter(([ending]) => 'message' in ending))('%j comes with its sentence', (ending) => {
+    const html = renderOpening({ state: createEnded(ending), isLed: false }, options);
     expect(html).toMatch(/<p class="sentence">(?:test failed: )?why<\/p>/);
   });
 
-  test('of a build that passes after one that failed is "Fixed"', () => {
+  test('a build that passes after a failed one is "fixed"', () => {
     const state = createEnded({ kind: 'passed', allowed: [] }, { previous: 'failed' });
-    expect(toBuildWords(state)).toStrictEqual({ tone: 'passed', word: 'Fixed' });
+    expect(describeBuild(state)).toStrictEqual({ tone: 'passed', word: 'fixed', symbol: '✅' });
   });
 
   test.each(endings)(
-    'of %j that the forge does not confirm (else %s) says so, and looks like no success',
+    '%j without the confirmation of the forge (else %s) does not look like a success',
     (ending, tone, word) => {
       const state = createEnded(ending, { isUnconfirmed: true });
       const shown = tone === 'passed' ? 'warned' : tone;
-      expect(toBuildWords(state)).toStrictEqual({ tone: shown, word: `${word}, not confirmed` });
-      const html = renderOpening({ state, isLed: false }, order);
-      expect(html).toMatch(new RegExp(`<title>[^ ✅]+ ${word}, not confirmed · acme/shop · main</title>`));
+      expect(describeBuild(state)).toMatchObject({ tone: shown, word: `${word}, not confirmed` });
+      const html = renderOpening({ state, isLed: false }, options);
+      expect(html).toMatch(new RegExp(`<title>[^ ✅]+ ${capitalize(word)}, not confirmed · acme/shop · main</title>`));
       expect(html).toContain(`<svg class="symbol ${shown}"`);
       expect(html).toContain(`id="icon" href="${toIcon(shown)}"`);
     },
   );
 
-  test('does without the name of a branch that nobody told', () => {
+  test('the page works without the name of the branch', () => {
     const state = createEnded({ kind: 'passed', allowed: [] });
     const html = renderOpening(
       { state: { ...state, build: createBuild({ ref: { kind: 'branch', name: '' } }) }, isLed: false },
-      order,
+      options,
     );
     expect(html).toContain('<title>✅ Passed · acme/shop</title>');
     expect(html).not.toContain('class="ref"');
   });
 
-  test('has an icon of its own for each look', () => {
+  test('each tone has its own icon', () => {
     const icons = (['waiting', 'running', 'passed', 'warned', 'failed', 'stopped', 'skipped'] as const).map(toIcon);
     expect(new Set(icons).size).toBe(icons.length);
     for (const icon of icons) expect(icon).toMatch(/^data:image\/svg\+xml,[^"<>\s]+$/);
@@ -92,38 +90,38 @@ describe('a step', () => {
     [{ kind: 'pending' }, false, 'waiting', undefined],
     [{ kind: 'running' }, false, 'running', undefined],
     [{ kind: 'passed' }, false, 'passed', undefined],
-    [{ kind: 'failed', exitCode: 3 }, false, 'failed', 'exit 3'],
+    [{ kind: 'failed', exitCode: 3 }, false, 'failed', 'exit code 3'],
     [{ kind: 'failed', exitCode: undefined }, false, 'failed', 'could not start'],
-    [{ kind: 'failed', exitCode: 3 }, true, 'warned', 'exit 3, allowed'],
+    [{ kind: 'failed', exitCode: 3 }, true, 'warned', 'exit code 3, allowed'],
     [{ kind: 'timed-out' }, false, 'failed', 'timed out'],
     [{ kind: 'cancelled' }, false, 'stopped', 'cancelled'],
-    [{ kind: 'lost', message: 'the node went' }, false, 'failed', 'the node went'],
+    [{ kind: 'lost', message: 'the node went' }, false, 'failed', 'outcome unknown: the node went'],
     [
       { kind: 'skipped', reason: 'branch "dev" does not match' },
       false,
       'skipped',
       'skipped: branch &quot;dev&quot; does not match',
     ],
-    [{ kind: 'skipped', reason: undefined }, false, 'skipped', 'not run'],
+    [{ kind: 'skipped', reason: undefined }, false, 'skipped', 'skipped'],
   ];
 
-  test.each(phases)('that is %j, allowed to fail: %s, looks %s and says "%s"', (phase, isAllowed, tone, note) => {
+  test.each(phases)('with phase %j, allowed to fail: %s, is %s and says "%s"', (phase, isAllowed, tone, note) => {
     const state = createState({ kind: 'running' }, { steps: [createStep('test', phase, { isAllowed })] });
-    const summary = renderParts({ state, isLed: true }, order).get('sum-test') ?? '';
+    const summary = renderParts({ state, isLed: true }, options).get('sum-test') ?? '';
     expect(summary).toContain(`<svg class="symbol ${tone}"`);
     expect(/<span class="note">(.*?)<\/span>/.exec(summary)?.[1]).toBe(note);
   });
 
-  test('says that it runs beside others, and again', () => {
+  test('says that it runs in parallel and repeats', () => {
     const steps = [createStep('a', { kind: 'running' }, { from: 1, group: 0, attempt: 2 })];
-    const summary = renderParts({ state: createState({ kind: 'running' }, { steps }), isLed: true }, order).get(
+    const summary = renderParts({ state: createState({ kind: 'running' }, { steps }), isLed: true }, options).get(
       'sum-a',
     );
     expect(summary).toContain('<span class="note">in parallel · attempt 2</span>');
   });
 });
 
-test('texts from outside are escaped wherever they stand, and lead only to the web', () => {
+test('texts from outside are escaped everywhere, and link only to the web', () => {
   const evil = '"><script>alert(1)</script>';
   const state = createEnded(
     { kind: 'config-error', message: evil, detail: evil },
@@ -134,15 +132,15 @@ test('texts from outside are escaped wherever they stand, and lead only to the w
     build: createBuild({ ref: { kind: 'branch', name: evil }, commit: { subject: evil, author: evil } }),
     urls: { ...state.urls, commit: 'javascript:alert(1)' },
   };
-  const html = renderOpening({ state: shown, isLed: false }, { ...order, sealed: evil, nonce: evil });
-  const parts = [...renderParts({ state: shown, isLed: false }, order).values()].join('');
+  const html = renderOpening({ state: shown, isLed: false }, { ...options, sealed: evil, nonce: evil });
+  const parts = [...renderParts({ state: shown, isLed: false }, options).values()].join('');
   for (const text of [html.slice(html.indexOf('</style>')), parts]) {
     expect(text).not.toContain('<script>');
     expect(text).not.toContain('javascript:');
   }
 });
 
-test('every colour can be read on what is behind it', () => {
+test('every colour is readable on its background', () => {
   const rules = [...formatPalette().matchAll(/\.b(\d+)\{background:(#\w+);color:(#\w+)\}/g)];
   expect(rules).toHaveLength(256);
   for (const [, , background = '', colour = ''] of rules) expect(contrast(background, colour)).toBeGreaterThan(4.5);
@@ -166,7 +164,7 @@ function luminance(colour: string): number {
 }
 
 describe("the page's script", () => {
-  test.each([10_000, 59_999, 60_000, 72_000, 3_600_000, 7_500_000])('writes %i ms as the server does', (ms) => {
+  test.each([10_000, 59_999, 60_000, 72_000, 3_600_000, 7_500_000])('formats %i ms as the server does', (ms) => {
     expect(browser.formatRunningTime(ms)).toBe(formatDuration(ms));
   });
 
@@ -176,12 +174,12 @@ describe("the page's script", () => {
     ['#step-test', undefined],
     ['', undefined],
     ['#test-Lx', undefined],
-  ])('reads the lines that "%s" names', (hash, lines) => {
+  ])('reads the range of lines in "%s"', (hash, lines) => {
     expect(browser.parseLineRange(hash)).toStrictEqual(lines);
   });
 });
 
-test('the steps of a state are made into those of a page once', () => {
+test('the steps of a state are converted once', () => {
   const { steps } = createState({ kind: 'running' }, { steps: [createStep('a', { kind: 'running' }, { from: 1 })] });
   expect(toPageSteps(steps)).toBe(toPageSteps(steps));
   expect(toPageSteps([...steps])).toStrictEqual(toPageSteps(steps));

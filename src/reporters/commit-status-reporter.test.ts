@@ -3,7 +3,7 @@ import type { CommitStatus, Ending } from '../build/index.ts';
 import { createEnded, createState, FAILED, PASSED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import { C3Error } from '../errors.ts';
-import { createCommitStatusReporter } from './commit-status.ts';
+import { createCommitStatusReporter } from './commit-status-reporter.ts';
 
 interface Setup {
   readonly faults: readonly Error[];
@@ -33,7 +33,7 @@ function createSetup({ faults, hangs = false }: Setup): {
   return { sent, warnings, clock, reporter };
 }
 
-test('only the end is set, once', async () => {
+test('only the final status is set, once', async () => {
   const { reporter, sent } = createSetup({ faults: [] });
   const ending: Ending = { kind: 'passed', allowed: [] };
   for (const state of [createState({ kind: 'queued' }), RUNNING, PASSED, createEnded(ending)]) reporter.report(state);
@@ -41,7 +41,7 @@ test('only the end is set, once', async () => {
   expect(sent).toEqual([{ state: 'success', description: 'passed in 1m 36s (build b-1)' }]);
 });
 
-test('a passing fault is tried again', async () => {
+test('a transient fault is retried', async () => {
   const fault = new C3Error('FORGE_UNREACHABLE', 'github.com answered 502');
   const { reporter, sent, clock, warnings } = createSetup({ faults: [fault, fault] });
   reporter.report(FAILED);
@@ -51,7 +51,7 @@ test('a passing fault is tried again', async () => {
   expect(warnings).toEqual([]);
 });
 
-test('a refusal is not tried again', async () => {
+test('a refusal is not retried', async () => {
   const { reporter, sent, warnings } = createSetup({ faults: [new C3Error('FORGE_REFUSED', 'no such commit')] });
   reporter.report(FAILED);
   await reporter.finish();
@@ -59,7 +59,7 @@ test('a refusal is not tried again', async () => {
   expect(warnings).toEqual(['Gave up setting the commit status to failure: no such commit']);
 });
 
-test('a forge that stays away is given up within two minutes, and an unknown fault is not quoted', async () => {
+test('an unavailable forge is given up within two minutes, and an unknown fault is not quoted', async () => {
   const { reporter, clock, warnings } = createSetup({
     faults: Array.from({ length: 99 }, () => new Error('https://user:secret@x')),
   });
@@ -69,9 +69,9 @@ test('a forge that stays away is given up within two minutes, and an unknown fau
   expect(warnings).toEqual(['Gave up setting the commit status to failure: an unexpected fault']);
 });
 
-test('a call that never ends counts as a passing fault', async () => {
+test('a call that never ends counts as a transient fault', async () => {
   const { reporter, clock, warnings } = createSetup({ faults: [], hangs: true });
   reporter.report(FAILED);
   await clock.jumpUntil(reporter.finish());
-  expect(warnings).toEqual(['Gave up setting the commit status to failure: no answer in 15s']);
+  expect(warnings).toEqual(['Gave up setting the commit status to failure: no response in 15s']);
 });

@@ -1,0 +1,162 @@
+import { describeBuild, type Words } from '../build/index.ts';
+import type { BuildLook, BuildOutcome, BuildView } from '../logs/build-view.ts';
+import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy } from './html.ts';
+import { CHUNK_LINES, formatPalette, type LinePlace, type LogChunk } from './log-html.ts';
+import {
+  renderControls,
+  renderDetail,
+  renderEarlier,
+  renderExplanation,
+  renderParts,
+  renderSentence,
+  renderSummary,
+  toIcon,
+  toTitle,
+  type PageOptions,
+} from './page-parts.ts';
+import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
+
+const script = readBrowserFiles('build-page.js');
+const style = readBrowserFiles('page.css', 'build-page.css', 'log.css') + formatPalette();
+
+export const buildPagePolicy: string = toSecurityPolicy(script, style, { isInteractive: true });
+
+/** How often a browser without a script reloads the page of a running build. */
+const REFRESH_SECONDS = 5;
+
+/** Renders the page from its beginning to the first step. */
+export function renderOpening(view: Pick<BuildView, 'state' | 'isLed'>, options: PageOptions): string {
+  const { state } = view;
+  const parts = renderParts(view, options);
+  const words = describeBuild(state);
+  return `${renderHead(words, toTitle(words, state.build), { isLive: state.phase.kind !== 'ended' })}
+${renderTop(parts.get('summary'), parts.get('controls'), parts.get('notices'))}
+<section aria-labelledby="steps-title">
+<div class="bar"><h2 id="steps-title">Steps</h2><label><input type="checkbox" id="times"> Times</label>
+<button type="button" id="fold" hidden>Open all</button><a href="${escapeHtml(options.sealed)}/log">Raw log</a></div>
+<div id="steps">`;
+}
+
+/** Renders a step up to its log. The log follows now or later. */
+export function renderStepOpening(step: PageStep, { sealed }: Pick<PageOptions, 'sealed'>, summary: string): string {
+  const { id, title, fold, state } = step;
+  const { attempt, group, phase } = state;
+  const log = toLogAddress(id, sealed);
+  const classes = group === undefined ? 'step' : 'step parallel';
+  return [
+    `<details class="${classes}" id="step-${id}" data-phase="${phase.kind}" data-attempt="${attempt}"${fold === 'open' ? ' open' : ''}>`,
+    `<summary id="sum-${id}">${summary}</summary>`,
+    `<div class="panel"><div class="tools"><span class="earlier" id="earlier-${id}">${renderEarlier(step, sealed)}</span><button type="button" class="copy" hidden>Copy</button>`,
+    `<a href="${log}" aria-label="Raw log of ${escapeHtml(title)}">Raw log</a></div>`,
+    `<div class="log" id="log-${id}">`,
+  ].join('');
+}
+
+export const STEP_CLOSING = '</div></div></details>\n';
+
+/** Renders the steps without their logs. */
+export function renderEmptySteps(view: Pick<BuildView, 'state' | 'isLed'>, options: PageOptions): string[] {
+  const parts = renderParts(view, options);
+  return toPageSteps(view.state.steps).map(
+    (step) => renderStepOpening(step, options, parts.get(`sum-${step.id}`) ?? '') + STEP_CLOSING,
+  );
+}
+
+/** Renders the lists of a log. Each piece continues where the previous one ended. */
+export function renderChunks(chunks: readonly LogChunk[]): string {
+  return chunks
+    .map(({ first, html }) => {
+      const isNewList = first % CHUNK_LINES === 1;
+      return `${isNewList ? `${first === 1 ? '' : '</ol>'}<ol start=${first}>` : ''}${html}`;
+    })
+    .join('');
+}
+
+/** Renders a sentence instead of lines. */
+export function renderLogNote(sentence: string): string {
+  return `<p class="cut">${escapeHtml(sentence)}</p>`;
+}
+
+/** Renders the note between two lists where a part of a huge log is omitted. The second list continues the line numbers. */
+export function renderCut(bytes: number, { line }: LinePlace): string {
+  const nextList = line % CHUNK_LINES === 0 ? '' : `<ol start=${line + 1}>`;
+  return `${line === 0 ? '' : '</ol>'}${renderLogNote(toCutSentence(bytes))}${nextList}`;
+}
+
+export function toCutSentence(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB are omitted here. The raw log contains them.`;
+}
+
+export function toFailureSentence(message: string): string {
+  return `c3 could not read the log to its end: ${message}`;
+}
+
+/** Renders the page after the last step. `live`: where the updates of a page that is not complete begin. */
+export function renderClosing(live: { readonly from: string; readonly now: number } | undefined): string {
+  return `</div>
+</section>
+</main>
+${live === undefined ? '' : toDataElement('live', live)}${FOOT}`;
+}
+
+/** Renders the page of a build that only the forge knows, or that c3 cannot show now. */
+export function renderShortPage(look: Exclude<BuildLook, { kind: 'seen' }>, options: PageOptions): string {
+  const outcome = look.kind === 'outcome' ? look.outcome : undefined;
+  const words = outcome ? describeOutcome(outcome) : CANNOT_BE_SHOWN;
+  const notices = look.kind === 'outcome' ? renderOutcome(look.outcome) : renderSentence(look.message);
+  const controls = renderControls(options, { isRunning: false });
+  return `${renderHead(words, toTitle(words, outcome?.build), { isLive: false })}
+${renderTop(renderSummary(words, outcome, []), controls, notices)}
+</main>
+${FOOT}`;
+}
+
+const CANNOT_BE_SHOWN: Words = { word: 'cannot be shown now', symbol: '⚠️', tone: 'warned' };
+const NOT_ENDED: Words = { word: 'not ended', symbol: '⏳', tone: 'waiting' };
+const UNKNOWN: Words = { word: 'unknown', symbol: '❔', tone: 'skipped' };
+
+function describeOutcome({ status }: BuildOutcome): Words {
+  if (status === undefined) return UNKNOWN;
+  if (status.ending === undefined) return NOT_ENDED;
+  return describeBuild({ phase: { kind: 'ended', ending: status.ending }, previous: undefined });
+}
+
+/** Shows an error of c3.yaml once: the commit status, the message and the detail all contain it. */
+function renderOutcome({ status, message, detail }: BuildOutcome): string {
+  if (detail !== undefined) return renderDetail(detail);
+  if (status?.ending?.kind === 'config-error') return renderSentence(message);
+  const explanation = status?.ending
+    ? renderExplanation({ kind: 'ended', ending: status.ending })
+    : renderSentence(status?.text ?? '');
+  return `${explanation}<p class="quiet">c3 can show no more: ${escapeHtml(message)}</p>`;
+}
+
+function renderTop(summary = '', controls = '', notices = ''): string {
+  return `<div class="top"><div id="summary">${summary}</div><div id="controls">${controls}</div></div>
+<div id="notices">${notices}</div>`;
+}
+
+function renderHead({ tone }: Words, title: string, { isLive }: { readonly isLive: boolean }): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex, nofollow">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}</title>
+<link rel="icon" id="icon" href="${toIcon(tone)}">
+${isLive ? `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>\n` : ''}<style>${style}</style>
+</head>
+<body>
+<main>
+<p id="spoken" class="spoken" role="status"></p>
+<p id="connection" role="status" hidden></p>
+`;
+}
+
+const FOOT = `<button type="button" id="jump" hidden>Jump to end</button>
+<script type="module">${script}</script>
+</body>
+</html>
+`;

@@ -1,0 +1,212 @@
+import {
+  capitalize,
+  describeBuild,
+  describeStep,
+  formatDuration,
+  toBuildSentence,
+  type Build,
+  type BuildPhase,
+  type BuildState,
+  type Tone,
+  type Words,
+} from '../build/index.ts';
+import type { BuildView } from '../logs/build-view.ts';
+import { escapeHtml } from './html.ts';
+import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
+import { toOneLine, toPlainText } from './plain-text.ts';
+
+/** What a page needs besides the build. */
+export interface PageOptions {
+  /** The last segment of the page's address. Links and forms are relative to it. */
+  readonly sealed: string;
+  /** Whether the link grants the right to cancel and to run again. */
+  readonly canControl: boolean;
+  /** The forms send it back. Each rendering of the page has its own. */
+  readonly nonce: string;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
+/** The parts of a page that change while a build runs: the content of an element by the element's id. */
+export type PageParts = ReadonlyMap<string, string>;
+
+const MAX_NAME_LENGTH = 200;
+const MAX_SUBJECT_LENGTH = 300;
+const MAX_SENTENCE_LENGTH = 1_000;
+const MAX_DETAIL_LENGTH = 20_000;
+/** More than the retries that c3.yaml allows. */
+const MAX_EARLIER_ATTEMPTS = 20;
+
+/** Renders everything except the logs. */
+export function renderParts({ state, isLed }: Pick<BuildView, 'state' | 'isLed'>, options: PageOptions): PageParts {
+  const isOver = state.phase.kind === 'ended';
+  return new Map([
+    ['summary', renderSummary(describeBuild(state), state, renderFacts(state, options.now))],
+    ['notices', renderNotices(state, isLed)],
+    ['controls', renderControls(options, { isRunning: !isOver && isLed })],
+    ...toPageSteps(state.steps).flatMap((step) => [
+      [`sum-${step.id}`, renderStepSummary(step, options.now)] as const,
+      [`earlier-${step.id}`, renderEarlier(step, options.sealed)] as const,
+    ]),
+  ]);
+}
+
+export function toTitle({ symbol, word }: Words, build: Build | undefined): string {
+  const where = build === undefined ? ['c3'] : [toRepository(build), toOneLine(build.ref.name, MAX_NAME_LENGTH)];
+  return [`${symbol} ${capitalize(word)}`, ...where.filter((text) => text !== '')].join(' · ');
+}
+
+/** Returns a disc in the colour of the state, as a data URI. Its shape also shows the state. */
+export function toIcon(tone: Tone): string {
+  const { path, colour } = SHAPES[tone];
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="${colour}"/><path d="${path}" fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`;
+}
+
+function renderSymbol(tone: Tone): string {
+  return `<svg class="symbol ${tone}" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="8"/><path d="${SHAPES[tone].path}"/></svg>`;
+}
+
+/** Lines in a square of 16 by 16, drawn on a disc, and the colour of the disc in the icon. */
+const SHAPES: Readonly<Record<Tone, { readonly path: string; readonly colour: string }>> = {
+  waiting: { path: 'M8 4.5V8l2.3 1.6', colour: '#6e7781' },
+  running: { path: 'M8 1A7 7 0 0 1 15 8', colour: '#0969da' },
+  passed: { path: 'M4.7 8.4l2.2 2.2 4.4-5', colour: '#1a7f37' },
+  warned: { path: 'M8 4v4.4M8 11.6v.1', colour: '#9a6700' },
+  failed: { path: 'M5.3 5.3l5.4 5.4M10.7 5.3l-5.4 5.4', colour: '#cf222e' },
+  stopped: { path: 'M4.7 8h6.6', colour: '#6e7781' },
+  skipped: { path: 'M5 5l3 3-3 3M8.6 5l3 3-3 3', colour: '#6e7781' },
+};
+
+/** Renders the top of the page: the state, and if it is known, the commit. */
+export function renderSummary(
+  { tone, word }: Words,
+  subject: Pick<BuildState, 'build' | 'urls'> | undefined,
+  facts: readonly string[],
+): string {
+  const heading = `<h1>${renderSymbol(tone)}<span>${escapeHtml(capitalize(word))}</span></h1>`;
+  return subject === undefined ? heading : heading + renderCommit(subject) + renderFactLine(facts);
+}
+
+function renderCommit({ build, urls }: Pick<BuildState, 'build' | 'urls'>): string {
+  // Empty where the link had no room for them.
+  const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
+  const subject = toOneLine(build.commit.subject, MAX_SUBJECT_LENGTH);
+  const author = toOneLine(build.commit.author, MAX_NAME_LENGTH);
+  const by = author === '' ? '' : ` <span class="quiet">by ${escapeHtml(author)}</span>`;
+  return [
+    `<p class="push">${renderLink(urls.repository, escapeHtml(toRepository(build)))}`,
+    ref === '' ? '' : ` <span class="ref">${build.ref.kind === 'tag' ? 'tag ' : ''}${escapeHtml(ref)}</span>`,
+    ` ${renderLink(urls.commit, `<code>${escapeHtml(build.sha.slice(0, 7))}</code>`)}</p>`,
+    subject === '' ? '' : `<p class="subject">${escapeHtml(subject)}${by}</p>`,
+  ].join('');
+}
+
+function renderFactLine(facts: readonly string[]): string {
+  return facts.length === 0 ? '' : `<p class="facts quiet">${facts.join('<span aria-hidden="true"> · </span>')}</p>`;
+}
+
+/** Links to a web address. Renders `inner` alone for any other address. */
+function renderLink(address: string, inner: string): string {
+  if (!/^https?:\/\//i.test(address)) return inner;
+  return `<a href="${escapeHtml(address)}" rel="noopener noreferrer">${inner}</a>`;
+}
+
+function toRepository({ scope }: Build): string {
+  return `${scope.owner}/${scope.name}`;
+}
+
+function renderFacts(state: BuildState, now: number): string[] {
+  const { startedAt, endedAt, isWarm, phase, previous } = state;
+  const started = new Date(startedAt).toISOString();
+  const isOver = phase.kind === 'ended';
+  return [
+    renderTime({ startedAt, endedAt, isRunning: !isOver }, now),
+    ...(isWarm === undefined ? [] : [isWarm ? 'warm Pod' : 'cold Pod']),
+    ...(isOver && previous === 'failed' && describeBuild(state).tone === 'failed'
+      ? ['the previous build failed too']
+      : []),
+    `<time datetime="${started}">${started.slice(0, 16).replace('T', ' ')} UTC</time>`,
+  ];
+}
+
+/** Renders a duration. The page's script updates a running one, which starts at `data-since`. */
+function renderTime(
+  { startedAt, endedAt, isRunning }: { startedAt: number; endedAt: number | undefined; isRunning: boolean },
+  now: number,
+): string {
+  if (!isRunning) return endedAt === undefined ? '' : `<span>${formatDuration(endedAt - startedAt)}</span>`;
+  return `<span data-since="${startedAt}">${formatDuration(now - startedAt)}</span>`;
+}
+
+function renderNotices({ phase, warnings }: BuildState, isLed: boolean): string {
+  return [
+    renderExplanation(phase),
+    ...warnings.map((warning) => `<div class="warning">${renderDetail(warning)}</div>`),
+    phase.kind === 'ended' || isLed
+      ? ''
+      : '<p class="warning">This c3 does not run this build, and knows no other c3 that does. The page shows what the Pod contains.</p>',
+  ].join('');
+}
+
+/** Renders the sentence of a state. The detail of a configuration error contains its sentence. */
+export function renderExplanation(phase: BuildPhase): string {
+  if (phase.kind === 'ended' && phase.ending.kind === 'config-error' && phase.ending.detail !== undefined)
+    return renderDetail(phase.ending.detail);
+  return renderSentence(toBuildSentence(phase) ?? '');
+}
+
+export function renderSentence(text: string): string {
+  const line = toOneLine(text, MAX_SENTENCE_LENGTH);
+  return line === '' ? '' : `<p class="sentence">${escapeHtml(line)}</p>`;
+}
+
+/** Renders several lines unchanged. */
+export function renderDetail(detail: string): string {
+  const text = toPlainText(detail).slice(0, MAX_DETAIL_LENGTH);
+  return text === '' ? '' : `<pre tabindex="0">${escapeHtml(text)}</pre>`;
+}
+
+/** Renders the form to cancel or to run again. It asks for confirmation, with and without a script. */
+export function renderControls(
+  { sealed, canControl, nonce }: PageOptions,
+  { isRunning }: { readonly isRunning: boolean },
+): string {
+  if (!canControl) return '';
+  const [action, label, question, button] = isRunning
+    ? ['cancel', 'Cancel', 'c3 stops the steps of this build. The steps in “finally” still run.', 'Cancel this build']
+    : ['rerun', 'Re-run', 'c3 builds the same commit again, as a new build.', 'Run it again'];
+  return [
+    `<details class="confirm"><summary class="button">${label}</summary>`,
+    `<form method="post" action="${escapeHtml(`${sealed}/${action}`)}"><p>${question}</p>`,
+    `<input type="hidden" name="nonce" value="${escapeHtml(nonce)}">`,
+    `<button class="${isRunning ? 'danger' : 'go'}">${button}</button></form></details>`,
+  ].join('');
+}
+
+function renderStepSummary({ title, state }: PageStep, now: number): string {
+  const { tone, word, note } = describeStep(state);
+  const { startedAt, endedAt, phase, attempt, group } = state;
+  const notes = [
+    ...(group === undefined ? [] : ['in parallel']),
+    ...(attempt > 1 ? [`attempt ${attempt}`] : []),
+    ...(note === undefined ? [] : [toOneLine(note, MAX_SENTENCE_LENGTH)]),
+  ];
+  const time =
+    startedAt === undefined ? '' : renderTime({ startedAt, endedAt, isRunning: phase.kind === 'running' }, now);
+  return [
+    renderSymbol(tone),
+    `<h3>${escapeHtml(title)}<span class="spoken"> ${word}</span></h3>`,
+    notes.length === 0 ? '' : `<span class="note">${escapeHtml(notes.join(' · '))}</span>`,
+    time === '' ? '' : `<span class="time">${time}</span>`,
+  ].join('');
+}
+
+/** Renders links to the raw logs of earlier attempts. */
+export function renderEarlier({ id, state: { attempt } }: PageStep, sealed: string): string {
+  const count = Math.min(attempt - 1, MAX_EARLIER_ATTEMPTS);
+  const log = toLogAddress(id, sealed);
+  return Array.from({ length: count }, (_, index) => attempt - 1 - index)
+    .map((earlier) => `<a href="${log}&amp;attempt=${earlier}">Attempt ${earlier}</a>`)
+    .join('');
+}
