@@ -12,7 +12,7 @@ export interface Words {
   readonly tone: Tone;
 }
 
-export const PHASE_WORDS: Readonly<Record<Exclude<BuildPhase['kind'], 'ended'>, Words>> = {
+const PHASE_WORDS: Readonly<Record<Exclude<BuildPhase['kind'], 'ended'>, Words>> = {
   queued: { word: 'queued', symbol: '⏳', tone: 'waiting' },
   preparing: { word: 'preparing', symbol: '⏳', tone: 'waiting' },
   running: { word: 'running', symbol: '🔄', tone: 'running' },
@@ -31,7 +31,7 @@ export const ENDING_WORDS: Readonly<Record<Ending['kind'], Words>> = {
   'infrastructure-error': { word: 'infrastructure error', symbol: '💥', tone: 'failed' },
 };
 
-export const STEP_WORDS: Readonly<Record<StepPhase['kind'], Words>> = {
+const STEP_WORDS: Readonly<Record<StepPhase['kind'], Words>> = {
   pending: { word: 'waiting', symbol: '▫️', tone: 'waiting' },
   running: PHASE_WORDS.running,
   passed: ENDING_WORDS.passed,
