@@ -24,6 +24,8 @@ export interface Builds {
   send(sha: string): Promise<number>;
   /** Sends it and waits for the end of its build. @throws when it does not pass */
   run(sha: string): Promise<Timing>;
+  /** The address of the page of a commit's build, once its status shows it. */
+  findPage(sha: string): Promise<string>;
   /** A new commit and its build. */
   build(): Promise<Timing>;
   /** What the last build wrote into a file of the warm Pod. */
@@ -35,6 +37,8 @@ export interface Builds {
   pod(): Promise<string>;
   close(): Promise<void>;
 }
+
+const PAGE_MS = 60_000;
 
 export interface BuildsTarget extends Target {
   /** By which c3 goes to the cluster, where it is not the bench's own. */
@@ -100,6 +104,14 @@ export async function createBuilds(world: World, target: BuildsTarget, name: str
       isReused = reuse;
       const extra = isReused ? '' : 'pod: {reuse: false}\n';
       await user.tree.commit({ 'c3.yaml': formatPipeline(target, k8s, steps, extra) }, 'steps');
+    },
+    async findPage(sha): Promise<string> {
+      const status = await world.forge.waitFor(
+        () => world.forge.statuses.find((one) => one.sha === sha && one.targetUrl !== null),
+        AbortSignal.timeout(PAGE_MS),
+      );
+      const { pathname } = new URL(status.targetUrl ?? '');
+      return `${target.c3Url ?? world.c3.url}${pathname}`;
     },
     build: async () => await run(await commit()),
     read: async (file) => await pods.run(await pod(), 'main', ['cat', file]),

@@ -83,7 +83,7 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   const idleMiB = readMemoryMiB(world.c3.pid);
   const isWanted = ({ name }: Row | Figure): boolean => options.only === undefined || name.includes(options.only);
   const rows: RowResult[] = [];
-  const output = createOutputRow(target.kubeconfig, builds, bare);
+  const output = createOutputRow(world, target, bare);
   const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output, crowd.row];
   const runs = options.runs === undefined ? undefined : Number(options.runs);
   for (const row of all.filter(isWanted)) {

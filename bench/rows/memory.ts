@@ -1,11 +1,9 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { get, type IncomingMessage } from 'node:http';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import type { World } from '../../dev/demo/world.ts';
 import { createBuilds, type BuildsTarget } from '../builds.ts';
 import type { Figure } from '../measure.ts';
 import { readMemoryMiB, readPeakMiB, resetPeak } from '../memory.ts';
-import { ORDER_VARIABLE, STALLED, type StalledReaderOrder } from '../stalled-reader.ts';
 import type { Crowd } from './crowd.ts';
 import { TRUE_STEP } from './steps.ts';
 
@@ -47,40 +45,51 @@ export function createMemoryFigures(context: MemoryContext): Figure[] {
   ];
 }
 
-/** The peak of a c3 of its own, which follows the step that writes the log, while a reader in it takes nothing. */
+/** The peak of a c3 of its own while a step writes the log and a reader of the raw log takes its first bytes only. */
 async function measureHugeLog({ world, target, program }: MemoryContext): Promise<number> {
-  const orderPath = join(world.directory, 'stalled-reader.json');
-  const preload = new URL('../stalled-reader.ts', import.meta.url).href;
-  const options = `${world.settings['NODE_OPTIONS'] ?? ''} --import=${preload}`;
-  const settings = { ...world.settings, NODE_OPTIONS: options, [ORDER_VARIABLE]: orderPath };
-  const c3 = await startC3(settings, program);
+  const c3 = await startC3(world.settings, program);
   const builds = await createBuilds(world, { ...target, c3Url: c3.url }, 'huge');
   try {
     await builds.setSteps(TRUE_STEP, true);
     await builds.build();
     // Waits until the reader is there, then writes as fast as it can.
     await builds.setSteps(
-      `- main: echo $C3_BUILD_ID | tee /c3/build; until [ -e /c3/go ]; do sleep 0.1; done; rm /c3/go; yes 'a line of a log' | head -c ${GIBIBYTE}`,
+      `- name: huge\n  main: echo go; until [ -e /c3/go ]; do sleep 0.1; done; rm /c3/go; yes 'a line of a log' | head -c ${GIBIBYTE}`,
       true,
     );
-    await builds.send(await builds.commit());
-    const pod = await builds.pod();
-    const buildId = await until(async () => (await builds.look('cat /c3/build')).trim());
-    const { kubeconfig } = target;
-    const order: StalledReaderOrder = { kubeconfig, pod, container: 'main', buildId, stepId: 's1' };
-    await writeFile(orderPath, JSON.stringify(order));
+    const sha = await builds.commit();
+    await builds.send(sha);
+    const url = `${await builds.findPage(sha)}/log?step=huge`;
     resetPeak(c3.pid);
-    process.kill(c3.pid, 'SIGUSR2');
-    await until(async () => await Promise.resolve(c3.log.includes(STALLED)));
+    const stalled = await until(async () => await openStalled(url));
     await builds.look('touch /c3/go');
     const countPassed = (): number => c3.log.filter((line) => line.includes('build ended: passed')).length;
     await until(async () => await Promise.resolve(countPassed() === 2));
-    return readPeakMiB(c3.pid);
+    const peakMiB = readPeakMiB(c3.pid);
+    stalled.destroy();
+    return peakMiB;
   } finally {
     c3.kill('SIGKILL');
     await c3.exited;
     await builds.close();
   }
+}
+
+/** A reader that takes the first bytes and no more, as a browser that has gone to sleep; undefined: there is no log yet. */
+async function openStalled(url: string): Promise<IncomingMessage | undefined> {
+  return await new Promise((resolve, reject) => {
+    get(url, (answer) => {
+      if (answer.statusCode !== 200) {
+        answer.destroy();
+        resolve(undefined);
+        return;
+      }
+      answer.once('data', () => {
+        answer.pause();
+        resolve(answer);
+      });
+    }).once('error', reject);
+  });
 }
 
 async function until<T>(look: () => Promise<T | undefined>): Promise<NonNullable<T>> {

@@ -1,24 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import { createStepAgent, type StepAgent } from './step-agent.ts';
 import type { ConnectionPool } from './connection-pool.ts';
+import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
 
 /**
- * The agents of a build: as many into a container as steps run there at the same moment, used again by later steps, left to the
- * next build when this one is over.
+ * The agents of a build: in each container as many as steps run there at the same time. Later steps use them again, and their
+ * connections stay open for the next build.
  */
 export interface BuildAgents {
-  /** One for the caller alone, until it is given back. Waits while all are in use. */
-  take(container: string): Promise<StepAgent>;
-  giveBack(container: string, agent: StepAgent): void;
-  /** Has so many ready: opening takes as long as a short step, and the first step works meanwhile. */
+  /** Lends an agent in a container to `work` alone. Waits while all are in use. */
+  use<T>(container: string, work: (agent: StepAgent) => Promise<T>): Promise<T>;
+  /** Opens agents ahead: opening takes as long as a short step, and the first step works meanwhile. */
   warmUp(container: string, count: number): void;
-  /** One more, whatever is in use, to cancel a step by; the caller closes it. */
+  /** Opens one more, even when all are in use, to cancel a step. The caller closes it. */
   openAnother(container: string): StepAgent;
-  /** What the build left in the workspace can no longer be known. */
+  /** Marks the workspace as unknown: it cannot be known what the build left there. */
   condemn(): void;
   /**
-   * Kills what the build left running, unless the workspace goes with it, and lets the agents go, of which none may be in use. Tells
+   * Kills what the build left running, unless the workspace is deleted with it, and ends the agents. None may be in use. Resolves with
    * whether nothing is left.
    */
   sweep(): Promise<boolean>;
@@ -27,84 +26,60 @@ export interface BuildAgents {
 export interface BuildAgentsOptions {
   readonly buildId: string;
   readonly workspace: Workspace;
-  /** Where the builds' files are: the first of the two directories that can be written. */
+  /** Where the files of builds are: the first of the two directories that is writable. */
   readonly roots: readonly [string, string];
   /** Whether the workspace may serve another build. */
   readonly isReused: boolean;
-  /** Pause before a sweep is asked for again after a cut. */
+  /** The pause before a sweep is tried again after a cut. */
   readonly reconnectMs: number;
   readonly lines?: ConnectionPool;
-  /** What is not noted yet in a container of the build's state, as commands for its agent. */
+  /** Takes the commands that note what is not noted yet in a container of the build's state. */
   takeNotes(container: string): string;
 }
 
-/** The agent says something every ten seconds. */
+/** The agent sends something every ten seconds. */
 export const SILENCE_MS = 45_000;
 
-/** How long the clean-up after a build may take before the workspace is given up. */
+/** How long the sweep after a build may take before the workspace is given up. */
 const SWEEP_MS = 30_000;
 
-/** Into one container at the same moment; a wider parallel stage waits. A container's runtime bears few dozen execs. */
+/** In one container at the same time. The steps of a wider parallel stage wait. A container runtime tolerates few dozen execs. */
 const MAX_AGENTS = 16;
 
 export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
   const { workspace, lines } = options;
-  const lineOptions = {
+  const agentOptions = {
     buildId: options.buildId,
     roots: options.roots,
     silenceMs: SILENCE_MS,
     epoch: workspace.epoch,
   };
-  const containers = new Map<string, Container>();
+  const pools = new Map<string, AgentPool>();
   let isCondemned = false;
 
-  function find(name: string): Container {
-    const container = containers.get(name) ?? { all: [], free: [], waiting: [] };
-    containers.set(name, container);
-    return container;
-  }
-
-  function add(name: string): StepAgent {
-    const kept = lines?.of(workspace, name);
-    const agent = createStepAgent(workspace, name, { ...lineOptions, ...(kept ? { kept } : {}) });
-    find(name).all.push(agent);
-    return agent;
+  function find(container: string): AgentPool {
+    const kept = lines?.of(workspace, container);
+    const open = (): StepAgent => createStepAgent(workspace, container, { ...agentOptions, ...(kept ? { kept } : {}) });
+    const pool = pools.get(container) ?? createAgentPool(open, MAX_AGENTS);
+    pools.set(container, pool);
+    return pool;
   }
 
   return {
-    async take(name): Promise<StepAgent> {
-      const { all, free, waiting } = find(name);
-      const agent = free.shift();
-      if (agent) return agent;
-      return all.length < MAX_AGENTS ? add(name) : await new Promise((resolve) => waiting.push(resolve));
-    },
-    warmUp(name, count): void {
-      const { all, free } = find(name);
-      while (all.length < Math.min(count, MAX_AGENTS)) {
-        const agent = add(name);
-        agent.warmUp();
-        free.push(agent);
-      }
-    },
-    giveBack(name, agent): void {
-      const container = find(name);
-      const next = container.waiting.shift();
-      if (next) next(agent);
-      else container.free.unshift(agent);
-    },
-    openAnother: (name) => createStepAgent(workspace, name, lineOptions),
+    use: async (container, work) => await find(container).use(work),
+    warmUp: (container, count) => find(container).warmUp(count),
+    openAnother: (container) => createStepAgent(workspace, container, agentOptions),
     condemn(): void {
       isCondemned = true;
     },
     async sweep(): Promise<boolean> {
-      const all = [...containers.values()];
-      // One is enough for all that runs in its container.
-      const sweepers = [...containers].flatMap(([name, container]) =>
-        container.all.slice(0, 1).map((agent) => ({ agent, notes: options.takeNotes(name) })),
+      // One agent sweeps all that runs in its container.
+      const sweepers = [...pools].flatMap(([container, { all }]) =>
+        all.slice(0, 1).map((agent) => ({ agent, notes: options.takeNotes(container) })),
       );
-      // What is used for one build alone goes with all that runs there.
+      // A workspace that serves one build is deleted with all that runs there.
       const isSwept = options.isReused && !isCondemned && (await sweepAll(sweepers, options));
-      for (const agent of all.flatMap((container) => container.all)) {
+      for (const agent of [...pools.values()].flatMap(({ all }) => all)) {
         if (isSwept) agent.leave();
         else agent.close();
       }
@@ -113,15 +88,9 @@ export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
   };
 }
 
-interface Container {
-  readonly all: StepAgent[];
-  readonly free: StepAgent[];
-  readonly waiting: ((agent: StepAgent) => void)[];
-}
-
 interface Sweeper {
   readonly agent: StepAgent;
-  /** Commands that go first: with the end of the build. */
+  /** Commands that are sent first: they note the end of the build. */
   readonly notes: string;
 }
 
@@ -137,7 +106,7 @@ async function sweepAll(sweepers: readonly Sweeper[], options: BuildAgentsOption
   return isClean;
 }
 
-/** Again after a cut: to kill what is dead does no harm, and a connection that broke is no reason to give up a warm workspace. */
+/** Retries after a cut: a second sweep does no harm, and a broken connection is no reason to give up a warm workspace. */
 async function sweepOne({ agent, notes }: Sweeper, options: BuildAgentsOptions, over: AbortSignal): Promise<boolean> {
   while (!over.aborted) {
     const answer = await agent.perform(`${notes}sweep ${options.buildId}\n`, (frame) =>

@@ -5,108 +5,115 @@ import { agentArgv, agentProgram } from './shell.ts';
 
 export type AgentAnswer<T> =
   | { readonly kind: 'answered'; readonly value: T }
-  /** The connection broke or never was; what the command did is unknown. `isFinal`: another try would end the same way. */
+  /** The connection broke or could not be opened. What the command did is unknown. `isFinal`: another try would end the same way. */
   | {
       readonly kind: 'cut';
       readonly message: string;
       readonly isFinal: boolean;
-      /** The container has no `sh`: nothing of c3's can run in it. */
+      /** The container has no `sh`: no agent can run in it. */
       readonly isShellMissing?: boolean;
-      /** The cluster would not connect: perhaps since the container has ended, of which it may tell in a moment. */
+      /** The cluster refused the connection. The container may have ended, which the cluster reports a moment later. */
       readonly isRefused?: boolean;
     };
 
+export type Cut = Extract<AgentAnswer<never>, { kind: 'cut' }>;
+
+/** Handles one frame. An answer other than undefined ends the command. A promise is back-pressure. */
+export type OnFrame<T> = (frame: Frame) => T | undefined | Promise<T | undefined>;
+
 export interface ConnectionOptions {
-  /** What any other build left running in the container is killed when the agent arrives. */
+  /** When the agent starts, it kills what any other build left running in the container. */
   readonly buildId: string;
-  /** `Workspace.epoch`: an agent that comes with a smaller one than was seen in the container is refused. */
+  /** `Workspace.epoch`. An agent refuses an epoch that is smaller than one seen in the container. */
   readonly epoch: number;
-  /** Opened only to read logs: it takes the workspace from nobody. */
+  /** The connection only reads: it takes the workspace from nobody. */
   readonly isReader?: boolean;
-  /** Where the agent keeps its files: the first of the two directories that can be written. */
+  /** Where the agent keeps its files: the first of the two directories that is writable. */
   readonly roots: readonly [string, string];
-  /** No byte for so long while a command runs: the connection is dead. The agent speaks every ten seconds. */
+  /** The connection counts as dead when a command gets no byte for this long. The agent sends something every ten seconds. */
   readonly silenceMs: number;
 }
 
-/** The end of what a container's shell said on standard error, for the message of an agent that died. */
+/** How much of standard error is kept, for the message about an agent that died. */
 const MAX_STDERR_BYTES = 512;
 
-/** What may come while nothing is asked: the rest of an answer that was not waited for. */
+/** How many frames may come without a command: the rest of an answer that was not waited for. */
 const MAX_UNASKED_FRAMES = 1000;
 
-/** Then everybody else has a turn of the event loop: four mebibytes, which come at once, may hold two million frames. */
+/** After so many frames the event loop runs other work: 4 MiB, which come at once, may contain two million frames (A12). */
 const FRAMES_A_TURN = 64;
 
-/** A line that another build left open, and that does not answer by then, is not worth waiting for: a new one takes less. */
+/** How long a kept connection may take to answer. Opening a new one takes less. */
 const ANSWER_MS = 2000;
 
-/** One connection into one container, with an agent at its far end. One command at a time. */
+/** One connection into one container, with an agent at its far end. Performs one command at a time. */
 export interface AgentConnection {
-  /** Whether the connection has ended. */
   readonly isOver: boolean;
-  /** Settles when it ends. */
+  /** Settles when the connection ends. */
   readonly over: Promise<Cut>;
-  /** Gives an open line to another build; tells whether the agent answered. */
+  /** Gives an open connection to another build. Resolves with whether the agent answered. */
   begin(build: { readonly buildId: string; readonly epoch: number }): Promise<boolean>;
-  /** When c3 first came here with the build the line serves. */
+  /** When c3 first came here with the current build. */
   readonly ready: Promise<AgentAnswer<{ begunAtMs: number }>>;
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
   close(): void;
 }
 
-export type Cut = Extract<AgentAnswer<never>, { kind: 'cut' }>;
-
-/** Opens an exec and starts the agent in it. A line that could not be opened is over, and answers every command with why. */
+/** Opens an exec and starts an agent in it. Never rejects: a connection that could not be opened answers every command with the reason. */
 export async function openConnection(
   workspace: Pick<Workspace, 'exec'>,
   container: string,
   options: ConnectionOptions,
 ): Promise<AgentConnection> {
-  const ear = createEar();
+  const receiver = createReceiver();
   const answer = await workspace.exec(container, agentArgv, {
-    signal: ear.signal,
-    onStdout: ear.hear,
-    onStderr: ear.overhear,
+    signal: receiver.signal,
+    onStdout: receiver.receive,
+    onStderr: receiver.receiveStderr,
   });
   if (answer.kind === 'refused') {
-    return deadConnection({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient, isRefused: true });
+    return createDeadConnection({
+      kind: 'cut',
+      message: answer.message,
+      isFinal: !answer.isTransient,
+      isRefused: true,
+    });
   }
   const { session } = answer;
-  const over = session.done.then((end) => toCut(end, container, ear));
+  const over = session.done.then((end) => toCut(end, container, receiver));
   let isOver = false;
-  /** Those who wait for an answer. `over` itself would keep all who ever did: a line outlives its builds. */
+  /** The callers that wait for an answer. Waiting for `over` itself would keep all of them: a connection outlives its builds. */
   const waiting = new Set<(cut: Cut) => void>();
   void over.then((cut) => {
     isOver = true;
-    for (const tell of waiting) tell(cut);
+    for (const settle of waiting) settle(cut);
   });
   function send(text: string): void {
-    session.write(text).catch(() => {}); // `done` tells
+    session.write(text).catch(() => {}); // `done` reports it
   }
-  function toArrival({ buildId, epoch }: { buildId: string; epoch: number }): string {
-    const verb = options.isReader === true ? 'look' : 'root';
-    return `${verb} ${options.roots.join(' ')} ${buildId} ${container} ${epoch} ${Date.now()}\n`;
+  function formatRoot({ buildId, epoch }: { buildId: string; epoch: number }): string {
+    const mode = options.isReader === true ? 'read' : 'use';
+    // The directories have lines of their own, since they may contain spaces.
+    return `root ${mode} ${buildId} ${container} ${epoch} ${Date.now()}\n${options.roots.join('\n')}\n`;
   }
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
     if (isOver) return await over;
-    const silence = watchSilence(session, options.silenceMs, ear);
+    const silence = watchSilence(session, options.silenceMs, receiver);
     const { promise, resolve } = Promise.withResolvers<AgentAnswer<T>>();
     waiting.add(resolve);
-    void ear.listen(onFrame).then((value) => resolve({ kind: 'answered', value }));
+    void receiver.listen(onFrame).then((value) => resolve({ kind: 'answered', value }));
     send(command);
     const outcome = await promise;
     waiting.delete(resolve);
-    ear.ignore();
+    receiver.ignore();
     clearInterval(silence);
     return outcome;
   }
 
-  send(`${agentProgram}${toArrival(options)}`);
-  // One that never says that it is there is not waited for.
-  const silence = watchSilence(session, options.silenceMs, ear);
-  let ready = Promise.race([ear.ready(), over]);
+  send(`${agentProgram}${formatRoot(options)}`);
+  const silence = watchSilence(session, options.silenceMs, receiver);
+  let ready = Promise.race([receiver.ready, over]);
   void ready.then(() => clearInterval(silence));
   return {
     get isOver() {
@@ -120,7 +127,7 @@ export async function openConnection(
     async begin(build): Promise<boolean> {
       const late = Promise.withResolvers<undefined>();
       const timer = setTimeout(() => late.resolve(undefined), ANSWER_MS);
-      ready = perform(toArrival(build), (frame) => (frame.kind === 'ready' ? frame : undefined));
+      ready = perform(formatRoot(build), (frame) => (frame.kind === 'ready' ? frame : undefined));
       const answer = await Promise.race([ready, late.promise]);
       clearTimeout(timer);
       return answer?.kind === 'answered';
@@ -129,35 +136,33 @@ export async function openConnection(
   };
 }
 
-type OnFrame<T> = (frame: Frame) => T | undefined | Promise<T | undefined>;
-
-/** What comes back over a line: frames for whoever listens, and the words of whatever went wrong. */
-interface Ear {
-  /** Aborted when the agent speaks no sense. */
+/** Receives the output of an agent, and passes its frames to the current command. */
+interface Receiver {
+  /** Aborted when the agent breaks the protocol. */
   readonly signal: AbortSignal;
   readonly fault: string | undefined;
   readonly stderr: string;
   /** Milliseconds, monotonic. */
   readonly lastSignOfLife: number;
-  hear(chunk: Uint8Array): Promise<void>;
-  overhear(chunk: Uint8Array): void;
-  /** Resolves with the agent's first word. */
-  ready(): Promise<AgentAnswer<{ begunAtMs: number }>>;
+  /** Resolves with the agent's first frame. */
+  readonly ready: Promise<AgentAnswer<{ begunAtMs: number }>>;
+  receive(chunk: Uint8Array): Promise<void>;
+  receiveStderr(chunk: Uint8Array): void;
   /** Resolves with the first answer that is not undefined. */
   listen<T>(onFrame: OnFrame<T>): Promise<T>;
   ignore(): void;
 }
 
-function createEar(): Ear {
+function createReceiver(): Receiver {
   const controller = new AbortController();
-  const reader = createFrameDecoder();
+  const decoder = createFrameDecoder();
   const ready = Promise.withResolvers<AgentAnswer<{ begunAtMs: number }>>();
   let onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
   let fault: string | undefined;
   let stderr: Uint8Array = new Uint8Array(0);
   let lastSignOfLife = performance.now();
-  const findFault = createJudge();
-  let heard = 0;
+  const findFault = createFaultFinder();
+  let received = 0;
 
   return {
     signal: controller.signal,
@@ -165,7 +170,7 @@ function createEar(): Ear {
       return fault;
     },
     get stderr() {
-      // The cut may have gone through a character.
+      // It may begin within a character.
       return Buffer.from(stderr)
         .toString('utf8')
         .replace(/^\uFFFD+/, '');
@@ -173,40 +178,39 @@ function createEar(): Ear {
     get lastSignOfLife() {
       return lastSignOfLife;
     },
-    async hear(chunk): Promise<void> {
+    ready: ready.promise,
+    async receive(chunk): Promise<void> {
       lastSignOfLife = performance.now();
-      for (const frame of reader.push(chunk)) {
+      for (const frame of decoder.push(chunk)) {
         fault ??= findFault(frame, onFrame !== undefined);
         if (fault !== undefined) {
           controller.abort();
           return;
         }
         if (frame.kind === 'ready') ready.resolve({ kind: 'answered', value: frame });
-        const taken = onFrame?.(frame);
-        if (taken) await taken;
-        heard += 1;
-        if (heard % FRAMES_A_TURN === 0) await nextTurn();
+        const handled = onFrame?.(frame);
+        if (handled) await handled;
+        received += 1;
+        if (received % FRAMES_A_TURN === 0) await nextTurn();
       }
-      // Whoever took the frames may have taken their time: that is not the agent's silence.
+      // A slow handler of frames is not a silent agent.
       lastSignOfLife = performance.now();
     },
-    overhear(chunk): void {
-      // A copy: a part of a chunk would keep all of it.
+    receiveStderr(chunk): void {
+      // A copy: a part of a chunk would keep all of it in memory.
       stderr = Buffer.concat([stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
     },
-    ready: () => ready.promise,
     listen<T>(handle: OnFrame<T>) {
       lastSignOfLife = performance.now();
       return new Promise((resolve: (value: T) => void) => {
-        function take(value: T | undefined): void {
+        function settle(value: T | undefined): void {
           if (value === undefined) return;
           onFrame = undefined;
           resolve(value);
         }
         onFrame = (frame): Promise<void> | void => {
           const value = handle(frame);
-          if (!(value instanceof Promise)) return take(value);
-          return value.then(take);
+          return value instanceof Promise ? value.then(settle) : settle(value);
         };
       });
     },
@@ -216,26 +220,26 @@ function createEar(): Ear {
   };
 }
 
-/** Tells of each frame in turn why the line ends with it, if it does. */
-function createJudge(): (frame: Frame, isAsked: boolean) => string | undefined {
-  let isThere = false;
+/** Creates a function that tells for each frame, in order, why the connection must end with it, if so. */
+function createFaultFinder(): (frame: Frame, isAsked: boolean) => string | undefined {
+  let isReady = false;
   let unasked = 0;
   return (frame, isAsked) => {
     if (frame.kind === 'fault') return frame.message;
-    isThere ||= frame.kind === 'ready';
-    if (!isThere) return 'the agent spoke before it said that it is there';
+    isReady ||= frame.kind === 'ready';
+    if (!isReady) return 'the agent sent a frame before it was ready';
     unasked = isAsked ? 0 : unasked + 1;
-    return unasked > MAX_UNASKED_FRAMES ? 'the agent goes on though nothing is asked' : undefined;
+    return unasked > MAX_UNASKED_FRAMES ? 'the agent goes on sending without a command' : undefined;
   };
 }
 
-function watchSilence(session: ExecSession, silenceMs: number, ear: Ear): NodeJS.Timeout {
+function watchSilence(session: ExecSession, silenceMs: number, receiver: Receiver): NodeJS.Timeout {
   return setInterval(() => {
-    if (performance.now() - ear.lastSignOfLife > silenceMs) session.close();
+    if (performance.now() - receiver.lastSignOfLife > silenceMs) session.close();
   }, silenceMs / 8).unref();
 }
 
-function deadConnection(cut: Cut): AgentConnection {
+function createDeadConnection(cut: Cut): AgentConnection {
   return {
     isOver: true,
     over: Promise.resolve(cut),
@@ -246,13 +250,13 @@ function deadConnection(cut: Cut): AgentConnection {
   };
 }
 
-/** Exit codes with which a runtime says that it found no such program. */
+/** Exit codes by which a runtime reports that it found no such program. */
 const NOT_FOUND_CODES: readonly (number | undefined)[] = [126, 127, 128];
 
-/** A node whose runtime restarts: what is not there is the runtime's socket. gRPC's word for "try again". */
+/** The runtime of the node restarts: what does not exist is the runtime's socket. It is gRPC's code for "try again". */
 const OUT_OF_REACH = /code = Unavailable/;
 
-function toCut(end: ExecEnd, container: string, { fault, stderr }: Ear): Cut {
+function toCut(end: ExecEnd, container: string, { fault, stderr }: Receiver): Cut {
   if (fault !== undefined) return { kind: 'cut', message: `container "${container}": ${fault}`, isFinal: true };
   const isMissingShell =
     end.kind === 'status' &&
@@ -266,6 +270,6 @@ function toCut(end: ExecEnd, container: string, { fault, stderr }: Ear): Cut {
       isShellMissing: true,
     };
   }
-  const words = stderr.trim() === '' ? end.message : `${end.message}: ${stderr.trim()}`;
-  return { kind: 'cut', message: words, isFinal: false };
+  const details = stderr.trim() === '' ? end.message : `${end.message}: ${stderr.trim()}`;
+  return { kind: 'cut', message: details, isFinal: false };
 }

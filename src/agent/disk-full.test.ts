@@ -92,7 +92,10 @@ describe.runIf(mayMount).each(shells)('under %s, on a full disk,', (shell) => {
       expect([again, readFileSync(ran, 'utf8')]).toBeOneOf([
         [EXITED, 'run\n'],
         [
-          { kind: 'lost', message: expect.stringMatching(/^(?:who was to run it|its supervisor) in the container/) },
+          {
+            kind: 'lost',
+            message: expect.stringMatching(/^(?:the agent that claimed it|its supervisor) in the container/),
+          },
           '',
         ],
       ]);
@@ -106,7 +109,7 @@ describe.runIf(mayMount).each(shells)('under %s, on a full disk,', (shell) => {
     const agent = steps.openAgent();
     async function note(text: string): Promise<unknown> {
       const { buildId } = steps;
-      return await agent.perform(`note ${buildId} ${text}\nfollow ${buildId} s1 0\n`, (frame) =>
+      return await agent.perform(`note ${buildId} ${text}\nwait ${buildId} s1\n`, (frame) =>
         frame.kind === 'exit' ? frame.exitCode : undefined,
       );
     }

@@ -20,11 +20,11 @@ function split(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end));
 }
 
-describe('a frame reader', () => {
+describe('a frame decoder', () => {
   it('reads every kind of frame', () => {
     expect(
       readText(
-        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited\nX 3 0 exited c0ffee\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
+        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited end\nX 3 0 exited end c0ffee\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
       ),
     ).toEqual([
       { kind: 'ready', begunAtMs: 1_700_000_000_000, root: '/c3/.c3' },
@@ -36,7 +36,7 @@ describe('a frame reader', () => {
       { kind: 'text', text: 'a  b' },
       { kind: 'text', text: '' },
       { kind: 'told' },
-      { kind: 'heartbeat' },
+      { kind: 'heartbeat', size: 3 },
       { kind: 'lost', message: 'it was killed' },
       { kind: 'never-started' },
       { kind: 'cancel-noted' },
@@ -57,7 +57,7 @@ describe('a frame reader', () => {
           offset += piece.length;
           return [header, piece];
         });
-        const frames = read(split(Buffer.concat([...stream, encoder.encode(`X ${offset} 0 exited\n`)]), cuts));
+        const frames = read(split(Buffer.concat([...stream, encoder.encode(`X ${offset} 0 exited end \n`)]), cuts));
         const data = frames.filter((frame) => frame.kind === 'data');
         let next = 0;
         for (const frame of data) {
@@ -71,11 +71,13 @@ describe('a frame reader', () => {
   });
 
   it.each([
-    'X 3 256 exited',
+    'X 3 256 exited end',
     'X 3 0',
-    'X 3 0 passed',
-    'X -1 0 exited',
-    'X 3 00 exited',
+    'X 3 0 exited',
+    'X 3 0 passed end',
+    'X -1 0 exited end',
+    'X 3 00 exited end',
+    'H',
     'D 0 0',
     'R /c3/.c3',
     'K 9 9',
@@ -84,14 +86,14 @@ describe('a frame reader', () => {
     'hello world',
     '',
   ])('takes "%s" for a fault and reads no further', (line) => {
-    const frames = readText(`${line}\nX 0 0 exited\n`);
+    const frames = readText(`${line}\nX 0 0 exited end\n`);
     expect(frames.map(({ kind }) => kind)).toEqual(['fault']);
   });
 
   it('takes an endless line for a fault', () => {
     const reader = createFrameDecoder();
     const kinds = Array.from({ length: 10 }, () => [...reader.push(new Uint8Array(1000).fill(0x41))]).flat();
-    expect(kinds).toEqual([{ kind: 'fault', message: 'a line of the agent is too long' }]);
+    expect(kinds).toEqual([{ kind: 'fault', message: 'the agent sent a line that is too long' }]);
   });
 
   it('keeps no chunk for the sake of the line that begins in it', async () => {
@@ -103,7 +105,7 @@ describe('a frame reader', () => {
     });
     expect(await countHeld(held)).toBe(0);
     for (const reader of readers)
-      expect([...reader.push(encoder.encode('7 exited\n'))]).toMatchObject([{ exitCode: 7 }]);
+      expect([...reader.push(encoder.encode('7 exited end\n'))]).toMatchObject([{ exitCode: 7 }]);
   });
 
   it('never throws and never makes an exit of noise', () => {

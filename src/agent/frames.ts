@@ -1,30 +1,25 @@
 /**
- * What an agent says (shell/agent.sh), one frame a line; a `data` frame's bytes follow its line. Offsets are positions in the
- * step's log, so a frame that was cut is simply asked for again.
+ * What an agent sends (shell/agent.sh): one frame a line, and the bytes of a `data` frame after its line. Offsets are positions in
+ * the step's log, so c3 asks for a frame that was cut again.
  */
 export type Frame =
-  /** The agent is there; its files are under `root`. `begunAtMs`: when c3 first came with this build, by c3's clock. */
+  /** The agent has started, with its files under `root`. `begunAtMs`: when c3 first came with this build, by c3's clock. */
   | { readonly kind: 'ready'; readonly begunAtMs: number; readonly root: string }
-  /** A piece of the data frame at hand, in order. */
+  /** A piece of the current data frame, in order. */
   | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
-  /** The log from `from` to `to` is left out: too much of it lies before its end. */
+  /** The log from `from` to `to` is left out, since too much of it lies before its end. */
   | { readonly kind: 'skipped'; readonly from: number; readonly to: number }
-  /** The step has ended and the whole log, `offset` bytes, was sent. `proof`: with which its supervisor has noted that it passed. */
-  | {
-      readonly kind: 'exit';
-      readonly offset: number;
-      readonly exitCode: number;
-      readonly why: ExitReason;
-      readonly proof: string;
-    }
-  /** All of the log that was asked for at once was sent, and the step goes on. `base`: what the next question is to say. */
+  /** The step has ended. `offset`: the size of its log, all of which was sent if it was asked for. */
+  | ({ readonly kind: 'exit'; readonly offset: number } & ExitNote)
+  /** A part of the log was sent, up to `offset`. `base`: for the next request. */
   | { readonly kind: 'part-sent'; readonly offset: number; readonly base: number }
   /** A line of a file that was asked for. */
   | { readonly kind: 'text'; readonly text: string }
-  /** No more lines of it. */
+  /** The file has no more lines. */
   | { readonly kind: 'told' }
-  | { readonly kind: 'heartbeat' }
-  /** How it ended will never be known; why, in a clause. */
+  /** The step runs. `size`: of its log. The data before this frame is the end of it. */
+  | { readonly kind: 'heartbeat'; readonly size: number }
+  /** It cannot be known how the step ended. `message`: why, in a clause. */
   | { readonly kind: 'lost'; readonly message: string }
   /** The step was never started. */
   | { readonly kind: 'never-started' }
@@ -32,7 +27,14 @@ export type Frame =
   | { readonly kind: 'swept'; readonly isClean: boolean }
   | { readonly kind: 'fault'; readonly message: string };
 
-/** `out-of-memory`: it exited with another code than 0, and while it ran the kernel killed a process of its container for memory. */
+/** What the exit file of a step says. `proof`: only the step's supervisor knows it; empty unless the step has passed. */
+export interface ExitNote {
+  readonly exitCode: number;
+  readonly why: ExitReason;
+  readonly proof: string;
+}
+
+/** `out-of-memory`: not exit code 0, and the kernel killed a process of the container for memory while the step ran. */
 export type ExitReason = 'exited' | 'out-of-memory' | 'timed-out' | 'cancelled' | 'log-limit';
 
 const EXIT_REASONS: readonly string[] = [
@@ -43,23 +45,26 @@ const EXIT_REASONS: readonly string[] = [
   'log-limit',
 ] satisfies ExitReason[];
 
-/** No line of the protocol is longer; what is, is not the protocol. */
+/** No line of the protocol is longer. */
 const MAX_LINE_BYTES = 4096;
 
-/** The largest data frame the agent makes, with room. */
-const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+/** No data frame is larger. */
+export const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
+
+/** No end of a log that goes with a heartbeat or an exit is larger (`_small_log` in shell/log.sh). */
+export const MAX_END_BYTES = 65_536;
 
 export interface FrameDecoder {
   /**
-   * The frames that `chunk` completes, each read when it is taken: a chunk may hold millions. They are to be taken before the next
-   * chunk comes. After a `fault` frame nothing more comes out.
+   * Yields the frames that `chunk` completes. Decodes each on demand, since a chunk may hold millions: take all of them before the
+   * next chunk. Yields nothing after a `fault` frame.
    */
   push(chunk: Uint8Array): Iterable<Frame>;
 }
 
-/** A reader for one connection; chunks may be cut anywhere. */
+/** Creates a decoder for one connection. Chunks may be cut anywhere. */
 export function createFrameDecoder(): FrameDecoder {
-  // A copy: what is left of a chunk would keep all of it.
+  // A copy: a rest of a chunk would keep all of it in memory.
   const line = Buffer.alloc(MAX_LINE_BYTES);
   let lineBytes = 0;
   let open: { offset: number; left: number } | undefined;
@@ -81,7 +86,7 @@ export function createFrameDecoder(): FrameDecoder {
       const piece = end === -1 ? rest : rest.subarray(0, end);
       rest = end === -1 ? rest.subarray(rest.length) : rest.subarray(end + 1);
       if (lineBytes + piece.length > MAX_LINE_BYTES) {
-        yield toFault('a line of the agent is too long');
+        yield toFault('the agent sent a line that is too long');
         continue;
       }
       line.set(piece, lineBytes);
@@ -91,12 +96,12 @@ export function createFrameDecoder(): FrameDecoder {
     }
   }
 
-  /** Undefined: it is the header of data. */
+  /** Returns undefined for the header of a data frame. */
   function readLine(): Frame | undefined {
     const text = line.toString('utf8', 0, lineBytes);
     lineBytes = 0;
     const frame = parseFrame(text);
-    if (frame === undefined) return toFault(`the agent said ${JSON.stringify(text.slice(0, 80))}`);
+    if (frame === undefined) return toFault(`the agent sent ${JSON.stringify(text.slice(0, 80))}`);
     if (!('length' in frame)) return frame;
     open = { offset: frame.offset, left: frame.length };
     return undefined;
@@ -126,9 +131,8 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
       return offset === undefined || !length || length > MAX_FRAME_BYTES ? undefined : { offset, length };
     }
     case 'X': {
-      const [offset, exitCode, why] = [toCount(words[0]), toCount(words[1]), words[2]];
-      if (offset === undefined || exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
-      return { kind: 'exit', offset, exitCode, why, proof: words[3] ?? '' };
+      const [offset, note] = [toCount(words[0]), parseExitNote(words.slice(1).join(' '))];
+      return offset === undefined || note === undefined ? undefined : { kind: 'exit', offset, ...note };
     }
     case 'P': {
       const [offset, base] = [toCount(words[0]), toCount(words[1])];
@@ -138,8 +142,10 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
       return { kind: 'text', text: words.join(' ') };
     case 'T':
       return { kind: 'told' };
-    case 'H':
-      return { kind: 'heartbeat' };
+    case 'H': {
+      const size = toCount(words[0]);
+      return size === undefined ? undefined : { kind: 'heartbeat', size };
+    }
     case 'L':
       return { kind: 'lost', message: words.join(' ') };
     case 'N':
@@ -155,7 +161,15 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
   }
 }
 
-export function isExitReason(text: string | undefined): text is ExitReason {
+/** Parses the line of an exit file, `CODE WHY end PROOF` (shell/step.sh). Returns undefined when the step has not ended. */
+export function parseExitNote(line: string): ExitNote | undefined {
+  const [, code, why, proof = ''] = /^(\d{1,3}) ([a-z-]+) end(?: ([!-~]*))? *$/.exec(line) ?? [];
+  const exitCode = toCount(code);
+  if (exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
+  return { exitCode, why, proof };
+}
+
+function isExitReason(text: string | undefined): text is ExitReason {
   return text !== undefined && EXIT_REASONS.includes(text);
 }
 

@@ -1,12 +1,11 @@
 export { createBuildAgents, type BuildAgents } from './build-agents.ts';
 export { createConnectionPool, type ConnectionPool } from './connection-pool.ts';
-export { followParts, type PartsOrder } from './follow-parts.ts';
-export { isExitReason } from './frames.ts';
-export { createPartReader, type LogPart, type PartReader } from './part-reader.ts';
+export { parseExitNote } from './frames.ts';
+export { createPartReader, type PartReader } from './part-reader.ts';
 export { runPlainStep } from './plain-step.ts';
-export { readLog, type LogReading } from './read-log.ts';
+export { copyLog, followParts, type LogReading } from './read-log.ts';
 export { formatArgv } from './shell.ts';
 export type { StepAgent } from './step-agent.ts';
 export { createStepProofs } from './step-proof.ts';
 export { DEFAULT_STEP_LIMITS, runStep, toResult } from './step.ts';
-export type { StepLimits, StepOptions, StepResult } from './step.ts';
+export type { LogEnd, StepLimits, StepOptions, StepResult } from './step.ts';

@@ -2,16 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
 
 /**
- * A node tells the cluster how a container ended half a second to two seconds after nobody can connect to it any more, and later
- * when it is busy.
+ * A node reports the end of a container 0.5 to 2 s after nobody can connect to it any more, and later when the node is busy.
  */
-const LOSS_WORDS_MS = 10_000;
+const LOSS_MS = 10_000;
 
-/** The cluster's words for the loss of a workspace; undefined when it has none within ten seconds. */
-export async function hearLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
-  const heard = new AbortController();
-  const late = sleep(LOSS_WORDS_MS, undefined, { signal: heard.signal, ref: false }).catch(() => undefined);
-  const words = await Promise.race([lost, late]);
-  heard.abort();
-  return words;
+/** Waits for the cluster's message about the loss of a workspace. Resolves with undefined when none comes within ten seconds. */
+export async function awaitLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
+  const told = new AbortController();
+  const late = sleep(LOSS_MS, undefined, { signal: told.signal, ref: false }).catch(() => undefined);
+  const message = await Promise.race([lost, late]);
+  told.abort();
+  return message;
 }

@@ -1,21 +1,23 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { copyLog, type CopyRequest, type LogReading } from './read-log.ts';
 import { createPartReader, type LogPart, type PartPlace, type PartReader } from './part-reader.ts';
 
 const MIB = 1024 * 1024;
 
 function createReader({ workspace, buildId, root }: LocalSteps): PartReader {
-  const { name, id, exec } = workspace;
   return createPartReader({
-    workspace: { name, id, exec, close: () => undefined },
+    workspace,
     buildId,
     roots: [root, `${root}.second`],
   });
 }
 
-const START: PartPlace = { container: 'main', stepId: 's1', offset: 0, base: 0, isWhole: false };
+const START: PartPlace = { container: 'main', stepId: 's1', offset: 0, base: 0 };
 
 /** All parts from a place on, until one is not a part, or is the last, or brings nothing. */
 async function readParts(reader: PartReader, from: Partial<PartPlace> = {}): Promise<LogPart[]> {
@@ -37,7 +39,106 @@ function toLongest(parts: readonly LogPart[]): number {
   return Math.max(...parts.map((part) => (part.kind === 'part' ? part.bytes.length : 0)));
 }
 
+interface Copied {
+  readonly reading: LogReading;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+async function copy(reader: PartReader, request: Partial<CopyRequest> = {}): Promise<Copied> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const reading = await copyLog(reader, {
+    container: 'main',
+    stepId: 's1',
+    offset: 0,
+    signal: new AbortController().signal,
+    isAwaited: () => false,
+    isOver: () => false,
+    ...request,
+    async onBytes(chunk) {
+      bytes += chunk.length;
+      hash.update(chunk);
+      await request.onBytes?.(chunk);
+    },
+  });
+  return { reading, bytes, sha256: hash.digest('hex') };
+}
+
+/** Mebibytes of numbered lines in a file. */
+function writeLines({ workspace }: LocalSteps, count: number): { file: string; sha256(from?: number): string } {
+  const file = join(workspace.directory, 'lines');
+  const lines = Buffer.from(
+    Array.from({ length: (count * MIB) / 16 }, (_, line) => `${String(line + 1).padStart(15, '0')}\n`).join(''),
+  );
+  writeFileSync(file, lines);
+  return { file, sha256: (from = 0) => createHash('sha256').update(lines.subarray(from)).digest('hex') };
+}
+
 describe.each(shells)('under %s', (shell) => {
+  it('a log is copied from an offset, over cuts, while its step runs', async () => {
+    const steps = setUp(shell);
+    const { file, sha256 } = writeLines(steps, 2);
+    const ended = steps.run(`head -c ${MIB} ${file}; sleep 0.3; tail -c ${MIB} ${file}; exit 2`);
+    await steps.seen('000000000000002');
+    for (let cut = 0; cut < 3; cut += 1) steps.workspace.plan.push({ kind: 'cut-after', bytes: 100_000 });
+    const reader = createReader(steps);
+    const copied = await copy(reader, { offset: 17 });
+    expect(copied).toEqual({ reading: { kind: 'whole', to: 2 * MIB }, bytes: 2 * MIB - 17, sha256: sha256(17) });
+    expect(steps.workspace.plan).toEqual([]);
+    expect(await ended).toEqual({ kind: 'exited', exitCode: 2 });
+    reader.close();
+  });
+
+  it('a slow reader gets every byte, and one that wants no more or throws gets none', async () => {
+    const steps = setUp(shell);
+    const { file, sha256 } = writeLines(steps, 2);
+    await steps.run(`cat ${file}`);
+    const reader = createReader(steps);
+    const slow = await copy(reader, { offset: 5, onBytes: () => new Promise((resolve) => setTimeout(resolve, 1)) });
+    expect(slow).toEqual({ reading: { kind: 'whole', to: 2 * MIB }, bytes: 2 * MIB - 5, sha256: sha256(5) });
+    const enough = new AbortController();
+    const aborted = await copy(reader, { signal: enough.signal, onBytes: () => enough.abort() });
+    expect(aborted.reading).toEqual({ kind: 'aborted' });
+    expect(aborted.bytes).toBeLessThan(MIB);
+    const failure = new Error('the disk is full');
+    await expect(copy(reader, { onBytes: () => Promise.reject(failure) })).rejects.toBe(failure);
+    reader.close();
+  });
+
+  it('a log that there never was is not waited for', async () => {
+    const steps = setUp(shell);
+    await steps.run(':', { stepId: 's2' });
+    const message = 'there is no such log in the container';
+    expect((await copy(createReader(steps))).reading).toEqual({ kind: 'failed', to: 0, message });
+  });
+
+  // Busybox has a `dd` of its own, which nothing can take the place of.
+  it.skipIf(shell === 'busybox')('a log that is emptied in the moment in which it is sent breaks nothing', async () => {
+    const steps = setUp(shell);
+    const dir = steps.workspace.directory;
+    const ended = steps.run(`echo a line that is long enough; until [ -e ${dir}/go ]; do sleep 0.05; done; echo end`);
+    await steps.seen('enough\n');
+    // Before it sends, the `dd` of this container empties the log, once.
+    const bin = join(dir, 'bin');
+    const dd = spawnSync('which', ['dd'], { encoding: 'utf8' }).stdout.trim();
+    rmSync(join(bin, 'dd'), { force: true });
+    const log = join(steps.root, steps.buildId, 's1.log');
+    const shim = `#!/bin/sh\n[ -e ${bin}/emptied ] || { : > ${bin}/emptied; echo cut > ${log}; }\nexec ${dd} "$@"\n`;
+    writeFileSync(join(bin, 'dd'), shim, { mode: 0o755 });
+    const before = steps.workspace.execCount;
+    const reader = createReader(steps);
+    const first = await reader.readPart(START);
+    const zeros = '\0'.repeat('a line that is long enough\n'.length - 4);
+    expect(toText([first])).toBe(`cut\n${zeros}`);
+    writeFileSync(join(dir, 'go'), '');
+    await ended;
+    const { offset, base } = first.kind === 'part' ? first : START;
+    expect(toText(await readParts(reader, { offset, base }))).toBe('end\n');
+    expect(steps.workspace.execCount - before).toBe(1);
+    reader.close();
+  });
+
   it('a log is read in parts to the end of its step, from any place', async () => {
     const steps = setUp(shell);
     const file = join(steps.workspace.directory, 'random');
@@ -65,10 +166,12 @@ describe.each(shells)('under %s', (shell) => {
     const skipped = parts.flatMap((part) => (part.kind === 'part' && part.skipped ? [part.skipped] : []));
     expect(skipped).toEqual([{ from: 16 * MIB, to: size - 65_536 }]);
     expect(toText(parts)).toHaveLength(16 * MIB + 65_536);
-    const whole = await readParts(reader, { isWhole: true });
-    expect(toText(whole)).toHaveLength(size);
-    // Who reads along may be one of hundreds, and holds a part for as long as they take nothing.
-    expect([parts, whole].map(toLongest)).toEqual([MIB / 4, MIB]);
+    // Hundreds of readers may keep a part each while they take nothing.
+    expect(toLongest(parts)).toBe(MIB / 4);
+    expect(await copy(reader)).toMatchObject({ reading: { kind: 'whole', to: size }, bytes: size });
+    const skips: number[] = [];
+    const { bytes } = await copy(reader, { onSkip: (count) => skips.push(count) });
+    expect([bytes, skips]).toEqual([16 * MIB + 65_536, [size - 65_536 - 16 * MIB]]);
     reader.close();
   });
 

@@ -1,27 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FoundWorkspace } from '../engine/cluster.ts';
-import { createStepAgent, type StepAgent } from './step-agent.ts';
+import type { Workspace } from '../engine/cluster.ts';
 import { SILENCE_MS } from './build-agents.ts';
-import type { Frame } from './frames.ts';
-import type { AgentAnswer } from './connection.ts';
+import type { AgentAnswer, Cut } from './connection.ts';
+import { MAX_FRAME_BYTES, type Frame } from './frames.ts';
+import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
 
-/**
- * Reads what a build has left in its Pod: for however many look, over few lines, one question at a time each, so that none of them
- * waits for one that is slow, and the build for nobody.
- */
+/** Reads the files that a build has left in its workspace, and changes nothing there. */
 export interface PartReader {
-  /** The lines of the build's files in a container whose names begin so. */
+  /** Reads the lines of all files of the build in a container whose names begin with `name`. */
   tell(container: string, name: string): Promise<AgentAnswer<ToldLines>>;
   /**
-   * What there is of a log from a place on: 256 KiB at most, a mebibyte of a log that is wanted whole. Who asks the same at the same
-   * moment gets the same answer.
+   * Reads a part of a log, at most 256 KiB. All callers share few connections, and none waits for a slow one. Callers that ask for
+   * the same at the same moment share one answer.
    */
   readPart(place: PartPlace): Promise<LogPart>;
+  /** Opens a connection for one reader, who closes it. */
+  openStream(container: string): PartStream;
   close(): void;
 }
 
+export interface PartStream {
+  /**
+   * Reads a part of a log, at most 16 MiB, and passes its bytes on as they come: those of the part that it resolves with are empty.
+   *
+   * @throws what `onBytes` throws
+   */
+  readPart(place: Omit<PartPlace, 'container'> & { readonly isWhole: boolean }, sink: PartSink): Promise<LogPart>;
+  close(): void;
+}
+
+export interface PartSink {
+  /** The promise is back-pressure. */
+  onBytes(bytes: Uint8Array): Promise<void> | void;
+  /** Called before the bytes that follow a gap of so many bytes. */
+  readonly onSkip?: ((bytes: number) => void) | undefined;
+}
+
 export interface ToldLines {
-  /** When c3 first came into the container with the build, in epoch milliseconds; 0: nothing there is of it. */
+  /** When c3 first came into the container with the build, in epoch milliseconds; 0: nothing of the build is there. */
   readonly begunAtMs: number;
   readonly lines: readonly string[];
 }
@@ -31,10 +47,8 @@ export interface PartPlace {
   readonly stepId: string;
   /** In bytes of the raw log. */
   readonly offset: number;
-  /** As the part before said; of the first 0. */
+  /** From the part before; 0 for the first. */
   readonly base: number;
-  /** Of what lies beyond so many bytes only the end is wanted. */
-  readonly isWhole: boolean;
 }
 
 export type LogPart =
@@ -43,79 +57,86 @@ export type LogPart =
       /** Left out before the bytes: too much of the log lies before its end. */
       readonly skipped: { readonly from: number; readonly to: number } | undefined;
       readonly bytes: Uint8Array;
-      /** The place after it. */
+      /** The offset after it. */
       readonly offset: number;
       readonly base: number;
-      /** The connection broke in its midst. */
+      /** The connection broke in the middle of it. */
       readonly isCut: boolean;
       /** The step has ended, and this is the end of its log. */
       readonly isLast: boolean;
     }
-  /** There is nothing of such a step. */
+  /** There is no such step. */
   | { readonly kind: 'none' }
-  /** The step has come to no end, why, in a clause. */
+  /** The step will never report an end; why, in a clause. */
   | { readonly kind: 'lost'; readonly message: string }
-  | Extract<AgentAnswer<never>, { kind: 'cut' }>;
+  | Cut;
 
-/** Into one container at a time: the build has its own lines there, and the container's runtime bears few dozen. */
-const MAX_LINES = 4;
+/** Shared connections into one container: the build has its own there, and a container runtime tolerates few dozen. */
+const MAX_CONNECTIONS = 4;
 
-/** A file is asked for again after a cut so often, and so long after. */
-const MAX_ASKED = 4;
-const ASK_AGAIN_MS = 250;
+/** How often, and how long after a cut, a file is asked for again. */
+const MAX_ATTEMPTS = 4;
+const RETRY_MS = 250;
 
-/** Of a file: more than a journal or the times of a step have. A line costs memory also where it is empty. */
+/** Of a file: more than a journal or the times of a step have. An empty line costs memory too (A12). */
 const MAX_TOLD_BYTES = 16 * 1024 * 1024;
 const LINE_COST_BYTES = 64;
 
-/** Of a part of a log for who reads along, and of one that is wanted whole: the agent makes none that is larger (shell/log.sh). */
-const [MAX_PART_BYTES, MAX_WHOLE_PART_BYTES] = [256 * 1024, 1024 * 1024];
+/** The agent sends blocks of this size (shell/log.sh). Hundreds of readers may keep a shared part in memory, so it is small. */
+const BLOCK_BYTES = 131_072;
+const SHARED_BLOCKS = 2;
+const STREAM_BLOCKS: number = MAX_FRAME_BYTES / BLOCK_BYTES;
 
-/** Frames in an answer that are none of it: the agent's arrival. */
-const MAX_ASIDES = 8;
+/** Frames in an answer that do not belong to it, such as the start of the agent (A12). */
+const MAX_OTHER_FRAMES = 8;
 
-/** Up to there a log is sent whole also to those who read along; the agent has the same number. */
+/** A log is sent whole up to this size. Of a larger one the middle is left out, unless all of it is wanted. */
 const SOFT_CAP = 16_777_216;
 /** No log is longer. */
 const NO_CAP = 1_000_000_000_000_000;
 
 export interface PartReaderOptions {
-  readonly workspace: FoundWorkspace;
+  readonly workspace: Pick<Workspace, 'exec'>;
   readonly buildId: string;
   readonly roots: readonly [string, string];
 }
 
 export function createPartReader({ workspace, buildId, roots }: PartReaderOptions): PartReader {
-  const pools = new Map<string, ConnectionPool>();
+  const pools = new Map<string, AgentPool>();
   const parts = new Map<string, Promise<LogPart>>();
+  const streams = new Set<StepAgent>();
+  let isClosed = false;
 
   function open(container: string): StepAgent {
-    return createStepAgent(workspace, container, { buildId, roots, epoch: 0, isReader: true, silenceMs: SILENCE_MS });
+    const agent = createStepAgent(workspace, container, {
+      buildId,
+      roots,
+      epoch: 0,
+      isReader: true,
+      silenceMs: SILENCE_MS,
+    });
+    if (isClosed) agent.close();
+    return agent;
   }
   async function use<T>(container: string, work: (agent: StepAgent) => Promise<T>): Promise<T> {
-    const pool = pools.get(container) ?? createConnectionPool(() => open(container));
+    const pool = pools.get(container) ?? createAgentPool(() => open(container), MAX_CONNECTIONS);
     pools.set(container, pool);
-    const agent = await pool.take();
-    try {
-      return await work(agent);
-    } finally {
-      pool.giveBack(agent);
-    }
+    return await pool.use(work);
   }
 
   return {
     async tell(container, name) {
-      for (let asked = 1; ; asked += 1) {
+      for (let attempt = 1; ; attempt += 1) {
         const answer = await use(container, async (agent) => await askLines(agent, `tell ${buildId} ${name}\n`));
-        if (answer.kind === 'answered' || answer.isFinal || asked === MAX_ASKED) return answer;
-        await sleep(ASK_AGAIN_MS, undefined, { ref: false });
+        if (answer.kind === 'answered' || answer.isFinal || attempt === MAX_ATTEMPTS) return answer;
+        await sleep(RETRY_MS, undefined, { ref: false });
       }
     },
     async readPart(place): Promise<LogPart> {
-      const { container, stepId, offset, base, isWhole } = place;
-      const command = `part ${buildId} ${stepId} ${offset} ${base} ${isWhole ? NO_CAP : SOFT_CAP}\n`;
+      const { container, stepId, offset, base } = place;
+      const command = `part ${buildId} ${stepId} ${offset} ${base} ${SOFT_CAP} ${SHARED_BLOCKS}\n`;
       const key = `${container} ${command}`;
-      const asked = parts.get(key) ?? use(container, async (agent) => await askPart(agent, command, place));
+      const asked = parts.get(key) ?? use(container, async (agent) => await readShared(agent, command, place));
       parts.set(key, asked);
       try {
         return await asked;
@@ -123,43 +144,25 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
         parts.delete(key);
       }
     },
-    close(): void {
-      for (const pool of pools.values()) pool.close();
-      workspace.close();
-    },
-  };
-}
-
-interface ConnectionPool {
-  /** One for the caller alone. Waits while all are in use. */
-  take(): Promise<StepAgent>;
-  giveBack(agent: StepAgent): void;
-  close(): void;
-}
-
-function createConnectionPool(open: () => StepAgent): ConnectionPool {
-  const all: StepAgent[] = [];
-  const free: StepAgent[] = [];
-  const waiting: ((agent: StepAgent) => void)[] = [];
-  let isClosed = false;
-  return {
-    async take(): Promise<StepAgent> {
-      const agent = free.pop();
-      if (agent) return agent;
-      if (all.length >= MAX_LINES) return await new Promise((resolve) => waiting.push(resolve));
-      const opened = open();
-      if (isClosed) opened.close();
-      all.push(opened);
-      return opened;
-    },
-    giveBack(agent): void {
-      const next = waiting.shift();
-      if (next) next(agent);
-      else free.push(agent);
+    openStream(container): PartStream {
+      const agent = open(container);
+      streams.add(agent);
+      return {
+        async readPart({ stepId, offset, base, isWhole }, sink): Promise<LogPart> {
+          const cap = isWhole ? NO_CAP : SOFT_CAP;
+          const command = `part ${buildId} ${stepId} ${offset} ${base} ${cap} ${STREAM_BLOCKS}\n`;
+          return await readStreamed(agent, command, { container, stepId, offset, base }, sink);
+        },
+        close(): void {
+          streams.delete(agent);
+          agent.close();
+        },
+      };
     },
     close(): void {
       isClosed = true;
-      for (const agent of all) agent.close();
+      for (const pool of pools.values()) pool.close();
+      for (const agent of streams) agent.close();
     },
   };
 }
@@ -167,12 +170,12 @@ function createConnectionPool(open: () => StepAgent): ConnectionPool {
 async function askLines(agent: StepAgent, command: string): Promise<AgentAnswer<ToldLines>> {
   const lines: string[] = [];
   let bytes = 0;
-  let asides = 0;
+  let others = 0;
   const answer = await agent.perform(command, (frame) => {
     if (frame.kind === 'told') return 'all';
     if (frame.kind !== 'text') {
-      asides += 1;
-      return asides > MAX_ASIDES ? 'enough' : undefined;
+      others += 1;
+      return others > MAX_OTHER_FRAMES ? 'enough' : undefined;
     }
     lines.push(frame.text);
     bytes += frame.text.length + LINE_COST_BYTES;
@@ -180,38 +183,102 @@ async function askLines(agent: StepAgent, command: string): Promise<AgentAnswer<
   });
   if (answer.kind === 'cut') return answer;
   const arrival = await agent.ready();
-  // What else comes is not wanted.
+  // The rest of the answer is not wanted.
   if (answer.value === 'enough') agent.reset();
   return arrival.kind === 'cut' ? arrival : { kind: 'answered', value: { begunAtMs: arrival.value.begunAtMs, lines } };
 }
 
-async function askPart(agent: StepAgent, command: string, place: PartPlace): Promise<LogPart> {
-  const kept = createPartBytes(place.isWhole ? MAX_WHOLE_PART_BYTES : MAX_PART_BYTES);
+/** Reads a part into memory. Copies: a piece, however small, keeps the chunk in which it came. */
+async function readShared(agent: StepAgent, command: string, place: PartPlace): Promise<LogPart> {
+  let bytes = new Uint8Array(0);
+  let size = 0;
+  const part = await askPart(agent, command, {
+    place,
+    onBytes(piece) {
+      if (size + piece.length > SHARED_BLOCKS * BLOCK_BYTES) return false;
+      if (bytes.length === 0) bytes = new Uint8Array(SHARED_BLOCKS * BLOCK_BYTES);
+      bytes.set(piece, size);
+      size += piece.length;
+      return true;
+    },
+  });
+  return part.kind === 'part' ? { ...part, bytes: bytes.slice(0, size) } : part;
+}
+
+/** Passes the bytes of a part on as they come. */
+async function readStreamed(
+  agent: StepAgent,
+  command: string,
+  place: PartPlace,
+  { onBytes, onSkip }: PartSink,
+): Promise<LogPart> {
+  let passing: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  let size = 0;
+  async function pass(bytes: Uint8Array): Promise<void> {
+    try {
+      await onBytes(bytes);
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  const part = await askPart(agent, command, {
+    place,
+    async onBytes(piece) {
+      size += piece.length;
+      if (size > STREAM_BLOCKS * BLOCK_BYTES) return false;
+      passing = pass(piece);
+      await passing;
+      return failure === undefined;
+    },
+    onSkip,
+  });
+  // After a cut the last bytes may still be on their way.
+  await passing;
+  if (failure) throw failure.error;
+  return part;
+}
+
+interface PartHandler {
+  readonly place: PartPlace;
+  /** Answers false when it takes no more. */
+  onBytes(bytes: Uint8Array): boolean | Promise<boolean>;
+  readonly onSkip?: PartSink['onSkip'];
+}
+
+/** Asks for a part. The one that it resolves with has no bytes: the handler has them. */
+async function askPart(agent: StepAgent, command: string, { place, onBytes, onSkip }: PartHandler): Promise<LogPart> {
   let { offset } = place;
   let skipped: { from: number; to: number } | undefined;
-  let asides = 0;
+  let others = 0;
+  let hasBytes = false;
   function end({ base = place.base, isCut = false, isLast = false }): LogPart {
-    return { kind: 'part', skipped, bytes: kept.take(), offset, base, isCut, isLast };
+    return { kind: 'part', skipped, bytes: NOTHING, offset, base, isCut, isLast };
   }
-  function misspeak(): LogPart {
-    const message = `container "${place.container}" says what it was not asked`;
+  function reject(): Cut {
+    const message = `container "${place.container}" sends what it was not asked for`;
     return { kind: 'cut', message, isFinal: true };
   }
-  function onFrame(frame: Frame): LogPart | undefined {
+  function onFrame(frame: Frame): LogPart | undefined | Promise<LogPart | undefined> {
     switch (frame.kind) {
-      case 'data':
-        if (frame.offset !== offset || !kept.add(frame.bytes)) return misspeak();
+      case 'data': {
+        if (frame.offset !== offset) return reject();
         offset += frame.bytes.length;
-        return undefined;
+        hasBytes = true;
+        const taken = onBytes(frame.bytes);
+        if (typeof taken === 'boolean') return taken ? undefined : reject();
+        return taken.then((isTaken) => (isTaken ? undefined : reject()));
+      }
       case 'skipped':
-        if (frame.from !== offset || skipped !== undefined || kept.size > 0) return misspeak();
+        if (frame.from !== offset || skipped !== undefined || hasBytes) return reject();
         skipped = { from: frame.from, to: frame.to };
         offset = frame.to;
+        onSkip?.(frame.to - frame.from);
         return undefined;
       case 'part-sent':
-        return frame.offset === offset ? end({ base: frame.base }) : misspeak();
+        return frame.offset === offset ? end({ base: frame.base }) : reject();
       case 'exit':
-        return frame.offset === offset ? end({ isLast: true }) : misspeak();
+        return frame.offset === offset ? end({ isLast: true }) : reject();
       case 'lost':
         return frame;
       case 'never-started':
@@ -223,43 +290,25 @@ async function askPart(agent: StepAgent, command: string, place: PartPlace): Pro
       case 'cancel-noted':
       case 'swept':
       case 'fault':
-        asides += 1;
-        return asides > MAX_ASIDES ? misspeak() : undefined;
+        others += 1;
+        return others > MAX_OTHER_FRAMES ? reject() : undefined;
     }
   }
   const answer = await agent.perform(command, onFrame);
   if (answer.kind === 'answered') {
-    if (answer.value.kind === 'none') await lookAgain(agent);
-    // What else comes is not wanted.
+    if (answer.value.kind === 'none') await findRootAgain(agent);
+    // The rest of the answer is not wanted.
     if (answer.value.kind === 'cut') agent.reset();
     return answer.value;
   }
-  // Not in vain: what has arrived need not come again.
-  return answer.isFinal || kept.size === 0 ? answer : end({ isCut: true });
+  // What has arrived need not come again.
+  return answer.isFinal || !hasBytes ? answer : end({ isCut: true });
 }
 
-/** The bytes of a part as they come: copies, since however small a piece is, it keeps the chunk in which it came. */
-function createPartBytes(maxBytes: number) {
-  let bytes = new Uint8Array(0);
-  let size = 0;
-  return {
-    get size() {
-      return size;
-    },
-    /** False: there is no room for it. */
-    add(piece: Uint8Array): boolean {
-      if (size + piece.length > maxBytes) return false;
-      if (bytes.length === 0) bytes = new Uint8Array(maxBytes);
-      bytes.set(piece, size);
-      size += piece.length;
-      return true;
-    },
-    take: (): Uint8Array => bytes.slice(0, size),
-  };
-}
+const NOTHING = new Uint8Array(0);
 
-/** An agent that came before the build does not know where its files are. */
-async function lookAgain(agent: StepAgent): Promise<void> {
+/** An agent that started before the build does not know where the files of the build are. */
+async function findRootAgain(agent: StepAgent): Promise<void> {
   const arrival = await agent.ready();
   if (arrival.kind === 'answered' && arrival.value.begunAtMs === 0) agent.reset();
 }

@@ -1,36 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecAnswer, ExecEnd, Workspace } from '../engine/cluster.ts';
-import { hearLoss } from './loss.ts';
+import { awaitLoss } from './loss.ts';
 import { untilAborted } from './step.ts';
-import type { StepOptions, StepResult } from './step.ts';
+import type { StepResult } from './step.ts';
 
 export interface PlainStep {
   readonly container: string;
-  /** Visible to auditors of the cluster, as every argv is: it must hold no secret. */
+  /** Visible to auditors of the cluster, as every argv is: it must contain no secret. */
   readonly argv: readonly string[];
   readonly timeoutMs: number;
 }
 
-/** How often an exec that never began is tried again, and how long after. */
+export interface PlainStepOptions {
+  /** Aborted: the step is cancelled. */
+  readonly signal: AbortSignal;
+  /** Both streams. The promise slows the step. */
+  onOutput(bytes: Uint8Array): Promise<void> | void;
+}
+
+/** How often an exec that never began is tried, and the pause between two tries. */
 const MAX_OPENINGS = 5;
 const REOPEN_MS = 500;
 
-/** The container may die with its step: the cluster is given so long to say so before a Success, or a kill, is believed. */
+/** How long the cluster gets to report that the container died with its step, before a Success or a kill is believed. */
 const SETTLE_MS = 2000;
 
-/** Exit codes above it are deaths by a signal. */
+/** Exit codes above this one are deaths by a signal. */
 const SIGNALLED = 128;
 
 /**
- * Runs a list command in a container without a shell, where nothing of c3's can stand between the exec and the program. The
- * program gets the variables and the working directory of its image, and standard input that stays open and empty. It is weaker
- * than `runStep` in two ways: passed is what the exec says, believed only when the connection was undisturbed and the container
- * lives on; and what is cancelled, timed out or lost may still run, so the workspace is not clean after any of these.
+ * Runs a list command in a container without a shell, where no agent can run. The program gets the variables and the working directory
+ * of its image, and standard input that stays open and empty. This is weaker than `runStep` in two ways. The exec's status decides
+ * whether the step passed, if the connection was undisturbed and the container lives on. And a step that is cancelled, timed out or
+ * lost may still run, so the workspace is not clean after it.
  */
 export async function runPlainStep(
   workspace: Workspace,
   step: PlainStep,
-  options: Pick<StepOptions, 'signal' | 'onOutput'>,
+  options: PlainStepOptions,
 ): Promise<StepResult> {
   const over = new AbortController();
   try {
@@ -48,18 +55,18 @@ export async function runPlainStep(
 async function run(
   workspace: Workspace,
   { container, argv }: PlainStep,
-  { onOutput, over }: Pick<StepOptions, 'onOutput'> & { over: AbortSignal },
+  { onOutput, over }: PlainStepOptions & { over: AbortSignal },
 ): Promise<StepResult> {
   let answer: ExecAnswer;
   for (let opening = 1; ; opening += 1) {
     answer = await workspace.exec(container, argv, { signal: over, onStdout: onOutput, onStderr: onOutput });
-    // Nothing ran: so nothing can run twice.
+    // Nothing ran, so nothing can run twice.
     if (answer.kind === 'open' || !answer.isTransient || opening === MAX_OPENINGS) break;
     await sleep(REOPEN_MS, undefined, { ref: false });
   }
-  if (answer.kind === 'refused') return { kind: 'lost', message: (await hearLoss(workspace)) ?? answer.message };
+  if (answer.kind === 'refused') return { kind: 'lost', message: (await awaitLoss(workspace)) ?? answer.message };
   const result = toResult(await answer.session.done);
-  if (result.kind === 'lost') return { ...result, message: (await hearLoss(workspace)) ?? result.message };
+  if (result.kind === 'lost') return { ...result, message: (await awaitLoss(workspace)) ?? result.message };
   const isDoubtful = result.exitCode === 0 || result.exitCode > SIGNALLED;
   if (isDoubtful) await sleep(SETTLE_MS, undefined, { ref: false });
   return result;

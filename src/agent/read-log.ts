@@ -1,92 +1,152 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StepAgent } from './step-agent.ts';
-import type { Frame } from './frames.ts';
-
-export interface LogPlace {
-  readonly buildId: string;
-  readonly stepId: string;
-  /** Where to begin, in bytes. */
-  readonly from: number;
-}
-
-export interface LogReader {
-  /** Aborted: no more is wanted. */
-  readonly signal: AbortSignal;
-  /** The raw log: nothing left out, nothing masked. The promise slows the reading, never the step. */
-  onOutput(bytes: Uint8Array): Promise<void> | void;
-}
+import type { LogPart, PartPlace, PartReader } from './part-reader.ts';
 
 export type LogReading =
-  /** To its end, `to` bytes: the step has ended, however. */
+  /** The step has ended, and its whole log, `to` bytes, was read. */
   | { readonly kind: 'whole'; readonly to: number }
   | { readonly kind: 'aborted' }
-  /** `to`: where to go on. */
+  /** `to`: where to continue. */
   | { readonly kind: 'failed'; readonly to: number; readonly message: string };
 
-/** Connections that brought nothing, one after another, before it is given up. */
-const MAX_FRUITLESS = 8;
-const RECONNECT_MS = 250;
+interface LogRequest {
+  readonly container: string;
+  readonly stepId: string;
+  /** Where to begin, in bytes of the raw log. */
+  readonly offset: number;
+  /** Aborted: no more is wanted. */
+  readonly signal: AbortSignal;
+  /** Whether a log that does not exist may still come. */
+  isAwaited(): boolean;
+  /** Whether the build has ended. A step that has not reported its end soon after that never does. */
+  isOver(): boolean;
+}
+
+export interface FollowRequest extends LogRequest {
+  /** `isCaughtUp`: there was no more at that moment. The promise slows the reading, never the step. */
+  onPart(part: ReadPart, isCaughtUp: boolean): Promise<void> | void;
+  /** Fetches and handles one part, at once or when there is room for it. Default: at once. */
+  readonly within?: (<T>(work: () => Promise<T>) => Promise<T>) | undefined;
+}
+
+export interface CopyRequest extends LogRequest {
+  /** The raw bytes, exactly once, in order. The promise slows the reading, never the step. */
+  onBytes(bytes: Uint8Array): Promise<void> | void;
+  /** Called where the middle of a huge log is left out. Default: nothing is left out. */
+  readonly onSkip?: (bytes: number) => void;
+  /** Aborted: looks for more at once. */
+  readonly wake?: AbortSignal;
+}
+
+type ReadPart = Extract<LogPart, { kind: 'part' }>;
 
 /**
- * Reads a step's log from the Pod, byte for byte, from an offset to its end; while the step still runs, as it is written. Goes on
- * over cut connections. The agent should be a reader's (`ConnectionOptions.isReader`), so that it disturbs no build.
+ * The pause between two looks at a log without news, and after many of these. All readers look at the same moments, so that those of
+ * one step share an answer.
  */
-export async function readLog(agent: StepAgent, place: LogPlace, reader: LogReader): Promise<LogReading> {
-  const { signal } = reader;
-  const drop = (): void => agent.reset();
-  signal.addEventListener('abort', drop, { once: true });
+const LOOK_MS = 250;
+const QUIET_LOOK_MS = 1000;
+const QUIET_LOOKS = 20;
+
+/** How many looks a step gets to report its end after its build has ended. */
+const MAX_LATE_LOOKS = 12;
+
+/** How many requests in a row may fail. */
+const MAX_FAILURES = 8;
+
+/** A part with fewer bytes reaches the end of the log (shell/log.sh). */
+const BLOCK_BYTES = 131_072;
+
+/** Reads a log to its end, part by part; while the step runs, as it is written. Continues after cuts. Shares the reader's connections. */
+export async function followParts(reader: PartReader, request: FollowRequest): Promise<LogReading> {
+  const { signal, within = async (work) => await work() } = request;
+  const { container, stepId, onPart } = request;
+  return await readToEnd(request, QUIET_LOOK_MS, async (place) => {
+    return await within(async () => {
+      if (signal.aborted) return undefined;
+      const part = await untilAborted(reader.readPart({ container, stepId, ...place }), signal);
+      if (part?.kind === 'part' && !signal.aborted) await onPart(part, part.isLast || isCaughtUp(part, place));
+      return part;
+    });
+  });
+}
+
+/** Copies a log to its end; while the step runs, as it is written. Continues after cuts. Has a connection of its own. */
+export async function copyLog(reader: PartReader, request: CopyRequest): Promise<LogReading> {
+  const { signal, container, stepId, onBytes, onSkip } = request;
+  const stream = reader.openStream(container);
+  // It also ends a part that is on its way.
+  signal.addEventListener('abort', stream.close, { once: true });
   try {
-    return await read(agent, place, reader);
+    return await readToEnd(request, LOOK_MS, async (place) => {
+      const read = stream.readPart({ stepId, ...place, isWhole: onSkip === undefined }, { onBytes, onSkip });
+      return await untilAborted(read, signal);
+    });
   } finally {
-    signal.removeEventListener('abort', drop);
+    signal.removeEventListener('abort', stream.close);
+    stream.close();
   }
 }
 
-async function read(agent: StepAgent, { buildId, stepId, from }: LogPlace, reader: LogReader): Promise<LogReading> {
-  const { signal, onOutput } = reader;
-  let offset = from;
-  let fruitless = 0;
-
-  async function onFrame(frame: Frame): Promise<LogReading | 'again' | undefined> {
-    switch (frame.kind) {
-      case 'data':
-        if (signal.aborted) return { kind: 'aborted' };
-        if (frame.offset !== offset) return 'again';
-        fruitless = 0;
-        offset += frame.bytes.length;
-        await onOutput(frame.bytes);
-        return undefined;
-      case 'heartbeat':
-        fruitless = 0;
-        return undefined;
-      case 'exit':
-        return frame.offset === offset ? { kind: 'whole', to: offset } : 'again';
+async function readToEnd(
+  { offset: from, signal, isAwaited, isOver, wake }: LogRequest & Pick<CopyRequest, 'wake'>,
+  quietLookMs: number,
+  read: (place: Pick<PartPlace, 'offset' | 'base'>) => Promise<LogPart | undefined>,
+): Promise<LogReading> {
+  let [offset, base] = [from, 0];
+  let [quiet, failures] = [0, 0];
+  async function pause(): Promise<void> {
+    const periodMs = quiet > QUIET_LOOKS ? quietLookMs : LOOK_MS;
+    const wakes = wake === undefined || wake.aborted ? [signal] : [signal, wake];
+    const ms = periodMs - (Date.now() % periodMs);
+    await sleep(ms, undefined, { signal: AbortSignal.any(wakes), ref: false }).catch(() => {});
+  }
+  while (!signal.aborted) {
+    const [wasAwaited, wasOver] = [isAwaited(), isOver()];
+    const part = await read({ offset, base });
+    // A reader that wants no more may not have taken all of the part.
+    if (part === undefined || signal.aborted) break;
+    switch (part.kind) {
+      case 'part': {
+        const isNew = part.offset > offset;
+        const hasMore = part.isCut || !isCaughtUp(part, { offset });
+        ({ offset, base } = part);
+        if (part.isLast) return { kind: 'whole', to: offset };
+        [quiet, failures] = [isNew ? 0 : quiet + 1, 0];
+        if (!hasMore) await pause();
+        break;
+      }
+      case 'none':
+        if (!wasAwaited) return { kind: 'failed', to: offset, message: 'there is no such log in the container' };
+        quiet += 1;
+        await pause();
+        break;
       case 'lost':
-        return { kind: 'failed', to: offset, message: frame.message };
-      case 'never-started':
-        return { kind: 'failed', to: offset, message: 'there is no such log in the container' };
-      case 'skipped':
-      case 'part-sent':
-      case 'text':
-      case 'told':
-      case 'ready':
-      case 'cancel-noted':
-      case 'swept':
-      case 'fault':
-        return undefined;
+        return { kind: 'failed', to: offset, message: part.message };
+      case 'cut':
+        failures += 1;
+        if (part.isFinal || failures > MAX_FAILURES) return { kind: 'failed', to: offset, message: part.message };
+        await pause();
+    }
+    if (wasOver && quiet > MAX_LATE_LOOKS) {
+      return { kind: 'failed', to: offset, message: 'the build has ended, and the step has not reported its end' };
     }
   }
-
-  while (!signal.aborted) {
-    const answer = await agent.perform(`read ${buildId} ${stepId} ${offset}\n`, onFrame);
-    if (answer.kind === 'answered' && answer.value !== 'again') return answer.value;
-    if (signal.aborted) break;
-    fruitless += 1;
-    const message = answer.kind === 'cut' ? answer.message : 'the log came out of order';
-    if ((answer.kind === 'cut' && answer.isFinal) || fruitless > MAX_FRUITLESS)
-      return { kind: 'failed', to: offset, message };
-    agent.reset();
-    await sleep(RECONNECT_MS, undefined, { ref: false });
-  }
   return { kind: 'aborted' };
+}
+
+function isCaughtUp({ isCut, skipped, offset }: ReadPart, from: Pick<PartPlace, 'offset'>): boolean {
+  return !isCut && offset - (skipped?.to ?? from.offset) < BLOCK_BYTES;
+}
+
+/** Resolves with undefined when it is aborted first. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  const aborted = Promise.withResolvers<undefined>();
+  const onAbort = (): void => aborted.resolve(undefined);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

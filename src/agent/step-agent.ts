@@ -1,53 +1,45 @@
 import type { Workspace } from '../engine/cluster.ts';
-import type { Frame } from './frames.ts';
-import {
-  openConnection,
-  type AgentAnswer,
-  type Cut,
-  type AgentConnection,
-  type ConnectionOptions,
-} from './connection.ts';
+import { Semaphore } from '../limiter.ts';
+import { openConnection, type AgentAnswer, type AgentConnection } from './connection.ts';
+import type { ConnectionOptions, Cut, OnFrame } from './connection.ts';
 import type { KeptConnections } from './connection-pool.ts';
-import { hearLoss } from './loss.ts';
+import { awaitLoss } from './loss.ts';
 
 /**
- * c3's way into one container for one build: a line that is opened when needed, kept over the steps, opened anew after a cut, and
- * left to the next build of the workspace.
+ * c3's access to one container for one build. It opens a connection when one is needed, keeps it over the steps, opens another after a
+ * cut, and leaves it to the next build in the workspace.
  */
 export interface StepAgent {
-  /**
-   * Sends one command and hands every frame to `onFrame` until that returns an answer. One command at a time. The promise of
-   * `onFrame` is back-pressure. Never rejects.
-   */
-  perform<T>(
-    command: string,
-    onFrame: (frame: Frame) => T | undefined | Promise<T | undefined>,
-  ): Promise<AgentAnswer<T>>;
-  /** Opens the line ahead of the first command. */
+  /** Sends one command and passes each frame to `onFrame` until that answers. One command at a time. Never rejects. */
+  perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
+  /** Opens the connection before the first command. */
   warmUp(): void;
-  /** When c3 first came into the container with this build: epoch milliseconds by the clock of the c3 that came; of a reader's 0: not yet, or no more. */
+  /**
+   * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader 0 means that the
+   * container has nothing of the build.
+   */
   ready(): Promise<AgentAnswer<{ readonly begunAtMs: number }>>;
-  /** Drops the line; the next command opens another. */
+  /** Drops the connection. The next command opens another. */
   reset(): void;
-  /** Ends this agent; its line goes to the pool. Only when no command is under way. */
+  /** Ends this agent and leaves its connection to the pool. Only between commands. */
   leave(): void;
   close(): void;
 }
 
 export interface StepAgentOptions extends ConnectionOptions {
-  /** Where lines of earlier builds into this very container wait. A second agent into a container has none. */
+  /** Connections that earlier builds left open into this very container. */
   readonly kept?: KeptConnections;
 }
 
-/** Where an agent goes. Nobody watches what becomes of one that is only read in. */
+/** Where an agent runs. `lost` is missing where the agent only reads. */
 export type AgentPlace = Pick<Workspace, 'exec'> & Partial<Pick<Workspace, 'lost'>>;
 
-/** Nothing in the container tells any more what ran, so nothing may be started: it might run twice. */
+/** Nothing in the container shows any more what ran, so nothing may be started: it might run twice. */
 const FILES_REMOVED = 'the files of the build in the container were removed';
 
 export function createStepAgent(workspace: AgentPlace, container: string, options: StepAgentOptions): StepAgent {
   const { lost } = workspace;
-  let line: Promise<AgentConnection> | undefined;
+  let connection: Promise<AgentConnection> | undefined;
   let begunAtMs: number | undefined;
   let loss: Promise<string | undefined> | undefined;
   let isClosed = false;
@@ -60,14 +52,11 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
     return openConnection(workspace, container, options);
   }
 
-  async function perform<T>(
-    command: string,
-    onFrame: (frame: Frame) => T | undefined | Promise<T | undefined>,
-  ): Promise<AgentAnswer<T>> {
+  async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
     if (isClosed) return { kind: 'cut', message: 'the connection was closed', isFinal: true };
-    line ??= open();
-    const opened = await line;
-    // The first time nothing is waited for: the command is on its way behind the arrival.
+    connection ??= open();
+    const opened = await connection;
+    // The first command does not wait for the agent to be ready: it follows right behind.
     if (begunAtMs === undefined) void opened.ready.then(noteBegin);
     else if (!noteBegin(await opened.ready)) return { kind: 'cut', message: FILES_REMOVED, isFinal: true };
     const answer = await opened.perform(command, onFrame);
@@ -76,48 +65,92 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
     return await explain(answer);
   }
 
-  /** Says of what is over for good why, where the cluster knows. It is asked once: who comes later finds the same. */
+  /** Adds the cluster's reason to a final cut, where it has one. The cluster is asked once for all commands. */
   async function explain(cut: Cut): Promise<Cut> {
     const { isShellMissing, ...plain } = cut;
-    // A container that had a shell before has not lost that: it is ending.
+    // A container that had a shell before has not lost it: the container is ending.
     const isEnding = isShellMissing === true ? begunAtMs !== undefined : cut.isRefused === true;
     if (!cut.isFinal || !isEnding || !lost) return cut;
-    loss ??= hearLoss({ lost });
+    loss ??= awaitLoss({ lost });
     return { ...plain, message: (await loss) ?? cut.message };
   }
 
-  /** False: c3 has come here before with this build, and nothing is left of that. */
+  /** Returns false when c3 has come here before with this build and nothing is left of that. */
   function noteBegin(arrival: AgentAnswer<{ begunAtMs: number }>): boolean {
-    // A reader may come before the build does.
+    // A reader may come before the build.
     if (arrival.kind === 'answered') begunAtMs ||= arrival.value.begunAtMs;
     return arrival.kind === 'cut' || arrival.value.begunAtMs === begunAtMs;
   }
 
   function reset(): void {
-    void line?.then((opened) => opened.close());
-    line = undefined;
+    void connection?.then((opened) => opened.close());
+    connection = undefined;
   }
 
   return {
     perform,
     warmUp(): void {
-      line ??= open();
+      connection ??= open();
     },
     async ready() {
-      line ??= open();
+      connection ??= open();
       return await (
-        await line
+        await connection
       ).ready;
     },
     reset,
     leave(): void {
       isClosed = true;
-      void line?.then((opened) => (options.kept && !opened.isOver ? options.kept.keep(opened) : opened.close()));
-      line = undefined;
+      void connection?.then((opened) => (options.kept && !opened.isOver ? options.kept.keep(opened) : opened.close()));
+      connection = undefined;
     },
     close(): void {
       isClosed = true;
       reset();
+    },
+  };
+}
+
+/** Agents in one container, opened when they are needed and used again. */
+export interface AgentPool {
+  readonly all: readonly StepAgent[];
+  /** Lends an agent to `work` alone. Waits while all are in use. */
+  use<T>(work: (agent: StepAgent) => Promise<T>): Promise<T>;
+  /** Opens agents ahead, up to `count`. */
+  warmUp(count: number): void;
+  close(): void;
+}
+
+export function createAgentPool(open: () => StepAgent, maxAgents: number): AgentPool {
+  const slots = new Semaphore(maxAgents);
+  const all: StepAgent[] = [];
+  const free: StepAgent[] = [];
+  function add(): StepAgent {
+    const agent = open();
+    all.push(agent);
+    return agent;
+  }
+  return {
+    all,
+    async use(work) {
+      return await slots.run(async () => {
+        const agent = free.pop() ?? add();
+        try {
+          return await work(agent);
+        } finally {
+          free.push(agent);
+        }
+      });
+    },
+    warmUp(count): void {
+      while (all.length < Math.min(count, maxAgents)) {
+        const agent = add();
+        agent.warmUp();
+        free.push(agent);
+      }
+    },
+    close(): void {
+      for (const agent of all) agent.close();
     },
   };
 }

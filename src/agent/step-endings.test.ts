@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -42,7 +41,7 @@ describe.each(shells)('under %s a step', (shell) => {
     const started = step.seen('on');
     const other = step.run('echo on; sleep 0.2', { agent: step.openAgent(), stepId: 's0' });
     await started;
-    await step.run('never run', { stepId: 's0', onOutput: () => {} });
+    await step.run('never run', { stepId: 's0', isRead: false });
     await other;
     await step.run('exec grep SigIgn /proc/self/status');
     expect(step.text()).toMatch(/^on\nSigIgn:\s0{16}\n$/);
@@ -76,48 +75,13 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(lines.every((line, index) => index === 200_000 || line === String(index + 1))).toBe(true);
   });
 
-  it('that empties its log by writing to /dev/stderr keeps what it writes from there on', async () => {
-    const step = setUp(shell);
-    const first = step.seen('a line that is long enough');
-    const ended = step.run(
-      'echo a line that is long enough; while [ ! -e go ]; do sleep 0.05; done; echo short > /dev/stderr; sleep 0.3; echo end; exit 3',
-    );
-    await first;
-    writeFileSync(join(step.workspace.directory, 'project', 'go'), '');
-    expect(await ended).toEqual({ kind: 'exited', exitCode: 3 });
-    expect(step.text()).toBe('a line that is long enough\nshort\nend\n');
-  });
-
-  // Busybox has a `dd` of its own, which nothing can take the place of.
-  it.skipIf(shell === 'busybox')(
-    'that empties its log in the moment in which it is sent does not end the line',
-    async () => {
-      const step = setUp(shell);
-      // Before it sends, the `dd` of this container empties the log, once.
-      const bin = join(step.workspace.directory, 'bin');
-      const dd = spawnSync('which', ['dd'], { encoding: 'utf8' }).stdout.trim();
-      rmSync(join(bin, 'dd'), { force: true });
-      const log = join(step.root, step.buildId, 's1.log');
-      const shim = `#!/bin/sh\n[ -e ${bin}/emptied ] || { : > ${bin}/emptied; echo cut > ${log}; }\nexec ${dd} "$@"\n`;
-      writeFileSync(join(bin, 'dd'), shim, { mode: 0o755 });
-      const script = 'echo a line that is long enough; until [ -e go ]; do sleep 0.05; done; echo end; exit 3';
-      const first = step.seen('cut\n');
-      const ended = step.run(script);
-      await first;
-      writeFileSync(join(step.workspace.directory, 'project', 'go'), '');
-      expect(await ended).toEqual({ kind: 'exited', exitCode: 3 });
-      expect(step.text()).toBe(`cut\n${'\0'.repeat('a line that is long enough\n'.length - 4)}end\n`);
-      expect(step.workspace.execCount).toBe(1);
-    },
-  );
-
   it('that was claimed by an agent which died at once is lost, and told so', async () => {
     const step = setUp(shell);
     await step.openAgent().ready();
     writeFileSync(join(step.root, step.buildId, 's1.claim'), '4194305 1\n');
     expect(await step.run('echo never')).toEqual({
       kind: 'lost',
-      message: 'who was to run it in the container is gone, and nothing there tells of it',
+      message: 'the agent that claimed it in the container is gone and left no result',
     });
   });
 

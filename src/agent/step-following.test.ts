@@ -33,8 +33,6 @@ async function follow(connections: readonly (readonly Frame[])[]): Promise<Follo
     {
       signal: new AbortController().signal,
       lost: new Promise(() => {}),
-      onOutput: () => {},
-      onCut: () => {},
       openAgent: () => agent,
       limits: { ...DEFAULT_STEP_LIMITS, reconnectMs: RECONNECT_MS },
     },
@@ -46,7 +44,7 @@ function exit(): Frame {
   return { kind: 'exit', offset: 0, exitCode: 0, why: 'exited', proof: 'p' };
 }
 
-const ALIVE: Frame = { kind: 'heartbeat' };
+const ALIVE: Frame = { kind: 'heartbeat', size: 0 };
 
 describe('a step that is followed over many connections', () => {
   it('has a longer pause before each that comes after one which told nothing new', async () => {

@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 import { createStepProofs } from './step-proof.ts';
 
 const UNPROVEN = {
   kind: 'lost',
-  message: 'its exit file says that it passed, which its supervisor did not write there',
+  message: 'its exit file says that it passed, but its supervisor did not write that',
 };
 
 function toFile({ root, buildId }: LocalSteps, name: string): string {
@@ -37,8 +37,10 @@ describe.each(shells)('under %s', (shell) => {
       const go = join(steps.workspace.directory, 'go');
       // It ends by itself as well: the directory may be gone before it looks.
       const wait = `i=0; until [ -e ${go} ] || [ $i -gt 400 ]; do i=$((i + 1)); sleep 0.05; done`;
-      const result = steps.run(`echo on; ${wait}; exit 3`);
-      await steps.seen('on\n');
+      const result = steps.run(`${wait}; exit 3`);
+      // Somebody waits for the exit file by then.
+      const files = (): string[] => readdirSync(toFile(steps, ''));
+      await vi.waitUntil(() => files().some((name) => /^s1\..*\.report$/.test(name)), { timeout: 60_000, interval: 5 });
       writeFileSync(toFile(steps, 's1.exit'), `${line}\n`);
       expect(await result).toEqual(UNPROVEN);
       writeFileSync(go, '');
@@ -63,7 +65,7 @@ describe.each(shells)('under %s', (shell) => {
   it('the proof of a step is in no variable, argument or file that the step could see', async () => {
     const steps = setUp(shell);
     const look =
-      'cat /proc/$$/cmdline /proc/$PPID/cmdline /proc/$PPID/environ /proc/$$/environ; set; cat "$ROOT"/*/s1.*';
+      'cat /proc/$$/cmdline /proc/$PPID/cmdline /proc/$PPID/environ /proc/$$/environ; set; cat "$ROOT"/*/s1.[!l]*';
     await steps.run(look, { env: { ROOT: steps.root } });
     expect(steps.text()).toContain('C3_BUILD_ID');
     expect(steps.text()).not.toContain('proof-s1');

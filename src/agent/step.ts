@@ -1,30 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StepAgent } from './step-agent.ts';
-import type { ExitReason, Frame } from './frames.ts';
+import { MAX_END_BYTES, type ExitNote, type Frame } from './frames.ts';
 import { formatExports } from './shell.ts';
+import type { StepAgent } from './step-agent.ts';
 
 /**
- * The story of a step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims
- * it, keeps its time limit, and leaves the exit code in a file (shell/step.sh). c3 only follows the log by offset and reads that
- * file; so a cut costs a reconnect, another c3 can take over at any moment, and an exec that says "Success" is never taken for a
- * step that passed (decisions/001).
+ * One step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims it, keeps its
+ * time limit, and writes the exit code into a file (shell/step.sh). c3 only waits for that file. So a cut costs a reconnect, another
+ * c3 can take over at any moment, and an exec that reports "Success" never makes a step pass (decisions/001).
  */
 export interface StepLaunch {
   readonly buildId: string;
   /** Unique within the build, `[a-z0-9-]+`. */
   readonly stepId: string;
-  /** Where it starts; made if it is not there. Where that cannot be, it fails with 126. */
+  /** Where the step starts. The agent makes it if it does not exist. If it cannot, the step fails with exit code 126. */
   readonly workdir: string;
-  /** Then it starts where the container does. Default: false. */
+  /** Lets the step start in the container's own directory instead. Default: false. */
   readonly mayStartElsewhere?: boolean;
   readonly env: Readonly<Record<string, string>>;
   /** Run by `sh -e`. */
   readonly script: string;
   readonly timeoutMs: number;
-  /** What its supervisor is told, and notes when it has passed; every c3 that leads the build makes the same (`createStepProofs`). */
+  /** What the supervisor writes when the step has passed. Every c3 that leads the build makes the same one (`createStepProofs`). */
   readonly proof: string;
-  /** Commands for the agent that go before it each time it is sent: the journal's. */
+  /** Commands that are sent before it each time, for the journal. */
   readonly notes?: string;
 }
 
@@ -33,35 +32,41 @@ export type StepResult =
   | { readonly kind: 'exited'; readonly exitCode: number; readonly isOutOfMemory?: boolean }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'cancelled' }
-  /** It wrote more than the supervisor allows (2 GiB) and was ended for it. */
+  /** It wrote more than the supervisor allows (2 GiB), which ended it. */
   | { readonly kind: 'log-limit' }
-  /** Nothing ran: the container has no `sh`. A list command can still run, by `runPlainStep`. */
+  /** Nothing ran: the container has no `sh`. `runPlainStep` can still run a list command. */
   | { readonly kind: 'no-shell'; readonly message: string }
-  /** How it ended cannot be known: never a success. */
+  /** It cannot be known how the step ended. This is never a success. */
   | { readonly kind: 'lost'; readonly message: string };
+
+/** The end of a step's log, raw. */
+export interface LogEnd {
+  /** Of the whole log, in bytes. */
+  readonly size: number;
+  /** The last bytes of it: all of a small log, else at least 8 KiB and {@link MASK_REACH_BYTES} more. */
+  readonly bytes: Uint8Array;
+}
 
 export interface StepOptions {
   /** Aborted: the step is cancelled, with everything it started. */
   readonly signal: AbortSignal;
   /** Settles when the workspace is lost. */
   readonly lost: Promise<string>;
-  /** The log, exactly once, in order. The promise slows the reading, never the step. */
-  onOutput(bytes: Uint8Array): Promise<void> | void;
-  /** So many bytes of a huge log are left out here: what came before is its head, what comes next is nearer its end. */
-  onCut(bytes: number): void;
-  /** A second line into the container, for cancelling. The caller closes it. */
+  /** Called with each newer end of the log: at most once a second while the step runs, and once when it has ended. */
+  onLog?(end: LogEnd): void;
+  /** Opens another connection into the container, for a cancel. The caller closes it. */
   openAgent(): StepAgent;
   readonly limits: StepLimits;
 }
 
 export interface StepLimits {
-  /** How long the container may be out of reach before the step counts as lost. */
+  /** How long the container may be unreachable before the step counts as lost. */
   readonly outOfReachMs: number;
-  /** First pause before a new connection; doubles up to 5 s. */
+  /** The first pause before a new connection; doubles up to 5 s. */
   readonly reconnectMs: number;
-  /** What a step that is ended gets between TERM and KILL, in whole seconds. */
+  /** The time between TERM and KILL for a step that must end, in whole seconds. */
   readonly graceSeconds: number;
-  /** How long after its time limit, or a cancel, a step may take to say so: the grace and a reconnect. */
+  /** How long after its time limit, or a cancel, a step may take to report its end: the grace and a reconnect. */
   readonly answerMs: number;
 }
 
@@ -74,99 +79,72 @@ export const DEFAULT_STEP_LIMITS: StepLimits = {
 
 const MAX_RECONNECT_MS = 5000;
 
-/**
- * So much of a log is taken: what the supervisor allows, 2 GiB, and what may be written until it has ended the step for it. It is for
- * a container in which no supervisor of ours is.
- */
-const MAX_TAKEN_BYTES = 2.5 * 1024 * 1024 * 1024;
-
-/** A launch that never arrived is sent again so often. */
+/** How often a launch is sent that did not arrive. */
 const MAX_LAUNCHES = 5;
 
-/** Every way a step can end is in this one race. */
+/** Runs a step. All ways in which a step can end are in this race. */
 export async function runStep(agent: StepAgent, launch: StepLaunch, options: StepOptions): Promise<StepResult> {
   const over = new AbortController();
-  const output = createOutput(options, over.signal);
-  let isFollowed = false;
-  const followed = follow(agent, launch, { ...options, output, over: over.signal }).finally(() => {
-    isFollowed = true;
+  let isAnswered = false;
+  const ended = awaitEnd(agent, launch, { ...options, over: over.signal }).finally(() => {
+    isAnswered = true;
   });
   try {
     return await Promise.race([
-      followed,
+      ended,
       options.lost.then((message): StepResult => ({ kind: 'lost', message })),
       pastDeadline(launch, options, over.signal),
-      cancelled(launch, options, { over: over.signal, excess: output.excess }),
+      cancelled(launch, options, over.signal),
     ]);
   } finally {
     over.abort();
-    // Where another ending won, the line is still following this step.
-    if (!isFollowed) agent.reset();
+    // When another ending won, the connection still waits for this step.
+    if (!isAnswered) agent.reset();
   }
 }
 
-/** What has arrived of a step's log, on its way to whoever wants it. */
-interface Output {
-  take(bytes: Uint8Array): Promise<void> | void;
-  leaveOut(bytes: number): void;
-  /** Aborted: it was too much. No more of it goes on, and the step is to end. */
-  readonly excess: AbortSignal;
-}
-
-function createOutput({ onOutput, onCut }: StepOptions, over: AbortSignal): Output {
-  const excess = new AbortController();
-  let taken = 0;
-  return {
-    excess: excess.signal,
-    take(bytes) {
-      taken += bytes.length;
-      if (taken > MAX_TAKEN_BYTES) excess.abort();
-      return over.aborted || excess.signal.aborted ? undefined : onOutput(bytes);
-    },
-    leaveOut(bytes): void {
-      if (!over.aborted && !excess.signal.aborted) onCut(bytes);
-    },
-  };
-}
-
-/** How far the following of a step has come. */
-interface Following {
-  /** What of the log has arrived, or was left out. */
-  offset: number;
-  /** Known to run, or to have run: it is not launched any more. */
+/** What is known of a step while c3 waits for it. */
+interface Progress {
+  /** The step runs or has run, so it is not launched any more. */
   isStarted: boolean;
   launches: number;
   /** Before the next connection. */
   pauseMs: number;
   /** Milliseconds, monotonic. */
   lastContact: number;
+  /** The bytes of the log that came since the last heartbeat. */
+  end: Buffer;
 }
 
-/** Follows the log to its end over as many connections as it takes. */
-async function follow(
+/** Launches the step and waits for its end, over as many connections as it takes. */
+async function awaitEnd(
   agent: StepAgent,
   launch: StepLaunch,
-  options: StepOptions & { readonly output: Output; readonly over: AbortSignal },
+  options: StepOptions & { readonly over: AbortSignal },
 ): Promise<StepResult> {
-  const { limits, output, over } = options;
-  const now = { offset: 0, isStarted: false, launches: 0, pauseMs: limits.reconnectMs, lastContact: performance.now() };
+  const { limits, over } = options;
+  const now: Progress = {
+    isStarted: false,
+    launches: 0,
+    pauseMs: limits.reconnectMs,
+    lastContact: performance.now(),
+    end: NOTHING,
+  };
 
   while (!over.aborted) {
-    // A step that is cancelled before it was sent is only asked for. Where it never started the cancel claims it: each time, since one
-    // that came while a c3 that has lost the Pod still had the claim left it to that, which then withdrew.
+    // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel claims it. The
+    // cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one, and withdrawn it since.
     const isCancelledEarly = !now.isStarted && options.signal.aborted;
-    const isSent = !now.isStarted && !isCancelledEarly;
-    if (isSent) now.launches += 1;
-    const command = isSent
+    const isLaunch = !now.isStarted && !isCancelledEarly;
+    if (isLaunch) now.launches += 1;
+    const command = isLaunch
       ? formatLaunch(launch, limits.graceSeconds)
-      : `${isCancelledEarly ? formatCancel(launch) : ''}follow ${launch.buildId} ${launch.stepId} ${now.offset}\n`;
-    const before = { offset: now.offset, at: performance.now() };
+      : `${isCancelledEarly ? formatCancel(launch) : ''}wait ${launch.buildId} ${launch.stepId}\n`;
+    const begunAt = performance.now();
+    now.end = NOTHING;
     const answer = await agent.perform(command, (frame) => {
       now.lastContact = performance.now();
-      const heard = hear(frame, now, { output, proof: launch.proof });
-      // What else comes over this line is not wanted.
-      if (heard !== undefined && 'kind' in heard && heard.kind === 'misplaced') agent.reset();
-      return heard;
+      return handleFrame(frame, now, { ...options, proof: launch.proof });
     });
     if (answer.kind === 'answered' && answer.value.kind === 'ended') return answer.value.result;
     const message = answer.kind === 'cut' ? answer.message : 'it did not start';
@@ -177,55 +155,51 @@ async function follow(
       const seconds = Math.round(limits.outOfReachMs / 1000);
       return { kind: 'lost', message: `its container was out of reach for ${seconds} s: ${message}` };
     }
-    // One that tells nothing new before it breaks is not to be had again and again.
-    const isWorthIt = now.offset > before.offset || performance.now() - before.at > MAX_RECONNECT_MS;
-    if (isWorthIt) now.pauseMs = limits.reconnectMs;
-    await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop looks at `over`
+    // A connection that breaks early is not opened again and again without a longer pause.
+    if (performance.now() - begunAt > MAX_RECONNECT_MS) now.pauseMs = limits.reconnectMs;
+    await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop checks `over`
     now.pauseMs = Math.min(now.pauseMs * 2, MAX_RECONNECT_MS);
   }
   return { kind: 'lost', message: 'nobody waits for it any more' };
 }
 
-type Heard =
-  | { readonly kind: 'ended'; readonly result: StepResult }
-  /** It was never started. */
-  | { readonly kind: 'not-there' }
-  /** It does not go on from where the log is. */
-  | { readonly kind: 'misplaced' };
+const NOTHING = Buffer.alloc(0);
 
-function hear(
+type Answer = { readonly kind: 'ended'; readonly result: StepResult } | { readonly kind: 'never-started' };
+
+function handleFrame(
   frame: Frame,
-  now: Following,
-  { output, proof }: { output: Output; proof: string },
-): Heard | Promise<undefined> | undefined {
+  now: Progress,
+  { onLog, over, proof }: Pick<StepOptions, 'onLog'> & { readonly over: AbortSignal; readonly proof: string },
+): Answer | undefined {
+  function end(result: StepResult): Answer {
+    return { kind: 'ended', result };
+  }
+  function reportLog(size: number): void {
+    if (!over.aborted && (size === 0 || now.end.length > 0)) onLog?.({ size, bytes: now.end });
+    now.end = NOTHING;
+  }
   switch (frame.kind) {
     case 'data':
-      if (frame.offset !== now.offset) return { kind: 'misplaced' };
       now.isStarted = true;
-      now.offset += frame.bytes.length;
-      return output.take(frame.bytes)?.then(() => {
-        // Whoever took it may have taken their time: that is not the container's silence.
-        now.lastContact = performance.now();
-        return undefined;
-      });
-    case 'skipped':
-      if (frame.from !== now.offset) return { kind: 'misplaced' };
-      now.offset = frame.to;
-      output.leaveOut(frame.to - frame.from);
+      // The image's own `sh` may answer in place of the agent (A12).
+      if (now.end.length + frame.bytes.length > MAX_END_BYTES)
+        return end({ kind: 'lost', message: 'its container sends a log that it was not asked for' });
+      now.end = Buffer.concat([now.end, frame.bytes]);
       return undefined;
-    case 'exit':
-      if (frame.offset !== now.offset) return { kind: 'misplaced' };
-      if (output.excess.aborted) return { kind: 'ended', result: { kind: 'log-limit' } };
-      return { kind: 'ended', result: toProvenResult(frame, proof) };
-    case 'lost':
-      return { kind: 'ended', result: frame };
-    case 'never-started':
-      // What ran and left no trace must not run again.
-      if (!now.isStarted) return { kind: 'not-there' };
-      return { kind: 'ended', result: { kind: 'lost', message: 'its files in the container were removed' } };
     case 'heartbeat':
       now.isStarted = true;
+      reportLog(frame.size);
       return undefined;
+    case 'exit':
+      reportLog(frame.offset);
+      return end(toProvenResult(frame, proof));
+    case 'lost':
+      return end(frame);
+    case 'never-started':
+      // A step that ran and left no trace must not run again.
+      return now.isStarted ? end({ kind: 'lost', message: 'its files in the container were removed' }) : frame;
+    case 'skipped':
     case 'part-sent':
     case 'text':
     case 'told':
@@ -237,41 +211,36 @@ function hear(
   }
 }
 
-/** Whoever shares the directory with the container can write the file; only the step's supervisor can say there that it passed. */
-function toProvenResult(exit: Extract<Frame, { kind: 'exit' }>, proof: string): StepResult {
+/** Checks the proof of a success: every container that shares the directory can write the file, but only the supervisor has the proof. */
+function toProvenResult(exit: ExitNote, proof: string): StepResult {
   if (exit.why !== 'exited' || exit.exitCode !== 0 || exit.proof === proof) return toResult(exit);
-  return { kind: 'lost', message: 'its exit file says that it passed, which its supervisor did not write there' };
+  return { kind: 'lost', message: 'its exit file says that it passed, but its supervisor did not write that' };
 }
 
-/** What a step's exit file says. */
-export function toResult({ exitCode, why }: { readonly exitCode: number; readonly why: ExitReason }): StepResult {
+/** Converts what a step's exit file says. */
+export function toResult({ exitCode, why }: Omit<ExitNote, 'proof'>): StepResult {
   if (why === 'exited') return { kind: 'exited', exitCode };
   return why === 'out-of-memory' ? { kind: 'exited', exitCode, isOutOfMemory: true } : { kind: why };
 }
 
-/** The supervisor keeps the limit; when not even its word arrives, the step is lost. */
+/** The supervisor keeps the time limit. When it does not report, the step is lost. */
 async function pastDeadline(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
   await delay(launch.timeoutMs + options.limits.answerMs, over);
   return { kind: 'lost', message: 'it did not end at its time limit' };
 }
 
-/** Tells the supervisor of a cancel, or of a log that is too long. It ends the step then, and that is how the step ends. */
-async function cancelled(
-  launch: StepLaunch,
-  options: StepOptions,
-  { over, excess }: { over: AbortSignal; excess: AbortSignal },
-): Promise<StepResult> {
-  await Promise.race([untilAborted(options.signal, over), untilAborted(excess, over)]);
+/** Sends a cancel to the supervisor, which then ends the step. `awaitEnd` reports how. */
+async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
+  await untilAborted(options.signal, over);
   const agent = options.openAgent();
   over.addEventListener('abort', () => agent.close(), { once: true });
-  void tellOfCancel(agent, launch, { over, pauseMs: options.limits.reconnectMs });
+  void sendCancel(agent, launch, { over, pauseMs: options.limits.reconnectMs });
   await delay(options.limits.answerMs, over);
-  const what = excess.aborted ? 'wrote more than 2 GiB' : 'was cancelled';
-  return { kind: 'lost', message: `it ${what} and did not say that it ended` };
+  return { kind: 'lost', message: 'it was cancelled and did not report that it ended' };
 }
 
-/** Until it is noted. */
-async function tellOfCancel(
+/** Sends a cancel until it is noted. */
+async function sendCancel(
   agent: StepAgent,
   launch: StepLaunch,
   { over, pauseMs }: { over: AbortSignal; pauseMs: number },
@@ -284,17 +253,17 @@ async function tellOfCancel(
   }
 }
 
-/** Resolves when it is; never once `over` is aborted. */
+/** Resolves when `signal` is aborted; never once `over` is. */
 export async function untilAborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const aborted = Promise.withResolvers<unknown>();
   signal.addEventListener('abort', aborted.resolve, { once: true });
-  // Not by the option `signal`: Node keeps the last such listener, and may forget to take off the others.
+  // Not by the option `signal`: Node keeps the last such listener, and may forget to remove the others.
   over.addEventListener('abort', () => signal.removeEventListener('abort', aborted.resolve), { once: true });
   await aborted.promise;
 }
 
-/** Resolves after `ms`; never once `over` is aborted. Long delays are cut into pieces a timer can hold. */
+/** Resolves after `ms`; never once `over` is aborted. Splits a long delay into pieces that a timer can hold. */
 async function delay(ms: number, over: AbortSignal): Promise<void> {
   const MAX_TIMER_MS = 2 ** 31 - 1;
   for (let left = ms; left > 0; left -= MAX_TIMER_MS) {
@@ -316,7 +285,8 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const place = launch.mayStartElsewhere === true ? 'may' : 'must';
   return [
     launch.notes ?? '',
-    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${place} ${launch.workdir}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${place}\n`,
+    `${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
     launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,

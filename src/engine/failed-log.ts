@@ -1,37 +1,35 @@
+import { copyLog, type PartReader } from '../agent/index.ts';
 import type { BuildState, FailedLog, LogCopyOptions, StepState } from '../build/index.ts';
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
-import { type StepAgent, readLog } from '../agent/index.ts';
 
 /** The log that the newest attempt of a step has left in the workspace. */
 export interface WrittenLog {
   readonly container: string;
   readonly stepId: string;
-  /** Raw. */
+  /** Its size, raw. */
   readonly bytes: number;
 }
 
-export interface FailedLogOrder {
-  readonly buildId: string;
+export interface FailedLogOptions {
   /** Of the build that has ended. */
   readonly state: BuildState;
   /** By the index of the step. */
   readonly logs: ReadonlyMap<number, WrittenLog>;
-  /** A line into a container for the caller alone, who closes it. */
-  openAgent(container: string): StepAgent;
+  readonly reader: PartReader;
   readonly masking: Masking;
   readonly signal: AbortSignal;
 }
 
-/** The log of the first step that failed and may not; undefined where there is none, or nothing in it. */
-export function openFailedLog(order: FailedLogOrder): FailedLog | undefined {
-  const { state, logs, signal } = order;
+/** Opens the log of the first step that failed and may not fail. Returns undefined when there is none, or when it is empty. */
+export function openFailedLog(options: FailedLogOptions): FailedLog | undefined {
+  const { state, logs, signal } = options;
   const index = state.steps.findIndex(hasFailed);
   const [step, log] = [state.steps[index], logs.get(index)];
   if (step === undefined || log === undefined || log.bytes === 0) return undefined;
   return {
     step: step.name,
     bytes: log.bytes,
-    copy: (onBytes, options) => copyLog({ ...order, log }, onBytes, options),
+    copy: (onBytes, copyOptions) => copyMasked({ ...options, log }, onBytes, copyOptions),
     signal,
   };
 }
@@ -40,37 +38,33 @@ function hasFailed({ phase, isAllowed }: StepState): boolean {
   return !isAllowed && (phase.kind === 'failed' || phase.kind === 'timed-out' || phase.kind === 'lost');
 }
 
-async function copyLog(
-  { buildId, log, openAgent, masking }: FailedLogOrder & { readonly log: WrittenLog },
+async function copyMasked(
+  { log, reader, masking }: FailedLogOptions & { readonly log: WrittenLog },
   onBytes: (bytes: Uint8Array) => Promise<void> | void,
   { maxBytes, signal }: LogCopyOptions,
 ): Promise<boolean> {
-  const stop = new AbortController();
   const cut = Math.max(0, log.bytes - maxBytes);
-  // What is before the cut is read as well, and not handed on: a secret of which only the end is read is not known for one.
-  const from = Math.max(0, cut - MASK_REACH_BYTES);
-  const masker = masking.createMasker(cut - from);
-
+  // The bytes before the cut are read too, and not passed on: a secret is not found by its end alone.
+  const offset = Math.max(0, cut - MASK_REACH_BYTES);
+  const masker = masking.createMasker(cut - offset);
   async function pass(bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0 || stop.signal.aborted) return;
-    try {
-      await onBytes(bytes);
-    } catch {
-      stop.abort();
-    }
+    if (bytes.length > 0) await onBytes(bytes);
   }
-
-  const agent = openAgent(log.container);
   try {
-    const reading = await readLog(
-      agent,
-      { buildId, stepId: log.stepId, from },
-      { signal: AbortSignal.any([signal, stop.signal]), onOutput: (raw) => pass(masker.push(raw)) },
-    );
+    const reading = await copyLog(reader, {
+      container: log.container,
+      stepId: log.stepId,
+      offset,
+      signal,
+      isAwaited: () => false,
+      isOver: () => true,
+      onBytes: async (raw) => await pass(masker.push(raw)),
+    });
     if (reading.kind !== 'whole') return false;
     await pass(masker.flush());
-    return !stop.signal.aborted;
-  } finally {
-    agent.close();
+    return true;
+  } catch {
+    // The receiver takes no more.
+    return false;
   }
 }

@@ -1,5 +1,5 @@
 import type { BuildState } from '../build/index.ts';
-import { isExitReason, type PartReader, toResult, type StepResult } from '../agent/index.ts';
+import { parseExitNote, toResult, type PartReader } from '../agent/index.ts';
 import { readJournal } from './journal.ts';
 import { toStepId } from './tasks.ts';
 import { toPhase } from './verdict.ts';
@@ -34,16 +34,10 @@ async function withExits(reader: PartReader, state: BuildState): Promise<BuildSt
   const steps = state.steps.map(async (step, index) => {
     if (step.phase.kind !== 'running') return step;
     const told = await reader.tell(step.container, `${toStepId(index, step.attempt)}.exit`);
-    const result = told.kind === 'answered' ? parseExit(told.value.lines[0] ?? '') : undefined;
-    return result ? { ...step, phase: toPhase(result) } : step;
+    const note = told.kind === 'answered' ? parseExitNote(told.value.lines[0] ?? '') : undefined;
+    return note ? { ...step, phase: toPhase(toResult(note)) } : step;
   });
   return { ...state, steps: await Promise.all(steps) };
-}
-
-/** `CODE WHY end`, and with what its supervisor proves that it passed, as shell/step.sh notes it; anything else is no end. */
-function parseExit(line: string): StepResult | undefined {
-  const [, code, why] = /^(\d{1,3}) ([a-z-]+) end [0-9a-f]* *$/.exec(line) ?? [];
-  return isExitReason(why) ? toResult({ exitCode: Number(code), why }) : undefined;
 }
 
 type ContainerJournal =

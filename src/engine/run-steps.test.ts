@@ -285,7 +285,7 @@ describe('in a container without a shell', () => {
     expect(ending).toEqual({ kind: 'failed', step: 'bad', message: 'exit code 4' });
     expect(walk.states.at(-1)?.steps[2]?.tail).toBe('from a bare container\n');
     expect(walk.states.at(-1)?.warnings[0]).toBe(
-      'Step "good" runs in container "bare", which has no shell: without variables and working directory, and what is known of its end is what the cluster says',
+      'Step "good" runs in container "bare", which has no shell: it gets no variables and no working directory, and only the cluster reports its end',
     );
     expect(isClean).toBe(false);
   });
@@ -306,7 +306,7 @@ describe('in a container without a shell', () => {
   it('a list command is not run again by a c3 that cannot know whether it ran', async () => {
     const walk = setUp();
     const { ending } = await walk.run([bare('good', 'exit', '0')], { isResumed: true });
-    expect(ending).toMatchObject({ kind: 'infrastructure-error', message: expect.stringContaining('no trace tells') });
+    expect(ending).toMatchObject({ kind: 'infrastructure-error', message: expect.stringContaining('keeps no trace') });
   });
 });
 

@@ -4,6 +4,7 @@ import type { BuildProgress } from './build-progress.ts';
 import type { Workspace } from './cluster.ts';
 import {
   createBuildAgents,
+  createPartReader,
   type BuildAgents,
   type ConnectionPool,
   createStepProofs,
@@ -61,12 +62,13 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
     };
   }
   const journal = createJournal({ buildId: order.build.id, epoch: workspace.epoch });
+  const roots = planRoots(pipeline);
   const takeNotes = (container: string): string => journal.take(container, progress.state);
   const buildId = order.build.id;
   const agents = createBuildAgents({
     ...order,
     buildId,
-    roots: planRoots(pipeline),
+    roots,
     isReused: pipeline.pod.reuse,
     takeNotes,
     reconnectMs: order.limits.reconnectMs,
@@ -75,8 +77,9 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   progress.plan(tasks.all, workspace.isWarm);
 
   const logs = new Map<number, WrittenLog>();
+  const reader = createPartReader({ workspace, buildId, roots });
   const toProof = createStepProofs({ key: order.proofKey, buildId, workspaceId: workspace.id });
-  const course = createCourse({ ...order, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs });
+  const course = createCourse({ ...order, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs, reader });
   const spentMs = await findSpent(order, agents, tasks);
   await course.walk(tasks.steps, {
     deadline: performance.now() + pipeline.timeoutMs - spentMs,
@@ -91,8 +94,7 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   return {
     ending: course.toEnding(),
     sweep: agents.sweep,
-    openLog: (state, signal) =>
-      openFailedLog({ ...order, buildId, state, signal, logs, openAgent: agents.openAnother }),
+    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, reader }),
   };
 }
 
@@ -152,9 +154,7 @@ async function findSpent(order: StepsOrder, agents: BuildAgents, { all }: TaskPl
   const now = Date.now();
   const [first] = all;
   if (!order.isResumed || !first) return 0;
-  const agent = await agents.take(first.container);
-  const answer = await agent.ready();
-  agents.giveBack(first.container, agent);
+  const answer = await agents.use(first.container, async (agent) => await agent.ready());
   return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
 }
 

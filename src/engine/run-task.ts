@@ -1,22 +1,24 @@
-import type { Build, Ending } from '../build/index.ts';
-import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
-import type { BuildProgress } from './build-progress.ts';
-import { toCancelEnding } from './cancel.ts';
-import type { Workspace } from './cluster.ts';
 import {
-  type StepAgent,
-  type BuildAgents,
-  runPlainStep,
+  copyLog,
   formatArgv,
+  runPlainStep,
   runStep,
+  type BuildAgents,
+  type LogEnd,
+  type PartReader,
+  type StepAgent,
   type StepLimits,
   type StepOptions,
   type StepResult,
 } from '../agent/index.ts';
+import type { Build, Ending } from '../build/index.ts';
+import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
+import type { BuildProgress } from './build-progress.ts';
+import { toCancelEnding } from './cancel.ts';
 import type { Workdir } from './checkout.ts';
+import type { Workspace } from './cluster.ts';
 import type { WrittenLog } from './failed-log.ts';
-import { createLogTail } from './log-tail.ts';
-import { maskShown } from '../show/shown-text.ts';
+import { toShownTail } from './shown-tail.ts';
 import { toStepId, type Task } from './tasks.ts';
 import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
 
@@ -24,7 +26,7 @@ import { toLimitEnding, toPhase, toVerdict, type Verdict } from './verdict.ts';
 export interface Part {
   /** Milliseconds, monotonic. */
   readonly deadline: number;
-  /** What is reached then: "the time limit of the build". */
+  /** The name of the limit that is reached then: "the time limit of the build". */
   readonly limit: string;
   /** Aborted: what runs of it is cancelled. */
   readonly signal: AbortSignal;
@@ -35,41 +37,39 @@ export interface TaskContext {
   readonly build: Pick<Build, 'id'>;
   readonly workspace: Workspace;
   readonly workdir: Workdir;
-  /** What of it ran already is to be found in the workspace. */
+  /** The workspace knows what of the build ran already. */
   readonly isResumed: boolean;
   readonly agents: BuildAgents;
+  readonly reader: PartReader;
   readonly progress: BuildProgress;
   readonly masking: Masking;
   readonly limits: StepLimits;
-  /** What is not noted yet in a container of the build's state, as commands for its agent. */
+  /** Takes the commands that note what is not noted yet in a container of the build's state. */
   takeNotes(container: string): string;
-  /** With what a step's supervisor proves that it passed, by the step's id. */
+  /** Makes what a step's supervisor writes when the step has passed, by the step's id. */
   toProof(stepId: string): string;
   /** What the tasks have left in the workspace, by their index. */
   readonly logs: Map<number, WrittenLog>;
-  /** Told of what a task writes, masked, at once and in order. */
+  /** Gets what a task writes, masked, as it is written. Without it nobody reads the log of a task that runs. */
   readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
 
-/** Runs a task to its end, again as often as `retry` allows while it fails. */
+/** Runs a task to its end, and again as often as `retry` allows while it fails. */
 export async function runTask(task: Task, part: Part, context: TaskContext): Promise<Verdict> {
-  const agent = await context.agents.take(task.container);
-  try {
+  return await context.agents.use(task.container, async (agent) => {
     let failure: Verdict | undefined;
     for (let attempt = 1; ; attempt += 1) {
       const hindrance = findHindrance(task, part, context);
-      // What failed and has no time to be tried again has failed.
+      // A task that has failed and has no time for another attempt has failed.
       if (hindrance) return (hindrance.kind === 'timed-out' && failure) || { kind: 'stopped', ending: hindrance };
       const verdict = await runAttempt({ task, attempt, agent }, part, context);
       if (verdict.kind !== 'failed' || attempt > task.retry) return verdict;
       failure = verdict;
     }
-  } finally {
-    context.agents.giveBack(task.container, agent);
-  }
+  });
 }
 
-/** Why an attempt is not begun. Of a build that is taken up again, only the workspace knows whether it was. */
+/** Tells why an attempt is not begun. For a build that is resumed only the workspace knows whether it was. */
 function findHindrance({ name }: Task, part: Part, { isResumed }: TaskContext): Ending | undefined {
   if (isResumed) return undefined;
   if (part.signal.aborted) return toCancelEnding(part.signal, `before step "${name}"`);
@@ -85,71 +85,108 @@ interface Attempt {
 
 async function runAttempt(work: Attempt, part: Part, context: TaskContext): Promise<Verdict> {
   const { task, attempt } = work;
-  const { progress } = context;
-  const tail = createLogTail();
-  let masker = context.masking.createMasker();
-  function onMasked(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    tail.push(bytes);
-    context.onOutput?.(task.index, bytes);
-  }
-  let bytesWritten = 0;
+  const { progress, masking } = context;
+  let end: LogEnd = { size: 0, bytes: new Uint8Array(0) };
   const cancelling: StepAgent[] = [];
   const isLate = performance.now() >= part.deadline;
-  // Of a build that is taken up again too late it is only asked how it ended: what was never begun takes this for its end.
+  // A build that is resumed too late only asks how the step ended. A step that was never begun takes this as its end.
   if (isLate) await forestall(work, context);
   progress.startStep(task.index, attempt);
+  const output = openOutput(work, context);
   const result = await runAnywhere(work, part, context, {
     signal: isLate ? AbortSignal.abort() : part.signal,
     lost: context.workspace.lost,
     limits: context.limits,
-    onOutput: (bytes) => {
-      bytesWritten += bytes.length;
-      onMasked(masker.push(bytes));
+    onLog(newer) {
+      end = newer;
     },
-    onCut: (bytes) => {
-      bytesWritten += bytes;
-      // What it holds may be the beginning of a secret that goes on in what is left out.
-      masker = context.masking.createMasker(MASK_REACH_BYTES);
-      tail.cut(bytes);
-      // Who reads along must not take what comes now for what came next.
-      context.onOutput?.(task.index, Buffer.from(`\n… ${bytes} bytes left out …\n`));
+    onOutput(bytes) {
+      const all = Buffer.concat([end.bytes, bytes]);
+      end = { size: end.size + bytes.length, bytes: all.subarray(-MAX_KEPT_BYTES) };
+      output?.push(bytes);
     },
-    openAgent: () => {
+    openAgent() {
       const agent = context.agents.openAnother(task.container);
       cancelling.push(agent);
       return agent;
     },
   });
   for (const agent of cancelling) agent.close();
-  context.logs.set(task.index, {
-    container: task.container,
-    stepId: toStepId(task.index, attempt),
-    bytes: bytesWritten,
-  });
-  onMasked(masker.flush());
-  const shown = maskShown(tail.text(), context.masking);
+  await output?.finish(result);
+  const { container } = task;
+  context.logs.set(task.index, { container, stepId: toStepId(task.index, attempt), bytes: end.size });
+  const tail = toShownTail(end, masking);
   const isForestalled = isLate && result.kind === 'cancelled';
-  progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), shown);
+  progress.endStep(task.index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), tail);
   if (result.kind === 'lost') context.agents.condemn();
   const isPastLimit = performance.now() >= part.deadline;
-  return toVerdict(task, result, { tail: shown, isPastLimit, limit: part.limit, signal: part.signal });
+  return toVerdict(task, result, { tail, isPastLimit, limit: part.limit, signal: part.signal });
 }
 
-/** Sees to it that a step is not begun, if it was not yet. */
+/** How much is kept of the output of a step that has no log in the workspace. */
+const MAX_KEPT_BYTES = 16 * 1024;
+
+/** Prevents that a step is begun, if it was not begun yet. */
 async function forestall({ task, attempt, agent }: Attempt, { build, limits }: TaskContext): Promise<void> {
   const command = `cancel ${build.id} ${toStepId(task.index, attempt)}\n`;
-  // One that speaks of its life, and of nothing else, is not waited for longer than any that is told to end a step.
+  // An agent that only sends heartbeats gets as long as a step that must end (A12).
   const timer = setTimeout(agent.reset, limits.answerMs);
   await agent.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
   clearTimeout(timer);
 }
 
-/** The shortest limit that a supervisor keeps. */
+/** The output of an attempt for someone who reads it while it is written. */
+interface Output {
+  /** Takes output that is in no log in the workspace. */
+  push(bytes: Uint8Array): void;
+  /** Resolves when all of it has been passed on. */
+  finish(result: StepResult): Promise<void>;
+}
+
+/** How long the log of a lost step is still read. */
+const LOST_LOG_MS = 5_000;
+
+function openOutput({ task, attempt }: Attempt, { reader, masking, onOutput }: TaskContext): Output | undefined {
+  if (onOutput === undefined) return undefined;
+  let masker = masking.createMasker();
+  function pass(bytes: Uint8Array): void {
+    if (bytes.length > 0) onOutput?.(task.index, bytes);
+  }
+  const [ended, enough] = [new AbortController(), new AbortController()];
+  const copied = copyLog(reader, {
+    container: task.container,
+    stepId: toStepId(task.index, attempt),
+    offset: 0,
+    signal: enough.signal,
+    wake: ended.signal,
+    isAwaited: () => !ended.signal.aborted,
+    isOver: () => ended.signal.aborted,
+    onBytes: (bytes) => pass(masker.push(bytes)),
+    onSkip(bytes) {
+      // What the masker holds may be the start of a secret that continues in the gap.
+      masker = masking.createMasker(MASK_REACH_BYTES);
+      pass(Buffer.from(`\n… ${bytes} bytes left out …\n`));
+    },
+  });
+  return {
+    push: (bytes) => pass(masker.push(bytes)),
+    async finish({ kind }): Promise<void> {
+      ended.abort();
+      const timer = kind === 'lost' ? setTimeout(() => enough.abort(), LOST_LOG_MS) : undefined;
+      await copied;
+      clearTimeout(timer);
+      pass(masker.flush());
+    },
+  };
+}
+
+/** The shortest time limit that a supervisor keeps. */
 const MIN_TIMEOUT_MS = 1000;
 
-/** Under a supervisor; where a container has no shell to run that, a command that needs none by a plain exec. */
-async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: StepOptions): Promise<StepResult> {
+type RunOptions = StepOptions & Parameters<typeof runPlainStep>[2];
+
+/** Runs an attempt under a supervisor. In a container without a shell, runs a list command by a plain exec. */
+async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: RunOptions): Promise<StepResult> {
   const { task, agent } = work;
   const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - performance.now());
   const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
@@ -172,11 +209,11 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
   if (result.kind !== 'no-shell' || task.run.kind !== 'argv') return result;
   const { name, container, run } = task;
   context.progress.warn([
-    `Step "${name}" runs in container "${container}", which has no shell: without variables and working directory, and what is known of its end is what the cluster says`,
+    `Step "${name}" runs in container "${container}", which has no shell: it gets no variables and no working directory, and only the cluster reports its end`,
   ]);
-  // Nothing can look for what it leaves behind.
+  // Nothing can find what it leaves behind.
   context.agents.condemn();
   if (context.isResumed)
-    return { kind: 'lost', message: 'in a container without a shell no trace tells whether it ran' };
+    return { kind: 'lost', message: 'a container without a shell keeps no trace of whether it ran' };
   return await runPlainStep(context.workspace, { container, argv: run.argv, timeoutMs }, options);
 }

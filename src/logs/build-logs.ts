@@ -2,7 +2,7 @@ import type { BuildState } from '../build/index.ts';
 import { toMessage } from '../errors.ts';
 import type { Masking } from '../sealing/index.ts';
 import type { BuildView, LineReader, LogCopier, LogLine, LogRequest, StepRun } from './build-view.ts';
-import { followParts, type PartsOrder, type PartReader, type LogReading } from '../agent/index.ts';
+import { copyLog, followParts, type LogReading, type PartReader } from '../agent/index.ts';
 import { toStepId, yieldToEventLoop } from '../engine/index.ts';
 import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { readLogTimes } from './log-times.ts';
@@ -97,7 +97,7 @@ function describeAbsence({ steps }: BuildState, { index, attempt }: StepRun): st
 }
 
 /** As long as this process leads it, a step that it says is running may not have begun to write. */
-function watchEnd(build: SeenBuild): Pick<PartsOrder, 'isAwaited' | 'isOver'> {
+function watchEnd(build: SeenBuild): { isAwaited(): boolean; isOver(): boolean } {
   const isOver = (): boolean => build.state.phase.kind === 'ended';
   return { isOver, isAwaited: () => build.isLed && !isOver() };
 }
@@ -143,7 +143,6 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
     container,
     stepId,
     offset: toLeadIn(from),
-    isWhole: false,
     signal,
     within: reader.within,
     ...watchEnd(build),
@@ -196,19 +195,14 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
   async function send(bytes: Uint8Array): Promise<void> {
     if (bytes.length > 0) await copier.onBytes(bytes);
   }
-  return await followParts(log.reader, {
+  const reading = await copyLog(log.reader, {
     container: log.container,
     stepId: toStepId(run.index, run.attempt),
     offset: 0,
-    isWhole: true,
     signal: log.signal,
     ...watchEnd(build),
-    async onPart(part): Promise<void> {
-      for (const slice of toSlices(part.bytes, log.signal)) {
-        await yieldToEventLoop();
-        await send(masker.push(slice));
-      }
-      if (part.isLast) await send(masker.flush());
-    },
+    onBytes: async (bytes) => await send(masker.push(bytes)),
   });
+  if (reading.kind === 'whole') await send(masker.flush());
+  return reading;
 }

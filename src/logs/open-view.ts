@@ -167,7 +167,14 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
     if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
     if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
     const { workspace } = looked;
-    const reader = createPartReader({ workspace, buildId, roots: planRoots(pipeline) });
+    const parts = createPartReader({ workspace, buildId, roots: planRoots(pipeline) });
+    const reader = {
+      ...parts,
+      close(): void {
+        parts.close();
+        workspace.close();
+      },
+    };
     return { kind: 'open', name: workspace.name, pipeline, reader, masking };
   } catch (error) {
     if (!(error instanceof C3Error) || !OF_THE_FILE.includes(error.code)) throw error;

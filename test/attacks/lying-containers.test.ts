@@ -14,7 +14,7 @@ import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;
 const ROOTS = ['/c3/.c3', '/tmp/.c3'] as const;
-const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0, isWhole: false };
+const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0 };
 
 const TASK: Task = {
   index: 0,
@@ -39,7 +39,7 @@ async function openInto({ workspace }: LyingContainer): Promise<AgentConnection>
 }
 
 function openReader({ workspace }: LyingContainer) {
-  return createPartReader({ workspace: { ...workspace, close: () => undefined }, buildId: 'b', roots: ROOTS });
+  return createPartReader({ workspace, buildId: 'b', roots: ROOTS });
 }
 
 function openAgent({ workspace }: LyingContainer): StepAgent {
@@ -63,8 +63,6 @@ function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): P
     {
       signal: new AbortController().signal,
       lost: container.workspace.lost,
-      onOutput: () => undefined,
-      onCut: () => undefined,
       openAgent: open,
       limits: DEFAULT_STEP_LIMITS,
       ...options,
@@ -87,7 +85,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     while (await container.say(Buffer.concat([Buffer.from(`D ${offset} ${size}\n`), Buffer.alloc(size)])))
       offset += size;
     expect(offset).toBe(MIB / 4);
-    const message = 'container "main" says what it was not asked';
+    const message = 'container "main" sends what it was not asked for';
     expect(await asked).toEqual({ kind: 'cut', message, isFinal: true });
   });
 
@@ -95,9 +93,9 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     ['goes on elsewhere in the log', 'D 7 1\nx'],
     ['leaves out a part that is not there', 'K 7 9\n'],
     ['leaves out something twice', 'K 0 9\nK 9 20\n'],
-    ['ends elsewhere', 'X 7 0 exited\n'],
+    ['ends elsewhere', 'X 7 0 exited end\n'],
     ['says that there is more elsewhere', 'P 7 0\n'],
-    ['speaks of its life for ever', 'H\n'.repeat(100)],
+    ['speaks of its life for ever', 'H 0\n'.repeat(100)],
   ])('is not believed when it %s', async (_what, words) => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);
@@ -132,18 +130,21 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
   it('is cut off when it goes on though nobody asks', async () => {
     const container = createLyingContainer();
     const line = await openInto(container);
-    expect(await container.repeat(Buffer.from('H\n'), PLENTY)).toBe(1000);
-    expect(await line.over).toMatchObject({ isFinal: true, message: expect.stringContaining('nothing is asked') });
+    expect(await container.repeat(Buffer.from('H 0\n'), PLENTY)).toBe(1000);
+    expect(await line.over).toMatchObject({
+      isFinal: true,
+      message: expect.stringContaining('goes on sending without a command'),
+    });
   });
 
   it('is cut off when it answers before it has said that it is there', async () => {
     const container = createLyingContainer('T\n');
     const line = await openInto(container);
-    expect(await line.over).toMatchObject({ isFinal: true, message: expect.stringContaining('spoke before') });
+    expect(await line.over).toMatchObject({ isFinal: true, message: expect.stringContaining('before it was ready') });
   });
 
   it.each([
-    ['signs of life', 'H\n'],
+    ['signs of life', 'H 0\n'],
     ['pieces of a log', 'D 0 1\nx'],
     ['places of which the log is left out', 'K 0 1\n'],
   ])('leaves everybody else their turn while it floods c3 with %s', async (_what, first) => {
@@ -162,35 +163,21 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(await container.say(frames.join(''))).toBe(true);
     expect(turns - before).toBeGreaterThanOrEqual(frames.length / 64 - 1);
     flood.abort();
-    await container.say(`X ${first.startsWith('H') ? 0 : frames.length} 3 exited\n`);
+    await container.say(`X ${first.startsWith('H') ? 0 : frames.length} 3 exited end\n`);
     expect(await result).toEqual({ kind: 'exited', exitCode: 3 });
   });
 
-  it.each([
-    ['has no end', undefined],
-    ['ends at last, as it says with success', '0 exited'],
-  ])(
-    'ends a step, and passes none, whose log is larger than any supervisor of c3 lets it be and %s',
-    async (_what, end) => {
-      const container = createLyingContainer();
-      let taken = 0;
-      const onOutput = (bytes: Uint8Array): void => void (taken += bytes.length);
-      const result = runIn(container, { onOutput, limits: { ...DEFAULT_STEP_LIMITS, answerMs: end ? 60_000 : 100 } });
-      await untilAsked(container, 'run b s0');
-      const block = Buffer.alloc(4 * MIB);
-      let offset = 0;
-      // Then it has opened another connection, to tell the supervisor to end the step.
-      for (; container.execCount === 1 && offset < 2 ** 32; offset += block.length) {
-        await container.say(`D ${offset} ${block.length}\n`, 0);
-        await container.say(block, 0);
-      }
-      await untilAsked(container, 'cancel b s0');
-      if (end !== undefined) await container.say(`X ${offset} ${end}\n`, 0);
-      const message = 'it wrote more than 2 GiB and did not say that it ended';
-      expect(await result).toEqual(end === undefined ? { kind: 'lost', message } : { kind: 'log-limit' });
-      expect(taken).toBe(2.5 * 1024 * MIB);
-    },
-  );
+  it('ends a step, and passes none, whose end of a log is larger than an agent sends', async () => {
+    const container = createLyingContainer();
+    const ends: number[] = [];
+    const result = runIn(container, { onLog: ({ bytes }) => void ends.push(bytes.length) });
+    await untilAsked(container, 'run b s0');
+    const block = Buffer.alloc(65_536);
+    await container.say(Buffer.concat([Buffer.from(`D 0 ${block.length}\n`), block, Buffer.from('H 65536\n')]));
+    await container.say(Buffer.concat([Buffer.from(`D 0 ${2 * block.length}\n`), block, Buffer.of(0)]));
+    expect(await result).toEqual({ kind: 'lost', message: 'its container sends a log that it was not asked for' });
+    expect(ends).toEqual([block.length]);
+  });
 
   it('holds up no build for ever that is taken up again too late, by speaking of its life', async () => {
     const container = createLyingContainer();
@@ -207,9 +194,8 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
         workdir: { path: '/c3/project', mayStartElsewhere: false },
         isResumed: true,
         agents: {
-          take: () => Promise.resolve(open()),
+          use: async (_container, work) => await work(open()),
           openAnother: open,
-          giveBack: none,
           warmUp: none,
           condemn: none,
           sweep: () => Promise.resolve(false),
@@ -219,10 +205,11 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
         limits: { ...DEFAULT_STEP_LIMITS, answerMs: 100 },
         takeNotes: none,
         toProof: none,
+        reader: openReader(container),
         logs: new Map(),
       },
     );
-    const alive = setInterval(() => void container.say('H\n'), 10);
+    const alive = setInterval(() => void container.say('H 0\n'), 10);
     expect(await verdict).toMatchObject({ kind: 'stopped' });
     clearInterval(alive);
   });

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
-import { runStep, type StepLimits, type StepResult } from '../../src/agent/step.ts';
+import { runStep, type LogEnd, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import {
   createLocalWorkspace,
   isShellInstalled,
@@ -30,10 +30,10 @@ export interface LocalSteps {
   readonly controller: AbortController;
   /** Where c3's files are. */
   readonly root: string;
-  /** The log so far, all steps, as latin1; `<N left out>` where bytes were. */
+  /** The logs of the steps so far, from their files, as latin1. */
   text(): string;
   /** Resolves once the log holds the text. */
-  seen(text: string): Promise<void>;
+  seen(text: string): Promise<unknown>;
   run(script: string, options?: LocalStepOptions): Promise<StepResult>;
   /** By the steps' own agent, unless another is given. */
   sweep(agent?: StepAgent): Promise<boolean | undefined>;
@@ -53,8 +53,9 @@ interface LocalStepOptions {
   readonly epoch?: number;
   /** Instead of `controller`. */
   readonly signal?: AbortSignal;
-  /** Instead of `text`. */
-  readonly onOutput?: (bytes: Uint8Array) => void;
+  /** False: `text` does not have its log. */
+  readonly isRead?: boolean;
+  readonly onLog?: (end: LogEnd) => void;
 }
 
 export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'without' | 'env'> = {}): LocalSteps {
@@ -62,8 +63,8 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
   const buildId = toLocalBuildId();
   const controller = new AbortController();
   const root = join(workspace.directory, 'c3');
-  const log: Buffer[] = [];
-  const waiting = new Set<{ text: string; resolve: () => void }>();
+  /** The steps whose logs are read, in order. */
+  const logs: string[] = [];
   function openAgent(changes: Partial<StepAgentOptions> = {}): StepAgent {
     const options: StepAgentOptions = { buildId, epoch: 1, roots: [root, `${root}.second`], silenceMs: SILENCE_MS };
     const agent = createStepAgent(workspace, 'main', { ...options, ...changes });
@@ -71,13 +72,8 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
     return agent;
   }
   function text(): string {
-    return Buffer.concat(log).toString('latin1');
-  }
-  function add(bytes: Buffer): void {
-    log.push(bytes);
-    if (waiting.size === 0) return;
-    const all = text();
-    for (const one of waiting) if (all.includes(one.text)) one.resolve();
+    const files = logs.map((stepId) => join(root, buildId, `${stepId}.log`));
+    return files.map((file) => (existsSync(file) ? readFileSync(file, 'latin1') : '')).join('');
   }
   open.push(workspace);
   const own = openAgent();
@@ -87,13 +83,10 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
     controller,
     root,
     text,
-    seen: (wanted) =>
-      new Promise((resolve) => {
-        if (text().includes(wanted)) resolve();
-        else waiting.add({ text: wanted, resolve });
-      }),
-    run: (script, { env = {}, workdir, timeoutMs = 60_000, stepId = 's1', ...options } = {}) =>
-      runStep(
+    seen: (wanted) => vi.waitUntil(() => text().includes(wanted), { timeout: PATIENCE_MS, interval: 5 }),
+    async run(script, { env = {}, workdir, timeoutMs = 60_000, stepId = 's1', ...options } = {}) {
+      if (options.isRead !== false) logs.push(stepId);
+      return await runStep(
         options.agent ?? own,
         {
           buildId,
@@ -110,10 +103,10 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
           lost: workspace.lost,
           openAgent: () => openAgent({ epoch: options.epoch ?? 1 }),
           limits: LIMITS,
-          onCut: (bytes) => add(Buffer.from(`<${bytes} left out>`)),
-          onOutput: options.onOutput ?? ((bytes) => add(Buffer.from(bytes))),
+          ...(options.onLog ? { onLog: options.onLog } : {}),
         },
-      ),
+      );
+    },
     openAgent,
     async sweep(agent = own) {
       const answer = await agent.perform(`sweep ${buildId}\n`, (frame) =>

@@ -111,7 +111,7 @@ export function createWalk(): Walk {
         haltSignal: walk.halt.signal,
         limits: LIMITS,
         lines,
-        onOutput: (_index, bytes) => onOutput?.(Buffer.from(bytes).toString()),
+        onOutput: onOutput && ((_index, bytes) => onOutput(Buffer.from(bytes).toString())),
       });
       progress.end(ending);
       return { ending, isClean: await sweep() };

@@ -60,7 +60,7 @@ describe.each(CUTS)('a step whose connection is cut (%s, %i times)', (how, times
     const fault = faults.embedded.faults.onExec({ times: 1 }, { when: 'after-status', how });
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
-    await faults.look(workspace.name, `read -r live rest < /c3/.c3/${step.buildId}/s0.[0-9]*.tail; kill -9 $live`);
+    await faults.look(workspace.name, `read -r live rest < /c3/.c3/${step.buildId}/s0.[0-9]*.report; kill -9 $live`);
     await letGo(step.buildId);
     await expectWhole(faults, { pod: workspace.name, step });
     expect(fault.hits()).toBe(1);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecAnswer, Workspace } from '../../src/engine/cluster.ts';
 import { createStepAgent } from '../../src/agent/step-agent.ts';
@@ -52,19 +52,23 @@ const agent = createStepAgent(workspace, 'main', {
   silenceMs: 30_000,
 });
 
-/** Resolves when the step's exit code is in its file. */
-async function ended(step: string): Promise<void> {
-  while (!readFileSync(join(directory, 'c3', buildId, `${step}.exit`), 'utf8').includes('end')) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+function read(file: string): string {
+  const path = join(directory, 'c3', buildId, file);
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
 for (const [index, script] of order.scripts.entries()) {
+  const stepId = `s${index}`;
+  if (death === 'while a step runs') {
+    setInterval(() => {
+      if (read(`${stepId}.log`).includes('started')) die();
+    }, 5);
+  }
   await runStep(
     agent,
     {
       buildId,
-      stepId: `s${index}`,
+      stepId,
       proof: 'proof',
       workdir: join(directory, 'project'),
       env: { C3_BUILD_ID: buildId },
@@ -76,12 +80,8 @@ for (const [index, script] of order.scripts.entries()) {
       lost: workspace.lost,
       limits: DEFAULT_STEP_LIMITS,
       openAgent: () => agent,
-      onCut: () => {},
-      async onOutput(): Promise<void> {
-        if (death === 'while a step runs') die();
-        if (death !== 'after a step has ended') return;
-        await ended(`s${index}`);
-        die();
+      onLog(): void {
+        if (death === 'after a step has ended' && read(`${stepId}.exit`).includes('end')) die();
       },
     },
   );

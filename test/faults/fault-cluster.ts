@@ -12,6 +12,8 @@ import type {
   WorkspaceRequest,
 } from '../../src/engine/cluster.ts';
 import { createStepAgent, type StepAgent } from '../../src/agent/step-agent.ts';
+import { createPartReader } from '../../src/agent/part-reader.ts';
+import { copyLog } from '../../src/agent/read-log.ts';
 import { runStep, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
@@ -180,62 +182,86 @@ export function toBuildId(): string {
 export interface StepRun {
   readonly buildId: string;
   readonly ended: Promise<StepResult>;
+  /** All of it, once the step has ended. */
   log(): Buffer;
-  /** Resolves once the log holds the text. */
+  /** The size of its log, by the newest heartbeat. */
+  size(): number;
+  /** Resolves once a heartbeat brings the text. */
   seen(text: string): Promise<void>;
 }
 
 /**
  * Starts a step of a new build. Its script finds `$ID` in its environment; what `body` writes goes to the log and, by `tee`, to
- * /c3/wrote.$ID, and each run adds a line to /c3/ran.$ID. It ends with 7, which no exec status says by mistake.
+ * /c3/wrote.$ID, and each run adds a line to /c3/ran.$ID. It ends with 7, which no exec status says by mistake. Its log is read in
+ * parts once it has ended.
  */
 export function startStep(workspace: Workspace, body: string, silenceMs: number = SILENCE_MS): StepRun {
   const buildId = toBuildId();
   const openAgent = (): StepAgent =>
-    createStepAgent(workspace, 'main', {
-      buildId,
-      epoch: workspace.epoch,
-      roots: ['/c3/.c3', '/tmp/.c3'],
-      silenceMs,
-    });
+    createStepAgent(workspace, 'main', { buildId, epoch: workspace.epoch, roots: ROOTS, silenceMs });
   const agent = openAgent();
-  const chunks: Uint8Array[] = [];
+  let log: Buffer = Buffer.alloc(0);
+  let newest = '';
+  let size = 0;
   const waiting = new Set<{ text: string; resolve: () => void }>();
-  const ended = runStep(
-    agent,
-    {
-      buildId,
-      stepId: 's0',
-      proof: 'proof',
-      workdir: '/c3/project',
-      env: { C3_BUILD_ID: buildId, ID: buildId },
-      script: `echo run >> "/c3/ran.$ID"\n{\n${body}\n} 2>&1 | tee "/c3/wrote.$ID"\nexit 7\n`,
-      timeoutMs: 120_000,
-    },
-    {
-      signal: new AbortController().signal,
-      lost: workspace.lost,
-      limits: STEP_LIMITS,
-      openAgent,
-      onCut: () => {},
-      onOutput: (bytes) => {
-        chunks.push(bytes.slice());
-        if (waiting.size === 0) return;
-        const log = Buffer.concat(chunks);
-        for (const one of waiting) if (log.includes(one.text)) one.resolve();
+
+  async function run(): Promise<StepResult> {
+    const result = await runStep(
+      agent,
+      {
+        buildId,
+        stepId: 's0',
+        proof: 'proof',
+        workdir: '/c3/project',
+        env: { C3_BUILD_ID: buildId, ID: buildId },
+        script: `echo run >> "/c3/ran.$ID"\n{\n${body}\n} 2>&1 | tee "/c3/wrote.$ID"\nexit 7\n`,
+        timeoutMs: 120_000,
       },
-    },
-  ).finally(() => agent.close());
+      {
+        signal: new AbortController().signal,
+        lost: workspace.lost,
+        limits: STEP_LIMITS,
+        openAgent,
+        onLog(end): void {
+          size = end.size;
+          newest = Buffer.from(end.bytes).toString('latin1');
+          for (const one of waiting) if (newest.includes(one.text)) one.resolve();
+        },
+      },
+    );
+    agent.close();
+    if (result.kind === 'exited') log = await readWholeLog(workspace, buildId);
+    return result;
+  }
   return {
     buildId,
-    ended,
-    log: () => Buffer.concat(chunks),
+    ended: run(),
+    log: () => log,
+    size: () => size,
     seen: (text) =>
       new Promise((resolve) => {
-        if (Buffer.concat(chunks).includes(text)) resolve();
+        if (newest.includes(text)) resolve();
         else waiting.add({ text, resolve });
       }),
   };
+}
+
+const ROOTS = ['/c3/.c3', '/tmp/.c3'] as const;
+
+async function readWholeLog(workspace: Workspace, buildId: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const reading = await copyLog(createPartReader({ workspace, buildId, roots: ROOTS }), {
+    container: 'main',
+    stepId: 's0',
+    offset: 0,
+    signal: new AbortController().signal,
+    isAwaited: () => false,
+    isOver: () => true,
+    onBytes: (bytes) => void chunks.push(Buffer.from(bytes)),
+  });
+  const log = Buffer.concat(chunks);
+  expect(reading).toEqual({ kind: 'whole', to: log.length });
+  return log;
 }
 
 /** The step ran once, ended with its own code, and every byte that it wrote has arrived, once and in order. */

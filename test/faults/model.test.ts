@@ -2,6 +2,8 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { createPartReader } from '../../src/agent/part-reader.ts';
+import { copyLog } from '../../src/agent/read-log.ts';
 import type { StepResult } from '../../src/agent/step.ts';
 import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
@@ -134,15 +136,28 @@ async function play(steps: LocalSteps, schedule: Schedule): Promise<Outcome> {
 }
 
 function hold(steps: LocalSteps, script: string, epoch: number): Holder {
-  const controller = new AbortController();
+  const [controller, ended] = [new AbortController(), new AbortController()];
   const log: Buffer[] = [];
-  const result = steps.run(script, {
-    agent: steps.openAgent({ epoch }),
-    epoch,
-    signal: controller.signal,
-    onOutput: (bytes) => void log.push(Buffer.from(bytes)),
+  const { workspace, buildId, root } = steps;
+  const reader = createPartReader({ workspace, buildId, roots: [root, `${root}.second`] });
+  const read = copyLog(reader, {
+    container: 'main',
+    stepId: 's1',
+    offset: 0,
+    signal: new AbortController().signal,
+    wake: ended.signal,
+    isAwaited: () => !ended.signal.aborted,
+    isOver: () => ended.signal.aborted,
+    onBytes: (bytes) => void log.push(Buffer.from(bytes)),
   });
-  return { controller, result, log: () => Buffer.concat(log).toString() };
+  async function run(): Promise<StepResult> {
+    const agent = steps.openAgent({ epoch });
+    const result = await steps.run(script, { agent, epoch, signal: controller.signal });
+    ended.abort();
+    await read;
+    return result;
+  }
+  return { controller, result: run(), log: () => Buffer.concat(log).toString() };
 }
 
 /** If there is one by now. */

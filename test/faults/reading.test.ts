@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ExecBreak } from '../../dev/cluster/index.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { followParts } from '../../src/agent/follow-parts.ts';
 import { createPartReader, type PartReader } from '../../src/agent/part-reader.ts';
-import type { LogReading } from '../../src/agent/read-log.ts';
+import { copyLog, followParts, type LogReading } from '../../src/agent/read-log.ts';
 import { expectWhole, startStep, useFaultCluster, type StepRun } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
@@ -32,23 +31,28 @@ interface Told {
 }
 
 /** `onBytes`: its promise slows the reading. */
-async function read(reader: PartReader, onBytes?: (all: number) => Promise<void> | void): Promise<Told> {
+async function read(
+  reader: PartReader,
+  { isCopy = false, onBytes }: { isCopy?: boolean; onBytes?: (all: number) => Promise<void> | void } = {},
+): Promise<Told> {
   const hash = createHash('sha256');
   let all = 0;
-  const reading = await followParts(reader, {
+  async function take(bytes: Uint8Array): Promise<void> {
+    hash.update(bytes);
+    all += bytes.length;
+    await onBytes?.(all);
+  }
+  const request = {
     container: 'main',
     stepId: 's0',
     offset: 0,
-    isWhole: true,
     signal: new AbortController().signal,
     isAwaited: () => false,
     isOver: () => false,
-    async onPart({ bytes }): Promise<void> {
-      hash.update(bytes);
-      all += bytes.length;
-      await onBytes?.(all);
-    },
-  });
+  };
+  const reading = isCopy
+    ? await copyLog(reader, { ...request, onBytes: take })
+    : await followParts(reader, { ...request, onPart: ({ bytes }) => take(bytes) });
   return { reading, sha256: hash.digest('hex') };
 }
 
@@ -64,9 +68,8 @@ describe.each(['loud', 'silent', 'false-success'] as const)('connections that ar
     const reader = await openReader(step);
     const fault = faults.embedded.faults.onExec({ times: 1 }, { when: { afterBytes: 200_000 }, how });
     const caughtUp = Promise.withResolvers<undefined>();
-    const readers = Array.from({ length: 6 }, async () =>
-      read(reader, (all) => (all > 500_100 ? caughtUp.resolve(undefined) : undefined)),
-    );
+    const onBytes = (all: number): void => (all > 500_100 ? caughtUp.resolve(undefined) : undefined);
+    const readers = Array.from({ length: 6 }, async (_, index) => read(reader, { isCopy: index > 3, onBytes }));
     await caughtUp.promise;
     expect(fault.hits()).toBe(1);
     expect(faults.embedded.faults.cutExecs(how)).toBeGreaterThan(0);
@@ -82,7 +85,9 @@ test('readers that take nothing more hold up neither the step nor each other', a
   await step.seen('line 5');
   const reader = await openReader(step);
   const stall = Promise.withResolvers<void>();
-  const stalled = Array.from({ length: 10 }, async () => read(reader, () => stall.promise));
+  const stalled = Array.from({ length: 10 }, async (_, index) =>
+    read(reader, { isCopy: index > 7, onBytes: () => stall.promise }),
+  );
   const lively = read(reader);
   await letGo(step.buildId);
   await expectWhole(faults, { pod: workspace.name, step });

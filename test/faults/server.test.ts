@@ -14,7 +14,7 @@ describe('a step', () => {
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
     await faults.embedded.faults.stopServer();
-    const received = step.log().length;
+    const received = step.size();
     await faults.embedded.faults.startServer();
     await faults.look(workspace.name, `touch /c3/go.${step.buildId}`);
     await expectWhole(faults, { pod: workspace.name, step });

@@ -1,26 +1,26 @@
-# The agent: c3's end of a line in a container, started by a Kubernetes exec. It reads commands, one a line, from standard input
-# and answers in frames on standard output (frames.ts). A connection may break at any byte: what a step is and was stands in files,
-# and the next agent takes up where they say it is. POSIX sh with ls, dd, sleep, mkdir, rm; setsid is used where there is one.
+# The agent: c3's end of a connection into a container, started by a Kubernetes exec. It reads commands from standard input, one a line,
+# and answers in frames on standard output (frames.ts). A connection may break at any byte. All state of a step is in files, so the
+# next agent continues from there. POSIX sh with ls, dd, sleep, mkdir, rm; it uses setsid where that exists.
 #
-# ROOT/                     the first of two directories that can be written; containers that share a volume share it
-#   epoch.N                 a c3 has come with this epoch; the greatest counts. Names, so that none can lower it
+# ROOT/                     the first of two directories that is writable; containers that share a volume share it
+#   epoch.N                 a c3 has come with this epoch; the greatest counts. File names, so that no write can lower it
 #   processes.CONTAINER     what ran there before the first build
 #   BUILD/
 #     begun.MS              when c3 first came with this build, by its clock
 #     swept.CONTAINER       nothing of the build is left running there
-#     journal.CONTAINER     what c3 noted of the build's state (journal.ts), for who looks later; whoever is in the Pod may read it
+#     journal.CONTAINER     what c3 noted of the build's state (journal.ts), for later readers; readable for everyone in the Pod
 #     STEP.claim            "PID START" of the agent that runs the step: made once, by noclobber
 #     STEP.log              both streams, in the order of writing
 #     STEP.pid              "PID START" of the step's own process, leader of its session; or pending
 #     STEP.why              cancelled, timed-out or log-limit: the watch ended it; or pending
-#     STEP.cancel           it is to be ended
-#     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (a process was killed for it meanwhile), or as above.
-#                           Of a step that has passed "0 exited end PROOF": c3's word for it, which nobody but its supervisor was told
-#     STEP.times              "SECONDS BYTES", a line for each second in which the log grew: its size at that time of the step
-#     STEP.COURIER.tail     who sends the end of the log: made once; "FOLLOWER WATCH" when that is not the agent
+#     STEP.cancel           the watch must end it
+#     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (the kernel killed a process meanwhile), or as above.
+#                           "0 exited end PROOF" when the step has passed: only its supervisor was given the proof
+#     STEP.times            "SECONDS BYTES", a line for each second in which the log grew: its size at that second of the step
+#     STEP.AGENT.report     who answers when the step ends: made once. "REPORTER WATCH", or empty when it is the agent
 
-# Names begin with "_": a shell goes on exporting what came in its environment, and a step is to have the variables of its container
-# as they are, whatever they are called.
+# Names begin with "_". A shell goes on exporting the variables of its environment, and a step must get the variables of its container
+# unchanged, whatever their names.
 
 umask 077
 say() { printf '%s\n' "$*" || exit 1; }
@@ -43,10 +43,10 @@ no_room() {
   exit 1
 }
 
-# Makes a file unless it is there.
+# Makes a file unless it exists.
 ensure() { claim "$1" "$2"; [ $? != 2 ] || no_room; }
 
-# The first of two directories where files can be made.
+# Sets _root to the first of two directories where files can be made.
 find_root() {
   for _root in "$1" "$2"; do
     [ -d "$_root" ] || { mkdir -p "$_root" && chmod 1777 "$_root"; } 2> /dev/null
@@ -56,44 +56,48 @@ find_root() {
   exit 1
 }
 
-# root FIRST SECOND BUILD CONTAINER EPOCH NOW: c3 comes with a build. What another build left running here whose c3 died before it
-# swept is killed now, before BUILD starts anything.
+# root MODE BUILD CONTAINER EPOCH NOW, then two lines with a directory each: c3 comes with a build. When the c3 of another build died
+# before its sweep, its processes are killed now, before BUILD starts anything. With the mode "read" c3 only reads and changes nothing.
 command_root() {
-  find_root "$1" "$2"
-  _container=$4 _epoch=$5
+  IFS= read -r _first && IFS= read -r _second || exit 1
+  if [ "$1" = read ]; then
+    # No epoch is greater: a reader takes the Pod from nobody, and nobody takes it from a reader.
+    _epoch=999999999999999
+    for _root in "$_first" "$_second"; do [ -d "$_root/$2" ] && break; done
+    read_begun "$2"
+  else
+    find_root "$_first" "$_second"
+    _container=$3 _epoch=$4
+    take_over "$2"
+    read_begun "$2"
+    [ "$_begun" -gt 0 ] || { ensure "$_root/$2/begun.$5" ''; read_begun "$2"; }
+  fi
+  say "R $_begun $_root"
+}
+
+take_over() {
   ensure "$_root/epoch.$_epoch" ''
   is_stale && refuse
   note_first_processes
-  [ -d "$_root/$3" ] || mkdir -m 1777 "$_root/$3" 2> /dev/null || [ -d "$_root/$3" ] || no_room
+  [ -d "$_root/$1" ] || mkdir -m 1777 "$_root/$1" 2> /dev/null || [ -d "$_root/$1" ] || no_room
   for _other in "$_root"/*/; do
     _other=${_other%/} _other=${_other##*/}
-    if [ "$_other" != "$3" ] && [ -d "$_root/$_other" ] && [ ! -e "$_root/$_other/swept.$_container" ]; then
+    if [ "$_other" != "$1" ] && [ -d "$_root/$_other" ] && [ ! -e "$_root/$_other/swept.$_container" ]; then
       clear_away "$_other"
-      [ -z "$_left" ] || { say "E what build $_other left running cannot be killed: $_left"; exit 1; }
+      [ -z "$_survivors" ] || { say "E what build $_other left running cannot be killed: $_survivors"; exit 1; }
       ensure "$_root/$_other/swept.$_container" ''
     fi
   done
-  read_begun "$3"
-  [ "$_begun" -gt 0 ] || { ensure "$_root/$3/begun.$6" ''; read_begun "$3"; }
-  say "R $_begun $_root"
 }
 
-# look FIRST SECOND BUILD: c3 comes to read, and leaves everything as it is. No epoch is greater than its: it takes the Pod from nobody.
-command_look() {
-  _epoch=$_no_cap
-  for _root in "$1" "$2"; do [ -d "$_root/$3" ] && break; done
-  read_begun "$3"
-  say "R $_begun $_root"
-}
-
-# note BUILD TEXT: keeps a line of the build's journal. Nothing depends on it: where there is no room, it is lost.
+# note BUILD TEXT: adds a line to the build's journal. Nothing depends on it: without room the line is lost.
 command_note() {
   umask 022
   printf '%s\n' "$2" >> "$_root/$1/journal.$_container"
   umask 077
 } 2> /dev/null
 
-# tell BUILD NAME: sends the lines of all files of the build that begin so, but for those that no file of ours has.
+# tell BUILD NAME: sends the lines of all files of the build whose names begin with NAME. No file of ours has longer lines.
 command_tell() {
   for _file in "$_root/$1/$2"*; do
     while IFS= read -r _line; do [ "${#_line}" -gt 4000 ] || say "J $_line"; done < "$_file"
@@ -101,13 +105,13 @@ command_tell() {
   say "T"
 }
 
-# Where two came at once, the earlier counts.
+# Sets _begun. When two came at once, the earlier counts.
 read_begun() {
   _begun=0
   for _file in "$_root/$1"/begun.*; do [ -e "$_file" ] && { _begun=${_file##*.}; return; }; done
 }
 
-# cancel BUILD STEP: told to the watch; a step that never started is claimed, so that it never will.
+# cancel BUILD STEP: tells the watch to end a step. Claims a step that never started, so that it never starts.
 command_cancel() {
   is_stale && refuse
   _step=$_root/$1/$2
@@ -120,34 +124,28 @@ command_cancel() {
   say "C"
 }
 
-# Log that is sent whole before the middle of it is left out, and the end that is sent then: nobody reads more than that live.
-_soft_cap=16777216 _kept_end=65536
-# A log never has a thousand terabytes: nothing is left out.
-_no_cap=1000000000000000
-# A step that writes more is ended: most nodes would be out of disk soon.
+# The watch ends a step with a larger log: most nodes would soon run out of disk.
 _hard_cap=2147483648
-# Builds whose files are kept: for who looks into a Pod.
+# How many builds keep their files, for readers.
 _kept_builds=10
-# What PID 1 does not reap stays in the table of processes, of which a Pod may have a thousand or so.
+# A zombie that PID 1 does not reap stays in the process table. A Pod may have about a thousand processes.
 _max_zombies=200
-# Not every sleep knows fractions.
+# Not every sleep accepts fractions.
 set_naps() {
-  if sleep 0.001 2> /dev/null; then _shortest=0.004 _short=0.015 _medium=0.1 _long=0.4
-  else _shortest=1 _short=1 _medium=1 _long=1
+  if sleep 0.001 2> /dev/null; then _short=0.015 _medium=0.1 _long=0.4
+  else _short=1 _medium=1 _long=1
   fi
 }
 
 agent() {
   trap : TERM INT HUP
   examine self; _my_pid=$_pid _my_start=$_start _my_session=$_session
-  while read -r _verb _a _b _c _d _e _f _g _h; do
+  while read -r _verb _a _b _c _d _e _f _g; do
     case $_verb in
-      root) command_root "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" ;;
-      look) command_look "$_a" "$_b" "$_c" ;;
-      run) command_run "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" "$_g" "$_h" ;;
-      follow) _step=$_root/$_a/$_b; follow "$_c" "$_soft_cap" ;;
-      read) _step=$_root/$_a/$_b; follow "$_c" "$_no_cap" ;;
-      part) _step=$_root/$_a/$_b; part "$_c" "$_d" "$_e" ;;
+      root) command_root "$_a" "$_b" "$_c" "$_d" "$_e" ;;
+      run) command_run "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" "$_g" ;;
+      wait) _step=$_root/$_a/$_b; await_end ;;
+      part) _step=$_root/$_a/$_b; part "$_c" "$_d" "$_e" "$_f" ;;
       note) command_note "$_a" "$_b" ;;
       tell) command_tell "$_a" "$_b" ;;
       cancel) command_cancel "$_a" "$_b" ;;
@@ -159,8 +157,8 @@ agent() {
 
 set_naps
 _setsid=$(command -v setsid)
-# Both ends of a pipe of a shell in the foreground: neither starts with signals ignored, as what is put in the background does, and
-# this shell reaps both. Descriptor 5 leads to the watch.
+# Agent and watch are the two ends of a pipe in the foreground: a process in the background would start with signals ignored. This
+# shell reaps both. Descriptor 5 leads to the watch.
 exec 4>&1
 { exec 5>&1 >&4 4>&-; agent; } | { exec 4>&-; watch; }
 exit 0

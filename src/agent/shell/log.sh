@@ -1,15 +1,15 @@
-# Sending a step's log and how it ended.
+# Reports a step's log and how the step ended.
 
-# Sets _ended, _code, _why and _sign. Fails when the step's files are gone.
+# Sets _ended, _code, _why and _sign from the exit file. Fails when the step's files are gone.
 read_exit() {
   _ended=
   read -r _code _why _end _sign 2> /dev/null < "$_step.exit" || return 1
-  # A shell reads byte by byte: what began as "pending" may end as the exit code that was written meanwhile.
+  # A shell reads byte by byte. A line that starts as "pending" may end as the exit code that replaced it meanwhile.
   case $_code in p*) ;; *) [ "$_end" = end ] && _ended=1 ;; esac
   return 0
 }
 
-# Sets _size. Asks nobody about a log that is still empty.
+# Sets _size. Starts no process for an empty log.
 take_size() {
   _size=0
   [ -s "$_step.log" ] || return 0
@@ -17,135 +17,155 @@ take_size() {
   _size=${5:-0}
 }
 
-# follow OFFSET CAP: sends $_step's log from OFFSET, then how it ended. Of what lies beyond CAP only the end is sent.
-follow() {
-  _offset=$1 _cap=$2 _base=0 _tick=0 _quiet=0 _opened= _missed=0
+# Sets _now, in seconds. A nap takes longer than it says, by a sixth in a container with little CPU. Without /proc/uptime naps count.
+take_time() { read -r _now _rest < /proc/uptime && _now=${_now%%.*} || _now=$((_now + 1)); } 2> /dev/null
+
+# The end of a log that goes with a heartbeat: 8 KiB are shown, and masking needs some bytes before them.
+_end_bytes=8256
+# A log up to this size goes whole with the exit: one `dd` is enough then.
+_small_log=65536
+# A heartbeat without news after this many seconds keeps idle proxies from cutting, and ends an agent without a listener.
+_quiet_seconds=10
+
+# wait BUILD STEP: waits for the end of $_step, which some agent runs. Sends heartbeats until then: at most one a second.
+await_end() {
+  _tick=0 _missed=0 _told=0 _now=0
+  take_time
+  _seen_at=$_now _beat_at=$_now
   while :; do
-    # The exit code is looked for before the size is taken: what was written before it is then in the size.
     if ! read_exit; then
       is_awaited && { nap "$_medium"; continue; }
-      tell_missing
-      break
+      report_missing
+      return
     fi
-    take_size
-    # `echo … > /dev/stderr` opens the log anew and empties it. What was there is gone; what is there now comes next.
-    [ "$_size" -lt "$((_offset - _base))" ] && _base=$_offset _opened=
-    _size=$((_base + _size))
-    if [ "$_size" -gt "$_offset" ]; then
-      [ -n "$_opened" ] || { exec 3< "$_step.log"; seek "$((_offset - _base))"; _opened=1; }
-      while [ "$_size" -gt "$_offset" ]; do send; done
-      _tick=0 _quiet=0
+    [ -z "$_ended" ] || { report_exit; return; }
+    _tick=$((_tick + 1))
+    if [ "$_tick" -le 4 ]; then nap "$_short"
+    elif [ "$_tick" -le 14 ]; then nap "$_medium"
+    else nap "$_long"
     fi
-    [ -n "$_ended" ] && { conclude "X $_offset $_code $_why $_sign"; break; }
-    _tick=$((_tick + 1)) _quiet=$((_quiet + 1))
-    if [ "$_tick" -lt 4 ]; then nap "$_shortest"
-    elif [ "$_tick" -lt 12 ]; then nap "$_short"
-    else
-      # It may have noted the exit code in the moment before it ended.
-      is_led || { read_exit && [ -z "$_ended" ] && { conclude "L its supervisor in the container was killed"; break; }; }
-      if [ "$_tick" -lt 40 ]; then nap "$_medium"; else nap "$_long"; fi
+    if is_led; then
+      beat
+    elif read_exit && [ -z "$_ended" ]; then
+      # It may have noted the exit code in the moment before it ended: hence the second look.
+      report "L its supervisor in the container was killed"
+      return
     fi
-    # A sign of life about every ten seconds keeps idle proxies from cutting, and ends an agent nobody listens to.
-    [ "$_quiet" -ge 24 ] && { _quiet=0; say "H $_offset"; }
   done
-  exec 3<&-
 }
 
-# part OFFSET BASE CAP: sends one frame of what there is of $_step's log from OFFSET on, as `follow` would, and how the step ended, or
-# that this is all for now. For who asks again when there is time: nothing waits here, and nothing is written. BASE is what the last
-# answer said: how much had been sent when the log was emptied.
-part() {
-  _offset=$1 _base=$2 _cap=$3 _most_blocks=2
-  # Who wants all of it takes it as fast as it comes; of those who read along there may be hundreds.
-  [ "$_cap" -le "$_soft_cap" ] || _most_blocks=8
-  if read_exit; then
-    take_size
-    [ "$_size" -lt "$((_offset - _base))" ] && _base=$_offset
-    _size=$((_base + _size))
-    if [ "$_size" -gt "$_offset" ]; then
-      exec 3< "$_step.log"
-      seek "$((_offset - _base))"
-      send
-      exec 3<&-
-    fi
-    if [ "$_size" -gt "$_offset" ]; then say "P $_offset $_base"
-    elif [ -n "$_ended" ]; then say "X $_offset $_code $_why $_sign"
-    elif is_led || ! read_exit || [ -n "$_ended" ]; then say "P $_offset $_base"
-    else say "L its supervisor in the container was killed"
-    fi
-  elif [ "$_offset" -gt 0 ] || [ -e "$_step.log" ]; then
-    say "L its files in $_root were removed"
-  else
-    say "N"
+# Reports the size of the log, and its end where it grew.
+beat() {
+  take_time
+  [ "$_now" != "$_seen_at" ] || return 0
+  _seen_at=$_now
+  take_size
+  if [ "$_size" != "$_told" ]; then send_end "$_end_bytes"
+  elif [ "$((_now - _beat_at))" -lt "$_quiet_seconds" ]; then return 0
   fi
-  _most_blocks=32
+  _told=$_size _beat_at=$_now
+  say "H $_size"
 }
 
-# Whether the agent that runs the step lives; while its files are being removed, whether it lived a moment ago.
-is_led() { read -r _pid _start _rest 2> /dev/null < "$_step.claim"; is_alive "$_pid" "$_start"; }
-
-# The last word on a step. None of it to a c3 that another has relieved of the Pod: that one kills what runs there, after it has
+# Sends the last word on a step. A c3 that lost the Pod to another c3 gets none: the other one kills what runs here, after it has
 # raised the fence, and such an end is not how the step ended.
-conclude() {
+report() {
   is_stale && refuse
   say "$1"
 }
 
-# Whether the step was claimed a moment ago, so that its files come next. A claim is made before it is filled: hence the patience
-# with one whose maker does not seem to live.
+report_exit() {
+  take_size
+  send_end "$_small_log"
+  report "X $_size $_code $_why $_end $_sign"
+}
+
+# Whether the agent that runs the step is alive.
+is_led() { read -r _pid _start _rest 2> /dev/null < "$_step.claim"; is_alive "$_pid" "$_start"; }
+
+# Whether the step was claimed a moment ago, so that its files come next. A claim exists before it is filled, so a claim whose maker
+# does not seem to live is tolerated for a while.
 is_awaited() {
   [ -e "$_step.claim" ] && [ ! -e "$_step.log" ] || return 1
-  read -r _pid _start _rest 2> /dev/null < "$_step.claim" && is_alive "$_pid" "$_start" && return 0
+  is_led && return 0
   _missed=$((_missed + 1))
   [ "$_missed" -lt 10 ]
 }
 
-# There is no exit file: the step never started, or has removed what was there.
-tell_missing() {
-  if [ ! -d "${_step%/*}" ] || [ "$_offset" -gt 0 ] || [ -e "$_step.log" ]; then
-    conclude "L its files in $_root were removed while it ran"
+# There is no exit file: the step never started, or it removed what was there.
+report_missing() {
+  if [ ! -d "${_step%/*}" ] || [ -e "$_step.log" ]; then
+    report "L its files in $_root were removed while it ran"
   elif [ -e "$_step.claim" ]; then
-    conclude "L who was to run it in the container is gone, and nothing there tells of it"
+    report "L the agent that claimed it in the container is gone and left no result"
   else
-    conclude "N"
+    report "N"
   fi
 }
 
-seek() {
-  _blocks=$(($1 / 65536)) _rest=$(($1 % 65536))
-  [ "$_blocks" -gt 0 ] && dd bs=65536 skip="$_blocks" count=0 <&3 2> /dev/null
-  [ "$_rest" -gt 0 ] && dd bs="$_rest" count=1 <&3 > /dev/null 2>&1
-  return 0
+# part OFFSET BASE CAP BLOCKS: sends one frame of the log from OFFSET on, BLOCKS times 128 KiB at most, and then how the step ended or
+# that this is all for now. Waits for nothing and writes nothing. Beyond CAP only the end of the log is sent. A step can empty its log
+# by `echo > /dev/stderr`: BASE is the number of bytes that were sent before that, as the last answer said.
+_kept_end=65536
+part() {
+  _offset=$1 _base=$2 _cap=$3 _most_blocks=$4
+  if ! read_exit; then
+    if [ "$_offset" -gt 0 ] || [ -e "$_step.log" ]; then say "L its files in $_root were removed"; else say "N"; fi
+    return
+  fi
+  take_size
+  [ "$_size" -lt "$((_offset - _base))" ] && _base=$_offset
+  _size=$((_base + _size)) _unsent=$((_size - _offset))
+  if [ "$_unsent" -gt 0 ]; then
+    if [ "$_offset" -lt "$_cap" ]; then
+      [ "$_unsent" -le "$((_cap - _offset))" ] || _unsent=$((_cap - _offset))
+    elif [ "$_unsent" -gt "$_kept_end" ]; then
+      _unsent=$_kept_end
+      say "K $_offset $((_size - _unsent))"
+      _offset=$((_size - _unsent))
+    fi
+    if [ "$_unsent" -ge 131072 ]; then
+      _blocks=$((_unsent / 131072))
+      [ "$_blocks" -le "$_most_blocks" ] || _blocks=$_most_blocks
+      send "$_blocks" 131072
+    else
+      send 1 "$_unsent"
+    fi
+  fi
+  if [ "$_size" -gt "$_offset" ]; then say "P $_offset $_base"
+  elif [ -n "$_ended" ]; then say "X $_offset $_code $_why $_end $_sign"
+  elif is_led || ! read_exit || [ -n "$_ended" ]; then say "P $_offset $_base"
+  else say "L its supervisor in the container was killed"
+  fi
 }
 
-# Blocks of a frame.
-_most_blocks=32
+# Sends the end of a log of $_size bytes: all of it up to LIMIT, else at least $_end_bytes.
+send_end() {
+  _offset=0 _base=0
+  [ "$_size" -le "$1" ] || _offset=$(((_size - _end_bytes) / 4096 * 4096))
+  [ "$_size" -le "$_offset" ] || send 1 "$((_size - _offset))"
+}
 
-# One frame: whole blocks of 128 KiB, 4 MiB at most, or what is left of one. A regular file gives what it is asked for, unless the
-# step empties it in this very moment: then zeros make up for what is gone, for a short frame would be the end of the line.
+# Sends a frame of COUNT blocks of BYTES bytes from $_offset on. The file has them, unless the step empties it in this very moment.
+# Zeros take the place of what is gone then: a short frame would end the connection.
 send() {
-  _left=$((_size - _offset))
-  if [ "$_offset" -ge "$_cap" ] && [ "$_left" -gt "$_kept_end" ]; then
-    _left=$_kept_end
-    say "K $_offset $((_size - _left))"
-    _offset=$((_size - _left))
-    exec 3< "$_step.log"
+  {
+    say "D $_offset $(($1 * $2))"
     seek "$((_offset - _base))"
-  elif [ "$_offset" -lt "$_cap" ] && [ "$_left" -gt "$((_cap - _offset))" ]; then
-    _left=$((_cap - _offset))
-  fi
-  if [ "$_left" -ge 131072 ]; then
-    _blocks=$((_left / 131072)) _bytes=131072
-    [ "$_blocks" -gt "$_most_blocks" ] && _blocks=$_most_blocks
-  else
-    _blocks=1 _bytes=$_left
-  fi
-  say "D $_offset $((_blocks * _bytes))"
-  dd bs="$_bytes" count="$_blocks" <&3 2> /dev/null || exit 1
-  _offset=$((_offset + _blocks * _bytes))
-  read -r _word _position 2> /dev/null < /proc/self/fdinfo/3 || return 0
+    dd bs="$2" count="$1" <&3 2> /dev/null || exit 1
+    _offset=$((_offset + $1 * $2))
+    read -r _word _position 2> /dev/null < /proc/self/fdinfo/3 || return 0
+  } 3< "$_step.log" || return 0
   _gap=$((_offset - _base - _position))
   [ "$_gap" -gt 0 ] || return 0
   dd if=/dev/zero bs="$_gap" count=1 2> /dev/null || exit 1
   _base=$((_offset - _position)) _size=$_offset
+}
+
+# Moves descriptor 3 to a position.
+seek() {
+  _skipped=$(($1 / 4096)) _rest=$(($1 % 4096))
+  [ "$_skipped" -gt 0 ] && dd bs=4096 skip="$_skipped" count=0 <&3 2> /dev/null
+  [ "$_rest" -gt 0 ] && dd bs="$_rest" count=1 <&3 > /dev/null 2>&1
+  return 0
 }

@@ -1,20 +1,21 @@
-# What /proc tells of processes, read by builtins alone: a fork costs more than all of a process's lines.
+# What /proc says about processes. Only builtins read it: one fork costs more than all lines of a process.
 
-# Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self". With its start a
-# process id names one process for ever. A name may hold blanks, brackets and line ends: what follows its last bracket counts.
+# Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self". A process id and
+# its start name one process for ever. A name may contain blanks, brackets and line ends, so the fields begin after the last bracket.
 examine() {
   _stat_text=
   while IFS= read -r _stat_line; do _stat_text="$_stat_text$_stat_line "; done 2> /dev/null < "/proc/$1/stat"
   [ -n "$_stat_text" ] || return 1
   _pid=${_stat_text%% *}
-  set -f; set -- ${_stat_text##*) }; set +f
+  _stat_text="${_stat_text##*") "}"
+  set -f; set -- $_stat_text; set +f
   _state=$1 _parent=$2 _group=$3 _session=$4 _start=${20}
 }
 
-# Whether the process PID that started at START lives. What is dead and waits for its parent does not.
+# Whether the process PID that started at START is alive. A zombie is not.
 is_alive() { examine "$1" && [ "$_start" = "$2" ] && [ "$_state" != Z ]; }
 
-# Whether a process carries a build's cookie: PID BUILD. A read drops the zero bytes between variables.
+# Whether a process has a build's cookie in its environment: PID BUILD. A read drops the zero bytes between variables.
 has_cookie() {
   while IFS= read -r _environ_line || [ -n "$_environ_line" ]; do
     case $_environ_line in *"C3_BUILD_ID=$2"*) return 0 ;; esac
@@ -32,8 +33,8 @@ descends() {
   return 1
 }
 
-# Makes a file, with a line of text if one is given, unless it is there: of all who try, one succeeds. Fails with 1 when it is there,
-# with 2 when there is no room. A full disk still makes files without text, as a rule.
+# Makes a file, with a line of text if one is given, unless it exists. Only one of several callers succeeds. Fails with 1 when the file
+# exists, with 2 when there is no room. A full disk usually still makes files without text.
 claim() {
   _made=
   set -C
@@ -47,19 +48,19 @@ claim() {
   return 1
 }
 
-# Writes a line into a file in place, by one write of a fixed length: whoever reads it sees all of it or none, and what has its
-# place by an earlier note is written also when the disk is full.
+# Writes a line into a file in place, by one write of a fixed length. A reader sees all of it or nothing. A file that an earlier note
+# made is written even when the disk is full.
 note() { printf '%-64s\n' "$2" 1<> "$1"; } 2> /dev/null
 
-# Reads the first words of a note. Fails as long as it is "pending": also where a shell that reads byte by byte got the first bytes
-# before another line took its place.
+# Reads the first words of a note. Fails while it is "pending", also when a shell that reads byte by byte got the first bytes before
+# another line replaced it.
 recall() {
   read -r _word _number _rest 2> /dev/null < "$1" || return 1
   case $_word in p*) return 1 ;; esac
 }
 
-# Sleeps $1 seconds, or less when USR1 says that there is something to see. The signal counts here alone: in the midst of writing
-# it would make some shells lose what they write.
+# Sleeps $1 seconds, or until the signal USR1. The signal has an effect here only: some shells lose what they are writing when it
+# arrives elsewhere.
 nap() {
   trap : USR1
   sleep "$1" & _napping=$!

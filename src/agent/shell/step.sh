@@ -1,11 +1,9 @@
-# The life of a step. Its supervisor is the agent itself, which waits for the step in the foreground: so the step starts with no
-# signal ignored, and nothing need be forked but the step. It needs nobody outside the container: when the connection is cut, it
-# notes the exit code all the same and ends.
+# Runs a step. The agent itself is the step's supervisor and waits for it in the foreground, so the step starts with no signal ignored,
+# and nothing but the step must be forked. The supervisor needs nobody outside the container: after a cut it still notes the exit code.
 
-# Takes lines up to the end mark into _taken, many at a time: each that is added copies what is there. Neither variables nor scripts are
-# in a file: containers share the directory, and the secrets of one are not for the programs of another, nor may those change what it
-# runs.
-take() {
+# Reads lines up to the end mark into _taken, 64 at a time, since each append copies what is there. Variables and scripts are in no
+# file: containers share the directory, and another container must neither read secrets there nor change what runs.
+take_lines() {
   _taken= _part= _count=0
   while IFS= read -r _line; do
     [ "$_line" = "$1" ] && { _taken=$_taken$_part; return 0; }
@@ -16,29 +14,29 @@ take() {
   return 1
 }
 
-# run BUILD STEP SECONDS GRACE PROOF MARK PLACE WORKDIR, then the lines of env, MARK, the lines of script, MARK: runs the step, unless
-# that was done before, and tells of it as `follow` does. With PROOF c3 knows that it was this supervisor who noted that the step has
-# passed. PLACE: "must" when it may start in WORKDIR alone, "may" when where the container starts will do.
+# run BUILD STEP SECONDS GRACE PROOF MARK PLACE, then a line with the work directory, the lines of env, MARK, the lines of script, MARK.
+# Runs the step unless that was done before, and answers as `wait` does. The supervisor writes PROOF when the step has passed, so c3
+# knows who wrote it. PLACE is "must" when the step may start in the work directory only, "may" when the container's own will do.
 command_run() {
   _step=$_root/$1/$2 _mine=$_root/$1/$2.$_my_pid-$_my_start _proof=$5
-  take "$6" && _exports=$_taken && take "$6" && _script=$_taken || exit 1
+  IFS= read -r _workdir && take_lines "$6" && _exports=$_taken && take_lines "$6" && _script=$_taken || exit 1
   claim "$_step.claim" "$_my_pid $_my_start"
   case $? in
-    1) follow 0 "$_soft_cap"; return ;;
+    1) await_end; return ;;
     2) no_room ;;
   esac
-  # What is to be noted of it has its place from now on, lest the disk be full then.
+  # Reserves room for what is noted later, in case the disk is full by then.
   note "$_step.exit" pending && note "$_step.pid" pending && note "$_step.why" pending || no_room
-  printf '%s\n' "$_step $_mine $3 $4 $_epoch" >&5
+  printf '%s\n' "$3 $4 $_epoch $_my_pid-$_my_start $_step" >&5
   count_kills; _kills_before=$_kills
-  # Two commands in the braces: of a subshell alone in braces, dash and busybox forget where its own output goes.
-  { (take_off "$8" "$7") < /dev/null >> "$_step.log" 2>&1 3<&- 5>&-; _code=$?; } 2> /dev/null
+  # Two commands in the braces: dash and busybox forget the output of a subshell that is alone in braces.
+  { (become_step "$_workdir" "$7") < /dev/null >> "$_step.log" 2>&1 3<&- 5>&-; _code=$?; } 2> /dev/null
   _exports= _script= _taken=
-  land
+  finish_step
 }
 
-# Sets _kills: how often the kernel has killed a process of this container for memory; empty where it does not say. A container's own
-# cgroup is the one it sees, of version 2 or 1: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events)
+# Sets _kills: how many processes of this container the kernel has killed for memory, or empty where it does not say. A container sees
+# its own cgroup, of version 2 or 1: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events)
 count_kills() {
   _kills=
   for _file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
@@ -46,35 +44,35 @@ count_kills() {
   done
 } 2> /dev/null
 
-# Becomes the step. Its number is written before the fence is looked at, and whoever raises the fence reads the numbers after
-# that (read_leaders): so a launch of a c3 that lost the Pod meanwhile either sees the fence here, or is seen and killed there.
-take_off() {
+# Becomes the step. Notes its process id before it looks at the fence. A c3 that raises the fence reads the process ids after that
+# (read_leaders). So the launch of a c3 that has lost the Pod either sees the fence here, or is found and killed there.
+become_step() {
   examine self
   note "$_step.pid" "$_pid $_start"
   is_stale && { note "$_step.pid" refused; exit 1; }
-  # Whatever names the variables of the build bear, they change nothing here.
+  # The variables of the build may have any name, so this function keeps what it needs in its arguments.
   set -- "$1" "$_setsid" "$_exports" "$_script" "$2"
   umask 022
   trap - USR1
   eval "$3"
   cd "$1" 2> /dev/null || { mkdir -p "$1" && cd "$1"; } 2> /dev/null || [ "$5" = may ] || {
-    # Elsewhere it would test what is in the image, and pass.
+    # Elsewhere it would test the files of the image, and pass.
     printf '%s\n' "c3: $1 cannot be entered or made: mount the volume of checkout.path in this container" >&2
     exit 126
   }
-  # Not as an argument: `pkill -f` would find the step by what is in it. The step itself does not have the variable any more. The line
-  # end is for busybox, which counts the lines of an argument from 0.
+  # The script is not an argument, since `pkill -f` would find the step by its text. The step itself does not have the variable.
   export C3_SCRIPT="$4"
+  # busybox counts the lines of a -c text from 0, other shells from 1. The extra line end makes errors name the same line everywhere.
   exec ${2:+"$2"} sh -e -c 'case $LINENO in 0) ;; *) shift ;; esac; eval "${1-}set --; unset C3_SCRIPT; $C3_SCRIPT"; exit' sh "
 "
 }
 
-# The step has ended with $_code: notes it, and how it came to that, and tells of it unless a follower has been at it since before.
-land() {
+# The step has ended with $_code. Notes that and the reason, and answers unless a reporter has done so since the start.
+finish_step() {
   _child= _why=exited
   recall "$_step.pid" && _child=$_word
   if [ "$_child" = refused ]; then
-    # Who has the Pod now may want this very step.
+    # The c3 that has the Pod now may want this very step.
     rm -f "$_step.log" "$_step.pid" "$_step.why" "$_step.exit" "$_step.claim"
     refuse
   fi
@@ -83,13 +81,13 @@ land() {
   _sign=
   [ "$_code $_why" != "0 exited" ] || _sign=$_proof
   _proof=
-  # It fails when the step has removed the directory, which the next agent finds, or on a disk where no place can be kept.
+  # This fails when the step has removed the directory, which the next agent finds, or on a disk without room for the first note.
   note "$_step.exit" "$_code $_why end $_sign" || { [ -d "${_step%/*}" ] && no_room; exit 1; }
-  claim "$_mine.tail" ''
-  if [ $? = 1 ]; then wake "$_mine"; else follow 0 "$_soft_cap"; fi
+  claim "$_mine.report" ''
+  if [ $? = 1 ]; then wake "$_mine"; else await_end; fi
 }
 
-# Signals a step's process and its group. Without setsid there is no group of that number: then all that descends from it, in tree.
+# Signals a step's process and its group. Without setsid there is no such group. Then it signals all descendants, listed in _tree.
 signal() {
   _tree=
   if [ -n "$_setsid" ]; then
@@ -101,7 +99,8 @@ signal() {
   kill "-$1" "$_child"
 } 2> /dev/null
 
-# Wakes the follower and the watch of a step, if they still are the processes they were.
+# Wakes the reporter and the watch of a step, if they are still the same processes.
 wake() {
-  read -r _live _watch < "$1.tail" && examine "$_live" && [ "$_parent" = "$_watch" ] && kill -USR1 "$_live" "$_watch"
+  read -r _reporter _watch < "$1.report" && examine "$_reporter" && [ "$_parent" = "$_watch" ] &&
+    kill -USR1 "$_reporter" "$_watch"
 } 2> /dev/null

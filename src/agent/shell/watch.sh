@@ -1,40 +1,38 @@
-# The watch: a process beside the agent that keeps the limits of each step while the agent waits for its end, and has its
-# output sent. It learns of a step by a line over a pipe, which ends with the agent. While a step is short, it does nothing.
+# The watch: a process beside the agent. It keeps the limits of each step while the agent waits for the step's end, and starts the
+# reporter. It reads one line a step from a pipe, which ends with the agent. It does nothing while a step is short.
 
 watch() {
   trap '' USR1
-  while read -r _step _mine _seconds _grace _epoch; do
-    _root=${_step%/*/*}
+  while read -r _seconds _grace _epoch _agent _step; do
+    _root=${_step%/*/*} _mine=$_step.$_agent
     is_over && continue
     nap "$_short"
     is_over && continue
-    _live= _child=
-    if claim "$_mine.tail" ''; then
-      follow_live & _live=$!
+    _reporter= _child=
+    if claim "$_mine.report" ''; then
+      report_end & _reporter=$!
     elif is_over; then
       continue
     fi
     keep_limits
-    [ -n "$_live" ] && wait "$_live"
+    [ -n "$_reporter" ] && wait "$_reporter"
   done
 } 2> /dev/null
 
-# Whether the step has ended, however: its exit code is there, or its files are not.
+# Whether the step has ended, however: its exit code is there, or its files are gone.
 is_over() { ! read_exit || [ -n "$_ended" ]; }
 
-# Only who has announced itself is woken.
-follow_live() {
+# The reporter: a process of its own, since a connection that takes nothing blocks whoever writes to it. `wake` wakes it once it has
+# announced itself.
+report_end() {
   trap '' USR1
   examine self
-  printf '%s\n' "$_pid $_parent" > "$_mine.tail"
-  follow 0 "$_soft_cap"
+  printf '%s\n' "$_pid $_parent" > "$_mine.report"
+  await_end
 }
 
-# For as many seconds every one in which the log grew is noted, then every tenth: a shell reads notes slowly.
+# The size of the log is noted each second for two hours, and each tenth second after that: a shell reads notes slowly.
 _exact_seconds=7200
-
-# Sets _now, in seconds: a nap takes longer than it says, in a container with little of a CPU by a sixth. Where nobody tells, naps count.
-take_time() { read -r _now _rest < /proc/uptime && _now=${_now%%.*} || _now=$((_now + 1)); } 2> /dev/null
 
 keep_limits() {
   _now=0 _noted=0
@@ -44,14 +42,14 @@ keep_limits() {
     take_time
     _elapsed=$((_now - _began))
     [ -n "$_child" ] || { recall "$_step.pid" && _child=$_word; }
-    read -r _pid _start _rest < "$_step.claim" && ! is_alive "$_pid" "$_start" && {
+    is_led || {
       # Nobody is left to note how the step ends: it is lost, and must not go on unseen.
       signal KILL
       return
     }
     [ -f "$_step.cancel" ] && { stop cancelled; return; }
     [ "$_elapsed" -ge "$_seconds" ] && { stop timed-out; return; }
-    # A log fills the disk of its node long before anybody reads so much. `ulimit -f` would hit the step's own files too.
+    # A huge log fills the disk of its node long before anybody reads it. `ulimit -f` would limit the step's own files too.
     take_size && [ "$_size" -gt "$_hard_cap" ] && { stop log-limit; return; }
     [ "$_size" != "$_noted" ] && { [ "$_elapsed" -le "$_exact_seconds" ] || [ "${_elapsed%0}" != "$_elapsed" ]; } && {
       _noted=$_size
@@ -63,11 +61,11 @@ keep_limits() {
 stop() {
   note "$_step.why" "$1"
   signal TERM
-  _told=$_tree
+  _signalled=$_tree
   nap "$_medium"
   while ! is_over && [ "$_grace" -gt 0 ]; do nap 1; _grace=$((_grace - 1)); done
   until is_over; do signal KILL; nap "$_medium"; done
-  # Those of no group that did not mind it have lost the parent by which they could be found.
+  # A process that ignored TERM and has no group has lost the parent by which it could be found.
   _build=${_step%/*}
-  for _pid in $_told; do has_cookie "$_pid" "${_build##*/}" && kill -KILL "$_pid"; done
+  for _pid in $_signalled; do has_cookie "$_pid" "${_build##*/}" && kill -KILL "$_pid"; done
 }
