@@ -91,11 +91,6 @@ export async function openConnection(
   function send(text: string): void {
     session.write(text).catch(() => {}); // `done` reports it
   }
-  function formatRoot({ buildId, epoch }: { buildId: string; epoch: number }): string {
-    const mode = options.isReader === true ? 'read' : 'use';
-    // The directories have lines of their own, since they may contain spaces.
-    return `root ${mode} ${buildId} ${container} ${epoch} ${Date.now()}\n${options.roots.join('\n')}\n`;
-  }
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
     if (isOver) return await over;
@@ -111,7 +106,7 @@ export async function openConnection(
     return outcome;
   }
 
-  send(`${agentProgram}${formatRoot(options)}`);
+  send(`${agentProgram}${formatRoot(container, options)}`);
   const silence = watchSilence(session, options.silenceMs, receiver);
   let ready = Promise.race([receiver.ready, over]);
   void ready.then(() => clearInterval(silence));
@@ -127,13 +122,21 @@ export async function openConnection(
     async begin(build): Promise<boolean> {
       const late = Promise.withResolvers<undefined>();
       const timer = setTimeout(() => late.resolve(undefined), ANSWER_MS);
-      ready = perform(formatRoot(build), (frame) => (frame.kind === 'ready' ? frame : undefined));
+      ready = perform(formatRoot(container, { ...options, ...build }), (frame) =>
+        frame.kind === 'ready' ? frame : undefined,
+      );
       const answer = await Promise.race([ready, late.promise]);
       clearTimeout(timer);
       return answer?.kind === 'answered';
     },
     close: () => session.close(),
   };
+}
+
+function formatRoot(container: string, { buildId, epoch, isReader, roots }: ConnectionOptions): string {
+  const mode = isReader === true ? 'read' : 'use';
+  // The directories have lines of their own, since they may contain spaces.
+  return `root ${mode} ${buildId} ${container} ${epoch} ${Date.now()}\n${roots.join('\n')}\n`;
 }
 
 /** Receives the output of an agent, and passes its frames to the current command. */

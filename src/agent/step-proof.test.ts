@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 import { createStepProofs } from './step-proof.ts';
+import { WAIT_MS } from '../../test/time-limits.ts';
 
 const UNPROVEN = {
   kind: 'lost',
@@ -40,7 +41,10 @@ describe.each(shells)('under %s', (shell) => {
       const result = steps.run(`${wait}; exit 3`);
       // Somebody waits for the exit file by then.
       const files = (): string[] => readdirSync(toFile(steps, ''));
-      await vi.waitUntil(() => files().some((name) => /^s1\..*\.report$/.test(name)), { timeout: 60_000, interval: 5 });
+      await vi.waitUntil(() => files().some((name) => /^s1\..*\.report$/.test(name)), {
+        timeout: WAIT_MS,
+        interval: 5,
+      });
       writeFileSync(toFile(steps, 's1.exit'), `${line}\n`);
       expect(await result).toEqual(UNPROVEN);
       writeFileSync(go, '');

@@ -43,12 +43,12 @@ describe('the tail of a log', () => {
     const secret = 'hunter2-hunter3-hunter4-0123456789abcdef';
     const masking = createMasking([secret]);
     const separator = fc.constantFrom('', ' ', '\n', 'x');
-    const repeated = fc.tuple(fc.string({ maxLength: 40 }), separator, fc.integer({ min: 0, max: 9000 }));
+    const repeated = fc.tuple(fc.string({ maxLength: 40 }), separator, fc.integer({ min: 100, max: 9000 }));
     fc.assert(
       fc.property(repeated, fc.integer({ min: END_BYTES, max: 12_352 }), ([start, between, after], bytes) => {
         const log = `${start}${`${secret}${between}`.repeat(300)}${'.'.repeat(after)} the end`;
         const tail = toShownTail(toEnd(log, bytes), masking);
-        if (after > 100) expect(tail).toMatch(/ the end$/);
+        expect(tail).toMatch(/ the end$/);
         expect(tail).not.toMatch(/hunter|0123|cdef/);
       }),
     );

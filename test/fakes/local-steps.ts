@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
 import { runStep, type LogEnd, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import {
@@ -11,6 +11,7 @@ import {
   type LocalWorkspaceOptions,
   type Shell,
 } from './local-workspace.ts';
+import { WAIT_MS } from '../time-limits.ts';
 
 /** Those of this machine. */
 export const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
@@ -83,7 +84,7 @@ export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'withou
     controller,
     root,
     text,
-    seen: (wanted) => vi.waitUntil(() => text().includes(wanted), { timeout: PATIENCE_MS, interval: 5 }),
+    seen: (wanted) => vi.waitUntil(() => text().includes(wanted), { timeout: WAIT_MS, interval: 5 }),
     async run(script, { env = {}, workdir, timeoutMs = 60_000, stepId = 's1', ...options } = {}) {
       if (options.isRead !== false) logs.push(stepId);
       return await runStep(
