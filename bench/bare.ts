@@ -105,7 +105,7 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
 }
 
 /** What c3 would order for a build. */
-export function toOrder(manifest: WorkspaceRequest['manifest']): WorkspaceRequest {
+function toOrder(manifest: WorkspaceRequest['manifest']): WorkspaceRequest {
   return {
     manifest,
     scope: 'git.example.com/acme/bare',
