@@ -16,7 +16,7 @@ import {
   STEP_CLOSING,
   toFailureSentence,
   toPageSteps,
-  type LinePlace,
+  type LinePosition,
   type PageOptions,
   type PageStep,
 } from '../show/index.ts';
@@ -124,7 +124,7 @@ async function writeLog(
 ): Promise<{ position: StepPosition; room: number }> {
   const { attempt, phase } = step.state;
   const enough = new AbortController();
-  let [place, end, left]: [LinePlace, LogPosition, number] = [FIRST_LINE, { offset: 0, pieces: 0 }, room];
+  let [place, end, left]: [LinePosition, LogPosition, number] = [FIRST_LINE, { offset: 0, pieces: 0 }, room];
   let quiet: NodeJS.Timeout | undefined;
   function waitForMore(): void {
     clearTimeout(quiet);

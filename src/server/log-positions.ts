@@ -1,12 +1,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { BuildLink } from '../build/index.ts';
 import type { LogPosition } from '../logs/index.ts';
-import type { LinePlace } from '../show/index.ts';
+import type { LinePosition } from '../show/index.ts';
 import { formatScope } from '../sealing/index.ts';
 
 /** How far a browser has the log of a step. */
 export type StepPosition =
-  | { readonly kind: 'part'; readonly attempt: number; readonly log: LogPosition; readonly lines: LinePlace }
+  | { readonly kind: 'part'; readonly attempt: number; readonly log: LogPosition; readonly lines: LinePosition }
   | { readonly kind: 'whole'; readonly attempt: number };
 
 /** By the step's index; what is not there has not begun. */

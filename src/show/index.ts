@@ -14,7 +14,7 @@ export {
 } from './page-document.ts';
 export { renderParts, toIcon, toTitle, type PageOptions } from './page-parts.ts';
 export { escapeHtml, type Page } from './html.ts';
-export { FIRST_LINE, renderLines, renderPartial, type LinePlace, type LogChunk } from './log-html.ts';
+export { FIRST_LINE, renderLines, renderPartial, type LinePosition, type LogChunk } from './log-html.ts';
 export { renderStartPage } from './start-page.ts';
 export { toPageSteps, type PageStep } from './page-steps.ts';
 export { clip, readLine, toOneLine, toPlainText } from './plain-text.ts';

@@ -13,14 +13,14 @@ export const CHUNK_LINES = 200;
 const MAX_TAGS_RATIO = 8;
 
 /** A position between two lines of a log. */
-export interface LinePlace {
+export interface LinePosition {
   /** The number of lines before it. */
   readonly line: number;
   /** The style with which the next line begins. */
   readonly style: Style;
 }
 
-export const FIRST_LINE: LinePlace = { line: 0, style: PLAIN };
+export const FIRST_LINE: LinePosition = { line: 0, style: PLAIN };
 
 /** Lines of one list, `<li>…<li>…`. Lists begin with line 1, 201, 401, and so on. */
 export interface LogChunk {
@@ -33,11 +33,14 @@ export interface RenderedLines {
   readonly chunks: readonly LogChunk[];
   /** The length of the HTML of all chunks, in UTF-16 units. */
   readonly length: number;
-  readonly end: LinePlace;
+  readonly end: LinePosition;
 }
 
 /** Renders lines with the ids `<step>-L<number>`. A line has `data-t` if its elapsed time differs from that of the line before it. */
-export function renderLines(lines: readonly LogLine[], { id, from }: { id: string; from: LinePlace }): RenderedLines {
+export function renderLines(
+  lines: readonly LogLine[],
+  { id, from }: { id: string; from: LinePosition },
+): RenderedLines {
   const chunks: { first: number; html: string }[] = [];
   let { line, style } = from;
   let [seconds, length]: [number | undefined, number] = [undefined, 0];
@@ -65,7 +68,7 @@ export function renderLines(lines: readonly LogLine[], { id, from }: { id: strin
 }
 
 /** Renders the beginning of a line that is not complete yet. */
-export function renderPartial(text: string, { style }: LinePlace): string {
+export function renderPartial(text: string, { style }: LinePosition): string {
   return renderSpans(styleLine(text, style).spans, text.length);
 }
 

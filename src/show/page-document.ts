@@ -1,7 +1,7 @@
 import { describeBuild, type Words } from '../build/index.ts';
 import type { BuildLook, BuildOutcome, BuildView } from '../logs/build-view.ts';
 import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy } from './html.ts';
-import { CHUNK_LINES, formatPalette, type LinePlace, type LogChunk } from './log-html.ts';
+import { CHUNK_LINES, formatPalette, type LinePosition, type LogChunk } from './log-html.ts';
 import {
   renderControls,
   renderDetail,
@@ -78,7 +78,7 @@ export function renderLogNote(sentence: string): string {
 }
 
 /** Renders the note between two lists where a part of a huge log is omitted. The second list continues the line numbers. */
-export function renderCut(bytes: number, { line }: LinePlace): string {
+export function renderCut(bytes: number, { line }: LinePosition): string {
   const nextList = line % CHUNK_LINES === 0 ? '' : `<ol start=${line + 1}>`;
   return `${line === 0 ? '' : '</ol>'}${renderLogNote(toCutSentence(bytes))}${nextList}`;
 }
