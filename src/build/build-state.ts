@@ -55,11 +55,21 @@ export type Ending =
   | { readonly kind: 'cancelled'; readonly message: string }
   /** A newer build of the same ref cancelled it. */
   | { readonly kind: 'superseded'; readonly message: string }
-  /** c3.yaml, a sealed value in it, or the kubeconfig is wrong. `detail` is an excerpt with a caret, in several lines. */
-  | { readonly kind: 'config-error'; readonly message: string; readonly detail?: string }
+  /** c3.yaml, a sealed value in it, or the kubeconfig is wrong. `message` is the first of `problems`, where there are any. */
+  | { readonly kind: 'config-error'; readonly message: string; readonly problems?: readonly ConfigProblem[] }
   /** The forge did not confirm the push. c3 opened nothing and ran nothing. */
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'infrastructure-error'; readonly message: string };
+
+/** An error in c3.yaml, or a rule of the operator that its job breaks. Its texts quote no value of c3.yaml that can be secret. */
+export interface ConfigProblem {
+  /** `c3.yaml:4:5`: the line and the column. Undefined for a rule. */
+  readonly location?: string;
+  /** The address of that line at the forge; empty where there is no forge. */
+  readonly url?: string;
+  readonly message: string;
+  readonly hint?: string;
+}
 
 export interface StepState {
   readonly name: string;

@@ -95,7 +95,11 @@ test.each([
   ],
   [
     'a config error',
-    createEnded({ kind: 'config-error', message: 'unknown key "wen"\nunknown key "stpes"', detail: '…' }),
+    createEnded({
+      kind: 'config-error',
+      message: 'unknown key "wen"\nunknown key "stpes"',
+      problems: [{ message: '…' }],
+    }),
     'error',
     'config error: unknown key "wen"',
   ],

@@ -16,9 +16,11 @@ describe('the progress of a build', () => {
     progress.warn(['beware of second-secret', `and ${Buffer.from('first-secret').toString('base64')}`]);
     progress.plan([{ name: 'a', container: 'c', isAllowed: false, group: undefined, skipped: undefined }], true);
     progress.endStep(0, { kind: 'lost', message: 'lost with first-secret' }, '');
-    const ending = progress.end({ kind: 'config-error', message: 'no first-secret', detail: 'second-secret\n^' });
+    const problems = [{ location: 'c3.yaml:1:1', message: 'first-secret', hint: 'second-secret' }, { message: 'x' }];
+    const ending = progress.end({ kind: 'config-error', message: 'no first-secret', problems });
 
-    expect(ending).toEqual({ kind: 'config-error', message: 'no ***', detail: '***\n^' });
+    const masked = [{ location: 'c3.yaml:1:1', message: '***', hint: '***' }, { message: 'x' }];
+    expect(ending).toEqual({ kind: 'config-error', message: 'no ***', problems: masked });
     expect(states.at(-1)).toMatchObject({
       phase: { kind: 'ended', ending },
       warnings: ['beware of ***', 'and ***'],

@@ -112,8 +112,14 @@ export function createBuildProgress(build: Build, { urls, now }: ProgressOptions
 
 /** An ending of a build or a step with what it says in words masked. */
 function maskWords<T extends Ending | StepPhase>(ending: T, masking: Masking): T {
-  const words = Object.entries(ending).filter(([key]) => key === 'message' || key === 'detail');
-  return { ...ending, ...Object.fromEntries(words.map(([key, text]) => [key, masking.mask(String(text))])) };
+  const shown = 'message' in ending ? { message: masking.mask(ending.message) } : {};
+  if (!('problems' in ending)) return { ...ending, ...shown };
+  const problems = ending.problems?.map(({ message, hint, ...rest }) => ({
+    ...rest,
+    message: masking.mask(message),
+    ...(hint === undefined ? {} : { hint: masking.mask(hint) }),
+  }));
+  return { ...ending, ...shown, problems };
 }
 
 /** Field by field: what is planned may know more than people are to see. */

@@ -39,7 +39,11 @@ const marker = fc.constantFrom(
 function report(text: string): string {
   const warnings: string[] = [];
   const answer = { kind: 'found', text } as const;
-  const result = readPipeline({ answer, sha: '1'.repeat(40) }, {}, { warn: (some) => void warnings.push(...some) });
+  const repository = {
+    lineUrl: (path: string, sha: string, line: number) => `https://f.example/${sha}/${path}#L${line}`,
+  };
+  const file = { answer, sha: '1'.repeat(40), repository };
+  const result = readPipeline(file, {}, { warn: (some) => void warnings.push(...some) });
   return JSON.stringify([result.kind === 'ended' ? result.ending : undefined, warnings]);
 }
 

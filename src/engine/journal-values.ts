@@ -65,7 +65,7 @@ function toBuildPhase({ kind, detail, ending }: Fields): BuildPhase | undefined 
 }
 
 /** Which steps failed and may is told by the steps. */
-function toEnding({ kind, message: words, step, detail }: Fields): Ending | undefined {
+function toEnding({ kind, message: words, step }: Fields): Ending | undefined {
   const message = toWords(words);
   switch (kind) {
     case 'passed':
@@ -73,7 +73,6 @@ function toEnding({ kind, message: words, step, detail }: Fields): Ending | unde
     case 'failed':
       return { kind, step: toWords(step), message };
     case 'config-error':
-      return { kind, message, ...(typeof detail === 'string' ? { detail: toText(detail) } : {}) };
     case 'skipped':
     case 'timed-out':
     case 'cancelled':

@@ -87,7 +87,7 @@ describe('a journal', () => {
         const progress = createProgress();
         progress.warn([warning]);
         progress.endStep(0, { kind: 'lost', message }, '');
-        progress.end({ kind: 'config-error', message, detail: warning });
+        progress.end({ kind: 'config-error', message, problems: [{ message: warning }] });
         const commands = createJournal({ buildId: 'b1', epoch: 9 }).take('main', progress.state);
         expect(commands).toMatch(/^(?:note b1 \{[!-~]+\}\n)+$/);
         for (const line of toLines(commands)) expect(line.length).toBeLessThan(4000);

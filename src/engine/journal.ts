@@ -95,9 +95,9 @@ function* listValues(state: BuildState): Generator<readonly [key: string, value:
   ];
 }
 
-/** With sentences that fit into a line, and without the list of names that the steps tell too. */
+/** Shortens texts so that they fit into a line. Leaves out lists: the steps have the names, and c3.yaml has the problems. */
 function toShort(value: BuildPhase | Ending | StepPhase): object {
-  const parts = Object.entries(value).filter(([key]) => key !== 'allowed');
+  const parts = Object.entries(value).filter(([, part]) => !Array.isArray(part));
   return Object.fromEntries(
     parts.map(([key, part]: [string, unknown]) => [key, typeof part === 'string' ? toText(part) : part]),
   );

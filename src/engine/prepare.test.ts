@@ -42,7 +42,7 @@ describe('before it asks the cluster for anything, a build', () => {
     expect(await world.run({ faults })).toEqual({
       kind: 'config-error',
       message: faults[0],
-      detail: faults.join('\n'),
+      problems: faults.map((message) => ({ message })),
     });
     expect(world.events).toEqual(['prove', 'status pending']);
   });

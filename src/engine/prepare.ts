@@ -1,4 +1,4 @@
-import { type Ending, findBuildStatus, formatCommitStatus } from '../build/index.ts';
+import { type ConfigProblem, type Ending, findBuildStatus, formatCommitStatus } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import type { FileAnswer, Repository } from '../forges/forge.ts';
 import {
@@ -9,6 +9,7 @@ import {
   type Pipeline,
   type PipelineEvent,
   type Plan,
+  type Problem,
 } from '../pipeline/index.ts';
 import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
 import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
@@ -68,7 +69,7 @@ export async function prepare(
   if (links) progress.link(links);
   await repository.setStatus(sha, formatCommitStatus(progress.state), signal);
 
-  const read = readPipeline({ answer: await file, sha }, dependencies, progress);
+  const read = readPipeline({ answer: await file, sha, repository }, dependencies, progress);
   if (read.kind === 'ended') return read;
   const { pipeline } = read;
   const plan = planPipeline(pipeline, await toEvent(request, pipeline));
@@ -97,20 +98,27 @@ function end(ending: Ending): Ended {
   return { kind: 'ended', ending };
 }
 
-function endForConfig(message: string, detail?: string): Unusable {
-  return { kind: 'ended', ending: { kind: 'config-error', message, ...(detail === undefined ? {} : { detail }) } };
+function endForConfig(message: string, problems: readonly ConfigProblem[] = []): Unusable {
+  const shown = problems.length === 0 ? {} : { problems };
+  return { kind: 'ended', ending: { kind: 'config-error', message, ...shown } };
 }
 
-/** What a forge answers when it is asked for c3.yaml at a commit, understood. Pure. */
+export interface PipelineFile {
+  /** What the forge answered. */
+  readonly answer: FileAnswer;
+  readonly sha: string;
+  readonly repository: Pick<Repository, 'lineUrl'>;
+}
+
+/** Reads c3.yaml at a commit. The ending and the warnings quote no value of it that can be secret. Pure. */
 export function readPipeline(
-  { answer, sha }: { readonly answer: FileAnswer; readonly sha: string },
+  { answer, sha, repository }: PipelineFile,
   { parse = parsePipeline }: Pick<BuildDependencies, 'parse'>,
   progress: Pick<BuildProgress, 'warn'>,
 ): Unusable | { readonly kind: 'read'; readonly pipeline: Pipeline } {
   if (answer.kind === 'missing') return endForConfig(`There is no ${PIPELINE_FILE} at ${sha.slice(0, 7)}`);
   if (answer.kind === 'too-large') return endForConfig(`${PIPELINE_FILE} is larger than ${answer.maxBytes / 1024} KiB`);
-  const { text } = answer;
-  const { pipeline, problems } = parse(text);
+  const { pipeline, problems } = parse(answer.text);
   const options = { file: PIPELINE_FILE };
   progress.warn(
     problems.filter(({ severity }) => severity === 'warning').map((problem) => summarizeProblem(problem, options)),
@@ -118,21 +126,22 @@ export function readPipeline(
   if (pipeline) return { kind: 'read', pipeline };
   const errors = problems.filter(({ severity }) => severity === 'error');
   const [first] = errors;
-  const detail = errors
-    .map((problem) => [
-      summarizeProblem(problem, options),
-      ...(problem.hint === undefined ? [] : [`  ${problem.hint}`]),
-    ])
-    .flat()
-    .join('\n');
-  return endForConfig(first ? summarizeProblem(first, options) : `${PIPELINE_FILE} cannot be read`, detail);
+  const toConfigProblem = ({ line, column, message, hint }: Problem): ConfigProblem => ({
+    location: `${PIPELINE_FILE}:${line}:${column}`,
+    url: repository.lineUrl(PIPELINE_FILE, sha, line),
+    message,
+    ...(hint === undefined ? {} : { hint }),
+  });
+  const message = first ? summarizeProblem(first, options) : `${PIPELINE_FILE} cannot be read`;
+  return endForConfig(message, errors.map(toConfigProblem));
 }
 
-/** What the operator has against a job; undefined: nothing. */
+/** Returns the ending of a build whose job breaks rules of the operator; undefined when it breaks none. */
 export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencies, 'checkJob'>): Unusable | undefined {
   const faults = dependencies.checkJob(pipeline.job.manifest);
   const [first] = faults;
-  return first === undefined ? undefined : endForConfig(first, faults.length > 1 ? faults.join('\n') : undefined);
+  const problems = faults.map((message) => ({ message }));
+  return first === undefined ? undefined : endForConfig(first, problems);
 }
 
 /** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */

@@ -53,6 +53,8 @@ export interface Repository {
   gitAccess(): GitAccess;
   /** Where people look at the repository and at a commit. */
   urls(sha: string): ForgeUrls;
+  /** Returns where people look at a line of a file at a commit; empty where there is no forge. */
+  lineUrl(path: string, sha: string, line: number): string;
 }
 
 export interface Delivery {

@@ -1,4 +1,4 @@
-import type { Build, BuildState, CommitStatus, ForgeUrls, ReadStatus } from '../build/index.ts';
+import type { Build, BuildState, CommitStatus, ConfigProblem, ForgeUrls, ReadStatus } from '../build/index.ts';
 import type { LogReading } from '../agent/index.ts';
 
 /**
@@ -20,8 +20,8 @@ export interface BuildOutcome {
   readonly status: (ReadStatus & Pick<CommitStatus, 'state'>) | undefined;
   /** Why there is no more to see: "its Pod was deleted, and its logs with it". */
   readonly message: string;
-  /** Of a c3.yaml that is wrong: the problems with their excerpts, several lines. */
-  readonly detail: string | undefined;
+  /** The problems of c3.yaml, or the rules of the operator that it breaks. */
+  readonly problems: readonly ConfigProblem[];
 }
 
 export interface BuildView {

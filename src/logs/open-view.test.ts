@@ -285,7 +285,7 @@ describe('where there is nothing to see in a Pod', () => {
           text: 'as it was',
         },
         message,
-        detail: undefined,
+        problems: [],
       },
     });
     expect(await builds.world.look({ id: 'b1', looked: () => ({ kind: 'gone', message }) })).toMatchObject({
@@ -299,7 +299,14 @@ describe('where there is nothing to see in a Pod', () => {
       kind: 'outcome',
       outcome: {
         message: expect.stringContaining('unknown key "wen"') as unknown,
-        detail: expect.stringContaining('c3.yaml:') as unknown,
+        problems: [
+          {
+            location: expect.stringMatching(/^c3\.yaml:\d+:3$/) as unknown,
+            url: expect.stringMatching(/^https:\/\/f\.example\/c3\.yaml#L\d+$/) as unknown,
+            message: 'unknown key "wen"',
+            hint: 'did you mean "when"?',
+          },
+        ],
       },
     });
     expect(await look({ file: { kind: 'missing' } })).toMatchObject({

@@ -1,4 +1,11 @@
-import { type BuildState, confirmState, type Ending, findBuildStatus, type ForgeAnswer } from '../build/index.ts';
+import {
+  type BuildState,
+  type ConfigProblem,
+  confirmState,
+  type Ending,
+  findBuildStatus,
+  type ForgeAnswer,
+} from '../build/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
 import type { PlannedStage } from '../pipeline/index.ts';
@@ -127,7 +134,7 @@ type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipelin
 interface Nothing {
   readonly kind: 'nothing';
   readonly message: string;
-  readonly detail?: string;
+  readonly problems?: readonly ConfigProblem[];
 }
 
 interface Failed {
@@ -140,7 +147,7 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
   const { build, repository, signal } = order;
   const { sha, id: buildId } = build;
   const answer = await repository.readFile(PIPELINE_FILE, sha, signal);
-  const read = readPipeline({ answer, sha }, dependencies, SILENT);
+  const read = readPipeline({ answer, sha, repository }, dependencies, SILENT);
   if (read.kind === 'ended') return toNothing(read.ending);
   const { pipeline } = read;
   const refused = checkJob(pipeline, dependencies);
@@ -188,8 +195,8 @@ const OF_THE_FILE: readonly ErrorCode[] = ['SEALED_INVALID', 'KUBECONFIG_INVALID
 /** The build has said it already. */
 const SILENT = { warn: (): void => {} };
 
-function toNothing({ message, detail }: Extract<Ending, { kind: 'config-error' }>): Nothing {
-  return { kind: 'nothing', message, ...(detail === undefined ? {} : { detail }) };
+function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-error' }>): Nothing {
+  return { kind: 'nothing', message, problems };
 }
 
 /** What the link and c3.yaml tell of a build that began; which steps a condition left out, its journal does. */
@@ -225,12 +232,12 @@ function toPlanned(stage: Stage): PlannedStage {
 async function toOutcome(
   order: ViewRequest,
   status: BuildOutcome['status'],
-  { message, detail }: Nothing,
+  { message, problems = [] }: Nothing,
 ): Promise<BuildLook> {
   const { build, repository, signal } = order;
   const commit = (await repository.readCommit(build.sha, signal)) ?? build.commit;
   const urls = repository.urls(build.sha);
-  return { kind: 'outcome', outcome: { build: { ...build, commit }, urls, status, message, detail } };
+  return { kind: 'outcome', outcome: { build: { ...build, commit }, urls, status, message, problems } };
 }
 
 function toSentence(error: C3Error): string {

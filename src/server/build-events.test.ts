@@ -266,7 +266,7 @@ test.each([
         urls: FAILED.urls,
         status: undefined,
         message: 'its Pod is gone',
-        detail: undefined,
+        problems: [],
       },
     } as const,
     'end',

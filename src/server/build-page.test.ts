@@ -178,7 +178,7 @@ describe('a build of which no Pod knows', () => {
   test('is shown as the forge knows it', async () => {
     const ending = { kind: 'failed', step: '<test>', message: 'exit code 1' } as const;
     const status = { buildId: 'b', state: 'failure', ending, text: 'failed at <test>' } as const;
-    const outcome = { build, urls, status, message, detail: undefined };
+    const outcome = { build, urls, status, message, problems: [] };
     const { text, released } = await ask({ kind: 'outcome', outcome });
     expect(text).toContain('<span>Failed</span></h1>');
     expect(text).toContain('<p class="sentence">&lt;test&gt; failed: exit code 1</p>');
@@ -190,9 +190,15 @@ describe('a build of which no Pod knows', () => {
     const problem = 'c3.yaml:4:5 error: unknown key';
     const ending = { kind: 'config-error', message: problem } as const;
     const status = { buildId: 'b', state: 'error', ending, text: `config error: ${problem}` } as const;
-    for (const detail of [`${problem}\n  a hint`, undefined]) {
-      const { text } = await ask({ kind: 'outcome', outcome: { build, urls, status, message: problem, detail } });
-      expect(text.split(problem)).toHaveLength(2);
+    const url = 'https://f.example/c3.yaml#L4';
+    const problems = [{ location: 'c3.yaml:4:5', url, message: 'unknown key', hint: 'do <this>' }];
+    const { text: full } = await ask({ kind: 'outcome', outcome: { build, urls, status, message: problem, problems } });
+    const link = `<a href="${url}" rel="noopener noreferrer"><code>c3.yaml:4:5</code></a>`;
+    expect(full).toContain(`<li>${link} error: unknown key<p class="quiet">do &lt;this&gt;</p></li>`);
+    for (const some of [problems, []]) {
+      const outcome = { build, urls, status, message: problem, problems: some };
+      const { text } = await ask({ kind: 'outcome', outcome });
+      expect(text.split('unknown key')).toHaveLength(2);
       expect(text).toContain('<span>Config error</span></h1>');
       expect(text).not.toContain('c3 can show no more');
     }
@@ -202,7 +208,7 @@ describe('a build of which no Pod knows', () => {
     [undefined, 'Unknown'],
     [{ buildId: 'b', state: 'pending', ending: undefined, text: 'queued' } as const, 'Not ended'],
   ])('with the status %o is "%s"', async (status, word) => {
-    const { text } = await ask({ kind: 'outcome', outcome: { build, urls, status, message, detail: undefined } });
+    const { text } = await ask({ kind: 'outcome', outcome: { build, urls, status, message, problems: [] } });
     expect(text).toContain(`<span>${word}</span></h1>`);
   });
 

@@ -69,7 +69,7 @@ function outcome(state: 'failure' | 'pending'): BuildLook {
   const message = 'its Pod was deleted, and its logs with it';
   const { build, urls } = RUNNING;
   const status = { buildId: build.id, state, ending: undefined, text: '' };
-  return { kind: 'outcome', outcome: { build, urls, status, message, detail: undefined } };
+  return { kind: 'outcome', outcome: { build, urls, status, message, problems: [] } };
 }
 
 function look({ views }: Shown, part: LinkPart = {}, signal = new AbortController().signal): ReturnType<Views['look']> {

@@ -4,10 +4,10 @@ import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy } from '.
 import { CHUNK_LINES, formatPalette, type LinePosition, type LogChunk } from './log-html.ts';
 import {
   renderControls,
-  renderDetail,
   renderEarlier,
   renderExplanation,
   renderParts,
+  renderProblems,
   renderSentence,
   renderSummary,
   toIcon,
@@ -121,9 +121,9 @@ function describeOutcome({ status }: BuildOutcome): Words {
   return describeBuild({ phase: { kind: 'ended', ending: status.ending }, previous: undefined });
 }
 
-/** Shows an error of c3.yaml once: the commit status, the message and the detail all contain it. */
-function renderOutcome({ status, message, detail }: BuildOutcome): string {
-  if (detail !== undefined) return renderDetail(detail);
+/** Shows an error of c3.yaml once: the commit status, the message and the problems all contain it. */
+function renderOutcome({ status, message, problems }: BuildOutcome): string {
+  if (problems.length > 0) return renderProblems(problems);
   if (status?.ending?.kind === 'config-error') return renderSentence(message);
   const explanation = status?.ending
     ? renderExplanation({ kind: 'ended', ending: status.ending })

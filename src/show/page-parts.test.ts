@@ -124,7 +124,11 @@ describe('a step', () => {
 test('texts from outside are escaped everywhere, and link only to the web', () => {
   const evil = '"><script>alert(1)</script>';
   const state = createEnded(
-    { kind: 'config-error', message: evil, detail: evil },
+    {
+      kind: 'config-error',
+      message: evil,
+      problems: [{ location: evil, url: 'javascript:alert(1)', message: evil, hint: evil }],
+    },
     { warnings: [evil], steps: [createStep(evil, { kind: 'lost', message: evil })] },
   );
   const shown = {

@@ -7,6 +7,7 @@ import {
   type Build,
   type BuildPhase,
   type BuildState,
+  type ConfigProblem,
   type Tone,
   type Words,
 } from '../build/index.ts';
@@ -33,7 +34,7 @@ export type PageParts = ReadonlyMap<string, string>;
 const MAX_NAME_LENGTH = 200;
 const MAX_SUBJECT_LENGTH = 300;
 const MAX_SENTENCE_LENGTH = 1_000;
-const MAX_DETAIL_LENGTH = 20_000;
+const MAX_WARNING_LENGTH = 20_000;
 /** More than the retries that c3.yaml allows. */
 const MAX_EARLIER_ATTEMPTS = 20;
 
@@ -142,17 +143,17 @@ function renderTime(
 function renderNotices({ phase, warnings }: BuildState, isLed: boolean): string {
   return [
     renderExplanation(phase),
-    ...warnings.map((warning) => `<div class="warning">${renderDetail(warning)}</div>`),
+    ...warnings.map(renderWarning),
     phase.kind === 'ended' || isLed
       ? ''
       : '<p class="warning">This c3 does not run this build, and knows no other c3 that does. The page shows what the Pod contains.</p>',
   ].join('');
 }
 
-/** Renders the sentence of a state. The detail of a configuration error contains its sentence. */
+/** Renders the sentence of a state. The first problem of c3.yaml is the sentence of its ending. */
 export function renderExplanation(phase: BuildPhase): string {
-  if (phase.kind === 'ended' && phase.ending.kind === 'config-error' && phase.ending.detail !== undefined)
-    return renderDetail(phase.ending.detail);
+  if (phase.kind === 'ended' && phase.ending.kind === 'config-error' && phase.ending.problems?.length)
+    return renderProblems(phase.ending.problems);
   return renderSentence(toBuildSentence(phase) ?? '');
 }
 
@@ -161,10 +162,20 @@ export function renderSentence(text: string): string {
   return line === '' ? '' : `<p class="sentence">${escapeHtml(line)}</p>`;
 }
 
-/** Renders several lines unchanged. */
-export function renderDetail(detail: string): string {
-  const text = toPlainText(detail).slice(0, MAX_DETAIL_LENGTH);
-  return text === '' ? '' : `<pre tabindex="0">${escapeHtml(text)}</pre>`;
+/** Renders the problems of c3.yaml, each with a link to its line at the forge. */
+export function renderProblems(problems: readonly ConfigProblem[]): string {
+  const items = problems.map(({ location, url = '', message, hint }) => {
+    const line = location === undefined ? '' : `${renderLink(url, `<code>${escapeHtml(location)}</code>`)} error: `;
+    const help = hint === undefined ? '' : `<p class="quiet">${escapeHtml(toOneLine(hint, MAX_SENTENCE_LENGTH))}</p>`;
+    return `<li>${line}${escapeHtml(toOneLine(message, MAX_SENTENCE_LENGTH))}${help}</li>`;
+  });
+  return `<ul class="problems">${items.join('')}</ul>`;
+}
+
+/** Renders the lines of a warning unchanged. */
+function renderWarning(warning: string): string {
+  const text = toPlainText(warning).slice(0, MAX_WARNING_LENGTH);
+  return `<div class="warning">${text === '' ? '' : `<pre tabindex="0">${escapeHtml(text)}</pre>`}</div>`;
 }
 
 /** Renders the form to cancel or to run again. It asks for confirmation, with and without a script. */

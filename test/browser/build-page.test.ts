@@ -240,7 +240,18 @@ describe('a build that has ended', () => {
 
 describe('whatever is shown', () => {
   const config: BuildState = createEnded(
-    { kind: 'config-error', message: 'c3.yaml has 1 error', detail: 'c3.yaml:4:5 error: unknown key "wen"\n    ^^^' },
+    {
+      kind: 'config-error',
+      message: 'c3.yaml:4:5 error: unknown key "wen"',
+      problems: [
+        {
+          location: 'c3.yaml:4:5',
+          url: 'https://github.com/acme/shop/blob/0/c3.yaml#L4',
+          message: 'unknown key "wen"',
+          hint: 'did you mean "when"?',
+        },
+      ],
+    },
     { warnings: [`c3.yaml:3:12 warning: ${'a long sentence '.repeat(20)}\n  3 | - kaniko: |`] },
   );
   const log = [
@@ -264,7 +275,7 @@ describe('whatever is shown', () => {
     const status = { buildId: build.id, state: 'failure', ending: undefined, text } as const;
     server.show('look-gone', () => ({
       kind: 'outcome',
-      outcome: { build, urls, status, message: 'its Pod was deleted, and its logs with it', detail: undefined },
+      outcome: { build, urls, status, message: 'its Pod was deleted, and its logs with it', problems: [] },
     }));
     server.show('look-trouble', () => ({ kind: 'failed', message: 'GitHub does not answer' }));
   });

@@ -157,6 +157,7 @@ export function createWorld(): World {
         header: 'X: y',
         secrets: ['tokentoken'],
       }),
+      lineUrl: (path, _sha, line) => `https://f.example/${path}#L${line}`,
       urls: () => ({ repository: 'https://f.example/a/b', commit: 'u' }),
     };
   }

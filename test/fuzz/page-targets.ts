@@ -46,7 +46,7 @@ export const pageTargets: readonly Target[] = [
     const inside = [page.slice(page.indexOf('</style>')), ...renderParts(view, ORDER).values()].join('');
     const tags = inside.match(/<[^>]*>/g) ?? [];
     const allowed =
-      /^<(?:\/?(?:style|head|body|main|div|p|h[1-3]|span|a|code|time|pre|section|label|button|details|summary|form|svg)|input|circle|path)[ >]/;
+      /^<(?:\/?(?:style|head|body|main|div|p|h[1-3]|span|a|code|time|pre|section|label|button|details|summary|form|svg|ul|li)|input|circle|path)[ >]/;
     ensure(
       tags.every((tag) => allowed.test(tag)),
       'no text became an element',

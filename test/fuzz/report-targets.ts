@@ -55,7 +55,11 @@ const long = fc
 const ending: fc.Arbitrary<Ending> = fc.oneof(
   fc.record({ kind: fc.constant('passed' as const), allowed: fc.array(output, { maxLength: 3 }) }),
   fc.record({ kind: fc.constant('failed' as const), step: output, message: output }),
-  fc.record({ kind: fc.constant('config-error' as const), message: output, detail: long }),
+  fc.record({
+    kind: fc.constant('config-error' as const),
+    message: output,
+    problems: fc.array(fc.record({ location: output, url: output, message: long, hint: long }), { maxLength: 9 }),
+  }),
   fc.record({
     kind: fc.constantFrom('skipped', 'timed-out', 'cancelled', 'superseded', 'refused', 'infrastructure-error'),
     message: long,

@@ -12,6 +12,7 @@ export function createTreeRepository(text: string, treePath: () => string): Buil
     // Not known: a condition on paths then holds.
     listChangedPaths: () => Promise.resolve(undefined),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
+    lineUrl: () => '',
     urls: () => ({ repository: '', commit: '' }),
   };
 }

@@ -65,4 +65,5 @@ test('the web addresses of a repository and a commit are not those of the API', 
     repository: `${server.origin}/acme/shop`,
     commit: `${server.origin}/acme/shop/commit/${first}`,
   });
+  expect(repository.lineUrl('c3.yaml', first, 4)).toBe(`${server.origin}/acme/shop/blob/${first}/c3.yaml#L4`);
 });

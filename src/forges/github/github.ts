@@ -55,6 +55,7 @@ export function createGithub(options: GithubOptions): GithubForge {
         readCommit: (sha, signal) => readCommit(api, sha, signal),
         listChangedPaths: (before, sha, signal) => listChangedPaths(api, before, { sha, signal }),
         gitAccess: () => toGitAccess(origin, scope, token),
+        lineUrl: (path, sha, line) => `${toWebUrl(origin, scope)}/blob/${sha}/${path}#L${line}`,
         urls: (sha) => ({ repository: toWebUrl(origin, scope), commit: `${toWebUrl(origin, scope)}/commit/${sha}` }),
       };
     },

@@ -8,10 +8,10 @@ export interface Markup {
 }
 
 /**
- * A longer link is omitted. Telegram limits the source of a message to 32 KiB. The worst case is below it: two links and 4,096
+ * A longer link is omitted. Telegram limits the source of a message to 32 KiB. The worst case is below it: six links and 4,096
  * characters of text that consist of "&" only, which takes five bytes in HTML.
  */
-const MAX_URL_LENGTH = 1_000;
+const MAX_URL_LENGTH = 400;
 
 /**
  * Renders untrusted text. An invisible word joiner follows each `@`, because Telegram turns `@name` into a mention: otherwise
@@ -29,10 +29,6 @@ export function bold(content: string): Markup {
 /** Renders code. Telegram makes no mentions in it, so it needs no word joiner and can be copied. */
 export function code(content: string): Markup {
   return { html: `<code>${escapeHtml(content)}</code>`, plain: content };
-}
-
-export function preformatted(content: string): Markup {
-  return { html: `<pre>${escapeHtml(content)}</pre>`, plain: content };
 }
 
 export function expandableQuote(content: string): Markup {

@@ -55,15 +55,27 @@ test('a failed build quotes the end of the failed step as a terminal shows it', 
   expect(html).toMatch(/\(30\)<\/blockquote>\ntest failed: exit code 1\n⏱ 54s · warm$/);
 });
 
-test('a config error shows the excerpt as it is typed, with its caret in place', () => {
-  const detail = '  3 | - sh: y\n  4 |   wen: main\n    |   ^^^ did you mean "when"?';
-  const state = createEnded(
-    { kind: 'config-error', message: 'c3.yaml:4:3: unknown key "wen"', detail },
-    { isWarm: undefined },
+test('a config error shows its first problems, with links to their lines', () => {
+  const problems = Array.from({ length: 6 }, (_, index) => ({
+    location: `c3.yaml:${index + 4}:3`,
+    url: `https://github.com/acme/shop/blob/${'a'.repeat(40)}/c3.yaml#L${index + 4}`,
+    message: 'unknown key "wen"',
+    ...(index === 0 ? { hint: 'did you mean "when"?' } : {}),
+  }));
+  const message = 'c3.yaml:4:3 error: unknown key "wen"';
+  const { html, plain } = renderMessage(createEnded({ kind: 'config-error', message, problems }), { now: NOW });
+  expect(html).toContain(
+    `<a href="https://github.com/acme/shop/blob/${'a'.repeat(40)}/c3.yaml#L4">c3.yaml:4:3</a> error: unknown key &quot;wen&quot;`,
   );
-  expect(renderMessage(state, { now: NOW }).html).toMatch(
-    /c3.yaml:4:3: unknown key &quot;wen&quot;\n<pre>  3 \| - sh: y\n {2}4 \| {3}wen: main\n {4}\| {3}\^\^\^ did you mean &quot;when&quot;\?<\/pre>\n⏱ 1m 36s$/,
-  );
+  expect(plain.split('\n').slice(-7)).toEqual([
+    'c3.yaml:4:3 error: unknown key "wen"',
+    '→ did you mean "when"?',
+    'c3.yaml:5:3 error: unknown key "wen"',
+    'c3.yaml:6:3 error: unknown key "wen"',
+    'c3.yaml:7:3 error: unknown key "wen"',
+    '… 2 more problems',
+    expect.stringMatching(/^⏱/),
+  ]);
 });
 
 test.each([
@@ -205,7 +217,11 @@ function buildPhase(): fc.Arbitrary<BuildPhase> {
   const text = hostileText(3_000);
   const ending = fc.oneof(
     fc.record({ kind: fc.constant('failed' as const), step: text, message: text }),
-    fc.record({ kind: fc.constant('config-error' as const), message: text, detail: text }),
+    fc.record({
+      kind: fc.constant('config-error' as const),
+      message: text,
+      problems: fc.array(fc.record({ location: text, url: text, message: text, hint: text }), { maxLength: 9 }),
+    }),
     fc.record({
       kind: fc.constantFrom('skipped', 'timed-out', 'cancelled', 'superseded', 'refused', 'infrastructure-error'),
       message: text,

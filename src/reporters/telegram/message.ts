@@ -7,11 +7,12 @@ import {
   toBuildSentence,
   type BuildPhase,
   type BuildState,
+  type ConfigProblem,
   type Ending,
   type StepState,
 } from '../../build/index.ts';
-import { clip, toOneLine, toPlainText } from '../../show/index.ts';
-import { bold, code, expandableQuote, join, link, oneLine, preformatted, text, type Markup } from './markup.ts';
+import { toOneLine, toPlainText } from '../../show/index.ts';
+import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } from './markup.ts';
 
 /** Telegram accepts 1 to 4096 characters after it has parsed the entities. c3 counts UTF-16 units, the strictest reading. */
 export const MAX_VISIBLE_LENGTH = 4_096;
@@ -29,7 +30,9 @@ const MAX_NOTE_LENGTH = 120;
 const MAX_SUBJECT_LENGTH = 200;
 const MAX_AUTHOR_LENGTH = 80;
 const MAX_SENTENCE_LENGTH = 500;
-const MAX_DETAIL_LENGTH = 1_200;
+/** Limits the list of problems, and each of its texts. */
+const MAX_PROBLEMS = 4;
+const MAX_PROBLEM_LENGTH = 200;
 const MAX_WARNINGS = 3;
 const MAX_WARNING_LENGTH = 200;
 /** The length of "… 999 more steps" with its line break. */
@@ -44,10 +47,7 @@ const GAP_LENGTH = 24;
  */
 export function renderMessage(state: BuildState, options: { readonly now: number }): Markup {
   const before = join([toHeader(state), toCommit(state)], '\n');
-  const after = join(
-    [toSentence(state.phase), toDetail(state.phase), toWarnings(state.warnings), toFooter(state, options.now)],
-    '\n',
-  );
+  const after = join([toSentence(state.phase), toWarnings(state.warnings), toFooter(state, options.now)], '\n');
   const tail = toTail(state);
   // Leaves room for the at most five line breaks between the parts.
   const room = MAX_VISIBLE_LENGTH - before.plain.length - after.plain.length - 5;
@@ -161,15 +161,24 @@ function fitTail(tail: string, room: number): string {
 
 /** The steps already show allowed failures. */
 function toSentence(phase: BuildPhase): Markup | undefined {
-  if (phase.kind === 'ended' && phase.ending.kind === 'passed') return undefined;
+  if (phase.kind === 'ended') {
+    const { ending } = phase;
+    if (ending.kind === 'passed') return undefined;
+    if (ending.kind === 'config-error' && ending.problems?.length) return toProblems(ending.problems);
+  }
   return oneLine(toBuildSentence(phase) ?? '', MAX_SENTENCE_LENGTH);
 }
 
-function toDetail(phase: BuildPhase): Markup | undefined {
-  if (phase.kind !== 'ended' || phase.ending.kind !== 'config-error' || phase.ending.detail === undefined)
-    return undefined;
-  const detail = clip(toPlainText(phase.ending.detail), MAX_DETAIL_LENGTH);
-  return detail === '' ? undefined : preformatted(detail);
+/** Lists the first problems of c3.yaml, each with a link to its line at the forge. */
+function toProblems(problems: readonly ConfigProblem[]): Markup {
+  const shown = problems.slice(0, MAX_PROBLEMS).flatMap(({ location, url = '', message, hint }) => {
+    const position = location === undefined ? [] : [link(oneLine(location, MAX_NAME_LENGTH), url), text('error:')];
+    const sentence = join([...position, oneLine(message, MAX_PROBLEM_LENGTH)], ' ');
+    return hint === undefined ? [sentence] : [sentence, join([text('→'), oneLine(hint, MAX_PROBLEM_LENGTH)], ' ')];
+  });
+  const hidden = problems.length - MAX_PROBLEMS;
+  const more = hidden > 0 ? text(`… ${hidden} more problem${hidden === 1 ? '' : 's'}`) : undefined;
+  return join([...shown, more], '\n');
 }
 
 function toWarnings(warnings: readonly string[]): Markup {
