@@ -1,42 +1,16 @@
 import { C3Error } from '../errors.ts';
 import { suggest } from '../pipeline/suggest.ts';
-import type { ForgeSetting, LogLevel, PodPolicy, TelegramChat } from './parse-values.ts';
-import { SETTINGS, type FlagName, type SettingName, type SettingValues } from './settings.ts';
+import type { TelegramChat } from './parse-values.ts';
+import { SETTINGS, type FlagName, type Setting, type SettingName, type SettingValues } from './settings.ts';
 
 /** The settings of a server. Frozen. Holds secrets: never log it whole. */
-export interface Config extends SealingConfig {
-  /** 0: the system chooses. */
-  readonly port: number;
-  readonly host: string;
+export interface Config extends Omit<SettingValues, 'secretFile' | 'telegramChat'> {
   /** The operator's chat, for builds whose c3.yaml names none. */
   readonly telegram: (TelegramChat & { readonly token: string }) | undefined;
-  /** The token of the operator's bot. It may be set without a chat, for chats that the operator has sealed. */
-  readonly telegramToken: string | undefined;
-  /** Base URL of the Bot API, without a slash at its end. */
-  readonly telegramApi: string;
-  /** At least github.com. No two have the same host. */
-  readonly forges: readonly ForgeSetting[];
-  /** For `matchRepo`. */
-  readonly allowRepos: readonly string[];
-  /** `address/prefix`, for `createClusterPool`. */
-  readonly allowNets: readonly string[];
-  readonly podPolicy: PodPolicy;
-  /** Deliveries a minute of one webhook. */
-  readonly rateLimit: number;
-  /** Deliveries a minute of all webhooks whose token the forge has not confirmed. */
-  readonly rateLimitNew: number;
-  /** Builds of one repository at the same time. */
-  readonly maxBuilds: number;
-  readonly logLevel: LogLevel;
 }
 
 /** What `c3 encrypt` needs of the settings. */
-export interface SealingConfig {
-  /** For `parseKeyring`. */
-  readonly secret: string;
-  /** Public base URL, without a slash at its end. */
-  readonly url: string;
-}
+export type SealingConfig = Pick<SettingValues, 'secret' | 'url'>;
 
 /** Values of the command line's flags, as commander gives them. */
 export type Flags = Readonly<Partial<Record<FlagName, string | undefined>>>;
@@ -54,47 +28,24 @@ type ReadFile = (path: string) => string;
  */
 export function readConfig(env: Environment, flags: Flags, readFile: ReadFile): Config {
   const source: Source = { env, flags, mistakes: [] };
-  const secret = readSecret(source, readFile);
-  const port = readSetting('port', source) ?? 0;
-  const url = readSetting('url', source) ?? toDefaultUrl(port);
-  const host = readSetting('host', source) ?? '';
-  const telegramToken = readSetting('telegramToken', source);
-  const telegram = readTelegram(source, telegramToken);
-  const telegramApi = readSetting('telegramApi', source) ?? '';
-  const forges = readSetting('forges', source) ?? [];
-  const allowRepos = readAllowRepos(source);
-  const allowNets = readSetting('allowNets', source) ?? [];
-  const podPolicy = readSetting('podPolicy', source) ?? 'restricted';
-  const rateLimit = readSetting('rateLimit', source) ?? 1;
-  const rateLimitNew = readSetting('rateLimitNew', source) ?? 1;
-  const maxBuilds = readSetting('maxBuilds', source) ?? 1;
-  const logLevel = readSetting('logLevel', source) ?? 'info';
+  const sealing = readSealing(source, readFile);
+  const names = Object.keys(SETTINGS).filter((name) => !(name in sealing)) as SettingName[];
+  const values = Object.fromEntries(names.map((name) => [name, readSetting(name, source)]));
+  if (findText('telegramChat', source) !== undefined && findText('telegramToken', source) === undefined) {
+    source.mistakes.push('C3_TELEGRAM_CHAT is set, but C3_TELEGRAM_TOKEN is not: no bot would write there');
+  }
   source.mistakes.push(...findUnknownVariables(env));
   refuseMistakes(source);
-  return Object.freeze({
-    secret,
-    url,
-    port,
-    host,
-    telegram,
-    telegramToken,
-    telegramApi,
-    forges: Object.freeze(forges.map((forge) => Object.freeze(forge))),
-    allowRepos: Object.freeze([...allowRepos]),
-    allowNets: Object.freeze([...allowNets]),
-    podPolicy,
-    rateLimit,
-    rateLimitNew,
-    maxBuilds,
-    logLevel,
-  });
+  // Without mistakes, every setting that is not optional has a value.
+  const { secretFile: _, telegramChat, ...settings } = { ...values, ...sealing } as SettingValues;
+  const { telegramToken: token } = settings;
+  return deepFreeze({ ...settings, telegram: token && telegramChat ? { token, ...telegramChat } : undefined });
 }
 
 /** Reads only the settings that sealing needs, in the same way. @throws {C3Error} CONFIG_INVALID */
 export function readSealingConfig(env: Environment, flags: Flags, readFile: ReadFile): SealingConfig {
   const source: Source = { env, flags, mistakes: [] };
-  const secret = readSecret(source, readFile);
-  const url = readSetting('url', source) ?? toDefaultUrl(readSetting('port', source) ?? 0);
+  const { secret, url } = readSealing(source, readFile);
   refuseMistakes(source);
   return { secret, url };
 }
@@ -113,13 +64,15 @@ function refuseMistakes({ mistakes }: Source): void {
 }
 
 /**
- * Returns a setting's value, or its default. Returns undefined if it has neither, or if its text is a mistake, which
- * is noted.
+ * Returns a setting's value, or its default. Returns undefined if it has neither, or after it has noted a mistake.
  */
 function readSetting<Name extends SettingName>(name: Name, source: Source): SettingValues[Name] | undefined {
-  const setting = SETTINGS[name];
+  const setting: Setting<SettingValues[Name]> = SETTINGS[name];
   const text = findText(name, source) ?? setting.default;
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    if (setting.required !== undefined) source.mistakes.push(`${setting.env} is not set: ${setting.required}`);
+    return undefined;
+  }
   const parsed = setting.parse(text);
   if ('value' in parsed) return parsed.value;
   source.mistakes.push(`${setting.env} ${parsed.mistake}`);
@@ -135,8 +88,10 @@ function findText(name: SettingName, { env, flags }: Source): string | undefined
   return text === undefined || text === '' || isFromService(variable, text) ? undefined : text;
 }
 
-function toDefaultUrl(port: number): string {
-  return `http://localhost:${port}`;
+function readSealing(source: Source, readFile: ReadFile): Pick<SettingValues, 'secret' | 'port' | 'url'> {
+  const secret = readSecret(source, readFile);
+  const port = readSetting('port', source) ?? 0;
+  return { secret, port, url: readSetting('url', source) ?? `http://localhost:${port}` };
 }
 
 function readSecret(source: Source, readFile: ReadFile): string {
@@ -161,23 +116,6 @@ function readSecret(source: Source, readFile: ReadFile): string {
     mistakes.push(`C3_SECRET_FILE names "${path}", which cannot be read${code}`);
     return '';
   }
-}
-
-function readTelegram(source: Source, token: string | undefined): Config['telegram'] {
-  const chat = readSetting('telegramChat', source);
-  if (findText('telegramChat', source) !== undefined && findText('telegramToken', source) === undefined) {
-    source.mistakes.push('C3_TELEGRAM_CHAT is set, but C3_TELEGRAM_TOKEN is not: no bot would write there');
-  }
-  return token !== undefined && chat ? Object.freeze({ token, ...chat }) : undefined;
-}
-
-function readAllowRepos(source: Source): readonly string[] {
-  if (findText('allowRepos', source) === undefined) {
-    source.mistakes.push(
-      'C3_ALLOW_REPOS is not set: name the repositories to serve, such as github.com/acme/*; ** serves every repository of the forges',
-    );
-  }
-  return readSetting('allowRepos', source) ?? [];
 }
 
 /**
@@ -205,4 +143,9 @@ function findUnknownVariables(env: Environment): string[] {
 function isFromService(name: string, text: string): boolean {
   if (name.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(text.trim())) return true;
   return /_SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)$|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$/.test(name);
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part as object);
+  return Object.freeze(value);
 }

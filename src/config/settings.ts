@@ -29,29 +29,42 @@ export interface Setting<T> {
   readonly default?: string;
   /** Shown in place of `default`. */
   readonly defaultText?: string;
-  /** One sentence, no full stop. */
+  /** What to do if the setting is not set. Without it, and without a default, the setting is optional. */
+  readonly required?: string;
+  /** One sentence, without a full stop. */
   readonly text: string;
   parse(text: string): Parsed<T>;
 }
 
 /** The parsed value of each setting. */
 export interface SettingValues {
-  secret: string;
-  secretFile: string;
-  port: number;
-  host: string;
-  url: string;
-  telegramToken: string;
-  telegramChat: TelegramChat;
-  telegramApi: string;
-  forges: readonly ForgeSetting[];
-  allowRepos: readonly string[];
-  allowNets: readonly string[];
-  podPolicy: PodPolicy;
-  rateLimit: number;
-  rateLimitNew: number;
-  maxBuilds: number;
-  logLevel: LogLevel;
+  /** For `parseKeyring`. */
+  readonly secret: string;
+  readonly secretFile: string | undefined;
+  /** 0: the system chooses. */
+  readonly port: number;
+  readonly host: string;
+  /** Public base URL, without a slash at its end. */
+  readonly url: string;
+  /** The token of the operator's bot. It may be set without a chat, for chats that the operator has sealed. */
+  readonly telegramToken: string | undefined;
+  readonly telegramChat: TelegramChat | undefined;
+  /** Base URL of the Bot API, without a slash at its end. */
+  readonly telegramApi: string;
+  /** At least github.com. No two have the same host. */
+  readonly forges: readonly ForgeSetting[];
+  /** For `matchRepo`. */
+  readonly allowRepos: readonly string[];
+  /** `address/prefix`, for `createClusterPool`. */
+  readonly allowNets: readonly string[];
+  readonly podPolicy: PodPolicy;
+  /** Deliveries a minute of one webhook. */
+  readonly rateLimit: number;
+  /** Deliveries a minute of all webhooks whose token the forge has not confirmed. */
+  readonly rateLimitNew: number;
+  /** Builds of one repository at the same time. */
+  readonly maxBuilds: number;
+  readonly logLevel: LogLevel;
 }
 
 export type SettingName = keyof SettingValues;
@@ -132,6 +145,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     env: 'C3_ALLOW_REPOS',
     flag: '--allow-repos <globs>',
     kind: 'globs',
+    required: 'name the repositories to serve, such as github.com/acme/*; ** serves every repository of the forges',
     text: 'Required. The repositories to serve: globs of `host/owner/name`, separated by commas. `*` does not match `/`, `**` does. `**` alone serves every repository of the configured forges',
     parse: parseRepoGlobs,
   },
