@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,9 +10,8 @@ import { tellError, type Terminal } from '../src/cli/terminal.ts';
 import { SETTINGS } from '../src/config/index.ts';
 import { C3Error, type ErrorCode } from '../src/errors.ts';
 import { parsePipeline, summarizeProblem } from '../src/pipeline/index.ts';
-import { formatSecret, parseKeyring } from '../src/sealing/index.ts';
-import { createApp } from '../src/server/index.ts';
-import { toErrorAnswer } from '../src/server/error-answer.ts';
+import { toErrorResponse } from '../src/server/responses.ts';
+import { serveApp } from './fakes/served-app.ts';
 
 /** Compares the documents with the code: everything that exists is documented, and everything documented exists. */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -48,36 +46,7 @@ test('docs/command-line.md has a section for each command with all its flags', a
 });
 
 test('docs/http.md has a row for each route and no other rows', () => {
-  const app = createApp({
-    keyring: parseKeyring(formatSecret(randomBytes(32))),
-    bodies: { read: () => Promise.resolve(new Uint8Array(0)) },
-    sealings: { take: () => 0 },
-    limits: {
-      countNewcomer: () => {},
-      countDelivery: () => {},
-      trust: () => {},
-      isTrusted: () => true,
-      enterBuild: () => () => {},
-    },
-    baseUrl: () => 'https://c3.example',
-    checkScope: () => {},
-    forgeFor: (scope) => {
-      throw new C3Error('SCOPE_REFUSED', `no forge for ${scope.host}`);
-    },
-    builds: {
-      count: 0,
-      checkOpen: () => {},
-      accept: () => ({ id: '', isNew: true }),
-      cancelPrevious: () => {},
-      watch: () => undefined,
-      cancel: () => false,
-      drain: () => Promise.resolve(),
-    },
-    look: () => Promise.reject(new C3Error('SEALED_INVALID', 'no link opens')),
-    now: () => 0,
-    closing: new AbortController().signal,
-    log: { info: () => {}, warn: () => {}, error: () => {} },
-  });
+  const { app } = serveApp();
   const rows = [...read('docs/http.md').matchAll(/^\| `((?:GET|POST) [^`]+)` \|/gm)].map(([, route]) => route);
   expect(rows).toStrictEqual(app.routes.map(({ method, path }) => `${method} ${path}`));
 });
@@ -97,7 +66,7 @@ describe('docs/errors.md', () => {
   test('gives the HTTP status and the exit code of each', () => {
     const actual = rows.map(({ code }) => {
       const error = new C3Error(code, 'A fault');
-      const { status } = toErrorAnswer(error);
+      const { status } = toErrorResponse(error);
       // 500 is for bugs of c3. A code without its own status never becomes a response.
       const http = status === 500 && code !== 'INTERNAL' ? '–' : String(status);
       return { code, http, exit: String(tellError(createTerminal([]), error)) };

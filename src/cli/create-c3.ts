@@ -6,18 +6,11 @@ import { runBuild, type BuildDependencies, type BuildLimits, type Cluster, type 
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
 import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
+import { TokenBucket } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import { parseDestination } from '../reporters/index.ts';
 import { formatScope, parseKeyring, type Keyring, type Scope } from '../sealing/index.ts';
-import {
-  createApp,
-  createBodyReader,
-  createBucket,
-  createBuilds,
-  createHookLimits,
-  createViews,
-  listen,
-} from '../server/index.ts';
+import { createApp, createBodyReader, createBuilds, createOpenViews, HookLimits, listen } from '../server/index.ts';
 import { describeCrash } from './create-log.ts';
 import { createOpener, createReporterFactory, type Opener } from './create-reporters.ts';
 
@@ -56,7 +49,9 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     return config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url;
   }
 
+  const limits = new HookLimits(config);
   const builds = createBuilds({
+    limits,
     log,
     run: (request, context) =>
       runBuild(request, {
@@ -65,7 +60,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         onState: context.onState,
         onOver: context.onOver,
         cancelPrevious: () => builds.cancelPrevious(request.build),
-        openReporter: (_, order) => openReporter({ request, order, isProven: () => context.repository.isProven }),
+        openReporter: (_, order) => openReporter({ request, order, isProven: context.isProven }),
         lines,
         onFault: toFaultNote(log, request.build.id),
         limits: LIMITS,
@@ -73,25 +68,24 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   });
 
   const closing = new AbortController();
-  const views = createViews({
+  const views = createOpenViews({
     keyring,
     forgeFor: (scope) => forges.forgeFor(scope),
     checkScope,
-    watch: builds.watch,
+    findRunning: builds.find,
     open: (view) => openView(view, { ...openReading(view.build.scope), onFault: toFaultNote(log, view.build.id) }),
   });
 
-  const monotonic = { now: () => performance.now() };
   const app = createApp({
     keyring,
-    limits: createHookLimits({ ...config, ...monotonic }),
-    sealings: createBucket(SEALINGS_PER_MINUTE, monotonic.now),
+    limits,
+    sealings: new TokenBucket({ perMinute: SEALINGS_PER_MINUTE }),
     bodies: createBodyReader(),
     baseUrl,
     checkScope,
     forgeFor: (scope) => forges.forgeFor(scope),
     builds,
-    look: views.look,
+    openView: views.open,
     now: Date.now,
     closing: closing.signal,
     log,

@@ -2,6 +2,7 @@ import type { Reporter } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
 import type { BuildRequest, TelegramOrder } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
+import { TokenBucket } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import {
   combineReporters,
@@ -12,7 +13,6 @@ import {
   systemClock,
 } from '../reporters/index.ts';
 import { openSealed, type Binding, type Keyring } from '../sealing/index.ts';
-import { createBucket } from '../server/index.ts';
 import { quietUnproven, type UnprovenOptions } from './quiet-unproven.ts';
 
 /** Messages a minute of builds that were not proven in the operator's chat: of the twenty that Telegram takes for a group. */
@@ -62,7 +62,7 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
 
 /** Bounds what the operator's chat is told of pushes that nobody has proven, and how many builds wait for that. */
 function createUnprovenGate(): Pick<UnprovenOptions, 'enter' | 'leave'> {
-  const told = createBucket(UNPROVEN_TOLD_PER_MINUTE, () => performance.now());
+  const told = new TokenBucket({ perMinute: UNPROVEN_TOLD_PER_MINUTE });
   let waiting = 0;
   return {
     enter() {

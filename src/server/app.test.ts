@@ -6,14 +6,14 @@ import { openSealed, parseKeyring, parseScope } from '../sealing/index.ts';
 describe('POST /encrypt', () => {
   const { app } = serveApp();
 
-  it('answers a token that opens for this repository and purpose', async () => {
+  it('returns a token that opens for this repository and purpose', async () => {
     const { status, text } = await encrypt(app, 'repo=github.com/Acme/Shop&for=secret:KEY', 'value\n');
     expect(status).toBe(200);
     const binding = { scope: parseScope('github.com/acme/shop'), purpose: { kind: 'secret', name: 'KEY' } } as const;
     expect(await openSealed(parseKeyring(SECRET), text, binding)).toEqual({ plaintext: 'value', isOldKey: false });
   });
 
-  it('answers the hook URL and the webhook secret on two lines, and as JSON when asked', async () => {
+  it('returns the hook URL and the webhook secret on two lines, or as JSON', async () => {
     const { text } = await encrypt(app, 'repo=github.com/acme/shop&for=hook', TOKEN);
     const [url, secret] = text.split('\n');
     expect(url).toMatch(/^https:\/\/c3\.example\/hook\?key=[\w.-]+&repo=acme\/shop$/);
@@ -53,16 +53,16 @@ describe('POST /encrypt', () => {
     expect(await encrypt(app, query, body)).toEqual({ status, text });
   });
 
-  it('answers 429 with Retry-After when it has sealed as much as it does in a minute', async () => {
+  it('responds 429 with Retry-After once it has sealed the values of a minute', async () => {
     const { app: busy } = serveApp();
     const query = 'repo=github.com/acme/shop&for=secret:KEY';
     for (let n = 0; n < 60; n += 1) expect((await encrypt(busy, query, 'value')).status).toBe(200);
     const answer = await busy.request(`/encrypt?${query}`, { method: 'POST', body: 'value' });
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '1']);
-    expect(await answer.text()).toMatch(/^c3 has sealed more than it does in a minute\n/);
+    expect(await answer.text()).toMatch(/^c3 seals no more values in this minute\n/);
   });
 
-  it('seals a hook key that needs no signature as such, and says so in the URL', async () => {
+  it('seals a key whose signature is optional, and says so in the URL', async () => {
     const { text } = await encrypt(app, 'repo=github.com/acme/shop&for=hook&signature=optional', TOKEN);
     const [url = ''] = text.split('\n');
     expect(url).toMatch(/^https:\/\/c3\.example\/hook\?key=[\w.-]+&repo=acme\/shop&signature=optional$/);
@@ -94,7 +94,7 @@ describe('other routes', () => {
     expect(await answer.json()).toEqual({ keys: [expect.objectContaining({ kty: 'OKP', crv: 'X25519' })] });
   });
 
-  it('says what is not there, without the query', async () => {
+  it('responds 404 without the query', async () => {
     const answer = await app.request('/decrypt?key=secret');
     expect(answer.status).toBe(404);
     expect(await answer.text()).toBe('There is no GET /decrypt here\n');
@@ -109,7 +109,7 @@ describe('other routes', () => {
   });
 
   it.each(['/healthz', '/nowhere', '/schema.json', '/.well-known/jwks.json', '/encrypt'])(
-    'answers nothing to %s that a browser or a proxy keeps or guesses at',
+    'lets no browser or proxy store or sniff the response to %s',
     async (path) => {
       const { headers } = await app.request(path);
       expect(headers.get('cache-control')).toBe('no-store');

@@ -4,6 +4,7 @@ import { createLink, type LinkPart } from '../../test/fakes/sample-build.ts';
 import { createState } from '../../dev/telegram/build-states.ts';
 import { SECRET, serveApp, TOKEN, type ServedApp } from '../../test/fakes/served-app.ts';
 import { parseKeyring, parseScope } from '../sealing/index.ts';
+import type { NewBuild } from './builds.ts';
 
 const keyring = parseKeyring(SECRET);
 const LINK = createLink({
@@ -45,20 +46,20 @@ interface PostOptions {
   readonly body?: string;
 }
 
-/** The link that a redirect leads to. */
+/** Opens the link that a redirect leads to. */
 function openLocation({ location }: Posted): Promise<BuildLink> {
   expect(location).toMatch(/^\.\.\/[\w.-]+$/);
   return openLink(keyring, location?.slice('../'.length) ?? '');
 }
 
-/** A build that runs, and the part of a link that names it. */
+/** Starts a build, and returns the part of a link that names it. */
 function begin(served: ServedApp): { id: string } {
-  const { id } = served.builds.accept({
-    build: LINK.build,
+  const id = 'f00df00df00d';
+  served.builds.start({
+    build: { ...LINK.build, id },
+    hook: 'a-hook',
     token: TOKEN,
-    repository: {} as Parameters<typeof served.builds.accept>[0]['repository'],
-    leave: () => {},
-    fingerprint: 'f00d'.repeat(16),
+    repository: {} as NewBuild['repository'],
     isOldKey: false,
   });
   served.contexts[0]?.onState(createState({ kind: 'running' }));
@@ -66,7 +67,7 @@ function begin(served: ServedApp): { id: string } {
 }
 
 describe('POST /b/SEALED/cancel', () => {
-  it('cancels the build that runs and leads back to its page', async () => {
+  it('cancels the build and redirects to its page', async () => {
     const served = serveApp();
     const link = begin(served);
     const answer = await post(served, 'cancel', { link });
@@ -76,16 +77,16 @@ describe('POST /b/SEALED/cancel', () => {
     served.end();
   });
 
-  it('says what to do where the build does not run', async () => {
+  it('explains what to do if the build does not run here', async () => {
     expect(await post(serveApp(), 'cancel')).toMatchObject({
       status: 409,
-      text: 'Build 5f3a0c91d2e4 does not run in this c3, so that there is nothing to cancel here\nits page tells whether it has ended; if another c3 led it and is gone, run it again',
+      text: 'This c3 does not run build 5f3a0c91d2e4, so it cannot cancel it\nsee its page; if it has not ended and the c3 that ran it is gone, run it again',
     });
   });
 });
 
 describe('POST /b/SEALED/rerun', () => {
-  it('builds the same commit again as a new build, with the name of the commit from the forge, and leads to its page', async () => {
+  it('starts a new build of the same commit, reads its subject from the forge, and redirects to its page', async () => {
     const served = serveApp();
     const answer = await post(served, 'rerun');
     expect(answer.status).toBe(303);
@@ -107,7 +108,7 @@ describe('POST /b/SEALED/rerun', () => {
     served.end();
   });
 
-  it('makes one build of one form, however often it is sent, and another of another', async () => {
+  it('starts one build for each form, however often it is sent', async () => {
     const served = serveApp();
     const [first, again] = await Promise.all([post(served, 'rerun'), post(served, 'rerun')]);
     expect((await openLocation(first)).build.id).toBe((await openLocation(again)).build.id);
@@ -117,7 +118,7 @@ describe('POST /b/SEALED/rerun', () => {
     served.end();
   });
 
-  it('builds a tag again as a tag', async () => {
+  it('runs the build of a tag again', async () => {
     const served = serveApp();
     await post(served, 'rerun', { link: { ref: { kind: 'tag', name: 'v1' }, before: undefined } });
     expect(served.requests[0]?.build).toMatchObject({
@@ -128,19 +129,19 @@ describe('POST /b/SEALED/rerun', () => {
     served.end();
   });
 
-  it('starts no more builds than a webhook may have', async () => {
+  it('starts at most as many builds as a webhook', async () => {
     const served = serveApp({ maxBuilds: 1 });
     expect((await post(served, 'rerun')).status).toBe(303);
     expect(await post(served, 'rerun', { body: `nonce=${NONCE}2` })).toMatchObject({
       status: 429,
       text: expect.stringMatching(/^1 builds of this webhook run or wait already/),
     });
-    // The same form asks for nothing new.
+
     expect(served.requests).toHaveLength(1);
     served.end();
   });
 
-  it('starts none once c3 is shutting down', async () => {
+  it('starts no build while c3 shuts down', async () => {
     const served = serveApp();
     await served.builds.drain(new AbortController().signal);
     expect(await post(served, 'rerun')).toMatchObject({ status: 503 });
@@ -162,18 +163,18 @@ describe('POST /b/SEALED/rerun', () => {
 });
 
 describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
-  it('does nothing with a link that may only look', async () => {
+  it('does nothing for a view link', async () => {
     const served = serveApp();
     const link = begin(served);
     expect(await post(served, path, { link: { ...link, right: 'view' } })).toMatchObject({
       status: 403,
-      text: 'This link is for looking: it cancels nothing and runs nothing\nthe buttons in Telegram lead to a link that may',
+      text: 'This is a view link. It cannot cancel a build or run it again\nuse the buttons in Telegram, which have a control link',
     });
     expect(served.requests.map(({ signal }) => signal.aborted)).toEqual([false]);
     served.end();
   });
 
-  it('does nothing for a repository that is not served any more', async () => {
+  it('does nothing for a repository that is no longer served', async () => {
     expect(await post(serveApp(), path, { link: { scope: parseScope('github.com/stranger/shop') } })).toMatchObject({
       status: 403,
     });
@@ -189,14 +190,14 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
     ['the page', { 'sec-fetch-site': 'same-origin', origin: 'null' }, 303],
     ['the page, by an old browser', { origin: 'https://c3.example' }, 303],
     ['a program', {}, 303],
-  ])('is %2$j: from %s', async (_, headers, status) => {
+  ])('responds %2$j to a request from %s', async (_, headers, status) => {
     const served = serveApp();
     const link = begin(served);
     expect((await post(served, path, { link, headers })).status).toBe(status);
     served.end();
   });
 
-  it('is no GET, which follows a link by itself', async () => {
+  it('has no GET, which programs that follow links would send', async () => {
     const served = serveApp();
     const link = begin(served);
     const sealed = await sealLink(
@@ -210,7 +211,7 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
     served.end();
   });
 
-  it('writes no link into the log', async () => {
+  it('writes no link to the log', async () => {
     const served = serveApp();
     const sealed = await sealLink(keyring, LINK);
     for (const link of [sealed, `${sealed}x`]) {

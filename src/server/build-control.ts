@@ -2,10 +2,9 @@ import { type BuildLink, openLink, sealLink } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatScope } from '../sealing/index.ts';
-import { createBuildRepository } from './build-repository.ts';
-import { toDigest, toHook } from './digest.ts';
-import { answerHeaders } from './error-answer.ts';
-import type { HookDependencies } from './hook.ts';
+import { toBuildId, toHookId, type HookDependencies } from './hook.ts';
+import { LIMITS } from './limits.ts';
+import { responseHeaders } from './responses.ts';
 
 export interface ControlDependencies extends HookDependencies {
   /** c3's public base URL, without a slash at its end. */
@@ -13,16 +12,12 @@ export interface ControlDependencies extends HookDependencies {
   readonly log: Log;
 }
 
-/** Of a form with one field. */
-const MAX_FORM_BYTES = 4 * 1024;
-/** What a page makes has 22 characters. */
+/** The build page makes one of 22 characters. */
 const NONCE = /^[\w-]{8,64}$/;
-/** The name of a commit is nice to have; a build that is to run again does not wait longer for it. */
+/** A new build does not need the commit's subject and author, so it waits no longer for them. */
 const READ_COMMIT_MS = 5_000;
 
-const BY = 'somebody with the control link';
-
-/** `POST /b/SEALED/cancel`: the build ends as cancelled, after its `finally`; then back to the page. */
+/** Handles `POST /b/SEALED/cancel`: cancels the build, whose `finally` still runs, and redirects to its page. */
 export async function handleCancel(
   request: Request,
   sealed: string,
@@ -30,39 +25,41 @@ export async function handleCancel(
 ): Promise<Response> {
   const { build } = await openControlLink(request, sealed, dependencies);
   const { id, scope } = build;
-  if (!dependencies.builds.cancel(build, BY)) {
-    throw new C3Error(
-      'BUILD_ELSEWHERE',
-      `Build ${id} does not run in this c3, so that there is nothing to cancel here`,
-      {
-        hint: 'its page tells whether it has ended; if another c3 led it and is gone, run it again',
-      },
-    );
+  if (!dependencies.builds.cancel(build, 'somebody with the control link')) {
+    throw new C3Error('BUILD_ELSEWHERE', `This c3 does not run build ${id}, so it cannot cancel it`, {
+      hint: 'see its page; if it has not ended and the c3 that ran it is gone, run it again',
+    });
   }
   dependencies.log.info({ build: id, repository: formatScope(scope) }, 'build cancelled from its page');
   return redirect(sealed);
 }
 
 /**
- * `POST /b/SEALED/rerun`: a new build of the same commit, through the same proof and limits as one of a webhook; then to its page. The
- * same form, sent twice, is one build.
+ * Handles `POST /b/SEALED/rerun`: starts a new build of the same commit, with the same proof and limits as for a
+ * webhook, and redirects to its page. If a form is sent twice, there is one build.
  */
 export async function handleRerun(
   request: Request,
   sealed: string,
   dependencies: ControlDependencies,
 ): Promise<Response> {
-  dependencies.builds.checkOpen();
+  const { builds, limits, log, keyring } = dependencies;
+  builds.checkAccepting();
   const link = await openControlLink(request, sealed, dependencies);
-  const { build, token } = link;
-  const hook = toHook(build.scope, token);
-  dependencies.limits.countNewcomer(hook);
+  const { build: previous, token } = link;
+  const { scope, sha } = previous;
+  const hook = toHookId(scope, token);
   const nonce = await readNonce(request, dependencies);
-  dependencies.limits.countDelivery(hook);
-  const id = await acceptRerun(link, { hook, nonce }, dependencies);
-  dependencies.log.info({ build: id, repository: formatScope(build.scope), again: build.id }, 'build is run again');
-  // What the old link was proven for holds for this one: it is the same commit.
-  return redirect(await sealLink(dependencies.keyring, { ...link, build: { ...build, id } }));
+  limits.countDelivery(hook);
+
+  const repository = dependencies.forgeFor(scope).openRepository(scope, token);
+  const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);
+  const id = toBuildId(hook, `run again ${previous.id} ${nonce}`);
+  const build = { ...previous, id, cause: 'rerun', trust: undefined, commit: commit ?? previous.commit } as const;
+  builds.start({ build, hook, token, repository, isOldKey: false });
+  log.info({ build: id, repository: formatScope(scope), again: previous.id }, 'build is run again');
+  // The proof of the old link holds for the new one: it is the same commit.
+  return redirect(await sealLink(keyring, { ...link, build: { ...previous, id } }));
 }
 
 /** @throws {C3Error} CONTROL_REFUSED, SEALED_INVALID, SCOPE_REFUSED */
@@ -75,68 +72,41 @@ async function openControlLink(
   const link = await openLink(keyring, sealed);
   checkScope(link.build.scope);
   if (link.right !== 'control') {
-    throw new C3Error('CONTROL_REFUSED', 'This link is for looking: it cancels nothing and runs nothing', {
-      hint: 'the buttons in Telegram lead to a link that may',
+    throw new C3Error('CONTROL_REFUSED', 'This is a view link. It cannot cancel a build or run it again', {
+      hint: 'use the buttons in Telegram, which have a control link',
     });
   }
   return link;
 }
 
 /**
- * Whoever knows a control link needs no browser. But who knows one and cannot reach this c3 could have somebody's browser do it. What
- * sends neither header is no browser.
+ * Refuses a form of another site (A14). Somebody who knows a control link but cannot reach this c3 could make another
+ * person's browser send it. A program sends neither header.
  *
  * @see https://www.w3.org/TR/fetch-metadata/
  */
 function checkOrigin(headers: Headers, own: string): void {
   const site = headers.get('sec-fetch-site');
   const origin = headers.get('origin');
-  // Where there is no TLS browsers leave the first one out.
+  // Without TLS, browsers omit Sec-Fetch-Site.
   if (site === null ? origin === null || origin === own : site === 'same-origin') return;
   throw new C3Error('CONTROL_REFUSED', 'This request comes from another site', {
-    hint: "use the build page's own buttons",
+    hint: 'use the buttons of the build page',
   });
 }
 
 /** @throws {C3Error} USAGE_INVALID, BODY_TOO_LARGE, BODY_UNREADABLE */
 async function readNonce(request: Request, { bodies }: ControlDependencies): Promise<string> {
-  const body = await bodies.read(request, MAX_FORM_BYTES);
+  const body = await bodies.read(request, LIMITS.formBytes);
   const nonce = new URLSearchParams(new TextDecoder().decode(body)).get('nonce');
   if (nonce !== null && NONCE.test(nonce)) return nonce;
-  throw new C3Error('USAGE_INVALID', 'The form has no "nonce"', {
-    hint: 'it is what makes one build of two clicks: 8 to 64 letters and digits, others for each new build',
+  throw new C3Error('USAGE_INVALID', 'The form has no valid "nonce"', {
+    hint: 'send 8 to 64 letters and digits, and other ones for each new build',
   });
 }
 
-async function acceptRerun(
-  { build, token }: BuildLink,
-  { hook, nonce }: { readonly hook: string; readonly nonce: string },
-  { forgeFor, builds, limits }: ControlDependencies,
-): Promise<string> {
-  const { scope, sha } = build;
-  const leave = limits.enterBuild({ hook, repository: formatScope(scope) });
-  try {
-    const repository = createBuildRepository(forgeFor(scope).openRepository(scope, token), { hook, limits });
-    const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);
-    const again = { ...build, cause: 'rerun', commit: commit ?? build.commit } as const;
-    const { id, isNew } = builds.accept({
-      build: again,
-      token,
-      repository,
-      leave,
-      fingerprint: toDigest(hook, `run again ${build.id} ${nonce}`),
-      isOldKey: false,
-    });
-    if (!isNew) leave();
-    return id;
-  } catch (error) {
-    leave();
-    throw error;
-  }
-}
-
-/** To a build's page. Relative: c3 may be reached by other addresses than its own, and below a path. */
+/** Redirects to a build's page. The address is relative, because c3 may have other addresses and be below a path. */
 function redirect(sealed: string): Response {
-  const headers = { ...answerHeaders('text/plain; charset=utf-8'), location: `../${sealed}` };
-  return new Response('The build page shows it\n', { status: 303, headers });
+  const headers = { ...responseHeaders('text/plain; charset=utf-8'), location: `../${sealed}` };
+  return new Response('See the build page\n', { status: 303, headers });
 }

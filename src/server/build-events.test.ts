@@ -46,7 +46,7 @@ async function listen(look: BuildLook, options: ListenOptions = {}): Promise<Lis
     new Request(`https://c3.example/b/SEALED/events${query}`, { headers }),
     'SEALED',
     {
-      look: () => Promise.resolve({ link, look, release: released.resolve }),
+      openView: () => Promise.resolve({ link, found: look, release: released.resolve }),
       now: () => START + 38_000,
       closing: options.closing ?? new AbortController().signal,
     },
@@ -243,7 +243,7 @@ test('a browser that does not read stops the reading of the log, whatever its le
   const line = `${'x'.repeat(199)}\n`;
   build.write(2, line.repeat(100_000));
   const answer = await handleBuildEvents(new Request('https://c3.example/b/SEALED/events'), 'SEALED', {
-    look: () => Promise.resolve({ link, look: seen(build), release: () => {} }),
+    openView: () => Promise.resolve({ link, found: seen(build), release: () => {} }),
     now: () => START,
     closing: new AbortController().signal,
   });

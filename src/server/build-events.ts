@@ -1,12 +1,12 @@
 import type { PageOptions } from '../show/index.ts';
 import { toPageOptions, type BuildPageDependencies } from './build-page.ts';
 import { writeLiveText } from './build-text.ts';
-import { answerHeaders } from './error-answer.ts';
+import { responseHeaders } from './responses.ts';
 import { Outbox } from './event-outbox.ts';
 import { followBuild } from './follow-build.ts';
 import { formatPositions, parsePositions, type LogPositions } from './log-positions.ts';
 import { streamText, type Write } from './stream-text.ts';
-import type { OpenedLook } from './views.ts';
+import type { OpenedView } from './open-views.ts';
 
 /** What comes within this time is sent together, unless it is too much to wait. */
 const BATCH_MS = 150;
@@ -26,12 +26,12 @@ const LOOK_AGAIN_MS = 10_000;
 export async function handleBuildEvents(
   request: Request,
   sealed: string,
-  { look, now, closing }: BuildPageDependencies,
+  { openView, now, closing }: BuildPageDependencies,
 ): Promise<Response> {
-  const opened = await look(sealed, request.signal);
+  const opened = await openView(sealed, request.signal);
   const isText = (request.headers.get('accept') ?? '').includes('text/plain');
   const headers = {
-    ...answerHeaders(isText ? 'text/plain; charset=utf-8' : 'text/event-stream'),
+    ...responseHeaders(isText ? 'text/plain; charset=utf-8' : 'text/event-stream'),
     // nginx would keep back what is to be seen at once.
     'x-accel-buffering': 'no',
   };
@@ -44,21 +44,21 @@ export async function handleBuildEvents(
   const body = streamText({
     signals: [request.signal, closing],
     produce: (write, signal) =>
-      isText ? writeLiveText(write, opened.look, signal) : writeEvents(write, { opened, order, position, signal }),
+      isText ? writeLiveText(write, opened.found, signal) : writeEvents(write, { opened, order, position, signal }),
     onEnd: opened.release,
   });
   return new Response(body, { headers });
 }
 
 interface EventsOrder {
-  readonly opened: OpenedLook;
+  readonly opened: OpenedView;
   readonly order: PageOptions;
   readonly position: string;
   readonly signal: AbortSignal;
 }
 
 async function writeEvents(write: Write, { opened, order, position, signal }: EventsOrder): Promise<void> {
-  const { look, link } = opened;
+  const { found: look, link } = opened;
   if (look.kind === 'failed') return write(formatEvent('trouble', { message: look.message }));
   if (look.kind === 'outcome') return write(formatEvent('end', { message: look.outcome.message }));
   const { view } = look;

@@ -27,7 +27,7 @@ async function ask(
 ): Promise<Asked> {
   let released = 0;
   const dependencies: BuildPageDependencies = {
-    look: () => Promise.resolve({ link: { ...link, right }, look, release: () => void (released += 1) }),
+    openView: () => Promise.resolve({ link: { ...link, right }, found: look, release: () => void (released += 1) }),
     now: () => START + 38_000,
     closing: new AbortController().signal,
   };

@@ -20,15 +20,15 @@ import {
   type PageOptions,
   type PageStep,
 } from '../show/index.ts';
-import { answerHeaders, answerText } from './error-answer.ts';
+import { responseHeaders, textResponse } from './responses.ts';
 import type { LogReading } from './follow-build.ts';
 import { formatPositions, type LogPositions, type StepPosition } from './log-positions.ts';
 import { streamText, type Write } from './stream-text.ts';
-import type { OpenedLook } from './views.ts';
+import type { OpenedView } from './open-views.ts';
 
 export interface BuildPageDependencies {
-  /** @throws {C3Error} SEALED_INVALID, RATE_LIMITED */
-  look(sealed: string, signal: AbortSignal, places?: number): Promise<OpenedLook>;
+  /** As `OpenViews.open`. @throws {C3Error} SEALED_INVALID, RATE_LIMITED */
+  openView(sealed: string, signal: AbortSignal, weight?: number): Promise<OpenedView>;
   /** Epoch milliseconds. */
   now(): number;
   /** Aborts when this c3 ends: what would go on for ever ends. */
@@ -49,17 +49,17 @@ const PATIENCE_MS = 5_000;
 export async function handleBuildPage(
   request: Request,
   sealed: string,
-  { look, now }: BuildPageDependencies,
+  { openView, now }: BuildPageDependencies,
 ): Promise<Response> {
-  const opened = await look(sealed, request.signal);
+  const opened = await openView(sealed, request.signal);
   const order = toPageOptions(sealed, opened.link, now());
   const headers = {
-    ...answerHeaders('text/html; charset=utf-8'),
+    ...responseHeaders('text/html; charset=utf-8'),
     'content-security-policy': buildPagePolicy,
     // With "no-referrer" a browser would send the page's own forms with the origin "null".
     'referrer-policy': 'same-origin',
   };
-  const { look: seen, link } = opened;
+  const { found: seen, link } = opened;
   if (seen.kind !== 'seen' || request.method === 'HEAD') {
     opened.release();
     return new Response(seen.kind === 'seen' ? null : renderShortPage(seen, order), { headers });
@@ -172,28 +172,28 @@ function renderLogEnd(reading: LogReading, isTooLong: boolean): string {
 }
 
 /** A raw log is read in parts of 1 MiB. */
-const RAW_PLACES = 4;
+const RAW_LOG_WEIGHT = 4;
 
 /** `GET /b/<sealed>/log`: `?step=` its name or its id, `&attempt=` the newest by default; without them all steps, each with a heading. */
 export async function handleBuildLog(
   request: Request,
   sealed: string,
-  { look, closing }: BuildPageDependencies,
+  { openView, closing }: BuildPageDependencies,
 ): Promise<Response> {
-  const opened = await look(sealed, request.signal, RAW_PLACES);
-  const found = findRuns(opened.look, new URL(request.url).searchParams);
-  if (found.kind === 'none' || opened.look.kind !== 'seen' || request.method === 'HEAD') {
+  const opened = await openView(sealed, request.signal, RAW_LOG_WEIGHT);
+  const found = findRuns(opened.found, new URL(request.url).searchParams);
+  if (found.kind === 'none' || opened.found.kind !== 'seen' || request.method === 'HEAD') {
     opened.release();
-    return found.kind === 'none' ? answerText(found.status, found.message) : answerText(200, '');
+    return found.kind === 'none' ? textResponse(found.status, found.message) : textResponse(200, '');
   }
-  const { view } = opened.look;
+  const { view } = opened.found;
   const body = streamText({
     signals: [request.signal, closing],
     produce: (write, signal) => copyLogs(write, { view, signal, ...found }),
     onEnd: opened.release,
   });
   const headers = {
-    ...answerHeaders('text/plain; charset=utf-8'),
+    ...responseHeaders('text/plain; charset=utf-8'),
     'x-accel-buffering': 'no',
     'content-disposition': `inline; filename="${opened.link.build.id}.log"`,
   };

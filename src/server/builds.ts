@@ -1,141 +1,127 @@
-import { type Build, type BuildState, type Ending, formatRef, type ReportedBuild } from '../build/index.ts';
+import { type Build, type BuildState, type Ending, formatRef } from '../build/index.ts';
 import { Cancelled, Superseded, type BuildRequest } from '../engine/index.ts';
-import type { RunningBuild } from '../logs/index.ts';
 import { C3Error } from '../errors.ts';
+import type { Repository } from '../forges/forge.ts';
+import type { Release } from '../limiter.ts';
 import type { Log } from '../log.ts';
+import type { RunningBuild } from '../logs/index.ts';
 import { formatScope } from '../sealing/index.ts';
-import type { BuildRepository } from './build-repository.ts';
-import { once } from './once.ts';
-import { createStateFeed, type StateFeed } from './state-feed.ts';
+import type { HookLimits } from './limits.ts';
 
-/** The builds of this process. It holds no other state, and none that outlives it. */
+/** The builds of this process. Nothing of them outlives it. */
 export interface Builds {
   /** @throws {C3Error} DRAINING */
-  checkOpen(): void;
+  checkAccepting(): void;
   /**
-   * Starts a build in the background, or names the running one of the very same delivery.
+   * Starts a build in the background, within the limits of its hook. If a build with the same identity runs, it does
+   * nothing.
    *
-   * @throws {C3Error} DRAINING
+   * @returns whether it started one
+   * @throws {C3Error} DRAINING; {LimitError}
    */
-  accept(accepted: AcceptedBuild): { id: string; isNew: boolean };
-  /** Cancels the builds of the same repository and ref that were accepted before this one. */
-  cancelPrevious(build: BuildName): void;
-  /** A build that this process leads; undefined: it leads none of that name. */
-  watch(build: BuildName): RunningBuild | undefined;
-  /** Whether there was a build to cancel. `by`: "somebody with the control link". */
-  cancel(build: BuildName, by: string): boolean;
+  start(build: NewBuild): boolean;
+  /** Cancels the builds of the same repository and ref that started before this one. */
+  cancelPrevious(build: BuildIdentity): void;
+  /** Returns the build if this process runs it and its first state is known. */
+  find(build: BuildIdentity): RunningBuild | undefined;
+  /**
+   * Cancels a build. Returns whether there was one to cancel.
+   *
+   * @param by "somebody with the control link"
+   */
+  cancel(build: BuildIdentity, by: string): boolean;
   readonly count: number;
   /**
-   * Takes no more and resolves when every build has ended. `cancel` ends the waiting by cancelling them, `halt` by not waiting for
-   * what they do in `finally` either.
+   * Starts no further build, and resolves when every build has ended. `cancel` cancels them all. `halt` also ends the
+   * wait for their `finally`.
    */
   drain(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
 }
 
-/** Identifies a build. An id alone is not enough: it is so short that a stranger could find a second body with the same one. */
-export type BuildName = Pick<Build, 'id' | 'scope'>;
+/** Identifies a build. The id alone is so short that a stranger could find a body with the same one. */
+export type BuildIdentity = Pick<Build, 'id' | 'scope'>;
 
-/** A build to run, and what comes with it. */
-export interface AcceptedBuild {
-  readonly build: ReportedBuild & Pick<Build, 'cause'>;
+export interface NewBuild {
+  readonly build: Build;
+  /** Whose limits it counts for (see {@link HookLimits}). */
+  readonly hook: string;
   /** The access token of the hook's key. */
   readonly token: string;
-  readonly repository: BuildRepository;
-  /** Gives back the place that the build has (see {@link HookLimits}). Called when its work is done, at the latest when all is reported. */
-  leave(): void;
-  /** Hex. Equal for deliveries of the same content. */
-  readonly fingerprint: string;
+  readonly repository: Repository;
   /** The hook's key was sealed with an old key of this c3. */
   readonly isOldKey: boolean;
 }
 
-/** What a build is run with, besides its request. */
+/** What a build needs to run, beside its request. */
 export interface RunContext {
   readonly token: string;
-  readonly repository: Pick<BuildRepository, 'isProven'>;
-  /** To be told every state, from the very first. */
+  /** Tells whether the forge has confirmed the push by now. */
+  isProven(): boolean;
+  /** Receives every state, from the first. */
   onState(state: BuildState): void;
-  /** To be told when its work is done; reports may still be on their way. */
+  /** Called when the work is done. Reports may still be on their way. */
   onOver(ending: Ending): void;
 }
 
 export interface BuildsOptions {
   run(request: BuildRequest, context: RunContext): Promise<Ending>;
+  readonly limits: Pick<HookLimits, 'acquireBuildSlot' | 'confirm'>;
   readonly log: Log;
 }
 
-interface LedBuild {
+interface StartedBuild {
   readonly build: Build;
   readonly cancel: AbortController;
-  readonly feed: StateFeed;
-  /** All of it, its reports too. */
+  readonly states: BuildStates;
+  /** Resolves when the build and its reports are done. */
   readonly ended: Promise<void>;
 }
 
-/** 48 bits: short enough to be read, long enough that no two deliveries of a commit share one. */
-const ID_LENGTH = 12;
-
-export function createBuilds({ run: runBuild, log }: BuildsOptions): Builds {
-  /** By name, oldest first. */
-  const running = new Map<string, LedBuild>();
+export function createBuilds(options: BuildsOptions): Builds {
+  const { limits, log } = options;
+  /** By identity, the oldest first. */
+  const running = new Map<string, StartedBuild>();
   const halt = new AbortController();
   let isDraining = false;
 
-  async function run(
-    build: Build,
-    { token, repository, isOldKey, leave }: AcceptedBuild,
-    { signal, feed }: { signal: AbortSignal; feed: StateFeed },
-  ): Promise<void> {
-    const { id, scope, ref, sha } = build;
-    const fields = { build: id, repository: formatScope(scope), ref: formatRef(ref), sha };
-    log.info(fields, 'build started');
-    const onOver = once((ending: Ending) => {
-      log.info({ ...fields, ending: ending.kind }, toWords(ending));
-      leave();
-    });
-    try {
-      const request = { build, repository, isOldKey, isResumed: false, signal, haltSignal: halt.signal };
-      onOver(await runBuild(request, { token, repository, onState: (state) => feed.tell(state), onOver }));
-      log.info(fields, 'build reported');
-    } finally {
-      feed.end();
-      leave();
-    }
-  }
-
-  function checkOpen(): void {
+  function checkAccepting(): void {
     if (!isDraining) return;
-    throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'try it again in a minute' });
+    throw new C3Error('DRAINING', 'This c3 is shutting down', { hint: 'try again in a minute' });
   }
 
   return {
-    checkOpen,
-    accept(accepted): { id: string; isNew: boolean } {
-      // Again: the draining may have begun while the body was read, and waits only for what runs by then.
-      checkOpen();
-      // The same content has the same id, for ever: by it the forge's own record tells a replay.
-      const id = accepted.fingerprint.slice(0, ID_LENGTH);
-      const build: Build = { ...accepted.build, id, trust: undefined };
+    checkAccepting,
+    start(given): boolean {
+      // The drain may have begun while the body was read. It waits only for builds that run by then.
+      checkAccepting();
+      const { build, hook } = given;
       const key = toKey(build);
-      if (running.has(key)) return { id, isNew: false };
+      if (running.has(key)) return false;
+      const releaseSlot = limits.acquireBuildSlot({ hook, repository: formatScope(build.scope) });
       const cancel = new AbortController();
-      const feed = createStateFeed();
-      const ended = run(build, accepted, { signal: cancel.signal, feed })
-        .catch((error: unknown) => log.error({ build: id, error: String(error) }, 'build failed inside c3'))
+      const states = new BuildStates();
+      const { signal } = cancel;
+      const ended = run(given, { signal, haltSignal: halt.signal, states, releaseSlot }, options)
+        .catch((error: unknown) => log.error({ build: build.id, error: String(error) }, 'build failed inside c3'))
         .finally(() => running.delete(key));
-      running.set(key, { build, cancel, feed, ended });
-      return { id, isNew: true };
+      running.set(key, { build, cancel, states, ended });
+      return true;
     },
-    watch: (name) => running.get(toKey(name))?.feed.build,
-    cancel(name, by): boolean {
-      const build = running.get(toKey(name));
-      // One that has ended may still be reported.
-      if (build?.feed.build?.state.phase.kind === 'ended') return false;
-      build?.cancel.abort(new Cancelled(by));
-      return build !== undefined;
+    find: (build) => running.get(toKey(build))?.states.running,
+    cancel(build, by): boolean {
+      const found = running.get(toKey(build));
+      // A build that has ended may still be reported.
+      if (found?.states.newest?.phase.kind === 'ended') return false;
+      found?.cancel.abort(new Cancelled(by));
+      return found !== undefined;
     },
-    cancelPrevious(name): void {
-      supersede(running.get(toKey(name)), running.values());
+    cancelPrevious(build): void {
+      const newer = running.get(toKey(build));
+      if (!newer) return;
+      for (const older of running.values()) {
+        if (older === newer) return;
+        if (toRefKey(older.build) === toRefKey(newer.build)) older.cancel.abort(new Superseded(newer.build.sha));
+      }
     },
     get count() {
       return running.size;
@@ -153,23 +139,113 @@ export function createBuilds({ run: runBuild, log }: BuildsOptions): Builds {
   };
 }
 
-function toWords(ending: Ending): string {
+interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly haltSignal: AbortSignal;
+  readonly states: BuildStates;
+  readonly releaseSlot: Release;
+}
+
+/** Resolves when the build and its reports are done. */
+async function run(
+  { build, hook, token, repository, isOldKey }: NewBuild,
+  { signal, haltSignal, states, releaseSlot }: RunOptions,
+  { run: runBuild, limits, log }: BuildsOptions,
+): Promise<void> {
+  const { id, scope, ref, sha } = build;
+  const fields = { build: id, repository: formatScope(scope), ref: formatRef(ref), sha };
+  log.info(fields, 'build started');
+  let [isProven, isOver] = [false, false];
+  const proving: Repository = {
+    ...repository,
+    async prove(...args) {
+      const proof = await repository.prove(...args);
+      isProven = proof.kind === 'proven';
+      if (isProven) limits.confirm(hook);
+      return proof;
+    },
+  };
+  function onOver(ending: Ending): void {
+    if (isOver) return;
+    isOver = true;
+    log.info({ ...fields, ending: ending.kind }, describe(ending));
+    releaseSlot();
+  }
+  try {
+    const request = { build, repository: proving, isOldKey, isResumed: false, signal, haltSignal };
+    const onState = (state: BuildState): void => states.add(state);
+    onOver(await runBuild(request, { token, isProven: () => isProven, onState, onOver }));
+    log.info(fields, 'build reported');
+  } finally {
+    states.end();
+    releaseSlot();
+  }
+}
+
+function describe(ending: Ending): string {
   return 'message' in ending ? `build ended: ${ending.kind}: ${ending.message}` : `build ended: ${ending.kind}`;
 }
 
-function toKey({ id, scope }: BuildName): string {
+function toKey({ id, scope }: BuildIdentity): string {
   return `${formatScope(scope)} ${id}`;
-}
-
-function supersede(newer: LedBuild | undefined, all: Iterable<LedBuild>): void {
-  if (!newer) return;
-  for (const older of all) {
-    if (older === newer) return;
-    if (toRefKey(older.build) !== toRefKey(newer.build)) continue;
-    older.cancel.abort(new Superseded(newer.build.sha));
-  }
 }
 
 function toRefKey({ scope, ref }: Build): string {
   return `${formatScope(scope)} ${formatRef(ref)}`;
+}
+
+/** The states of a running build. Keeps only the newest one, so a slow watcher misses some and delays nobody. */
+class BuildStates {
+  #newest: BuildState | undefined;
+  #isOver = false;
+  #changed = Promise.withResolvers<void>();
+
+  get newest(): BuildState | undefined {
+    return this.#newest;
+  }
+
+  /** The build as a watcher sees it; undefined before the first state. */
+  get running(): RunningBuild | undefined {
+    const first = this.#newest;
+    if (first === undefined) return undefined;
+    const getState = (): BuildState => this.#newest ?? first;
+    return {
+      get state() {
+        return getState();
+      },
+      changes: (signal) => this.#watch(signal),
+    };
+  }
+
+  add(state: BuildState): void {
+    // A14: everybody sees this state, and a viewer must not get the control link.
+    this.#newest = { ...state, links: undefined };
+    this.#wake();
+  }
+
+  /** Ends all watchers, once they have seen the newest state. */
+  end(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
+  readonly #wake = (): void => {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  };
+
+  async *#watch(signal: AbortSignal): AsyncGenerator<BuildState, void> {
+    let shown: BuildState | undefined;
+    // Also wakes the other watchers, which find nothing new.
+    signal.addEventListener('abort', this.#wake);
+    try {
+      while (!signal.aborted) {
+        if (this.#newest !== undefined && this.#newest !== shown) yield (shown = this.#newest);
+        else if (this.#isOver) return;
+        else await this.#changed.promise;
+      }
+    } finally {
+      signal.removeEventListener('abort', this.#wake);
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import { C3Error } from '../errors.ts';
+import type { TokenBucket } from '../limiter.ts';
 import {
   deriveWebhookSecret,
   formatHookUrl,
@@ -11,10 +12,9 @@ import {
   withSignature,
   type Scope,
 } from '../sealing/index.ts';
-import { answerHeaders, answerText } from './error-answer.ts';
-import { LimitError } from './limit-error.ts';
-import type { Bucket } from './limits.ts';
+import { LimitError } from './limits.ts';
 import type { BodyReader } from './read-body.ts';
+import { responseHeaders, textResponse } from './responses.ts';
 
 export interface EncryptDependencies {
   readonly keyring: Keyring;
@@ -22,14 +22,15 @@ export interface EncryptDependencies {
   baseUrl(): string;
   /** @throws {C3Error} SCOPE_REFUSED */
   checkScope(scope: Scope): void;
-  /** Of all that is sealed here: nobody has to say who they are. Whoever finds it empty seals with the public key. */
-  readonly sealings: Bucket;
+  /** Limits the values of all callers together, because nobody logs in (A12). The public key is the alternative. */
+  readonly sealings: TokenBucket;
   readonly bodies: BodyReader;
 }
 
 /**
- * `POST /encrypt?repo=HOST/OWNER/NAME&for=PURPOSE`, for a hook perhaps `&signature=optional`, body = plaintext. Answers the sealed value as text; for `hook` the URL and the
- * webhook secret on two lines; JSON `{token}` or `{url, secret}` where that is asked for.
+ * Handles `POST /encrypt?repo=HOST/OWNER/NAME&for=PURPOSE`, whose body is the plaintext. A hook may have
+ * `&signature=optional`. The response is the sealed value as text; for a hook, its URL and the webhook's secret on two
+ * lines. With `Accept: application/json` it is `{token}` or `{url, secret}`.
  */
 export async function handleEncrypt(request: Request, dependencies: EncryptDependencies): Promise<Response> {
   const { searchParams } = new URL(request.url);
@@ -38,16 +39,16 @@ export async function handleEncrypt(request: Request, dependencies: EncryptDepen
   const purpose = withSignature(named, searchParams.get('signature') ?? undefined);
   dependencies.checkScope(scope);
   const waitMs = dependencies.sealings.take();
-  if (waitMs > 0) throw new LimitError('c3 has sealed more than it does in a minute', Math.ceil(waitMs / 1000));
+  if (waitMs > 0) throw new LimitError('c3 seals no more values in this minute', waitMs);
 
   const plaintext = stripNewline(decodeText(await dependencies.bodies.read(request, MAX_PLAINTEXT_BYTES + 2)));
   const token = await seal(dependencies.keyring, plaintext, { scope, purpose });
 
   const isJson = request.headers.get('accept')?.includes('application/json') === true;
-  if (purpose.kind !== 'hook') return isJson ? answerJson({ token }) : answerText(200, token);
+  if (purpose.kind !== 'hook') return isJson ? jsonResponse({ token }) : textResponse(200, token);
   const url = formatHookUrl(dependencies.baseUrl(), token, { scope, purpose });
   const secret = deriveWebhookSecret(plaintext, scope);
-  return isJson ? answerJson({ url, secret }) : answerText(200, `${url}\n${secret}`);
+  return isJson ? jsonResponse({ url, secret }) : textResponse(200, `${url}\n${secret}`);
 }
 
 function requireParameter(parameters: URLSearchParams, name: string, form: string): string {
@@ -64,6 +65,6 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
-function answerJson(value: object): Response {
-  return new Response(`${JSON.stringify(value)}\n`, { headers: answerHeaders('application/json') });
+function jsonResponse(value: object): Response {
+  return new Response(`${JSON.stringify(value)}\n`, { headers: responseHeaders('application/json') });
 }

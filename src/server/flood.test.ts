@@ -5,7 +5,6 @@ import { SECRET, serveApp } from '../../test/fakes/served-app.ts';
 import { deriveWebhookSecret, formatHookUrl, parseKeyring, parseScope, seal } from '../sealing/index.ts';
 import { listen, type Listener } from './listen.ts';
 
-/** What strangers send must not keep out a hook that the forge has confirmed: through the real socket, with the real limits' code. */
 const keyring = parseKeyring(SECRET);
 const purpose = { kind: 'hook' } as const;
 const PUSH = {
@@ -21,7 +20,7 @@ const served = serveApp({
   baseUrl: () => listener.origin,
   rateLimitNew: 10,
   maxBuilds: 50,
-  bodies: { maxBodies: 32 },
+  bodies: { bodies: 32 },
 });
 let listener: Listener;
 const strangers: Socket[] = [];
@@ -71,7 +70,7 @@ function openSlow(url: string): void {
   strangers.push(socket);
 }
 
-it('serves a confirmed hook while strangers flood its own repository, with keys, without, and with slow bodies', async () => {
+it('serves a confirmed hook while strangers flood its repository with keys, without keys, and with slow bodies', async () => {
   const mine = await createHook('github.com/acme/shop', 'my-token');
   expect((await mine.deliver(0)).status).toBe(202);
   const [first] = served.requests;
@@ -90,7 +89,7 @@ it('serves a confirmed hook while strangers flood its own repository, with keys,
   expect((await Promise.all(good)).map(({ status }) => status)).toEqual([202, 202, 202, 202, 202]);
   const statuses = (await Promise.all(forged)).map(({ status }) => status);
   const count = (status: number): number => statuses.filter((one) => one === status).length;
-  // One of the ten of the newcomers' budget was the first delivery of the good hook.
+  // The first delivery of the good hook took one of the ten tokens of new hooks.
   expect({ accepted: count(202), limited: count(429), refused: count(401) }).toEqual({
     accepted: 9,
     limited: 31,

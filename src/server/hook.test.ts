@@ -47,7 +47,7 @@ describe('POST /hook', () => {
     return { status: answer.status, text: (await answer.text()).trimEnd() };
   }
 
-  it('answers a push with 202 and the build, before the build has done anything', async () => {
+  it('responds 202 with the id of the build before the build does anything', async () => {
     const { status, text } = await deliver(toPayload());
     expect(status).toBe(202);
     expect(text).toMatch(/^build [0-9a-f]{12}$/);
@@ -63,7 +63,7 @@ describe('POST /hook', () => {
     served.end();
   });
 
-  it('starts one build for a push that is delivered twice while it runs', async () => {
+  it('starts one build for a push that arrives twice while it runs', async () => {
     const first = await deliver(toPayload());
     const second = await deliver(toPayload(), { headers: { 'x-github-delivery': 'another' } });
     expect(second).toEqual({ status: 202, text: `${first.text} is already running for this push` });
@@ -71,7 +71,7 @@ describe('POST /hook', () => {
     served.end();
   });
 
-  it('answers a ping', async () => {
+  it('responds to a ping', async () => {
     const body = JSON.stringify({ zen: 'z', hook_id: 1, repository: { full_name: 'acme/shop' } });
     expect(await deliver(body, { event: 'ping' })).toEqual({
       status: 200,
@@ -81,15 +81,15 @@ describe('POST /hook', () => {
 
   it.each([
     ['a deletion', toPayload({ deleted: true, after: '0'.repeat(40), head_commit: null }), 'push'],
-    ['an event that it does not know', toPayload(), 'watch'],
-  ])('ignores %s, with the reason', async (_, body, event) => {
+    ['an unknown event', toPayload(), 'watch'],
+  ])('ignores %s and says why', async (_, body, event) => {
     const { status, text } = await deliver(body, { event });
     expect(status).toBe(200);
     expect(text).toMatch(/^ignored: \w/);
     expect(served.requests).toEqual([]);
   });
 
-  it('reads no byte of the body when the key does not open', async () => {
+  it('reads no byte of the body if the key does not open', async () => {
     let pulled = 0;
     const body = new ReadableStream(
       {
@@ -117,7 +117,7 @@ describe('POST /hook', () => {
     expect(await deliver('{}', { to })).toEqual({ status, text: expect.stringMatching(text) });
   });
 
-  it('refuses a signature of another body and none at all, without parsing', async () => {
+  it('refuses a wrong and a missing signature before it parses the body', async () => {
     const other = { 'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update('other').digest('hex')}` };
     expect(await deliver('{broken', { headers: other })).toMatchObject({ status: 401 });
     expect(await deliver('{broken', { headers: { 'x-hub-signature-256': '' } })).toMatchObject({ status: 401 });
@@ -131,7 +131,7 @@ describe('POST /hook', () => {
     expect(served.requests).toEqual([]);
   });
 
-  it('refuses a body that is too large, whether or not it says so', async () => {
+  it('refuses a body that is too large, announced or not', async () => {
     const large = 'x'.repeat(5 * 1024 * 1024 + 1);
     expect(await deliver(large)).toEqual({ status: 413, text: 'The body is larger than 5120 KiB' });
     expect(await deliver(large, { headers: { 'content-length': String(large.length) } })).toMatchObject({
@@ -139,7 +139,7 @@ describe('POST /hook', () => {
     });
   });
 
-  it('tells the build that the key is an old one', async () => {
+  it('tells the build whether the key is an old one', async () => {
     const rotated = serveApp({ keys: `${formatSecret(randomBytes(32))},${SECRET}` });
     served = rotated;
     await deliver(toPayload());
@@ -151,16 +151,16 @@ describe('POST /hook', () => {
     served.end();
   });
 
-  it('answers 429 with Retry-After when a hook has as many builds as it may, and not to another', async () => {
+  it('responds 429 if a hook has too many builds, and accepts another hook', async () => {
     const one = await deliver(toPayload());
     expect(await deliver(toPayload())).toMatchObject({ status: 202, text: expect.stringContaining('already running') });
     await deliver(toPayload({ after: '2'.repeat(40) }));
     const body = toPayload({ after: '3'.repeat(40) });
     expect(await deliver(body)).toEqual({
       status: 429,
-      text: '2 builds of this webhook run or wait already\ntry it again later',
+      text: '2 builds of this webhook run or wait already\ntry again later',
     });
-    // The same repository with another token is another hook: nobody can use up what is not theirs.
+    // The same repository with another token is another hook.
     const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
     [url = '', secret = ''] = text.split('\n');
     const other = await deliver(toPayload());
@@ -170,7 +170,7 @@ describe('POST /hook', () => {
     expect((await deliver(body)).status).toBe(202);
   });
 
-  it('answers 429 when webhooks that have proven nothing sent too much, and not to one that has', async () => {
+  it('responds 429 if new hooks send too much, and accepts a confirmed hook', async () => {
     await deliver(toPayload());
     const [request] = served.requests;
     await request?.repository.prove(request.build, request.signal);
@@ -192,7 +192,7 @@ describe('POST /hook', () => {
     });
     const unsigned = { 'x-hub-signature-256': undefined };
 
-    it('takes a delivery without a signature, and one with the right one', async () => {
+    it('accepts a delivery without a signature, and one with the right signature', async () => {
       expect((await deliver(toPayload(), { headers: unsigned })).status).toBe(202);
       expect((await deliver(toPayload({ after: '2'.repeat(40) }))).status).toBe(202);
       served.end();
@@ -205,7 +205,7 @@ describe('POST /hook', () => {
       }
     });
 
-    it('opens for neither of the two with the URL of the other', async () => {
+    it('does not open under the URL of a key that needs one, nor the reverse', async () => {
       const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', TOKEN);
       const [signed = ''] = text.split('\n');
       for (const to of [`${signed}&signature=optional`, url.replace('&signature=optional', '')]) {
@@ -219,7 +219,7 @@ describe('POST /hook', () => {
     });
   });
 
-  it('takes nothing more while it drains, and waits for what runs', async () => {
+  it('accepts nothing while it drains, and waits for running builds', async () => {
     await deliver(toPayload());
     const drained = served.builds.drain(new AbortController().signal);
     expect(await deliver(toPayload({ after: '2'.repeat(40) }))).toMatchObject({ status: 503 });
@@ -230,7 +230,7 @@ describe('POST /hook', () => {
     expect(served.builds.count).toBe(0);
   });
 
-  it('cancels what runs when the draining is cut short', async () => {
+  it('cancels running builds when the drain is cut short', async () => {
     await deliver(toPayload());
     const cut = new AbortController();
     const drained = served.builds.drain(cut.signal);
@@ -240,7 +240,7 @@ describe('POST /hook', () => {
     await drained;
   });
 
-  it('writes neither key nor token nor secret into its log', async () => {
+  it('writes no key, token or secret to its log', async () => {
     await deliver(toPayload());
     await deliver('{', { to: url.replace('repo=acme/shop', 'repo=acme/other') });
     const key = new URL(url).searchParams.get('key') ?? '';

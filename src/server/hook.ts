@@ -1,4 +1,4 @@
-import type { ReportedBuild } from '../build/index.ts';
+import { createHash } from 'node:crypto';
 import { C3Error } from '../errors.ts';
 import type { Forge, ForgeEvent } from '../forges/forge.ts';
 import {
@@ -9,15 +9,10 @@ import {
   type Keyring,
   type Scope,
 } from '../sealing/index.ts';
-import { createBuildRepository } from './build-repository.ts';
 import type { Builds } from './builds.ts';
-import { toDigest, toHook } from './digest.ts';
-import { answerText } from './error-answer.ts';
-import type { HookLimits } from './limits.ts';
+import { type HookLimits, LIMITS } from './limits.ts';
 import type { BodyReader } from './read-body.ts';
-
-/** GitHub sends up to 25 MB; a push of 2,048 commits is about 3 MB. */
-const MAX_HOOK_BODY_BYTES = 5 * 1024 * 1024;
+import { textResponse } from './responses.ts';
 
 export interface HookDependencies {
   readonly keyring: Keyring;
@@ -31,77 +26,39 @@ export interface HookDependencies {
 }
 
 /**
- * `POST /hook?key=…`: the key is opened before the body is read, the signature is checked over the raw bytes before they are
- * parsed, and the answer goes out before the build starts to work.
+ * Handles `POST /hook?key=…`. It opens the key before it reads the body (A12), checks the signature over the raw bytes
+ * before it parses them (A4), and responds before the build does anything.
  */
 export async function handleHook(request: Request, dependencies: HookDependencies): Promise<Response> {
   const { keyring, builds, limits, bodies } = dependencies;
-  builds.checkOpen();
+  builds.checkAccepting();
   const { key, scope, signature } = parseHookQuery(new URL(request.url).searchParams);
   dependencies.checkScope(scope);
   const forge = dependencies.forgeFor(scope);
-  const { plaintext: token, isOldKey } = await openSealed(keyring, key, {
-    scope,
-    purpose: { kind: 'hook', signature },
-  });
-  const hook = toHook(scope, token);
-  limits.countNewcomer(hook);
+  const purpose = { kind: 'hook', signature } as const;
+  const { plaintext: token, isOldKey } = await openSealed(keyring, key, { scope, purpose });
 
-  const body = await bodies.read(request, MAX_HOOK_BODY_BYTES);
+  const body = await bodies.read(request, LIMITS.hookBodyBytes);
   const headers = Object.fromEntries(request.headers);
   const isSignatureOptional = signature === 'optional';
   const verified = forge.verify({ headers, body, isSignatureOptional }, deriveWebhookSecret(token, scope));
+  const hook = toHookId(scope, token);
   limits.countDelivery(hook, body.length);
   const event = forge.parseEvent(headers, verified);
   checkRepository(event, scope);
 
   switch (event.kind) {
     case 'ping':
-      return answerText(200, `pong: the webhook of ${formatScope(scope)} works`);
+      return textResponse(200, `pong: the webhook of ${formatScope(scope)} works`);
     case 'ignored':
-      return answerText(200, `ignored: ${event.reason}`);
+      return textResponse(200, `ignored: ${event.reason}`);
     case 'build': {
-      const { id, isNew } = acceptBuild(event.build, { token, forge, hook, body, isOldKey }, dependencies);
-      return answerText(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
+      const id = toBuildId(hook, body);
+      const build = { ...event.build, id, cause: 'webhook', trust: undefined } as const;
+      const repository = forge.openRepository(scope, token, { isConfirmed: () => limits.isConfirmed(hook) });
+      const isNew = builds.start({ build, hook, token, repository, isOldKey });
+      return textResponse(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
     }
-  }
-}
-
-interface Delivered {
-  readonly token: string;
-  readonly forge: Forge;
-  /** As {@link HookLimits} knows it. */
-  readonly hook: string;
-  readonly body: Uint8Array;
-  readonly isOldKey: boolean;
-}
-
-function acceptBuild(
-  build: ReportedBuild,
-  { token, forge, hook, body, isOldKey }: Delivered,
-  { builds, limits }: HookDependencies,
-): { id: string; isNew: boolean } {
-  const leave = limits.enterBuild({ hook, repository: formatScope(build.scope) });
-  try {
-    const repository = createBuildRepository(
-      forge.openRepository(build.scope, token, { isConfirmed: () => limits.isTrusted(hook) }),
-      { hook, limits },
-    );
-    const accepted = builds.accept({
-      build: { ...build, cause: 'webhook' },
-      token,
-      repository,
-      leave,
-      // The delivery id is not signed: the body is what a replay cannot change. Of another hook it is another delivery, so that
-      // nobody takes the place of one that is to come.
-      fingerprint: toDigest(hook, body),
-      isOldKey,
-    });
-    if (!accepted.isNew) leave();
-    return accepted;
-  } catch (error) {
-    leave();
-    throw error;
   }
 }
 
@@ -112,4 +69,24 @@ function checkRepository(event: ForgeEvent, scope: Scope): void {
     `The hook key is of ${formatScope(scope)}, but the event is of ${formatScope(event.scope)}`,
     { hint: 'make a key for this repository with c3 encrypt --for hook' },
   );
+}
+
+/** Returns the name of a hook for {@link HookLimits}. It contains neither the repository nor the token. */
+export function toHookId(scope: Scope, token: string): string {
+  return digest(formatScope(scope), token);
+}
+
+/** 48 bits. People can read them, and no two deliveries of a commit have the same. */
+const ID_LENGTH = 12;
+
+/**
+ * Returns the id of a build. The same content has the same id for ever, so that the forge's statuses reveal a replay
+ * (A4). A delivery's own id is not signed. Another hook gets another id, so that nobody can occupy it in advance.
+ */
+export function toBuildId(hook: string, content: string | Uint8Array): string {
+  return digest(hook, content).slice(0, ID_LENGTH);
+}
+
+function digest(owner: string, content: string | Uint8Array): string {
+  return createHash('sha256').update(owner).update('\n').update(content).digest('hex');
 }

@@ -1,159 +1,93 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LimitError } from './limit-error.ts';
-import { createBucket, createHookLimits, type HookLimits } from './limits.ts';
+import type { Release } from '../limiter.ts';
+import { HookLimits, LimitError, LIMITS, type BuildClaim, type HookLimitsOptions } from './limits.ts';
 
-function createClock(): { now(): number; at: number } {
-  const clock = { at: 1_000_000, now: () => clock.at };
-  return clock;
+/** Without options: 3 deliveries a minute of a confirmed hook, 2 of all new hooks, 2 builds of a repository. */
+function create(options: Partial<HookLimitsOptions> = {}): HookLimits {
+  return new HookLimits({ rateLimit: 3, rateLimitNew: 2, maxBuilds: 2, now: () => 1_000_000, ...options });
 }
 
-function create(clock = createClock()): HookLimits {
-  return createHookLimits({ rateLimit: 3, rateLimitNew: 2, maxBuilds: 2, now: clock.now });
-}
-
-/** How many of `count` deliveries are taken. */
+/** Returns how many of `count` deliveries are accepted. */
 function send(limits: HookLimits, hook: string, count: number): number {
-  let taken = 0;
+  let accepted = 0;
   for (let n = 0; n < count; n += 1) {
     try {
-      limits.countNewcomer(hook);
       limits.countDelivery(hook);
-      taken += 1;
+      accepted += 1;
     } catch (error) {
       if (!(error instanceof LimitError)) throw error;
     }
   }
-  return taken;
+  return accepted;
 }
 
-describe('a bucket', () => {
-  it('gives as many at once as fill it in a minute, and then one whenever one has come in', () => {
-    const clock = createClock();
-    const bucket = createBucket(60, clock.now);
-    for (let n = 0; n < 60; n += 1) expect(bucket.take()).toBe(0);
-    expect(bucket.take()).toBeCloseTo(1000);
-    clock.at += 999;
-    expect(bucket.take()).toBeCloseTo(1);
-    clock.at += 1;
-    expect(bucket.take()).toBe(0);
-    expect(bucket.take()).toBeCloseTo(1000);
-  });
-
-  it('is full again after a minute, and never fuller', () => {
-    const clock = createClock();
-    const bucket = createBucket(7, clock.now);
-    for (const pauseMs of [0, 60_000, 3_600_000]) {
-      clock.at += pauseMs;
-      const taken = Array.from({ length: 20 }, () => bucket.take()).filter((waitMs) => waitMs === 0);
-      expect(taken.length).toBe(7);
-    }
-  });
-
-  it('never gives more than its rate allows, and never makes one wait longer than it says', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1000 }), fc.array(fc.integer({ min: 0, max: 5000 })), (rate, pauses) => {
-        const clock = createClock();
-        const startedAt = clock.at;
-        const bucket = createBucket(rate, clock.now);
-        let taken = 0;
-        for (const pauseMs of pauses) {
-          clock.at += pauseMs;
-          const waitMs = bucket.take();
-          clock.at += waitMs;
-          const wait = waitMs === 0 ? 0 : bucket.take();
-          expect(wait).toBe(0);
-          taken += 1;
-          expect(taken).toBeLessThanOrEqual(rate + ((clock.at - startedAt) * rate) / 60_000 + 1e-3);
-        }
-      }),
-    );
-  });
-});
-
-describe('deliveries', () => {
-  it('of all new hooks share one budget', () => {
+describe('the limits of deliveries', () => {
+  it('give all new hooks one bucket', () => {
     const limits = create();
     expect(send(limits, 'a', 1) + send(limits, 'b', 5)).toBe(2);
   });
 
-  it('of a hook that the forge has confirmed have their own, which strangers cannot use up', () => {
+  it('give each confirmed hook its own bucket, which strangers cannot use up', () => {
     const limits = create();
-    limits.trust('mine');
+    limits.confirm('mine');
     expect(send(limits, 'stranger', 100)).toBe(2);
     expect(send(limits, 'mine', 100)).toBe(3);
-    limits.trust('other');
+    limits.confirm('other');
     expect(send(limits, 'other', 100)).toBe(3);
   });
 
-  it('that are large are bounded by their size together, as long as their hooks are new', () => {
-    const limits = create();
-    const large = 5 * 1024 * 1024;
-    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, large);
-    expect(() => limits.countDelivery('stranger', large)).toThrow(
+  it('count a large delivery of a new hook as many, so that six of 5 MiB are accepted in a minute', () => {
+    const limits = create({ rateLimitNew: 300 });
+    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, LIMITS.hookBodyBytes);
+    expect(() => limits.countDelivery('stranger', LIMITS.hookBodyBytes)).toThrow(
       expect.objectContaining({ code: 'RATE_LIMITED', retryAfterSeconds: 10 }),
     );
-    expect(() => limits.countDelivery('newcomer', 64 * 1024)).not.toThrow();
   });
 
-  it('that are large and of a confirmed hook are bounded by their size for each hook', () => {
-    const limits = createHookLimits({ rateLimit: 120, rateLimitNew: 2, maxBuilds: 2, now: () => 0 });
-    const large = 5 * 1024 * 1024;
-    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, large);
-    for (const hook of ['mine', 'yours']) limits.trust(hook);
-    for (let n = 0; n < 6; n += 1) limits.countDelivery('mine', large);
-    expect(() => limits.countDelivery('mine', large)).toThrow(
+  it('count a large delivery of a confirmed hook for this hook alone', () => {
+    const limits = create({ rateLimit: 120, rateLimitNew: 300 });
+    for (let n = 0; n < 6; n += 1) limits.countDelivery(`stranger ${n}`, LIMITS.hookBodyBytes);
+    for (const hook of ['mine', 'yours']) limits.confirm(hook);
+    for (let n = 0; n < 6; n += 1) limits.countDelivery('mine', LIMITS.hookBodyBytes);
+    expect(() => limits.countDelivery('mine', LIMITS.hookBodyBytes)).toThrow(
       expect.objectContaining({
         code: 'RATE_LIMITED',
-        message: 'This webhook has sent more than c3 takes in a minute',
+        message: 'This webhook has sent more than c3 accepts in a minute',
         retryAfterSeconds: 10,
       }),
     );
-    expect(() => limits.countDelivery('mine', 64 * 1024)).not.toThrow();
-    expect(() => limits.countDelivery('yours', large)).not.toThrow();
+    expect(() => limits.countDelivery('yours', LIMITS.hookBodyBytes)).not.toThrow();
   });
 
-  it('that are refused say why, and when to come again', () => {
+  it('say which limit was reached, and when to retry', () => {
     const limits = create();
     send(limits, 'a', 2);
-    expect(() => limits.countNewcomer('a')).toThrow(
+    expect(() => limits.countDelivery('a')).toThrow(
       expect.objectContaining({
         code: 'RATE_LIMITED',
-        message: 'Webhooks that have proven nothing yet have sent more than c3 takes in a minute',
+        message: 'Webhooks that the forge has not confirmed yet have sent more than c3 accepts in a minute',
         retryAfterSeconds: 30,
       }),
     );
-    limits.trust('a');
+    limits.confirm('a');
     send(limits, 'a', 3);
-    expect(() => limits.countDelivery('a')).toThrow(
-      expect.objectContaining({
-        message: 'This webhook has sent more than c3 takes in a minute',
-        retryAfterSeconds: 20,
-      }),
-    );
+    expect(() => limits.countDelivery('a')).toThrow(expect.objectContaining({ retryAfterSeconds: 20 }));
   });
 
-  it('of a confirmed hook whose signature was never seen to be right use nothing up', () => {
+  it('are not reset by another confirmation', () => {
     const limits = create();
-    limits.trust('a');
-    for (let n = 0; n < 100; n += 1) limits.countNewcomer('a');
-    expect(send(limits, 'a', 100)).toBe(3);
-  });
-
-  it('are not given a fresh budget by each confirmation', () => {
-    const limits = create();
-    limits.trust('a');
+    limits.confirm('a');
     expect(send(limits, 'a', 5)).toBe(3);
-    limits.trust('a');
+    limits.confirm('a');
     expect(send(limits, 'a', 5)).toBe(0);
   });
 
-  it('of the hook that was longest away count as new when ten thousand others were confirmed since', () => {
+  it('treat the least recently used hook as new after ten thousand other confirmations', () => {
     const limits = create();
-    limits.trust('old');
-    limits.trust('busy');
+    limits.confirm('old');
+    limits.confirm('busy');
     for (let n = 0; n < 9_999; n += 1) {
-      limits.trust(`hook ${n}`);
+      limits.confirm(`hook ${n}`);
       if (n === 9_000) send(limits, 'busy', 1);
     }
     send(limits, 'stranger', 2);
@@ -162,15 +96,73 @@ describe('deliveries', () => {
   });
 });
 
-describe('builds', () => {
-  it('of a hook count for its repository once the forge has confirmed it', () => {
+describe('the slots for builds', () => {
+  const mine = { hook: 'mine', repository: 'forge.example/acme/shop' };
+  const strangers = Array.from({ length: 20 }, (_, n) => ({ ...mine, hook: `stranger ${n}` }));
+
+  /** Acquires slots until there is none. `confirmed`: the forge confirms the hook before or after the first one. */
+  function fill(limits: HookLimits, claim: BuildClaim, confirmed?: 'before' | 'after'): Release[] {
+    if (confirmed === 'before') limits.confirm(claim.hook);
+    const releases: Release[] = [];
+    try {
+      while (releases.length < 10_000) releases.push(limits.acquireBuildSlot(claim));
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+    }
+    if (confirmed === 'after') limits.confirm(claim.hook);
+    return releases;
+  }
+
+  it.each(['before', 'after'] as const)('are shared by all hooks of a repository, confirmed %s they start', (when) => {
+    const limits = create({ maxBuilds: 50 });
+    let held = 0;
+    for (let n = 0; n < 20; n += 1) held += fill(limits, { ...mine, hook: `token ${n}` }, when).length;
+    expect(held).toBe(50);
+    expect(() => limits.acquireBuildSlot(mine)).toThrow('50 builds of this repository run or wait already');
+    expect(fill(limits, { hook: 'other', repository: 'forge.example/acme/other' }, 'before')).toHaveLength(50);
+  });
+
+  it("of a repository's owner are not filled by strangers with tokens of their own, who get 250 together", () => {
+    const limits = create({ maxBuilds: 50 });
+    expect(strangers.flatMap((stranger) => fill(limits, stranger))).toHaveLength(250);
+    expect(() => limits.acquireBuildSlot({ hook: 'newcomer', repository: 'forge.example/acme/new' })).toThrow(
+      '250 builds of unconfirmed webhooks run or wait already',
+    );
+    expect(fill(limits, mine, 'before')).toHaveLength(50);
+  });
+
+  it('are limited for one new hook', () => {
     const limits = create();
-    for (const hook of ['a', 'b']) limits.enterBuild({ hook, repository: 'shop' });
-    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })()).not.toThrow();
-    limits.trust('a');
-    limits.trust('b');
-    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })).toThrow(LimitError);
-    limits.trust('c');
-    expect(() => limits.enterBuild({ hook: 'c', repository: 'shop' })).toThrow(LimitError);
+    expect(fill(limits, mine)).toHaveLength(2);
+    expect(() => limits.acquireBuildSlot(mine)).toThrow('2 builds of this webhook run or wait already');
+  });
+
+  it.each([undefined, 'before', 'after'] as const)('are released once each, confirmed: %s', (confirmed) => {
+    const limits = create();
+    const releases = fill(limits, mine, confirmed);
+    expect(releases).toHaveLength(2);
+    for (const release of [...releases, ...releases]) release();
+    expect(fill(limits, mine, 'before')).toHaveLength(2);
+  });
+
+  it('are limited for one owner, however many repositories and groups the owner has', () => {
+    const limits = create({ maxBuilds: 50 });
+    let held = 0;
+    for (let n = 0; n < 20; n += 1) {
+      const repository = `forge.example/greedy/group${n}/shop`;
+      held += fill(limits, { hook: `hook ${n}`, repository }, n % 2 === 0 ? 'before' : 'after').length;
+    }
+    expect(held).toBe(500);
+    const one = { hook: 'one more', repository: 'forge.example/greedy/more' };
+    expect(() => limits.acquireBuildSlot(one)).toThrow('500 builds of this owner run or wait already');
+    expect(fill(limits, mine, 'before')).toHaveLength(50);
+  });
+
+  it('are limited for everybody together', () => {
+    const limits = create({ maxBuilds: 50 });
+    for (let n = 0; n < 20; n += 1) {
+      fill(limits, { hook: `hook ${n}`, repository: `forge.example/owner${n}/shop` }, 'before');
+    }
+    expect(() => limits.acquireBuildSlot(mine)).toThrow('1000 builds of all repositories run or wait already');
   });
 });

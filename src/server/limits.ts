@@ -1,139 +1,158 @@
-import { createBuildPlaces, type BuildClaim } from './build-places.ts';
-import { LimitError } from './limit-error.ts';
+import { C3Error } from '../errors.ts';
+import { LruMap, TokenBucket, type Release } from '../limiter.ts';
 
 /**
- * What one process lets webhooks ask of it. A *hook* is a repository with a token, as the key in a hook URL seals them: anybody
- * can seal a token of their own for somebody else's repository, so counting by the repository alone would let a stranger use up
- * what its owner has. Until the forge has confirmed a hook, it shares one budget with all others that are as new.
+ * The limits of webhooks and of the bodies of all requests, beside those that the operator sets: `C3_RATE_LIMIT`,
+ * `C3_RATE_LIMIT_NEW` and `C3_MAX_BUILDS`. They are for row A12 of the threat model. docs/security.md repeats them.
  */
-export interface HookLimits {
-  /** Counts what comes with the key of a hook that is new, before its body is read. @throws {LimitError} */
-  countNewcomer(hook: string): void;
+export interface Limits {
+  /** Bytes of a webhook's body. GitHub sends up to 25 MB; a push of 2,048 commits has about 3 MB. */
+  readonly hookBodyBytes: number;
+  /** Bytes of the form that a build page sends. It has one field. */
+  readonly formBytes: number;
+  /** Milliseconds from the first to the last byte of a body. A forge needs a few. */
+  readonly bodyMs: number;
+  /** Milliseconds between two pieces of a body. */
+  readonly bodyIdleMs: number;
+  /** Bodies that are read at the same time. */
+  readonly bodies: number;
+  /** Bytes that these bodies hold together. */
+  readonly totalBodyBytes: number;
   /**
-   * Counts a delivery once its signature was right, before it is parsed. One of a confirmed hook for that hook, and a large one by its
-   * size too: whoever knows the URL alone uses nothing up. A large one of a new hook for all that are new, whose signatures say nothing
-   * of who sent it. `byteLength`: of its body, default 0.
-   *
-   * @throws {LimitError}
+   * Bytes of webhooks that are parsed in a minute, for each confirmed hook and for all other hooks together. The
+   * slowest JSON takes 0.1 s for each MiB, and nothing else runs meanwhile.
    */
-  countDelivery(hook: string, byteLength?: number): void;
-  /** The forge has confirmed the hook's token. */
-  trust(hook: string): void;
-  isTrusted(hook: string): boolean;
-  /** Takes a place for a build, and answers what gives it back. @throws {LimitError} */
-  enterBuild(claim: Pick<BuildClaim, 'hook' | 'repository'>): () => void;
+  readonly parsedBytesPerMinute: number;
+  /** Confirmed hooks that are remembered. Each takes about 500 bytes. A forgotten one counts as new. */
+  readonly confirmedHooks: number;
+  /** Builds that run or wait. Each takes about 200 KiB, with its connections. */
+  readonly builds: number;
+  /** The same, for the confirmed hooks of one owner. A forge gives everybody as many repositories as they like. */
+  readonly buildsOfOwner: number;
+  /** The same, for all new hooks. More than can wait for a slow forge within the rate limit. */
+  readonly buildsOfNewHooks: number;
 }
 
+export const LIMITS: Limits = {
+  hookBodyBytes: 5 * 1024 * 1024,
+  formBytes: 4 * 1024,
+  bodyMs: 10_000,
+  bodyIdleMs: 3_000,
+  bodies: 256,
+  totalBodyBytes: 64 * 1024 * 1024,
+  parsedBytesPerMinute: 30 * 1024 * 1024,
+  confirmedHooks: 10_000,
+  builds: 1_000,
+  buildsOfOwner: 500,
+  buildsOfNewHooks: 250,
+};
+
+/** The end of a build cannot be predicted. A build in a warm Pod takes seconds. */
+const RETRY_BUILD_AFTER_MS = 30_000;
+
+/** RATE_LIMITED, with the time after which a retry makes sense. */
+export class LimitError extends C3Error {
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterMs: number) {
+    super('RATE_LIMITED', message, { hint: 'try again later' });
+    this.retryAfterSeconds = Math.ceil(retryAfterMs / 1000);
+  }
+}
+
+/** What the operator sets. */
 export interface HookLimitsOptions {
-  /** Deliveries a minute of a confirmed hook; as many may come at once. */
+  /** Deliveries a minute of one confirmed hook. As many may arrive at once. */
   readonly rateLimit: number;
   /** The same, for all new hooks together. */
   readonly rateLimitNew: number;
-  /** Builds of one repository that run or wait at a time. */
+  /** Builds of one repository that run or wait. */
   readonly maxBuilds: number;
-  /** Milliseconds, monotonic. */
-  now(): number;
+  /** Milliseconds of a monotonic clock. Default: the process's. */
+  now?(): number;
 }
 
-/** An entry takes about 500 bytes. A hook that is forgotten counts as new at its next delivery. */
-const MAX_TRUSTED_HOOKS = 10_000;
+/** Whose build it is. */
+export interface BuildClaim {
+  readonly hook: string;
+  /** `host/owner/name`. */
+  readonly repository: string;
+}
 
 /**
- * A body that is made for it takes 0.1 s to parse, from 1 MiB on, and in that time nothing else is served. Of a confirmed hook, and of
- * all new ones together, so many bytes of those larger than {@link SMALL_BODY_BYTES} are parsed in a minute; a push of twenty commits,
- * and every ping, is smaller.
+ * Limits what one process does for webhooks (A12). A *hook* is a repository with a token, as the key in a hook URL
+ * seals them. Anybody can seal a token of their own for any repository. So a hook has limits of its own only after the
+ * forge has confirmed its token. Until then it is *new*, and shares one bucket with all new hooks.
  */
-const KIB_PER_MINUTE = 30 * 1024;
-const SMALL_BODY_BYTES = 64 * 1024;
+export class HookLimits {
+  readonly #options: Required<HookLimitsOptions>;
+  readonly #newHooks: TokenBucket;
+  readonly #confirmed = new LruMap<string, TokenBucket>(LIMITS.confirmedHooks);
+  /** Builds that run or wait. */
+  readonly #builds = new Set<BuildClaim>();
 
-/** What a hook that the forge has confirmed may send. */
-interface Allowance {
-  readonly deliveries: Bucket;
-  readonly kibibytes: Bucket;
-}
-
-export function createHookLimits(options: HookLimitsOptions): HookLimits {
-  const newcomers = createBucket(options.rateLimitNew, options.now);
-  const newKibibytes = createBucket(KIB_PER_MINUTE, options.now);
-  /** Least recently used first. */
-  const trusted = new Map<string, Allowance>();
-  const places = createBuildPlaces(options.maxBuilds);
-
-  function touch(hook: string, allowance: Allowance): void {
-    trusted.delete(hook);
-    trusted.set(hook, allowance);
-    const [oldest] = trusted.size > MAX_TRUSTED_HOOKS ? trusted.keys() : [];
-    if (oldest !== undefined) trusted.delete(oldest);
+  constructor(options: HookLimitsOptions) {
+    this.#options = { now: () => performance.now(), ...options };
+    this.#newHooks = new TokenBucket({ perMinute: options.rateLimitNew, now: this.#options.now });
   }
 
-  return {
-    countNewcomer(hook) {
-      if (trusted.has(hook)) return;
-      takeFrom(newcomers, 'Webhooks that have proven nothing yet have');
-    },
-    countDelivery(hook, byteLength = 0) {
-      const own = trusted.get(hook);
-      const who = own ? 'This webhook has' : 'Webhooks that have proven nothing yet have';
-      if (own) {
-        touch(hook, own);
-        takeFrom(own.deliveries, who);
-      }
-      if (byteLength > SMALL_BODY_BYTES) takeFrom(own?.kibibytes ?? newKibibytes, who, byteLength / 1024);
-    },
-    trust(hook) {
-      touch(hook, trusted.get(hook) ?? createAllowance(options));
-      places.confirm(hook);
-    },
-    isTrusted: (hook) => trusted.has(hook),
-    enterBuild: ({ hook, repository }) => places.enter({ hook, repository, isNew: !trusted.has(hook) }),
-  };
+  /**
+   * Counts a delivery whose signature is right. A large one counts as several, so that a full bucket is worth
+   * `parsedBytesPerMinute`. Somebody who knows only the URL of a hook uses up nothing.
+   *
+   * @param byteLength of the body
+   * @throws {LimitError}
+   */
+  countDelivery(hook: string, byteLength = 0): void {
+    const own = this.#confirmed.get(hook);
+    const perMinute = own ? this.#options.rateLimit : this.#options.rateLimitNew;
+    const count = Math.max(1, (byteLength / LIMITS.parsedBytesPerMinute) * perMinute);
+    const waitMs = (own ?? this.#newHooks).take(count);
+    if (waitMs === 0) return;
+    const who = own ? 'This webhook has' : 'Webhooks that the forge has not confirmed yet have';
+    throw new LimitError(`${who} sent more than c3 accepts in a minute`, waitMs);
+  }
+
+  /** Notes that the forge has confirmed the hook's token. */
+  confirm(hook: string): void {
+    const { rateLimit: perMinute, now } = this.#options;
+    this.#confirmed.set(hook, this.#confirmed.get(hook) ?? new TokenBucket({ perMinute, now }));
+  }
+
+  isConfirmed(hook: string): boolean {
+    return this.#confirmed.has(hook);
+  }
+
+  /**
+   * Acquires a slot for a build. All confirmed hooks of a repository share `maxBuilds` slots. A new hook has as many of
+   * its own, so that a stranger cannot fill those of the repository's owner.
+   *
+   * @throws {LimitError}
+   */
+  acquireBuildSlot({ hook, repository }: BuildClaim): Release {
+    const all = [...this.#builds];
+    const confirmed = all.filter((build) => this.isConfirmed(build.hook));
+    const ofRepository = confirmed.filter((build) => build.repository === repository);
+    const ofOwner = confirmed.filter((build) => ownerOf(build.repository) === ownerOf(repository));
+    const ofHook = all.filter((build) => build.hook === hook);
+    const isNew = !this.isConfirmed(hook);
+    const { maxBuilds } = this.#options;
+    checkBuilds('this repository', ofRepository.length, maxBuilds);
+    checkBuilds('this owner', ofOwner.length, LIMITS.buildsOfOwner);
+    if (isNew) checkBuilds('this webhook', ofHook.length, maxBuilds);
+    if (isNew) checkBuilds('unconfirmed webhooks', all.length - confirmed.length, LIMITS.buildsOfNewHooks);
+    checkBuilds('all repositories', all.length, LIMITS.builds);
+    const build = { hook, repository };
+    this.#builds.add(build);
+    return () => void this.#builds.delete(build);
+  }
 }
 
-function createAllowance({ rateLimit, now }: HookLimitsOptions): Allowance {
-  return { deliveries: createBucket(rateLimit, now), kibibytes: createBucket(KIB_PER_MINUTE, now) };
+function checkBuilds(whose: string, count: number, max: number): void {
+  if (count >= max) throw new LimitError(`${count} builds of ${whose} run or wait already`, RETRY_BUILD_AFTER_MS);
 }
 
-function takeFrom(bucket: Bucket, who: string, count = 1): void {
-  const waitMs = bucket.take(count);
-  if (waitMs === 0) return;
-  throw new LimitError(`${who} sent more than c3 takes in a minute`, Math.ceil(waitMs / 1000));
-}
-
-export interface Bucket {
-  /** 0: taken. Else nothing was taken, and this is how many milliseconds until so much can be. `count`: default 1. */
-  take(count?: number): number;
-}
-
-/**
- * A token bucket of `perMinute` that fills evenly, as one number: when it will be full again (the generic cell rate algorithm of
- * ITU-T I.371).
- */
-export function createBucket(perMinute: number, now: () => number): Bucket {
-  const intervalMs = 60_000 / perMinute;
-  let fullAt = 0;
-  return {
-    take(count = 1) {
-      const at = now();
-      const next = Math.max(fullAt, at) + count * intervalMs;
-      const waitMs = next - at - perMinute * intervalMs;
-      // A floating-point interval must not make the last one wait for a fraction of nothing.
-      if (waitMs > 1e-6) return waitMs;
-      fullAt = next;
-      return 0;
-    },
-  };
-}
-
-/** A bucket for each owner, as {@link createBucket} makes them: of so many owners that took something last. */
-export function createBuckets(perMinute: number, maxOwners: number, now: () => number): (owner: string) => number {
-  /** Least recently used first. */
-  const buckets = new Map<string, Bucket>();
-  return (owner) => {
-    const bucket = buckets.get(owner) ?? createBucket(perMinute, now);
-    buckets.delete(owner);
-    buckets.set(owner, bucket);
-    const [oldest] = buckets.size > maxOwners ? buckets.keys() : [];
-    if (oldest !== undefined) buckets.delete(oldest);
-    return bucket.take();
-  };
+/** Returns `host/owner` of `host/owner/name`. The owner of nested groups is the outermost group. */
+export function ownerOf(repository: string): string {
+  return repository.split('/', 2).join('/');
 }

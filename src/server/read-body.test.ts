@@ -21,11 +21,11 @@ function createSender(headers: Record<string, string> = {}): Sender {
   };
 }
 
-const TOOK_LONGEST = 'c3 reads as many bodies as it can: this one took the longest';
-const IS_LARGEST = 'c3 reads as many bodies as it can: this one is the largest';
+const TOOK_LONGEST = 'c3 reads too many bodies at once, and this is the oldest';
+const IS_LARGEST = 'c3 reads too many bodies at once, and this is the largest';
 
 describe('a body reader', () => {
-  it('reads a body in pieces, one that is empty, and one that is not there', async () => {
+  it('reads a body in pieces, an empty body, and no body', async () => {
     const reader = createBodyReader();
     const sender = createSender();
     const read = reader.read(sender.request, 10);
@@ -39,7 +39,7 @@ describe('a body reader', () => {
     expect(await reader.read(new Request('http://c3/hook', { method: 'POST' }), 10)).toHaveLength(0);
   });
 
-  it('refuses what is too large, before it is read where it says so', async () => {
+  it('refuses a body that is too large, before it reads it if the header says so', async () => {
     const reader = createBodyReader();
     const honest = createSender({ 'content-length': '11' });
     await expect(reader.read(honest.request, 10)).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' });
@@ -50,7 +50,7 @@ describe('a body reader', () => {
     await expect(read).rejects.toMatchObject({ code: 'BODY_TOO_LARGE', message: 'The body is larger than 0 KiB' });
   });
 
-  it('puts a body together from pieces of any size, and is done with a piece as soon as it has read it', async () => {
+  it('copies pieces of any size', async () => {
     const sender = createSender();
     const read = createBodyReader().read(sender.request, 1000);
     const pieces = [1, 1, 300, 2, 0, 5, 100, 1].map((length, n) => new Uint8Array(length).fill(n));
@@ -62,8 +62,8 @@ describe('a body reader', () => {
     expect(Buffer.from(body)).toEqual(expected);
   });
 
-  it('counts what a body holds, which may be twice of what has come', async () => {
-    const reader = createBodyReader({ maxTotalBytes: 100 });
+  it('counts the memory of a body, which may be twice what has arrived', async () => {
+    const reader = createBodyReader({ totalBodyBytes: 100 });
     const sender = createSender();
     const read = reader.read(sender.request, 1000);
     sender.send(51);
@@ -71,18 +71,18 @@ describe('a body reader', () => {
     await expect(read).rejects.toMatchObject({ code: 'RATE_LIMITED', message: IS_LARGEST });
   });
 
-  it('tells a body that breaks off', async () => {
+  it('reports a body that breaks off', async () => {
     const sender = createSender();
     const read = createBodyReader().read(sender.request, 10);
     sender.fail();
     await expect(read).rejects.toMatchObject({
       code: 'BODY_UNREADABLE',
-      message: 'The body ended before it was whole',
+      message: 'The body ended too early',
     });
   });
 
-  it('gives up the body that takes the longest when there are too many, and the newer ones go on', async () => {
-    const reader = createBodyReader({ maxBodies: 2 });
+  it('drops the oldest body when there are too many, and reads the others', async () => {
+    const reader = createBodyReader({ bodies: 2 });
     const [first, second, third] = [createSender(), createSender(), createSender()];
     const reads = [first, second, third].map(async ({ request }) => await reader.read(request, 10));
     await expect(reads[0]).rejects.toMatchObject({
@@ -97,8 +97,8 @@ describe('a body reader', () => {
     expect((await Promise.all(reads.slice(1))).map(({ length }) => length)).toEqual([3, 3]);
   });
 
-  it('gives up the largest body when they hold too much together, and what it held is free again', async () => {
-    const reader = createBodyReader({ maxTotalBytes: 100 });
+  it('drops the largest body when all hold too much memory, and frees its share', async () => {
+    const reader = createBodyReader({ totalBodyBytes: 100 });
     const [small, large] = [createSender(), createSender()];
     const readSmall = reader.read(small.request, 1000);
     const readLarge = reader.read(large.request, 1000);

@@ -10,9 +10,9 @@ import type { Forge } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
 import { parseKeyring } from '../../src/sealing/index.ts';
 import { handleBuildLog } from '../../src/server/build-page.ts';
-import { toErrorAnswer } from '../../src/server/error-answer.ts';
+import { toErrorResponse } from '../../src/server/responses.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
-import { createViews } from '../../src/server/views.ts';
+import { createOpenViews } from '../../src/server/open-views.ts';
 import { encrypt, SECRET, serveApp, type ServedApp } from '../fakes/served-app.ts';
 import { toHeaders, toPath } from './outsider.ts';
 
@@ -60,22 +60,22 @@ describe('A12 Readers that take nothing of what they ask for', () => {
     },
   };
   const forge = { webUrl: () => '', commitUrl: () => '', openRepository: () => ({ close: () => Promise.resolve() }) };
-  const views = createViews({
+  const views = createOpenViews({
     keyring,
     forgeFor: () => forge as unknown as Forge,
     checkScope: () => {},
-    watch: () => undefined,
+    findRunning: () => undefined,
     open: () => Promise.resolve({ kind: 'seen', view } as unknown as BuildLook),
   });
   const app = new Hono();
   app.get('/b/:sealed/log', ({ req }) =>
     handleBuildLog(req.raw, req.param('sealed'), {
-      look: views.look,
+      openView: views.open,
       now: Date.now,
       closing: new AbortController().signal,
     }),
   );
-  app.onError((error) => toErrorAnswer(error));
+  app.onError((error) => toErrorResponse(error));
   const sockets: Socket[] = [];
   let listener: Listener | undefined;
   afterAll(async () => {

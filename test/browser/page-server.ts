@@ -31,11 +31,11 @@ export async function openPageServer({ port = 0, now = Date.now }: PageServerOpt
   const closing = new AbortController();
   const counts = { opened: 0, released: 0 };
   const dependencies = {
-    look(sealed: string): ReturnType<Parameters<typeof handleBuildPage>[2]['look']> {
+    openView(sealed: string): ReturnType<Parameters<typeof handleBuildPage>[2]['openView']> {
       counts.opened += 1;
-      const look = looks.get(sealed)?.() ?? { kind: 'failed', message: 'There is no such build' };
+      const found = looks.get(sealed)?.() ?? { kind: 'failed', message: 'There is no such build' };
       const right = sealed.startsWith('control') ? 'control' : 'view';
-      return Promise.resolve({ link: { ...LINK, right }, look, release: () => void (counts.released += 1) });
+      return Promise.resolve({ link: { ...LINK, right }, found, release: () => void (counts.released += 1) });
     },
     now,
     closing: closing.signal,

@@ -5,24 +5,25 @@ import type { BuildRequest } from '../../src/engine/index.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
+import { TokenBucket } from '../../src/limiter.ts';
 import { parseKeyring, type Scope } from '../../src/sealing/index.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createBuilds, type Builds, type RunContext } from '../../src/server/builds.ts';
-import { createBucket, createHookLimits } from '../../src/server/limits.ts';
+import { HookLimits } from '../../src/server/limits.ts';
+import { createOpenViews } from '../../src/server/open-views.ts';
 import { createBodyReader, type BodyLimits } from '../../src/server/read-body.ts';
-import { createViews } from '../../src/server/views.ts';
 
 export const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
 export const TOKEN: string = `github_pat_${'x'.repeat(82)}`;
 
-/** An app whose builds run until `end` is called, whose forge confirms every push, and whose clock stands still. */
+/** An app whose builds run until `end` is called. Its forge confirms every push, and its clock stands still. */
 export interface ServedApp {
   readonly app: Hono;
   readonly builds: Builds;
   readonly requests: readonly BuildRequest[];
   readonly contexts: readonly RunContext[];
   readonly log: readonly string[];
-  /** Lets the builds end. */
+  /** Ends the builds. */
   end(): void;
 }
 
@@ -34,7 +35,7 @@ export interface ServedAppOptions {
   readonly bodies?: Partial<BodyLimits>;
 }
 
-/** Limits are 60 of each where none is given, and 2 builds. */
+/** Creates an app. By default every rate is 60 a minute, and there are two slots for builds. */
 export function serveApp({
   baseUrl = () => 'https://c3.example',
   keys = SECRET,
@@ -52,7 +53,9 @@ export function serveApp({
   }
   const log = { info: note, warn: note, error: note };
   const now = (): number => 0;
+  const limits = new HookLimits({ rateLimit: 60, rateLimitNew, maxBuilds, now });
   const builds = createBuilds({
+    limits,
     log,
     run(request, context) {
       requests.push(request);
@@ -67,16 +70,16 @@ export function serveApp({
     throw new C3Error('SCOPE_REFUSED', 'This c3 does not serve github.com/stranger/shop');
   }
   const open = (): Promise<BuildLook> => Promise.resolve({ kind: 'failed', message: 'there is no cluster' });
-  const views = createViews({ keyring, forgeFor, checkScope, watch: builds.watch, open });
+  const views = createOpenViews({ keyring, forgeFor, checkScope, findRunning: builds.find, open });
   const app = createApp({
     keyring,
     bodies: createBodyReader(bodies),
-    sealings: createBucket(60, now),
-    limits: createHookLimits({ rateLimit: 60, rateLimitNew, maxBuilds, now }),
+    sealings: new TokenBucket({ perMinute: 60, now }),
+    limits,
     baseUrl,
     builds,
     log,
-    look: views.look,
+    openView: views.open,
     now: Date.now,
     closing: new AbortController().signal,
     forgeFor,

@@ -1,0 +1,48 @@
+import { C3Error, type ErrorCode } from '../errors.ts';
+import { LimitError } from './limits.ts';
+
+/** The HTTP status of each fault. The status of every other code is 500. */
+const STATUS_BY_CODE: Partial<Record<ErrorCode, number>> = {
+  USAGE_INVALID: 400,
+  SCOPE_INVALID: 400,
+  PLAINTEXT_INVALID: 400,
+  PAYLOAD_INVALID: 400,
+  BODY_UNREADABLE: 400,
+  SEALED_INVALID: 401,
+  FORGE_UNAUTHORIZED: 401,
+  SIGNATURE_MISSING: 401,
+  SIGNATURE_INVALID: 401,
+  SCOPE_REFUSED: 403,
+  REPOSITORY_MISMATCH: 403,
+  CONTROL_REFUSED: 403,
+  BUILD_ELSEWHERE: 409,
+  BODY_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
+  DRAINING: 503,
+};
+
+/** Converts an error to plain text, one sentence and the hint. Forges show it in their log of deliveries. */
+export function toErrorResponse(error: unknown): Response {
+  if (!(error instanceof C3Error)) return textResponse(500, 'c3 failed on this request; see its log');
+  const status = STATUS_BY_CODE[error.code] ?? 500;
+  const response = textResponse(status, error.hint === undefined ? error.message : `${error.message}\n${error.hint}`);
+  if (error instanceof LimitError) response.headers.set('retry-after', String(error.retryAfterSeconds));
+  return response;
+}
+
+/** Makes a response of one line or more. */
+export function textResponse(status: number, text: string): Response {
+  return new Response(`${text}\n`, { status, headers: responseHeaders('text/plain; charset=utf-8') });
+}
+
+/** Returns the headers of every response. No browser stores, frames or guesses the type of it, or follows it (A11). */
+export function responseHeaders(contentType: string): Record<string, string> {
+  return {
+    'content-type': contentType,
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    'x-robots-tag': 'noindex, nofollow',
+  };
+}
