@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { TEST_MS, WAIT_MS } from './test/time-limits.ts';
@@ -13,6 +14,8 @@ const mocking = ['src/kube/address-policy.test.ts'];
 /** No file has modules or a worker of its own: most of the time of a small file would be the start of them. */
 const shared = {
   isolate: false,
+  // Each c3 that a test starts would compile its source anew.
+  env: { NODE_COMPILE_CACHE: resolve('node_modules/.cache/compile') },
   setupFiles: ['test/setup.ts'],
   testTimeout: TEST_MS,
   hookTimeout: TEST_MS,

@@ -31,8 +31,10 @@ export async function startC3(
 ): Promise<C3Process> {
   const port = await findFreePort();
   const url = settings['C3_URL'] ?? `http://127.0.0.1:${port}`;
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const inherited = NODE_COMPILE_CACHE === undefined ? { PATH } : { PATH, NODE_COMPILE_CACHE };
   const child = spawn(process.execPath, [program, 'serve'], {
-    env: { PATH: process.env['PATH'], C3_HOST: '127.0.0.1', C3_PORT: String(port), C3_URL: url, ...settings },
+    env: { ...inherited, C3_HOST: '127.0.0.1', C3_PORT: String(port), C3_URL: url, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log: string[] = [];

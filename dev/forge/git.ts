@@ -98,15 +98,12 @@ export interface Commit {
 const COMMIT_FORMAT = '%H%x00%T%x00%cI%x00%an%x00%ae%x00%cn%x00%ce%x00%B';
 
 export async function readCommit(directory: string, sha: string): Promise<Commit> {
-  const [text, changes] = await Promise.all([
-    runGit(directory, ['show', '--no-patch', `--format=${COMMIT_FORMAT}`, sha, '--']),
-    runGit(directory, ['diff-tree', '--root', '--no-commit-id', '--name-status', '--no-renames', '-r', '-z', sha]),
-  ]);
-  const [id = '', tree = '', timestamp = '', ...rest] = text.toString('utf8').split('\0');
-  const [authorName = '', authorEmail = '', committerName = '', committerEmail = '', message = ''] = rest;
-  const parts = changes.toString('utf8').split('\0');
+  const show = ['show', '--diff-merges=off', '--name-status', '--no-renames', '-z', `--format=${COMMIT_FORMAT}%x00`];
+  const parts = (await runGit(directory, [...show, sha, '--'])).toString('utf8').split('\0');
+  const [id = '', tree = '', timestamp = '', authorName = '', authorEmail = '', ...rest] = parts;
+  const [committerName = '', committerEmail = '', message = '', , ...changes] = rest;
   const withStatus = (status: RegExp): string[] =>
-    parts.filter((_, index) => index % 2 === 1 && status.test(parts[index - 1] ?? ''));
+    changes.filter((_, index) => index % 2 === 1 && status.test(changes[index - 1]?.trim() ?? ''));
   return {
     sha: id,
     tree,
