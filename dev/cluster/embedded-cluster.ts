@@ -36,6 +36,8 @@ export interface EmbeddedCluster {
   readonly url: string;
   /** YAML with one context, `embedded`: the authority's certificate and a bearer token. */
   readonly kubeconfig: string;
+  /** Where its files are; the volumes of a Pod are in `pods/UID/volumes`. */
+  readonly directory: string;
   readonly faults: ClusterFaults;
   /** All Pods as they are stored now. */
   pods(): Pod[];
@@ -110,6 +112,7 @@ export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}
     const url = `https://${host}:${port}`;
     return {
       url,
+      directory,
       kubeconfig: toKubeconfig({ url, token, authority: certificate.authority }),
       faults: { ...gate, ...createClusterFaults({ store, kubelet, server, restart: () => server.listen(host, port) }) },
       pods: () => store.list('pods'),

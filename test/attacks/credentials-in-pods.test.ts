@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatPipeline } from '../e2e/target.ts';
+import { isLong } from '../random.ts';
 import { useOutsider } from './outsider.ts';
 
 /** Everything that a process of a container can read of itself, of its neighbours and of the shared volume. */
@@ -62,8 +63,8 @@ describe('A10 The credential of the checkout', () => {
     const look = 'cat /c3/.c3/*/* /c3/.c3/*/*/* | grep -a Authorizatio[n] && touch /c3/found || :';
     const watch = `( while [ ! -e /c3/stop ]; do touch /c3/looked; ${look}; done ) > /dev/null 2>&1 &`;
     const steps = [
-      ...Array.from({ length: 3 }, () => `- main: ${JSON.stringify(watch)}`),
-      ...Array.from({ length: 12 }, () => '- git: echo'),
+      ...Array.from({ length: isLong ? 3 : 1 }, () => `- main: ${JSON.stringify(watch)}`),
+      ...Array.from({ length: isLong ? 12 : 4 }, () => '- git: echo'),
       '- main: touch /c3/stop; test -e /c3/looked',
       '- main: test ! -e /c3/found',
     ].join('\n');
@@ -78,7 +79,7 @@ describe('A10 The credential of the checkout', () => {
     const watch = `( while [ ! -e /c3/stop ]; do touch /c3/looked; ${replace}; done ) > /dev/null 2>&1 &`;
     const steps = [
       `- main: ${JSON.stringify(watch)}`,
-      ...Array.from({ length: 12 }, () => '- git: echo'),
+      ...Array.from({ length: isLong ? 12 : 4 }, () => '- git: echo'),
       '- main: touch /c3/stop; test -e /c3/looked; test ! -e /c3/loot',
     ].join('\n');
     const source = formatPipeline(fixture.target, hook.k8s, steps);

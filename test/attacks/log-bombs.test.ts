@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
 import { formatPipeline } from '../e2e/target.ts';
+import { isLong } from '../random.ts';
 import { useOutsider } from './outsider.ts';
 
 const ESC = '\u001B';
 const BEL = '\u0007';
-const OUTPUT_BYTES = 512 * 1024;
+const OUTPUT_BYTES = (isLong ? 512 : 128) * 1024;
 /** What is shown of an output may be so many times its size: of lines of eight bytes each that are 240 columns wide. */
 const MAX_RATIO = 40;
 /** Of c3, in mebibytes: a page that is made as a whole does not go into it. */

@@ -1,9 +1,9 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { request } from 'node:http';
-import { afterAll, expect } from 'vitest';
-import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import { beforeAll, expect } from 'vitest';
+import type { EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { useFixture, type Fixture, type SetUp } from '../e2e/fixture.ts';
-import type { Target } from '../e2e/target.ts';
+import { getSharedCluster, openSharedTarget } from '../fakes/shared-cluster.ts';
 
 /** What somebody without any right sees of a c3 that serves others, and what they can send to it. */
 export interface Outsider {
@@ -36,12 +36,10 @@ export interface Answer {
 /** Registers the hooks that make and remove c3 and everything around it; its members are there once the tests run. */
 export function useOutsider(): Outsider {
   let made: EmbeddedCluster | undefined;
-  // Before the fixture's: what is registered last is done first, and the fixture still needs the cluster.
-  afterAll(async () => await made?.close());
-  const fixture = useFixture(async (): Promise<Target> => {
-    made ??= await createEmbeddedCluster();
-    return { kubeconfig: made.kubeconfig, forgeHost: '127.0.0.1', images: { git: 'alpine/git', main: 'ubuntu' } };
+  beforeAll(async () => {
+    made = await getSharedCluster();
   });
+  const fixture = useFixture(openSharedTarget);
 
   function cluster(): EmbeddedCluster {
     if (made === undefined) throw new Error('the cluster is not there before the tests run');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/pipeline/index.ts';
+import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
@@ -9,9 +10,11 @@ describe('A9 A secret that would show in what others read', () => {
   const { fixture } = outsider;
   const SECRET = 'corr3ct h0rse/battery+staple';
 
+  let shared: SetUp | undefined;
+
   /** Returns what Telegram and the forge show of a step that prints `$S` with this script and fails. */
   async function show(script: string, secret = SECRET): Promise<string> {
-    const hook = await fixture.setUp();
+    const hook = (shared ??= await fixture.setUp());
     const sealed = await hook.user.seal('secret:S', secret);
     const source = formatPipeline(
       fixture.target,

@@ -41,10 +41,12 @@ export interface Fixture {
   recordDelivery(user: User): Promise<string>;
 }
 
+/** Of the repositories of this process, which share a cluster. */
+let number = 0;
+
 /** Registers the hooks that make and remove it; its members are there once the tests run. `settings`: of c3, besides the usual. */
 export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<Record<string, string>> = {}): Fixture {
   let made: { target: Target; world: World; pods: Pods } | undefined;
-  let number = 0;
 
   function get(): { target: Target; world: World; pods: Pods } {
     if (made === undefined) throw new Error('the fixture is not there before the tests run');

@@ -1,19 +1,11 @@
-import { afterAll, describe, expect, it } from 'vitest';
-import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import { describe, expect, it } from 'vitest';
 import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
+import { openSharedTarget } from '../fakes/shared-cluster.ts';
 import { useFixture } from './fixture.ts';
-import { formatPipeline, type Target } from './target.ts';
-
-let cluster: EmbeddedCluster | undefined;
-
-async function openTarget(): Promise<Target> {
-  cluster ??= await createEmbeddedCluster();
-  return { kubeconfig: cluster.kubeconfig, forgeHost: '127.0.0.1', images: { git: 'alpine/git', main: 'ubuntu' } };
-}
-afterAll(async () => await cluster?.close());
+import { formatPipeline } from './target.ts';
 
 describe('what the operator has set', () => {
-  const fixture = useFixture(openTarget);
+  const fixture = useFixture(openSharedTarget);
 
   async function withC3(settings: Record<string, string>, act: (c3: C3Process) => Promise<void>): Promise<void> {
     const c3 = await startC3({ ...fixture.world.settings, ...settings });

@@ -1,9 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, vi } from 'vitest';
-import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import type { EmbeddedCluster } from '../../dev/cluster/index.ts';
 import type {
   Cluster,
   FoundWorkspace,
@@ -19,6 +17,7 @@ import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
+import { getSharedCluster } from '../fakes/shared-cluster.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
 /** An embedded cluster with c3's own way into it, by the production code of `kube` and `engine`. */
@@ -57,7 +56,6 @@ const SILENCE_MS = 45_000;
 
 /** Registers the hooks that make and remove it; its members are there once the tests run. */
 export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster {
-  const root = mkdtempSync(join(tmpdir(), 'c3-faults-'));
   let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
 
   function get(): { embedded: EmbeddedCluster; cluster: Cluster; pods: Pods } {
@@ -65,16 +63,16 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
     return made;
   }
   beforeAll(async () => {
-    const embedded = await createEmbeddedCluster({ root });
+    const embedded = await getSharedCluster();
     const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: { ...QUICK_EXECS, ...options.execs } });
     const cluster = pool.getCluster((await options.route?.(embedded)) ?? embedded.kubeconfig);
     made = { embedded, pool, cluster, pods: await openPods(embedded.kubeconfig) };
   });
   afterAll(async () => {
     await made?.pool.close();
+    made?.embedded.faults.clear();
+    await made?.pods.clear();
     await made?.pods.close();
-    await made?.embedded.close();
-    rmSync(root, { recursive: true, force: true });
   });
 
   async function answerTo(
@@ -115,8 +113,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       return answer.workspace;
     },
     volumeOf(workspace): string {
-      const [cluster = ''] = readdirSync(root);
-      return join(root, cluster, 'pods', workspace.id, 'volumes', 'c3');
+      return join(get().embedded.directory, 'pods', workspace.id, 'volumes', 'c3');
     },
     look: async (pod, script) => await get().pods.run(pod, 'main', ['sh', '-c', script]),
   };
