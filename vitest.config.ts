@@ -14,6 +14,8 @@ const mocking = ['src/kube/address-policy.test.ts'];
 /** No file has modules or a worker of its own: most of the time of a small file would be the start of them. */
 const shared = {
   isolate: false,
+  // Node reads the TypeScript as it does in production, and keeps what it compiled.
+  experimental: { viteModuleRunner: false },
   // Each c3 that a test starts would compile its source anew.
   env: { NODE_COMPILE_CACHE: resolve('node_modules/.cache/compile') },
   setupFiles: ['test/setup.ts'],
@@ -54,7 +56,7 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
           exclude: [...pure, ...mocking, 'test/{browser,cluster}/**'],
         },
       },
-      { test: { ...shared, name: 'mocking', include: mocking, isolate: true } },
+      { test: { ...shared, name: 'mocking', include: mocking, isolate: true, experimental: {} } },
       { test: { ...shared, name: 'pure', include: pure, pool: 'threads' } },
     ],
   },

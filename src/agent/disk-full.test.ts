@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 import type { Shell } from '../../test/fakes/local-workspace.ts';
 
 const EXITED = { kind: 'exited', exitCode: 5 };
@@ -28,7 +28,7 @@ function mount(root: string): boolean {
 
 /** Whether this process may mount: in CI without root it may not. */
 const mayMount = ((): boolean => {
-  const steps = setUp(shells[0] ?? 'dash');
+  const steps = setUp(someShells[0] ?? 'dash');
   const isMounted = mount(steps.root);
   for (const root of mounted.splice(0)) run('umount', '--lazy', root);
   return isMounted;
@@ -56,7 +56,7 @@ function fill({ root }: LocalSteps, pages = 0): void {
   truncateSync(name, Math.max(0, size - pages * PAGE));
 }
 
-describe.runIf(mayMount).each(shells)('under %s, on a full disk,', (shell) => {
+describe.runIf(mayMount).each(someShells)('under %s, on a full disk,', (shell) => {
   function lost({ root }: LocalSteps) {
     return { kind: 'lost', message: `container "main": no space left in ${root}` };
   }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { isRunning, setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { isRunning, setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 
 /** One that minds TERM and one that does not, in the background; one of each below another shell; and what the step itself waits for. */
 function toTree(directory: string): string {
@@ -25,7 +25,7 @@ async function readTree({ workspace }: LocalSteps): Promise<number[]> {
 }
 
 /** Busybox has a setsid of its own. */
-const others = shells.filter((shell) => shell !== 'busybox');
+const others = someShells.filter((shell) => shell !== 'busybox');
 
 describe.each(others)('under %s in an image without setsid', (shell) => {
   function start(timeoutMs = 60_000) {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { setUp, shells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 import { copyLog, type CopyRequest, type LogReading } from './read-log.ts';
 import { createPartReader, type LogPart, type PartPlace, type PartReader } from './part-reader.ts';
 
@@ -75,7 +75,7 @@ function writeLines({ workspace }: LocalSteps, count: number): { file: string; s
   return { file, sha256: (from = 0) => createHash('sha256').update(lines.subarray(from)).digest('hex') };
 }
 
-describe.each(shells)('under %s', (shell) => {
+describe.each(someShells)('under %s', (shell) => {
   it('a log is copied from an offset, over cuts, while its step runs', async () => {
     const steps = setUp(shell);
     const { file, sha256 } = writeLines(steps, 2);

@@ -2,6 +2,7 @@
 export function toTestGitEnvironment(home: string): Record<string, string | undefined> {
   return {
     PATH: process.env['PATH'],
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
     HOME: home,
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_AUTHOR_NAME: 'Ann',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, vi } from 'vitest';
 import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
 import { runStep, type LogEnd, type StepLimits, type StepResult } from '../../src/agent/step.ts';
+import { isLong } from '../random.ts';
 import {
   createLocalWorkspace,
   isShellInstalled,
@@ -13,8 +14,10 @@ import {
 } from './local-workspace.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** Those of this machine. */
+/** The shells of this machine, for what a shell could do differently. */
 export const shells: Shell[] = (['dash', 'bash', 'busybox'] as const).filter(isShellInstalled);
+/** One of them, for what does not depend on the shell; all in `npm run test:long`. */
+export const someShells: Shell[] = isLong ? shells : shells.slice(0, 1);
 
 const LIMITS: StepLimits = { outOfReachMs: 60_000, reconnectMs: 10, graceSeconds: 1, answerMs: 60_000 };
 const SILENCE_MS = 30_000;

@@ -22,7 +22,7 @@ sh -c 'trap "" TERM INT HUP QUIT; sleep 1005; sleep 1005; sleep 1005' &
 setsid sh -c 'trap "" TERM; while :; do sleep 1006; done' > /dev/null 2>&1 &
 (sleep 1007 &)
 trap "" TERM
-sh -c 'until [ "$(cat /proc/[0-9]*/cmdline 2> /dev/null | tr "\\0" " " | grep -o "sleep 100[1-7]" | sort -u | wc -l)" -eq 7 ]; do sleep 0.02; done'
+sh -c 'until [ "$(cat /proc/[0-9]*/cmdline 2> /dev/null | tr "\\0" " " | grep -o "sleep 100[1-7]" | sort -u | wc -l)" -eq 7 ]; do sleep 0.1; done'
 touch "/c3/up.$C3_BUILD_ID"
 while :; do sleep 1008; done`;
 

@@ -16,10 +16,10 @@ const CUTS: readonly [how: ExecBreak, times: number][] = [
   ['silent', 1],
 ];
 /** Waits without a word for a file that the test makes. */
-const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.02; done; echo done';
-/** Writes a line about every 2 ms until that file is there. */
+const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
+/** Writes a line about every 20 ms until that file is there. */
 const NOISY =
-  'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.002; done; echo done';
+  'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
 /** Several frames of the exec, none of which is text. */
 const BINARY = 'head -c 400000 /dev/urandom';
 

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import type { ExecAnswer, Workspace } from '../../src/engine/cluster.ts';
 import { createStepAgent } from '../../src/agent/step-agent.ts';
@@ -20,6 +21,9 @@ export interface EngineOrder {
   readonly scripts: readonly string[];
   readonly death: Death;
 }
+
+// No later moment is sure.
+flushCompileCache();
 
 /** A process that runs steps as c3 does, until it dies. Its argument is the order, as JSON. */
 const order = JSON.parse(process.argv[2] ?? '') as EngineOrder;

@@ -30,7 +30,7 @@ test('a daemon that emptied its environment and left its session costs the Pod',
   const workspace = await faults.openWorkspace();
   const isUp =
     'for file in /proc/[0-9]*/cmdline; do [ "$(tr "\\0" " " < $file)" = "sleep 2003 " ] && exit 0; done; exit 1';
-  const script = `(env -i setsid sleep 2003 &); until (${isUp}) 2> /dev/null; do sleep 0.02; done`;
+  const script = `(env -i setsid sleep 2003 &); until (${isUp}) 2> /dev/null; do sleep 0.1; done`;
   expect(await leave(workspace, script)).toBe(false);
   await workspace.release({ isClean: false });
 });

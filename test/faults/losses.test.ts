@@ -37,7 +37,7 @@ const LOSSES: readonly [what: string, act: (workspace: Workspace) => Promise<voi
 
 const SCRIPTS = [
   ['quiet', 'touch "/c3/up.$C3_BUILD_ID"; exec sleep 1000'],
-  ['noisy', 'touch "/c3/up.$C3_BUILD_ID"; i=0; while :; do i=$((i + 1)); echo "line $i"; sleep 0.002; done'],
+  ['noisy', 'touch "/c3/up.$C3_BUILD_ID"; i=0; while :; do i=$((i + 1)); echo "line $i"; sleep 0.02; done'],
 ] as const;
 
 describe.concurrent.each(SCRIPTS)('a build whose Pod is lost under a %s step', (kind, script) => {

@@ -57,7 +57,7 @@ function toScript(directory: string, { exitCode, padding }: Schedule): string {
 echo run >> ${directory}/ran
 order=1 line=0
 while :; do
-  until [ -e ${directory}/orders.$order ]; do sleep 0.01; done
+  until [ -e ${directory}/orders.$order ]; do sleep 0.05; done
   read -r lines < ${directory}/orders.$order
   [ "$lines" = end ] && exit ${exitCode}
   while [ "$lines" -gt 0 ]; do lines=$((lines - 1)) line=$((line + 1)); echo "line $line"; done

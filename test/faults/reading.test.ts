@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 /** Half a mebibyte that is no text, then lines, until the test makes a file. */
 const BODY =
-  'echo started; head -c 500000 /dev/urandom; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.002; done; echo done';
+  'echo started; head -c 500000 /dev/urandom; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
 
 async function letGo(buildId: string): Promise<void> {
   await faults.look(workspace.name, `touch /c3/go.${buildId}`);

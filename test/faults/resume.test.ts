@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { setUp, shells } from '../fakes/local-steps.ts';
+import { setUp, someShells } from '../fakes/local-steps.ts';
 import type { Death, EngineOrder } from './engine-child.ts';
 
 const CHILD = fileURLToPath(new URL('engine-child.ts', import.meta.url));
@@ -35,7 +35,7 @@ async function runToDeath(order: EngineOrder): Promise<void> {
   expect(signal).toBe('SIGKILL');
 }
 
-describe.each(shells)('under %s', (shell) => {
+describe.each(someShells)('under %s', (shell) => {
   test.each(DEATHS)(
     'a c3 that is killed %s has a successor that finds each step run once, its whole log and its exit code',
     async (death) => {

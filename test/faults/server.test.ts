@@ -6,7 +6,7 @@ import { expectWhole, startStep, useFaultCluster } from './fault-cluster.ts';
 const faults = useFaultCluster();
 
 const NOISY =
-  'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.002; done; echo done';
+  'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
 
 describe('a step', () => {
   test('goes on while the API server is dead, and is followed to its end when that is back', async () => {
@@ -26,7 +26,7 @@ describe('a step', () => {
     const workspace = await faults.openWorkspace();
     const step = startStep(
       workspace,
-      'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.01; done; head -c 300000 /dev/urandom',
+      'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; head -c 300000 /dev/urandom',
     );
     await step.seen('started');
     await faults.embedded.faults.stopServer();
