@@ -6,6 +6,7 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
     include: ['test/cluster/**/*.test.ts'],
     fileParallelism: false,
+    environment: './test/worker.ts',
     testTimeout: CLUSTER_TEST_MS,
     hookTimeout: TEST_MS,
     expect: { poll: { timeout: WAIT_MS } },

@@ -18,6 +18,7 @@ const shared = {
   experimental: { viteModuleRunner: false },
   // Each c3 that a test starts would compile its source anew.
   env: { NODE_COMPILE_CACHE: resolve('node_modules/.cache/compile') },
+  environment: './test/worker.ts',
   setupFiles: ['test/setup.ts'],
   testTimeout: TEST_MS,
   hookTimeout: TEST_MS,

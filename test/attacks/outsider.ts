@@ -34,12 +34,12 @@ export interface Answer {
 }
 
 /** Registers the hooks that make and remove c3 and everything around it; its members are there once the tests run. */
-export function useOutsider(): Outsider {
+export function useOutsider(settings?: Readonly<Record<string, string>>): Outsider {
   let made: EmbeddedCluster | undefined;
   beforeAll(async () => {
     made = await getSharedCluster();
   });
-  const fixture = useFixture(openSharedTarget);
+  const fixture = useFixture(openSharedTarget, settings);
 
   function cluster(): EmbeddedCluster {
     if (made === undefined) throw new Error('the cluster is not there before the tests run');
@@ -58,9 +58,9 @@ export function useOutsider(): Outsider {
   async function waitForRefusal(sha: string, reason = /^/): Promise<string> {
     const find = (): string | undefined =>
       fixture.world.c3.log
-        .filter((line) => line.startsWith('{'))
-        .map((line) => JSON.parse(line) as { sha?: string; ending?: string; msg?: string })
-        .find(({ sha: of, ending, msg = '' }) => of === sha && ending === 'refused' && reason.test(msg))?.msg;
+        .filter((line) => line.startsWith('{') && line.includes(sha))
+        .map((line) => JSON.parse(line) as { ending?: string; msg?: string })
+        .find(({ ending, msg = '' }) => ending === 'refused' && reason.test(msg))?.msg;
     await expect.poll(find).toBeDefined();
     return find() ?? '';
   }

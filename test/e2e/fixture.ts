@@ -4,6 +4,7 @@ import type { C3Process } from '../../dev/demo/c3-process.ts';
 import { createUser, type User } from '../../dev/demo/user.ts';
 import { createWorld, type World } from '../../dev/demo/world.ts';
 import type { Repository } from '../../dev/forge/index.ts';
+import { onWorkerEnd } from '../worker.ts';
 import { openPods, type Pods } from './pods.ts';
 import type { Target } from './target.ts';
 
@@ -44,8 +45,22 @@ export interface Fixture {
 /** Of the repositories of this process, which share a cluster. */
 let number = 0;
 
-/** Registers the hooks that make and remove it; its members are there once the tests run. `settings`: of c3, besides the usual. */
-export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<Record<string, string>> = {}): Fixture {
+let sharedWorld: Promise<World> | undefined;
+
+/** The world of the files of this worker, one after the other. c3 does not limit what they send, all together, in a minute. */
+function getSharedWorld(forgeHost: string): Promise<World> {
+  if (sharedWorld === undefined) {
+    sharedWorld = createWorld({ forgeHost, hasLimits: false, settings: { C3_RATE_LIMIT_NEW: '3000' } });
+    onWorkerEnd(async () => await (await sharedWorld)?.close());
+  }
+  return sharedWorld;
+}
+
+/**
+ * Registers the hooks that make and remove it; its members are there once the tests run. `settings`: of a c3 and of a forge for
+ * this file alone; default: those that the files of this worker share.
+ */
+export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly<Record<string, string>>): Fixture {
   let made: { target: Target; world: World; pods: Pods } | undefined;
 
   function get(): { target: Target; world: World; pods: Pods } {
@@ -57,11 +72,14 @@ export function useFixture(getTarget: () => Promise<Target>, settings: Readonly<
     const target = await getTarget();
     const pods = await openPods(target.kubeconfig);
     // Twenty builds a minute in one group are more than Telegram takes; what c3 does then is told in its reporter's tests.
-    const world = await createWorld({ forgeHost: target.forgeHost, hasLimits: false, settings });
+    const world =
+      settings === undefined
+        ? await getSharedWorld(target.forgeHost)
+        : await createWorld({ forgeHost: target.forgeHost, hasLimits: false, settings });
     made = { target, world, pods };
   });
   afterAll(async () => {
-    await made?.world.close();
+    if (settings !== undefined) await made?.world.close();
     await made?.pods.clear();
     await made?.pods.close();
   });

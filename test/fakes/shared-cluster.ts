@@ -1,4 +1,5 @@
 import { createEmbeddedCluster, type EmbeddedCluster } from '../../dev/cluster/index.ts';
+import { onWorkerEnd } from '../worker.ts';
 import type { Target } from '../e2e/target.ts';
 
 let made: Promise<EmbeddedCluster> | undefined;
@@ -8,7 +9,10 @@ let made: Promise<EmbeddedCluster> | undefined;
  * deletes its Pods and clears its faults at its end.
  */
 export function getSharedCluster(): Promise<EmbeddedCluster> {
-  made ??= createEmbeddedCluster();
+  if (made === undefined) {
+    made = createEmbeddedCluster();
+    onWorkerEnd(async () => await (await made)?.close());
+  }
   return made;
 }
 

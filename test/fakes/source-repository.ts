@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onWorkerEnd } from '../worker.ts';
 
 /** A real repository with one empty commit on `main`, which builds check out and nothing changes. */
 export interface SourceRepository {
@@ -11,11 +12,11 @@ export interface SourceRepository {
 
 let made: SourceRepository | undefined;
 
-/** Returns the one of this process, which removes it when it exits. */
+/** Returns the one of this worker. */
 export function getSourceRepository(): SourceRepository {
   if (made !== undefined) return made;
   const path = mkdtempSync(join(tmpdir(), 'c3-source-'));
-  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  onWorkerEnd(() => rmSync(path, { recursive: true, force: true }));
   function git(...args: string[]): string {
     const identity = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.com'];
     return execFileSync('git', ['-C', path, ...identity, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
