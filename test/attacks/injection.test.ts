@@ -74,7 +74,8 @@ describe('A8 Text from outside that would become a command, an option or markup'
     });
     expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
     const end = await fixture.world.forge.waitFor(
-      () => fixture.world.forge.statuses.slice(before).find(({ state }) => state !== 'pending'),
+      () =>
+        fixture.world.forge.statuses.slice(before).find((status) => status.sha === sha && status.state !== 'pending'),
       deadline(),
     );
     expect(end).toMatchObject({ state: 'success' });

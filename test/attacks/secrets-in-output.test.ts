@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/pipeline/index.ts';
 import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
@@ -11,6 +11,10 @@ describe('A9 A secret that would show in what others read', () => {
   const SECRET = 'corr3ct h0rse/battery+staple';
 
   let shared: SetUp | undefined;
+  let earlier = 0;
+  beforeAll(() => {
+    earlier = fixture.world.forge.statuses.length;
+  });
 
   /** Returns what Telegram and the forge show of a step that prints `$S` with this script and fails. */
   async function show(script: string, secret = SECRET): Promise<string> {
@@ -199,7 +203,7 @@ describe('A9 A secret that would show in what others read', () => {
 
   it('is not in a public commit status, which links only to the page, whose address is sealed', () => {
     const page = `${fixture.world.c3.url}/b/`;
-    const targets = fixture.world.forge.statuses.flatMap(({ targetUrl }) => targetUrl ?? []);
+    const targets = fixture.world.forge.statuses.slice(earlier).flatMap(({ targetUrl }) => targetUrl ?? []);
     expect(targets.length).toBeGreaterThan(0);
     for (const target of targets) {
       expect(target.startsWith(page)).toBe(true);

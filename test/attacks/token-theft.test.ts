@@ -58,7 +58,8 @@ describe('A6 An address that would carry the token away', () => {
       await outsider.deliver(hook, payload, { 'x-github-enterprise-host': new URL(trap.origin).host }),
     ).toMatchObject({ status: 202 });
     await fixture.world.forge.waitFor(
-      () => fixture.world.forge.statuses.slice(before).find(({ state }) => state === 'success'),
+      () =>
+        fixture.world.forge.statuses.slice(before).find((status) => status.sha === sha && status.state === 'success'),
       deadline(),
     );
     expect(trap.requests).toEqual([]);

@@ -59,7 +59,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('shows broken YAML with its line', async () => {
+    it('shows where YAML is broken, and nothing of the file', async () => {
       const { user, k8s } = await fixture.setUp();
       await fixture.expectNoPod(async () => {
         const source = formatPipeline(fixture.target, k8s, '- main: [echo');

@@ -177,7 +177,8 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect(status).toMatchObject({ state: 'error' });
       const { text } = await read(status.targetUrl ?? '');
       expect(text).toMatch(/[Cc]onfig error/);
-      expect(text).toMatch(/wen: \{branch: …\}/);
+      expect(text).toMatch(/c3\.yaml:\d+:\d+/);
+      expect(text).not.toContain('wen: {');
       expect(text).toContain('did you mean');
     });
 
