@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
@@ -45,7 +45,9 @@ describe.each(someShells)('under %s', (shell) => {
         timeout: WAIT_MS,
         interval: 5,
       });
-      writeFileSync(toFile(steps, 's1.exit'), `${line}\n`);
+      // At once, so that nobody reads half of it.
+      writeFileSync(toFile(steps, 's1.new'), `${line}\n`);
+      renameSync(toFile(steps, 's1.new'), toFile(steps, 's1.exit'));
       expect(await result).toEqual(UNPROVEN);
       writeFileSync(go, '');
     },
