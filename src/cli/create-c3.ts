@@ -14,27 +14,27 @@ import { createApp, createBodyReader, createBuilds, createOpenViews, HookLimits,
 import { describeCrash } from './create-log.ts';
 import { createOpener, createReporterFactory, type Opener } from './create-reporters.ts';
 
-/** A c3 that serves. */
+/** A running server. */
 export interface C3 {
-  /** Where it listens. */
+  /** The address at which it listens. */
   readonly origin: string;
-  /** Waits for the builds that run, then ends everything. `cancel` cancels them, `halt` cuts short what they do in `finally`. */
+  /** Waits for the running builds, then closes everything. `cancel` cancels the builds, `halt` also ends their `finally`. */
   close(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
   readonly buildCount: number;
 }
 
-/** An autoscaler may need minutes to bring a node. */
+/** An autoscaler may need minutes to add a node. */
 const START_TIMEOUT_MS = 10 * 60_000;
 
 const LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS };
 
 /**
- * Values that `/encrypt` seals a minute, of everybody together. Setting up a repository takes four; whoever finds the server busy
- * seals with its public key.
+ * Values that `/encrypt` seals per minute, for all callers together. Setting up a repository takes four. A caller who is refused can
+ * seal with the public key.
  */
 const SEALINGS_PER_MINUTE = 600;
 
-/** Constructs every room and wires them: the one place that knows all of them. */
+/** Constructs every room and wires them. Only this function knows all of them. */
 export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
   const forges = createForges(config.forges);
@@ -44,7 +44,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const openReading = createReading(config, createOpener(keyring, config.telegramToken), clusters);
   const checkScope = createScopeCheck(config);
 
-  // Where the system chose the port, the default base URL is known only when it listens.
+  // With port 0 the system chooses the port, so the default base URL is known only after listening.
   function baseUrl(): string {
     return config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url;
   }
@@ -102,9 +102,9 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
       return builds.count;
     },
     async close(cancel, halt): Promise<void> {
-      // Answers "shutting down" while it drains, so that a load balancer can tell.
+      // The routes answer "shutting down" while the builds end, so that a load balancer notices.
       await builds.drain(cancel, halt);
-      // Whoever looks has seen the builds end, and asks the next c3 from here on.
+      // Every reader has seen the builds end by now.
       closing.abort();
       await listener.close();
       await views.close();
@@ -115,7 +115,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
 }
 
 function toFaultNote(log: Log, build: string): (error: unknown) => void {
-  return (error) => log.error({ build, error: toMessage(error) }, 'a fault that no report carries');
+  return (error) => log.error({ build, error: toMessage(error) }, 'a fault that no reporter could show');
 }
 
 function createScopeCheck({ allowRepos }: Config): (scope: Scope) => void {
@@ -131,7 +131,7 @@ interface Reading extends Pick<BuildDependencies, 'open' | 'checkJob' | 'listSec
   openCluster(kubeconfig: string): Cluster;
 }
 
-/** What of c3.yaml and its cluster a build, and whoever looks at one, are given alike. */
+/** Creates what a build and a view of a build both need to read c3.yaml and reach its cluster. */
 function createReading(config: Config, open: Opener, clusters: ClusterPool): (scope: Scope) => Reading {
   return (scope) => ({
     open: (token, purpose) => open(token, { scope, purpose }),
@@ -155,7 +155,7 @@ async function createLinks(
   return { view: `${baseUrl}/b/${view}`, control: `${baseUrl}/b/${control}` };
 }
 
-/** What the kubeconfig and the Telegram destination hold that no output may show. */
+/** Lists the secrets inside the kubeconfig and the Telegram destination. */
 function listSecrets({ kubeconfig, telegram }: { kubeconfig: string; telegram: string | undefined }): string[] {
   return [...listKubeconfigSecrets(kubeconfig), ...(telegram === undefined ? [] : [parseDestination(telegram).token])];
 }

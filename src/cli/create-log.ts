@@ -3,13 +3,13 @@ import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { createMasking } from '../sealing/index.ts';
 
-/** Longest sentence of a fault that is kept: other people's servers write them. */
+/** Limits the message of an error, which another server may have written. */
 const MAX_FAULT_CHARACTERS = 2000;
 
 /**
- * c3's own log: a JSON object a line. Every line goes through a mask for the operator's secrets; no room hands it those of a build.
+ * Creates c3's own log: one JSON object per line. Every line is masked for the operator's secrets. No room logs a build's secrets.
  *
- * @param destination in place of standard output
+ * @param destination replaces standard output
  */
 export function createLog(
   { secret, telegramToken, logLevel }: Pick<Config, 'secret' | 'telegramToken' | 'logLevel'>,
@@ -28,27 +28,27 @@ export function createLog(
   );
 }
 
-/** What of the process {@link logCrashes} uses. */
+/** The part of the process that {@link logCrashes} uses. */
 export interface CrashSource {
   on(event: 'uncaughtException' | 'unhandledRejection', listener: (error: unknown) => void): unknown;
 }
 
 /**
- * Logs what nobody caught, and goes on: one bad event must not take along the builds of others. What it may have left half done is
- * one request's or one build's; whatever they share is changed in one turn of the event loop.
+ * Logs uncaught errors and continues, so that one bad event does not end the builds of others. An uncaught error can leave only one
+ * request or one build unfinished: shared state changes within one turn of the event loop.
  */
 export function logCrashes(source: CrashSource, log: Log): void {
-  source.on('uncaughtException', (error) => log.error(describeCrash(error), 'an error that nobody caught'));
-  source.on('unhandledRejection', (error) => log.error(describeCrash(error), 'a promise that was rejected unheard'));
+  source.on('uncaughtException', (error) => log.error(describeCrash(error), 'uncaught error'));
+  source.on('unhandledRejection', (error) => log.error(describeCrash(error), 'unhandled rejection'));
 }
 
 /**
- * Code and message, never the object: an error of `ws` or `undici` holds its socket, and with it keys. It must not throw itself,
+ * Returns code and message, never the error object: an error of `ws` or `undici` holds its socket, and with it keys. Never throws,
  * whatever was thrown.
  */
 export function describeCrash(error: unknown): { code?: string; error: string } {
   try {
-    // Who throws may have put anything into either.
+    // Both may have any type.
     const { code, message }: { code?: unknown; message: unknown } = error instanceof Error ? error : { message: error };
     const text = { error: String(message).slice(0, MAX_FAULT_CHARACTERS) };
     return typeof code === 'string' ? { code: code.slice(0, 100), ...text } : text;

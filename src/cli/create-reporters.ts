@@ -1,4 +1,4 @@
-import type { Reporter } from '../build/index.ts';
+import type { BuildPhase, BuildState, Reporter } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
 import type { BuildRequest, TelegramOrder } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
@@ -13,25 +13,24 @@ import {
   systemClock,
 } from '../reporters/index.ts';
 import { openSealed, type Binding, type Keyring } from '../sealing/index.ts';
-import { quietUnproven, type UnprovenOptions } from './quiet-unproven.ts';
 
-/** Messages a minute of builds that were not proven in the operator's chat: of the twenty that Telegram takes for a group. */
-const UNPROVEN_TOLD_PER_MINUTE = 12;
-/** Of them that wait for Telegram, of which each holds a build. */
+/** Messages per minute about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group. */
+const UNPROVEN_PER_MINUTE = 12;
+/** Messages about unproven builds that may wait for Telegram. Each of them holds a build. */
 const MAX_UNPROVEN_WAITING = 24;
 
 export interface ReporterOrder {
   readonly request: BuildRequest;
-  /** What c3.yaml says of Telegram, if it was read. */
+  /** The `telegram:` part of c3.yaml, if c3.yaml was read. */
   readonly order: TelegramOrder | undefined;
-  /** Whether the forge has confirmed the push by now. */
+  /** Whether the forge has proven the push by now. */
   isProven(): boolean;
 }
 
-/** Reporters share what a process shares: the limits of a chat. */
+/** Creates what makes the reporters of a build. They share Telegram's limits for each chat. */
 export function createReporterFactory(config: Config, log: Log): (order: ReporterOrder) => Reporter {
   const throttle = new ChatThrottle(systemClock);
-  const unproven = createUnprovenGate();
+  const unproven = createUnprovenLimit();
   return ({ request, order, isProven }) => {
     const fields = { build: request.build.id };
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
@@ -50,40 +49,40 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
         log: reporterLog,
         ...(order === undefined ? {} : { notify: order.notify, isLogSent: order.log }),
       });
-      function onKept(): void {
-        log.warn(fields, 'a build whose push was not proven was not told in Telegram: there were too many');
+      function onDropped(): void {
+        log.warn(fields, 'too many unproven builds: this one is not reported to Telegram');
       }
-      const quiet = quietUnproven(reporter, { ...unproven, isProven, onKept });
+      const quiet = quietUnproven(reporter, { ...unproven, isProven, onDropped });
       reporters.push(order?.destination === undefined ? quiet : reporter);
     }
     return combineReporters(reporters, reporterLog);
   };
 }
 
-/** Bounds what the operator's chat is told of pushes that nobody has proven, and how many builds wait for that. */
-function createUnprovenGate(): Pick<UnprovenOptions, 'enter' | 'leave'> {
-  const told = new TokenBucket({ perMinute: UNPROVEN_TOLD_PER_MINUTE });
+/** Limits the messages about unproven builds in the operator's chat, and the builds that wait for them (threat A12). */
+function createUnprovenLimit(): Pick<UnprovenOptions, 'acquire' | 'release'> {
+  const messages = new TokenBucket({ perMinute: UNPROVEN_PER_MINUTE });
   let waiting = 0;
   return {
-    enter() {
-      if (waiting >= MAX_UNPROVEN_WAITING || told.take() > 0) return false;
+    acquire() {
+      if (waiting >= MAX_UNPROVEN_WAITING || messages.take() > 0) return false;
       waiting += 1;
       return true;
     },
-    leave() {
+    release() {
       waiting -= 1;
     },
   };
 }
 
-/** Opens a sealed value. @throws {C3Error} SEALED_INVALID; TELEGRAM_INVALID when it is for a bot that the operator does not have */
+/** Opens a sealed value. @throws {C3Error} SEALED_INVALID; TELEGRAM_INVALID when the value needs an operator's bot and there is none */
 export type Opener = (token: string, binding: Binding) => Promise<{ plaintext: string; isOldKey: boolean }>;
 
 /**
- * Opens sealed values. A Telegram destination for the operator's bot is completed with that bot's token, so that to all others
- * every destination is alike.
+ * Creates what opens sealed values. It adds the operator's bot token to a Telegram destination for that bot, so that all other code
+ * sees one kind of destination.
  *
- * @param operatorsBot its token, if there is one
+ * @param operatorsBot the token of the operator's bot, if there is one
  */
 export function createOpener(keyring: Keyring, operatorsBot: string | undefined): Opener {
   return async (token, binding) => {
@@ -108,4 +107,60 @@ export function createOpener(keyring: Keyring, operatorsBot: string | undefined)
       return { ...opened, plaintext: JSON.stringify({ ...chat, token: operatorsBot }) };
     }
   };
+}
+
+export interface UnprovenOptions {
+  /** Whether the forge has proven the push. It does so before the first report, or never. */
+  isProven(): boolean;
+  /** Acquires the right to one more message; returns whether there was room. */
+  acquire(): boolean;
+  /** Called when the message was delivered or given up. */
+  release(): void;
+  /** Called when the build is not reported. */
+  onDropped(): void;
+}
+
+const NOT_SHOWN = 'not confirmed by the forge, so its texts are not shown';
+
+/**
+ * Wraps a reporter to the operator's chat. It reports an unproven build only if there are few of them, and only in c3's own words.
+ * Anybody can start such a build for any repository with a token of their own. They must not flood the chat, show their texts there,
+ * or delay the builds of others (threats A2 and A12).
+ */
+export function quietUnproven(
+  reporter: Reporter,
+  { isProven, acquire, release, onDropped }: UnprovenOptions,
+): Reporter {
+  let kind: 'proven' | 'reported' | 'dropped' | undefined;
+  function toKind(): 'proven' | 'reported' | 'dropped' {
+    if (isProven()) return 'proven';
+    if (acquire()) return 'reported';
+    onDropped();
+    return 'dropped';
+  }
+  return {
+    ...reporter,
+    report(state) {
+      // An unproven build is reported once, at its end.
+      kind ??= toKind();
+      if (kind !== 'dropped') reporter.report(kind === 'proven' ? state : withoutPayload(state));
+    },
+    async finish() {
+      await reporter.finish();
+      if (kind === 'reported') release();
+    },
+  };
+}
+
+/** Keeps the repository, which the hook's key names and c3 serves, and the commit's hash. Every other text may be a stranger's. */
+function withoutPayload({ build, phase, ...state }: BuildState): BuildState {
+  const shown = { ...build, ref: { kind: 'branch', name: '' }, commit: { subject: NOT_SHOWN, author: '' } } as const;
+  return { ...state, build: shown, phase: withoutRef(phase, build.ref.name) };
+}
+
+/** Removes the ref's name, which the forge's refusal may contain. */
+function withoutRef(phase: BuildPhase, name: string): BuildPhase {
+  if (phase.kind !== 'ended' || !('message' in phase.ending) || name === '') return phase;
+  const message = phase.ending.message.replaceAll(`/${name}`, '/…').replaceAll(`/${encodeURI(name)}`, '/…');
+  return { kind: 'ended', ending: { ...phase.ending, message } };
 }

@@ -26,12 +26,12 @@ export interface EncryptFlags extends Flags {
   readonly publicKey?: string;
 }
 
-/** For the whole answer. */
+/** For the whole response. */
 const FETCH_TIMEOUT_MS = 10_000;
-/** A key takes about 130 bytes, and `C3_SECRET` holds a few. */
+/** A key takes about 130 bytes, and a server has a few keys. */
 const MAX_KEY_SET_BYTES = 64 * 1024;
 
-/** `c3 encrypt`: seals standard input, without a server: with the secret, or with a server's public key. */
+/** Runs `c3 encrypt`: seals standard input with the secret or with a server's public key. It needs no server. */
 export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<number> {
   const binding: Binding = {
     scope: parseScope(flags.repo),
@@ -47,10 +47,8 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
   }
   const url = formatHookUrl(sealer.baseUrl, token, binding);
   if (url.length > MAX_HOOK_URL_CHARACTERS) {
-    terminal.tell(
-      `c3: warning: the URL has ${url.length} characters; GitHub has been seen to cut at ${MAX_HOOK_URL_CHARACTERS}`,
-    );
-    terminal.tell('c3: hint: look at the webhook after you have saved it; a shorter base URL helps');
+    terminal.tell(`c3: warning: the URL has ${url.length} characters; GitHub may cut it at ${MAX_HOOK_URL_CHARACTERS}`);
+    terminal.tell('c3: hint: check the URL of the webhook after saving it, or use a shorter base URL');
   }
   terminal.print(url);
   terminal.print(deriveWebhookSecret(plaintext, binding.scope));
@@ -73,20 +71,20 @@ async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Bind
   const jwks = await readPublicKey(publicKey);
   const baseUrl = flags.url ?? terminal.env['C3_URL'] ?? (URL.canParse(publicKey) ? new URL(publicKey).origin : '');
   if (baseUrl === '' && binding.purpose.kind === 'hook') {
-    throw new C3Error('USAGE_INVALID', 'The base URL of the hook is not known', {
+    throw new C3Error('USAGE_INVALID', 'The base URL of the hook is unknown', {
       hint: 'add --url https://c3.example',
     });
   }
   return { baseUrl: trimEnd(baseUrl, '/'), seal: (plaintext) => sealForPublicKey(jwks, plaintext, binding) };
 }
 
-/** Who has the secret is the operator, and may seal a chat for the operator's bot. */
+/** The holder of the secret is the operator, who may seal a chat for the operator's bot. */
 function forOperator(binding: Binding, plaintext: string): Binding {
   if (binding.purpose.kind !== 'telegram' || !isForOperatorsBot(plaintext)) return binding;
   return { ...binding, purpose: { kind: 'telegram', bot: 'operator' } };
 }
 
-/** A key set from a file, or from a URL: that of the key set, or of the c3 that serves it. */
+/** Reads a key set from a file or a URL. The URL may be that of the key set, or the base URL of a c3. */
 async function readPublicKey(place: string): Promise<unknown> {
   try {
     if (!/^https?:\/\//.test(place)) return JSON.parse(readFileSync(place, 'utf8')) as unknown;

@@ -7,7 +7,7 @@ import {
   toVisible,
   type Problem,
 } from '../pipeline/index.ts';
-import { escapeControls } from './escape-controls.ts';
+import { escapeControls } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface LintFlags {

@@ -2,13 +2,13 @@ import { Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Flags } from '../config/index.ts';
 import type { EncryptFlags } from './encrypt.ts';
 import type { LintFlags } from './lint.ts';
-import { createProcessTerminal } from './process-terminal.ts';
+import { createProcessTerminal } from './terminal.ts';
 import type { RunFlags } from './run.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
 /**
- * `c3 <command>`: arguments in, exit code out. 0 done, 1 the thing asked for failed, 2 wrong usage or settings. Commands are loaded
- * when they are asked for: `c3 keygen` does not wait for a Kubernetes client.
+ * Runs `c3 <command>` and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage or settings. A command is loaded
+ * only when it is called, so that `c3 keygen` does not load a Kubernetes client.
  */
 export async function runCli(
   args: readonly string[],
@@ -41,32 +41,32 @@ export async function runCli(
 
   program
     .command('lint')
-    .description('check a c3.yaml: every problem at once, with line, column and hint')
-    .argument('[file]', 'the file; - is standard input', 'c3.yaml')
-    .option('--fix', 'indent scripts as deeply as they are read, in the file')
-    .option('--strict', 'warnings fail too')
-    .option('--format <format>', 'text, json or github (default text)')
-    .option('--json', 'as --format json')
+    .description('check a c3.yaml and print every problem with line, column and hint')
+    .argument('[file]', 'the file to check; - reads standard input', 'c3.yaml')
+    .option('--fix', 'correct the indentation of scripts in the file')
+    .option('--strict', 'fail on warnings too')
+    .option('--format <format>', 'output format: text, json or github (default text)')
+    .option('--json', 'same as --format json')
     .action(async (file: string, flags: LintFlags) => {
       exitCode = await (await import('./lint.ts')).lint(terminal, file, flags);
     });
 
   program
     .command('run')
-    .description('run c3.yaml for the working tree, on an embedded cluster or one of your own')
-    .argument('[file-and-steps...]', 'the file, if it is not c3.yaml, and the names of the steps, if not all')
-    .option('--local', 'on the embedded cluster, the default where no cluster is named')
-    .option('--kubeconfig <file>', 'on the cluster of this kubeconfig')
-    .option('--context <name>', 'on this context of the kubeconfig, KUBECONFIG or ~/.kube/config')
-    .addOption(new Option('--event <kind>', 'what to pretend').choices(['push', 'tag']))
-    .option('--branch <name>', 'the branch that was pushed, instead of that of HEAD')
+    .description('run c3.yaml for the working tree, on the embedded cluster or on your own')
+    .argument('[file-and-steps...]', 'the file (default c3.yaml), then the names of the steps (default all)')
+    .option('--local', 'use the embedded cluster (default if no cluster is named)')
+    .option('--kubeconfig <file>', 'use the cluster of this kubeconfig')
+    .option('--context <name>', 'use this context of the kubeconfig, KUBECONFIG or ~/.kube/config')
+    .addOption(new Option('--event <kind>', 'the event to simulate').choices(['push', 'tag']))
+    .option('--branch <name>', 'the branch that was pushed (default: the branch of HEAD)')
     .option('--tag <name>', 'the tag that was pushed')
-    .option('--env-file <path>', 'variables, a line NAME=value each')
-    .option('--secret-file <path>', 'values for secrets, a line NAME=value each')
-    .option('--dry-run', 'print the plan and the Pod; nothing is contacted')
+    .option('--env-file <path>', 'variables, one NAME=value per line')
+    .option('--secret-file <path>', 'values for secrets, one NAME=value per line')
+    .option('--dry-run', 'print the plan and the Pod without contacting a cluster')
     .option('--watch', 'run again when files change')
-    .option('--json', 'events on standard output, one JSON object a line')
-    .option('--fresh', 'in a Pod of its own, which is deleted afterwards')
+    .option('--json', 'print events as JSON, one object per line')
+    .option('--fresh', 'use a new Pod and delete it afterwards')
     .action(async (words: string[], flags: RunFlags) => {
       exitCode = await (await import('./run.ts')).run(terminal, { words, directory: process.cwd() }, flags);
     });
@@ -75,13 +75,13 @@ export async function runCli(
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    // commander has told it already; --help is no error.
+    // commander has printed the error; --help is not an error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     return tellError(terminal, error);
   }
 }
 
-/** Every setting that has a flag, with its text and default from the one list. */
+/** Adds an option for each setting that has a flag. Text and default come from the list of settings. */
 function addSettings(command: Command): Command {
   for (const setting of Object.values(SETTINGS)) {
     if (setting.flag === undefined) continue;
@@ -97,11 +97,11 @@ function addSettings(command: Command): Command {
 function addEncrypt(program: Command): Command {
   return program
     .command('encrypt')
-    .description('seal standard input for one repository and one purpose; for a hook, print its URL and its secret')
+    .description('seal standard input for one repository and one purpose; for a hook, print its URL and secret')
     .requiredOption('--repo <host/owner/name>', 'the repository, for example github.com/acme/shop')
     .requiredOption('--for <purpose>', 'hook, k8s, telegram or secret:NAME')
     .option('--signature <required|optional>', 'whether deliveries of the hook must be signed (default required)')
     .option('--public-key <url|file>', "seal with a server's public key instead of C3_SECRET")
-    .option('--secret-file <path>', 'a file that holds what C3_SECRET would')
+    .option('--secret-file <path>', 'a file with the value of C3_SECRET')
     .option('--url <url>', "the server's public base URL, for a hook (C3_URL)");
 }

@@ -1,18 +1,18 @@
+import type { EventEmitter } from 'node:events';
 import { isAbsolute, join } from 'node:path';
+import { type ConnectionPool, createConnectionPool } from '../agent/index.ts';
 import { formatRef } from '../build/index.ts';
-import { createConnectionPool, type ConnectionPool } from '../agent/index.ts';
 import type { Cluster } from '../engine/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
-import { createClusterPool, type ClusterPool } from '../kube/index.ts';
-import { formatProblem, parsePipeline, summarizeProblem, type Pipeline } from '../pipeline/index.ts';
-import { chooseSteps } from './run/choose-steps.ts';
-import { listenForSignals } from './run/listen-for-signals.ts';
+import { type ClusterPool, createClusterPool } from '../kube/index.ts';
+import { formatProblem, parsePipeline, type Pipeline, summarizeProblem } from '../pipeline/index.ts';
+import { chooseSteps } from './run/adjust-pipeline.ts';
 import { openTarget, type Target, type TargetFlags } from './run/open-target.ts';
-import { runAtChanges } from './run/run-at-changes.ts';
-import { runOnce, toPipelineEvent, type EventFlags } from './run/run-build.ts';
+import { runAtChanges } from './run/watch-tree.ts';
+import { type EventFlags, runOnce, toPipelineEvent } from './run/run-build.ts';
 import { CANCELLED, type View } from './run/run-event.ts';
 import { createPodPrinter, formatPlan } from './run/show-plan.ts';
-import { addVariables, fillSecrets, readVariables } from './run/variables.ts';
+import { addVariables, fillSecrets, readVariables } from './run/adjust-pipeline.ts';
 import { createView } from './run/view.ts';
 import { openWorkingTree, type Snapshot, type WorkingTree } from './run/working-tree.ts';
 import { tellError, type Terminal } from './terminal.ts';
@@ -27,25 +27,25 @@ export interface RunFlags extends TargetFlags, EventFlags {
 }
 
 export interface RunArguments {
-  /** `[FILE] [STEP…]`: the first is a file if it looks like one. */
+  /** `[FILE] [STEP…]`. The first word is a file if it looks like a path. */
   readonly words: readonly string[];
-  /** Where the command was given. */
+  /** The working directory of the command. */
   readonly directory: string;
 }
 
 const DEFAULT_FILE = 'c3.yaml';
 
-/** The user's own machine, the user's own kubeconfig: any address in it is meant. */
+/** Every address is allowed: the machine and the kubeconfig belong to the user. */
 const ANY_ADDRESS = ['0.0.0.0/0', '::/0'];
 
-/** Of what is no step's doing; a fault of c3 itself counts as the infrastructure's. */
+/** Faults that exit with {@link USAGE}. Any other fault exits with {@link INFRASTRUCTURE}. */
 const USAGE_CODES: readonly ErrorCode[] = ['USAGE_INVALID', 'KUBECONFIG_INVALID'];
 const USAGE = 2;
 const INFRASTRUCTURE = 3;
 
 /**
- * `c3 run [FILE] [STEP…]`: runs c3.yaml for the working tree. SIGINT, SIGTERM and SIGHUP cancel the run; a second one ends the
- * command at once.
+ * Runs `c3 run [FILE] [STEP…]`, which runs c3.yaml for the working tree. SIGINT, SIGTERM or SIGHUP cancels the run; a second one ends
+ * the command at once.
  */
 export async function run(terminal: Terminal, { words, directory }: RunArguments, flags: RunFlags): Promise<number> {
   const interruption = listenForSignals();
@@ -66,7 +66,7 @@ interface Request extends RunArguments {
   readonly signal: AbortSignal;
 }
 
-/** What outlives one run, with `--watch`. */
+/** What several runs share with `--watch`. */
 interface Session {
   readonly terminal: Terminal;
   readonly flags: RunFlags;
@@ -75,7 +75,7 @@ interface Session {
   readonly tree: WorkingTree;
   readonly clusters: ClusterPool;
   readonly lines: ConnectionPool;
-  /** Opened when first asked for. */
+  /** Opens the target at the first call. */
   target(): Promise<Target>;
 }
 
@@ -96,7 +96,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
     lines,
     target: () =>
       (target ??= openTarget(terminal, flags).catch((error: unknown) => {
-        target = undefined; // with --watch it may be there the next time
+        target = undefined; // with --watch, the next run tries again
         throw error;
       })),
   };
@@ -107,7 +107,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
   } finally {
     lines.close();
     await clusters.close();
-    await target?.then((opened) => opened.close()).catch(() => {}); // whoever opened it has told
+    await target?.then((opened) => opened.close()).catch(() => {}); // the run that opened it has reported the error
     await tree.close();
   }
 }
@@ -144,7 +144,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
   }
 }
 
-/** Standard output is the Pod's alone. */
+/** Creates a view for a dry run: standard output holds only the plan and the Pod. */
 function createWarner(terminal: Terminal): View {
   return {
     show(event): void {
@@ -154,7 +154,7 @@ function createWarner(terminal: Terminal): View {
   };
 }
 
-/** The pipeline as it is to run; undefined when the file has errors, which were told. */
+/** Reads the pipeline to run. Prints the problems of the file and returns undefined if one is an error. */
 function readPipeline({ terminal, flags, file, steps, tree }: Session, view: View): Pipeline | undefined {
   let text: string;
   try {
@@ -179,14 +179,52 @@ function readPipeline({ terminal, flags, file, steps, tree }: Session, view: Vie
   if (filled.missing.length > 0) {
     view.show({
       kind: 'warning',
-      message: `no value for the secrets ${filled.missing.join(', ')}: give them with --secret-file FILE, as NAME=value`,
+      message: `no value for the secrets ${filled.missing.join(', ')}: pass them with --secret-file FILE, one NAME=value per line`,
     });
   }
-  // Nobody is told of a run but who started it.
+  // A run reports only to the terminal.
   const { telegram: _telegram, ...silent } = filled.pipeline;
   return silent;
 }
 
 function toPath(directory: string, path: string): string {
   return isAbsolute(path) ? path : join(directory, path);
+}
+
+export interface Interruption {
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
+  /** Resolves at the second signal. */
+  readonly second: Promise<void>;
+  close(): void;
+}
+
+const NAMES = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * One Ctrl-C can arrive twice: the terminal sends it to the whole process group, and `npm run` forwards it. Nobody presses a key
+ * twice within this time.
+ */
+const ECHO_MS = 100;
+
+/** Listens for SIGINT, SIGTERM and SIGHUP. */
+export function listenForSignals(source: EventEmitter = process, now: () => number = Date.now): Interruption {
+  const first = new AbortController();
+  const second = Promise.withResolvers<void>();
+  let last: { name: string; at: number } | undefined;
+  function onSignal(name: string): void {
+    const isEcho = last?.name === name && now() - last.at < ECHO_MS;
+    last = { name, at: now() };
+    if (isEcho) return;
+    if (first.signal.aborted) second.resolve();
+    else first.abort();
+  }
+  for (const name of NAMES) source.on(name, onSignal);
+  return {
+    signal: first.signal,
+    second: second.promise,
+    close(): void {
+      for (const name of NAMES) source.off(name, onSignal);
+    },
+  };
 }

@@ -4,8 +4,8 @@ import { createLog, logCrashes } from './create-log.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
- * `c3 serve`: runs until SIGTERM or SIGINT, then takes no more builds and waits for those that run; a second signal cancels them,
- * a third does not wait for their `finally` either. Log lines are JSON on standard output.
+ * Runs `c3 serve` until SIGTERM or SIGINT. Then it accepts no builds and waits for the running ones. A second signal cancels them; a
+ * third also ends the wait for their `finally`. Logs JSON lines to standard output.
  */
 export async function serve(terminal: Terminal, flags: Flags): Promise<number> {
   const config = readConfig(terminal.env, flags, (path) => terminal.readFile(path));

@@ -1,31 +1,32 @@
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { C3Error, type ErrorCode } from '../errors.ts';
 import { createMasking } from '../sealing/index.ts';
 
-/** The world of a command, handed in, so that a test can be the terminal. */
+/** What a command uses of its surroundings. A test passes its own. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isInputTerminal: boolean;
   readInput(maxBytes: number): Promise<string>;
-  /** @throws when there is no such file */
+  /** @throws when the file does not exist */
   readFile(path: string): string;
   /** @throws when it cannot be written */
   writeFile(path: string, text: string): void;
-  /** Results: standard output. */
+  /** Writes a result to standard output. */
   print(text: string): void;
-  /** Everything else: standard error. */
+  /** Writes everything else to standard error. */
   tell(text: string): void;
-  /** Standard output, where it is a terminal. */
+  /** Standard output, if it is a terminal. */
   readonly screen?: Screen;
 }
 
-/** What can be drawn on. */
+/** A terminal that can be redrawn. */
 export interface Screen {
   columns(): number;
-  /** As it is, without a line's end. */
+  /** Writes the text unchanged, without adding a newline. */
   write(text: string): void;
 }
 
-/** Which exit code a fault becomes; what is not listed is 1. */
+/** The exit code for each fault. A fault that is not listed exits with 1. */
 const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   CONFIG_INVALID: 2,
   USAGE_INVALID: 2,
@@ -33,10 +34,10 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   PLAINTEXT_INVALID: 2,
 };
 
-/** Prints `c3: error: …`, then `c3: hint: …`, and answers the exit code. */
+/** Prints `c3: error: …`, then `c3: hint: …`, and returns the exit code. */
 export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unknown): number {
   if (!(error instanceof C3Error)) {
-    // A fault of c3: nobody has seen to it that its sentence holds no secret.
+    // An internal error: its message may hold a secret.
     const secrets = [...(terminal.env['C3_SECRET'] ?? '').split(','), terminal.env['C3_TELEGRAM_TOKEN'] ?? ''];
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     terminal.tell(`c3: error: ${createMasking(secrets).mask(text)}`);
@@ -45,4 +46,52 @@ export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unkno
   for (const line of error.message.split('\n')) terminal.tell(`c3: error: ${line}`);
   if (error.hint !== undefined) terminal.tell(`c3: hint: ${error.hint}`);
   return EXIT_BY_CODE[error.code] ?? 1;
+}
+
+/** Creates the terminal of this process. */
+export function createProcessTerminal(env: Terminal['env']): Terminal {
+  return {
+    env,
+    isInputTerminal: process.stdin.isTTY,
+    async readInput(maxBytes) {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const data of process.stdin) {
+        const chunk = Buffer.from(data as Uint8Array);
+        length += chunk.length;
+        if (length > maxBytes)
+          throw new C3Error('PLAINTEXT_INVALID', `Standard input is larger than ${maxBytes} bytes`);
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks).toString('utf8');
+    },
+    readFile: (path) => readFileSync(path, 'utf8'),
+    writeFile: (path, text) => writeFileSync(path, text),
+    print: (text) => writeAll(1, `${text}\n`),
+    tell: (text) => writeAll(2, `${text}\n`),
+    ...(process.stdout.isTTY
+      ? { screen: { columns: () => process.stdout.columns || 80, write: (text: string) => writeAll(1, text) } }
+      : {}),
+  };
+}
+
+/** Writes synchronously, so that nothing is lost when the process exits at once. */
+function writeAll(descriptor: number, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(descriptor, rest));
+    } catch (error) {
+      // EAGAIN means that the pipe is full. Any other error means that nobody reads it.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+    }
+  }
+}
+
+/** Characters that control a terminal or reorder its text, and that `JSON.stringify` does not escape. */
+const CONTROLS = /[\u007F-\u009F\p{Bidi_Control}\u2028\u2029]/gu;
+
+/** Writes control characters as JSON escapes (`\u009b`). The text must have them only inside quotes, so its meaning stays. */
+export function escapeControls(text: string): string {
+  return text.replaceAll(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -7,12 +7,12 @@ export interface GitOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Of what one git prints here: lists of commits and of changed paths. */
+/** Limits the output of one git command: lists of commits and of changed paths. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Settings for every git: no hook runs because of c3, and no index is written in two parts, one of which would be in the user's
- * repository. Replaced objects would make a commit that is not the one it says it is.
+ * Settings for every git command. No hook runs because of c3. A split index would write a file into the user's repository. Replaced
+ * objects would change what a commit contains.
  */
 export const QUIET_ARGS: readonly string[] = [
   '--no-replace-objects',
@@ -25,9 +25,9 @@ export const QUIET_ARGS: readonly string[] = [
 ];
 
 /**
- * Runs git and answers what it printed, without white space at the ends.
+ * Runs git and returns its output, trimmed.
  *
- * @throws {C3Error} USAGE_INVALID with git's own words
+ * @throws {C3Error} USAGE_INVALID with git's message
  */
 export async function runGit(args: readonly string[], options: GitOptions): Promise<string> {
   try {
@@ -39,13 +39,13 @@ export async function runGit(args: readonly string[], options: GitOptions): Prom
     return stdout.trim();
   } catch (error) {
     const { code, stderr } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') throw new C3Error('USAGE_INVALID', 'c3 run needs git, which is not on this machine');
+    if (code === 'ENOENT') throw new C3Error('USAGE_INVALID', 'c3 run needs git, which is not installed');
     const words = stderr?.trim().replace(/^(?:fatal|error): /, '') || `it ended with ${String(code)}`;
     throw new C3Error('USAGE_INVALID', `git ${args[0] ?? ''}: ${words}`, { cause: error });
   }
 }
 
-/** As {@link runGit}; undefined when git says no. */
+/** Runs git like {@link runGit}. Returns undefined when git fails. */
 export async function askGit(args: readonly string[], options: GitOptions): Promise<string | undefined> {
   try {
     return await runGit(args, options);

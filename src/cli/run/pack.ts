@@ -4,29 +4,29 @@ import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { askGit, QUIET_ARGS, runGit, type GitOptions } from './git.ts';
 
-/** What a container has of earlier runs. */
+/** What a container already has from earlier runs. */
 export interface Stock {
-  /** Commits that are there with all their files. */
+  /** Commits that are complete. */
   readonly commits: readonly string[];
-  /** Commits whose parents are not there. */
+  /** Commits whose parents are missing. */
   readonly shallow: readonly string[];
 }
 
 export interface Pack {
-  /** Commits at which its history is cut off: all that the stock is to know. */
+  /** Commits at which the history is cut, for the container's `shallow` file. */
   readonly shallow: readonly string[];
-  /** In git's pack format; may lean on objects of the stock. */
+  /** Opens the pack, in git's format. It may refer to objects that the container has. */
   open(): PackStream;
 }
 
 export interface PackStream {
   readonly bytes: Readable;
-  /** Rejects when git failed; then the bytes are not whole. */
+  /** Rejects when git failed. The bytes are then incomplete. */
   readonly done: Promise<void>;
   close(): void;
 }
 
-/** The commit with its newest `depth` commits of history, without what the stock has. */
+/** Plans a pack of the commit and its newest `depth` commits, without what the container has. */
 export async function planPack(
   git: GitOptions,
   { sha, depth, stock }: { sha: string; depth: number; stock: Stock },
@@ -42,7 +42,7 @@ export async function planPack(
     ownShallow.includes(commit) || parents.some((parent) => !included.has(parent));
   const cut = commits.filter(isCut).map(([commit = '']) => commit);
   const shallow = [...new Set([...cut, ...stock.shallow.filter((commit) => included.has(commit))])];
-  // As upload-pack tells it: what is cut off here, what is there already, what is wanted.
+  // The order of upload-pack: shallow commits, known commits, wanted commits.
   const wants = [
     ...[...shallow, ...stock.shallow, ...ownShallow].map((commit) => `--shallow ${commit}`),
     ...common.map((commit) => `^${commit}`),
@@ -62,7 +62,7 @@ function openPack(git: GitOptions, wants: string): PackStream {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-1000);
   });
-  child.stdin.on('error', () => {}); // `done` tells
+  child.stdin.on('error', () => {}); // `done` reports it
   child.stdin.end(wants);
   const done = new Promise<void>((resolvePack, reject) => {
     child.once('error', reject);
@@ -70,11 +70,11 @@ function openPack(git: GitOptions, wants: string): PackStream {
       code === 0 ? resolvePack() : reject(new Error(`git pack-objects: ${words.trim() || `it ended with ${code}`}`)),
     );
   });
-  done.catch(() => {}); // whoever reads the bytes asks
+  done.catch(() => {}); // the reader of the bytes awaits it
   return { bytes: child.stdout, done, close: () => void child.kill() };
 }
 
-/** Which of them are known here: of a snapshot made by an earlier process nothing is. */
+/** Returns the commits that exist here. A snapshot of an earlier process does not. */
 async function findCommon(git: GitOptions, commits: readonly string[]): Promise<string[]> {
   const answers = await Promise.all(
     commits.map((commit) => askGit(['rev-parse', '--quiet', '--verify', `${commit}^{commit}`], git)),
@@ -82,7 +82,7 @@ async function findCommon(git: GitOptions, commits: readonly string[]): Promise<
   return answers.filter((commit) => commit !== undefined);
 }
 
-/** Where the user's own repository is cut off. */
+/** Reads where the user's own repository is shallow. */
 async function readShallow(git: GitOptions): Promise<string[]> {
   const path = await runGit(['rev-parse', '--git-path', 'shallow'], git);
   const text = await readFile(resolve(git.directory, path), 'utf8').catch(() => '');

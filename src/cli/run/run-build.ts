@@ -6,13 +6,13 @@ import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } fro
 import { C3Error, toMessage } from '../../errors.ts';
 import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
 import { runGit } from './git.ts';
-import { createOutputLines, type OutputLines } from './output-lines.ts';
+import { createOutputLines, type OutputLines } from './format-event.ts';
 import { CANCELLED, toEvents, toExitCode, type View } from './run-event.ts';
 import { createTreeCluster } from './tree-cluster.ts';
-import { createTreeRepository } from './tree-repository.ts';
+import { createTreeRepository } from './tree-cluster.ts';
 import type { Snapshot, WorkingTree } from './working-tree.ts';
 
-/** What is pretended to have happened. */
+/** The event that a run simulates. */
 export interface EventFlags {
   readonly event?: 'push' | 'tag';
   readonly branch?: string;
@@ -21,7 +21,7 @@ export interface EventFlags {
 
 /** One run of a pipeline for one snapshot. */
 export interface RunOrder {
-  /** With the kubeconfig as `k8s` and the values of its secrets, in clear. */
+  /** `k8s` and the secrets hold plain values. */
   readonly pipeline: Pipeline;
   readonly tree: WorkingTree;
   readonly snapshot: Snapshot;
@@ -30,13 +30,13 @@ export interface RunOrder {
   readonly signal: AbortSignal;
 }
 
-/** As a server's: a node may have to be made first. */
+/** As on a server: the cluster may have to add a node. */
 const START_TIMEOUT_MS = 10 * 60_000;
 
-/** Where HEAD is detached, a build still has a branch. */
+/** The branch of a build when HEAD is detached. */
 const DETACHED = 'detached';
 
-/** @throws {C3Error} USAGE_INVALID when the flags contradict each other, or name no ref */
+/** @throws {C3Error} USAGE_INVALID when the flags contradict each other or the name is not valid for a ref */
 export async function toPipelineEvent(
   flags: EventFlags,
   { branch }: Snapshot,
@@ -56,7 +56,7 @@ export async function toPipelineEvent(
   return { event, ref };
 }
 
-/** A run's own Pod: of this user, this machine and this working tree. */
+/** Names the Pod of a run by user, machine and working tree. */
 function toPodScope(tree: WorkingTree): string {
   return `c3-run/${userInfo().username}@${hostname()}${tree.root}`;
 }

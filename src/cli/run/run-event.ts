@@ -1,13 +1,13 @@
 import type { BuildState, StepState } from '../../build/index.ts';
 
-/** What `c3 run` tells, in order; with `--json` each is a line. Documented in docs/command-line.md. */
+/** What `c3 run` reports, in order. With `--json` each event is a line. docs/command-line.md documents them. */
 export type RunEvent =
   | {
       readonly kind: 'started';
       readonly sha: string;
       /** `refs/heads/main`. */
       readonly ref: string;
-      /** Files that differ from HEAD. */
+      /** Number of files that differ from HEAD. */
       readonly changedFiles: number;
       /** `the embedded cluster`, `context "staging"`. */
       readonly cluster: string;
@@ -16,17 +16,17 @@ export type RunEvent =
   | { readonly kind: 'waiting'; readonly reason: string }
   | { readonly kind: 'planned'; readonly steps: readonly PlannedName[]; readonly isWarm: boolean }
   | { readonly kind: 'step-started'; readonly step: number; readonly name: string; readonly attempt: number }
-  /** One line of a step, without its end. */
+  /** One line of a step's output, without its line end. */
   | { readonly kind: 'output'; readonly step: number; readonly name: string; readonly text: string }
   | StepEnded
   | {
       readonly kind: 'ended';
       readonly outcome: Outcome;
-      /** The one that failed. */
+      /** The step that failed. */
       readonly step?: string;
-      /** The sentence of the ending; empty where its kind says it all. */
+      /** The message of the ending; empty if the outcome says everything. */
       readonly message: string;
-      /** What `c3 run` ends with. */
+      /** The exit code of `c3 run`. */
       readonly exitCode: number;
       readonly durationMs: number;
     };
@@ -34,7 +34,7 @@ export type RunEvent =
 /** Shows the events of one run. */
 export interface View {
   show(event: RunEvent): void;
-  /** Leaves the terminal as it was. */
+  /** Restores the terminal. */
   close(): void;
 }
 
@@ -48,18 +48,18 @@ export interface StepEnded {
   readonly step: number;
   readonly name: string;
   readonly outcome: 'passed' | 'failed' | 'timed-out' | 'cancelled' | 'lost' | 'skipped';
-  /** Of a step that failed by itself. */
+  /** Present if the step ran and failed. */
   readonly exitCode?: number;
-  /** Its failure does not fail the run. */
+  /** The run passes although the step fails. */
   readonly isAllowed: boolean;
-  /** Why it was lost or left out, where that is known. */
+  /** Why the step was lost or skipped, if known. */
   readonly reason?: string;
   readonly durationMs: number;
 }
 
 type Outcome = Extract<BuildState['phase'], { kind: 'ended' }>['ending']['kind'];
 
-/** What happened between two states of a build. Pure. */
+/** Returns what happened between two states of a build. */
 export function toEvents(before: BuildState | undefined, after: BuildState): RunEvent[] {
   const events: RunEvent[] = after.warnings
     .slice(before?.warnings.length ?? 0)
@@ -110,16 +110,16 @@ function toReason(phase: StepState['phase']): { reason?: string } {
   return phase.kind === 'skipped' && phase.reason !== undefined ? { reason: phase.reason } : {};
 }
 
-/** As `timeout` of GNU's coreutils has it. */
+/** The exit code of GNU `timeout`. */
 const TIMED_OUT = 124;
 
-/** As shells tell SIGINT. */
+/** The exit code of a shell after SIGINT. */
 export const CANCELLED = 130;
 
 const CONFIG = 2;
 const INFRASTRUCTURE = 3;
 
-/** The exit code of `c3 run` for a build that has ended: the failing step's own, where a step failed. */
+/** Returns the exit code of `c3 run` for an ended build. If a step failed, it is the exit code of that step. */
 export function toExitCode({ phase, steps }: BuildState): number {
   if (phase.kind !== 'ended') return INFRASTRUCTURE;
   const { ending } = phase;

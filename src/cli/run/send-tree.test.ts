@@ -112,7 +112,7 @@ it('takes the second place where the first cannot be written', async () => {
   commit('one');
   writeFileSync(join(workspace.directory, 'a-file'), '');
   const second = join(workspace.directory, 'second.git');
-  expect(await send({ places: [join(workspace.directory, 'a-file', 'x'), second] })).toMatchObject({
+  expect(await send({ directories: [join(workspace.directory, 'a-file', 'x'), second] })).toMatchObject({
     kind: 'sent',
     path: second,
   });

@@ -3,33 +3,33 @@ import { toMessage } from '../../errors.ts';
 import { planPack, type Stock } from './pack.ts';
 import type { GitOptions } from './git.ts';
 
-export interface SendOrder {
+export interface SendOptions {
   readonly container: string;
-  /** Where the container may keep a repository, in order of preference. */
-  readonly places: readonly [string, string];
+  /** Directories for a repository in the container, in order of preference. */
+  readonly directories: readonly [string, string];
   readonly git: GitOptions;
   readonly sha: string;
-  /** Commits of history. */
+  /** Number of commits. */
   readonly depth: number;
   readonly signal: AbortSignal;
 }
 
 export type SendAnswer =
-  /** `path`: of a bare repository in the container that has the commit. */
+  /** `path` is a bare repository in the container that has the commit. */
   { readonly kind: 'sent'; readonly path: string } | { readonly kind: 'failed'; readonly message: string };
 
-/** A repository with more in its newest commits is not for sending through an API server. */
+/** More data should not go through an API server. */
 const MAX_PACK_BYTES = 2 * 1024 ** 3;
 
-/** How long the container may be silent: unpacking a large tree takes its time. */
+/** How long the container may be silent. Unpacking a large tree takes time. */
 const SILENCE_MS = 5 * 60_000;
 
-/** A second time from nothing: the repository of an earlier run may have been spoiled by a step. */
+/** The second try starts from nothing: a step may have damaged the repository of an earlier run. */
 const MAX_TRIES = 2;
 
 /**
- * Receives a pack: tells what is there, is told where history is cut, and hands the rest of standard input to git. Nothing of
- * the build is in its text, which is an argv. What fails is removed, so that the next try begins from nothing.
+ * Receives a pack. It lists what the container has, reads the shallow commits, and passes the rest of standard input to git. It is an
+ * argv, so it holds nothing of the build. After a failure it removes the repository, so that the next try starts from nothing.
  */
 const RECEIVER = `
 fail() { [ -z "$dir" ] || rm -rf "$dir"; echo "E $1"; exit 1; }
@@ -53,8 +53,8 @@ words=$(git update-ref refs/heads/tree "$sha" 2>&1) || fail "$words"
 echo "K $sha"
 `;
 
-/** Brings a commit into a container, over one exec, with no more than is missing there. */
-export async function sendTree(workspace: Workspace, order: SendOrder): Promise<SendAnswer> {
+/** Sends a commit into a container over one exec. It sends only what is missing. */
+export async function sendTree(workspace: Workspace, order: SendOptions): Promise<SendAnswer> {
   let message = '';
   for (let tries = 0; tries < MAX_TRIES && !order.signal.aborted; tries++) {
     const answer = await sendOnce(workspace, order);
@@ -67,7 +67,7 @@ export async function sendTree(workspace: Workspace, order: SendOrder): Promise<
   };
 }
 
-async function sendOnce(workspace: Workspace, order: SendOrder): Promise<SendAnswer> {
+async function sendOnce(workspace: Workspace, order: SendOptions): Promise<SendAnswer> {
   const answers = createAnswers();
   const over = new AbortController();
   const silence = setInterval(() => {
@@ -75,8 +75,8 @@ async function sendOnce(workspace: Workspace, order: SendOrder): Promise<SendAns
   }, SILENCE_MS / 8).unref();
   const opened = await workspace.exec(order.container, ['sh', '-c', RECEIVER, 'c3-receiver'], {
     signal: AbortSignal.any([order.signal, over.signal]),
-    onStdout: answers.hear,
-    onStderr: answers.overhear,
+    onStdout: answers.onStdout,
+    onStderr: answers.onStderr,
   });
   if (opened.kind === 'refused') {
     clearInterval(silence);
@@ -86,7 +86,7 @@ async function sendOnce(workspace: Workspace, order: SendOrder): Promise<SendAns
   void session.done.then((end) => answers.end(end.message));
   try {
     const format = order.sha.length === 64 ? 'sha256' : 'sha1';
-    await session.write(`${[format, ...order.places].join('\n')}\n`);
+    await session.write(`${[format, ...order.directories].join('\n')}\n`);
     const { path, stock } = await readStock(answers);
     const pack = await planPack(order.git, { sha: order.sha, depth: order.depth, stock });
     await session.write(`${[...pack.shallow, '.', order.sha].join('\n')}\n`);
@@ -107,7 +107,7 @@ async function sendOnce(workspace: Workspace, order: SendOrder): Promise<SendAns
     if (last !== `K ${order.sha}`) throw new Error(last.replace(/^E /, ''));
     return { kind: 'sent', path };
   } catch (error) {
-    // What the container said explains more than that it stopped listening.
+    // The container's message explains more than the broken connection.
     return { kind: 'failed', message: answers.fault ?? toMessage(error) };
   } finally {
     clearInterval(silence);
@@ -129,14 +129,14 @@ async function readStock(answers: Answers): Promise<{ path: string; stock: Stock
   return { path, stock: { commits, shallow } };
 }
 
-/** The receiver's lines, one after another. */
+/** The lines of the receiver, in order. */
 interface Answers {
   /** Epoch milliseconds. */
   readonly lastSignOfLife: number;
-  /** The receiver's own words, when it said why it failed. */
+  /** The receiver's message, if it reported why it failed. */
   readonly fault: string | undefined;
-  hear(chunk: Uint8Array): void;
-  overhear(chunk: Uint8Array): void;
+  onStdout(chunk: Uint8Array): void;
+  onStderr(chunk: Uint8Array): void;
   touch(): void;
   /** Rejects once the connection has ended. */
   next(): Promise<string>;
@@ -159,7 +159,7 @@ function createAnswers(): Answers {
     get fault() {
       return fault;
     },
-    hear(chunk): void {
+    onStdout(chunk): void {
       lastSignOfLife = Date.now();
       const parts = (rest + Buffer.from(chunk).toString('utf8')).split('\n');
       rest = parts.pop() ?? '';
@@ -167,7 +167,7 @@ function createAnswers(): Answers {
       fault ??= parts.find((line) => line.startsWith('E '))?.slice(2);
       wake();
     },
-    overhear(chunk): void {
+    onStderr(chunk): void {
       stderr = (stderr + Buffer.from(chunk).toString('utf8')).slice(-1000);
     },
     touch(): void {

@@ -2,9 +2,9 @@ import { Document, Scalar, visit } from 'yaml';
 import type { Cluster } from '../../engine/index.ts';
 import { planPod } from '../../kube/index.ts';
 import { planPipeline, type Pipeline, type PipelineEvent, type PlannedStage } from '../../pipeline/index.ts';
-import { escapeControls } from '../escape-controls.ts';
+import { escapeControls } from '../terminal.ts';
 
-/** What would run, a step a line: `c3 run --dry-run`. */
+/** Formats what `c3 run --dry-run` prints: one line for each step. */
 export function formatPlan(pipeline: Pipeline, event: PipelineEvent): string[] {
   const plan = planPipeline(pipeline, event);
   if (plan.kind === 'skipped') return [`# skipped: ${plan.reason}`];
@@ -30,7 +30,7 @@ function formatStage({ steps }: PlannedStage, prefix: string): string[] {
   });
 }
 
-/** A cluster that is none: it takes the order for the Pod, as the engine makes it, and the build ends. */
+/** Creates a cluster that prints the requested Pod and ends the build. */
 export function createPodPrinter(print: (text: string) => void): Omit<Cluster, 'findWorkspace'> {
   return {
     openWorkspace(order) {
@@ -41,7 +41,7 @@ export function createPodPrinter(print: (text: string) => void): Omit<Cluster, '
   };
 }
 
-/** In it a character that a terminal obeys is an escape, in a text that is in double quotes for it. */
+/** Writes YAML in which control characters are escapes inside double quotes. */
 function formatYaml(value: unknown): string {
   const document = new Document(value, { aliasDuplicateObjects: false });
   visit(document, {

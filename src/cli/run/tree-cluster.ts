@@ -1,28 +1,34 @@
-import type { Cluster, OpenWorkspaceOptions, WorkspaceAnswer, WorkspaceRequest } from '../../engine/index.ts';
+import type {
+  BuildRequest,
+  Cluster,
+  OpenWorkspaceOptions,
+  WorkspaceAnswer,
+  WorkspaceRequest,
+} from '../../engine/index.ts';
 import type { Pipeline } from '../../pipeline/index.ts';
 import type { GitOptions } from './git.ts';
 import { sendTree } from './send-tree.ts';
 
-export interface TreeOrder {
+export interface TreeOptions {
   readonly pipeline: Pipeline;
   readonly git: GitOptions;
   readonly sha: string;
-  /** In place of the build's own: a Pod of `c3 run` never serves a server's builds. */
+  /** Replaces the build's scope, so that a Pod of `c3 run` never serves builds of a server. */
   readonly scope: string;
-  /** A Pod of its own, deleted after the run. */
+  /** Use a new Pod and delete it after the run. */
   readonly isFresh: boolean;
 }
 
 export interface TreeCluster extends Omit<Cluster, 'findWorkspace'> {
-  /** Where the container that checks out has the commit: known once the workspace is ready. */
+  /** The path of the repository in the checkout's container. Known when the workspace is ready. */
   treePath(): string;
 }
 
-/** A cluster whose workspaces have the working tree: it is sent before the workspace counts as ready, so that the checkout finds it. */
-export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree: TreeOrder): TreeCluster {
+/** Wraps a cluster: it sends the working tree into a workspace before the workspace is ready, so that the checkout finds it. */
+export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree: TreeOptions): TreeCluster {
   let path = '';
 
-  async function bringTree(
+  async function provideTree(
     answer: Extract<WorkspaceAnswer, { kind: 'ready' }>,
     options: OpenWorkspaceOptions,
   ): Promise<WorkspaceAnswer> {
@@ -31,7 +37,7 @@ export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree:
     options.onWaiting('sending the working tree');
     const sent = await sendTree(answer.workspace, {
       container: checkout.container,
-      places: toPlaces(checkout.path),
+      directories: toDirectories(checkout.path),
       git: tree.git,
       sha: tree.sha,
       depth: checkout.depth,
@@ -47,16 +53,16 @@ export function createTreeCluster(cluster: Omit<Cluster, 'findWorkspace'>, tree:
 
   return {
     async openWorkspace(order, options) {
-      const answer = await cluster.openWorkspace(toOrder(order, tree), options);
-      return answer.kind === 'ready' ? await bringTree(answer, options) : answer;
+      const answer = await cluster.openWorkspace(toRequest(order, tree), options);
+      return answer.kind === 'ready' ? await provideTree(answer, options) : answer;
     },
     close: () => cluster.close(),
     treePath: () => path,
   };
 }
 
-/** Nobody is there to delete a Pod once it is idle, so its age limit must: it lives no longer than one run and the idle time. */
-function toOrder(order: WorkspaceRequest, { scope, isFresh }: TreeOrder): WorkspaceRequest {
+/** No process deletes the idle Pod, so its age limit must: one run plus the idle time. */
+function toRequest(order: WorkspaceRequest, { scope, isFresh }: TreeOptions): WorkspaceRequest {
   return {
     ...order,
     scope,
@@ -65,7 +71,24 @@ function toOrder(order: WorkspaceRequest, { scope, isFresh }: TreeOrder): Worksp
   };
 }
 
-/** Beside the work tree, where a volume is; else in the container's own temporary directory. */
-function toPlaces(path: string): readonly [string, string] {
+/** Returns a directory beside the work tree, where a volume is, and one in the container's temporary directory. */
+function toDirectories(path: string): readonly [string, string] {
   return [`${path.slice(0, path.lastIndexOf('/'))}/.c3-run.git`, '/tmp/.c3-run.git'];
+}
+
+/** Creates a repository that stands for the working tree. It has no forge. */
+export function createTreeRepository(text: string, treePath: () => string): BuildRequest['repository'] {
+  return {
+    prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),
+    readFile: () => Promise.resolve({ kind: 'found', text }),
+    setStatus: () => Promise.resolve(),
+    // oxlint-disable-next-line require-yield -- there are no statuses
+    async *listStatuses() {},
+    readCommit: () => Promise.resolve(undefined),
+    // Unknown, so that every condition on paths holds.
+    listChangedPaths: () => Promise.resolve(undefined),
+    gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
+    lineUrl: () => '',
+    urls: () => ({ repository: '', commit: '' }),
+  };
 }

@@ -1,14 +1,64 @@
 import { watch } from 'node:fs';
 import { C3Error, toMessage } from '../../errors.ts';
+import { tellError, type Terminal } from '../terminal.ts';
+import type { Snapshot, WorkingTree } from './working-tree.ts';
 
-/** Editors write a file in several goes, and a branch that is checked out is many files. */
+export interface ChangesOptions {
+  readonly terminal: Terminal;
+  readonly tree: WorkingTree;
+  /** Aborting ends the current run. No other run starts. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs now, and again after each change that git sees, until it is aborted. A change cancels the current run. */
+export async function runAtChanges(
+  { terminal, tree, signal }: ChangesOptions,
+  run: (snapshot: Snapshot, stop: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  let wake = (): void => {};
+  const watcher = watchTree(tree.root, () => wake());
+  signal.addEventListener('abort', () => wake(), { once: true });
+  let current: { stop: AbortController; done: Promise<void> } | undefined;
+  let lastSha: string | undefined;
+
+  async function runOne(snapshot: Snapshot, stop: AbortSignal): Promise<void> {
+    try {
+      await run(snapshot, AbortSignal.any([signal, stop]));
+    } catch (error) {
+      tellError(terminal, error);
+    }
+    if (!stop.aborted && !signal.aborted) terminal.tell('c3: waiting for changes');
+  }
+
+  try {
+    while (!signal.aborted) {
+      const changed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const snapshot = await tree.takeSnapshot().catch((error: unknown) => void tellError(terminal, error));
+      if (snapshot && snapshot.sha !== lastSha) {
+        current?.stop.abort();
+        await current?.done;
+        lastSha = snapshot.sha;
+        const stop = new AbortController();
+        current = { stop, done: runOne(snapshot, stop.signal) };
+      }
+      if (!signal.aborted) await changed;
+    }
+    await current?.done;
+  } finally {
+    watcher.close();
+  }
+}
+
+/** An editor writes a file in several steps, and a checkout writes many files. */
 const QUIET_MS = 200;
 
 /**
- * Tells, once things have been quiet for a moment, that something under the root may have changed; git decides what of it counts.
- * What happens in `.git` counts as nothing, but for HEAD: git writes there whenever it is asked something.
+ * Calls back after changes under the root have paused; git decides which changes count. Ignores `.git` except HEAD, because git
+ * commands write there.
  *
- * @throws {C3Error} USAGE_INVALID where the system watches no files, or no more of them
+ * @throws {C3Error} USAGE_INVALID when the system cannot watch files, or no more of them
  */
 export function watchTree(root: string, onChange: () => void): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
@@ -19,7 +69,7 @@ export function watchTree(root: string, onChange: () => void): { close(): void }
   }
   try {
     const watcher = watch(root, { recursive: true }, (_event, path) => note(path));
-    // A folder that is gone before it could be watched is no fault.
+    // A folder may disappear before it can be watched.
     watcher.on('error', () => note(null));
     return {
       close(): void {

@@ -5,33 +5,33 @@ import { C3Error } from '../../errors.ts';
 import { parseScope, type Scope } from '../../sealing/index.ts';
 import { askGit, runGit, type GitOptions } from './git.ts';
 
-/** A git working tree of the user. Nothing here touches its index, HEAD, refs or object store. */
+/** The user's git working tree. Nothing here changes its index, HEAD, refs or object store. */
 export interface WorkingTree {
-  /** Its root, absolute. */
+  /** The absolute path of its root. */
   readonly root: string;
-  /** For gits that must see the snapshots too. */
+  /** Options for git commands that must see the snapshots. */
   readonly git: GitOptions;
   /** `host/owner/name` of the remote `origin`, else `local/local/FOLDER`. */
   readonly scope: Scope;
-  /** The working tree as it is now: tracked and untracked files, without ignored and deleted ones. */
+  /** Takes a snapshot of the tracked and untracked files, without ignored and deleted ones. */
   takeSnapshot(): Promise<Snapshot>;
   /** Removes the snapshots. */
   close(): Promise<void>;
 }
 
 export interface Snapshot {
-  /** HEAD's own when nothing differs from it, else that of a commit on top of it. The same files make the same sha. */
+  /** The sha of HEAD if no file differs, else of a new commit on top of it. The same files have the same sha. */
   readonly sha: string;
-  /** How many files differ from HEAD. */
+  /** Number of files that differ from HEAD. */
   readonly changedFiles: number;
-  /** Undefined where HEAD is detached. */
+  /** Undefined when HEAD is detached. */
   readonly branch: string | undefined;
-  /** First line of HEAD's message. */
+  /** The first line of HEAD's message. */
   readonly subject: string;
   readonly author: string;
 }
 
-/** What stands in a snapshot for its maker. */
+/** The author of a snapshot. */
 const IDENTITY = { name: 'c3 run', email: 'c3@localhost' };
 
 /** @throws {C3Error} USAGE_INVALID when there is no git working tree */
@@ -39,7 +39,7 @@ export async function openWorkingTree(directory: string, env: NodeJS.ProcessEnv)
   const root = await askGit(['rev-parse', '--show-toplevel'], { directory, env });
   if (root === undefined || root === '') {
     throw new C3Error('USAGE_INVALID', `There is no git working tree at "${directory}"`, {
-      hint: 'c3 run takes the files that git knows or could add: begin with git init',
+      hint: 'c3 run uses the files that git tracks or could add: run git init first',
     });
   }
   const plain = { directory: root, env };
@@ -53,7 +53,7 @@ export async function openWorkingTree(directory: string, env: NodeJS.ProcessEnv)
       ...env,
       GIT_INDEX_FILE: join(scratch, 'index'),
       GIT_OBJECT_DIRECTORY: join(scratch, 'objects'),
-      // Quoted, since a path may hold the separator.
+      // Quoted, because a path may contain the separator.
       GIT_ALTERNATE_OBJECT_DIRECTORIES: [JSON.stringify(store), ...(others ? [others] : [])].join(':'),
     },
   };
@@ -90,8 +90,8 @@ async function takeSnapshot(plain: GitOptions, git: GitOptions): Promise<Snapsho
 }
 
 /**
- * The user's index knows what was looked at already, and which files are tracked although ignored. Its time goes with it: git
- * looks again at files that are not older than the index, for they may have changed in the moment in which it was written.
+ * Copies the user's index, which knows the checked files and the ignored files that are tracked. It keeps the time of the index: git
+ * reads files again that are not older than the index, because they may have changed while it was written.
  */
 async function copyIndex(from: string, to: string): Promise<void> {
   await rm(to, { force: true });
@@ -100,12 +100,12 @@ async function copyIndex(from: string, to: string): Promise<void> {
     await copyFile(from, to);
     await utimes(to, Math.floor(mtimeMs / 1000), Math.floor(mtimeMs / 1000));
   } catch {
-    // Before the first `git add` there is none.
+    // There is no index before the first `git add`.
     await rm(to, { force: true });
   }
 }
 
-/** The date is HEAD's: the same files make the same commit, so that nothing is sent twice. */
+/** Makes a commit with the date of HEAD. The same files then make the same commit, and nothing is sent twice. */
 async function commit(
   git: GitOptions,
   order: { tree: string; parent?: string; date: string; subject: string },
@@ -137,7 +137,7 @@ function toScope(remote: string | undefined, root: string): Scope {
   try {
     if (match?.[1] && match[2]) return parseScope(`${match[1]}/${match[2].replace(/^\/+/, '')}`);
   } catch {
-    // The address of the remote is not one that c3 knows.
+    // c3 cannot read the address of the remote.
   }
   const folder =
     root

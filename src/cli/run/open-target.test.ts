@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { Terminal } from '../terminal.ts';
-import { readUserCluster } from './user-kubeconfig.ts';
+import { readUserCluster } from './open-target.ts';
 
 const FILES: Readonly<Record<string, string>> = {
   '/home/ann/.kube/config': `

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { expect, it } from 'vitest';
-import { listenForSignals } from './listen-for-signals.ts';
+import { listenForSignals } from './run.ts';
 
 /** What has come of the signals, each `NAME@MILLISECONDS`. */
 async function send(...signals: string[]): Promise<{ first: boolean; second: boolean; listeners: number }> {

@@ -1,0 +1,89 @@
+import { parseEnv } from 'node:util';
+import { C3Error } from '../../errors.ts';
+import { type Pipeline, type Stage, type Step, suggest } from '../../pipeline/index.ts';
+import type { Terminal } from '../terminal.ts';
+
+/**
+ * Returns the pipeline with only the named steps, in their own order. Steps of `finally` can be named too.
+ *
+ * @throws {C3Error} USAGE_INVALID with the first name that no step has
+ */
+export function chooseSteps(pipeline: Pipeline, names: readonly string[]): Pipeline {
+  if (names.length === 0) return pipeline;
+  const stages = [...pipeline.steps, ...pipeline.finally];
+  const known = new Set(stages.flatMap(stepsOf).map(({ name }) => name));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) {
+    const near = suggest(unknown, known);
+    throw new C3Error('USAGE_INVALID', `No step is called "${unknown}"`, {
+      hint:
+        near === undefined
+          ? `the steps are ${[...known].map((name) => `"${name}"`).join(', ')}`
+          : `did you mean "${near}"?`,
+    });
+  }
+  const [first, ...rest] = choose(pipeline.steps, names);
+  const last = choose(pipeline.finally, names);
+  // A pipeline has at least one step. If only steps of `finally` are named, they become the steps.
+  if (first) return { ...pipeline, steps: [first, ...rest], finally: last };
+  const [lastFirst, ...lastRest] = last;
+  return lastFirst ? { ...pipeline, steps: [lastFirst, ...lastRest], finally: [] } : pipeline;
+}
+
+function choose(stages: readonly Stage[], names: readonly string[]): Stage[] {
+  return stages.flatMap((stage): Stage[] => {
+    const [first, ...rest] = stepsOf(stage).filter(({ name }) => names.includes(name));
+    if (!first) return [];
+    return [rest.length === 0 ? { kind: 'step', step: first } : { kind: 'parallel', steps: [first, ...rest] }];
+  });
+}
+
+function stepsOf(stage: Stage): readonly Step[] {
+  return stage.kind === 'step' ? [stage.step] : stage.steps;
+}
+
+/**
+ * Reads `NAME=value` lines in the format of a `.env` file: comments, `export`, quotes, quoted values over several lines.
+ *
+ * @throws {C3Error} USAGE_INVALID when the file cannot be read or a name is invalid; the message never holds a value
+ */
+export function readVariables(terminal: Terminal, path: string | undefined): Record<string, string> {
+  if (path === undefined) return {};
+  let text: string;
+  try {
+    text = terminal.readFile(path);
+  } catch (error) {
+    throw new C3Error('USAGE_INVALID', `Cannot read "${path}"`, { cause: error });
+  }
+  const variables: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parseEnv(text))) {
+    if (!/^[A-Za-z_]\w*$/.test(name) || name.startsWith('C3_')) {
+      throw new C3Error('USAGE_INVALID', `"${path}": "${name.slice(0, 40)}" cannot be a variable's name`, {
+        hint: 'letters, digits and "_", not beginning with a digit, nor with C3_',
+      });
+    }
+    variables[name] = value ?? '';
+  }
+  return variables;
+}
+
+/** Returns the pipeline with these variables in its `env:`. They replace its own; the `env:` of a step still wins. */
+export function addVariables(pipeline: Pipeline, variables: Readonly<Record<string, string>>): Pipeline {
+  return { ...pipeline, env: { ...pipeline.env, ...variables } };
+}
+
+export interface Secrets {
+  readonly pipeline: Pipeline;
+  /** Names under `secrets:` without a value. The steps run without them. */
+  readonly missing: readonly string[];
+}
+
+/** Replaces each sealed secret by its value and removes the secrets that have no value. */
+export function fillSecrets(pipeline: Pipeline, values: Readonly<Record<string, string>>): Secrets {
+  const names = Object.keys(pipeline.secrets);
+  const filled = names.filter((name) => Object.hasOwn(values, name));
+  return {
+    pipeline: { ...pipeline, secrets: Object.fromEntries(filled.map((name) => [name, values[name] ?? ''])) },
+    missing: names.filter((name) => !Object.hasOwn(values, name)),
+  };
+}
