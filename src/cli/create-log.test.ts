@@ -92,8 +92,8 @@ describe('a crash', () => {
     source.emit('uncaughtException', new Error(`with ${FIRST}`));
     source.emit('unhandledRejection', new Poison());
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { level: 50, error: 'with ***', msg: 'an error that nobody caught' },
-      { level: 50, error: 'an error that cannot be described', msg: 'a promise that was rejected unheard' },
+      { level: 50, error: 'with ***', msg: 'uncaught error' },
+      { level: 50, error: 'an error that cannot be described', msg: 'unhandled rejection' },
     ]);
   });
 

@@ -176,7 +176,7 @@ sweep    │ swept
   ✔ checkout  0s
   ✔ list  0s
   ✔ show  0s
-  – fail  branch "main" does not match when.branch
+  – fail  skipped: branch "main" does not match when.branch
   ✔ sweep  0s
 
 passed (0s)
@@ -284,7 +284,7 @@ describe('c3 run refuses', () => {
     [
       [],
       { local: true, context: 'x' },
-      'c3: error: --local is the embedded cluster: it excludes --kubeconfig and --context\n',
+      'c3: error: --local selects the embedded cluster, so --kubeconfig and --context cannot be used with it\n',
     ],
     [
       [],

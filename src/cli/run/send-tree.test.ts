@@ -27,12 +27,17 @@ function commit(text: string): void {
   git(directory, 'commit', '-q', '-m', text);
 }
 
-async function send(part: { depth?: number; places?: [string, string] } = {}): Promise<SendAnswer & { sha: string }> {
+async function send(
+  part: { depth?: number; directories?: [string, string] } = {},
+): Promise<SendAnswer & { sha: string }> {
   const { sha } = await tree.takeSnapshot();
-  const places = part.places ?? [join(workspace.directory, 'tree.git'), join(workspace.directory, 'second.git')];
+  const directories = part.directories ?? [
+    join(workspace.directory, 'tree.git'),
+    join(workspace.directory, 'second.git'),
+  ];
   const order = {
     container: 'git',
-    places,
+    directories,
     git: tree.git,
     sha,
     depth: part.depth ?? 50,
@@ -108,7 +113,7 @@ it('begins from nothing where what an earlier run left is spoiled', async () => 
   expect(git(checkOut(path, answer.sha), 'log', '--format=%s')).toBe('two\none');
 });
 
-it('takes the second place where the first cannot be written', async () => {
+it('uses the second directory when the first cannot be written', async () => {
   commit('one');
   writeFileSync(join(workspace.directory, 'a-file'), '');
   const second = join(workspace.directory, 'second.git');
