@@ -60,7 +60,7 @@ const QUIET_MS = 200;
  *
  * @throws {C3Error} USAGE_INVALID when the system cannot watch files, or no more of them
  */
-export function watchTree(root: string, onChange: () => void): { close(): void } {
+function watchTree(root: string, onChange: () => void): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
   function note(path: string | null): void {
     if (path !== null && /^\.git\/(?!HEAD$)/.test(path)) return;
