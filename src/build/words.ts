@@ -102,8 +102,8 @@ export function capitalize(word: string): string {
 }
 
 /**
- * Formats a duration: `0.4s`, `8s`, `1m 12s`, `2h 5m`. It has at most the two largest units, rounded down, and tenths below ten
- * seconds. Any time above 0 is at least `0.1s`. A negative duration, from clocks that differ, is `0s`.
+ * Formats a duration: `0.4s`, `8s`, `1m 12s`, `2h 5m`. It has at most the two largest units, rounded down, and tenths
+ * below ten seconds. Any time above 0 is at least `0.1s`. A negative duration, from clocks that differ, is `0s`.
  */
 export function formatDuration(ms: number): string {
   if (ms > 0 && ms < 10_000) return `${Math.max(1, Math.floor(ms / 100)) / 10}s`;

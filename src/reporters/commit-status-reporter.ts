@@ -21,8 +21,8 @@ export interface CommitStatusReporterOptions {
 }
 
 /**
- * Creates a reporter that sets the final commit status. The engine sets `pending` before the build, because it must know that this
- * works. Transient faults are retried for two minutes.
+ * Creates a reporter that sets the final commit status. The engine sets `pending` before the build, because it must
+ * know that this works. Transient faults are retried for two minutes.
  */
 export function createCommitStatusReporter(options: CommitStatusReporterOptions): Reporter {
   let delivery: Promise<void> | undefined;

@@ -22,7 +22,10 @@ export interface ReporterLog {
   warn(message: string): void;
 }
 
-/** Combines reporters into one. A reporter that throws or rejects, against its contract, is logged and does not stop the others. */
+/**
+ * Combines reporters into one. A reporter that throws or rejects, against its contract, is logged and does not stop
+ * the others.
+ */
 export function combineReporters(reporters: readonly Reporter[], log?: ReporterLog): Reporter {
   const logFault = (error: unknown): void => log?.warn(`A reporter failed: ${toMessage(error)}`);
   const logReceivers = reporters.filter((reporter) => reporter.sendLog !== undefined);

@@ -26,8 +26,8 @@ export function readBrowserFiles(...names: readonly string[]): string {
 }
 
 /**
- * Returns a policy that allows the page's own script and style, by their hashes. `isInteractive` also allows an icon, requests to
- * this c3 and forms.
+ * Returns a policy that allows the page's own script and style, by their hashes. `isInteractive` also allows an icon,
+ * requests to this c3 and forms.
  */
 export function toSecurityPolicy(script: string, style: string, { isInteractive }: { isInteractive: boolean }): string {
   return [

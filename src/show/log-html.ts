@@ -7,8 +7,9 @@ import { styleLine, type Span } from './styled-line.ts';
 export const CHUNK_LINES = 200;
 
 /**
- * Limits the HTML tags of a line to a multiple of what the program wrote. A line with a colour and a background for each letter
- * needs 3. A line that moves the cursor back and splits a link repeats the address in each piece, and would need more.
+ * Limits the HTML tags of a line to a multiple of what the program wrote. A line with a colour and a background for
+ * each letter needs 3. A line that moves the cursor back and splits a link repeats the address in each piece, and
+ * would need more.
  */
 const MAX_TAGS_RATIO = 8;
 
@@ -36,7 +37,10 @@ export interface RenderedLines {
   readonly end: LinePosition;
 }
 
-/** Renders lines with the ids `<step>-L<number>`. A line has `data-t` if its elapsed time differs from that of the line before it. */
+/**
+ * Renders lines with the ids `<step>-L<number>`. A line has `data-t` if its elapsed time differs from that of the
+ * line before it.
+ */
 export function renderLines(
   lines: readonly LogLine[],
   { id, from }: { id: string; from: LinePosition },
@@ -79,7 +83,11 @@ function formatElapsed(seconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${end}` : `${minutes}:${end}`;
 }
 
-/** Renders spans. @param length of the program's text. Beyond {@link MAX_TAGS_RATIO} times this length, the text has no tags */
+/**
+ * Renders spans.
+ *
+ * @param length of the program's text. Beyond {@link MAX_TAGS_RATIO} times this length, the text has no tags
+ */
 function renderSpans(spans: readonly Span[], length: number): string {
   let html = '';
   let tagsLeft = MAX_TAGS_RATIO * length;
@@ -140,7 +148,9 @@ function formatClasses(style: Style): string {
 
 type Rgb = readonly [number, number, number];
 
-/** The background of logs, on light pages too: programs choose colours for a dark terminal. Equals `--log` in log.css. */
+/**
+ * The background of logs, on light pages too: programs choose colours for a dark terminal. Equals `--log` in log.css.
+ */
 const LOG_BACKGROUND: Rgb = [13, 17, 23];
 const WHITE: Rgb = [255, 255, 255];
 const BLACK: Rgb = [0, 0, 0];
@@ -154,8 +164,9 @@ const SIXTEEN =
     .map((hex) => hex.match(/../g)?.map((part) => Number.parseInt(part, 16)) as unknown as Rgb);
 
 /**
- * Returns three classes for each of the 256 colours. `f1` is the colour as text on the log's background, made lighter until it is
- * readable. `b1` is the colour as a background, with black or white text. `r1` is the unchanged colour as text on a background.
+ * Returns three classes for each of the 256 colours. `f1` is the colour as text on the log's background, made lighter
+ * until it is readable. `b1` is the colour as a background, with black or white text. `r1` is the unchanged colour as
+ * text on a background.
  */
 export function formatPalette(): string {
   const colours = Array.from({ length: 256 }, (_, number) => ({ number, rgb: SIXTEEN[number] ?? toRgb(number) }));

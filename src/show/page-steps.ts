@@ -55,8 +55,8 @@ export function toLogAddress(id: string, sealed: string): string {
 }
 
 /**
- * Makes a unique id from each step's name: lower-case ASCII letters, digits, `_`, `.` and `-`. The same names always give the same
- * ids. Without capital letters, `<id>-L12` is never the id of a step.
+ * Makes a unique id from each step's name: lower-case ASCII letters, digits, `_`, `.` and `-`. The same names always
+ * give the same ids. Without capital letters, `<id>-L12` is never the id of a step.
  */
 export function toStepIds(names: readonly string[]): string[] {
   const taken = new Set<string>();

@@ -5,7 +5,10 @@ import { SPECIAL, styleLine } from './styled-line.ts';
 // oxlint-disable-next-line no-control-regex -- the escape character is what it looks for
 const COLOURS = /\u001B\[[0-?]*m/g;
 
-/** Returns the text of {@link styleLine} without its styles. Fast when a line contains no control sequences but colours. */
+/**
+ * Returns the text of {@link styleLine} without its styles. Fast when a line contains no control sequences but
+ * colours.
+ */
 export function readLine(line: string): string {
   const text = line.replaceAll(COLOURS, '');
   if (text.search(SPECIAL) === -1) return text.toWellFormed();
@@ -15,9 +18,10 @@ export function readLine(line: string): string {
 }
 
 /**
- * Returns a program's output as plain lines, as a terminal shows them. Colours, titles and links are removed; `\r`, `\b` and "erase
- * line" take effect; cursor movements between lines are ignored. Tabs become four spaces, and several blank lines become one.
- * The text is well-formed Unicode with `\n` between lines, and has no blank line at either end.
+ * Returns a program's output as plain lines, as a terminal shows them. Colours, titles and links are removed; `\r`,
+ * `\b` and "erase line" take effect; cursor movements between lines are ignored. Tabs become four spaces, and several
+ * blank lines become one. The text is well-formed Unicode with `\n` between lines, and has no blank line at either
+ * end.
  */
 export function toPlainText(output: string): string {
   const lines = output.split('\n').map((line) => readLine(line).replaceAll('\t', '    ').trimEnd());
@@ -25,7 +29,10 @@ export function toPlainText(output: string): string {
   return trimEnd(kept.join('\n').replace(/^\n+/, ''), '\n');
 }
 
-/** Returns untrusted text as one line of at most `maxLength` UTF-16 units, without control characters, with single spaces. */
+/**
+ * Returns untrusted text as one line of at most `maxLength` UTF-16 units, without control characters, with single
+ * spaces.
+ */
 export function toOneLine(text: string, maxLength: number): string {
   return clip(toPlainText(text).replace(/\s+/g, ' ').trim(), maxLength);
 }

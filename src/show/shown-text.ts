@@ -2,9 +2,9 @@ import type { Masking } from '../sealing/index.ts';
 import { readLine } from './plain-text.ts';
 
 /**
- * Masks output a second time, as a terminal shows it. Masking searches raw bytes, but a program can write control characters into a
- * secret: `grep --color` adds colours, and UTF-16 has a NUL after each letter. A line in which this finds a secret, or a part of
- * one, loses its colours.
+ * Masks output a second time, as a terminal shows it. Masking searches raw bytes, but a program can write control
+ * characters into a secret: `grep --color` adds colours, and UTF-16 has a NUL after each letter. A line in which this
+ * finds a secret, or a part of one, loses its colours.
  */
 export function maskShown(text: string, masking: Pick<Masking, 'createPieceMasker'>): string {
   return maskShownLines(

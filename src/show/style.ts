@@ -1,6 +1,7 @@
 /**
- * The colours and attributes of text in one number, which is cheap to compare, store and send. Nine bits each hold the foreground
- * and the background: the colour's number plus 1, or 0 for the terminal's default. Then follows one bit for each attribute.
+ * The colours and attributes of text in one number, which is cheap to compare, store and send. Nine bits each hold
+ * the foreground and the background: the colour's number plus 1, or 0 for the terminal's default. Then follows one
+ * bit for each attribute.
  */
 export type Style = number;
 
@@ -31,7 +32,11 @@ const ATTRIBUTES: Readonly<Record<Attribute, number>> = {
   strike: 1 << 23,
 };
 
-/** The parameters of SGR ("select graphic rendition") that set attributes, and those that clear them. @see ECMA-48 §8.3.117 */
+/**
+ * The parameters of SGR ("select graphic rendition") that set attributes, and those that clear them.
+ *
+ * @see ECMA-48 §8.3.117
+ */
 const SET_BY = new Map([
   [1, ATTRIBUTES.bold],
   [2, ATTRIBUTES.dim],
@@ -63,13 +68,16 @@ function toColour(bits: number): number | undefined {
   return colour === 0 ? undefined : colour - 1;
 }
 
-/** Caches what parameters do: programs write the same few again and again. The longest usual ones have 37 characters. */
+/**
+ * Caches what parameters do: programs write the same few again and again. The longest usual ones have 37 characters.
+ */
 const changeCache = new Map<string, { readonly kept: Style; readonly added: Style }>();
 const MAX_CACHED = 256;
 const MAX_CACHED_LENGTH = 40;
 
 /**
- * Applies the parameters of SGR to a style. 24-bit colours become the nearest of the 256. Unknown parameters have no effect.
+ * Applies the parameters of SGR to a style. 24-bit colours become the nearest of the 256. Unknown parameters have no
+ * effect.
  *
  * @param parameters `1;31`, `38;5;208`, `38:2::255:128:0`
  */

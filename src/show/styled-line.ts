@@ -17,10 +17,16 @@ export interface StyledLine {
   readonly style: Style;
 }
 
-/** C0 except tab, DEL and C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029 and the byte order mark. */
+/**
+ * C0 except tab, DEL and C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029 and the byte
+ * order mark.
+ */
 export const SPECIAL: RegExp =
   /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
-/** The sequences of ECMA-48 §5.4 and §5.6, without their introducers. Each part is a character class, so matching takes linear time. */
+/**
+ * The sequences of ECMA-48 §5.4 and §5.6, without their introducers. Each part is a character class, so matching
+ * takes linear time.
+ */
 const CONTROL_SEQUENCE = /([0-?]*)([ -/]*)([@-~]?)/y;
 /** The most frequent control sequence, matched without groups because that is faster. */
 const COLOUR = /[0-;]*m/y;
@@ -31,12 +37,16 @@ const LINK = /^8;[^;]*;(.*)$/;
 /** Excludes white space and the characters that are special in HTML. The length is what browsers accept. */
 const WEB_ADDRESS = /^https?:\/\/[!#-;=?-~]{1,2000}$/i;
 
-/** How far the cursor may move beyond the text. Programs that align to the right ask for column 999 and mean the edge of the screen. */
+/**
+ * How far the cursor may move beyond the text. Programs that align to the right ask for column 999 and mean the edge
+ * of the screen.
+ */
 const MAX_GAP_COLUMN = 240;
 
 /**
- * Returns what a terminal shows of one line of output. Colours and attributes become styles, and web links are kept. `\r`, `\b`,
- * cursor movements within the line and erasures take effect. Other control sequences are removed. Takes linear time and space.
+ * Returns what a terminal shows of one line of output. Colours and attributes become styles, and web links are kept.
+ * `\r`, `\b`, cursor movements within the line and erasures take effect. Other control sequences are removed. Takes
+ * linear time and space.
  *
  * @param line without its line end; "\r" at its end has no effect
  * @param style the style at the end of the previous line

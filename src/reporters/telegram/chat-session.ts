@@ -15,7 +15,9 @@ export interface ChatSessionOptions {
   readonly log: ReporterLog;
 }
 
-/** One build's access to its chat. Everything that the build sends uses it. It follows a group that gets another id. */
+/**
+ * One build's access to its chat. Everything that the build sends uses it. It follows a group that gets another id.
+ */
 export class ChatSession {
   readonly client: TelegramClient;
   readonly clock: Clock;
@@ -32,7 +34,8 @@ export class ChatSession {
     this.clock = clock;
     this.log = log;
     this.throttle = throttle;
-    // Hashes the whole token. Anybody may write its first part, the bot's id; the rest proves the right to use that bot.
+    // Hashes the whole token. Anybody may write its first part, the bot's id; the rest proves the right to use that
+    // bot.
     this.#bot = createHash('sha256').update(token).digest('hex');
     this.#thread = thread;
     this.#chat = chat;

@@ -1,29 +1,43 @@
 import type { Clock } from '../reporter.ts';
 import { isGroupChat } from './destination.ts';
 
-/** What is sent first: how a build ended, the log of a failed step (its Pod waits), the notification, a new build, progress. */
+/**
+ * What is sent first: how a build ended, the log of a failed step (its Pod waits), the notification, a new build,
+ * progress.
+ */
 const RANKS = ['final', 'log', 'notification', 'first', 'edit'] as const;
 export type Rank = (typeof RANKS)[number];
 
 /**
- * Telegram publishes no exact limits. Its FAQ says one message per second in a chat, and 20 per minute in a group. Its developers
- * say that edits count too. @see https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+ * Telegram publishes no exact limits. Its FAQ says one message per second in a chat, and 20 per minute in a group.
+ * Its developers say that edits count too.
+ *
+ * @see https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
  */
 const GAP_MS = 1_000;
 /** A minute, plus a margin: messages that c3 sends a minute apart may arrive closer together. */
 const WINDOW_MS = 62_000;
-/** How many messages a minute may have before one of each rank. Edits and first messages leave room for what matters more. */
+/**
+ * How many messages a minute may have before one of each rank. Edits and first messages leave room for what matters
+ * more.
+ */
 const GROUP_SHARES: Readonly<Record<Rank, number>> = { final: 20, log: 20, notification: 20, first: 18, edit: 14 };
 /** The gap between any message and the next edit. */
 const PRIVATE_EDIT_GAP_MS = 3_000;
 const GROUP_EDIT_GAP_MS = 5_000;
 
-/** Messages of ended builds that wait in all chats. Each holds about 10 KiB. Beyond it, the fullest chat drops its oldest. */
+/**
+ * Messages of ended builds that wait in all chats. Each holds about 10 KiB. Beyond it, the fullest chat drops its
+ * oldest.
+ */
 const MAX_WAITING = 1_000;
 /** A chat takes about 500 bytes. Beyond this number, a chat without builds is forgotten early. */
 const MAX_CHATS = 10_000;
 
-/** Keeps Telegram's limits. All builds share it, because the limits are those of a bot in a chat: create one for the process. */
+/**
+ * Keeps Telegram's limits. All builds share it, because the limits are those of a bot in a chat: create one for the
+ * process.
+ */
 export class ChatThrottle {
   /** Set when Telegram refuses the address of a button. All buttons have c3's address, so it refuses all of them. */
   areButtonsRefused = false;
@@ -34,7 +48,9 @@ export class ChatThrottle {
     this.#clock = clock;
   }
 
-  /** Joins a chat. `bot` identifies a token without revealing it: until Telegram accepts it, a token proves nothing. */
+  /**
+   * Joins a chat. `bot` identifies a token without revealing it: until Telegram accepts it, a token proves nothing.
+   */
   join(bot: string, chatId: number | string): ChatSeat {
     const chats = this.#chats;
     for (const [key, chat] of chats) {

@@ -104,8 +104,8 @@ interface Form {
 }
 
 /**
- * Opens a `multipart/form-data` body whose last field, `document`, is read while it is sent. Its length is unknown, so it is sent in
- * chunks. Fields that are objects are sent as JSON. Fields that are undefined are omitted.
+ * Opens a `multipart/form-data` body whose last field, `document`, is read while it is sent. Its length is unknown,
+ * so it is sent in chunks. Fields that are objects are sent as JSON. Fields that are undefined are omitted.
  *
  * @see https://core.telegram.org/bots/api#sending-files
  */

@@ -5,7 +5,10 @@ import { isJsonObject, parseJson, readInteger } from '../../json.ts';
 export interface TelegramDestination {
   /** Secret: a bot's token, `<bot id>:<key>`. */
   readonly token: string;
-  /** A chat's id, or the `@name` of a public chat. Ids of groups are negative; those of supergroups and channels begin with -100. */
+  /**
+   * A chat's id, or the `@name` of a public chat. Ids of groups are negative; those of supergroups and channels begin
+   * with -100.
+   */
   readonly chat: number | string;
   /** A topic of a forum, `message_thread_id`. */
   readonly thread?: number;
@@ -37,7 +40,9 @@ export function parseDestination(text: string): TelegramDestination {
   return { token, chat: chatId, thread: threadId };
 }
 
-/** Returns whether a chat is a group, a supergroup or a channel. These have a stricter rate limit than a private chat. */
+/**
+ * Returns whether a chat is a group, a supergroup or a channel. These have a stricter rate limit than a private chat.
+ */
 export function isGroupChat(chat: number | string): boolean {
   return typeof chat === 'string' || chat < 0;
 }

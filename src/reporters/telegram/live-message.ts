@@ -31,8 +31,8 @@ type Next =
   | { readonly kind: 'done' };
 
 /**
- * The message of a build, which is edited while the build runs, and the notification at its end. Only the newest state is sent: it
- * replaces older states that still wait. One class handles every response, so it is long.
+ * The message of a build, which is edited while the build runs, and the notification at its end. Only the newest
+ * state is sent: it replaces older states that still wait. One class handles every response, so it is long.
  */
 export class LiveMessage {
   readonly #session: ChatSession;

@@ -4,7 +4,11 @@ import { trimEnd } from '../../trim-end.ts';
 import { Backoff, type ChatSession } from './chat-session.ts';
 import { oneLine } from './markup.ts';
 
-/** The Bot API of Telegram's cloud accepts 50 MB with the form. @see https://core.telegram.org/bots/api#senddocument */
+/**
+ * The Bot API of Telegram's cloud accepts 50 MB with the form.
+ *
+ * @see https://core.telegram.org/bots/api#senddocument
+ */
 const MAX_FILE_BYTES: number = 45 * 1024 * 1024;
 const MAX_STEP_LENGTH = 60;
 const TIME_OUT = 'the time ran out';
@@ -12,7 +16,9 @@ const TIME_OUT = 'the time ran out';
 export interface LogFile {
   readonly log: FailedLog;
   readonly buildId: string;
-  /** The id of the build's message, once it shows the ending. Undefined: it was given up, and the reason was logged. */
+  /**
+   * The id of the build's message, once it shows the ending. Undefined: it was given up, and the reason was logged.
+   */
   readonly message: Promise<number | undefined>;
 }
 

@@ -41,7 +41,10 @@ function toOutcome(ending: Ending): 'passed' | 'failed' | undefined {
   }
 }
 
-/** Renders the short message that makes a sound: state, repository, ref, cause and author. It replies to the build's message. */
+/**
+ * Renders the short message that makes a sound: state, repository, ref, cause and author. It replies to the build's
+ * message.
+ */
 export function renderNotification(state: BuildState): Markup {
   const { build } = state;
   const { symbol } = describeBuild(state);

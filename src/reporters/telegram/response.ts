@@ -17,13 +17,18 @@ export type TelegramResponse =
   /** The group became a supergroup and has another id. */
   | { readonly kind: 'migrated'; readonly chat: number }
   | { readonly kind: 'message-gone' }
-  /** The message to reply to was deleted. In a topic, Telegram refuses this in spite of `allow_sending_without_reply`. */
+  /**
+   * The message to reply to was deleted. In a topic, Telegram refuses this in spite of `allow_sending_without_reply`.
+   */
   | { readonly kind: 'reply-gone' }
   /** The address of a button has no dot in its host, or is not a web address. */
   | { readonly kind: 'buttons-refused' }
   /** Telegram cannot parse the markup. */
   | { readonly kind: 'unparsable'; readonly reason: string }
-  /** A revoked token, an unknown chat or topic, missing rights: a retry cannot help. The reason says what to do, if that is known. */
+  /**
+   * A revoked token, an unknown chat or topic, missing rights: a retry cannot help. The reason says what to do, if
+   * that is known.
+   */
   | { readonly kind: 'permanent'; readonly reason: string };
 
 /** What to do about a refusal, by its description. */
@@ -40,8 +45,8 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Reads the response to a call. The code says little, because most refusals are 400. The description decides: its texts are in
- * Client.cpp of the Bot API server.
+ * Reads the response to a call. The code says little, because most refusals are 400. The description decides: its
+ * texts are in Client.cpp of the Bot API server.
  */
 export function readResponse(status: number, body: string, token: string): TelegramResponse {
   const { ok, result, description: sentence, error_code: code, parameters } = readObject(parseJson(body));

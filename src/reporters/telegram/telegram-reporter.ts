@@ -26,9 +26,10 @@ export interface TelegramReporterOptions {
 }
 
 /**
- * Creates a reporter that sends one silent message for each build and edits it while the build runs. At the end, it may send a
- * short notification and a log file. The final state is retried for ten minutes, and longer while the chat accepts other messages.
- * If Telegram refuses permanently, the reporter logs it once and stops. This never affects the build.
+ * Creates a reporter that sends one silent message for each build and edits it while the build runs. At the end, it
+ * may send a short notification and a log file. The final state is retried for ten minutes, and longer while the chat
+ * accepts other messages. If Telegram refuses permanently, the reporter logs it once and stops. This never affects
+ * the build.
  */
 export function createTelegramReporter(options: TelegramReporterOptions): Reporter {
   const { destination, apiBase, throttle, log, clock = systemClock } = options;

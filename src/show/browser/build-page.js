@@ -1,20 +1,26 @@
-// Keeps a build page up to date with server-sent events. Adds links to lines, following, folding and copying. Without it, the page
-// shows the same content. The page embeds this file unchanged, so it imports nothing.
+// Keeps a build page up to date with server-sent events. Adds links to lines, following, folding and copying. Without
+// it, the page shows the same content. The page embeds this file unchanged, so it imports nothing.
 
 /** Lines in one list. The server uses the same number. */
 const CHUNK_LINES = 200;
-/** Lists that one log keeps while it is followed: 200,000 lines. The oldest lists of a longer log are removed from the page. */
+/**
+ * Lists that one log keeps while it is followed: 200,000 lines. The oldest lists of a longer log are removed from the
+ * page.
+ */
 const MAX_LISTS = 1_000;
 /** Pause before a reconnect. It doubles after each attempt. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 10_000;
-/** Attempts in a row without a new line, about ten minutes. Then the page stops: it is probably open and forgotten. */
+/**
+ * Attempts in a row without a new line, about ten minutes. Then the page stops: it is probably open and forgotten.
+ */
 const MAX_TRIES = 60;
 /** Distance from the end of the page, in pixels, that still counts as the end. */
 const NEAR = 60;
 
 /**
- * Formats a running time: `8s`, `1m 12s`, `2h 5m`. From ten seconds on, the result equals that of the server's `formatDuration`.
+ * Formats a running time: `8s`, `1m 12s`, `2h 5m`. From ten seconds on, the result equals that of the server's
+ * `formatDuration`.
  *
  * @param {number} ms
  */
@@ -49,7 +55,10 @@ function start() {
   if (find('live')) follow(JSON.parse(find('live').textContent));
 }
 
-/** Highlights the lines that the address names. A click on a line number changes the address, and a shift-click selects a range. */
+/**
+ * Highlights the lines that the address names. A click on a line number changes the address, and a shift-click
+ * selects a range.
+ */
 function addLineLinks() {
   function highlight() {
     for (const line of document.querySelectorAll('.hit')) line.classList.remove('hit');

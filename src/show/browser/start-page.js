@@ -1,17 +1,19 @@
-// Seals values in the browser with WebCrypto. Nothing that is typed into the form is sent anywhere. docs/sealing.md describes the
-// format, and test/vectors/sealing.json tests it. The page embeds this file unchanged, so it imports nothing.
+// Seals values in the browser with WebCrypto. Nothing that is typed into the form is sent anywhere. docs/sealing.md
+// describes the format, and test/vectors/sealing.json tests it. The page embeds this file unchanged, so it imports
+// nothing.
 
 const MAX_PLAINTEXT_BYTES = 16 * 1024;
 const FILLERS = ['B', 'CA', 'DAA', 'EAAA'];
 const encoder = new TextEncoder();
 
 /**
- * Seals a value as `kid.epk.iv.ciphertext.tag`: a JWE with ECDH-ES (X25519) and A256GCM, without its protected header. See RFC 7516
- * and RFC 7518 §4.6.
+ * Seals a value as `kid.epk.iv.ciphertext.tag`: a JWE with ECDH-ES (X25519) and A256GCM, without its protected
+ * header. See RFC 7516 and RFC 7518 §4.6.
  *
  * @param {{ kid: string, x: string }} publicKey c3's key
  * @param {string} plaintext at most 16 KiB
- * @param {{ scope: string, purpose: string }} binding `host/owner/name` in lower case; `hook`, `k8s`, `telegram`, `secret:NAME`
+ * @param {{ scope: string, purpose: string }} binding `host/owner/name` in lower case; `hook`, `k8s`, `telegram`,
+ * `secret:NAME`
  */
 export async function sealForPublicKey(publicKey, plaintext, { scope, purpose }) {
   const { subtle } = globalThis.crypto;
@@ -97,7 +99,10 @@ function isDestination(text) {
   }
 }
 
-/** Encodes the plaintext. Base64url text is stored decoded, at six bits per character, because hook URLs must be short. */
+/**
+ * Encodes the plaintext. Base64url text is stored decoded, at six bits per character, because hook URLs must be
+ * short.
+ */
 function pack(text) {
   const isPlain = !/^[A-Za-z0-9_-]+$/.test(text);
   return isPlain
