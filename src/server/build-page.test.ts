@@ -181,7 +181,7 @@ describe('a build of which no Pod knows', () => {
     const outcome = { build, urls, status, message, problems: [] };
     const { text, released } = await ask({ kind: 'outcome', outcome });
     expect(text).toContain('<span>Failed</span></h1>');
-    expect(text).toContain('<p class="sentence">&lt;test&gt; failed: exit code 1</p>');
+    expect(text).toContain('<p class="sentence">failed at &lt;test&gt;</p>');
     expect(text).toContain(`c3 can show no more: ${message}`);
     expect(released).toBe(1);
   });

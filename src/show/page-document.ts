@@ -5,7 +5,6 @@ import { CHUNK_LINES, formatPalette, type LinePosition, type LogChunk } from './
 import {
   renderControls,
   renderEarlier,
-  renderExplanation,
   renderParts,
   renderProblems,
   renderSentence,
@@ -77,7 +76,10 @@ export function renderLogNote(sentence: string): string {
   return `<p class="cut">${escapeHtml(sentence)}</p>`;
 }
 
-/** Renders the note between two lists where a part of a huge log is omitted. The second list continues the line numbers. */
+/**
+ * Renders the note between two lists where a part of a huge log is omitted. The second list continues the line
+ * numbers.
+ */
 export function renderCut(bytes: number, { line }: LinePosition): string {
   const nextList = line % CHUNK_LINES === 0 ? '' : `<ol start=${line + 1}>`;
   return `${line === 0 ? '' : '</ol>'}${renderLogNote(toCutSentence(bytes))}${nextList}`;
@@ -125,10 +127,7 @@ function describeOutcome({ status }: BuildOutcome): Words {
 function renderOutcome({ status, message, problems }: BuildOutcome): string {
   if (problems.length > 0) return renderProblems(problems);
   if (status?.ending?.kind === 'config-error') return renderSentence(message);
-  const explanation = status?.ending
-    ? renderExplanation({ kind: 'ended', ending: status.ending })
-    : renderSentence(status?.text ?? '');
-  return `${explanation}<p class="quiet">c3 can show no more: ${escapeHtml(message)}</p>`;
+  return `${renderSentence(status?.text ?? '')}<p class="quiet">c3 can show no more: ${escapeHtml(message)}</p>`;
 }
 
 function renderTop(summary = '', controls = '', notices = ''): string {

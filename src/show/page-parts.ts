@@ -151,7 +151,7 @@ function renderNotices({ phase, warnings }: BuildState, isLed: boolean): string 
 }
 
 /** Renders the sentence of a state. The first problem of c3.yaml is the sentence of its ending. */
-export function renderExplanation(phase: BuildPhase): string {
+function renderExplanation(phase: BuildPhase): string {
   if (phase.kind === 'ended' && phase.ending.kind === 'config-error' && phase.ending.problems?.length)
     return renderProblems(phase.ending.problems);
   return renderSentence(toBuildSentence(phase) ?? '');

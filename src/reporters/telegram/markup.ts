@@ -1,21 +1,24 @@
 import type { InlineKeyboardMarkup } from '@grammyjs/types';
 import { escapeHtml, toOneLine } from '../../show/index.ts';
 
-/** A part of a message, as Telegram's HTML and as plain text. The reader sees `html` as `plain`, so both have the same visible length. */
+/**
+ * A part of a message, as Telegram's HTML and as plain text. The reader sees `html` as `plain`, so both have the same
+ * visible length.
+ */
 export interface Markup {
   readonly html: string;
   readonly plain: string;
 }
 
 /**
- * A longer link is omitted. Telegram limits the source of a message to 32 KiB. The worst case is below it: six links and 4,096
- * characters of text that consist of "&" only, which takes five bytes in HTML.
+ * A longer link is omitted. Telegram limits the source of a message to 32 KiB. The worst case is below it: six links
+ * and 4,096 characters of text that consist of "&" only, which takes five bytes in HTML.
  */
 const MAX_URL_LENGTH = 400;
 
 /**
- * Renders untrusted text. An invisible word joiner follows each `@`, because Telegram turns `@name` into a mention: otherwise
- * anybody who can push could notify anybody in the chat.
+ * Renders untrusted text. An invisible word joiner follows each `@`, because Telegram turns `@name` into a mention:
+ * otherwise anybody who can push could notify anybody in the chat.
  */
 export function text(content: string): Markup {
   const inert = content.replaceAll(/@(?=\w)/g, '@\u2060');

@@ -14,7 +14,10 @@ import {
 import { toOneLine, toPlainText } from '../../show/index.ts';
 import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } from './markup.ts';
 
-/** Telegram accepts 1 to 4096 characters after it has parsed the entities. c3 counts UTF-16 units, the strictest reading. */
+/**
+ * Telegram accepts 1 to 4096 characters after it has parsed the entities. c3 counts UTF-16 units, the strictest
+ * reading.
+ */
 export const MAX_VISIBLE_LENGTH = 4_096;
 
 /** The failed step's output: what fits on two screens of a phone and stays below Telegram's flood control. */
@@ -39,11 +42,11 @@ const MAX_WARNING_LENGTH = 200;
 const GAP_LENGTH = 24;
 
 /**
- * Renders a build. The state comes first, because previews and chat lists show the beginning. Then follow the commit, the steps,
- * the end of the failed step's output, the ending, the warnings and the duration.
+ * Renders a build. The state comes first, because previews and chat lists show the beginning. Then follow the commit,
+ * the steps, the end of the failed step's output, the ending, the warnings and the duration.
  *
- * `html` is Telegram's HTML with at most 4,096 visible UTF-16 units and 32 KiB. If the parts do not fit, first the beginning of the
- * output is omitted, then steps far from the one that failed or runs.
+ * `html` is Telegram's HTML with at most 4,096 visible UTF-16 units and 32 KiB. If the parts do not fit, first the
+ * beginning of the output is omitted, then steps far from the one that failed or runs.
  */
 export function renderMessage(state: BuildState, options: { readonly now: number }): Markup {
   const before = join([toHeader(state), toCommit(state)], '\n');
@@ -77,7 +80,10 @@ function toCommit({ build: { commit } }: BuildState): Markup {
   return join([oneLine(commit.subject, MAX_SUBJECT_LENGTH), oneLine(commit.author, MAX_AUTHOR_LENGTH)], ' — ');
 }
 
-/** Renders the steps in at most `room` characters. The one that failed or runs, the first and the last take precedence. */
+/**
+ * Renders the steps in at most `room` characters. The one that failed or runs, the first and the last take
+ * precedence.
+ */
 function toSteps(steps: readonly StepState[], { now, room }: { now: number; room: number }): Markup {
   const lines = steps.map((step) => toStepLine(step, now));
   if (lines.reduce((sum, { plain }) => sum + plain.length + 1, 0) <= room) return join(lines, '\n');
@@ -137,7 +143,9 @@ function toTail({ phase, steps }: BuildState): string {
   return step === undefined ? '' : fitTail(toPlainText(step.tail), MAX_TAIL_LENGTH);
 }
 
-/** Returns the last lines that fit, as they are displayed. If not even the last line fits, its beginning is omitted. */
+/**
+ * Returns the last lines that fit, as they are displayed. If not even the last line fits, its beginning is omitted.
+ */
 function fitTail(tail: string, room: number): string {
   const lines = tail.split('\n');
   const kept: string[] = [];
@@ -195,8 +203,9 @@ function toFooter(state: BuildState, now: number): Markup {
 }
 
 /**
- * Returns links to the build page, which asks before it does anything: `Log` always, `Cancel` while the build runs, and `Re-run`
- * when people may want it. There are no callback buttons: a bot has one receiver of callbacks, but c3 can have several replicas.
+ * Returns links to the build page, which asks before it does anything: `Log` always, `Cancel` while the build runs,
+ * and `Re-run` when people may want it. There are no callback buttons: a bot has one receiver of callbacks, but c3
+ * can have several replicas.
  */
 export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | undefined {
   if (links === undefined) return undefined;
