@@ -176,6 +176,11 @@ test('a message that is no text is none, however deep it is', () => {
   expect(parseText(deep, 'application/json')).toMatchObject({ build: { commit: { subject: '' } } });
 });
 
+test.each(['{},', '[[],'])('a payload of millions of %j is refused before it is parsed', (piece) => {
+  const text = JSON.stringify({ ...push, extra: 0 }).replace('"extra":0', `"extra":[${piece.repeat(300_000)}0]`);
+  expect(() => parseText(text)).toThrow('The webhook has more than 200000 objects and arrays');
+});
+
 test('the author may be missing, and is the pusher then', () => {
   expect(parse('push', { ...push, head_commit: null })).toMatchObject({
     build: { commit: { subject: '', author: 'bob' }, sha: SHA },

@@ -12,6 +12,9 @@ const MAX_QUOTE_LENGTH = 80;
 /** Anywhere in the head commit's message, as the CI services of others read it. */
 const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
 
+/** A body with more objects and arrays keeps the event loop busy for a second (threat A12). A push of 2,048 commits has about 15,000. */
+const MAX_BRACKETS = 200_000;
+
 /**
  * Reads a delivery. Every text in it may be an attacker's, even after its signature was verified: what leaves here is checked,
  * and no URL is taken from the payload.
@@ -24,7 +27,11 @@ export function parseEvent(host: string, headers: Delivery['headers'], body: Ver
   if (name === undefined || name === '') {
     throw invalid('has no X-GitHub-Event header');
   }
-  const json = parseJson(toJsonText(headers['content-type'] ?? '', body.bytes));
+  const text = toJsonText(headers['content-type'] ?? '', body.bytes);
+  if (countBrackets(text) > MAX_BRACKETS) {
+    throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
+  }
+  const json = parseJson(text);
   if (json === undefined) {
     throw invalid('is not JSON');
   }
@@ -84,6 +91,16 @@ function toBefore(event: EventKind, value: unknown): string | undefined {
   }
   const before = toSha(value, 'before');
   return /^0+$/.test(before) ? undefined : before;
+}
+
+/** Counts the beginnings of objects and arrays, and those in texts too: a bound is enough. */
+function countBrackets(text: string): number {
+  let count = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === 0x5b || code === 0x7b) count += 1;
+  }
+  return count;
 }
 
 /** GitHub's default content type is the form, with the JSON in its one field `payload`. */
