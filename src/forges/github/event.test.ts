@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import examples from '@octokit/webhooks-examples';
+import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatRef } from '../../build/index.ts';
@@ -15,7 +15,8 @@ interface Example {
   readonly examples: readonly Record<string, unknown>[];
 }
 
-const all = examples as unknown as readonly Example[];
+// The package's own import of JSON lacks the attribute that Node requires.
+const all = createRequire(import.meta.url)('@octokit/webhooks-examples') as readonly Example[];
 const examplesOf = (name: string): readonly Record<string, unknown>[] =>
   all.find((example) => example.name === name)?.examples ?? [];
 
@@ -226,8 +227,8 @@ test.each([
   ['half a JSON', '{"ref":', 'application/json', 'The webhook is not JSON'],
   ['a list', '[]', 'application/json', 'has no object in the payload'],
   ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
-  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'The webhook is not JSON'],
-  ['a list of many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'has no object in the payload'],
+  ['a deep nest', '['.repeat(1_000_000), 'application/json', 'more than 200000 objects and arrays'],
+  ['a list of many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'more than 200000 objects and arrays'],
   ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'other fields than the one field "payload"'],
   ['a form with more', 'payload={}&a=b', 'application/x-www-form-urlencoded', 'other fields than the one field'],
   [
