@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { TEST_MS, WAIT_MS } from './test/time-limits.ts';
 
 /** Rooms whose tests need no process, no server and no clock of their own. */
-const PURE = ['build', 'config', 'page', 'pipeline', 'reporters', 'sealing', 'show', 'terminal'];
+const PURE = ['build', 'config', 'pipeline', 'reporters', 'sealing', 'show', 'terminal'];
 
 const pure = [`src/{${PURE.join(',')}}/**/*.test.ts`, 'src/*.test.ts'];
 

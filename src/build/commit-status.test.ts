@@ -10,7 +10,7 @@ import {
   readCommitStatus,
   type CommitStatus,
 } from './commit-status.ts';
-import { toOneLine } from '../show/plain-text.ts';
+import { toOneLine } from '../terminal/text.ts';
 import { ENDING_WORDS } from './words.ts';
 
 test.each([

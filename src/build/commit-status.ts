@@ -1,4 +1,4 @@
-import { toOneLine } from '../show/plain-text.ts';
+import { toOneLine } from '../terminal/text.ts';
 import type { BuildState, Ending } from './build-state.ts';
 import { ENDING_WORDS, formatDuration } from './words.ts';
 

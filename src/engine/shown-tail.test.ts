@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LogEnd } from '../agent/index.ts';
 import { createMasking } from '../sealing/index.ts';
-import { toPlainText } from '../show/plain-text.ts';
+import { toPlainText } from '../terminal/text.ts';
 import { toShownTail } from './shown-tail.ts';
 
 const KIB = 1024;

@@ -1,7 +1,7 @@
 import type { LogEnd } from '../agent/index.ts';
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
-import { readLine } from '../show/plain-text.ts';
-import { maskShown } from '../show/shown-text.ts';
+import { readLine } from '../terminal/text.ts';
+import { maskShown } from '../terminal/shown-text.ts';
 
 const NOTHING = new Uint8Array(0);
 

@@ -6,7 +6,7 @@ import { copyLog, followParts, type LogReading, type PartReader } from '../agent
 import { toStepId, yieldToEventLoop } from '../engine/index.ts';
 import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { readLogTimes } from './log-times.ts';
-import { maskShownLines, maskShownPartial } from '../show/shown-text.ts';
+import { maskShownLines, maskShownPartial } from '../terminal/shown-text.ts';
 
 /** A build as it is seen, and the way to its logs. */
 export interface SeenBuild extends Pick<BuildView, 'state' | 'isLed' | 'changes' | 'close'> {

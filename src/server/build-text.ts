@@ -1,6 +1,7 @@
 import type { BuildLook, StepRun } from '../logs/index.ts';
 import { capitalize, describeBuild, describeStep, toBuildSentence } from '../build/index.ts';
-import { readLine, toCutSentence, toFailureSentence, toOneLine, toPageSteps } from '../show/index.ts';
+import { toCutSentence, toFailureSentence, toPageSteps } from '../show/index.ts';
+import { readLine, toOneLine } from '../terminal/text.ts';
 import { followBuild } from './follow-build.ts';
 import type { Write } from './stream-text.ts';
 

@@ -17,4 +17,3 @@ export { escapeHtml, type Page } from './html.ts';
 export { FIRST_LINE, renderLines, renderPartial, type LinePosition, type LogChunk } from './log-html.ts';
 export { renderStartPage } from './start-page.ts';
 export { toPageSteps, type PageStep } from './page-steps.ts';
-export { clip, readLine, toOneLine, toPlainText } from './plain-text.ts';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readLine } from './plain-text.ts';
-import { MAX_STYLE } from './style.ts';
+import { readLine } from '../terminal/text.ts';
+import { MAX_STYLE } from '../terminal/style.ts';
 import { CHUNK_LINES, FIRST_LINE, renderLines, renderPartial } from './log-html.ts';
 
 const ESC = '\u001B';

@@ -1,7 +1,7 @@
 import type { LogLine } from '../logs/build-view.ts';
 import { escapeHtml } from './html.ts';
-import { PLAIN, readStyle, toRgb, type Style } from './style.ts';
-import { styleLine, type Span } from './styled-line.ts';
+import { PLAIN, readStyle, toRgb, type Style } from '../terminal/style.ts';
+import { styleLine, type Span } from '../terminal/text.ts';
 
 /** Lines in one list. A browser lays out only the lists that are on the screen. */
 export const CHUNK_LINES = 200;

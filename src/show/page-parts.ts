@@ -14,7 +14,7 @@ import {
 import type { BuildView } from '../logs/build-view.ts';
 import { escapeHtml } from './html.ts';
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
-import { toOneLine, toPlainText } from './plain-text.ts';
+import { toOneLine, toPlainText } from '../terminal/text.ts';
 
 /** What a page needs besides the build. */
 export interface PageOptions {

@@ -1,6 +1,6 @@
 import type { StepPhase, StepState } from '../build/index.ts';
 import { escapeHtml } from './html.ts';
-import { toOneLine } from './plain-text.ts';
+import { toOneLine } from '../terminal/text.ts';
 
 /** A step as the page shows it. */
 export interface PageStep {

@@ -6,7 +6,7 @@ import { renderOpening } from '../../src/show/page-document.ts';
 import { renderParts, type PageOptions } from '../../src/show/page-parts.ts';
 import { toStepIds } from '../../src/show/page-steps.ts';
 import { formatPositions, parsePositions } from '../../src/server/log-positions.ts';
-import { readLine, toPlainText } from '../../src/show/plain-text.ts';
+import { readLine, toPlainText } from '../../src/terminal/text.ts';
 import { anyText, mutated } from './arbitraries.ts';
 import { output, state } from './report-targets.ts';
 import { defineTarget, ensure, type Target } from './target.ts';

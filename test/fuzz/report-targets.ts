@@ -10,7 +10,7 @@ import {
 import { createBuild } from '../fakes/sample-build.ts';
 import { parseTelegramHtml } from '../../dev/telegram/html.ts';
 import { readConfig } from '../../src/config/index.ts';
-import { clip, toOneLine, toPlainText } from '../../src/show/plain-text.ts';
+import { clip, toOneLine, toPlainText } from '../../src/terminal/text.ts';
 import { createTelegramClient } from '../../src/reporters/telegram/client.ts';
 import { parseDestination } from '../../src/reporters/telegram/destination.ts';
 import { renderMessage } from '../../src/reporters/telegram/message.ts';

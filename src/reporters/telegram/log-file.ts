@@ -1,5 +1,5 @@
 import type { FailedLog } from '../../build/index.ts';
-import { clip, toOneLine } from '../../show/index.ts';
+import { clip, toOneLine } from '../../terminal/text.ts';
 import { trimEnd } from '../../trim-end.ts';
 import { Backoff, type ChatSession } from './chat-session.ts';
 import { oneLine } from './markup.ts';

@@ -1,5 +1,6 @@
 import type { InlineKeyboardMarkup } from '@grammyjs/types';
-import { escapeHtml, toOneLine } from '../../show/index.ts';
+import { escapeHtml } from '../../show/index.ts';
+import { toOneLine } from '../../terminal/text.ts';
 
 /**
  * A part of a message, as Telegram's HTML and as plain text. The reader sees `html` as `plain`, so both have the same

@@ -11,7 +11,7 @@ import {
   type Ending,
   type StepState,
 } from '../../build/index.ts';
-import { toOneLine, toPlainText } from '../../show/index.ts';
+import { toOneLine, toPlainText } from '../../terminal/text.ts';
 import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } from './markup.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { describeBuild, formatDuration, type BuildState, type Ending } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { toOneLine } from '../../show/index.ts';
+import { toOneLine } from '../../terminal/text.ts';
 import { bold, join, oneLine, text, type Markup } from './markup.ts';
 
 /** About what a phone shows of a notification. */

@@ -1,6 +1,6 @@
 /* oxlint-disable no-control-regex -- this file parses control characters */
 import { trimEnd } from '../trim-end.ts';
-import { applySgr, type Style } from './style.ts';
+import { applySgr, PLAIN, type Style } from './style.ts';
 
 /** Text with one style. */
 export interface Span {
@@ -21,8 +21,7 @@ export interface StyledLine {
  * C0 except tab, DEL and C1; then what reorders text or breaks lines: bidi controls, U+2028, U+2029 and the byte
  * order mark.
  */
-export const SPECIAL: RegExp =
-  /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
+const SPECIAL = /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g;
 /**
  * The sequences of ECMA-48 §5.4 and §5.6, without their introducers. Each part is a character class, so matching
  * takes linear time.
@@ -236,4 +235,45 @@ function append(spans: Span[], span: Span): void {
   else spans.push(span);
 }
 
-const BLANK: Span = { text: ' ', style: 0, href: undefined };
+const BLANK: Span = { text: ' ', style: PLAIN, href: undefined };
+
+const COLOURS = /\u001B\[[0-?]*m/g;
+
+/**
+ * Returns the text of {@link styleLine} without its styles. Fast when a line contains no control sequences but
+ * colours.
+ */
+export function readLine(line: string): string {
+  const text = line.replaceAll(COLOURS, '');
+  if (text.search(SPECIAL) === -1) return text.toWellFormed();
+  return styleLine(line, PLAIN)
+    .spans.map((span) => span.text)
+    .join('');
+}
+
+/**
+ * Returns a program's output as plain lines, as a terminal shows them. Colours, titles and links are removed; `\r`,
+ * `\b` and "erase line" take effect; cursor movements between lines are ignored. Tabs become four spaces, and several
+ * blank lines become one. The text is well-formed Unicode with `\n` between lines, and has no blank line at either
+ * end.
+ */
+export function toPlainText(output: string): string {
+  const lines = output.split('\n').map((line) => readLine(line).replaceAll('\t', '    ').trimEnd());
+  const kept = lines.filter((line, index) => line !== '' || (index > 0 && lines[index - 1] !== ''));
+  return trimEnd(kept.join('\n').replace(/^\n+/, ''), '\n');
+}
+
+/**
+ * Returns untrusted text as one line of at most `maxLength` UTF-16 units, without control characters, with single
+ * spaces.
+ */
+export function toOneLine(text: string, maxLength: number): string {
+  return clip(toPlainText(text).replace(/\s+/g, ' ').trim(), maxLength);
+}
+
+/** Cuts text to at most `maxLength` UTF-16 units. Cut text ends with `…` and never with half a surrogate pair. */
+export function clip(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  const cut = text.slice(0, Math.max(0, maxLength - 1));
+  return `${/[\uD800-\uDBFF]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
+}

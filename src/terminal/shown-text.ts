@@ -1,5 +1,5 @@
 import type { Masking } from '../sealing/index.ts';
-import { readLine } from './plain-text.ts';
+import { readLine } from './text.ts';
 
 /**
  * Masks output a second time, as a terminal shows it. Masking searches raw bytes, but a program can write control

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { clip, toOneLine, toPlainText } from './plain-text.ts';
+import { clip, toOneLine, toPlainText } from './text.ts';
 
 const ESC = '\u001B';
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMasking } from '../sealing/index.ts';
-import { toPlainText } from './plain-text.ts';
+import { toPlainText } from './text.ts';
 import { maskShown, maskShownLines, maskShownPartial } from './shown-text.ts';
 
 const SECRET = 'abcdefghijklmnop';

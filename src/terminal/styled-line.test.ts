@@ -1,8 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readLine, toPlainText } from './plain-text.ts';
 import { MAX_STYLE, PLAIN, readStyle, toRgb, type Style } from './style.ts';
-import { styleLine } from './styled-line.ts';
+import { readLine, styleLine, toPlainText } from './text.ts';
 
 const ESC = '\u001B';
 
