@@ -2,12 +2,12 @@ import { expect, it, vi } from 'vitest';
 import { createConnectionPool } from './connection-pool.ts';
 import type { Cut, AgentConnection } from './connection.ts';
 
-interface FakeLine extends AgentConnection {
+interface FakeConnection extends AgentConnection {
   readonly isClosed: boolean;
   end(): void;
 }
 
-function createLine(): FakeLine {
+function createFake(): FakeConnection {
   const over = Promise.withResolvers<Cut>();
   let isOver = false;
   let isClosed = false;
@@ -34,19 +34,19 @@ function createLine(): FakeLine {
 
 const POD = { key: 'pod' };
 
-it('hands a line that was kept to one taker', () => {
+it('gives a kept connection to one taker', () => {
   const pool = createConnectionPool();
-  const line = createLine();
-  pool.of(POD, 'main').keep(line);
+  const connection = createFake();
+  pool.of(POD, 'main').keep(connection);
   expect(pool.of(POD, 'git').take()).toBeUndefined();
-  expect(pool.of(POD, 'main').take()).toBe(line);
+  expect(pool.of(POD, 'main').take()).toBe(connection);
   expect(pool.of(POD, 'main').take()).toBeUndefined();
-  expect(line.isClosed).toBe(false);
+  expect(connection.isClosed).toBe(false);
 });
 
-it('keeps several lines under a key and hands out the newest', () => {
+it('keeps several connections under a key and gives out the newest', () => {
   const pool = createConnectionPool();
-  const [older, newer] = [createLine(), createLine()];
+  const [older, newer] = [createFake(), createFake()];
   pool.of(POD, 'main').keep(older);
   pool.of(POD, 'main').keep(newer);
   expect([pool.of(POD, 'main').take(), pool.of(POD, 'main').take(), pool.of(POD, 'main').take()]).toEqual([
@@ -56,36 +56,36 @@ it('keeps several lines under a key and hands out the newest', () => {
   ]);
 });
 
-it('hands out no line that has ended', async () => {
+it('gives out no connection that has ended', async () => {
   const pool = createConnectionPool();
-  const line = createLine();
-  pool.of(POD, 'main').keep(line);
-  line.end();
-  await line.over;
+  const connection = createFake();
+  pool.of(POD, 'main').keep(connection);
+  connection.end();
+  await connection.over;
   expect(pool.of(POD, 'main').take()).toBeUndefined();
 });
 
-it('closes a line that nobody takes in time', () => {
+it('closes a connection that nobody takes in time', () => {
   vi.useFakeTimers();
   try {
     const pool = createConnectionPool({ keepMs: 1000 });
-    const line = createLine();
-    pool.of(POD, 'main').keep(line);
+    const connection = createFake();
+    pool.of(POD, 'main').keep(connection);
     vi.advanceTimersByTime(999);
-    expect(line.isClosed).toBe(false);
+    expect(connection.isClosed).toBe(false);
     vi.advanceTimersByTime(1);
-    expect(line.isClosed).toBe(true);
+    expect(connection.isClosed).toBe(true);
     expect(pool.of(POD, 'main').take()).toBeUndefined();
   } finally {
     vi.useRealTimers();
   }
 });
 
-it('closes the oldest when there are too many, and all at its own end', () => {
-  const pool = createConnectionPool({ maxLines: 2 });
-  const lines = [createLine(), createLine(), createLine()];
-  for (const [index, line] of lines.entries()) pool.of({ key: `pod${index}` }, 'main').keep(line);
-  expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
+it('closes the oldest when there are too many, and all when it is closed', () => {
+  const pool = createConnectionPool({ maxConnections: 2 });
+  const connections = [createFake(), createFake(), createFake()];
+  for (const [index, connection] of connections.entries()) pool.of({ key: `pod${index}` }, 'main').keep(connection);
+  expect(connections.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
   pool.close();
-  expect(lines.map(({ isClosed }) => isClosed)).toEqual([true, true, true]);
+  expect(connections.map(({ isClosed }) => isClosed)).toEqual([true, true, true]);
 });

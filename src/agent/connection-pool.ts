@@ -2,40 +2,40 @@ import type { Workspace } from '../engine/cluster.ts';
 import type { AgentConnection } from './connection.ts';
 
 /**
- * Lines that builds left open into warm workspaces, for the next build there: opening one costs about as much as a whole short
- * step. One pool a process.
+ * Connections that builds left open into warm workspaces, for the next build there: opening one takes about as long as a whole short
+ * step. There is one pool in a process.
  */
 export interface ConnectionPool {
-  /** Those into one container. By its place, never by its UID, which the cluster invents: another's Pod may have the same. */
+  /** Finds those into one container. By the key of the workspace, never by its UID: a lying cluster may invent that of another (A5). */
   of(workspace: Pick<Workspace, 'key'>, container: string): KeptConnections;
   close(): void;
 }
 
 export interface KeptConnections {
-  /** A line that was kept and is still open; the caller has it to itself. */
+  /** Takes out a connection that is still open. */
   take(): AgentConnection | undefined;
-  /** Beside those that are there: steps that run at once have a line each. */
-  keep(line: AgentConnection): void;
+  /** Adds a connection: steps that run at the same time have one each. */
+  keep(connection: AgentConnection): void;
 }
 
 export interface ConnectionPoolLimits {
   readonly keepMs?: number;
-  readonly maxLines?: number;
+  readonly maxConnections?: number;
 }
 
-/** Who pushes again does so within minutes; an exec that nobody uses is a goroutine in an API server. */
+/** The next push usually comes within minutes. An idle exec costs a goroutine in an API server. */
 const KEEP_MS = 10 * 60_000;
 
 /** Across all clusters of a process. */
-const MAX_LINES = 200;
+const MAX_CONNECTIONS = 200;
 
 export function createConnectionPool({
   keepMs = KEEP_MS,
-  maxLines = MAX_LINES,
+  maxConnections = MAX_CONNECTIONS,
 }: ConnectionPoolLimits = {}): ConnectionPool {
   /** Oldest first. */
   const kept = new Set<Kept>();
-  /** Of whose end this pool hears. */
+  /** The connections whose end this pool awaits. */
   const watched = new WeakSet<AgentConnection>();
 
   function forget(one: Kept): void {
@@ -44,34 +44,34 @@ export function createConnectionPool({
   }
   function drop(one: Kept): void {
     forget(one);
-    one.line.close();
+    one.connection.close();
   }
 
   function take(key: string): AgentConnection | undefined {
-    // The newest: what a wide build left and nobody needs again grows old.
-    const found = [...kept].findLast((one) => one.key === key && !one.line.isOver);
+    // The newest: connections that a wide build left and nobody needs again grow old.
+    const found = [...kept].findLast((one) => one.key === key && !one.connection.isOver);
     if (found) forget(found);
-    return found?.line;
+    return found?.connection;
   }
-  function keep(key: string, line: AgentConnection): void {
+  function keep(key: string, connection: AgentConnection): void {
     for (const oldest of kept) {
-      if (kept.size < maxLines) break;
+      if (kept.size < maxConnections) break;
       drop(oldest);
     }
-    const one: Kept = { key, line, timer: setTimeout(() => drop(one), keepMs).unref() };
+    const one: Kept = { key, connection, timer: setTimeout(() => drop(one), keepMs).unref() };
     kept.add(one);
-    // Once: a line that comes back after each build would bear in mind every time that it was here.
-    if (watched.has(line)) return;
-    watched.add(line);
-    void line.over.then(() => {
-      for (const ended of kept) if (ended.line === line) forget(ended);
+    // Once: a connection that comes back after each build would otherwise collect a listener each time.
+    if (watched.has(connection)) return;
+    watched.add(connection);
+    void connection.over.then(() => {
+      for (const ended of kept) if (ended.connection === connection) forget(ended);
     });
   }
 
   return {
     of(workspace, container) {
       const key = JSON.stringify([workspace.key, container]);
-      return { take: () => take(key), keep: (line) => keep(key, line) };
+      return { take: () => take(key), keep: (connection) => keep(key, connection) };
     },
     close(): void {
       for (const one of kept) drop(one);
@@ -81,6 +81,6 @@ export function createConnectionPool({
 
 interface Kept {
   readonly key: string;
-  readonly line: AgentConnection;
+  readonly connection: AgentConnection;
   readonly timer: NodeJS.Timeout;
 }

@@ -6,17 +6,17 @@ import { createLyingContainer } from '../../test/fakes/lying-container.ts';
 import type { ExecEnd } from '../engine/cluster.ts';
 import { openConnection, type Cut } from './connection.ts';
 
-/** A line into a container whose exec the cluster ends at once with these words. */
+/** A connection into a container whose exec the cluster ends at once with these words. */
 async function endWith(end: ExecEnd): Promise<Cut> {
   const session = { write: () => Promise.resolve(), done: Promise.resolve(end), close: () => {} };
   const workspace = createBareWorkspace(() => Promise.resolve({ kind: 'open', session }));
-  const line = await openConnection(workspace, 'main', {
+  const connection = await openConnection(workspace, 'main', {
     buildId: 'b1',
     epoch: 1,
     roots: ['/a', '/b'],
     silenceMs: 1000,
   });
-  return await line.over;
+  return await connection.over;
 }
 
 function toStatus(message: string, exitCode?: number): ExecEnd {
@@ -33,7 +33,7 @@ describe('a container counts as one without a shell when', () => {
   });
 });
 
-describe('a line is worth another try when', () => {
+describe('a connection may be tried again when', () => {
   it.each([
     // What is not there is the runtime's socket: the node's containerd restarts.
     toStatus(
@@ -48,15 +48,15 @@ describe('a line is worth another try when', () => {
   });
 });
 
-it('a line that serves build after build keeps nothing of what it was asked and answered', async () => {
+it('a connection that serves many builds keeps none of their commands and answers', async () => {
   const steps = setUp('dash');
   const { workspace, root } = steps;
   const order = { roots: [root, `${root}.second`] as const, silenceMs: 30_000 };
-  const line = await openConnection(workspace, 'main', { ...order, buildId: steps.buildId, epoch: 1 });
+  const connection = await openConnection(workspace, 'main', { ...order, buildId: steps.buildId, epoch: 1 });
   const answers: WeakRef<object>[] = [];
   for (let build = 0; build < 10; build += 1) {
-    expect(await line.begin({ buildId: steps.buildId, epoch: 1 })).toBe(true);
-    const answer = await line.perform(`cancel ${steps.buildId} s${build}\n`, (frame) =>
+    expect(await connection.begin({ buildId: steps.buildId, epoch: 1 })).toBe(true);
+    const answer = await connection.perform(`cancel ${steps.buildId} s${build}\n`, (frame) =>
       frame.kind === 'cancel-noted' ? { frame } : undefined,
     );
     if (answer.kind !== 'answered') throw new Error(answer.message);
@@ -64,12 +64,12 @@ it('a line that serves build after build keeps nothing of what it was asked and 
   }
   // The last is in the hands of this function.
   expect(await countHeld(answers)).toBeLessThanOrEqual(1);
-  line.close();
+  connection.close();
 });
 
-it('tells the end of what the shell said on standard error, from a whole character on', async () => {
+it('a cut reports the end of standard error, from a whole character on', async () => {
   const container = createLyingContainer('');
-  const line = await openConnection(container.workspace, 'main', {
+  const connection = await openConnection(container.workspace, 'main', {
     buildId: 'b1',
     epoch: 1,
     roots: ['/a', '/b'],
@@ -77,12 +77,17 @@ it('tells the end of what the shell said on standard error, from a whole charact
   });
   await container.mutter(Buffer.from('ü'.repeat(400)));
   await container.mutter(Buffer.from('the end'));
-  line.close();
-  expect(await line.over).toMatchObject({ message: `closed by c3: ${'ü'.repeat(252)}the end` });
+  connection.close();
+  expect(await connection.over).toMatchObject({ message: `closed by c3: ${'ü'.repeat(252)}the end` });
 });
 
-it('a line whose agent never says that it is there ends', async () => {
+it('a connection ends when its agent is never ready', async () => {
   const { workspace } = createLyingContainer('');
-  const line = await openConnection(workspace, 'main', { buildId: 'b1', epoch: 1, roots: ['/a', '/b'], silenceMs: 40 });
-  expect(await line.ready).toMatchObject({ kind: 'cut', isFinal: false });
+  const connection = await openConnection(workspace, 'main', {
+    buildId: 'b1',
+    epoch: 1,
+    roots: ['/a', '/b'],
+    silenceMs: 40,
+  });
+  expect(await connection.ready).toMatchObject({ kind: 'cut', isFinal: false });
 });

@@ -6,6 +6,5 @@ export { runPlainStep } from './plain-step.ts';
 export { copyLog, followParts, type LogReading } from './read-log.ts';
 export { formatArgv } from './shell.ts';
 export type { StepAgent } from './step-agent.ts';
-export { createStepProofs } from './step-proof.ts';
 export { DEFAULT_STEP_LIMITS, runStep, toResult } from './step.ts';
 export type { LogEnd, StepLimits, StepOptions, StepResult } from './step.ts';

@@ -76,7 +76,7 @@ it('runs the program itself and ends with what the status says', async () => {
 const CUT: ExecEnd = { kind: 'cut', message: 'gone' };
 const UNTOLD: ExecEnd = { kind: 'status', exitCode: undefined, message: 'gone' };
 
-it('is lost, not passed, when the connection breaks or the status does not tell', async () => {
+it('is lost, not passed, when the connection breaks or the status has no exit code', async () => {
   const outcomes = await Promise.all([run(play(CUT)), run(play(UNTOLD))]);
   const message = 'how it ended is unknown: gone';
   for (const { result } of outcomes) expect(result).toEqual({ kind: 'lost', message });
@@ -89,7 +89,7 @@ it.each<[what: string, end: ExecEnd | 'refused-for-good']>([
   ['that the connection broke', CUT],
   ['that there is no such container', 'refused-for-good'],
 ])(
-  'is lost in the words of the cluster when the container died with it, though the exec says %s before',
+  'is lost with the message of the cluster when the container died with it, though the exec reports %s before',
   async (_what, end) => {
     const played = play(end);
     const running = run(played);
@@ -98,7 +98,7 @@ it.each<[what: string, end: ExecEnd | 'refused-for-good']>([
   },
 );
 
-it('is tried again only as long as nothing ran', async () => {
+it('is tried again only while nothing ran', async () => {
   const played = play('refused', 'refused', SUCCESS);
   expect((await run(played)).result).toEqual({ kind: 'exited', exitCode: 0 });
   expect(played.argvs.length).toBe(3);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecAnswer, ExecEnd, Workspace } from '../engine/cluster.ts';
-import { awaitLoss } from './loss.ts';
+import { awaitLoss } from './step-agent.ts';
 import { untilAborted } from './step.ts';
 import type { StepResult } from './step.ts';
 

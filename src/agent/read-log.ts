@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogPart, PartPlace, PartReader } from './part-reader.ts';
+import type { LogPart, PartPlace } from './log-part.ts';
+import type { PartReader } from './part-reader.ts';
 
 export type LogReading =
   /** The step has ended, and its whole log, `to` bytes, was read. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
-import { createStepProofs } from './step-proof.ts';
+import { createStepProofs } from '../engine/run-steps.ts';
 import { WAIT_MS } from '../../test/time-limits.ts';
 
 const UNPROVEN = {

@@ -1,15 +1,15 @@
+import { findOutcome, toComparedCommit } from '../build/index.ts';
 import type { BuildState, Ending, FailedLog, Reporter } from '../build/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createMasking, formatScope } from '../sealing/index.ts';
-import { toBuildEnvironment } from './build-environment.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
-import { toCancelEnding } from './cancel.ts';
 import { planRoots } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
 import { prepare, type PreparedBuild } from './prepare.ts';
-import { compareWithPrevious } from './previous.ts';
 import { runSteps } from './run-steps.ts';
+import { toBuildEnvironment } from './tasks.ts';
+import { toCancelEnding } from './verdict.ts';
 
 /**
  * The story of a build: prove → read c3.yaml → open its secrets → Pod → checkout and steps → report. Nothing of c3.yaml is opened
@@ -180,4 +180,20 @@ function toEnding(error: unknown): Ending {
     default:
       return { kind: 'infrastructure-error', message };
   }
+}
+
+/** A forge that takes longer does not delay the last report of a build. */
+const MAX_COMPARE_MS = 5_000;
+
+/** Asks the forge how the build before this one ended, and reports that to the progress. Never rejects. Only the end waits for it. */
+async function compareWithPrevious({ build, repository }: BuildRequest, progress: BuildProgress): Promise<void> {
+  const sha = toComparedCommit(build);
+  if (sha === undefined) return;
+  const tooLate = AbortSignal.timeout(MAX_COMPARE_MS);
+  const late = new Promise<undefined>((resolve) => {
+    tooLate.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  const asked = findOutcome(repository.listStatuses(sha, tooLate)).catch(() => undefined);
+  const outcome = await Promise.race([asked, late]);
+  if (outcome !== undefined) progress.compare(outcome);
 }

@@ -1,7 +1,7 @@
 export { runBuild } from './build.ts';
 export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOrder } from './build-request.ts';
 export { toFirstState } from './build-progress.ts';
-export { Cancelled, Superseded } from './cancel.ts';
+export { Cancelled, Superseded } from './verdict.ts';
 export { planRoots } from './checkout.ts';
 export type * from './cluster.ts';
 export { yieldToEventLoop } from './event-loop.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { BuildState } from '../build/index.ts';
 import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
 import { C3Error } from '../errors.ts';
-import { Cancelled, Superseded } from './cancel.ts';
+import { Cancelled, Superseded } from './verdict.ts';
 
 const createWorld = useWorlds();
 

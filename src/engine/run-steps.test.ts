@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createWalk, one, parallel, step, type Walk } from '../../test/fakes/walk.ts';
 import { isRunning } from '../../test/fakes/local-steps.ts';
 import type { Stage, Step } from '../pipeline/pipeline.ts';
-import { Superseded } from './cancel.ts';
+import { Superseded } from './verdict.ts';
 
 const PASSED = { kind: 'passed', allowed: [] } as const;
 

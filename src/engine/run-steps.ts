@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import type { BuildState, Ending, FailedLog } from '../build/index.ts';
 import type { Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
@@ -7,7 +8,6 @@ import {
   createPartReader,
   type BuildAgents,
   type ConnectionPool,
-  createStepProofs,
   type StepLimits,
 } from '../agent/index.ts';
 import { openFailedLog, type WrittenLog } from './failed-log.ts';
@@ -169,4 +169,24 @@ function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
     }
   }
   return counts;
+}
+
+export interface StepProofOptions {
+  /** The kubeconfig: every c3 that leads the build has it, and nothing in the Pod has it. Its owner may run anything there. */
+  readonly key: string;
+  readonly buildId: string;
+  /** The Pod's UID: a proof of one Pod proves nothing in another. */
+  readonly workspaceId: string;
+}
+
+/**
+ * Creates the function that makes the proof of a step, by the step's id. The step's supervisor gets it over standard input, and writes
+ * it into the exit file when the step has passed. So c3 knows who wrote the file: a program that reads the proof there comes too late.
+ */
+export function createStepProofs({ key, buildId, workspaceId }: StepProofOptions): (stepId: string) => string {
+  return (stepId) =>
+    createHmac('sha256', key)
+      .update(['c3-step-v1', workspaceId, buildId, stepId].join('\n'))
+      .digest('hex')
+      .slice(0, 32);
 }

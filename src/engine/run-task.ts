@@ -14,7 +14,7 @@ import {
 import type { Build, Ending } from '../build/index.ts';
 import { MASK_REACH_BYTES, type Masking } from '../sealing/index.ts';
 import type { BuildProgress } from './build-progress.ts';
-import { toCancelEnding } from './cancel.ts';
+import { toCancelEnding } from './verdict.ts';
 import type { Workdir } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
 import type { WrittenLog } from './failed-log.ts';

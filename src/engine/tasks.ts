@@ -1,7 +1,8 @@
-import type { Build } from '../build/index.ts';
+import { formatRef, type Build } from '../build/index.ts';
 import type { GitAccess } from '../forges/forge.ts';
 import type { Plan, PlannedStage, PlannedStep } from '../pipeline/index.ts';
 import type { Pipeline, Step } from '../pipeline/pipeline.ts';
+import { formatScope } from '../sealing/index.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
 
 /** One thing to run in a container: the checkout or a step. */
@@ -133,4 +134,22 @@ export function findOversizedVariable(tasks: readonly Task[]): string | undefine
     }
   }
   return undefined;
+}
+
+/** Makes the environment of every step of a build. Event data reaches a step this way only, never as part of a script (A8). */
+export function toBuildEnvironment({ id, scope, event, ref, sha, commit }: Build): Record<string, string> {
+  return {
+    CI: 'true',
+    C3: 'true',
+    /** Also the cookie by which the sweep finds the build's processes. */
+    C3_BUILD_ID: id,
+    C3_REPO: formatScope(scope),
+    C3_EVENT: event,
+    C3_REF: formatRef(ref),
+    C3_REF_NAME: ref.name,
+    ...(ref.kind === 'branch' ? { C3_BRANCH: ref.name } : { C3_TAG: ref.name }),
+    C3_SHA: sha,
+    C3_SUBJECT: commit.subject,
+    C3_AUTHOR: commit.author,
+  };
 }

@@ -5,7 +5,6 @@ import type { BuildView, LineReader, LogCopier, LogLine, LogRequest, StepRun } f
 import { copyLog, followParts, type LogReading, type PartReader } from '../agent/index.ts';
 import { toStepId, yieldToEventLoop } from '../engine/index.ts';
 import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
-import { readLogTimes } from './log-times.ts';
 import { maskShownLines, maskShownPartial } from '../terminal/shown-text.ts';
 
 /** A build as it is seen, and the way to its logs. */
@@ -205,4 +204,41 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
   });
   if (reading.kind === 'whole') await send(masker.flush());
   return reading;
+}
+
+/** When each part of a step's log was written, as the watch in its container noted it (agent/shell/watch.sh). */
+export interface LogTimes {
+  /**
+   * Finds how many whole seconds after the step's start the byte at an offset of the raw log was written. Returns undefined for a byte
+   * that was written in the last second that is noted, or later.
+   */
+  find(offset: number): number | undefined;
+}
+
+/**
+ * Reads notes of the form `SECONDS BYTES`: the log's size after so many seconds of the step. Every program in the container can write
+ * them, so notes that make no sense are ignored (A12).
+ */
+export function readLogTimes(lines: readonly string[]): LogTimes {
+  const notes: { readonly seconds: number; readonly size: number }[] = [];
+  for (const line of lines) {
+    const [, seconds, size] = /^(\d{1,9}) (\d{1,15})$/.exec(line) ?? [];
+    const last = notes.at(-1);
+    const note = { seconds: Number(seconds), size: Number(size) };
+    // A log that was emptied starts again; its offsets go on.
+    if (size !== undefined && (!last || (note.seconds > last.seconds && note.size > last.size))) notes.push(note);
+  }
+  return {
+    find(offset) {
+      let [low, high] = [0, notes.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((notes[middle]?.size ?? 0) > offset) high = middle;
+        else low = middle + 1;
+      }
+      // The watch notes a second when it is over.
+      const found = notes[low];
+      return found && Math.max(0, found.seconds - 1);
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readLogTimes } from './log-times.ts';
+import { readLogTimes } from './build-logs.ts';
 
 it('the second of a byte is the one before whose end it was there', () => {
   const times = readLogTimes(['1 10', '2 30', '9 31']);

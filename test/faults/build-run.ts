@@ -1,5 +1,5 @@
 import { createBuild } from '../fakes/sample-build.ts';
-import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
+import { toBuildEnvironment } from '../../src/engine/tasks.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { ConnectionPool } from '../../src/agent/connection-pool.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import * as fc from 'fast-check';
 import { createBuild } from '../fakes/sample-build.ts';
-import { toBuildEnvironment } from '../../src/engine/build-environment.ts';
+import { toBuildEnvironment } from '../../src/engine/tasks.ts';
 import { createFrameDecoder, type Frame } from '../../src/agent/frames.ts';
 import { toShownTail } from '../../src/engine/shown-tail.ts';
 import { createMasking } from '../../src/sealing/index.ts';

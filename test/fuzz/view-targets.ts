@@ -3,7 +3,7 @@ import { type BuildState, UNKNOWN_COMMIT } from '../../src/build/index.ts';
 import { createBuild } from '../fakes/sample-build.ts';
 import { readJournal } from '../../src/engine/journal.ts';
 import { createLogLines, toLeadIn } from '../../src/logs/log-lines.ts';
-import { readLogTimes } from '../../src/logs/log-times.ts';
+import { readLogTimes } from '../../src/logs/build-logs.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
