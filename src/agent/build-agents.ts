@@ -32,7 +32,7 @@ export interface BuildAgentsOptions {
   readonly isReused: boolean;
   /** The pause before a sweep is tried again after a cut. */
   readonly reconnectMs: number;
-  readonly lines?: ConnectionPool;
+  readonly connections?: ConnectionPool;
   /** Takes the commands that note what is not noted yet in a container of the build's state. */
   takeNotes(container: string): string;
 }
@@ -47,7 +47,7 @@ const SWEEP_MS = 30_000;
 const MAX_AGENTS = 16;
 
 export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
-  const { workspace, lines } = options;
+  const { workspace, connections } = options;
   const agentOptions = {
     buildId: options.buildId,
     roots: options.roots,
@@ -58,7 +58,7 @@ export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
   let isCondemned = false;
 
   function find(container: string): AgentPool {
-    const kept = lines?.of(workspace, container);
+    const kept = connections?.of(workspace, container);
     const open = (): StepAgent => createStepAgent(workspace, container, { ...agentOptions, ...(kept ? { kept } : {}) });
     const pool = pools.get(container) ?? createAgentPool(open, MAX_AGENTS);
     pools.set(container, pool);

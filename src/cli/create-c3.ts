@@ -39,7 +39,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
   const forges = createForges(config.forges);
   const clusters = createClusterPool(config);
-  const lines = createConnectionPool();
+  const connections = createConnectionPool();
   const openReporter = createReporterFactory(config, log);
   const openReading = createReading(config, createOpener(keyring, config.telegramToken), clusters);
   const checkScope = createScopeCheck(config);
@@ -61,7 +61,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         onOver: context.onOver,
         cancelPrevious: () => builds.cancelPrevious(request.build),
         openReporter: (_, order) => openReporter({ request, order, isProven: context.isProven }),
-        lines,
+        connections,
         onFault: toFaultNote(log, request.build.id),
         limits: LIMITS,
       }),
@@ -108,7 +108,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
       closing.abort();
       await listener.close();
       await views.close();
-      lines.close();
+      connections.close();
       await Promise.all([clusters.close(), forges.close()]);
     },
   };

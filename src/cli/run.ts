@@ -74,7 +74,7 @@ interface Session {
   readonly steps: readonly string[];
   readonly tree: WorkingTree;
   readonly clusters: ClusterPool;
-  readonly lines: ConnectionPool;
+  readonly connections: ConnectionPool;
   /** Opens the target at the first call. */
   target(): Promise<Target>;
 }
@@ -84,7 +84,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
   const isFile = /\.ya?ml$|\//.test(first);
   const tree = await openWorkingTree(directory, { ...terminal.env });
   const clusters = createClusterPool({ allowNets: ANY_ADDRESS });
-  const lines = createConnectionPool();
+  const connections = createConnectionPool();
   let target: Promise<Target> | undefined;
   const session: Session = {
     terminal,
@@ -93,7 +93,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
     steps: isFile ? rest : words,
     tree,
     clusters,
-    lines,
+    connections,
     target: () =>
       (target ??= openTarget(terminal, flags).catch((error: unknown) => {
         target = undefined; // with --watch, the next run tries again
@@ -105,7 +105,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
     await runAtChanges({ terminal, tree, signal }, (snapshot, stop) => runNow(session, snapshot, stop));
     return CANCELLED;
   } finally {
-    lines.close();
+    connections.close();
     await clusters.close();
     await target?.then((opened) => opened.close()).catch(() => {}); // the run that opened it has reported the error
     await tree.close();
@@ -113,7 +113,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
 }
 
 async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal): Promise<number> {
-  const { terminal, flags, tree, lines } = session;
+  const { terminal, flags, tree, connections } = session;
   const view =
     flags.dryRun === true
       ? createWarner(terminal)
@@ -126,7 +126,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
     if (flags.dryRun === true) {
       for (const line of formatPlan(asked, event)) terminal.print(line);
       const openCluster = (): Omit<Cluster, 'findWorkspace'> => createPodPrinter((text) => terminal.print(text));
-      await runOnce({ ...order, pipeline: asked }, { view, openCluster, lines });
+      await runOnce({ ...order, pipeline: asked }, { view, openCluster, connections });
       return 0;
     }
     const target = await session.target();
@@ -138,7 +138,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
       cluster: target.name,
     });
     const pipeline = { ...asked, k8s: target.kubeconfig };
-    return await runOnce({ ...order, pipeline }, { view, openCluster: session.clusters.getCluster, lines });
+    return await runOnce({ ...order, pipeline }, { view, openCluster: session.clusters.getCluster, connections });
   } finally {
     view.close();
   }

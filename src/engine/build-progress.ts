@@ -11,32 +11,32 @@ import type {
 } from '../build/index.ts';
 import { createMasking, type Masking } from '../sealing/index.ts';
 
-/** The one place where a build's state changes; every change is told to whoever is attached. */
+/** The only place where a build's state changes. Reports every change to all that are attached. */
 export interface BuildProgress {
   readonly state: BuildState;
-  /** From now on changes are reported to this one too; the present state at once. */
+  /** Reports the current state to a reporter at once, and all changes from now on. */
   attach(reporter: Pick<Reporter, 'report'>): void;
-  /** From now on no sentence shows these, whoever wrote it: a cluster, a forge. The tails of steps are masked before they come here. */
+  /** Masks these in all sentences from now on, also those of a cluster or a forge. The tails of steps are masked before. */
   hide(masking: Masking): void;
   /** Records what the forge has proven. */
   prove(build: Build): void;
   link(links: BuildLinks): void;
-  /** What is known of the build before it. */
+  /** Records how the build before it ended. */
   compare(previous: 'passed' | 'failed'): void;
   prepare(detail: string): void;
   warn(warnings: readonly string[]): void;
   plan(steps: readonly PlannedState[], isWarm: boolean): void;
   startStep(index: number, attempt: number): void;
   endStep(index: number, phase: StepPhase, tail: string): void;
-  /** Answers the ending as it is told: masked. */
+  /** Ends the build. Returns the ending as it is reported: masked. */
   end(ending: Ending): Ending;
-  /** Nothing is to come any more: lets go of what it searched with, which is made anew should something come. */
+  /** Frees the tables that masking searches with. They are made again if something else comes. */
   rest(): void;
 }
 
 /** What is known of a step before it runs. */
 export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 'group'> & {
-  /** Why it never will. */
+  /** Why it never runs. */
   readonly skipped: string | undefined;
 };
 
@@ -110,7 +110,7 @@ export function createBuildProgress(build: Build, { urls, now }: ProgressOptions
   };
 }
 
-/** An ending of a build or a step with what it says in words masked. */
+/** Masks the sentences of an ending of a build or a step. */
 function maskWords<T extends Ending | StepPhase>(ending: T, masking: Masking): T {
   const shown = 'message' in ending ? { message: masking.mask(ending.message) } : {};
   if (!('problems' in ending)) return { ...ending, ...shown };
@@ -122,7 +122,7 @@ function maskWords<T extends Ending | StepPhase>(ending: T, masking: Masking): T
   return { ...ending, ...shown, problems };
 }
 
-/** Field by field: what is planned may know more than people are to see. */
+/** Copies field by field, since a planned step may have more than people may see. */
 export function toFirstState({ name, container, isAllowed, group, skipped }: PlannedState): StepState {
   return {
     name,

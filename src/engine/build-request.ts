@@ -30,33 +30,38 @@ export interface BuildDependencies {
   openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
   /** Makes the addresses of the build's page. Called once, with the proven build. Default: there is no page. */
   readonly createLinks?: (build: ProvenBuild) => Promise<BuildLinks>;
-  /** Told of every state, from the very first. */
+  /** Gets every state, from the first. */
   readonly onState?: (state: BuildState) => void;
-  /** Told once that the work is done and the Pod given back: what is left is to report it, which may take long. */
+  /** Called once when the work is done and the Pod released. Only the reports are left, which may take long. */
   readonly onOver?: (ending: Ending) => void;
-  /** What the operator does not allow of a job, each in a sentence. */
+  /** Lists what the operator does not allow in a job, a sentence each. */
   checkJob(manifest: JsonObject): readonly string[];
   /** Cancels the older builds of this one's ref. */
   cancelPrevious(): void;
-  /** What in them no output may show, besides the token of the forge and the secrets of the steps. Default: nothing. */
+  /** Lists what no output may show, besides the forge's token and the secrets of the steps. Default: nothing. */
   readonly listSecrets?: (opened: { kubeconfig: string; telegram: string | undefined }) => readonly string[];
-  /** Reporters of this build; `telegram`: what c3.yaml says of it, if it was read and says anything. @throws {C3Error} TELEGRAM_INVALID */
+  /**
+   * Opens the reporters of this build.
+   *
+   * @param telegram the value in c3.yaml; undefined when c3.yaml has none, or could not be read
+   * @throws {C3Error} TELEGRAM_INVALID
+   */
   openReporter(request: BuildRequest, telegram: TelegramOrder | undefined): Reporter;
-  /** One for the process. */
-  readonly lines: ConnectionPool;
+  /** There is one in a process. */
+  readonly connections: ConnectionPool;
   now(): number;
-  /** Told of what no report could carry. */
+  /** Gets faults that no report can contain. */
   onFault(error: unknown): void;
   readonly limits: BuildLimits;
-  /** How c3.yaml is read. Default {@link parsePipeline}; whoever runs a part of it, or without its seals, has another way. */
+  /** Parses c3.yaml. Default: {@link parsePipeline}. `c3 run` has another way, since it runs parts of it, and without seals. */
   readonly parse?: (text: string) => ParsedPipeline;
-  /** Told of what a step writes, masked, at once and in order. `index` is that of `BuildState.steps`. */
+  /** Gets what a step writes, masked, while it runs, in order. `index` is that of `BuildState.steps`. */
   readonly onOutput?: (index: number, bytes: Uint8Array) => void;
 }
 
-/** What c3.yaml says of Telegram. */
+/** What c3.yaml says about Telegram. */
 export interface TelegramOrder {
-  /** Opened; undefined: the operator's. */
+  /** Opened. Undefined: the operator's. */
   readonly destination: string | undefined;
   readonly notify: Notify;
   /** Whether the log of the step that failed the build is sent. */

@@ -12,8 +12,8 @@ import { toBuildEnvironment } from './tasks.ts';
 import { toCancelEnding } from './verdict.ts';
 
 /**
- * The story of a build: prove → read c3.yaml → open its secrets → Pod → checkout and steps → report. Nothing of c3.yaml is opened
- * before the forge has confirmed the push. Every way it can go ends in one Ending, and that is always reported; it never rejects.
+ * Runs a build: prove → read c3.yaml → open its secrets → Pod → checkout and steps → report. Nothing of c3.yaml is opened before the
+ * forge has confirmed the push. Every way ends in one Ending, which is always reported. Never rejects.
  */
 export async function runBuild(request: BuildRequest, dependencies: BuildDependencies): Promise<Ending> {
   const progress = createBuildProgress(request.build, {
@@ -45,14 +45,14 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   const logSent = sendLog(reporter, { request, outcome, state: progress.state });
   await logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault);
   dependencies.onOver?.(ending);
-  // Telegram may take its last message much later: a build that waits for that holds little.
+  // Telegram may take its last message much later. A build that waits for that must keep little in memory.
   outcome = undefined;
   progress.rest();
   await reported;
   return ending;
 }
 
-/** All of the build but its reports. A function of its own: what it needs is gone once it is over, however long those take. */
+/** Does all of the build but its reports. It is a function of its own so that what it needs is freed before they are done. */
 async function carryOut(
   request: BuildRequest,
   dependencies: BuildDependencies,
@@ -72,10 +72,10 @@ async function carryOut(
   }
 }
 
-/** How long the workspace is kept for whoever wants the log of the step that failed. */
+/** How long the workspace is kept for readers of the log of the step that failed. */
 const LOG_MS = 60_000;
 
-/** The log dies with its Pod: it goes before that is given back. Does nothing where nobody wants it. */
+/** Sends the log of the step that failed, before the Pod is released and the log may be deleted. Does nothing if nobody wants it. */
 async function sendLog(
   reporter: Reporter | undefined,
   { request, outcome, state }: { request: BuildRequest; outcome: Outcome | undefined; state: BuildState },
@@ -90,10 +90,10 @@ const BEFORE_STEPS = 'before its first step';
 
 interface Outcome {
   readonly ending: Ending;
-  /** It was built and reported before: nobody is told again. */
+  /** It was built and reported before, so it is not reported again. */
   readonly isReplayed?: boolean;
   readonly cleanUp?: () => Promise<void>;
-  /** Until that. */
+  /** Works until `cleanUp`. */
   readonly openLog?: (state: BuildState, signal: AbortSignal) => FailedLog | undefined;
 }
 
@@ -135,7 +135,7 @@ async function runInWorkspace(
   progress: BuildProgress,
   { workspace, ...prepared }: PreparedBuild & { readonly workspace: Workspace },
 ): Promise<Outcome> {
-  const { limits, lines, onOutput } = dependencies;
+  const { limits, connections, onOutput } = dependencies;
   const { build } = prepared;
   const { repository, signal } = request;
   const gitAccess = repository.gitAccess();
@@ -151,7 +151,7 @@ async function runInWorkspace(
       signal,
       haltSignal: request.haltSignal,
       limits,
-      lines,
+      connections,
       onOutput,
     });
     return { ending, openLog, cleanUp: async () => workspace.release({ isClean: await sweep() }) };

@@ -3,8 +3,9 @@ import type { GitAccess } from '../forges/forge.ts';
 import type { Checkout, Pipeline } from '../pipeline/pipeline.ts';
 
 /**
- * The git settings with which every git of the build reaches the forge, private submodules too: as environment, so that they are
- * in no argv, no file and no `.git/config`. The header is sent to this forge alone: git matches scheme, host and port.
+ * Makes the git settings with which every git of the build reaches the forge, also for private submodules. They are environment
+ * variables, so that they are in no argv, no file and no `.git/config`. Git sends the header to this forge only: it compares scheme,
+ * host and port.
  *
  * @see https://git-scm.com/docs/git-config#ENVIRONMENT (git 2.31 or newer)
  */
@@ -12,10 +13,10 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
   const host = new URL(access.urlPrefix).host;
   const settings: [string, string][] = [
     [`http.${access.urlPrefix}.extraHeader`, access.header],
-    // Submodules are often written with SSH addresses; the token is for HTTPS.
+    // Submodules often have SSH addresses. The token is for HTTPS.
     [`url.${access.urlPrefix}.insteadOf`, `git@${host}:`],
     [`url.${access.urlPrefix}.insteadOf`, `ssh://git@${host}/`],
-    // The work tree may belong to another user than the container's.
+    // The work tree may belong to another user than that of the container.
     ['safe.directory', '*'],
     ['advice.detachedHead', 'false'],
   ];
@@ -28,10 +29,10 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
 }
 
 /**
- * The script that brings the pushed revision into the work tree: cloned once, fetched and cleaned in a warm Pod. Nothing from
- * outside is in its text: url, ref and sha are variables. What an earlier build left in the repository's settings (hooks,
- * config, submodules) is dropped first; if a warm tree cannot be used, it is made anew, once. Each git takes some
- * milliseconds of every build, so it calls as few as it can (the config is a file, HEAD is a file), and cleans while it fetches.
+ * Formats the script that brings the pushed revision into the work tree. It clones once, and fetches and cleans in a warm Pod. Nothing
+ * from outside is in its text: url, ref and sha are variables (A8). It first removes what an earlier build left in the repository's
+ * settings: hooks, config, submodules. If a warm tree cannot be used, it clones again, once. Each git takes some milliseconds of every
+ * build, so the script calls few (the config is a file, HEAD is a file), and cleans while it fetches.
  */
 export function formatCheckoutScript(checkout: Checkout, build: Pick<Build, 'sha'>): string {
   const isSha256 = build.sha.length === 64;
@@ -42,7 +43,7 @@ export function formatCheckoutScript(checkout: Checkout, build: Pick<Build, 'sha
   return `
 depth=${checkout.depth}
 cd "$C3_CHECKOUT_PATH"
-# What an earlier build put in an object's place is not looked at.
+# Ignores objects that an earlier build put in place of others.
 export GIT_NO_REPLACE_OBJECTS=1
 configure() {
   printf '[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tfilemode = true\n\tbare = false\n' &&
@@ -56,11 +57,11 @@ configure() {
   printf '[remote "origin"]\n\turl = %s\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n' "$C3_CHECKOUT_URL"
 }
 fetch_one() {
-  # No housekeeping while a build waits, and no waiting for the disk: what is lost with the Pod is fetched again.
+  # No housekeeping while a build waits, and no wait for the disk: what is lost with the Pod is fetched again.
   git -c http.followRedirects=false -c gc.auto=0 -c maintenance.auto=false -c core.fsync=none \\
     fetch -q --no-tags --no-recurse-submodules --depth "$depth" "$C3_CHECKOUT_URL" "$1"
 }
-# Joined by && throughout: a shell ignores -e in a function whose outcome is asked for.
+# All joined by &&: a shell ignores -e in a function whose exit status is checked.
 fetch() {
   fetch_one "$C3_SHA" || fetch_one "$C3_REF"
 }
@@ -79,10 +80,10 @@ make() {
   find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +
   git init -q ${isSha256 ? '--object-format=sha256 ' : ''}. && configure > .git/config && fetch && switch
 }
-# Whatever the index says of a file, checkout brings it to the revision, or removes it; the rest is to go before.
+# Checkout restores or removes every file that is in the index. Everything else is removed here.
 tidy() {
   {
-    # Files that a step told git to overlook would stay as it left them: without an index every file is written anew.
+    # Files that a step told git to ignore would stay as it left them. Without an index git writes every file.
     ! git ls-files -v | grep -q '^[a-zS]' || rm -f .git/index
     [ ! -d .git/modules ] || { git submodule deinit -q -f --all || :; rm -rf .git/modules; }
   }${clean}
@@ -106,7 +107,7 @@ const DEFAULT_PATH = '/c3/project';
 
 export interface Workdir {
   readonly path: string;
-  /** Not where the revision is checked out: elsewhere a step would run what is in its image. */
+  /** False when the revision is checked out: elsewhere a step would test the files of its image. */
   readonly mayStartElsewhere: boolean;
 }
 
@@ -115,7 +116,7 @@ export function planWorkdir({ checkout }: Pipeline): Workdir {
   return { path: checkout.path, mayStartElsewhere: false };
 }
 
-/** Beside the work tree, where a volume is; else in the container's own temporary directory. */
+/** Plans where the files of builds are: beside the work tree, where a volume is, else in the container's temporary directory. */
 export function planRoots(pipeline: Pipeline): readonly [string, string] {
   const { path } = planWorkdir(pipeline);
   return [`${path.slice(0, path.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];

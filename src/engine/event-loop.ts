@@ -3,8 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 let last = Promise.resolve();
 
 /**
- * Resolves in a turn of the event loop in which nobody else's does: work that is done in pieces, each in its turn, holds up neither
- * what comes in nor the others who work so, however many they are.
+ * Waits for a turn of the event loop that no other caller gets. Long work that calls this between its pieces delays neither incoming
+ * requests nor other long work.
  */
 export function yieldToEventLoop(): Promise<void> {
   last = last.then(() => setImmediate());

@@ -1,6 +1,6 @@
 import type { BuildPhase, BuildState, CommitFacts, Ending, StepPhase, StepState } from '../build/index.ts';
 
-/** The values of a journal, which whoever is in the Pod can write: read field by field, as what they may be and nothing else. */
+/** Reads the values of a journal, field by field. Every program in the Pod can write a journal (A12). */
 
 /**
  * Of a text in a journal, as a line has it. The longest line has two and a name, and the agent's protocol takes 4 KiB
@@ -8,13 +8,13 @@ import type { BuildPhase, BuildState, CommitFacts, Ending, StepPhase, StepState 
  */
 const MAX_TEXT_BYTES = 1200;
 
-/** Of an attempt's number; c3.yaml allows far fewer. */
+/** For the number of an attempt. c3.yaml allows far fewer. */
 const MAX_ATTEMPT = 10_000;
 
-/** The last that a date can have, in epoch milliseconds. @see https://tc39.es/ecma262/#sec-time-values-and-time-range */
+/** The latest time of a Date, in epoch milliseconds. @see https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const MAX_TIME = 8.64e15;
 
-/** As much of a text as a line of a journal has room for. */
+/** Cuts a text to what fits into a line of a journal. */
 export function toText(text: string): string {
   let bytes = 0;
   let end = 0;
@@ -50,7 +50,7 @@ export function parseBuildFacts(key: string, value: unknown): BuildFacts {
   }
 }
 
-/** The value under `phase`. */
+/** Reads the value under `phase`. */
 export function parseBuildPhase(value: unknown): Partial<Pick<BuildState, 'phase' | 'endedAt'>> {
   const fields = toFields(value);
   const phase = toBuildPhase(toFields(fields['phase']));
@@ -64,7 +64,7 @@ function toBuildPhase({ kind, detail, ending }: Fields): BuildPhase | undefined 
   return told && { kind: 'ended', ending: told };
 }
 
-/** Which steps failed and may is told by the steps. */
+/** Reads an ending. The steps say which of them failed and may fail. */
 function toEnding({ kind, message: words, step }: Fields): Ending | undefined {
   const message = toWords(words);
   switch (kind) {
@@ -85,7 +85,7 @@ function toEnding({ kind, message: words, step }: Fields): Ending | undefined {
   }
 }
 
-/** The value under `step N`; undefined: it is none. */
+/** Reads the value under `step N`. Returns undefined when it makes no sense. */
 export function parseStep(value: unknown): Pick<StepState, 'phase' | 'attempt' | 'startedAt' | 'endedAt'> | undefined {
   const fields = toFields(value);
   const phase = toStepPhase(toFields(fields['phase']));

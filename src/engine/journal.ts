@@ -3,25 +3,25 @@ import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-v
 import { yieldToEventLoop } from './event-loop.ts';
 
 /**
- * The state of a build for whoever looks when no process leads it any more: lines that c3 has appended to `journal.CONTAINER` in the
- * Pod, with what it sends there anyway. A line has values, whole, each under a key: the newest counts, so that lines which come
- * twice, late or never change little. What c3.yaml and a link tell of a build is in none: whoever is in the Pod could write it.
+ * The state of a build for readers that come when no process leads it any more. c3 appends lines to `journal.CONTAINER` in the Pod,
+ * together with other commands. A line has whole values, each under a key, and the newest value counts. So it changes little when a
+ * line comes twice, late or never. What c3.yaml and a link say of a build is in no line: every program in the Pod could write it.
  */
 export interface Journal {
-  /** Commands for an agent into a container, to go before another command: what is not noted there yet of a state. Empty: nothing. */
+  /** Takes the commands that note in a container what is not noted there yet of a state. They go before another command. */
   take(container: string, state: BuildState): string;
 }
 
-/** A line of it: `{"e":7,"n":12,"v":{"step 3":{…}}}`, in ASCII and without a blank. */
+/** A line of the journal: `{"e":7,"n":12,"v":{"step 3":{…}}}`, in ASCII and without a blank. */
 interface Entry {
-  /** Epoch of the c3 that wrote it: who took the build up again has the greater one. */
+  /** The epoch of the c3 that wrote it. A c3 that resumes a build has a greater one. */
   readonly e: number;
   /** Counts the lines of that c3. */
   readonly n: number;
   readonly v: Readonly<Record<string, unknown>>;
 }
 
-/** Of what one line has; a longer value has one alone. A shell opens the file for each line, and reads each byte by itself. */
+/** For the values of one line. A longer value has a line of its own. A shell opens the file for each line, and reads byte by byte. */
 const LINE_BYTES = 1000;
 
 /**
@@ -30,13 +30,13 @@ const LINE_BYTES = 1000;
  */
 const MAX_NOTED_BYTES = 1024 * 1024;
 
-/** Of what is read: some containers' worth, since they may share a directory. */
+/** How much is read: the journals of several containers, since they may share a directory. */
 const MAX_READ_BYTES = 8 * MAX_NOTED_BYTES;
 
-/** Lines that are read in a turn of the event loop: what is read may not be ours, and a line may have some hundred values. */
+/** Lines that are read in one turn of the event loop. A tenant may write lines with hundreds of values (A12). */
 const LINES_A_TURN = 16;
 
-/** A build has more than so many warnings only to annoy. */
+/** No honest build has more warnings. */
 const MAX_WARNINGS = 20;
 
 export function createJournal({ buildId, epoch }: { readonly buildId: string; readonly epoch: number }): Journal {
@@ -61,7 +61,7 @@ export function createJournal({ buildId, epoch }: { readonly buildId: string; re
   };
 }
 
-/** As many values together as a line may have. */
+/** Puts as many values into a line as fit. */
 function toLines(
   values: readonly (readonly [key: string, value: unknown, bytes: number])[],
 ): Record<string, unknown>[] {
@@ -76,7 +76,7 @@ function toLines(
   return lines;
 }
 
-/** What is noted of a state, by key. Who reads it has the steps' names and places from c3.yaml. */
+/** Lists what is noted of a state, by key. Readers have the names and containers of steps from c3.yaml. */
 function* listValues(state: BuildState): Generator<readonly [key: string, value: unknown]> {
   const { build, phase, endedAt } = state;
   yield ['build', { startedAt: state.startedAt, isWarm: state.isWarm, previous: state.previous }];
@@ -88,7 +88,7 @@ function* listValues(state: BuildState): Generator<readonly [key: string, value:
     if (step.phase.kind === 'pending') continue;
     yield [`step ${index}`, { phase: toShort(step.phase), attempt, startedAt, endedAt: step.endedAt }];
   }
-  // Last, so that whoever has the end has all.
+  // Last, so that a reader that has the end has all.
   yield [
     'phase',
     { phase: phase.kind === 'ended' ? { ...phase, ending: toShort(phase.ending) } : toShort(phase), endedAt },
@@ -103,7 +103,7 @@ function toShort(value: BuildPhase | Ending | StepPhase): object {
   );
 }
 
-/** A shell cuts at blanks and ends at a line's end; some of them change bytes beyond ASCII. */
+/** Formats a value without blanks and line ends, which separate words and commands, and in ASCII, since some shells change other bytes. */
 function toAscii(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[^!-~]/g,
@@ -138,14 +138,14 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
   return withAllowed({ ...state, warnings: warnings.filter((warning) => warning !== undefined) });
 }
 
-/** In the order in which they were meant. Their values are parsed one by one: those of all at once could take twenty times the room. */
+/** Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one: all at once would take 20 times the memory. */
 function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { readonly text: string })[] {
   const entries: { e: number; n: number; text: string }[] = [];
   let left = MAX_READ_BYTES;
   for (const line of lines) {
     left -= line.length;
     if (left < 0) break;
-    // What a full disk has cut stands before what came next.
+    // On a full disk a line may be cut, and the next one follows it directly.
     const text = line.slice(Math.max(0, line.lastIndexOf('{"e":')));
     const [, e, n] = /^\{"e":(\d{1,15}),"n":(\d{1,15}),/.exec(text) ?? [];
     if (n !== undefined) entries.push({ e: Number(e), n: Number(n), text });
@@ -169,7 +169,7 @@ function withFacts(state: BuildState, kind: string, value: unknown): BuildState 
     ...state,
     ...facts,
     ...(commit === undefined ? {} : { build: { ...state.build, commit } }),
-    // Who took the build up again began later.
+    // A c3 that resumed the build started later.
     startedAt: Math.min(state.startedAt, startedAt ?? Number.POSITIVE_INFINITY),
   };
 }
@@ -181,7 +181,7 @@ function withStep(state: BuildState, index: number, value: unknown): BuildState 
   return { ...state, steps: state.steps.with(index, { ...before, ...told, ...keepTimes(before, told) }) };
 }
 
-/** Who takes a build up again comes upon what ran before as if it ran now: the first times are true. */
+/** Keeps the first times of a step: a c3 that resumes a build reports what ran before as if it ran now. */
 function keepTimes(before: StepState, now: Pick<StepState, 'phase' | 'attempt'>): Partial<StepState> {
   if (before.attempt !== now.attempt || before.startedAt === undefined) return {};
   const isSameEnd = before.endedAt !== undefined && before.phase.kind === now.phase.kind;

@@ -8,14 +8,14 @@ export type NotedState =
   | { readonly kind: 'found'; readonly state: BuildState }
   /** The Pod has nothing of the build. */
   | { readonly kind: 'none' }
-  /** It does not tell. */
+  /** The Pod cannot be read. */
   | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * The state of a build that the journals in its Pod tell. One container has all of it where the build has ended; else each that was
- * used may know something that others do not.
+ * Reads the state of a build from the journals in its Pod. When the build has ended, one container has all of it. Else each container
+ * that was used may have something that the others do not have.
  *
- * @param known as {@link readJournal} takes it
+ * @param known as for {@link readJournal}
  */
 export async function readNotedState(reader: PartReader, known: BuildState): Promise<NotedState> {
   const [first = '', ...rest] = new Set(known.steps.map(({ container }) => container));
@@ -28,7 +28,7 @@ export async function readNotedState(reader: PartReader, known: BuildState): Pro
   return journals.find((journal) => journal.kind === 'failed') ?? { kind: 'none' };
 }
 
-/** With the ends of steps that ended after the last note. */
+/** Adds the ends of steps that ended after the last note. */
 async function withExits(reader: PartReader, state: BuildState): Promise<BuildState> {
   if (state.phase.kind === 'ended') return state;
   const steps = state.steps.map(async (step, index) => {
@@ -42,7 +42,7 @@ async function withExits(reader: PartReader, state: BuildState): Promise<BuildSt
 
 type ContainerJournal =
   | { readonly kind: 'read'; readonly begunAtMs: number; readonly lines: readonly string[] }
-  /** The build never was there, or is not there any more. */
+  /** The build was never there, or is not there any more. */
   | { readonly kind: 'none' }
   | Extract<NotedState, { kind: 'failed' }>;
 

@@ -316,7 +316,7 @@ describe('a variable that no program can be given', () => {
     [
       'together with others',
       Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`V${index}`, 'x'.repeat(127_000)])),
-      /^The variables of step "test" are \d+ bytes long together, most of it V\d/,
+      /^The variables of step "test" are \d+ bytes long in total, most of it V\d/,
     ],
   ])('%s ends the build before anything runs', async (_what, env, message) => {
     const walk = setUp();

@@ -17,38 +17,38 @@ import { runTask, type Part, type TaskContext } from './run-task.ts';
 import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
 export interface StepsOrder extends TaskSource {
-  /** As {@link createStepProofs} takes it. */
+  /** The key for {@link createStepProofs}. */
   readonly proofKey: string;
   readonly workspace: Workspace;
-  /** The build was begun in this workspace by a c3 that died: what ran is not run again, and its time limit goes on. */
+  /** A c3 that died began the build in this workspace: what ran does not run again, and the time limit goes on. */
   readonly isResumed: boolean;
   readonly progress: BuildProgress;
   readonly masking: Masking;
-  /** Aborted: the build is cancelled; `finally` still runs. */
+  /** Aborted: the build is cancelled. `finally` still runs. */
   readonly signal: AbortSignal;
-  /** Aborted: `finally` is not waited for either. */
+  /** Aborted: `finally` is cancelled too. */
   readonly haltSignal?: AbortSignal | undefined;
   readonly limits: StepLimits;
-  /** Without one, every build opens its own connections. */
-  readonly lines?: ConnectionPool;
-  /** Told of what a step writes, masked, at once and in order. `index` is that of `BuildState.steps`. */
+  /** Default: every build opens its own connections. */
+  readonly connections?: ConnectionPool;
+  /** Gets what a step writes, masked, while it runs, in order. `index` is that of `BuildState.steps`. */
   readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
 
 export interface StepsOutcome {
   readonly ending: Ending;
-  /** Kills what the build left running; tells whether nothing is left, so that the workspace may serve another. */
+  /** Kills what the build left running. Resolves with whether nothing is left, so that the workspace may serve another build. */
   sweep(): Promise<boolean>;
-  /** The log of the step that failed the build, as long as nothing was swept. */
+  /** Opens the log of the step that failed the build. Only before `sweep`. */
   openLog(state: BuildState, signal: AbortSignal): FailedLog | undefined;
 }
 
-/** All steps of `finally` together: they clean up and tell, and whoever waits for the Pod waits for them. */
+/** For all steps of `finally` together: other builds may wait for the Pod meanwhile. */
 const FINALLY_MS = 10 * 60_000;
 
 /**
- * The walk through a pipeline. Stages in order, the steps of one at once; after a failure only steps that ask for it; then, however
- * that ended, `finally`. The first cause is the build's ending.
+ * Runs the stages of a pipeline in order, and the steps of one stage at the same time. After a failure it runs only steps that ask for
+ * that. At last, in any case, it runs `finally`. The first cause becomes the build's ending.
  */
 export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const { pipeline, progress, workspace } = order;
@@ -98,9 +98,9 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   };
 }
 
-/** How a build goes so far. */
+/** What has happened in a build so far. */
 interface Course {
-  /** Runs the stages of a part, up to one that stops it. */
+  /** Runs the stages of a part, until one stops it. */
   walk(stages: TaskPlan['steps'], part: Part): Promise<void>;
   toEnding(): Ending;
 }
@@ -113,7 +113,7 @@ function createCourse(context: TaskContext): Course {
     loss = message;
   });
 
-  /** What of a stage runs as the build goes so far. */
+  /** Chooses the tasks of a stage that run after what has happened. */
   function choose(stage: readonly Task[]): Task[] {
     const status = cause === undefined ? 'success' : 'failure';
     return stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
@@ -123,7 +123,7 @@ function createCourse(context: TaskContext): Course {
     const verdicts = await Promise.all(
       tasks.map(async (task) => ({ task, verdict: await runTask(task, part, context) })),
     );
-    // In their order in c3.yaml, not of their ends: a build that is taken up again comes to the same.
+    // In their order in c3.yaml, not in the order of their ends, so that a resumed build has the same result.
     for (const { task, verdict } of verdicts) {
       if (verdict.kind === 'failed' && task.isAllowed) allowed.push(task.name);
       else if (verdict.kind !== 'passed') cause ??= verdict.ending;
@@ -137,7 +137,7 @@ function createCourse(context: TaskContext): Course {
         const tasks = choose(stage);
         const [first] = tasks;
         if (first === undefined) continue;
-        // A step that should run and does not is a cause: without one the build counts as passed.
+        // A step that should run and does not is a cause. Without one the build would count as passed.
         if (loss !== undefined) {
           cause ??= { kind: 'infrastructure-error', message: `Step "${first.name}" was not begun: ${loss}` };
           return;
@@ -149,7 +149,7 @@ function createCourse(context: TaskContext): Course {
   };
 }
 
-/** How long the build has run, in milliseconds: not yet, unless it is taken up again. By the clocks of both c3s. */
+/** Computes for how many milliseconds the build has run: 0, unless it is resumed. Compares the clocks of both c3s. */
 async function findSpent(order: StepsOrder, agents: BuildAgents, { all }: TaskPlan): Promise<number> {
   const now = Date.now();
   const [first] = all;
@@ -158,7 +158,7 @@ async function findSpent(order: StepsOrder, agents: BuildAgents, { all }: TaskPl
   return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
 }
 
-/** How many tasks run in each container at the same moment, at most. */
+/** Counts how many tasks run in each container at the same time, at most. */
 function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
   const counts = new Map<string, number>();
   for (const stage of [...steps, ...last]) {

@@ -5,9 +5,9 @@ import type { Pipeline, Step } from '../pipeline/pipeline.ts';
 import { formatScope } from '../sealing/index.ts';
 import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
 
-/** One thing to run in a container: the checkout or a step. */
+/** What runs in a container: the checkout or a step. */
 export interface Task {
-  /** Its place among all of the build, from 0, whether they run or not: a build that is taken up again counts alike. */
+  /** Its index among all tasks of the build, whether they run or not, so that a resumed build counts the same way. */
   readonly index: number;
   readonly kind: 'checkout' | 'step';
   readonly name: string;
@@ -18,23 +18,23 @@ export interface Task {
   readonly retry: number;
   /** Its failure does not fail the build. */
   readonly isAllowed: boolean;
-  /** Equal for those that are started together; undefined for one alone. */
+  /** Equal for tasks that start together. Undefined for a task alone. */
   readonly group: number | undefined;
-  /** Why `when` leaves it out. */
+  /** Why `when` skips it. */
   readonly skipped: string | undefined;
   readonly runsAfter: PlannedStep['runsAfter'];
 }
 
-/** By what a task's files bear in the workspace. @param attempt from 1 */
+/** Makes the name of a task's files in the workspace. @param attempt from 1 */
 export function toStepId(index: number, attempt: number): string {
   return attempt === 1 ? `s${index}` : `s${index}r${attempt - 1}`;
 }
 
-/** Each stage is started when the one before has ended. */
+/** A stage starts when the one before has ended. */
 export interface TaskPlan {
   readonly steps: readonly (readonly Task[])[];
   readonly finally: readonly (readonly Task[])[];
-  /** Of both, by index. */
+  /** All tasks of both, by index. */
   readonly all: readonly Task[];
 }
 
@@ -43,13 +43,13 @@ export interface TaskSource {
   readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly build: Pick<Build, 'id' | 'sha'>;
   readonly gitAccess: GitAccess;
-  /** Of the build, for every step. */
+  /** The variables of the build, for every step. */
   readonly environment: Readonly<Record<string, string>>;
   /** The opened `secrets:`, by name. */
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** The checkout, if there is one, and the steps. Pure. */
+/** Plans the checkout, if there is one, and the steps. Pure. */
 export function planTasks(source: TaskSource): TaskPlan {
   const { pipeline, plan, build } = source;
   const { checkout } = pipeline;
@@ -83,7 +83,7 @@ export function planTasks(source: TaskSource): TaskPlan {
   function toTasks({ steps }: PlannedStage): Task[] {
     const group = steps.length > 1 ? all.length : undefined;
     return steps.map(({ step, skipped, runsAfter }) => {
-      // Only the container that checks out gets the token: for submodules, fetches and pushes of its own steps.
+      // Only the container that checks out gets the token, for submodules and for fetches and pushes of its own steps.
       const isGit = checkout !== false && step.container === checkout.container;
       return add({
         kind: 'step',
@@ -110,13 +110,13 @@ export function planTasks(source: TaskSource): TaskPlan {
   return { steps, finally: plan.finally.map(toTasks), all };
 }
 
-/** Linux takes no string of an environment, `NAME=value` and its NUL, that is longer: MAX_ARG_STRLEN, 32 pages. */
+/** Linux accepts no longer string in an environment, `NAME=value` with its NUL: MAX_ARG_STRLEN, 32 pages. */
 const MAX_VARIABLE_BYTES = 128 * 1024;
 
-/** Of one step together. Linux takes a quarter of the stack's limit, 2 MiB by default, for it and the arguments of each program. */
+/** For one step. Linux limits the environment and the arguments of a program to a quarter of the stack's limit: 2 MiB by default. */
 const MAX_ENVIRONMENT_BYTES = 1024 * 1024;
 
-/** A sentence about the first variable that no program could be started with. @see execve(2), "Limits on size of arguments" */
+/** Describes the first variable that is too large for any program. @see execve(2), "Limits on size of arguments" */
 export function findOversizedVariable(tasks: readonly Task[]): string | undefined {
   for (const { name, env } of tasks) {
     const sizes = Object.entries(env).map(([variable, value]) => ({
@@ -126,11 +126,11 @@ export function findOversizedVariable(tasks: readonly Task[]): string | undefine
     const [largest] = sizes.toSorted((a, b) => b.bytes - a.bytes);
     if (largest === undefined) continue;
     if (largest.bytes > MAX_VARIABLE_BYTES) {
-      return `Variable ${largest.variable} of step "${name}" is ${largest.bytes} bytes long; no program takes more than ${MAX_VARIABLE_BYTES} in one`;
+      return `Variable ${largest.variable} of step "${name}" is ${largest.bytes} bytes long; Linux accepts at most ${MAX_VARIABLE_BYTES} in one variable`;
     }
     const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
     if (total > MAX_ENVIRONMENT_BYTES) {
-      return `The variables of step "${name}" are ${total} bytes long together, most of it ${largest.variable}; c3 gives a step at most ${MAX_ENVIRONMENT_BYTES}`;
+      return `The variables of step "${name}" are ${total} bytes long in total, most of it ${largest.variable}; a step gets at most ${MAX_ENVIRONMENT_BYTES}`;
     }
   }
   return undefined;

@@ -2,18 +2,18 @@ import type { Ending, StepPhase } from '../build/index.ts';
 import type { StepResult } from '../agent/index.ts';
 import type { Task } from './tasks.ts';
 
-/** What a step's result means for the build. */
+/** What the result of a step means for the build. */
 export type Verdict =
   | { readonly kind: 'passed' }
-  /** By its own fault: it may be tried again, its failure may be allowed, and steps for that case come next. */
+  /** The step itself failed: it may be tried again, its failure may be allowed, and steps for that case may follow. */
   | { readonly kind: 'failed'; readonly ending: Ending }
-  /** Nothing of this part of the build runs after it. */
+  /** Nothing else of this part of the build runs. */
   | { readonly kind: 'stopped'; readonly ending: Ending };
 
 export interface Circumstances {
   /** The end of its output. */
   readonly tail: string;
-  /** Whether the part of the build to which it belongs has no time left. */
+  /** Whether its part of the build has no time left. */
   readonly isPastLimit: boolean;
   /** "the time limit of the build" */
   readonly limit: string;
@@ -50,7 +50,7 @@ export function toVerdict(task: Task, result: StepResult, circumstances: Circums
   }
 }
 
-/** Of a build that has no time left for a step. */
+/** Makes the ending of a build that has no time left for a step. */
 export function toLimitEnding(name: string, limit: string): Ending {
   return { kind: 'timed-out', message: `Step "${name}" was not begun: ${limit} was reached` };
 }
@@ -77,7 +77,7 @@ function formatExit({ exitCode, isOutOfMemory }: Extract<StepResult, { kind: 'ex
     : `exit code ${exitCode}`;
 }
 
-/** What people see of a result. */
+/** Converts a result to what people see. */
 export function toPhase(result: StepResult): StepPhase {
   switch (result.kind) {
     case 'exited':
@@ -93,7 +93,7 @@ export function toPhase(result: StepResult): StepPhase {
   }
 }
 
-/** The reason with which a build's signal is aborted when a newer build of its ref takes its place. */
+/** The abort reason of a build that a newer build of its ref replaces. */
 export class Superseded extends Error {
   override readonly name = 'Superseded';
 
@@ -103,7 +103,7 @@ export class Superseded extends Error {
   }
 }
 
-/** The reason with which a build's signal is aborted when somebody wants it to end. */
+/** The abort reason of a build that somebody cancels. */
 export class Cancelled extends Error {
   override readonly name = 'Cancelled';
 

@@ -7,9 +7,9 @@ import { toStepId, yieldToEventLoop } from '../engine/index.ts';
 import { createLogLines, toLeadIn, type PlacedLine } from './log-lines.ts';
 import { maskShownLines, maskShownPartial } from '../terminal/shown-text.ts';
 
-/** A build as it is seen, and the way to its logs. */
+/** A build as a reader sees it, and the access to its logs. */
 export interface SeenBuild extends Pick<BuildView, 'state' | 'isLed' | 'changes' | 'close'> {
-  /** Asked whenever a log is wanted. Never rejects. */
+  /** Called for each log. Never rejects. */
   openLogs(): Promise<LogSource | { readonly kind: 'failed'; readonly message: string }>;
   now(): number;
 }
@@ -23,11 +23,11 @@ export interface LogSource {
 
 type OpenedLog = LogSource & { readonly container: string; readonly signal: AbortSignal };
 
-/** The view of a build: its state, and its logs as they are in the Pod. */
+/** Creates the view of a build: its state, and its logs in the Pod. */
 export function createView(build: SeenBuild): BuildView {
   const closed = new AbortController();
 
-  /** Opens the log of a step, once it has begun, and has it read from a place. */
+  /** Opens the log of a step, once the step has begun, and reads it. */
   async function withLog(
     run: StepRun,
     { signal: wanted, to }: { readonly signal: AbortSignal; readonly to: number },
@@ -43,7 +43,7 @@ export function createView(build: SeenBuild): BuildView {
       const container = build.state.steps[run.index]?.container ?? '';
       return await read({ ...opened, container, signal });
     } catch (error) {
-      // What a reader's own functions throw.
+      // The functions of a reader may throw.
       return { kind: 'failed', to, message: toMessage(error) };
     }
   }
@@ -70,10 +70,13 @@ export function createView(build: SeenBuild): BuildView {
   };
 }
 
-/** Why a step has no log; undefined when it may have one. Of a build that this process leads, a step that has not begun is waited for. */
+/**
+ * Tells why a step has no log. Returns undefined when it may have one. Waits for a step that has not begun, if this process leads its
+ * build.
+ */
 async function findHindrance(build: SeenBuild, run: StepRun, signal: AbortSignal): Promise<string | undefined> {
   let last = build.state;
-  // What was noted of a build that goes on, or whose c3 died, may not be all: its Pod is asked.
+  // The notes of a build that goes on, or whose c3 died, may be incomplete. Its Pod knows more.
   if (!build.isLed && last.phase.kind !== 'ended' && last.steps[run.index]) return undefined;
   for await (const state of build.changes(signal)) {
     last = state;
@@ -95,25 +98,25 @@ function describeAbsence({ steps }: BuildState, { index, attempt }: StepRun): st
   return step.attempt < attempt ? `step "${step.name}" was not tried so often` : undefined;
 }
 
-/** As long as this process leads it, a step that it says is running may not have begun to write. */
+/** While this process leads the build, a step that runs may not have begun to write. */
 function watchEnd(build: SeenBuild): { isAwaited(): boolean; isOver(): boolean } {
   const isOver = (): boolean => build.state.phase.kind === 'ended';
   return { isOver, isAwaited: () => build.isLed && !isOver() };
 }
 
-/** Of a part so much is made into lines at a time: they take many times the room of their bytes. */
+/** How much of a part becomes lines at a time: lines take many times the memory of their bytes. */
 const SLICE_BYTES = 32_768;
 
 function* toSlices(bytes: Uint8Array, signal: AbortSignal): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length && !signal.aborted; at += SLICE_BYTES) yield bytes.subarray(at, at + SLICE_BYTES);
 }
 
-interface LineOrder {
+interface LineOptions {
   readonly request: LogRequest;
   readonly reader: LineReader;
 }
 
-async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: LineOrder): Promise<LogReading> {
+async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: LineOptions): Promise<LogReading> {
   const { index, attempt, from } = request;
   const { container, signal } = log;
   const stepId = toStepId(index, attempt);
@@ -131,7 +134,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       partial = '';
     }
   }
-  function tellPartial(): void {
+  function reportPartial(): void {
     const now = maskShownPartial(lines.partial(), log.masking);
     if (now === partial) return;
     partial = now;
@@ -159,14 +162,14 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       }
       if (part.isLast) lines.end();
       await deliver();
-      if (isCaughtUp) tellPartial();
+      if (isCaughtUp) reportPartial();
     },
   });
 }
 
 /**
- * Tells when lines were written. What the watch has not noted was written in the last second there was: of a step that has ended,
- * its last, of one that runs, this one.
+ * Creates a function that tells when a line was written. A line that the watch has not noted was written in the last second: the last
+ * one of a step that has ended, or the current one.
  */
 async function createStamp(
   build: SeenBuild,
@@ -184,12 +187,12 @@ async function createStamp(
   return ({ offset }) => times.find(offset) ?? findLast();
 }
 
-interface CopyOrder {
+interface CopyOptions {
   readonly run: StepRun;
   readonly copier: LogCopier;
 }
 
-async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: CopyOrder): Promise<LogReading> {
+async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: CopyOptions): Promise<LogReading> {
   const masker = log.masking.createMasker();
   async function send(bytes: Uint8Array): Promise<void> {
     if (bytes.length > 0) await copier.onBytes(bytes);

@@ -2,17 +2,17 @@ import type { Build, BuildState, CommitStatus, ConfigProblem, ForgeUrls, ReadSta
 import type { LogReading } from '../agent/index.ts';
 
 /**
- * What can be seen of a build by whoever has a link to it: while it runs in this process its state as it changes; of any other what
- * its Pod and the forge know. Types alone: `open-view.ts` makes one, the page shows it.
+ * What a reader with a link to a build can see. While the build runs in this process that is its state as it changes. Else it is what
+ * its Pod and the forge know. This file has types only: `open-view.ts` creates them, the page shows them.
  */
 export type BuildLook =
   | { readonly kind: 'seen'; readonly view: BuildView }
-  /** Neither this process nor a Pod knows of it any more, or no Pod ever did. */
+  /** Neither this process nor a Pod knows the build any more, or no Pod ever did. */
   | { readonly kind: 'outcome'; readonly outcome: BuildOutcome }
-  /** The forge or the cluster would not tell, in a sentence. */
+  /** The forge or the cluster did not answer. `message` is a sentence. */
   | { readonly kind: 'failed'; readonly message: string };
 
-/** What the forge knows of a build, and what can be worked out anew. */
+/** What the forge knows of a build, and what follows from its c3.yaml. */
 export interface BuildOutcome {
   readonly build: Build;
   readonly urls: ForgeUrls;
@@ -27,26 +27,26 @@ export interface BuildOutcome {
 export interface BuildView {
   /** The newest. */
   readonly state: BuildState;
-  /** Whether this process leads the build, so that its state changes. False of one that has not ended: no c3 that is known here does. */
+  /** Whether this process leads the build, so that its state changes. False for a build that has not ended: no known c3 leads it. */
   readonly isLed: boolean;
-  /** The state as it is, then each newer one, the newest only if several came meanwhile; ends after the last. */
+  /** Yields the current state, then each newer one, or only the newest of several. Ends after the last. */
   changes(signal: AbortSignal): AsyncIterable<BuildState>;
   /**
-   * Reads the log of a step, masked, line by line, from a place to its end; while the step runs, as it is written. Never rejects.
-   * The promises of the reader slow the reading, never the step.
+   * Reads the log of a step, masked, line by line, from a position to its end. While the step runs it reads lines as they are written.
+   * Never rejects. The promises of the reader slow the reading, never the step.
    */
   readLog(log: LogRequest, reader: LineReader): Promise<LogReading>;
-  /** The whole log as it was written, but for what is masked, as bytes. Never rejects. */
+  /** Copies the whole log as bytes, masked. Never rejects. */
   copyLog(step: StepRun, copier: LogCopier): Promise<LogReading>;
-  /** Ends what is read from it. */
+  /** Ends everything that is read through it. */
   close(): void;
 }
 
-/** A build that this process leads, as whoever looks at it sees it. */
+/** A build that this process leads, as a reader sees it. */
 export interface RunningBuild {
   /** The newest. */
   readonly state: BuildState;
-  /** The state as it is, then each newer one, the newest only if several came meanwhile; ends after the last, or when aborted. */
+  /** Yields the current state, then each newer one, or only the newest of several. Ends after the last, or when aborted. */
   changes(signal: AbortSignal): AsyncIterable<BuildState>;
 }
 
@@ -61,31 +61,34 @@ export interface LogRequest extends StepRun {
   readonly from: LogPosition;
 }
 
-/** A place between two lines of a log. */
+/** A position between two lines of a log. */
 export interface LogPosition {
   /** Bytes of the raw log before the line. */
   readonly offset: number;
-  /** Of that line, when it is too long for one: how many pieces of it came before. */
+  /** For a line that comes in pieces: how many of them came before. */
   readonly pieces: number;
 }
 
 export interface LogLine {
-  /** Masked, without its line end, decoded as UTF-8, with all its control characters; a longer line comes in pieces of {@link MAX_LINE_CHARACTERS}. */
+  /**
+   * Masked, without its line end, decoded as UTF-8, with all its control characters. A longer line comes in pieces of
+   * {@link MAX_LINE_CHARACTERS}.
+   */
   readonly text: string;
-  /** Seconds after the step's start at which it was written, to the second; undefined: not known. */
+  /** Whole seconds after the step's start at which it was written. Undefined: not known. */
   readonly seconds: number | undefined;
 }
 
 export interface LineReader {
   /** Aborted: no more is wanted. */
   readonly signal: AbortSignal;
-  /** Lets a part of the log, about a mebibyte, be fetched and handed over, now or when there is room for it; by default now. */
+  /** Fetches and handles a part of the log, at most 256 KiB, at once or when there is room for it. Default: at once. */
   readonly within?: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Whole lines, of a few dozen kibibytes at a time. `end`: the place after them, to go on from. */
+  /** Gets whole lines, a few dozen KiB at a time. `end`: the position after them. */
   onLines(lines: readonly LogLine[], end: LogPosition): Promise<void> | void;
-  /** What there is of the next line, masked, from its beginning; empty: nothing any more. At most a few times a second. */
+  /** Gets the start of the next line, masked, as far as it is written. Empty: nothing. Called a few times a second at most. */
   onPartial(text: string): void;
-  /** So many bytes in the middle of a huge log are left out here; what comes next is its end. */
+  /** Called where so many bytes in the middle of a huge log are left out. Its end follows. */
   onCut(bytes: number): void;
 }
 

@@ -2,37 +2,37 @@ import { TextDecoder } from 'node:util';
 import { MASK_REACH_BYTES, type MaskedPiece, type Masking } from '../sealing/index.ts';
 import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
 
-/** A raw log to masked lines. Pure, and linear in what it is given. */
+/** Converts a raw log to masked lines. Pure, and linear in its input. */
 export interface LogLines {
-  /** The next bytes of the raw log, from {@link toLeadIn} on. */
+  /** Takes the next bytes of the raw log, from {@link toLeadIn} on. */
   push(bytes: Uint8Array): void;
-  /** The log is over: what there is of a line is its last. */
+  /** Ends the log: the current line is the last one. */
   end(): void;
-  /** The log is not known from here to another place: what there is of a line is all of it. */
+  /** Begins a gap: the log is unknown from here on, and the current line ends. */
   breakOff(): void;
-  /** It is known again. */
+  /** Ends the gap. */
   goOn(at: number): void;
-  /** The first of the whole lines that were not taken yet, {@link SLICE_CHARACTERS} of them at most, and the place after them; none: all are taken. */
+  /** Takes out the first whole lines, {@link SLICE_CHARACTERS} of text at most, and the position after them. */
   take(maxLines?: number): { readonly lines: readonly PlacedLine[]; readonly end: LogPosition };
-  /** What there is of the next line, but for an end that may be the beginning of a secret. */
+  /** Returns the start of the next line, without an end that may be the start of a secret. */
   partial(): string;
 }
 
 export interface PlacedLine {
   readonly text: string;
-  /** Bytes of the raw log before it; of all pieces of a line, before the line. */
+  /** Bytes of the raw log before the line. Equal for all pieces of a line. */
   readonly offset: number;
   /** How many pieces of the line came before it. */
   readonly pieces: number;
 }
 
-/** So many lines, and so much of their text in UTF-16 units, is taken at once: what is made of a slice is in memory as a whole. */
+/** How many lines, and UTF-16 units of text, are taken at once: all that is made of a slice is in memory at the same time. */
 export const SLICE_LINES = 1_000;
 export const SLICE_CHARACTERS = 65_536;
 
 /**
- * Where the raw log must be read from for what comes after a place. A place comes back from a browser, which may say any: whether
- * a byte there is hidden is decided by those before it as well.
+ * Computes where the raw log must be read from to show it from a position on. A browser may send any position (A6), and the bytes before
+ * a position decide too whether a byte is part of a secret.
  */
 export function toLeadIn({ offset }: LogPosition): number {
   return Math.max(0, offset - MASK_REACH_BYTES);
@@ -40,11 +40,11 @@ export function toLeadIn({ offset }: LogPosition): number {
 
 const LINE_END = 0x0a;
 
-/** @param masking of what is hidden wherever they stand, over line ends too */
+/** @param masking of secrets, which are hidden across line ends too */
 export function createLogLines(from: LogPosition, masking: Pick<Masking, 'createPieceMasker'>): LogLines {
   const lines = createLineBuilder(from);
   let masker = masking.createPieceMasker();
-  /** Places in the raw log: where the masker began, from where on anything is shown, how far it was pushed. */
+  /** Offsets in the raw log: where the masker began, from where bytes are shown, where the next bytes come. */
   let [begin, shownFrom, pushed] = [toLeadIn(from), from.offset, toLeadIn(from)];
 
   function addPiece({ bytes, offset, isMask }: MaskedPiece): void {
@@ -73,7 +73,7 @@ export function createLogLines(from: LogPosition, masking: Pick<Masking, 'create
     breakOff: () => lines.breakOff(pushed),
     goOn(at): void {
       masker = masking.createPieceMasker();
-      // A secret may have begun in what is not known.
+      // A secret may have begun in the gap.
       [begin, pushed, shownFrom] = [at, at, at + MASK_REACH_BYTES];
       lines.breakOff(shownFrom);
     },
@@ -82,21 +82,21 @@ export function createLogLines(from: LogPosition, masking: Pick<Masking, 'create
   };
 }
 
-/** Bytes to lines, and lines that are too long to pieces. */
+/** Divides bytes into lines, and long lines into pieces. */
 interface LineBuilder extends Pick<LogLines, 'take' | 'partial'> {
-  /** More of the line. */
+  /** Adds bytes to the line. */
   add(bytes: Uint8Array): void;
-  /** The rest of the line; the next begins at a place of the raw log. */
+  /** Adds the rest of the line. The next line begins at an offset of the raw log. */
   end(bytes: Uint8Array, next: number): void;
-  /** Ends the line, if there is anything of one. */
+  /** Ends the line, if it has begun. */
   breakOff(next: number): void;
 }
 
 function createLineBuilder(from: LogPosition): LineBuilder {
   const lines: PlacedLine[] = [];
-  /** Of the line at hand: its place, what no piece has of it yet, how many pieces there are, how many of them are not wanted. */
+  /** Of the current line: its offset, the text that is in no piece yet, the number of its pieces, how many of them are not wanted. */
   let [start, text, pieces, unwanted] = [from.offset, '', 0, from.pieces];
-  /** While a line goes over several pieces of the log, which may end within a character. */
+  /** For a line that comes in several chunks, which may end within a character. */
   let decoder: TextDecoder | undefined;
 
   function cutPieces(): void {
@@ -150,7 +150,7 @@ function countSlice(lines: readonly PlacedLine[], maxLines: number): number {
 
 const NOTHING = new Uint8Array(0);
 
-/** A mark of byte order is kept as any other character. */
+/** Keeps a byte order mark like any other character. */
 function createDecoder(): TextDecoder {
   return new TextDecoder('utf-8', { ignoreBOM: true });
 }

@@ -40,7 +40,7 @@ export interface ViewRequest {
   readonly signal: AbortSignal;
 }
 
-/** As of a build: one object may serve both. */
+/** The same as those of a build: one object may serve both. */
 export interface ViewDependencies extends Pick<
   BuildDependencies,
   'open' | 'checkJob' | 'listSecrets' | 'parse' | 'now' | 'onFault'
@@ -50,8 +50,9 @@ export interface ViewDependencies extends Pick<
 }
 
 /**
- * What can be seen of a build: while this process leads it its state as it changes; of any other what c3 noted in its Pod, and the forge
- * bears out; without that what the forge knows. A valid link proves that the forge has confirmed the push, so c3.yaml is opened as the build did. Never rejects.
+ * Opens the view of a build. While this process leads the build the view has its state as it changes. Else it has what c3 noted in the
+ * Pod, as far as the forge confirms it, or what the forge knows. A valid link proves that the forge has confirmed the push, so c3.yaml is
+ * opened as in the build. Never rejects.
  */
 export async function openView(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
   try {
@@ -67,7 +68,7 @@ function toFailed(error: unknown, { signal }: ViewRequest, { onFault }: ViewDepe
   return { kind: 'failed', message: signal.aborted ? 'aborted' : 'c3 itself failed' };
 }
 
-/** Its Pod is looked for once a log is wanted: before, there may be none. */
+/** Opens the view of a build that this process leads. Finds its Pod when a log is wanted: before that there may be none. */
 function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
   let pod: Promise<OpenedPod | Failed> | undefined;
   async function open(): Promise<OpenedPod | Failed> {
@@ -130,7 +131,7 @@ async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Pro
 
 type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipeline };
 
-/** There is nothing to see but what the forge knows. */
+/** Only the forge knows something of the build. */
 interface Nothing {
   readonly kind: 'nothing';
   readonly message: string;
@@ -142,7 +143,7 @@ interface Failed {
   readonly message: string;
 }
 
-/** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} what the forge answers */
+/** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} the forge's refusal */
 async function openPod(order: ViewRequest, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
   const { build, repository, signal } = order;
   const { sha, id: buildId } = build;
@@ -189,17 +190,17 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
   }
 }
 
-/** Faults of what is sealed in c3.yaml. */
+/** Faults of the sealed values in c3.yaml. */
 const OF_THE_FILE: readonly ErrorCode[] = ['SEALED_INVALID', 'KUBECONFIG_INVALID', 'TELEGRAM_INVALID'];
 
-/** The build has said it already. */
+/** The build has reported the warnings already. */
 const SILENT = { warn: (): void => {} };
 
 function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-error' }>): Nothing {
   return { kind: 'nothing', message, problems };
 }
 
-/** What the link and c3.yaml tell of a build that began; which steps a condition left out, its journal does. */
+/** Makes the state that the link and c3.yaml tell of a build that began. The journal tells which steps a condition skipped. */
 function toKnownState(order: ViewRequest, pipeline: Pipeline): BuildState {
   const { all } = planTasks({
     pipeline,
@@ -228,7 +229,7 @@ function toPlanned(stage: Stage): PlannedStage {
   return { steps: steps.map((step) => ({ step, runsAfter: [] })) };
 }
 
-/** @throws {C3Error} what the forge answers */
+/** @throws {C3Error} the forge's refusal */
 async function toOutcome(
   order: ViewRequest,
   status: BuildOutcome['status'],

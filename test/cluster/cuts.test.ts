@@ -23,7 +23,7 @@ const NOISY =
  * What an exec starts has no parent that its container knows of; what the agent starts, which bears the same name, has. Not this
  * shell itself, whose command line names the agent too.
  */
-const KILL_COURIERS = `for file in /proc/[0-9]*/cmdline; do
+const KILL_AGENTS = `for file in /proc/[0-9]*/cmdline; do
   pid=\${file#/proc/}; pid=\${pid%/cmdline}
   case $(tr '\\0' ' ' < $file) in
     *c3-agent*) [ $pid != $$ ] && grep -q '^PPid:.0$' /proc/$pid/status && kill -9 $pid && echo killed ;;
@@ -62,7 +62,7 @@ describe.each(['loud', 'silent'] as const)('a step on a real Kubernetes whose co
   test('after the status of an agent that was killed runs once and keeps its log', async () => {
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
-    await expect.poll(() => real.look(workspace.name, KILL_COURIERS)).toMatch(/^(?:killed\n)+$/);
+    await expect.poll(() => real.look(workspace.name, KILL_AGENTS)).toMatch(/^(?:killed\n)+$/);
     real.proxy.cutAll(how);
     await real.look(workspace.name, `touch /c3/go.${step.buildId}`);
     await expectWhole(real, { pod: workspace.name, step });

@@ -120,7 +120,7 @@ export function createWorld(): World {
   const released: boolean[] = [];
   const source = getSourceRepository();
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
-  const lines = createConnectionPool();
+  const connections = createConnectionPool();
 
   function fillIn(file: FileAnswer): FileAnswer {
     if (file.kind !== 'found') return file;
@@ -177,7 +177,7 @@ export function createWorld(): World {
     workspace,
     sha: source.sha,
     close(): void {
-      lines.close();
+      connections.close();
       workspace.close();
     },
     look({ running, looked, signal = new AbortController().signal, ...part }) {
@@ -271,7 +271,7 @@ export function createWorld(): World {
             };
           },
           onOver: (ending) => answers.onOver(ending),
-          lines,
+          connections,
           now: Date.now,
           onFault: (error) => {
             throw error;

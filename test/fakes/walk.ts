@@ -58,7 +58,7 @@ export interface WalkPart extends Partial<Pipeline> {
 
 export function createWalk(): Walk {
   const workspace = createLocalWorkspace('dash');
-  const lines = createConnectionPool();
+  const connections = createConnectionPool();
   const source = getSourceRepository();
   const states: BuildState[] = [];
   const walk: Walk = {
@@ -110,7 +110,7 @@ export function createWalk(): Walk {
         signal: walk.cancel.signal,
         haltSignal: walk.halt.signal,
         limits: LIMITS,
-        lines,
+        connections,
         onOutput: onOutput && ((_index, bytes) => onOutput(Buffer.from(bytes).toString())),
       });
       progress.end(ending);
@@ -121,7 +121,7 @@ export function createWalk(): Walk {
         phase.kind === 'failed' ? `${name}: failed ${phase.exitCode}` : `${name}: ${phase.kind}`,
       ),
     close(): void {
-      lines.close();
+      connections.close();
       workspace.close();
     },
   };

@@ -7,8 +7,8 @@ import { startBuild } from './build-run.ts';
 import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
-const lines = createConnectionPool();
-afterAll(() => lines.close());
+const connections = createConnectionPool();
+afterAll(() => connections.close());
 
 let first: Workspace;
 beforeAll(async () => {
@@ -19,7 +19,8 @@ beforeAll(async () => {
 /** Runs a build whose step adds its number to a file; resolves with the Pod's id. */
 async function build(number: number): Promise<string> {
   const workspace = await faults.openWorkspace();
-  const { ending, sweep } = await startBuild(workspace, [`echo ${number} >> /c3/builds`, 'exit 0'], { lines }).outcome;
+  const { ending, sweep } = await startBuild(workspace, [`echo ${number} >> /c3/builds`, 'exit 0'], { connections })
+    .outcome;
   expect(ending).toEqual({ kind: 'passed', allowed: [] });
   expect(await sweep()).toBe(true);
   await workspace.release({ isClean: true });
@@ -61,7 +62,7 @@ test.each(['loud', 'false-success'] as const)(
   'a connection that is cut (%s) after the last step does not cost the warm Pod',
   async (how) => {
     const workspace = await faults.openWorkspace();
-    const { ending, sweep } = await startBuild(workspace, ['true'], { lines }).outcome;
+    const { ending, sweep } = await startBuild(workspace, ['true'], { connections }).outcome;
     expect(ending).toEqual({ kind: 'passed', allowed: [] });
     faults.embedded.faults.cutExecs(how);
     expect(await sweep()).toBe(true);

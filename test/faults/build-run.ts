@@ -20,7 +20,7 @@ export interface BuildRun {
 export interface BuildOptions {
   readonly timeoutMs?: number;
   /** As in production, where one serves all builds of a process; default: none. */
-  readonly lines?: ConnectionPool;
+  readonly connections?: ConnectionPool;
   /** In place of those of a quick test. */
   readonly limits?: Partial<StepLimits>;
 }
@@ -29,7 +29,7 @@ export interface BuildOptions {
 export function startBuild(
   workspace: Workspace,
   scripts: readonly [string, ...string[]],
-  { timeoutMs = 60_000, lines, limits = {} }: BuildOptions = {},
+  { timeoutMs = 60_000, connections, limits = {} }: BuildOptions = {},
 ): BuildRun {
   const buildId = toBuildId();
   const controller = new AbortController();
@@ -63,7 +63,7 @@ export function startBuild(
     masking: createMasking([]),
     signal: controller.signal,
     limits: { ...STEP_LIMITS, ...limits },
-    ...(lines ? { lines } : {}),
+    ...(connections ? { connections } : {}),
   });
   return { buildId, outcome, cancel: () => controller.abort() };
 }

@@ -12,14 +12,14 @@ afterEach(() => lines.close());
 /** What the first builds open for good: pooled connections, modules. */
 const WARM_UP = 10;
 /** An agent, its watch, and the shell that waits for both. */
-const COURIER = 3;
+const AGENT = 3;
 /** Builds whose files are kept in a Pod (shell/agent.sh). */
 const KEPT = 10;
 
 async function build(pool: ConnectionPool | undefined): Promise<string> {
   const workspace = await faults.openWorkspace();
   const script = 'echo one; sh -c "echo two" | cat; sleep 0 & wait';
-  const { ending, sweep } = await startBuild(workspace, [script], pool ? { lines: pool } : {}).outcome;
+  const { ending, sweep } = await startBuild(workspace, [script], pool ? { connections: pool } : {}).outcome;
   expect(ending).toEqual({ kind: 'passed', allowed: [] });
   await workspace.release({ isClean: await sweep() });
   return workspace.name;
@@ -35,7 +35,7 @@ function countHandles(): number {
 }
 
 test.each([
-  ['whose connection is left to the next', isLong ? 200 : 25, lines, COURIER],
+  ['whose connection is left to the next', isLong ? 200 : 25, lines, AGENT],
   ['with a connection of its own', isLong ? 50 : 15, undefined, 0],
 ] as const)(
   'a build %s, %i times in one warm Pod, leaves no process, no zombie, the files of ten builds and no open handle',

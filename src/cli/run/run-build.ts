@@ -64,14 +64,14 @@ function toPodScope(tree: WorkingTree): string {
 export interface RunParts {
   readonly view: View;
   openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
-  readonly lines: ConnectionPool;
+  readonly connections: ConnectionPool;
 }
 
 /**
  * Runs the very build that a server would run, with the working tree in the forge's place, and answers the exit code. Never
  * rejects.
  */
-export async function runOnce(order: RunOrder, { view, openCluster, lines }: RunParts): Promise<number> {
+export async function runOnce(order: RunOrder, { view, openCluster, connections }: RunParts): Promise<number> {
   const { pipeline, tree } = order;
   const outputs = new Map<number, OutputLines>();
   let exitCode = CANCELLED;
@@ -113,7 +113,7 @@ export async function runOnce(order: RunOrder, { view, openCluster, lines }: Run
       outputs.set(step, lines);
       tellLines(step, lines.push(bytes));
     },
-    lines,
+    connections,
     now: Date.now,
     onFault: (error) => view.show({ kind: 'warning', message: toMessage(error) }),
     limits: { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS },
