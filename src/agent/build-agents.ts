@@ -4,8 +4,8 @@ import type { ConnectionPool } from './connection-pool.ts';
 import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
 
 /**
- * The agents of a build: in each container as many as steps run there at the same time. Later steps use them again, and their
- * connections stay open for the next build.
+ * The agents of a build: in each container as many as steps run there at the same time. Later steps use them again,
+ * and their connections stay open for the next build.
  */
 export interface BuildAgents {
   /** Lends an agent in a container to `work` alone. Waits while all are in use. */
@@ -17,8 +17,8 @@ export interface BuildAgents {
   /** Marks the workspace as unknown: it cannot be known what the build left there. */
   condemn(): void;
   /**
-   * Kills what the build left running, unless the workspace is deleted with it, and ends the agents. None may be in use. Resolves with
-   * whether nothing is left.
+   * Kills what the build left running, unless the workspace is deleted with it, and ends the agents. None may be in
+   * use. Resolves with whether nothing is left.
    */
   sweep(): Promise<boolean>;
 }
@@ -43,7 +43,10 @@ export const SILENCE_MS = 45_000;
 /** How long the sweep after a build may take before the workspace is given up. */
 const SWEEP_MS = 30_000;
 
-/** In one container at the same time. The steps of a wider parallel stage wait. A container runtime tolerates few dozen execs. */
+/**
+ * In one container at the same time. The steps of a wider parallel stage wait. A container runtime tolerates few
+ * dozen execs.
+ */
 const MAX_AGENTS = 16;
 
 export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
@@ -106,7 +109,9 @@ async function sweepAll(sweepers: readonly Sweeper[], options: BuildAgentsOption
   return isClean;
 }
 
-/** Retries after a cut: a second sweep does no harm, and a broken connection is no reason to give up a warm workspace. */
+/**
+ * Retries after a cut: a second sweep does no harm, and a broken connection is no reason to give up a warm workspace.
+ */
 async function sweepOne({ agent, notes }: Sweeper, options: BuildAgentsOptions, over: AbortSignal): Promise<boolean> {
   while (!over.aborted) {
     const answer = await agent.perform(`${notes}sweep ${options.buildId}\n`, (frame) =>

@@ -2,11 +2,14 @@ import type { Workspace } from '../engine/cluster.ts';
 import type { AgentConnection } from './connection.ts';
 
 /**
- * Connections that builds left open into warm workspaces, for the next build there: opening one takes about as long as a whole short
- * step. There is one pool in a process.
+ * Connections that builds left open into warm workspaces, for the next build there: opening one takes about as long
+ * as a whole short step. There is one pool in a process.
  */
 export interface ConnectionPool {
-  /** Finds those into one container. By the key of the workspace, never by its UID: a lying cluster may invent that of another (A5). */
+  /**
+   * Finds those into one container. By the key of the workspace, never by its UID: a lying cluster may invent that of
+   * another (A5).
+   */
   of(workspace: Pick<Workspace, 'key'>, container: string): KeptConnections;
   close(): void;
 }

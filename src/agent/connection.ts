@@ -5,14 +5,19 @@ import { agentArgv, agentProgram } from './shell.ts';
 
 export type AgentAnswer<T> =
   | { readonly kind: 'answered'; readonly value: T }
-  /** The connection broke or could not be opened. What the command did is unknown. `isFinal`: another try would end the same way. */
+  /**
+   * The connection broke or could not be opened. What the command did is unknown. `isFinal`: another try would end
+   * the same way.
+   */
   | {
       readonly kind: 'cut';
       readonly message: string;
       readonly isFinal: boolean;
       /** The container has no `sh`: no agent can run in it. */
       readonly isShellMissing?: boolean;
-      /** The cluster refused the connection. The container may have ended, which the cluster reports a moment later. */
+      /**
+       * The cluster refused the connection. The container may have ended, which the cluster reports a moment later.
+       */
       readonly isRefused?: boolean;
     };
 
@@ -30,7 +35,10 @@ export interface ConnectionOptions {
   readonly isReader?: boolean;
   /** Where the agent keeps its files: the first of the two directories that is writable. */
   readonly roots: readonly [string, string];
-  /** The connection counts as dead when a command gets no byte for this long. The agent sends something every ten seconds. */
+  /**
+   * The connection counts as dead when a command gets no byte for this long. The agent sends something every ten
+   * seconds.
+   */
   readonly silenceMs: number;
 }
 
@@ -40,7 +48,10 @@ const MAX_STDERR_BYTES = 512;
 /** How many frames may come without a command: the rest of an answer that was not waited for. */
 const MAX_UNASKED_FRAMES = 1000;
 
-/** After so many frames the event loop runs other work: 4 MiB, which come at once, may contain two million frames (A12). */
+/**
+ * After so many frames the event loop runs other work: 4 MiB, which come at once, may contain two million frames
+ * (A12).
+ */
 const FRAMES_A_TURN = 64;
 
 /** How long a kept connection may take to answer. Opening a new one takes less. */
@@ -59,7 +70,10 @@ export interface AgentConnection {
   close(): void;
 }
 
-/** Opens an exec and starts an agent in it. Never rejects: a connection that could not be opened answers every command with the reason. */
+/**
+ * Opens an exec and starts an agent in it. Never rejects: a connection that could not be opened answers every command
+ * with the reason.
+ */
 export async function openConnection(
   workspace: Pick<Workspace, 'exec'>,
   container: string,
@@ -82,7 +96,10 @@ export async function openConnection(
   const { session } = answer;
   const over = session.done.then((end) => toCut(end, container, receiver));
   let isOver = false;
-  /** The callers that wait for an answer. Waiting for `over` itself would keep all of them: a connection outlives its builds. */
+  /**
+   * The callers that wait for an answer. Waiting for `over` itself would keep all of them: a connection outlives its
+   * builds.
+   */
   const waiting = new Set<(cut: Cut) => void>();
   void over.then((cut) => {
     isOver = true;
@@ -256,7 +273,9 @@ function createDeadConnection(cut: Cut): AgentConnection {
 /** Exit codes by which a runtime reports that it found no such program. */
 const NOT_FOUND_CODES: readonly (number | undefined)[] = [126, 127, 128];
 
-/** The runtime of the node restarts: what does not exist is the runtime's socket. It is gRPC's code for "try again". */
+/**
+ * The runtime of the node restarts: what does not exist is the runtime's socket. It is gRPC's code for "try again".
+ */
 const OUT_OF_REACH = /code = Unavailable/;
 
 function toCut(end: ExecEnd, container: string, { fault, stderr }: Receiver): Cut {

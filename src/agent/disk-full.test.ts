@@ -86,7 +86,8 @@ describe.runIf(mayMount).each(someShells)('under %s, on a full disk,', (shell) =
       writeFileSync(ran, '');
       const script = `echo run >> ${ran}; exit 5`;
       expect(await steps.run(script)).toBeOneOf([EXITED, lost(steps)]);
-      // Another c3 asks for it again, when there is room: what was claimed without having begun is not begun any more.
+      // Another c3 asks for it again, when there is room: what was claimed without having begun is not begun any
+      // more.
       rmSync(join(steps.root, 'filler'));
       const again = await steps.run(script, { agent: steps.openAgent({ epoch: 2 }) });
       expect([again, readFileSync(ran, 'utf8')]).toBeOneOf([

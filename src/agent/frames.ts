@@ -1,9 +1,12 @@
 /**
- * What an agent sends (shell/agent.sh): one frame a line, and the bytes of a `data` frame after its line. Offsets are positions in
- * the step's log, so c3 asks for a frame that was cut again.
+ * What an agent sends (shell/agent.sh): one frame a line, and the bytes of a `data` frame after its line. Offsets are
+ * positions in the step's log, so c3 asks for a frame that was cut again.
  */
 export type Frame =
-  /** The agent has started, with its files under `root`. `begunAtMs`: when c3 first came with this build, by c3's clock. */
+  /**
+   * The agent has started, with its files under `root`. `begunAtMs`: when c3 first came with this build, by c3's
+   * clock.
+   */
   | { readonly kind: 'ready'; readonly begunAtMs: number; readonly root: string }
   /** A piece of the current data frame, in order. */
   | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
@@ -27,14 +30,18 @@ export type Frame =
   | { readonly kind: 'swept'; readonly isClean: boolean }
   | { readonly kind: 'fault'; readonly message: string };
 
-/** What the exit file of a step says. `proof`: only the step's supervisor knows it; empty unless the step has passed. */
+/**
+ * What the exit file of a step says. `proof`: only the step's supervisor knows it; empty unless the step has passed.
+ */
 export interface ExitNote {
   readonly exitCode: number;
   readonly why: ExitReason;
   readonly proof: string;
 }
 
-/** `out-of-memory`: not exit code 0, and the kernel killed a process of the container for memory while the step ran. */
+/**
+ * `out-of-memory`: not exit code 0, and the kernel killed a process of the container for memory while the step ran.
+ */
 export type ExitReason = 'exited' | 'out-of-memory' | 'timed-out' | 'cancelled' | 'log-limit';
 
 const EXIT_REASONS: readonly string[] = [
@@ -56,8 +63,8 @@ export const MAX_END_BYTES = 65_536;
 
 export interface FrameDecoder {
   /**
-   * Yields the frames that `chunk` completes. Decodes each on demand, since a chunk may hold millions: take all of them before the
-   * next chunk. Yields nothing after a `fault` frame.
+   * Yields the frames that `chunk` completes. Decodes each on demand, since a chunk may hold millions: take all of
+   * them before the next chunk. Yields nothing after a `fault` frame.
    */
   push(chunk: Uint8Array): Iterable<Frame>;
 }
@@ -161,7 +168,10 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
   }
 }
 
-/** Parses the line of an exit file, `CODE WHY end PROOF` (shell/step.sh). Returns undefined when the step has not ended. */
+/**
+ * Parses the line of an exit file, `CODE WHY end PROOF` (shell/step.sh). Returns undefined when the step has not
+ * ended.
+ */
 export function parseExitNote(line: string): ExitNote | undefined {
   const [, code, why, proof = ''] = /^(\d{1,3}) ([a-z-]+) end(?: ([!-~]*))? *$/.exec(line) ?? [];
   const exitCode = toCount(code);

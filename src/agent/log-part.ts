@@ -38,7 +38,10 @@ export interface PartSink {
   readonly onSkip?: ((bytes: number) => void) | undefined;
 }
 
-/** The agent sends blocks of this size (shell/log.sh). Hundreds of readers may keep a shared part in memory, so it is small. */
+/**
+ * The agent sends blocks of this size (shell/log.sh). Hundreds of readers may keep a shared part in memory, so it is
+ * small.
+ */
 const BLOCK_BYTES = 131_072;
 export const SHARED_BLOCKS = 2;
 export const STREAM_BLOCKS: number = MAX_FRAME_BYTES / BLOCK_BYTES;

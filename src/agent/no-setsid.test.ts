@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { isRunning, setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 
-/** One that minds TERM and one that does not, in the background; one of each below another shell; and what the step itself waits for. */
+/**
+ * One that minds TERM and one that does not, in the background; one of each below another shell; and what the step
+ * itself waits for.
+ */
 function toTree(directory: string): string {
   const member = (name: string, before = ''): string =>
     `sh -c '${before}echo $$ > ${directory}/${name}.new; mv ${directory}/${name}.new ${directory}/${name}; while :; do sleep 0.1; done'`;

@@ -11,8 +11,8 @@ export interface PartReader {
   /** Reads the lines of all files of the build in a container whose names begin with `name`. */
   tell(container: string, name: string): Promise<AgentAnswer<ToldLines>>;
   /**
-   * Reads a part of a log, at most 256 KiB. All callers share few connections, and none waits for a slow one. Callers that ask for
-   * the same at the same moment share one answer.
+   * Reads a part of a log, at most 256 KiB. All callers share few connections, and none waits for a slow one. Callers
+   * that ask for the same at the same moment share one answer.
    */
   readPart(place: PartPlace): Promise<LogPart>;
   /** Opens a connection for one reader, who closes it. */
@@ -22,7 +22,8 @@ export interface PartReader {
 
 export interface PartStream {
   /**
-   * Reads a part of a log, at most 16 MiB, and passes its bytes on as they come: those of the part that it resolves with are empty.
+   * Reads a part of a log, at most 16 MiB, and passes its bytes on as they come: those of the part that it resolves
+   * with are empty.
    *
    * @throws what `onBytes` throws
    */
@@ -31,12 +32,16 @@ export interface PartStream {
 }
 
 export interface ToldLines {
-  /** When c3 first came into the container with the build, in epoch milliseconds; 0: nothing of the build is there. */
+  /**
+   * When c3 first came into the container with the build, in epoch milliseconds; 0: nothing of the build is there.
+   */
   readonly begunAtMs: number;
   readonly lines: readonly string[];
 }
 
-/** Shared connections into one container: the build has its own there, and a container runtime tolerates few dozen. */
+/**
+ * Shared connections into one container: the build has its own there, and a container runtime tolerates few dozen.
+ */
 const MAX_CONNECTIONS = 4;
 
 /** How often, and how long after a cut, a file is asked for again. */

@@ -22,17 +22,19 @@ export interface PlainStepOptions {
 const MAX_OPENINGS = 5;
 const REOPEN_MS = 500;
 
-/** How long the cluster gets to report that the container died with its step, before a Success or a kill is believed. */
+/**
+ * How long the cluster gets to report that the container died with its step, before a Success or a kill is believed.
+ */
 const SETTLE_MS = 2000;
 
 /** Exit codes above this one are deaths by a signal. */
 const SIGNALLED = 128;
 
 /**
- * Runs a list command in a container without a shell, where no agent can run. The program gets the variables and the working directory
- * of its image, and standard input that stays open and empty. This is weaker than `runStep` in two ways. The exec's status decides
- * whether the step passed, if the connection was undisturbed and the container lives on. And a step that is cancelled, timed out or
- * lost may still run, so the workspace is not clean after it.
+ * Runs a list command in a container without a shell, where no agent can run. The program gets the variables and the
+ * working directory of its image, and standard input that stays open and empty. This is weaker than `runStep` in two
+ * ways. The exec's status decides whether the step passed, if the connection was undisturbed and the container lives
+ * on. And a step that is cancelled, timed out or lost may still run, so the workspace is not clean after it.
  */
 export async function runPlainStep(
   workspace: Workspace,

@@ -41,8 +41,8 @@ export interface CopyRequest extends LogRequest {
 type ReadPart = Extract<LogPart, { kind: 'part' }>;
 
 /**
- * The pause between two looks at a log without news, and after many of these. All readers look at the same moments, so that those of
- * one step share an answer.
+ * The pause between two looks at a log without news, and after many of these. All readers look at the same moments,
+ * so that those of one step share an answer.
  */
 const LOOK_MS = 250;
 const QUIET_LOOK_MS = 1000;
@@ -57,7 +57,10 @@ const MAX_FAILURES = 8;
 /** A part with fewer bytes reaches the end of the log (shell/log.sh). */
 const BLOCK_BYTES = 131_072;
 
-/** Reads a log to its end, part by part; while the step runs, as it is written. Continues after cuts. Shares the reader's connections. */
+/**
+ * Reads a log to its end, part by part; while the step runs, as it is written. Continues after cuts. Shares the
+ * reader's connections.
+ */
 export async function followParts(reader: PartReader, request: FollowRequest): Promise<LogReading> {
   const { signal, within = async (work) => await work() } = request;
   const { container, stepId, onPart } = request;
@@ -71,7 +74,9 @@ export async function followParts(reader: PartReader, request: FollowRequest): P
   });
 }
 
-/** Copies a log to its end; while the step runs, as it is written. Continues after cuts. Has a connection of its own. */
+/**
+ * Copies a log to its end; while the step runs, as it is written. Continues after cuts. Has a connection of its own.
+ */
 export async function copyLog(reader: PartReader, request: CopyRequest): Promise<LogReading> {
   const { signal, container, stepId, onBytes, onSkip } = request;
   const stream = reader.openStream(container);

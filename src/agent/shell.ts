@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * What c3 sends to a container's shell. The scripts are in shell/*.sh, where a shell can check them. Nothing of a build is ever in an
- * argv: the API server logs argv, and the processes of a container see each other's (A4).
+ * What c3 sends to a container's shell. The scripts are in shell/*.sh, where a shell can check them. Nothing of a
+ * build is ever in an argv: the API server logs argv, and the processes of a container see each other's (A4).
  */
 const program = ['processes', 'log', 'step', 'watch', 'sweep', 'agent'].map(readScript).join('');
 

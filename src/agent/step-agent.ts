@@ -6,17 +6,19 @@ import type { ConnectionOptions, Cut, OnFrame } from './connection.ts';
 import type { KeptConnections } from './connection-pool.ts';
 
 /**
- * c3's access to one container for one build. It opens a connection when one is needed, keeps it over the steps, opens another after a
- * cut, and leaves it to the next build in the workspace.
+ * c3's access to one container for one build. It opens a connection when one is needed, keeps it over the steps,
+ * opens another after a cut, and leaves it to the next build in the workspace.
  */
 export interface StepAgent {
-  /** Sends one command and passes each frame to `onFrame` until that answers. One command at a time. Never rejects. */
+  /**
+   * Sends one command and passes each frame to `onFrame` until that answers. One command at a time. Never rejects.
+   */
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
   /** Opens the connection before the first command. */
   warmUp(): void;
   /**
-   * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader 0 means that the
-   * container has nothing of the build.
+   * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader
+   * 0 means that the container has nothing of the build.
    */
   ready(): Promise<AgentAnswer<{ readonly begunAtMs: number }>>;
   /** Drops the connection. The next command opens another. */
@@ -112,11 +114,15 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
 }
 
 /**
- * A node reports the end of a container 0.5 to 2 s after nobody can connect to it any more, and later when the node is busy.
+ * A node reports the end of a container 0.5 to 2 s after nobody can connect to it any more, and later when the node
+ * is busy.
  */
 const LOSS_MS = 10_000;
 
-/** Waits for the cluster's message about the loss of a workspace. Resolves with undefined when none comes within ten seconds. */
+/**
+ * Waits for the cluster's message about the loss of a workspace. Resolves with undefined when none comes within ten
+ * seconds.
+ */
 export async function awaitLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
   const told = new AbortController();
   const late = sleep(LOSS_MS, undefined, { signal: told.signal, ref: false }).catch(() => undefined);

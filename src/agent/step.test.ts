@@ -233,7 +233,8 @@ describe.each(shells)('a step under %s', (shell) => {
 
   it('ends when its script ends, however short it is', async () => {
     const step = setUp(shell);
-    // Two hundred times: a signal to a shell that was forked a moment ago can be lost, which once made one in a hundred hang.
+    // Two hundred times: a signal to a shell that was forked a moment ago can be lost, which once made one in a
+    // hundred hang.
     for (let i = 0; i < 200; i += 1) {
       expect(await step.run(':', { stepId: `n${i}`, timeoutMs: 15_000 })).toEqual({ kind: 'exited', exitCode: 0 });
     }

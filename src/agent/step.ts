@@ -5,15 +5,18 @@ import { formatExports } from './shell.ts';
 import type { StepAgent } from './step-agent.ts';
 
 /**
- * One step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims it, keeps its
- * time limit, and writes the exit code into a file (shell/step.sh). c3 only waits for that file. So a cut costs a reconnect, another
- * c3 can take over at any moment, and an exec that reports "Success" never makes a step pass (decisions/001).
+ * One step. It is launched at most once, whatever happens to the connection: its supervisor in the container claims
+ * it, keeps its time limit, and writes the exit code into a file (shell/step.sh). c3 only waits for that file. So a
+ * cut costs a reconnect, another c3 can take over at any moment, and an exec that reports "Success" never makes a
+ * step pass (decisions/001).
  */
 export interface StepLaunch {
   readonly buildId: string;
   /** Unique within the build, `[a-z0-9-]+`. */
   readonly stepId: string;
-  /** Where the step starts. The agent makes it if it does not exist. If it cannot, the step fails with exit code 126. */
+  /**
+   * Where the step starts. The agent makes it if it does not exist. If it cannot, the step fails with exit code 126.
+   */
   readonly workdir: string;
   /** Lets the step start in the container's own directory instead. Default: false. */
   readonly mayStartElsewhere?: boolean;
@@ -21,7 +24,10 @@ export interface StepLaunch {
   /** Run by `sh -e`. */
   readonly script: string;
   readonly timeoutMs: number;
-  /** What the supervisor writes when the step has passed. Every c3 that leads the build makes the same one (`createStepProofs`). */
+  /**
+   * What the supervisor writes when the step has passed. Every c3 that leads the build makes the same one
+   * (`createStepProofs`).
+   */
   readonly proof: string;
   /** Commands that are sent before it each time, for the journal. */
   readonly notes?: string;
@@ -132,8 +138,9 @@ async function awaitEnd(
   };
 
   while (!over.aborted) {
-    // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel claims it. The
-    // cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one, and withdrawn it since.
+    // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel
+    // claims it. The cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one,
+    // and withdrawn it since.
     const isCancelledEarly = !now.isStarted && options.signal.aborted;
     const isLaunch = !now.isStarted && !isCancelledEarly;
     if (isLaunch) now.launches += 1;
@@ -211,7 +218,10 @@ function handleFrame(
   }
 }
 
-/** Checks the proof of a success: every container that shares the directory can write the file, but only the supervisor has the proof. */
+/**
+ * Checks the proof of a success: every container that shares the directory can write the file, but only the
+ * supervisor has the proof.
+ */
 function toProvenResult(exit: ExitNote, proof: string): StepResult {
   if (exit.why !== 'exited' || exit.exitCode !== 0 || exit.proof === proof) return toResult(exit);
   return { kind: 'lost', message: 'its exit file says that it passed, but its supervisor did not write that' };

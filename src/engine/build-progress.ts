@@ -16,7 +16,10 @@ export interface BuildProgress {
   readonly state: BuildState;
   /** Reports the current state to a reporter at once, and all changes from now on. */
   attach(reporter: Pick<Reporter, 'report'>): void;
-  /** Masks these in all sentences from now on, also those of a cluster or a forge. The tails of steps are masked before. */
+  /**
+   * Masks these in all sentences from now on, also those of a cluster or a forge. The tails of steps are masked
+   * before.
+   */
   hide(masking: Masking): void;
   /** Records what the forge has proven. */
   prove(build: Build): void;

@@ -14,7 +14,10 @@ export interface BuildRequest {
   readonly isOldKey: boolean;
   /** A c3 that died began this build: it continues from what its Pod holds. */
   readonly isResumed: boolean;
-  /** Aborting cancels the build; with {@link Superseded} as the reason, a newer build takes its place. `finally` still runs. */
+  /**
+   * Aborting cancels the build; with {@link Superseded} as the reason, a newer build takes its place. `finally` still
+   * runs.
+   */
   readonly signal: AbortSignal;
   /** Aborting also ends the wait for `finally`. */
   readonly haltSignal?: AbortSignal;
@@ -53,7 +56,10 @@ export interface BuildDependencies {
   /** Gets faults that no report can contain. */
   onFault(error: unknown): void;
   readonly limits: BuildLimits;
-  /** Parses c3.yaml. Default: {@link parsePipeline}. `c3 run` has another way, since it runs parts of it, and without seals. */
+  /**
+   * Parses c3.yaml. Default: {@link parsePipeline}. `c3 run` has another way, since it runs parts of it, and without
+   * seals.
+   */
   readonly parse?: (text: string) => ParsedPipeline;
   /** Gets what a step writes, masked, while it runs, in order. `index` is that of `BuildState.steps`. */
   readonly onOutput?: (index: number, bytes: Uint8Array) => void;

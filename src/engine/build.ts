@@ -12,8 +12,9 @@ import { toBuildEnvironment } from './tasks.ts';
 import { toCancelEnding } from './verdict.ts';
 
 /**
- * Runs a build: prove → read c3.yaml → open its secrets → Pod → checkout and steps → report. Nothing of c3.yaml is opened before the
- * forge has confirmed the push. Every way ends in one Ending, which is always reported. Never rejects.
+ * Runs a build: prove → read c3.yaml → open its secrets → Pod → checkout and steps → report. Nothing of c3.yaml is
+ * opened before the forge has confirmed the push. Every way ends in one Ending, which is always reported. Never
+ * rejects.
  */
 export async function runBuild(request: BuildRequest, dependencies: BuildDependencies): Promise<Ending> {
   const progress = createBuildProgress(request.build, {
@@ -52,7 +53,10 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   return ending;
 }
 
-/** Does all of the build but its reports. It is a function of its own so that what it needs is freed before they are done. */
+/**
+ * Does all of the build but its reports. It is a function of its own so that what it needs is freed before they are
+ * done.
+ */
 async function carryOut(
   request: BuildRequest,
   dependencies: BuildDependencies,
@@ -75,7 +79,10 @@ async function carryOut(
 /** How long the workspace is kept for readers of the log of the step that failed. */
 const LOG_MS = 60_000;
 
-/** Sends the log of the step that failed, before the Pod is released and the log may be deleted. Does nothing if nobody wants it. */
+/**
+ * Sends the log of the step that failed, before the Pod is released and the log may be deleted. Does nothing if
+ * nobody wants it.
+ */
 async function sendLog(
   reporter: Reporter | undefined,
   { request, outcome, state }: { request: BuildRequest; outcome: Outcome | undefined; state: BuildState },
@@ -185,7 +192,10 @@ function toEnding(error: unknown): Ending {
 /** A forge that takes longer does not delay the last report of a build. */
 const MAX_COMPARE_MS = 5_000;
 
-/** Asks the forge how the build before this one ended, and reports that to the progress. Never rejects. Only the end waits for it. */
+/**
+ * Asks the forge how the build before this one ended, and reports that to the progress. Never rejects. Only the end
+ * waits for it.
+ */
 async function compareWithPrevious({ build, repository }: BuildRequest, progress: BuildProgress): Promise<void> {
   const sha = toComparedCommit(build);
   if (sha === undefined) return;

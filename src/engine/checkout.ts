@@ -3,9 +3,9 @@ import type { GitAccess } from '../forges/forge.ts';
 import type { Checkout, Pipeline } from '../pipeline/pipeline.ts';
 
 /**
- * Makes the git settings with which every git of the build reaches the forge, also for private submodules. They are environment
- * variables, so that they are in no argv, no file and no `.git/config`. Git sends the header to this forge only: it compares scheme,
- * host and port.
+ * Makes the git settings with which every git of the build reaches the forge, also for private submodules. They are
+ * environment variables, so that they are in no argv, no file and no `.git/config`. Git sends the header to this
+ * forge only: it compares scheme, host and port.
  *
  * @see https://git-scm.com/docs/git-config#ENVIRONMENT (git 2.31 or newer)
  */
@@ -29,10 +29,11 @@ export function toGitEnvironment(access: GitAccess, checkout: Checkout): Record<
 }
 
 /**
- * Formats the script that brings the pushed revision into the work tree. It clones once, and fetches and cleans in a warm Pod. Nothing
- * from outside is in its text: url, ref and sha are variables (A8). It first removes what an earlier build left in the repository's
- * settings: hooks, config, submodules. If a warm tree cannot be used, it clones again, once. Each git takes some milliseconds of every
- * build, so the script calls few (the config is a file, HEAD is a file), and cleans while it fetches.
+ * Formats the script that brings the pushed revision into the work tree. It clones once, and fetches and cleans in a
+ * warm Pod. Nothing from outside is in its text: url, ref and sha are variables (A8). It first removes what an
+ * earlier build left in the repository's settings: hooks, config, submodules. If a warm tree cannot be used, it
+ * clones again, once. Each git takes some milliseconds of every build, so the script calls few (the config is a file,
+ * HEAD is a file), and cleans while it fetches.
  */
 export function formatCheckoutScript(checkout: Checkout, build: Pick<Build, 'sha'>): string {
   const isSha256 = build.sha.length === 64;
@@ -116,7 +117,10 @@ export function planWorkdir({ checkout }: Pipeline): Workdir {
   return { path: checkout.path, mayStartElsewhere: false };
 }
 
-/** Plans where the files of builds are: beside the work tree, where a volume is, else in the container's temporary directory. */
+/**
+ * Plans where the files of builds are: beside the work tree, where a volume is, else in the container's temporary
+ * directory.
+ */
 export function planRoots(pipeline: Pipeline): readonly [string, string] {
   const { path } = planWorkdir(pipeline);
   return [`${path.slice(0, path.lastIndexOf('/'))}/.c3`, '/tmp/.c3'];

@@ -8,8 +8,9 @@ import { parseDocument, visit } from 'yaml';
 import { readPipeline } from './prepare.ts';
 
 /**
- * What c3 reports about a c3.yaml reaches Telegram, the commit status, the page and the HTTP API. It quotes keys and the names of
- * containers and volumes, and no other value: any other value can be a secret that somebody put there in clear text.
+ * What c3 reports about a c3.yaml reaches Telegram, the commit status, the page and the HTTP API. It quotes keys and
+ * the names of containers and volumes, and no other value: any other value can be a secret that somebody put there in
+ * clear text.
  */
 const corpus = join(import.meta.dirname, '../../test/fixtures/c3-yaml');
 const sources = ['good', 'bad'].flatMap((folder) =>
@@ -21,7 +22,9 @@ const sources = ['good', 'bad'].flatMap((folder) =>
 const POD = 'job: {apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: sh, image: alpine}]}}';
 const MARKER = 'hunter2';
 
-/** No name of a container or a volume: those are quoted. As text, as a number, and as text that almost has a meaning. */
+/**
+ * No name of a container or a volume: those are quoted. As text, as a number, and as text that almost has a meaning.
+ */
 const marker = fc.constantFrom(
   `${MARKER}_X`,
   `${MARKER}: _X`,

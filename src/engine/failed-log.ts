@@ -20,7 +20,10 @@ export interface FailedLogOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens the log of the first step that failed and may not fail. Returns undefined when there is none, or when it is empty. */
+/**
+ * Opens the log of the first step that failed and may not fail. Returns undefined when there is none, or when it is
+ * empty.
+ */
 export function openFailedLog(options: FailedLogOptions): FailedLog | undefined {
   const { state, logs, signal } = options;
   const index = state.steps.findIndex(hasFailed);

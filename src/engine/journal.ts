@@ -3,12 +3,16 @@ import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-v
 import { yieldToEventLoop } from './event-loop.ts';
 
 /**
- * The state of a build for readers that come when no process leads it any more. c3 appends lines to `journal.CONTAINER` in the Pod,
- * together with other commands. A line has whole values, each under a key, and the newest value counts. So it changes little when a
- * line comes twice, late or never. What c3.yaml and a link say of a build is in no line: every program in the Pod could write it.
+ * The state of a build for readers that come when no process leads it any more. c3 appends lines to
+ * `journal.CONTAINER` in the Pod, together with other commands. A line has whole values, each under a key, and the
+ * newest value counts. So it changes little when a line comes twice, late or never. What c3.yaml and a link say of a
+ * build is in no line: every program in the Pod could write it.
  */
 export interface Journal {
-  /** Takes the commands that note in a container what is not noted there yet of a state. They go before another command. */
+  /**
+   * Takes the commands that note in a container what is not noted there yet of a state. They go before another
+   * command.
+   */
   take(container: string, state: BuildState): string;
 }
 
@@ -21,12 +25,15 @@ interface Entry {
   readonly v: Readonly<Record<string, unknown>>;
 }
 
-/** For the values of one line. A longer value has a line of its own. A shell opens the file for each line, and reads byte by byte. */
+/**
+ * For the values of one line. A longer value has a line of its own. A shell opens the file for each line, and reads
+ * byte by byte.
+ */
 const LINE_BYTES = 1000;
 
 /**
- * In one container: a hundred steps, each tried twenty times. Beyond it only the end is noted: a shell reads and writes some
- * megabytes a second, and that is the time of the build.
+ * In one container: a hundred steps, each tried twenty times. Beyond it only the end is noted: a shell reads and
+ * writes some megabytes a second, and that is the time of the build.
  */
 const MAX_NOTED_BYTES = 1024 * 1024;
 
@@ -95,7 +102,10 @@ function* listValues(state: BuildState): Generator<readonly [key: string, value:
   ];
 }
 
-/** Shortens texts so that they fit into a line. Leaves out lists: the steps have the names, and c3.yaml has the problems. */
+/**
+ * Shortens texts so that they fit into a line. Leaves out lists: the steps have the names, and c3.yaml has the
+ * problems.
+ */
 function toShort(value: BuildPhase | Ending | StepPhase): object {
   const parts = Object.entries(value).filter(([, part]) => !Array.isArray(part));
   return Object.fromEntries(
@@ -103,7 +113,10 @@ function toShort(value: BuildPhase | Ending | StepPhase): object {
   );
 }
 
-/** Formats a value without blanks and line ends, which separate words and commands, and in ASCII, since some shells change other bytes. */
+/**
+ * Formats a value without blanks and line ends, which separate words and commands, and in ASCII, since some shells
+ * change other bytes.
+ */
 function toAscii(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[^!-~]/g,
@@ -112,8 +125,8 @@ function toAscii(value: unknown): string {
 }
 
 /**
- * The state that journals tell. `lines` of one container or several, in any order, written by whoever was in the Pod: what makes no
- * sense is passed over.
+ * The state that journals tell. `lines` of one container or several, in any order, written by whoever was in the Pod:
+ * what makes no sense is passed over.
  *
  * @param known what c3.yaml and the link say, which no journal may change; the steps are as before their start
  * @returns undefined when there is nothing
@@ -138,7 +151,10 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
   return withAllowed({ ...state, warnings: warnings.filter((warning) => warning !== undefined) });
 }
 
-/** Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one: all at once would take 20 times the memory. */
+/**
+ * Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one: all at once would
+ * take 20 times the memory.
+ */
 function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { readonly text: string })[] {
   const entries: { e: number; n: number; text: string }[] = [];
   let left = MAX_READ_BYTES;

@@ -12,8 +12,8 @@ export type NotedState =
   | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * Reads the state of a build from the journals in its Pod. When the build has ended, one container has all of it. Else each container
- * that was used may have something that the others do not have.
+ * Reads the state of a build from the journals in its Pod. When the build has ended, one container has all of it.
+ * Else each container that was used may have something that the others do not have.
  *
  * @param known as for {@link readJournal}
  */

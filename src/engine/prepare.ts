@@ -42,7 +42,10 @@ export interface OpenedSecrets {
 
 export const PIPELINE_FILE = 'c3.yaml';
 
-/** Prove → read c3.yaml → plan → open its secrets. Nothing of c3.yaml is opened before the forge has confirmed the push. */
+/**
+ * Prove → read c3.yaml → plan → open its secrets. Nothing of c3.yaml is opened before the forge has confirmed the
+ * push.
+ */
 export async function prepare(
   request: BuildRequest,
   dependencies: BuildDependencies,

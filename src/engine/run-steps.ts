@@ -37,7 +37,10 @@ export interface StepsOrder extends TaskSource {
 
 export interface StepsOutcome {
   readonly ending: Ending;
-  /** Kills what the build left running. Resolves with whether nothing is left, so that the workspace may serve another build. */
+  /**
+   * Kills what the build left running. Resolves with whether nothing is left, so that the workspace may serve another
+   * build.
+   */
   sweep(): Promise<boolean>;
   /** Opens the log of the step that failed the build. Only before `sweep`. */
   openLog(state: BuildState, signal: AbortSignal): FailedLog | undefined;
@@ -47,8 +50,8 @@ export interface StepsOutcome {
 const FINALLY_MS = 10 * 60_000;
 
 /**
- * Runs the stages of a pipeline in order, and the steps of one stage at the same time. After a failure it runs only steps that ask for
- * that. At last, in any case, it runs `finally`. The first cause becomes the build's ending.
+ * Runs the stages of a pipeline in order, and the steps of one stage at the same time. After a failure it runs only
+ * steps that ask for that. At last, in any case, it runs `finally`. The first cause becomes the build's ending.
  */
 export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
   const { pipeline, progress, workspace } = order;
@@ -172,7 +175,10 @@ function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
 }
 
 export interface StepProofOptions {
-  /** The kubeconfig: every c3 that leads the build has it, and nothing in the Pod has it. Its owner may run anything there. */
+  /**
+   * The kubeconfig: every c3 that leads the build has it, and nothing in the Pod has it. Its owner may run anything
+   * there.
+   */
   readonly key: string;
   readonly buildId: string;
   /** The Pod's UID: a proof of one Pod proves nothing in another. */
@@ -180,8 +186,9 @@ export interface StepProofOptions {
 }
 
 /**
- * Creates the function that makes the proof of a step, by the step's id. The step's supervisor gets it over standard input, and writes
- * it into the exit file when the step has passed. So c3 knows who wrote the file: a program that reads the proof there comes too late.
+ * Creates the function that makes the proof of a step, by the step's id. The step's supervisor gets it over standard
+ * input, and writes it into the exit file when the step has passed. So c3 knows who wrote the file: a program that
+ * reads the proof there comes too late.
  */
 export function createStepProofs({ key, buildId, workspaceId }: StepProofOptions): (stepId: string) => string {
   return (stepId) =>

@@ -12,7 +12,8 @@ const MAX_TAIL_BYTES = 8 * 1024;
 export function toShownTail({ size, bytes }: LogEnd, masking: Masking): string {
   const shown = Math.min(bytes.length, MAX_TAIL_BYTES);
   const isCut = size > shown;
-  // The cut may go through a secret. The bytes before the cut are masked too, and not shown: the rest of a secret alone is not found.
+  // The cut may go through a secret. The bytes before the cut are masked too, and not shown: the rest of a secret
+  // alone is not found.
   const cut = isCut ? Math.max(bytes.length - shown, MASK_REACH_BYTES) : 0;
   const masker = masking.createPieceMasker();
   const pieces = [...masker.push(bytes), ...masker.flush()].map((piece) => {
@@ -24,8 +25,8 @@ export function toShownTail({ size, bytes }: LogEnd, masking: Masking): string {
 }
 
 /**
- * Drops the line in which the cut is. When there is only one line, drops its first characters: the cut may go through a secret that
- * was written in colours, which is not found by its rest.
+ * Drops the line in which the cut is. When there is only one line, drops its first characters: the cut may go through
+ * a secret that was written in colours, which is not found by its rest.
  */
 function fromLineStart(text: string): string {
   const start = text.indexOf('\n') + 1;

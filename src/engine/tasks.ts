@@ -83,7 +83,8 @@ export function planTasks(source: TaskSource): TaskPlan {
   function toTasks({ steps }: PlannedStage): Task[] {
     const group = steps.length > 1 ? all.length : undefined;
     return steps.map(({ step, skipped, runsAfter }) => {
-      // Only the container that checks out gets the token, for submodules and for fetches and pushes of its own steps.
+      // Only the container that checks out gets the token, for submodules and for fetches and pushes of its own
+      // steps.
       const isGit = checkout !== false && step.container === checkout.container;
       return add({
         kind: 'step',
@@ -113,7 +114,10 @@ export function planTasks(source: TaskSource): TaskPlan {
 /** Linux accepts no longer string in an environment, `NAME=value` with its NUL: MAX_ARG_STRLEN, 32 pages. */
 const MAX_VARIABLE_BYTES = 128 * 1024;
 
-/** For one step. Linux limits the environment and the arguments of a program to a quarter of the stack's limit: 2 MiB by default. */
+/**
+ * For one step. Linux limits the environment and the arguments of a program to a quarter of the stack's limit: 2 MiB
+ * by default.
+ */
 const MAX_ENVIRONMENT_BYTES = 1024 * 1024;
 
 /** Describes the first variable that is too large for any program. @see execve(2), "Limits on size of arguments" */
@@ -136,7 +140,10 @@ export function findOversizedVariable(tasks: readonly Task[]): string | undefine
   return undefined;
 }
 
-/** Makes the environment of every step of a build. Event data reaches a step this way only, never as part of a script (A8). */
+/**
+ * Makes the environment of every step of a build. Event data reaches a step this way only, never as part of a script
+ * (A8).
+ */
 export function toBuildEnvironment({ id, scope, event, ref, sha, commit }: Build): Record<string, string> {
   return {
     CI: 'true',

@@ -5,7 +5,9 @@ import type { Task } from './tasks.ts';
 /** What the result of a step means for the build. */
 export type Verdict =
   | { readonly kind: 'passed' }
-  /** The step itself failed: it may be tried again, its failure may be allowed, and steps for that case may follow. */
+  /**
+   * The step itself failed: it may be tried again, its failure may be allowed, and steps for that case may follow.
+   */
   | { readonly kind: 'failed'; readonly ending: Ending }
   /** Nothing else of this part of the build runs. */
   | { readonly kind: 'stopped'; readonly ending: Ending };

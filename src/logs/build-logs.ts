@@ -71,8 +71,8 @@ export function createView(build: SeenBuild): BuildView {
 }
 
 /**
- * Tells why a step has no log. Returns undefined when it may have one. Waits for a step that has not begun, if this process leads its
- * build.
+ * Tells why a step has no log. Returns undefined when it may have one. Waits for a step that has not begun, if this
+ * process leads its build.
  */
 async function findHindrance(build: SeenBuild, run: StepRun, signal: AbortSignal): Promise<string | undefined> {
   let last = build.state;
@@ -168,8 +168,8 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
 }
 
 /**
- * Creates a function that tells when a line was written. A line that the watch has not noted was written in the last second: the last
- * one of a step that has ended, or the current one.
+ * Creates a function that tells when a line was written. A line that the watch has not noted was written in the last
+ * second: the last one of a step that has ended, or the current one.
  */
 async function createStamp(
   build: SeenBuild,
@@ -212,15 +212,15 @@ async function copyBytes(build: SeenBuild, log: OpenedLog, { run, copier }: Copy
 /** When each part of a step's log was written, as the watch in its container noted it (agent/shell/watch.sh). */
 export interface LogTimes {
   /**
-   * Finds how many whole seconds after the step's start the byte at an offset of the raw log was written. Returns undefined for a byte
-   * that was written in the last second that is noted, or later.
+   * Finds how many whole seconds after the step's start the byte at an offset of the raw log was written. Returns
+   * undefined for a byte that was written in the last second that is noted, or later.
    */
   find(offset: number): number | undefined;
 }
 
 /**
- * Reads notes of the form `SECONDS BYTES`: the log's size after so many seconds of the step. Every program in the container can write
- * them, so notes that make no sense are ignored (A12).
+ * Reads notes of the form `SECONDS BYTES`: the log's size after so many seconds of the step. Every program in the
+ * container can write them, so notes that make no sense are ignored (A12).
  */
 export function readLogTimes(lines: readonly string[]): LogTimes {
   const notes: { readonly seconds: number; readonly size: number }[] = [];

@@ -2,8 +2,9 @@ import type { Build, BuildState, CommitStatus, ConfigProblem, ForgeUrls, ReadSta
 import type { LogReading } from '../agent/index.ts';
 
 /**
- * What a reader with a link to a build can see. While the build runs in this process that is its state as it changes. Else it is what
- * its Pod and the forge know. This file has types only: `open-view.ts` creates them, the page shows them.
+ * What a reader with a link to a build can see. While the build runs in this process that is its state as it changes.
+ * Else it is what its Pod and the forge know. This file has types only: `open-view.ts` creates them, the page shows
+ * them.
  */
 export type BuildLook =
   | { readonly kind: 'seen'; readonly view: BuildView }
@@ -27,13 +28,16 @@ export interface BuildOutcome {
 export interface BuildView {
   /** The newest. */
   readonly state: BuildState;
-  /** Whether this process leads the build, so that its state changes. False for a build that has not ended: no known c3 leads it. */
+  /**
+   * Whether this process leads the build, so that its state changes. False for a build that has not ended: no known
+   * c3 leads it.
+   */
   readonly isLed: boolean;
   /** Yields the current state, then each newer one, or only the newest of several. Ends after the last. */
   changes(signal: AbortSignal): AsyncIterable<BuildState>;
   /**
-   * Reads the log of a step, masked, line by line, from a position to its end. While the step runs it reads lines as they are written.
-   * Never rejects. The promises of the reader slow the reading, never the step.
+   * Reads the log of a step, masked, line by line, from a position to its end. While the step runs it reads lines as
+   * they are written. Never rejects. The promises of the reader slow the reading, never the step.
    */
   readLog(log: LogRequest, reader: LineReader): Promise<LogReading>;
   /** Copies the whole log as bytes, masked. Never rejects. */
@@ -46,7 +50,10 @@ export interface BuildView {
 export interface RunningBuild {
   /** The newest. */
   readonly state: BuildState;
-  /** Yields the current state, then each newer one, or only the newest of several. Ends after the last, or when aborted. */
+  /**
+   * Yields the current state, then each newer one, or only the newest of several. Ends after the last, or when
+   * aborted.
+   */
   changes(signal: AbortSignal): AsyncIterable<BuildState>;
 }
 
@@ -82,11 +89,16 @@ export interface LogLine {
 export interface LineReader {
   /** Aborted: no more is wanted. */
   readonly signal: AbortSignal;
-  /** Fetches and handles a part of the log, at most 256 KiB, at once or when there is room for it. Default: at once. */
+  /**
+   * Fetches and handles a part of the log, at most 256 KiB, at once or when there is room for it. Default: at once.
+   */
   readonly within?: <T>(work: () => Promise<T>) => Promise<T>;
   /** Gets whole lines, a few dozen KiB at a time. `end`: the position after them. */
   onLines(lines: readonly LogLine[], end: LogPosition): Promise<void> | void;
-  /** Gets the start of the next line, masked, as far as it is written. Empty: nothing. Called a few times a second at most. */
+  /**
+   * Gets the start of the next line, masked, as far as it is written. Empty: nothing. Called a few times a second at
+   * most.
+   */
   onPartial(text: string): void;
   /** Called where so many bytes in the middle of a huge log are left out. Its end follows. */
   onCut(bytes: number): void;

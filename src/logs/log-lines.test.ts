@@ -12,7 +12,10 @@ interface Told {
   readonly ends: { readonly end: LogPosition; readonly count: number }[];
 }
 
-/** All lines of a log from a place on, whose bytes come in chunks that end where `cuts` say, and which are taken few at a time. */
+/**
+ * All lines of a log from a place on, whose bytes come in chunks that end where `cuts` say, and which are taken few
+ * at a time.
+ */
 function read(log: Buffer, secrets: readonly string[], from = START, cuts: readonly number[] = []): Told {
   const maker = createLogLines(from, createMasking(secrets));
   const told: Told = { lines: [], ends: [] };

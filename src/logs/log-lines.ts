@@ -26,13 +26,16 @@ export interface PlacedLine {
   readonly pieces: number;
 }
 
-/** How many lines, and UTF-16 units of text, are taken at once: all that is made of a slice is in memory at the same time. */
+/**
+ * How many lines, and UTF-16 units of text, are taken at once: all that is made of a slice is in memory at the same
+ * time.
+ */
 export const SLICE_LINES = 1_000;
 export const SLICE_CHARACTERS = 65_536;
 
 /**
- * Computes where the raw log must be read from to show it from a position on. A browser may send any position (A6), and the bytes before
- * a position decide too whether a byte is part of a secret.
+ * Computes where the raw log must be read from to show it from a position on. A browser may send any position (A6),
+ * and the bytes before a position decide too whether a byte is part of a secret.
  */
 export function toLeadIn({ offset }: LogPosition): number {
   return Math.max(0, offset - MASK_REACH_BYTES);
@@ -94,7 +97,10 @@ interface LineBuilder extends Pick<LogLines, 'take' | 'partial'> {
 
 function createLineBuilder(from: LogPosition): LineBuilder {
   const lines: PlacedLine[] = [];
-  /** Of the current line: its offset, the text that is in no piece yet, the number of its pieces, how many of them are not wanted. */
+  /**
+   * Of the current line: its offset, the text that is in no piece yet, the number of its pieces, how many of them are
+   * not wanted.
+   */
   let [start, text, pieces, unwanted] = [from.offset, '', 0, from.pieces];
   /** For a line that comes in several chunks, which may end within a character. */
   let decoder: TextDecoder | undefined;

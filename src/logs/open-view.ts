@@ -50,9 +50,9 @@ export interface ViewDependencies extends Pick<
 }
 
 /**
- * Opens the view of a build. While this process leads the build the view has its state as it changes. Else it has what c3 noted in the
- * Pod, as far as the forge confirms it, or what the forge knows. A valid link proves that the forge has confirmed the push, so c3.yaml is
- * opened as in the build. Never rejects.
+ * Opens the view of a build. While this process leads the build the view has its state as it changes. Else it has
+ * what c3 noted in the Pod, as far as the forge confirms it, or what the forge knows. A valid link proves that the
+ * forge has confirmed the push, so c3.yaml is opened as in the build. Never rejects.
  */
 export async function openView(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
   try {
@@ -68,7 +68,10 @@ function toFailed(error: unknown, { signal }: ViewRequest, { onFault }: ViewDepe
   return { kind: 'failed', message: signal.aborted ? 'aborted' : 'c3 itself failed' };
 }
 
-/** Opens the view of a build that this process leads. Finds its Pod when a log is wanted: before that there may be none. */
+/**
+ * Opens the view of a build that this process leads. Finds its Pod when a log is wanted: before that there may be
+ * none.
+ */
 function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
   let pod: Promise<OpenedPod | Failed> | undefined;
   async function open(): Promise<OpenedPod | Failed> {
@@ -200,7 +203,10 @@ function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-e
   return { kind: 'nothing', message, problems };
 }
 
-/** Makes the state that the link and c3.yaml tell of a build that began. The journal tells which steps a condition skipped. */
+/**
+ * Makes the state that the link and c3.yaml tell of a build that began. The journal tells which steps a condition
+ * skipped.
+ */
 function toKnownState(order: ViewRequest, pipeline: Pipeline): BuildState {
   const { all } = planTasks({
     pipeline,

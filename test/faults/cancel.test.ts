@@ -26,7 +26,10 @@ sh -c 'until [ "$(cat /proc/[0-9]*/cmdline 2> /dev/null | tr "\\0" " " | grep -o
 touch "/c3/up.$C3_BUILD_ID"
 while :; do sleep 1008; done`;
 
-/** The `sleep`s in the Pod that live, those of supervisors apart, sorted. What is dead and waits for its parent has no command line. */
+/**
+ * The `sleep`s in the Pod that live, those of supervisors apart, sorted. What is dead and waits for its parent has no
+ * command line.
+ */
 async function listLiving(): Promise<string[]> {
   const script = `for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $file; echo; done 2> /dev/null`;
   const lines = (await faults.look(workspace.name, script)).split('\n');

@@ -1,13 +1,18 @@
 import { createServer, connect, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-/** What becomes of one connection: cut at a byte, wherever in a TLS record, a WebSocket frame or a log frame that is. */
+/**
+ * What becomes of one connection: cut at a byte, wherever in a TLS record, a WebSocket frame or a log frame that is.
+ */
 export interface Cut {
   /** Whose bytes are counted: those that c3 sends, or those that it gets. */
   readonly direction: 'sent' | 'received';
   /** So many pass, no more. */
   readonly afterBytes: number;
-  /** `loud`: both ends are reset. `silent`: both stay open and hear nothing more, as when a middle box forgets the connection. */
+  /**
+   * `loud`: both ends are reset. `silent`: both stay open and hear nothing more, as when a middle box forgets the
+   * connection.
+   */
   readonly how: 'loud' | 'silent';
 }
 

@@ -28,9 +28,15 @@ export interface FaultCluster {
   answerTo(changes?: Partial<WorkspaceRequest>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
   /** The workspace as whoever reads in it sees it: by c3's own client. */
   see(): Promise<FoundWorkspace>;
-  /** The directory of this machine that the workspace's container sees as /c3; there also while the API server is dead. */
+  /**
+   * The directory of this machine that the workspace's container sees as /c3; there also while the API server is
+   * dead.
+   */
   volumeOf(workspace: Workspace): string;
-  /** What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections meets. */
+  /**
+   * What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections
+   * meets.
+   */
   look(pod: string, script: string): Promise<string>;
 }
 
@@ -188,9 +194,9 @@ export interface StepRun {
 }
 
 /**
- * Starts a step of a new build. Its script finds `$ID` in its environment; what `body` writes goes to the log and, by `tee`, to
- * /c3/wrote.$ID, and each run adds a line to /c3/ran.$ID. It ends with 7, which no exec status says by mistake. Its log is read in
- * parts once it has ended.
+ * Starts a step of a new build. Its script finds `$ID` in its environment; what `body` writes goes to the log and, by
+ * `tee`, to /c3/wrote.$ID, and each run adds a line to /c3/ran.$ID. It ends with 7, which no exec status says by
+ * mistake. Its log is read in parts once it has ended.
  */
 export function startStep(workspace: Workspace, body: string, silenceMs: number = SILENCE_MS): StepRun {
   const buildId = toBuildId();

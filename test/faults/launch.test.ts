@@ -10,7 +10,9 @@ beforeAll(async () => {
   workspace = await faults.openWorkspace();
 });
 
-/** With it the launch alone is 32 kB; a handshake and c3's program for the agent come before it and are about 10 kB. */
+/**
+ * With it the launch alone is 32 kB; a handshake and c3's program for the agent come before it and are about 10 kB.
+ */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 100000 /dev/urandom`;
 
 describe.each([

@@ -25,7 +25,10 @@ async function build(pool: ConnectionPool | undefined): Promise<string> {
   return workspace.name;
 }
 
-/** With the one of this exec. A zombie counts: it stays in /proc until its parent waits for it, and the Pod's PID 1 never does. */
+/**
+ * With the one of this exec. A zombie counts: it stays in /proc until its parent waits for it, and the Pod's PID 1
+ * never does.
+ */
 async function countProcesses(pod: string): Promise<number> {
   return Number(await faults.look(pod, 'set -- /proc/[0-9]*; echo $#'));
 }

@@ -9,9 +9,9 @@ import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 /**
- * The states of a step, and what may happen in each. The model is what must be so of a step whatever happens: it runs once or
- * never; it ends with its own exit code, or cancelled, or lost if its supervisor was killed; and of what it wrote each holder
- * hears all, in order, from the beginning.
+ * The states of a step, and what may happen in each. The model is what must be so of a step whatever happens: it runs
+ * once or never; it ends with its own exit code, or cancelled, or lost if its supervisor was killed; and of what it
+ * wrote each holder hears all, in order, from the beginning.
  */
 type Event =
   /** Connections are cut; the next ones too, after so many bytes. */

@@ -2,7 +2,9 @@ import { beforeAll, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { startStep, useFaultCluster } from './fault-cluster.ts';
 
-/** In the container, where the kernel shows it its own cgroup, is a volume: steps write there what the kernel would. */
+/**
+ * In the container, where the kernel shows it its own cgroup, is a volume: steps write there what the kernel would.
+ */
 const CGROUP = '/sys/fs/cgroup';
 const faults = useFaultCluster();
 let workspace: Workspace;

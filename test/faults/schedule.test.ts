@@ -7,7 +7,10 @@ import { createRandom, isLong, SEED, type Random } from '../random.ts';
 const SCHEDULES = isLong ? 20 : 4;
 /** Makes the script long enough for cuts while it is being sent. */
 const PADDING = `# ${'x'.repeat(20_000)}\n`;
-/** A connection sends 2 kB of handshake, 8 kB of program for the agent, then the script: a cut below this is before its end. */
+/**
+ * A connection sends 2 kB of handshake, 8 kB of program for the agent, then the script: a cut below this is before
+ * its end.
+ */
 const MAX_SENT_BYTES = 25_000;
 const MAX_RECEIVED_BYTES = 3_000_000;
 
@@ -41,7 +44,10 @@ describe('a step', () => {
   );
 });
 
-/** One to six cuts; few are silent, for each takes the time that c3 needs to notice. Small positions are as likely as great ones. */
+/**
+ * One to six cuts; few are silent, for each takes the time that c3 needs to notice. Small positions are as likely as
+ * great ones.
+ */
 function planCuts(random: Random): Cut[] {
   return Array.from({ length: 1 + random(6) }, () => {
     const direction = random(3) === 0 ? 'sent' : 'received';

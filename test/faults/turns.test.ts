@@ -4,7 +4,10 @@ import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
-/** Waits its turn, runs one step that notes when it begins and ends, and gives the Pod back. Resolves with the Pod's id. */
+/**
+ * Waits its turn, runs one step that notes when it begins and ends, and gives the Pod back. Resolves with the Pod's
+ * id.
+ */
 async function build(number: number, reasons: string[] = []): Promise<string> {
   const answer = await faults.answerTo({}, (reason) => reasons.push(reason));
   if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));

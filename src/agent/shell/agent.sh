@@ -1,6 +1,7 @@
-# The agent: c3's end of a connection into a container, started by a Kubernetes exec. It reads commands from standard input, one a line,
-# and answers in frames on standard output (frames.ts). A connection may break at any byte. All state of a step is in files, so the
-# next agent continues from there. POSIX sh with ls, dd, sleep, mkdir, rm; it uses setsid where that exists.
+# The agent: c3's end of a connection into a container, started by a Kubernetes exec. It reads commands from standard
+# input, one a line, and answers in frames on standard output (frames.ts). A connection may break at any byte. All
+# state of a step is in files, so the next agent continues from there. POSIX sh with ls, dd, sleep, mkdir, rm; it uses
+# setsid where that exists.
 #
 # ROOT/                     the first of two directories that is writable; containers that share a volume share it
 #   epoch.N                 a c3 has come with this epoch; the greatest counts. File names, so that no write can lower it
@@ -19,8 +20,8 @@
 #     STEP.times            "SECONDS BYTES", a line for each second in which the log grew: its size at that second of the step
 #     STEP.AGENT.report     who answers when the step ends: made once. "REPORTER WATCH", or empty when it is the agent
 
-# Names begin with "_". A shell goes on exporting the variables of its environment, and a step must get the variables of its container
-# unchanged, whatever their names.
+# Names begin with "_". A shell goes on exporting the variables of its environment, and a step must get the variables
+# of its container unchanged, whatever their names.
 
 umask 077
 say() { printf '%s\n' "$*" || exit 1; }
@@ -56,8 +57,9 @@ find_root() {
   exit 1
 }
 
-# root MODE BUILD CONTAINER EPOCH NOW, then two lines with a directory each: c3 comes with a build. When the c3 of another build died
-# before its sweep, its processes are killed now, before BUILD starts anything. With the mode "read" c3 only reads and changes nothing.
+# root MODE BUILD CONTAINER EPOCH NOW, then two lines with a directory each: c3 comes with a build. When the c3 of
+# another build died before its sweep, its processes are killed now, before BUILD starts anything. With the mode
+# "read" c3 only reads and changes nothing.
 command_root() {
   IFS= read -r _first && IFS= read -r _second || exit 1
   if [ "$1" = read ]; then
@@ -97,7 +99,8 @@ command_note() {
   umask 077
 } 2> /dev/null
 
-# tell BUILD NAME: sends the lines of all files of the build whose names begin with NAME. No file of ours has longer lines.
+# tell BUILD NAME: sends the lines of all files of the build whose names begin with NAME. No file of ours has longer
+# lines.
 command_tell() {
   for _file in "$_root/$1/$2"*; do
     while IFS= read -r _line; do [ "${#_line}" -gt 4000 ] || say "J $_line"; done < "$_file"
@@ -157,8 +160,8 @@ agent() {
 
 set_naps
 _setsid=$(command -v setsid)
-# Agent and watch are the two ends of a pipe in the foreground: a process in the background would start with signals ignored. This
-# shell reaps both. Descriptor 5 leads to the watch.
+# Agent and watch are the two ends of a pipe in the foreground: a process in the background would start with signals
+# ignored. This shell reaps both. Descriptor 5 leads to the watch.
 exec 4>&1
 { exec 5>&1 >&4 4>&-; agent; } | { exec 4>&-; watch; }
 exit 0

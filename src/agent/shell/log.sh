@@ -17,17 +17,20 @@ take_size() {
   _size=${5:-0}
 }
 
-# Sets _now, in seconds. A nap takes longer than it says, by a sixth in a container with little CPU. Without /proc/uptime naps count.
+# Sets _now, in seconds. A nap takes longer than it says, by a sixth in a container with little CPU. Without
+# /proc/uptime naps count.
 take_time() { read -r _now _rest < /proc/uptime && _now=${_now%%.*} || _now=$((_now + 1)); } 2> /dev/null
 
 # The end of a log that goes with a heartbeat: 8 KiB are shown, and masking needs some bytes before them.
 _end_bytes=8256
 # A log up to this size goes whole with the exit: one `dd` is enough then.
 _small_log=65536
-# A heartbeat without news after this many seconds keeps idle proxies from cutting, and ends an agent without a listener.
+# A heartbeat without news after this many seconds keeps idle proxies from cutting, and ends an agent without a
+# listener.
 _quiet_seconds=10
 
-# wait BUILD STEP: waits for the end of $_step, which some agent runs. Sends heartbeats until then: at most one a second.
+# wait BUILD STEP: waits for the end of $_step, which some agent runs. Sends heartbeats until then: at most one a
+# second.
 await_end() {
   _tick=0 _missed=0 _told=0 _now=0
   take_time
@@ -67,8 +70,8 @@ beat() {
   say "H $_size"
 }
 
-# Sends the last word on a step. A c3 that lost the Pod to another c3 gets none: the other one kills what runs here, after it has
-# raised the fence, and such an end is not how the step ended.
+# Sends the last word on a step. A c3 that lost the Pod to another c3 gets none: the other one kills what runs here,
+# after it has raised the fence, and such an end is not how the step ended.
 report() {
   is_stale && refuse
   say "$1"
@@ -83,8 +86,8 @@ report_exit() {
 # Whether the agent that runs the step is alive.
 is_led() { read -r _pid _start _rest 2> /dev/null < "$_step.claim"; is_alive "$_pid" "$_start"; }
 
-# Whether the step was claimed a moment ago, so that its files come next. A claim exists before it is filled, so a claim whose maker
-# does not seem to live is tolerated for a while.
+# Whether the step was claimed a moment ago, so that its files come next. A claim exists before it is filled, so a
+# claim whose maker does not seem to live is tolerated for a while.
 is_awaited() {
   [ -e "$_step.claim" ] && [ ! -e "$_step.log" ] || return 1
   is_led && return 0
@@ -103,9 +106,10 @@ report_missing() {
   fi
 }
 
-# part OFFSET BASE CAP BLOCKS: sends one frame of the log from OFFSET on, BLOCKS times 128 KiB at most, and then how the step ended or
-# that this is all for now. Waits for nothing and writes nothing. Beyond CAP only the end of the log is sent. A step can empty its log
-# by `echo > /dev/stderr`: BASE is the number of bytes that were sent before that, as the last answer said.
+# part OFFSET BASE CAP BLOCKS: sends one frame of the log from OFFSET on, BLOCKS times 128 KiB at most, and then how
+# the step ended or that this is all for now. Waits for nothing and writes nothing. Beyond CAP only the end of the log
+# is sent. A step can empty its log by `echo > /dev/stderr`: BASE is the number of bytes that were sent before that,
+# as the last answer said.
 _kept_end=65536
 part() {
   _offset=$1 _base=$2 _cap=$3 _most_blocks=$4
@@ -146,8 +150,8 @@ send_end() {
   [ "$_size" -le "$_offset" ] || send 1 "$((_size - _offset))"
 }
 
-# Sends a frame of COUNT blocks of BYTES bytes from $_offset on. The file has them, unless the step empties it in this very moment.
-# Zeros take the place of what is gone then: a short frame would end the connection.
+# Sends a frame of COUNT blocks of BYTES bytes from $_offset on. The file has them, unless the step empties it in this
+# very moment. Zeros take the place of what is gone then: a short frame would end the connection.
 send() {
   {
     say "D $_offset $(($1 * $2))"

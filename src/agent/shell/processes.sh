@@ -1,7 +1,8 @@
 # What /proc says about processes. Only builtins read it: one fork costs more than all lines of a process.
 
-# Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self". A process id and
-# its start name one process for ever. A name may contain blanks, brackets and line ends, so the fields begin after the last bracket.
+# Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self".
+# A process id and its start name one process for ever. A name may contain blanks, brackets and line ends, so the
+# fields begin after the last bracket.
 examine() {
   _stat_text=
   while IFS= read -r _stat_line; do _stat_text="$_stat_text$_stat_line "; done 2> /dev/null < "/proc/$1/stat"
@@ -33,8 +34,8 @@ descends() {
   return 1
 }
 
-# Makes a file, with a line of text if one is given, unless it exists. Only one of several callers succeeds. Fails with 1 when the file
-# exists, with 2 when there is no room. A full disk usually still makes files without text.
+# Makes a file, with a line of text if one is given, unless it exists. Only one of several callers succeeds. Fails
+# with 1 when the file exists, with 2 when there is no room. A full disk usually still makes files without text.
 claim() {
   _made=
   set -C
@@ -48,19 +49,19 @@ claim() {
   return 1
 }
 
-# Writes a line into a file in place, by one write of a fixed length. A reader sees all of it or nothing. A file that an earlier note
-# made is written even when the disk is full.
+# Writes a line into a file in place, by one write of a fixed length. A reader sees all of it or nothing. A file that
+# an earlier note made is written even when the disk is full.
 note() { printf '%-64s\n' "$2" 1<> "$1"; } 2> /dev/null
 
-# Reads the first words of a note. Fails while it is "pending", also when a shell that reads byte by byte got the first bytes before
-# another line replaced it.
+# Reads the first words of a note. Fails while it is "pending", also when a shell that reads byte by byte got the
+# first bytes before another line replaced it.
 recall() {
   read -r _word _number _rest 2> /dev/null < "$1" || return 1
   case $_word in p*) return 1 ;; esac
 }
 
-# Sleeps $1 seconds, or until the signal USR1. The signal has an effect here only: some shells lose what they are writing when it
-# arrives elsewhere.
+# Sleeps $1 seconds, or until the signal USR1. The signal has an effect here only: some shells lose what they are
+# writing when it arrives elsewhere.
 nap() {
   trap : USR1
   sleep "$1" & _napping=$!

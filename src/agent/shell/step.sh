@@ -1,8 +1,10 @@
-# Runs a step. The agent itself is the step's supervisor and waits for it in the foreground, so the step starts with no signal ignored,
-# and nothing but the step must be forked. The supervisor needs nobody outside the container: after a cut it still notes the exit code.
+# Runs a step. The agent itself is the step's supervisor and waits for it in the foreground, so the step starts with
+# no signal ignored, and nothing but the step must be forked. The supervisor needs nobody outside the container: after
+# a cut it still notes the exit code.
 
-# Reads lines up to the end mark into _taken, 64 at a time, since each append copies what is there. Variables and scripts are in no
-# file: containers share the directory, and another container must neither read secrets there nor change what runs.
+# Reads lines up to the end mark into _taken, 64 at a time, since each append copies what is there. Variables and
+# scripts are in no file: containers share the directory, and another container must neither read secrets there nor
+# change what runs.
 take_lines() {
   _taken= _part= _count=0
   while IFS= read -r _line; do
@@ -14,9 +16,10 @@ take_lines() {
   return 1
 }
 
-# run BUILD STEP SECONDS GRACE PROOF MARK PLACE, then a line with the work directory, the lines of env, MARK, the lines of script, MARK.
-# Runs the step unless that was done before, and answers as `wait` does. The supervisor writes PROOF when the step has passed, so c3
-# knows who wrote it. PLACE is "must" when the step may start in the work directory only, "may" when the container's own will do.
+# run BUILD STEP SECONDS GRACE PROOF MARK PLACE, then a line with the work directory, the lines of env, MARK, the
+# lines of script, MARK. Runs the step unless that was done before, and answers as `wait` does. The supervisor writes
+# PROOF when the step has passed, so c3 knows who wrote it. PLACE is "must" when the step may start in the work
+# directory only, "may" when the container's own will do.
 command_run() {
   _step=$_root/$1/$2 _mine=$_root/$1/$2.$_my_pid-$_my_start _proof=$5
   IFS= read -r _workdir && take_lines "$6" && _exports=$_taken && take_lines "$6" && _script=$_taken || exit 1
@@ -35,8 +38,9 @@ command_run() {
   finish_step
 }
 
-# Sets _kills: how many processes of this container the kernel has killed for memory, or empty where it does not say. A container sees
-# its own cgroup, of version 2 or 1: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events)
+# Sets _kills: how many processes of this container the kernel has killed for memory, or empty where it does not say.
+# A container sees its own cgroup, of version 2 or 1: https://docs.kernel.org/admin-guide/cgroup-v2.html
+# (memory.events)
 count_kills() {
   _kills=
   for _file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
@@ -44,8 +48,9 @@ count_kills() {
   done
 } 2> /dev/null
 
-# Becomes the step. Notes its process id before it looks at the fence. A c3 that raises the fence reads the process ids after that
-# (read_leaders). So the launch of a c3 that has lost the Pod either sees the fence here, or is found and killed there.
+# Becomes the step. Notes its process id before it looks at the fence. A c3 that raises the fence reads the process
+# ids after that (read_leaders). So the launch of a c3 that has lost the Pod either sees the fence here, or is found
+# and killed there.
 become_step() {
   examine self
   note "$_step.pid" "$_pid $_start"
@@ -60,14 +65,17 @@ become_step() {
     printf '%s\n' "c3: $1 cannot be entered or made: mount the volume of checkout.path in this container" >&2
     exit 126
   }
-  # The script is not an argument, since `pkill -f` would find the step by its text. The step itself does not have the variable.
+  # The script is not an argument, since `pkill -f` would find the step by its text. The step itself does not have the
+  # variable.
   export C3_SCRIPT="$4"
-  # busybox counts the lines of a -c text from 0, other shells from 1. The extra line end makes errors name the same line everywhere.
+  # busybox counts the lines of a -c text from 0, other shells from 1. The extra line end makes errors name the same
+  # line everywhere.
   exec ${2:+"$2"} sh -e -c 'case $LINENO in 0) ;; *) shift ;; esac; eval "${1-}set --; unset C3_SCRIPT; $C3_SCRIPT"; exit' sh "
 "
 }
 
-# The step has ended with $_code. Notes that and the reason, and answers unless a reporter has done so since the start.
+# The step has ended with $_code. Notes that and the reason, and answers unless a reporter has done so since the
+# start.
 finish_step() {
   _child= _why=exited
   recall "$_step.pid" && _child=$_word
@@ -81,13 +89,15 @@ finish_step() {
   _sign=
   [ "$_code $_why" != "0 exited" ] || _sign=$_proof
   _proof=
-  # This fails when the step has removed the directory, which the next agent finds, or on a disk without room for the first note.
+  # This fails when the step has removed the directory, which the next agent finds, or on a disk without room for the
+  # first note.
   note "$_step.exit" "$_code $_why end $_sign" || { [ -d "${_step%/*}" ] && no_room; exit 1; }
   claim "$_mine.report" ''
   if [ $? = 1 ]; then wake "$_mine"; else await_end; fi
 }
 
-# Signals a step's process and its group. Without setsid there is no such group. Then it signals all descendants, listed in _tree.
+# Signals a step's process and its group. Without setsid there is no such group. Then it signals all descendants,
+# listed in _tree.
 signal() {
   _tree=
   if [ -n "$_setsid" ]; then

@@ -1,8 +1,10 @@
-# Kills what builds left running. A process belongs to a build when it has the build's cookie in its environment, or is in the session or
-# the group of one of its steps: that finds `env -i` as well. A process is strange when it belongs to no build, did not run before the
-# first build, and is neither in PID 1's session nor part of an exec. A strange process is not killed, but its Pod is not kept.
+# Kills what builds left running. A process belongs to a build when it has the build's cookie in its environment, or
+# is in the session or the group of one of its steps: that finds `env -i` as well. A process is strange when it
+# belongs to no build, did not run before the first build, and is neither in PID 1's session nor part of an exec. A
+# strange process is not killed, but its Pod is not kept.
 
-# Kills the processes of a BUILD until none is left or it has tried often enough. Sets _survivors, _strange and _zombies.
+# Kills the processes of a BUILD until none is left or it has tried often enough. Sets _survivors, _strange and
+# _zombies.
 clear_away() {
   find_origin
   read -r _first_pids 2> /dev/null < "$_root/processes.$_container"
@@ -23,7 +25,8 @@ read_leaders() {
   _leaders=' '
   for _file in "$_root/$1"/*.pid; do
     recall "$_file" || continue
-    # Linux gives no number anew while a session or a group has it. When another process has it, nothing of ours is left there.
+    # Linux gives no number anew while a session or a group has it. When another process has it, nothing of ours is
+    # left there.
     examine "$_word" && [ "$_start" != "$_number" ] && continue
     _leaders="$_leaders$_word $_word-$_number "
   done
@@ -54,8 +57,8 @@ find_top() {
   done
 }
 
-# Sets _is_contained when /proc shows this container only, so that an exec has no parent here. In a Pod that shares the node's processes
-# it does not, and the cookie alone counts.
+# Sets _is_contained when /proc shows this container only, so that an exec has no parent here. In a Pod that shares
+# the node's processes it does not, and the cookie alone counts.
 find_origin() {
   _is_contained=
   find_top "$_my_pid"

@@ -1,5 +1,6 @@
-# The watch: a process beside the agent. It keeps the limits of each step while the agent waits for the step's end, and starts the
-# reporter. It reads one line a step from a pipe, which ends with the agent. It does nothing while a step is short.
+# The watch: a process beside the agent. It keeps the limits of each step while the agent waits for the step's end,
+# and starts the reporter. It reads one line a step from a pipe, which ends with the agent. It does nothing while a
+# step is short.
 
 watch() {
   trap '' USR1
@@ -22,8 +23,8 @@ watch() {
 # Whether the step has ended, however: its exit code is there, or its files are gone.
 is_over() { ! read_exit || [ -n "$_ended" ]; }
 
-# The reporter: a process of its own, since a connection that takes nothing blocks whoever writes to it. `wake` wakes it once it has
-# announced itself.
+# The reporter: a process of its own, since a connection that takes nothing blocks whoever writes to it. `wake` wakes
+# it once it has announced itself.
 report_end() {
   trap '' USR1
   examine self
@@ -31,7 +32,8 @@ report_end() {
   await_end
 }
 
-# The size of the log is noted each second for two hours, and each tenth second after that: a shell reads notes slowly.
+# The size of the log is noted each second for two hours, and each tenth second after that: a shell reads notes
+# slowly.
 _exact_seconds=7200
 
 keep_limits() {
@@ -49,7 +51,8 @@ keep_limits() {
     }
     [ -f "$_step.cancel" ] && { stop cancelled; return; }
     [ "$_elapsed" -ge "$_seconds" ] && { stop timed-out; return; }
-    # A huge log fills the disk of its node long before anybody reads it. `ulimit -f` would limit the step's own files too.
+    # A huge log fills the disk of its node long before anybody reads it. `ulimit -f` would limit the step's own files
+    # too.
     take_size && [ "$_size" -gt "$_hard_cap" ] && { stop log-limit; return; }
     [ "$_size" != "$_noted" ] && { [ "$_elapsed" -le "$_exact_seconds" ] || [ "${_elapsed%0}" != "$_elapsed" ]; } && {
       _noted=$_size
