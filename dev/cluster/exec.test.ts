@@ -1,20 +1,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { type Client, createClient, isReady, toExecPath, toTestPod } from './client.ts';
-import { createEmbeddedCluster, type EmbeddedCluster } from './embedded-cluster.ts';
+import type { EmbeddedCluster } from './embedded-cluster.ts';
+import { getSharedCluster } from '../../test/fakes/shared-cluster.ts';
 
 let cluster: EmbeddedCluster;
 let client: Client;
 
 beforeAll(async () => {
-  cluster = await createEmbeddedCluster();
+  cluster = await getSharedCluster();
   client = createClient(cluster.kubeconfig);
 });
-
-afterAll(async () => {
-  await client.close();
-  await cluster.close();
-});
+afterAll(async () => await client.close());
 
 async function run(pod: string, script: string): Promise<{ stdout: string; code: number }> {
   const { stdout, status } = await client.openExec(toExecPath(pod, ['sh', '-c', script])).ended;

@@ -3,17 +3,17 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** A `c3 serve` of its own process, as an operator starts it. */
+/** A `c3 serve` in a process of its own, as an operator starts it. */
 export interface C3Process {
   /** Its base URL. */
   readonly url: string;
   readonly pid: number;
-  /** Its log so far, a JSON object a line. */
+  /** Its log so far, one JSON object per line. */
   readonly log: readonly string[];
   /** Resolves with the exit code when it has ended. */
   readonly exited: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
-  /** SIGTERM, and waits for the end. */
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
 }
 
@@ -22,8 +22,8 @@ const START_MS = 30_000;
 const SOURCE = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /**
- * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: what Node runs,
- * by default c3 from its source.
+ * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: the file that
+ * Node runs; default: c3 from its source.
  */
 export async function startC3(
   settings: Readonly<Record<string, string>>,

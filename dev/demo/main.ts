@@ -13,7 +13,7 @@ interface Options {
 
 const script = createScript();
 
-/** Long enough that the message is seen to change: edits in a group keep five seconds' distance. */
+/** Long enough to see the message change: edits in a group are five seconds apart. */
 const SLOW_BUILD = 'for part in 1 2 3 4 5 6; do echo "part $part"; sleep 1; done\n';
 
 await new Command('demo')
@@ -50,7 +50,7 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-/** The eight steps of the mission, by a user who has an account, git and curl. */
+/** Runs the eight steps of a new user, who has an account, git and curl. */
 async function perform(world: World, cluster: DemoCluster): Promise<User> {
   await world.forge.createRepository({ owner: 'acme', name: 'shop', isPrivate: true });
   const user = await createUser(world, { owner: 'acme', name: 'shop' });
@@ -93,7 +93,7 @@ async function perform(world: World, cluster: DemoCluster): Promise<User> {
   return user;
 }
 
-/** Pushes and shows what comes of it; how long it took, in milliseconds. @throws when the build does not pass */
+/** Pushes, prints the progress and returns the duration in milliseconds. @throws when the build does not pass */
 async function push(world: World, user: User, files: Record<string, string>, subject: string): Promise<number> {
   const { sha, at } = await user.push(files, subject);
   script.tell('pushed', `${sha.slice(0, 7)} "${subject}"`);

@@ -26,7 +26,7 @@ export async function openCluster(options: { kubeconfig?: string; context?: stri
   };
 }
 
-/** c3 takes the current context; another is made the current one, in the text that is sealed. */
+/** c3 uses the current context. Another one becomes the current one in the text to seal. */
 function selectContext(text: string, context: string | undefined): string {
   if (context === undefined) return text;
   const document = parseDocument(text);
@@ -41,7 +41,7 @@ function selectContext(text: string, context: string | undefined): string {
   return document.toString();
 }
 
-/** What the demonstration commits; it runs on any cluster. */
+/** The c3.yaml of the demonstration. It runs on any cluster. */
 export function formatPipeline(k8s: string): string {
   return `k8s: ${k8s}
 job:

@@ -2,14 +2,14 @@ import { styleText } from 'node:util';
 import { C3Error, toMessage } from '../../src/errors.ts';
 import type { TelegramServer } from '../telegram/server.ts';
 
-/** What the demonstration says, on standard output: pleasant in a terminal, plain without one or with NO_COLOR. */
+/** Prints the demonstration's text: with colours in a terminal, plain without one or with NO_COLOR. */
 export interface Script {
   say(text: string): void;
   step(number: number, text: string): void;
   tell(label: string, text: string): void;
   quote(text: string): void;
   fail(error: unknown): void;
-  /** Shows the first line of a commit's message each time it changes. `from`: epoch milliseconds that times count from. */
+  /** Prints the first line of a commit's message after each change. `from`: the start of the times, in epoch milliseconds. */
   follow(telegram: TelegramServer, sha: string, from: number): { stop(): void };
 }
 
@@ -35,7 +35,7 @@ export function createScript(): Script {
       const stop = new AbortController();
       const seen = new Set<string>();
       const short = sha.slice(0, 7);
-      // The predicate sees every change and never ends the waiting; the signal does.
+      // The predicate is called for each change and never matches; the signal ends the wait.
       telegram
         .waitFor((message) => {
           const newest = message.versions.at(-1);

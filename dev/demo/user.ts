@@ -5,7 +5,7 @@ import type { Status } from '../forge/index.ts';
 import type { StoredMessage } from '../telegram/world.ts';
 import type { World } from './world.ts';
 
-/** What somebody who uses c3 does, over HTTP and git, and what they then see. */
+/** The actions of a user of c3, over HTTP and git, and their results. */
 export interface User {
   /** `host/owner/name`. */
   readonly scope: string;
@@ -13,25 +13,25 @@ export interface User {
   readonly fullName: string;
   readonly cloneUrl: string;
   readonly tree: WorkTree;
-  /** `POST /encrypt`: the answer's text. @throws the refusal's sentence */
+  /** Seals a value with `POST /encrypt`. @throws the error message of the response */
   seal(purpose: string, value: string): Promise<string>;
   /** Creates the webhook through the forge's API. */
   createHook(url: string, secret: string): Promise<void>;
-  /** Commits the files and pushes; the commit's sha, and when the push was over. */
+  /** Commits the files and pushes them. Returns the commit's sha and the time of the push. */
   push(files: Readonly<Record<string, string>>, message: string, ref?: string): Promise<{ sha: string; at: number }>;
-  /** What c3 answered to the delivery of this commit's push. */
+  /** Resolves with c3's response to the delivery of this commit's push. */
   waitForAnswer(sha: string): Promise<{ status: number; body: string }>;
-  /** The last status of a commit, once it is one of an ended build. */
+  /** Resolves with the last status of a commit, when its build has ended. */
   waitForEnd(sha: string): Promise<Status>;
-  /** The Telegram message that names the commit, once it tells of an end. */
+  /** Resolves with the Telegram message of the commit, when it reports the end of the build. */
   waitForMessage(sha: string): Promise<{ message: StoredMessage; text: string }>;
 }
 
-/** A build of the demonstration or of a test is over by then, or hangs. */
+/** A build that takes longer than this hangs. */
 const PATIENCE_MS = 120_000;
 const REQUEST_MS = 15_000;
 
-/** Words with which the message of an ended build begins, after its sign. */
+/** The first words of the message of an ended build, after its symbol. */
 const ENDED = /^\S+ (?:Passed|Fixed|Failed|Timed out|Cancelled|Superseded|Config error|Refused|Infrastructure error)/i;
 
 /** `remote`: where the user pushes; default: the forge's URL. */

@@ -6,19 +6,19 @@ import { createForgeServer, type ForgeServer } from '../forge/index.ts';
 import { createTelegramServer, type TelegramServer } from '../telegram/server.ts';
 import { startC3, type C3Process } from './c3-process.ts';
 
-/** Everything around a cluster that c3 needs to be tried for real: a forge, Telegram's stand-in, and c3 itself. */
+/** Everything that c3 needs besides a cluster: a forge, a fake Telegram, and c3 itself. */
 export interface World {
   readonly forge: ForgeServer;
   readonly telegram: TelegramServer;
   readonly c3: C3Process;
-  /** What c3 was started with; another c3 of the same settings opens the same values. */
+  /** The settings of c3. Another c3 with them opens the same sealed values. */
   readonly settings: Readonly<Record<string, string>>;
   /** The group that the operator's bot reports to. */
   readonly chat: number;
   readonly bot: string;
   /** A user who may do everything in the repositories of `acme`. */
   readonly owner: { readonly login: string; readonly token: string };
-  /** A directory that is removed at the end. */
+  /** A directory that `close` removes. */
   readonly directory: string;
   close(): Promise<void>;
 }
@@ -28,15 +28,15 @@ export interface WorldOptions {
   readonly forgeHost?: string;
   /** Default: any free port. */
   readonly forgePort?: number;
-  /** Whether Telegram's stand-in limits what is sent to a chat, as the real one does. Default true. */
+  /** Whether the fake Telegram limits messages to a chat, as the real one does. Default: true. */
   readonly hasLimits?: boolean;
-  /** More settings for c3, or others. */
+  /** Additional settings of c3. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** What Node runs as c3; default: its source. */
+  /** The file that Node runs as c3; default: its source. */
   readonly program?: string;
 }
 
-/** c3 ends when its last message has arrived, and a chat takes one a second: those of a world that is over nobody reads. */
+/** c3 ends after its last message, and a chat accepts one a second. After this time c3 is killed: nobody reads the rest. */
 const STOP_MS = 5_000;
 
 const GROUP = -1_002_003_004_005;
@@ -53,7 +53,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     users: [{ ...owner, permissions: { '*': 'admin' } }],
   });
   const hasLimits = options.hasLimits ?? true;
-  // c3 keeps the limits of a group, 20 messages a minute, whoever is there to see it. A private chat has none such.
+  // c3 sends at most 20 messages a minute to a group, also without limits here. A private chat has no such limit.
   const chat = hasLimits ? GROUP : PRIVATE_CHAT;
   const telegram = await createTelegramServer({
     bots: [{ token: bot }],
@@ -67,7 +67,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     C3_TELEGRAM_API: telegram.url,
     C3_TELEGRAM_TOKEN: bot,
     C3_TELEGRAM_CHAT: String(chat),
-    // The clusters of the development kit are on this machine, whose addresses c3 does not dial by itself.
+    // The clusters of the development kit are on this machine, whose addresses c3 refuses by default.
     C3_ALLOW_NETS: '127.0.0.0/8,::1/128',
     ...options.settings,
   };

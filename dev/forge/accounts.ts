@@ -1,21 +1,21 @@
 export type Permission = 'read' | 'write' | 'admin';
 
-/** Somebody with a token. */
+/** A user with a token. */
 export interface User {
   readonly login: string;
   readonly token: string;
-  /** What they may do in a repository, by lower-case `owner/name`; `*` stands for every other. Public ones all may read. */
+  /** The permission for each repository, by lower-case `owner/name`; `*` is the default. Everybody may read public ones. */
   readonly permissions: Readonly<Record<string, Permission>>;
 }
 
 export interface Accounts {
   /** Adds a user, or replaces the one with the same token. */
   setUser(user: User): void;
-  /** `undefined` takes the permission away. */
+  /** `undefined` removes the permission. */
   setPermission(token: string, fullName: string, permission: Permission | undefined): void;
-  /** From now on the forge answers 401 to it. */
+  /** Revokes a token: the forge answers it with 401. */
   revokeToken(token: string): void;
-  /** The user of an `Authorization` header: Bearer, `token`, or Basic with the token as password. `invalid`: there is one, and it is wrong. */
+  /** Returns the user of an `Authorization` header: Bearer, `token`, or Basic with the token as the password. `invalid`: the header has an unknown token. */
   authenticate(header: string | undefined): User | 'anonymous' | 'invalid';
 }
 
@@ -62,7 +62,7 @@ function toToken(header: string): string {
   return credentials.slice(credentials.indexOf(':') + 1);
 }
 
-/** Whether the user may do that much in the repository. */
+/** Returns whether the user has at least this permission in the repository. */
 export function hasPermission(user: User | 'anonymous', target: Target, needed: Permission): boolean {
   const granted =
     user === 'anonymous' ? undefined : (user.permissions[target.fullName.toLowerCase()] ?? user.permissions['*']);

@@ -1,8 +1,8 @@
-/** Lets others wait for something to become true, without asking again and again. */
+/** Lets callers wait for a condition without polling. */
 export interface Changes {
-  /** Something has changed: whoever waits looks again. */
+  /** Reports a change: all waiting callers check again. */
   announce(): void;
-  /** What `find` finds, now or after a change. Rejects with the signal's reason. */
+  /** Resolves with the first result of `find`, now or after a change. Rejects with the signal's reason. */
   waitFor<T>(find: () => T | undefined, signal: AbortSignal): Promise<T>;
 }
 

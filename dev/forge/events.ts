@@ -2,7 +2,7 @@ import { toPushPayload, toRepositoryJson } from './push-payload.ts';
 import type { ReceivedPush, Repository } from './repositories.ts';
 import type { Hook, Webhooks } from './webhooks.ts';
 
-/** Turns what happens in repositories into webhook deliveries, and knows which are on their way. */
+/** Sends webhook deliveries for changes of repositories, and tracks those that are not answered yet. */
 export interface Events {
   pushed(push: ReceivedPush): Promise<void>;
   ping(hook: Hook, repository: Repository | undefined): void;

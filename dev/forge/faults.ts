@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What goes wrong with requests whose `METHOD /path?query` matches. */
+/** What goes wrong with each request whose `METHOD /path?query` matches. */
 export type Fault = { readonly match: RegExp; /** How often; default always. */ readonly times?: number } & (
   | {
       readonly kind: 'status';
@@ -9,16 +9,16 @@ export type Fault = { readonly match: RegExp; /** How often; default always. */ 
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
     }
-  /** Answers rightly, that much later. */
+  /** Delays the right response. */
   | { readonly kind: 'delay'; readonly ms: number }
-  /** Closes the connection (RST) instead of an answer. */
+  /** Resets the connection instead of a response. */
   | { readonly kind: 'cut' }
 );
 
 export interface Faults {
-  /** The function that is returned takes the fault away again. */
+  /** Adds a fault; the function that it returns removes it. */
   add(fault: Fault): () => void;
-  /** Does what is to go wrong. Whether the request was dealt with. */
+  /** Applies the faults that match. Returns whether the request has its response. */
   apply(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<boolean>;
 }
 

@@ -18,7 +18,7 @@ export interface ForgeServerOptions {
   readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;
-  /** The host in {@link ForgeServer.origin}, where clients have another name for it than `host` (a Pod, say). Default `host`. */
+  /** The host in {@link ForgeServer.origin}, if clients (for example Pods) reach it by another name than `host`. Default: `host`. */
   readonly publicHost?: string;
   readonly users?: readonly User[];
 }
@@ -31,7 +31,7 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   /** `127.0.0.1:34567`, the first part of scopes. */
   readonly host: string;
   createRepository(options: NewRepository): Promise<Repository>;
-  /** Pushes to the fork put its commits within reach of the parent's API, by sha. */
+  /** After a push to the fork, the parent's API serves the commits by sha. */
   createFork(parent: Repository, owner: string): Promise<Repository>;
   protectBranch(repository: Repository, branch: string): void;
   /** Adds a webhook and pings it, as the API does. Defaults: JSON, no secret, push, active. */
@@ -40,10 +40,10 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   redeliver: Webhooks['redeliver'];
   /** Every commit status, in order. */
   readonly statuses: readonly Status[];
-  /** Every request that was answered, in order. */
+  /** Every answered request, in order. */
   readonly requests: readonly LoggedRequest[];
   readonly faults: Faults;
-  /** What `find` finds, now or after some request, status or delivery. Rejects with the signal's reason. */
+  /** Resolves with the first result of `find`, now or after a request, status or delivery. Rejects with the signal's reason. */
   waitFor<T>(find: () => T | undefined, signal: AbortSignal): Promise<T>;
   close(): Promise<void>;
 }
@@ -60,7 +60,7 @@ const HOOK_DEFAULTS = {
   isInsecure: false,
 } as const;
 
-/** A forge for tests and demonstrations: GitHub's ways, on real bare git repositories, on this machine. */
+/** Starts a forge for tests and demonstrations: GitHub's API and webhooks for real bare git repositories on this machine. */
 export async function createForgeServer(options: ForgeServerOptions): Promise<ForgeServer> {
   const accounts = createAccounts(options.users ?? []);
   const faults = createFaults();

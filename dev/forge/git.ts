@@ -7,11 +7,11 @@ import { readObject } from './object-reader.ts';
 
 const execute = promisify(execFile);
 
-/** Of one command's output: a payload or a file, never a pack. */
+/** The maximum output of a command: a payload or a file, never a pack. */
 const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
 const TIMEOUT_MS = 20_000;
 
-/** Git's environment, without anything of the machine's or the user's configuration. */
+/** The environment of git, without the machine's and the user's configuration. */
 export const GIT_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',
   HOME: '/nonexistent',
@@ -25,7 +25,7 @@ export const GIT_ENVIRONMENT: Readonly<Record<string, string>> = {
   LC_ALL: 'C.UTF-8',
 };
 
-/** Creates what `git init` does, without starting a git for it and for each setting. */
+/** Creates a git directory as `git init` does, without a process for it and for each setting. */
 export async function createGitDirectory(
   path: string,
   { branch, isBare, config }: { readonly branch: string; readonly isBare: boolean; readonly config: string },
@@ -37,7 +37,7 @@ export async function createGitDirectory(
   await writeFile(join(path, 'config'), `${core}[gc]\n  auto = 0\n[maintenance]\n  auto = false\n${config}`);
 }
 
-/** Runs git in a bare repository; its output as bytes. Rejects when git exits with anything but 0. */
+/** Runs git in a bare repository and returns its output. Rejects when git fails. */
 export async function runGit(directory: string, args: readonly string[]): Promise<Buffer> {
   const { stdout } = await execute('git', ['--git-dir', directory, ...args], {
     encoding: 'buffer',
@@ -48,7 +48,7 @@ export async function runGit(directory: string, args: readonly string[]): Promis
   return stdout;
 }
 
-/** The trimmed output, or `undefined` when git exits with anything but 0: there is no such object. */
+/** Returns the trimmed output, or `undefined` when git fails because there is no such object. */
 export async function tryGit(directory: string, args: readonly string[]): Promise<string | undefined> {
   try {
     return (await runGit(directory, args)).toString('utf8').trim();
@@ -57,7 +57,7 @@ export async function tryGit(directory: string, args: readonly string[]): Promis
   }
 }
 
-/** The object that an exact ref or a sha names, peeled to `type`. */
+/** Returns the object that an exact ref or a sha names, peeled to `type`. */
 export async function resolveObject(
   directory: string,
   name: string,
@@ -66,10 +66,10 @@ export async function resolveObject(
   return (await readObject(directory, `${name}^{${type}}`, GIT_ENVIRONMENT))?.sha;
 }
 
-/** A branch's name, a tag's, or a whole sha, as GitHub resolves `:ref`: to a commit's sha. */
+/** Resolves a branch, a tag or a full sha to a commit's sha, as GitHub resolves `:ref`. */
 export async function resolveCommit(directory: string, ref: string): Promise<string | undefined> {
   if (/^[0-9a-f]{40}$/.test(ref)) {
-    // The sha of a tag object is not taken for its commit's.
+    // The sha of a tag object does not stand for its commit.
     return (await readObject(directory, ref, GIT_ENVIRONMENT))?.type === 'commit' ? ref : undefined;
   }
   const names = [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/${ref}`];

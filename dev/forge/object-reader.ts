@@ -7,10 +7,10 @@ export interface GitObject {
   readonly bytes: Buffer;
 }
 
-/** One `git cat-file --batch` for each bare repository: a forge that started a git for every question would be slower than any. */
+/** One `git cat-file --batch` for each bare repository: a process for each object would be slow. */
 const readers = new Map<string, ObjectReader>();
 
-/** A reader that nobody asks ends. */
+/** An idle reader ends after this time. */
 const IDLE_MS = 5_000;
 
 interface ObjectReader {
@@ -18,7 +18,7 @@ interface ObjectReader {
 }
 
 /**
- * The object that a name stands for, as `git rev-parse` takes it (`refs/heads/main^{commit}`, `SHA:path`); undefined when there is none.
+ * Reads the object of a name in the syntax of `git rev-parse` (`refs/heads/main^{commit}`, `SHA:path`); undefined if it does not exist.
  *
  * @see https://git-scm.com/docs/git-cat-file#_batch_output
  */
@@ -41,7 +41,7 @@ function openReader(directory: string, environment: Readonly<Record<string, stri
   let unread: Buffer = Buffer.alloc(0);
   const idle = setTimeout(close, IDLE_MS);
   idle.unref();
-  // It ends with its standard input, and so with this process.
+  // It ends when its standard input closes, and so with this process.
   child.unref();
   for (const pipe of [child.stdin, child.stdout]) (pipe as Socket).unref();
 
@@ -75,7 +75,7 @@ function openReader(directory: string, environment: Readonly<Record<string, stri
   return reader;
 }
 
-/** The first whole answer: `SHA TYPE SIZE`, a line end, the bytes, a line end; or one line that ends with why there is none. */
+/** Parses the first complete response: `SHA TYPE SIZE`, a line end, the bytes, a line end; or one line with an error. */
 function takeAnswer(unread: Buffer): { object: GitObject | undefined; length: number } | undefined {
   const lineEnd = unread.indexOf(10);
   if (lineEnd < 0) return undefined;

@@ -3,11 +3,11 @@ import type { ReceivedPush, Repository } from './repositories.ts';
 
 type Json = Record<string, unknown>;
 
-/** GitHub lists up to 2048; nobody here reads them. */
+/** GitHub lists up to 2048; the tests need no more than these. */
 const MAX_COMMITS = 20;
 
 /**
- * The body of a `push` webhook, made from the real repository.
+ * Creates the body of a `push` webhook from the real repository.
  *
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
  */
@@ -73,7 +73,7 @@ function toCommitJson(url: string, commit: Commit): Json {
   };
 }
 
-/** A repository as the API and the payloads show it: the fields that people use. */
+/** Returns a repository as the API and the payloads show it, with the commonly used fields. */
 export function toRepositoryJson(origin: string, repository: Repository): Json {
   const { id, name, fullName, owner } = repository;
   const url = `${origin}/${fullName}`;

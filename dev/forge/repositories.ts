@@ -26,10 +26,10 @@ export interface NewRepository {
   readonly defaultBranch?: string;
 }
 
-/** One push, as its post-receive hook saw it. */
+/** A push as its post-receive hook received it. */
 export interface ReceivedPush {
   readonly repository: Repository;
-  /** Who pushed over HTTP; `undefined` for a push to the path. */
+  /** The user who pushed over HTTP; `undefined` for a push to the path. */
   readonly pusher: string | undefined;
   /** When the hook ran, epoch milliseconds. */
   readonly receivedAt: number;
@@ -38,20 +38,20 @@ export interface ReceivedPush {
 
 export interface Repositories {
   create(options: NewRepository): Promise<Repository>;
-  /** A fork whose objects the parent serves too, by sha, as GitHub does, while the parent's refs do not show them. */
+  /** Creates a fork. As on GitHub, the parent also serves the fork's objects by sha, and lists none of its refs. */
   createFork(parent: Repository, owner: string): Promise<Repository>;
-  /** Case does not count. */
+  /** Ignores case. */
   find(owner: string, name: string): Repository | undefined;
-  /** Resolves when nothing is being worked on any more. */
+  /** Resolves when all received pushes are processed. */
   close(): Promise<void>;
 }
 
-/** Refs by which a parent keeps the objects of its forks. Hidden from clients. */
+/** The refs with which a parent keeps the objects of its forks. Clients do not see them. */
 const FORK_NAMESPACE = 'refs/forks';
 
 /**
- * Bare repositories below `root`. A post-receive hook puts every push, over HTTP or to the path, into a spool directory, which
- * is watched.
+ * Creates bare repositories below `root`. A post-receive hook writes each push, over HTTP or to the path, into a spool directory,
+ * which this process watches.
  */
 export async function createRepositories(
   root: string,

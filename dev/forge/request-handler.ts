@@ -5,20 +5,20 @@ import type { Repositories } from './repositories.ts';
 import type { createRestApi } from './rest-api.ts';
 import type { SmartHttp } from './smart-http.ts';
 
-/** A request to the forge. Bodies and tokens are not kept. */
+/** A request to the forge, without its body and token. */
 export interface LoggedRequest {
   readonly method: string;
   /** With the query. */
   readonly path: string;
-  /** 0: cut before there was one. */
+  /** 0: the connection ended before the response. */
   readonly status: number;
   /** `undefined` without a valid token. */
   readonly login: string | undefined;
-  /** There is no such route. */
+  /** The route is unknown. */
   readonly isUnexpected: boolean;
 }
 
-/** Of an API request. */
+/** The maximum body of an API request. */
 const MAX_BODY_BYTES = 1024 * 1024;
 export interface HandlerParts {
   readonly origin: string;
@@ -28,11 +28,11 @@ export interface HandlerParts {
   readonly git: SmartHttp;
   readonly answerApi: ReturnType<typeof createRestApi>;
   readonly signal: AbortSignal;
-  /** Called once for every request, when it is answered or cut. */
+  /** Called once for each request, when it is answered or cut. */
   onRequest(request: LoggedRequest): void;
 }
 
-/** Leads a request to a fault, to git, or to the API. */
+/** Passes a request to a fault, to git or to the API. */
 export function createRequestHandler(
   parts: HandlerParts,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {

@@ -18,11 +18,11 @@ export interface ApiRequest {
 }
 
 export interface ApiAnswer extends RouteAnswer {
-  /** No such route: the client asks for something that this forge does not have, and GitHub may not either. */
+  /** Answers an unknown route with 404 and records the request. */
   readonly isUnexpected?: boolean;
 }
 
-/** GitHub's REST API, as far as c3 and its set-up use it, and strict about it: what is not here is answered with 404 and noted. */
+/** Serves the part of GitHub's REST API that c3 and its set-up use. Unknown routes get 404 and are recorded. */
 export function createRestApi(state: ApiState): (request: ApiRequest) => Promise<ApiAnswer> {
   const routes: readonly Route[] = [
     {
@@ -46,7 +46,7 @@ export function createRestApi(state: ApiState): (request: ApiRequest) => Promise
         'Request forbidden by administrative rules. Please make sure your request has a User-Agent header',
       );
     }
-    // GitHub shows public data to anyone; here a request without a token is always a mistake.
+    // GitHub shows public data to everybody. Here a request without a token is a mistake.
     if (user === 'anonymous' || user === 'invalid') {
       return refuse(401, user === 'anonymous' ? 'Requires authentication' : 'Bad credentials');
     }

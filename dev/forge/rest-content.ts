@@ -15,10 +15,10 @@ import { refuse, toPage, type Route, type RouteAnswer, type RouteCall } from './
 const NOT_FOUND: RouteAnswer = refuse(404, 'Not Found');
 /** GitHub's page of commits in a comparison. */
 const MAX_COMMITS = 250;
-/** What GitHub shows of a comparison's files. */
+/** GitHub's maximum number of files in a comparison. */
 const MAX_FILES = 300;
 
-/** What is read from the repository: branches, refs, tags, commits, comparisons, files. */
+/** The routes that read a repository: branches, refs, tags, commits, comparisons, files. */
 export function createContentRoutes(): Route[] {
   return [
     get(/^\/branches$/, listBranches),
@@ -109,7 +109,7 @@ async function compare(call: RouteCall): Promise<RouteAnswer> {
 
 const FILE_STATES: Readonly<Record<string, string>> = { A: 'added', D: 'removed', M: 'modified', T: 'changed' };
 
-/** What differs from the common ancestor, renames found as GitHub finds them; without the changes themselves. */
+/** Lists the files that differ from the common ancestor, with renames as GitHub detects them, without the diffs. */
 async function listFiles(path: string, base: string, head: string): Promise<Record<string, unknown>[]> {
   const output = await runGit(path, ['diff-tree', '--name-status', '--find-renames', '-r', '-z', base, head]);
   const fields = output.toString('utf8').split('\0');

@@ -58,7 +58,7 @@ export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): 
         if (delivery === undefined) {
           return refuse(404, 'Not Found');
         }
-        // Like any delivery it never rejects, and how it ends is in the list.
+        // It never rejects: the list of deliveries has its result.
         void webhooks.redeliver(delivery.id);
         return { status: 202, body: {} };
       },
@@ -92,7 +92,7 @@ function isTexts(value: unknown): value is string[] {
 
 function toJson(hook: Hook): Record<string, unknown> {
   const { id, url, contentType, secret, events, isActive, isInsecure } = hook;
-  // GitHub shows that there is a secret, and never the secret.
+  // GitHub shows that a secret exists, and not the secret.
   const shown = secret === undefined ? {} : { secret: '********' };
   const config = { url, content_type: contentType, insecure_ssl: isInsecure ? '1' : '0', ...shown };
   return { type: 'Repository', id, name: 'web', active: isActive, events, config };

@@ -70,7 +70,7 @@ export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'
   ];
 }
 
-/** The newest status of each context, and what they come to. */
+/** Returns the newest status of each context, and the combined state. */
 function toCombined(statuses: readonly Status[] | undefined): RouteAnswer {
   if (statuses === undefined) {
     return refuse(404, 'Not Found');

@@ -2,7 +2,7 @@ import type { Permission, User } from './accounts.ts';
 import type { Repositories, Repository } from './repositories.ts';
 import type { Hook, Webhooks } from './webhooks.ts';
 
-/** What one route is given. */
+/** The parameters of a route's handler. */
 export interface RouteCall {
   readonly repository: Repository;
   readonly user: User;
@@ -40,7 +40,7 @@ export interface ApiState {
   onHook(hook: Hook): void;
 }
 
-/** One commit status, as somebody set it. */
+/** A commit status as a client set it. */
 export interface Status {
   readonly id: number;
   /** `owner/name`. */
@@ -50,7 +50,7 @@ export interface Status {
   readonly state: 'error' | 'failure' | 'pending' | 'success';
   readonly description: string | null;
   readonly targetUrl: string | null;
-  /** Login of whoever set it. */
+  /** The login of the user who set it. */
   readonly creator: string;
   /** ISO 8601, UTC, with milliseconds (GitHub's has whole seconds). */
   readonly createdAt: string;
@@ -65,14 +65,14 @@ export function refuse(status: number, message: string, errors?: readonly unknow
   };
 }
 
-/** A page of a list, as `per_page` and `page` ask for it; GitHub gives 30 when nobody says, and never more than 100. */
+/** Returns the page of a list that `per_page` and `page` name. As on GitHub, the default is 30 items and the maximum 100. */
 export function toPage<T>(items: readonly T[], query: URLSearchParams): readonly T[] {
   const length = Math.min(Math.max(Number(query.get('per_page') ?? 30), 1), 100);
   const start = (Math.max(Number(query.get('page') ?? 1), 1) - 1) * length;
   return items.slice(start, start + length);
 }
 
-/** A field of a JSON object that came from outside. */
+/** Reads a field of an untrusted JSON object. */
 export function field(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -5,11 +5,11 @@ import { hasPermission, type Accounts, type User } from './accounts.ts';
 import { GIT_ENVIRONMENT } from './git.ts';
 import type { Repository } from './repositories.ts';
 
-/** Programs at the same time: more answer 503. Enough for a test suite, and no fork bomb. */
+/** The maximum number of concurrent git programs; a request beyond it gets 503. */
 const MAX_CHILDREN = 32;
-/** Of one clone or push. */
+/** The time limit of a clone or push. */
 const CHILD_TIMEOUT_MS = 120_000;
-/** Of the header block that `git http-backend` writes. */
+/** The maximum size of the header block of `git http-backend`. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
 interface GitRequest {
@@ -26,7 +26,7 @@ export interface SmartHttp {
 }
 
 /**
- * Clone and push over HTTP through `git http-backend`, a CGI program.
+ * Serves clone and push over HTTP with `git http-backend`, a CGI program.
  *
  * @see https://git-scm.com/docs/git-http-backend
  */
@@ -57,7 +57,7 @@ export function createSmartHttp(accounts: Accounts): SmartHttp {
   };
 }
 
-/** The HTTP status, or `undefined` when the request may go on. Whether a private repository exists, strangers are not told. */
+/** Returns the HTTP status of a refusal, or `undefined`. Its value does not reveal to strangers whether a private repository exists. */
 function toRefusal(user: User | 'anonymous' | 'invalid', target: GitRequest): number | undefined {
   const isPush = target.service === 'git-receive-pack' || target.query.includes('service=git-receive-pack');
   if (user === 'invalid') {
@@ -117,7 +117,7 @@ async function runBackend(
     child.once('error', () => resolve());
   });
   response.once('close', () => child.kill());
-  // A program that has heard enough closes its input; the request's rest is of no interest then.
+  // The program may close its input early; the rest of the request is then discarded.
   const input = pipeline(request, child.stdin).catch(() => request.resume());
   try {
     await writeCgi(child.stdout, response);
@@ -127,7 +127,7 @@ async function runBackend(
   await Promise.all([ended, input]);
 }
 
-/** Turns a CGI answer (`Status: 200 OK`, headers, empty line, body) into an HTTP one, as it comes. */
+/** Streams a CGI response (`Status: 200 OK`, headers, empty line, body) as an HTTP response. */
 async function writeCgi(output: AsyncIterable<Buffer>, response: ServerResponse): Promise<void> {
   let head: Buffer | undefined = Buffer.alloc(0);
   for await (const chunk of output) {
@@ -165,7 +165,7 @@ function writeHead(response: ServerResponse, head: string): void {
   response.writeHead(status);
 }
 
-/** Resolves when there is room for more, or when nobody reads any more. */
+/** Resolves when the response can take more, or is closed. */
 async function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
   if (chunk.length === 0 || response.destroyed || response.write(chunk)) {
     return;

@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { Agent, request } from 'undici';
 
-/** A webhook, as somebody created it. */
+/** A webhook as a client created it. */
 export interface Hook {
   readonly id: number;
   /** Epoch milliseconds. */
@@ -19,7 +19,7 @@ export interface Hook {
   readonly isInsecure: boolean;
 }
 
-/** One delivery and how it was answered. */
+/** A delivery and its response. */
 export interface Delivery {
   readonly id: number;
   /** `X-GitHub-Delivery`; the same for a redelivery. */
@@ -29,7 +29,7 @@ export interface Delivery {
   readonly event: string;
   readonly isRedelivery: boolean;
   readonly request: { readonly headers: Readonly<Record<string, string>>; readonly body: string };
-  /** `undefined` while it is on its way. */
+  /** `undefined` until the response arrives. */
   readonly answer: DeliveryAnswer | undefined;
 }
 
@@ -40,16 +40,16 @@ type DeliveryAnswer =
 
 export interface Webhooks {
   readonly hooks: readonly Hook[];
-  /** In the order they were sent. */
+  /** In the order of sending. */
   readonly deliveries: readonly Delivery[];
   add(hook: Omit<Hook, 'id' | 'createdAt'>): Hook;
   /** Sends to one hook; resolves when it is answered. Never rejects: see {@link Delivery.answer}. */
   send(hook: Hook, event: string, payload: unknown): Promise<Delivery>;
-  /** Sends to every active hook that the repository had at that moment and that wants the event. */
+  /** Sends to each active hook of the event that the repository had at that time. */
   sendAll(source: EventSource, event: string, payload: unknown): Promise<void>;
   /** Sends the same body, headers and id again. */
   redeliver(id: number): Promise<Delivery>;
-  /** Cuts what is on its way. */
+  /** Aborts the open deliveries. */
   close(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ interface EventSource {
 
 /** GitHub's own limit; there is no retry. */
 const DELIVERY_TIMEOUT_MS = 10_000;
-/** Of an answer: it is kept to be looked at. */
+/** The maximum size of a recorded response. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers */

@@ -7,26 +7,26 @@ import { createGitDirectory, GIT_ENVIRONMENT } from './git.ts';
 
 const execute = promisify(execFile);
 
-/** Of one git command of a test. */
+/** The time limit of a git command. */
 const TIMEOUT_MS = 30_000;
 
-/** A work tree of a user with the real git, away from any configuration of the machine. */
+/** A user's work tree with the real git, without the machine's configuration. */
 export interface WorkTree {
   readonly path: string;
-  /** Runs git here; its trimmed standard output. Rejects, with what git says in the message, when it fails. */
+  /** Runs git here and returns its trimmed output. Rejects with git's message when git fails. */
   git(...args: string[]): Promise<string>;
-  /** Writes the files and commits everything; the commit's sha. */
+  /** Writes the files, commits all changes and returns the commit's sha. */
   commit(files: Readonly<Record<string, string>>, message: string): Promise<string>;
 }
 
 export interface WorkTreeOptions {
-  /** Sent to the forge as the password; none: no credentials. */
+  /** The password for the forge. Default: no credentials. */
   readonly token?: string;
-  /** Default a new temporary directory. */
+  /** Default: a new temporary directory. */
   readonly path?: string;
 }
 
-/** An empty work tree on the branch `main`. The caller removes its directory. */
+/** Creates an empty work tree on the branch `main`. The caller removes its directory. */
 export async function createWorkTree(options: WorkTreeOptions = {}): Promise<WorkTree> {
   const path = options.path ?? (await mkdtemp(join(tmpdir(), 'c3-work-tree-')));
   const env = { ...GIT_ENVIRONMENT, ...toCredentials(options.token) };
@@ -52,7 +52,7 @@ export async function createWorkTree(options: WorkTreeOptions = {}): Promise<Wor
   };
 }
 
-/** In the environment: an argument or a URL would show in the list of processes. */
+/** Returns the credentials as environment variables: the list of processes shows arguments and URLs. */
 function toCredentials(token: string | undefined): Record<string, string> {
   if (token === undefined) {
     return {};

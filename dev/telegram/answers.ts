@@ -1,10 +1,10 @@
-/** Bodies of the Bot API, with the texts of tdlib/telegram-bot-api (Client.cpp, Query.cpp, HttpConnection). */
+/** Response bodies of the Bot API, with the texts of tdlib/telegram-bot-api (Client.cpp, Query.cpp, HttpConnection). */
 export interface Answer {
   readonly status: number;
   readonly body: object;
 }
 
-/** Thrown by the methods, turned into an answer by the server. */
+/** Thrown by a method; the server turns it into a response. */
 export class Refusal extends Error {
   readonly code: number;
   readonly parameters: object | undefined;

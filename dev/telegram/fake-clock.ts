@@ -2,17 +2,17 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../src/reporters/reporter.ts';
 
 export interface FakeClock extends Clock {
-  /** Waits until a timer is set, then jumps to the earliest and fires it. Answers how far it jumped, in milliseconds. */
+  /** Waits for a timer, jumps to the earliest one and fires it. Resolves with the jump in milliseconds. */
   jump(): Promise<number>;
-  /** Jumps from timer to timer until the promise settles; answers what it does. */
+  /** Jumps from timer to timer until the promise settles, and settles like it. */
   jumpUntil<T>(promise: Promise<T>): Promise<T>;
-  /** While it is under way the time stands still: what takes real time takes none of this clock's. */
+  /** Stops this clock until the promise settles: work in real time takes no time of this clock. */
   hold<T>(promise: Promise<T>): Promise<T>;
-  /** Moves the time on; what is due fires with the next {@link FakeClock.jump}. */
+  /** Advances the time; timers that are due fire with the next {@link FakeClock.jump}. */
   pass(ms: number): void;
 }
 
-/** A clock that stands still unless told, so that minutes of waiting take no time. */
+/** Creates a clock that advances only on demand, so that waiting takes no real time. */
 export function createFakeClock(start: number): FakeClock {
   let now = start;
   const timers = new Set<{ readonly at: number; readonly callback: () => void }>();
@@ -20,7 +20,7 @@ export function createFakeClock(start: number): FakeClock {
 
   const held = new Set<Promise<unknown>>();
 
-  /** Lets whoever was just woken settle: it may cancel its timer, or set one. */
+  /** Lets the code of the last timer run: it may cancel a timer or set one. */
   async function settle(): Promise<void> {
     await setImmediate();
     while (held.size > 0) {

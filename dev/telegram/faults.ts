@@ -3,28 +3,28 @@ import { store, type World } from './world.ts';
 
 export type Fault =
   | { readonly kind: 'answer'; readonly answer: Answer }
-  /** The connection ends without an answer, and nothing was done. */
+  /** The connection ends without a response, before the call has an effect. */
   | { readonly kind: 'cut' }
-  /** It was done, and the connection ends without an answer. */
+  /** The call has its effect, and the connection ends without a response. */
   | { readonly kind: 'lose-answer' };
 
-/** What can go wrong, on demand. A fault with a method waits for the next call of it, in the order given. */
+/** Faults on demand. A fault of a method applies to the next call of it, in the order given. */
 export interface Faults {
-  /** An error as the API answers it: `fail('sendMessage', 403, 'Forbidden: bot was kicked from the group chat')`. */
+  /** The API's error response: `fail('sendMessage', 403, 'Forbidden: bot was kicked from the group chat')`. */
   fail(method: string, code: number, description: string): void;
   /** 429. */
   flood(method: string, retryAfterSeconds: number): void;
-  /** Something that is not the Bot API answers, a proxy's error page. */
+  /** The response comes from something else than the Bot API, such as a proxy's error page. */
   garble(method: string, status: number): void;
   cut(method: string): void;
   loseAnswer(method: string): void;
-  /** The group becomes a supergroup with another id; its messages stay behind. */
+  /** The group becomes a supergroup with another id, without its messages. */
   migrate(chatId: number, newChatId: number): void;
   /** The bot is removed from the group or blocked by the user. */
   kick(chatId: number): void;
-  /** Somebody deletes a message. */
+  /** A user deletes a message. */
   remove(chatId: number, messageId: number): void;
-  /** The fault that this call of a method (in lower case) meets, used up by it. */
+  /** Removes and returns the fault for this call of a method (in lower case). */
   take(method: string): Fault | undefined;
 }
 

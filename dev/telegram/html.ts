@@ -1,6 +1,6 @@
 /**
- * Telegram's HTML, read strictly: what the real API refuses is refused with its words, and so is what it silently drops (unknown
- * attributes, entities inside `pre` and `code`), because a sender who writes it has a mistake.
+ * Parses Telegram's HTML strictly. It refuses what the real API refuses, with the same texts. It also refuses what the real API
+ * silently drops (unknown attributes, entities inside `pre` and `code`): that is a mistake of the sender.
  *
  * @see https://core.telegram.org/bots/api#html-style
  */
@@ -15,7 +15,7 @@ export type HtmlNode =
     };
 
 export interface ParsedHtml {
-  /** What the reader sees; its UTF-16 length is what the limits count. */
+  /** The visible text. The limits count its UTF-16 length. */
   readonly text: string;
   readonly nodes: readonly HtmlNode[];
 }
@@ -23,7 +23,7 @@ export interface ParsedHtml {
 /** `message` is what follows "Bad Request: can't parse entities: ". */
 export class HtmlError extends Error {}
 
-/** Tags and the attributes each may have. */
+/** The known tags and their attributes. */
 const TAGS: Readonly<Record<string, readonly string[]>> = {
   b: [],
   strong: [],

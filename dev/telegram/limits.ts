@@ -1,11 +1,11 @@
-/** Telegram's own limits are not published; these are the ones of its FAQ for bots, which the real ones resemble. */
+/** Telegram does not publish its limits. These come from its FAQ for bots and are similar. */
 const MAX_PER_MINUTE_IN_GROUP = 20;
 /** "Avoid sending more than one message per second"; short bursts pass. */
 const BURST = 3;
 const MINUTE_MS = 60_000;
 
 export interface RateLimiter {
-  /** Counts one send or edit of a bot; the answer is how many seconds to wait, 0 if it passes. */
+  /** Counts a send or edit of a bot; returns the seconds to wait, or 0. */
   take(botId: number, chatId: number): number;
 }
 

@@ -41,7 +41,7 @@ function toWholeNumber(text: string): number {
   return Number(text);
 }
 
-/** The defaults give way to the first that is named. */
+/** The first named one replaces the defaults. */
 let hasNamedChat = false;
 function collectNumbers(text: string, previous: readonly number[]): readonly number[] {
   const before = hasNamedChat ? previous : [];

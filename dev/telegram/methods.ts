@@ -14,7 +14,7 @@ import {
   type World,
 } from './world.ts';
 
-/** Parameters of a call, whichever way they came: JSON, form or multipart; a file is a {@link StoredDocument}. */
+/** The parameters of a call, from JSON, a form or multipart; a file is a {@link StoredDocument}. */
 export type Parameters = Readonly<Record<string, unknown>>;
 export type Method = (world: World, bot: BotAccount, parameters: Parameters) => unknown;
 
@@ -25,7 +25,7 @@ const MAX_SOURCE_BYTES = 32_768;
 const MAX_CALLBACK_ANSWER_LENGTH = 200;
 const MAX_DOCUMENT_BYTES = 50 * 1024 * 1024;
 
-/** By name in lower case: the Bot API does not mind the case of a method. */
+/** By lower-case name: the Bot API ignores the case of a method. */
 export const METHODS: Readonly<Record<string, Method>> = {
   getme: (_, bot) => toUser(bot),
   getchat: (world, _, parameters) => toChat(findChat(world, parameters)),
@@ -78,7 +78,7 @@ function deleteMessage(world: World, _bot: BotAccount, parameters: Parameters): 
   return true;
 }
 
-/** No button is ever pressed here, so any id is taken; the limits are checked. */
+/** Nobody presses a button here, so any id is valid; only the limits are checked. */
 function answerCallbackQuery(_world: World, _bot: BotAccount, parameters: Parameters): true {
   const { callback_query_id: id, text } = parameters;
   if (typeof id !== 'string' || id === '')
@@ -159,7 +159,7 @@ function parse(source: string): ReturnType<typeof parseTelegramHtml> {
   }
 }
 
-/** Objects come as JSON text in forms. */
+/** Parses an object, which is JSON text in a form. */
 function toJson(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   try {
@@ -204,8 +204,8 @@ function toStored(world: World, { bot, chat, parameters, version }: NewMessage):
 }
 
 /**
- * The message that is replied to. One that is not there is left out only where that is allowed, and in a topic never: the API says
- * of `allow_sending_without_reply` that it is false for replies in a forum topic.
+ * Returns the message that this one replies to. A missing one is an error, unless `allow_sending_without_reply` is set; the API
+ * ignores that option in a forum topic.
  */
 function findReply(world: World, chat: ChatAccount, parameters: Parameters): StoredMessage | undefined {
   const reply = toJson(parameters['reply_parameters']) as Record<string, unknown> | undefined;

@@ -7,7 +7,7 @@ import { findChat, METHODS, type Parameters } from './methods.ts';
 import { renderMessages, renderViewer } from './viewer.ts';
 import { StoredDocument, toBotId, type BotAccount, type ChatAccount, type StoredMessage, type World } from './world.ts';
 
-/** An upload's 50 MB and what multipart adds. */
+/** The 50 MB of an upload, and the overhead of multipart. */
 const MAX_BODY_BYTES = 51 * 1024 * 1024;
 const SENDING = new Set(['sendmessage', 'editmessagetext', 'senddocument']);
 
@@ -18,13 +18,13 @@ export interface TelegramServerOptions {
   readonly host?: string;
   readonly bots: readonly BotAccount[];
   readonly chats: readonly ChatAccount[];
-  /** Whether a chat takes 20 messages a minute (groups) and 3 in 3 seconds, as the real one. Default false. */
+  /** Whether a chat accepts only 20 messages a minute (groups) and 3 in 3 seconds, as the real one. Default: false. */
   readonly hasLimits?: boolean;
   /** Epoch milliseconds. Default: the system's clock. */
   readonly now?: () => number;
 }
 
-/** One request that reached the API, with a right token or not. */
+/** A request to the API, with a valid token or not. */
 export interface Call {
   readonly method: string;
   readonly parameters: Parameters;
@@ -37,14 +37,14 @@ export interface TelegramServer {
   readonly url: string;
   readonly calls: readonly Call[];
   readonly faults: Faults;
-  /** Of one chat or of all, in order of sending, the deleted ones too. */
+  /** The messages of one chat or of all, in the order of sending, with the deleted ones. */
   messages(chatId?: number): readonly StoredMessage[];
-  /** The first message for which it is true, now or after any later change. @throws the signal's reason */
+  /** Resolves with the first message that matches, now or after a change. @throws the signal's reason */
   waitFor(predicate: (message: StoredMessage) => boolean, signal: AbortSignal): Promise<StoredMessage>;
   close(): Promise<void>;
 }
 
-/** A Bot API on loopback, stricter than the real one and with its words, that keeps every version of every message. */
+/** Starts a Bot API on loopback. It is stricter than the real one, uses its error texts and keeps every version of each message. */
 export async function createTelegramServer(options: TelegramServerOptions): Promise<TelegramServer> {
   const now = options.now ?? Date.now;
   const watchers = new Set<(message: StoredMessage) => void>();
@@ -137,7 +137,7 @@ async function waitFor(world: World, { watchers, predicate, signal }: Wait): Pro
   }
 }
 
-/** @throws {Refusal} when the body is too large or not what its type says */
+/** @throws {Refusal} when the body is too large or does not match its type */
 async function readParameters(request: IncomingMessage): Promise<Parameters> {
   const query = new URLSearchParams((request.url ?? '').replace(/^[^?]*\??/, ''));
   const chunks: Buffer[] = [];

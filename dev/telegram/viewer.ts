@@ -1,14 +1,14 @@
 import type { HtmlNode } from './html.ts';
 import { newest, type StoredMessage, type World } from './world.ts';
 
-/** What the page shows of one message; `html` is safe to insert. */
+/** A message on the page; `html` is safe to insert. */
 export interface ViewedMessage {
   readonly key: string;
   readonly chat: string;
   readonly html: string;
   readonly time: string;
   readonly isEdited: boolean;
-  /** It made no sound. */
+  /** Whether it was sent without sound. */
   readonly isSilent: boolean;
 }
 
@@ -30,13 +30,13 @@ function toViewed(world: World, message: StoredMessage): ViewedMessage {
   };
 }
 
-/** The first line of the message that is replied to. */
+/** Returns the first line of the message that this one replies to. */
 function renderReply(world: World, { chatId, replyTo }: StoredMessage): string {
   const original = world.messages.find((other) => other.chatId === chatId && other.messageId === replyTo);
   return esc(original === undefined ? '' : (newest(original).text.split('\n')[0] ?? ''));
 }
 
-/** The line break after a block is the block's own end, as in Telegram. */
+/** As in Telegram, the line break after a block belongs to the block. */
 function renderNodes(nodes: readonly HtmlNode[]): string {
   return nodes
     .map((node, index) => {
@@ -47,7 +47,7 @@ function renderNodes(nodes: readonly HtmlNode[]): string {
     .join('');
 }
 
-/** From the parsed tree, never from what was sent: only the tags and attributes below can come out. */
+/** Renders the parsed tree, not the sent text: the output has only the tags and attributes below. */
 function renderNode(node: HtmlNode): string {
   if (node.kind === 'text') return esc(node.text);
   const inner = renderNodes(node.children);
@@ -119,7 +119,7 @@ blockquote { margin: 4px 0; padding: 5px 10px; border-radius: 6px; border-left: 
 .empty { text-align: center; color: var(--dim); }
 `;
 
-/** A poll a second: simple, and a second is what the eye allows. An opened quote stays open when its message changes. */
+/** Polls once a second. An opened quote stays open when its message changes. */
 const SCRIPT = `
 const main = document.querySelector('main');
 const opened = new Set();
@@ -161,7 +161,7 @@ async function poll() {
 poll();
 `;
 
-/** The page at `/`: self-contained, without any address but its own. */
+/** Returns the page at `/`. It loads nothing from elsewhere. */
 export function renderViewer(): string {
   return `<!doctype html>
 <html lang="en">

@@ -1,6 +1,6 @@
 import type { HtmlNode } from './html.ts';
 
-/** The bots and chats there are, and every message with its past. */
+/** The bots and chats, and every message with all its versions. */
 export interface BotAccount {
   /** `<digits>:<key>`. */
   readonly token: string;
@@ -20,9 +20,9 @@ export interface ChatAccount {
 export interface MessageVersion {
   /** Epoch milliseconds. */
   readonly at: number;
-  /** As it was sent. */
+  /** As the bot sent it. */
   readonly source: string;
-  /** As it is seen. */
+  /** As a reader sees it. */
   readonly text: string;
   readonly nodes: readonly HtmlNode[];
   readonly isHtml: boolean;
@@ -34,7 +34,7 @@ export interface StoredMessage {
   readonly messageId: number;
   readonly botId: number;
   readonly threadId: number | undefined;
-  /** It made no sound when it came. */
+  /** Whether it was sent without sound. */
   readonly isSilent: boolean;
   /** The id of the message that it replies to. */
   readonly replyTo: number | undefined;
@@ -44,7 +44,7 @@ export interface StoredMessage {
   readonly isDeleted: boolean;
 }
 
-/** An uploaded file. A class, so that no JSON of a client can pass for one. */
+/** An uploaded file. It is a class, so that a client's JSON cannot imitate it. */
 export class StoredDocument {
   readonly fileName: string;
   readonly bytes: Uint8Array;
@@ -58,7 +58,7 @@ export class StoredDocument {
 export interface World {
   readonly bots: readonly BotAccount[];
   readonly chats: Map<number, ChatAccount>;
-  /** Old id of a group to its new one. */
+  /** Maps the old id of a group to its new id. */
   readonly migrated: Map<number, number>;
   /** Chats that removed or blocked the bots. */
   readonly kicked: Set<number>;
@@ -83,7 +83,7 @@ export function newest(message: StoredMessage): MessageVersion {
   return message.versions.at(-1) ?? message.versions[0];
 }
 
-/** Puts the message in the place of its former self, or at the end. */
+/** Replaces the earlier version of the message, or appends it. */
 export function store(world: World, message: StoredMessage): StoredMessage {
   const isSame = (other: StoredMessage): boolean =>
     other.chatId === message.chatId && other.messageId === message.messageId;

@@ -2,22 +2,10 @@ import { expect, it } from 'vitest';
 import type { StepResult } from '../agent/step.ts';
 import type { Task } from './tasks.ts';
 import { toPhase, toVerdict, type Circumstances } from './verdict.ts';
+import { createTask } from '../../test/fakes/task.ts';
 
 const SHA = 'abcdef0123456789abcdef0123456789abcdef01';
-const STEP: Task = {
-  index: 1,
-  kind: 'step',
-  name: 'test',
-  container: 'main',
-  run: { kind: 'script', text: '' },
-  env: { C3_SHA: SHA },
-  timeoutMs: undefined,
-  retry: 0,
-  isAllowed: false,
-  group: undefined,
-  skipped: undefined,
-  runsAfter: ['success'],
-};
+const STEP = createTask({ env: { C3_SHA: SHA } });
 const CHECKOUT: Task = { ...STEP, kind: 'checkout', name: 'checkout', container: 'git' };
 const NOW: Circumstances = {
   tail: 'one\nfatal: no such ref\n',

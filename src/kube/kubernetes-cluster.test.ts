@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import type { FindAnswer, WorkspaceQuery } from '../engine/cluster.ts';
 import { createKubernetesCluster, type KubernetesCluster } from './kubernetes-cluster.ts';
@@ -20,10 +20,7 @@ let cluster: KubernetesCluster;
 beforeAll(async () => {
   server = await createFakeApiServer();
   cluster = createKubernetesCluster(server.access);
-});
-afterAll(async () => {
-  await cluster.close();
-  await server.close();
+  return async () => void (await Promise.all([cluster.close(), server.close()]));
 });
 
 const { name, manifest } = planBuildPod(ORDER, 'default');

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { answerJson, startFakeApi, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
 import { toPod, type PodEvent } from './api-types.ts';
-import { createClient, type KubeClient } from './client.ts';
+import type { KubeClient } from './client.ts';
 import { createPodEvents, haveContainersStarted, type PodEvents } from './pod-events.ts';
 
 let server: FakeApiServer;
@@ -20,12 +20,9 @@ let onList: (response: ServerResponse) => void;
 let onWatch: (response: ServerResponse) => void;
 
 beforeAll(async () => {
-  server = await createFakeApiServer();
-  client = createClient(server.access);
-});
-afterAll(async () => {
-  await client.close();
-  await server.close();
+  const api = await startFakeApi();
+  ({ server, client } = api);
+  return api.close;
 });
 beforeEach(() => {
   ci = `ci-${Number(ci.slice(3)) + 1}`;

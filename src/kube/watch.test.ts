@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { answerJson, createFakeApiServer, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
-import { createClient, type KubeClient } from './client.ts';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { answerJson, startFakeApi, type FakeApiServer } from '../../test/contract/fake-api-server.ts';
+import type { KubeClient } from './client.ts';
 import { watchPod } from './watch.ts';
 
 let server: FakeApiServer;
@@ -18,12 +18,9 @@ const selectors = new Set<string | null>();
 const bookmarks = new Set<string | null>();
 
 beforeAll(async () => {
-  server = await createFakeApiServer();
-  client = createClient(server.access);
-});
-afterAll(async () => {
-  await client.close();
-  await server.close();
+  const api = await startFakeApi();
+  ({ server, client } = api);
+  return api.close;
 });
 beforeEach(() => {
   [stop, troubles, lists, watches, versions] = [new AbortController(), [], [], [], []];

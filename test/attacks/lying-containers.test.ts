@@ -8,29 +8,16 @@ import type { PartPlace } from '../../src/agent/log-part.ts';
 import { createPartReader } from '../../src/agent/part-reader.ts';
 import { runTask } from '../../src/engine/run-task.ts';
 import { DEFAULT_STEP_LIMITS, runStep, type StepOptions, type StepResult } from '../../src/agent/step.ts';
-import type { Task } from '../../src/engine/tasks.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { createLyingContainer, type LyingContainer } from '../fakes/lying-container.ts';
 import { collectGarbage } from '../fakes/memory.ts';
+import { createTask } from '../fakes/task.ts';
 
 const MIB = 1024 * 1024;
 const ROOTS = ['/c3/.c3', '/tmp/.c3'] as const;
 const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0 };
 
-const TASK: Task = {
-  index: 0,
-  kind: 'step',
-  name: 'test',
-  container: 'main',
-  run: { kind: 'script', text: 'true' },
-  env: {},
-  timeoutMs: undefined,
-  retry: 0,
-  isAllowed: false,
-  group: undefined,
-  skipped: undefined,
-  runsAfter: ['success'],
-};
+const TASK = createTask({ index: 0, run: { kind: 'script', text: 'true' } });
 
 /** More often than this nobody need say the same. */
 const PLENTY = 2000;

@@ -8,7 +8,7 @@ import { toPodsPath } from '../../src/kube/watch.ts';
 import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from '../faults/cutting-proxy.ts';
-import { toBuildId } from '../faults/fault-cluster.ts';
+import { toBuildId, WORKSPACE_REQUEST } from '../faults/fault-cluster.ts';
 import { openTarget } from './target.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
@@ -138,14 +138,4 @@ export function toManifest(container: JsonObject = {}, spec: JsonObject = {}): J
   };
 }
 
-const ORDER: Omit<WorkspaceRequest, 'buildId'> = {
-  manifest: toManifest(),
-  scope: 'git.example.com/acme/shop',
-  trustClass: 'protected',
-  root: '/c3/.c3',
-  isResumed: false,
-  reuse: true,
-  idleMs: 600_000,
-  maxAgeMs: 3_600_000,
-  neededMs: 60_000,
-};
+const ORDER: Omit<WorkspaceRequest, 'buildId'> = { ...WORKSPACE_REQUEST, manifest: toManifest() };

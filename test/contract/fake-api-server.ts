@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { generate } from 'selfsigned';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import type { ClusterAccess } from '../../src/kube/kubeconfig.ts';
 
 /** An HTTPS server whose answers each test defines, for faults that no real API server causes on demand. */
@@ -75,4 +76,18 @@ export async function createFakeApiServer(): Promise<FakeApiServer> {
 /** Sends a JSON response. */
 export function answerJson(response: ServerResponse, code: number, body: unknown): void {
   response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+/** Starts the server and a client of it; `close` ends both. */
+export async function startFakeApi(): Promise<{ server: FakeApiServer; client: KubeClient; close(): Promise<void> }> {
+  const server = await createFakeApiServer();
+  const client = createClient(server.access);
+  return {
+    server,
+    client,
+    async close(): Promise<void> {
+      await client.close();
+      await server.close();
+    },
+  };
 }

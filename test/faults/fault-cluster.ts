@@ -17,6 +17,7 @@ import type { ExecLimits } from '../../src/kube/exec.ts';
 import { createClusterPool, type ClusterPool } from '../../src/kube/index.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { createCuttingProxy, type CuttingProxy } from './cutting-proxy.ts';
+import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { getSharedCluster } from '../fakes/shared-cluster.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
@@ -85,7 +86,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
     changes: Partial<WorkspaceRequest> = {},
     onWaiting: (reason: string) => void = () => {},
   ): Promise<WorkspaceAnswer> {
-    const order = { ...ORDER, buildId: toBuildId(), ...changes };
+    const order = { ...WORKSPACE_REQUEST, buildId: toBuildId(), ...changes };
     return await get().cluster.openWorkspace(order, {
       signal: new AbortController().signal,
       startTimeoutMs: WAIT_MS,
@@ -112,7 +113,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
     answerTo,
     async see(): Promise<FoundWorkspace> {
       const answer = await get().cluster.findWorkspace(
-        { ...ORDER, buildId: '' },
+        { ...WORKSPACE_REQUEST, buildId: '' },
         { signal: new AbortController().signal },
       );
       if (answer.kind !== 'found') throw new Error(JSON.stringify(answer));
@@ -148,25 +149,21 @@ export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = 
   };
 }
 
-const ORDER: Omit<WorkspaceRequest, 'buildId'> = {
-  manifest: {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'faults' },
-    spec: {
-      restartPolicy: 'Never',
-      volumes: [{ name: 'c3', emptyDir: {} }],
-      containers: [
-        {
-          name: 'main',
-          image: 'busybox',
-          command: ['sleep', '100000'],
-          volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
-          resources: { limits: { memory: '64Mi' } },
-        },
-      ],
-    },
-  },
+/** A Pod of one container, `main`, which sleeps and has a volume at /c3. */
+export function toManifest(name: string, container: JsonObject = {}): JsonObject {
+  const main = {
+    name: 'main',
+    image: 'busybox',
+    command: ['sleep', '100000'],
+    volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
+    ...container,
+  };
+  const spec = { restartPolicy: 'Never', volumes: [{ name: 'c3', emptyDir: {} }], containers: [main] };
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec };
+}
+
+export const WORKSPACE_REQUEST: Omit<WorkspaceRequest, 'buildId'> = {
+  manifest: toManifest('faults', { resources: { limits: { memory: '64Mi' } } }),
   scope: 'git.example.com/acme/shop',
   trustClass: 'protected',
   root: '/c3/.c3',

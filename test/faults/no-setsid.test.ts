@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createStepAgent } from '../../src/agent/step-agent.ts';
-import { startStep, useFaultCluster } from './fault-cluster.ts';
+import { startStep, toManifest, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
@@ -8,24 +8,10 @@ const faults = useFaultCluster();
 const INSTALL =
   'mkdir /c3/bin; ln -s /usr/bin/* /bin/* /c3/bin 2> /dev/null; rm /c3/bin/setsid; echo > /c3/installed; exec sleep 100000';
 
-const MANIFEST = {
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: 'bare' },
-  spec: {
-    restartPolicy: 'Never',
-    volumes: [{ name: 'c3', emptyDir: {} }],
-    containers: [
-      {
-        name: 'main',
-        image: 'busybox',
-        command: ['/bin/sh', '-c', `PATH=/usr/bin:/bin; ${INSTALL}`],
-        env: [{ name: 'PATH', value: '/c3/bin' }],
-        volumeMounts: [{ name: 'c3', mountPath: '/c3' }],
-      },
-    ],
-  },
-};
+const MANIFEST = toManifest('bare', {
+  command: ['/bin/sh', '-c', `PATH=/usr/bin:/bin; ${INSTALL}`],
+  env: [{ name: 'PATH', value: '/c3/bin' }],
+});
 
 test('where there is no setsid, what an abandoned build left running ends when the next one arrives', async () => {
   const workspace = await faults.openWorkspace({ manifest: MANIFEST });
