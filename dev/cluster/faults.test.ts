@@ -57,7 +57,7 @@ test('a cut request does nothing, one whose answer is lost is done', async () =>
 });
 
 test('an exec is cut before 101, after 101, after some bytes and after its status', async () => {
-  const path = toExecPath('pod', ['sh', '-c', 'echo hello; sleep 0.01; echo end']);
+  const path = toExecPath('pod', ['sh', '-c', 'echo hello; sleep 0.5; echo end']);
   const end = async (when: 'before-101' | 'after-101' | 'after-status' | { afterBytes: number }) => {
     cluster.faults.onExec({ pod: 'pod', times: 1 }, { when, how: 'loud' });
     const { stdout, status, closeCode } = await client.openExec(path).ended;
