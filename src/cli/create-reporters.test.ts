@@ -17,7 +17,7 @@ function toEnded(ending: Ending): BuildState {
 }
 
 const REFUSED = toEnded({ kind: 'refused', message: 'the token may not push' });
-const UNREACHABLE = toEnded({ kind: 'infrastructure-error', message: 'the forge refuses more requests' });
+const UNREACHABLE = toEnded({ kind: 'infrastructure-error', message: 'the forge accepts no more requests' });
 const CANCELLED = toEnded({ kind: 'cancelled', message: 'cancelled' });
 const PASSED = toEnded({ kind: 'passed', allowed: [] });
 
@@ -48,10 +48,10 @@ describe('an unproven build', () => {
   });
 
   it('is reported without any text of its payload', async () => {
-    const gone = toEnded({ kind: 'refused', message: 'ref refs/tags/evil-ref does not exist any more' });
+    const gone = toEnded({ kind: 'refused', message: 'ref refs/tags/evil-ref no longer exists' });
     const { arrived } = await report([UNREACHABLE, gone], { isProven: false, hasRoom: true });
     expect(JSON.stringify(arrived)).not.toContain('evil');
-    expect(arrived[1]).toMatchObject({ phase: { ending: { message: 'ref refs/tags/… does not exist any more' } } });
+    expect(arrived[1]).toMatchObject({ phase: { ending: { message: 'ref refs/tags/… no longer exists' } } });
   });
 
   it.each([REFUSED, UNREACHABLE, CANCELLED])(

@@ -1,6 +1,6 @@
 import { type ConfigProblem, type Ending, findBuildStatus, formatCommitStatus } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
-import type { FileAnswer, Repository } from '../forges/forge.ts';
+import type { FileContent, Repository } from '../forges/forge.ts';
 import {
   needsPaths,
   parsePipeline,
@@ -108,7 +108,7 @@ function endForConfig(message: string, problems: readonly ConfigProblem[] = []):
 
 export interface PipelineFile {
   /** What the forge answered. */
-  readonly answer: FileAnswer;
+  readonly answer: FileContent;
   readonly sha: string;
   readonly repository: Pick<Repository, 'lineUrl'>;
 }
@@ -151,7 +151,7 @@ export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencie
 async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
   const { event, ref, before, sha } = build;
   if (before === undefined || !needsPaths(pipeline)) return { event, ref };
-  const paths = await repository.listChangedPaths(before, sha, signal);
+  const paths = await repository.changedPaths(before, sha, signal);
   return { event, ref, ...(paths === undefined ? {} : { paths }) };
 }
 

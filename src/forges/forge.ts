@@ -1,13 +1,22 @@
 import type { BuildTarget, CommitFacts, CommitStatus, ForgeUrls, ReportedBuild, Trust } from '../build/index.ts';
 import type { Scope } from '../sealing/scope.ts';
 
-/** A webhook's raw body whose signature was right, or whose hook needs none. Only {@link Forge.verify} makes one; only it may be parsed. */
+/** One forge that this c3 serves. The configuration checks both URLs. */
+export interface ForgeEntry {
+  readonly kind: 'github';
+  /** Scheme and host without a path, `https://github.com`. The forge serves the scopes of this host. */
+  readonly origin: string;
+  /** Without a slash at its end: `https://api.github.com`, `https://ghe.example.com/api/v3`. */
+  readonly apiBase: string;
+}
+
+/** The raw body of a webhook whose signature is valid or not required. Only {@link Forge.verify} makes one (A4). */
 export interface VerifiedBody {
   readonly bytes: Uint8Array;
   readonly verified: true;
 }
 
-/** What a webhook says happened. A hint only: {@link Repository.prove} asks the forge whether it is so. */
+/** What a webhook claims. It is only a hint: {@link Repository.prove} asks the forge whether it is true. */
 export type ForgeEvent =
   | { kind: 'ping'; scope: Scope | undefined }
   | { kind: 'ignored'; scope: Scope | undefined; reason: string }
@@ -16,44 +25,52 @@ export type ForgeEvent =
 export type Proof =
   /** The token may push, and the commit is reachable from the ref. */
   | { kind: 'proven'; trust: Trust }
-  /** One of the two is not true; the message says which. */
+  /** One of the two is false. The message says which. */
   | { kind: 'refused'; message: string };
 
-export type FileAnswer =
+export type FileContent =
   | { kind: 'found'; text: string }
   | { kind: 'missing' }
   | { kind: 'too-large'; maxBytes: number };
 
-/** How the `git` container reaches the repository. `header` is secret: a whole HTTP header line, valid for `urlPrefix` only. */
+/** How the `git` container connects to the repository. */
 export interface GitAccess {
   readonly url: string;
   readonly urlPrefix: string;
+  /** A whole HTTP header line, which is secret. git sends it only to URLs that start with `urlPrefix`. */
   readonly header: string;
-  /** Every secret spelling in `header`, to be masked wherever it shows up. */
+  /** Every form in which the token appears in `header`. Logs mask them. */
   readonly secrets: readonly string[];
 }
 
-/** One repository on one forge, with one token: what c3 may ask, and say, there. Every call has a time limit and follows no redirect. */
+/** One repository on one forge, with one token. Every call has a time limit and follows no redirect. */
 export interface Repository {
   /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED */
   prove(target: BuildTarget, signal: AbortSignal): Promise<Proof>;
-  /** One file at one commit, UTF-8. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
-  readFile(path: string, sha: string, signal: AbortSignal): Promise<FileAnswer>;
+  /** Reads a UTF-8 file at a commit. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  readFile(path: string, sha: string, signal: AbortSignal): Promise<FileContent>;
   /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
   setStatus(sha: string, status: CommitStatus, signal: AbortSignal): Promise<void>;
-  /** c3's statuses of a commit, the newest first, page by page. Empty for an unknown commit. @throws {C3Error} as `setStatus` */
+  /** Lists c3's statuses of a commit, newest first. An unknown commit has none. @throws {C3Error} as `setStatus` */
   listStatuses(sha: string, signal: AbortSignal): AsyncIterable<CommitStatus>;
-  /** Undefined: there is no such commit. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  /**
+   * Reads the subject and the author of a commit. Returns undefined if the forge has no such commit.
+   *
+   * @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED
+   */
   readCommit(sha: string, signal: AbortSignal): Promise<CommitFacts | undefined>;
   /**
-   * Paths from the root of the repository that differ between two commits, both names of a renamed file among them. Undefined: not
-   * known, since the forge lists only so many, or `before` is no ancestor of `sha`, or it did not answer.
+   * Returns the paths that differ between two commits, from the root of the repository. A renamed file has both its
+   * names in the list. Returns undefined if the list is not complete, if `before` is not an ancestor of `sha`, or if
+   * the forge is not reachable.
+   *
+   * @throws {C3Error} FORGE_UNAUTHORIZED
    */
-  listChangedPaths(before: string, sha: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
+  changedPaths(before: string, sha: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
   gitAccess(): GitAccess;
-  /** Where people look at the repository and at a commit. */
+  /** Returns the web pages of the repository and of a commit. */
   urls(sha: string): ForgeUrls;
-  /** Returns where people look at a line of a file at a commit; empty where there is no forge. */
+  /** Returns the web page of a line of a file at a commit; empty where there is no forge. */
   lineUrl(path: string, sha: string, line: number): string;
 }
 
@@ -61,13 +78,13 @@ export interface Delivery {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
-  /** The hook's key says that none is needed: one that is there must be right all the same. */
+  /** Whether the hook's key allows a delivery without a signature. A signature that is present must still be valid. */
   readonly isSignatureOptional?: boolean;
 }
 
 /** One kind of forge at one origin. */
 export interface Forge {
-  /** The host part of the scopes it serves, `github.com`. */
+  /** The host of the scopes that it serves, `github.com`. */
   readonly host: string;
   /** @throws {C3Error} SIGNATURE_MISSING, SIGNATURE_INVALID */
   verify(delivery: Delivery, webhookSecret: string): VerifiedBody;
@@ -77,6 +94,6 @@ export interface Forge {
 }
 
 export interface OpenOptions {
-  /** Whether the forge has confirmed the token by now: until then its calls go over few connections. Default: it has. */
+  /** Whether the forge has accepted the token before. Calls with other tokens share few connections. Default: true. */
   isConfirmed?(): boolean;
 }

@@ -2,17 +2,23 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { createHttpClient, type HttpAnswer, type HttpCall, type HttpClient, type Patience } from './http-client.ts';
+import {
+  createHttpClient,
+  type HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  type RetryPolicy,
+} from './http-client.ts';
 
-const PATIENCE: Patience = {
+const RETRY_POLICY: RetryPolicy = {
   callTimeoutMs: 5_000,
   idleTimeoutMs: 5_000,
   retryDelaysMs: [1, 1, 1],
   maxRetryAfterMs: 2_000,
 };
-const CALL: HttpCall = {
+const CALL: HttpRequest = {
   method: 'GET',
-  owner: 'acme',
+  repository: 'acme/shop',
   path: '/x',
   headers: { authorization: 'Bearer secret-token' },
   maxBytes: 100,
@@ -34,7 +40,7 @@ interface Setup {
   readonly connections: () => number;
 }
 
-async function setup(listener: RequestListener, patience: Partial<Patience> = {}): Promise<Setup> {
+async function setup(listener: RequestListener, retryPolicy: Partial<RetryPolicy> = {}): Promise<Setup> {
   let count = 0;
   let connections = 0;
   const server = createServer((request, response) => {
@@ -47,7 +53,10 @@ async function setup(listener: RequestListener, patience: Partial<Patience> = {}
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = createHttpClient(`http://${host}`, { patience: { ...PATIENCE, ...patience } });
+  const client = createHttpClient(`http://${host}`, {
+    retryPolicy: { ...RETRY_POLICY, ...retryPolicy },
+    isRateLimit: (status, headers) => status === 403 && headers['retry-after'] !== undefined,
+  });
   closers.push(async () => {
     await client.close();
     server.closeAllConnections();
@@ -56,11 +65,11 @@ async function setup(listener: RequestListener, patience: Partial<Patience> = {}
   return { client, server, host, count: () => count, connections: () => connections };
 }
 
-function send(client: HttpClient, signal = new AbortController().signal): Promise<HttpAnswer> {
+function send(client: HttpClient, signal = new AbortController().signal): Promise<HttpResponse> {
   return client.send(CALL, signal);
 }
 
-test('eight calls of one owner are under way at a time, and leave room for those of others', async () => {
+test('eight calls of one repository run at the same time, and leave connections for other repositories', async () => {
   const held: ServerResponse[] = [];
   const { client, count } = await setup((request, response) => {
     if (request.url === '/slow') held.push(response);
@@ -68,9 +77,9 @@ test('eight calls of one owner are under way at a time, and leave room for those
   });
   const signal = new AbortController().signal;
   const slow = Array.from({ length: 40 }, () => client.send({ ...CALL, path: '/slow' }, signal));
-  for (const early of slow) early.catch(() => {}); // the client is closed before they end
+  for (const call of slow) call.catch(() => {}); // the client closes before they end
   await expect.poll(count).toBe(8);
-  expect(await client.send({ ...CALL, owner: 'other' }, signal)).toMatchObject({ status: 200 });
+  expect(await client.send({ ...CALL, repository: 'acme/other' }, signal)).toMatchObject({ status: 200 });
   expect(count()).toBe(9);
   for (const response of held) response.end();
   await expect.poll(count).toBe(17);
@@ -90,23 +99,23 @@ function failing(times: number, fail: RequestListener): RequestListener {
 }
 
 test.each<[string, RequestListener]>([
-  ['a cut connection', (request) => request.socket.resetAndDestroy()],
+  ['a lost connection', (request) => request.socket.resetAndDestroy()],
   ['502', (_, response) => response.writeHead(502).end('bad gateway'.repeat(100))],
   ['429 with Retry-After', (_, response) => response.writeHead(429, { 'retry-after': '0' }).end()],
   ['403 with Retry-After', (_, response) => response.writeHead(403, { 'retry-after': '0' }).end()],
-])('tries again after %s', async (_, fail) => {
+])('retries after %s', async (_, fail) => {
   const { client, count } = await setup(failing(3, fail));
   expect(await send(client)).toEqual({ status: 200, mediaType: 'text/plain', body: Buffer.from('good'), isCut: false });
   expect(count()).toBe(4);
 });
 
-test('gives up after the last try, and says what it met', async () => {
+test('reports the reason of the last attempt', async () => {
   const { client, host, count } = await setup((_, response) => response.writeHead(503).end());
   await expect(send(client)).rejects.toMatchObject({ code: 'FORGE_UNREACHABLE', message: `${host} answers 503` });
   expect(count()).toBe(4);
 });
 
-test('a server that is not there is named, the token is not', async () => {
+test('the error for an unreachable server names the server and not the token', async () => {
   const { client, server, host } = await setup(() => {});
   await new Promise((resolve) => server.close(resolve));
   await expect(send(client)).rejects.toMatchObject({
@@ -116,25 +125,25 @@ test('a server that is not there is named, the token is not', async () => {
 });
 
 test.each([
-  [{ 'retry-after': '3600' }, 429, ', and wants 3600 s of silence'],
+  [{ 'retry-after': '3600' }, 429, '; retry after 3600 s'],
   [{}, 429, ''],
-  [{ 'x-ratelimit-remaining': '0' }, 403, ''],
+  [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 403, ''],
 ])('does not wait for a rate limit of %j', async (headers, status, wait) => {
   const { client, host, count } = await setup((_, response) => response.writeHead(status, headers).end());
   await expect(send(client)).rejects.toMatchObject({
     code: 'FORGE_UNREACHABLE',
-    message: `${host} refuses more requests with this token for now${wait}`,
+    message: `${host} accepts no more requests with this token for now${wait}`,
   });
   expect(count()).toBe(1);
 });
 
-test.each([301, 307, 401, 403, 404, 422])('%i is an answer, and not tried again', async (status) => {
+test.each([301, 307, 401, 403, 404, 422])('returns a response with the status %i without a retry', async (status) => {
   const { client, count } = await setup((_, response) => response.writeHead(status, { location: '/elsewhere' }).end());
   expect(await send(client)).toMatchObject({ status, mediaType: '', isCut: false });
   expect(count()).toBe(1);
 });
 
-test('a huge answer is cut, and the rest is not read', async () => {
+test('cuts a body that is too long, and does not read the rest', async () => {
   const { client } = await setup((request, response) => {
     response.writeHead(200);
     const more = (): void => {
@@ -143,17 +152,17 @@ test('a huge answer is cut, and the rest is not read', async () => {
     response.on('drain', more);
     more();
   });
-  const answer = await send(client);
-  expect(answer.isCut).toBe(true);
-  expect(answer.body).toHaveLength(100);
+  const response = await send(client);
+  expect(response.isCut).toBe(true);
+  expect(response.body).toHaveLength(100);
 });
 
-test('an answer that fits exactly is whole', async () => {
+test('returns a body of exactly the limit in full', async () => {
   const { client } = await setup((_, response) => response.end('x'.repeat(100)));
   expect(await send(client)).toMatchObject({ isCut: false, body: Buffer.from('x'.repeat(100)) });
 });
 
-test('a server that says nothing is given up', async () => {
+test('times out if the server does not answer', async () => {
   const { client, host } = await setup(() => {}, { callTimeoutMs: 50 });
   await expect(send(client)).rejects.toMatchObject({
     code: 'FORGE_UNREACHABLE',
@@ -161,7 +170,7 @@ test('a server that says nothing is given up', async () => {
   });
 });
 
-test('an aborted call ends with the reason, while it waits and while it retries', async () => {
+test('an aborted call throws the reason, during the first attempt and during a retry delay', async () => {
   const controller = new AbortController();
   const { client } = await setup(() => controller.abort(new Error('cancelled')));
   await expect(send(client, controller.signal)).rejects.toThrow('cancelled');
@@ -177,12 +186,12 @@ test('an aborted call ends with the reason, while it waits and while it retries'
   await expect(send(slow.client, other.signal)).rejects.toThrow('cancelled');
 });
 
-test('connections are kept for the next call', async () => {
+test('keeps connections for the next call', async () => {
   const { client, count, connections } = await setup((_, response) => response.end('good'));
   for (let index = 0; index < 10; index += 1) {
     await send(client);
   }
   expect(count()).toBe(10);
-  // Two: a call may begin before the connection of the last one is counted as idle.
+  // A call can start before the connection of the previous call counts as idle, so there may be two.
   expect(connections()).toBeLessThanOrEqual(2);
 });

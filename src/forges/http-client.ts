@@ -1,117 +1,147 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request, type Dispatcher } from 'undici';
+import { Agent, request as sendRequest } from 'undici';
 import { C3Error } from '../errors.ts';
 import { KeyedSemaphore } from '../limiter.ts';
 
-/** How patient a client is. The defaults are for production; tests shorten them. */
-export interface Patience {
-  /** One call with all its tries. Short enough that a build does not seem hung, long enough for a forge's bad minute. */
+/** Time limits and retries of a client. The defaults are for production. Tests shorten them. */
+export interface RetryPolicy {
+  /** The time limit of one call with all its attempts. */
   readonly callTimeoutMs: number;
-  /** Until the connection stands, until the headers are there, and between two pieces of the body. */
+  /** The time limit for the connection, for the headers, and between two parts of the body. */
   readonly idleTimeoutMs: number;
-  /** Before the second, third … try of a call that may succeed when tried again. Its length is the number of retries. */
+  /** The delays before the second, third … attempt. There are as many retries as delays. */
   readonly retryDelaysMs: readonly number[];
-  /** A `Retry-After` beyond this is not waited for. */
+  /** The client does not wait for a longer `Retry-After`. */
   readonly maxRetryAfterMs: number;
 }
 
-const DEFAULT_PATIENCE: Patience = {
+const DEFAULT_RETRY_POLICY: RetryPolicy = {
   callTimeoutMs: 30_000,
   idleTimeoutMs: 10_000,
   retryDelaysMs: [200, 1_000, 3_000],
   maxRetryAfterMs: 10_000,
 };
 
-export interface HttpCall {
+export interface HttpRequest {
   readonly method: 'GET' | 'POST';
-  /** The repository that the call is for. Only {@link MAX_CALLS_PER_OWNER} calls of one owner run at the same time. */
-  readonly owner: string;
-  /** Begins with a slash, already encoded; appended to the client's base. */
+  /** Identifies the repository. Only {@link MAX_CALLS_PER_REPOSITORY} of its requests run at the same time. */
+  readonly repository: string;
+  /** Encoded, starts with a slash. The client appends it to its base URL. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Of the answer's body. More is not read: the answer is then `isCut`. */
+  /** The client reads no more than this of the response's body. */
   readonly maxBytes: number;
 }
 
-export interface HttpAnswer {
+export interface HttpResponse {
   readonly status: number;
-  /** Lower case, without parameters; empty when there is none. */
+  /** In lower case, without parameters; empty if the response has none. */
   readonly mediaType: string;
   readonly body: Uint8Array;
+  /** Whether the body was longer than `maxBytes`. */
   readonly isCut: boolean;
 }
 
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
 export interface HttpClient {
   /**
-   * Any answer that is final, whatever its status; redirects are final, since following one would carry the token elsewhere.
+   * Returns the first response that is not worth a retry, whatever its status. The client does not follow redirects,
+   * because that would send the token to another address (A6).
    *
-   * @throws {C3Error} FORGE_UNREACHABLE when there is no such answer: no connection, time-out, 5xx or a rate limit in every try
-   * @throws the signal's reason when it is aborted
+   * @throws {C3Error} FORGE_UNREACHABLE if every attempt fails: no connection, timeout, 5xx, rate limit
+   * @throws the signal's reason if it is aborted
    */
-  send(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer>;
+  send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
   close(): Promise<void>;
 }
 
 export interface HttpClientOptions {
-  readonly patience?: Patience;
+  readonly retryPolicy?: RetryPolicy | undefined;
   /** Default 32. */
   readonly maxConnections?: number;
+  /** Whether a response with a status below 500 means that the rate limit is reached. 429 always does. */
+  isRateLimit?(status: number, headers: ResponseHeaders): boolean;
 }
 
-/** Connections of one client. A build makes about seven calls, and few builds start in the same second. */
+/** A build makes about seven calls, and few builds start in the same second. */
 const MAX_CONNECTIONS = 32;
-/** Calls of one owner at the same time. Slow calls of one owner leave room for others. */
-const MAX_CALLS_PER_OWNER = 8;
-/** Longer than a step usually takes, so that the last status of a build finds a warm connection. Servers end it earlier as they like. */
+/** Slow calls of one repository leave connections for the others (A12). */
+const MAX_CALLS_PER_REPOSITORY = 8;
+/** Longer than most steps, so that the last status of a build finds an open connection. A server may close it earlier. */
 const KEEP_ALIVE_MS = 60_000;
 
-type Try =
-  | { kind: 'answer'; answer: HttpAnswer }
-  /** Worth another try, after the time the server names. */
-  | { kind: 'again'; why: string; afterMs: number | undefined; cause?: unknown };
+type Attempt =
+  | { kind: 'response'; response: HttpResponse }
+  /** `afterMs` is the delay that the server asks for. */
+  | { kind: 'retry'; reason: string; afterMs?: number; cause?: unknown };
 
 /**
- * A client of one HTTP API that keeps its connections, tries again what may succeed, and has a limit for everything.
+ * Creates a client of one HTTP API. It keeps its connections open, retries after temporary failures, and limits time
+ * and size.
  *
- * @param baseUrl without a slash at the end, `https://api.github.com`
+ * @param baseUrl without a slash at its end, `https://api.github.com`
  */
 export function createHttpClient(baseUrl: string, options: HttpClientOptions = {}): HttpClient {
-  const { patience = DEFAULT_PATIENCE, maxConnections = MAX_CONNECTIONS } = options;
-  const calls = new KeyedSemaphore(MAX_CALLS_PER_OWNER);
+  const { retryPolicy = DEFAULT_RETRY_POLICY, maxConnections = MAX_CONNECTIONS, isRateLimit = () => false } = options;
+  const semaphore = new KeyedSemaphore(MAX_CALLS_PER_REPOSITORY);
   const { host } = new URL(baseUrl);
   const agent = new Agent({
     connections: maxConnections,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: patience.idleTimeoutMs },
-    headersTimeout: patience.idleTimeoutMs,
-    bodyTimeout: patience.idleTimeoutMs,
+    connect: { timeout: retryPolicy.idleTimeoutMs },
+    headersTimeout: retryPolicy.idleTimeoutMs,
+    bodyTimeout: retryPolicy.idleTimeoutMs,
   });
 
-  async function tryAll(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
+  async function sendOnce(request: HttpRequest, signal: AbortSignal): Promise<Attempt> {
+    try {
+      const { method, headers, body = null } = request;
+      const response = await sendRequest(baseUrl + request.path, {
+        dispatcher: agent,
+        method,
+        headers,
+        body,
+        signal,
+      });
+      const { statusCode: status } = response;
+      if (status === 429 || status >= 500 || isRateLimit(status, response.headers)) {
+        await response.body.dump({ limit: request.maxBytes, signal });
+        return status >= 500 ? { kind: 'retry', reason: `answers ${status}` } : toRateLimited(response.headers);
+      }
+      const [mediaType = ''] = String(response.headers['content-type'] ?? '').split(';', 1);
+      const content = await readContent(response.body, request.maxBytes);
+      return { kind: 'response', response: { status, mediaType: mediaType.trim().toLowerCase(), ...content } };
+    } catch (error) {
+      signal.throwIfAborted();
+      return { kind: 'retry', reason: `cannot be reached: ${toCode(error)}`, cause: error };
+    }
+  }
+
+  async function sendWithRetries(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     for (let count = 0; ; count += 1) {
-      const result = await calls.run(call.owner, () => tryOnce(agent, baseUrl + call.path, call, signal), signal);
-      if (result.kind === 'answer') {
-        return result.answer;
+      const attempt = await semaphore.run(request.repository, () => sendOnce(request, signal), signal);
+      if (attempt.kind === 'response') return attempt.response;
+      const { reason, afterMs = 0, cause } = attempt;
+      const delayMs = retryPolicy.retryDelaysMs[count];
+      if (delayMs === undefined || afterMs > retryPolicy.maxRetryAfterMs) {
+        throw new C3Error('FORGE_UNREACHABLE', `${host} ${reason}`, { cause });
       }
-      const delayMs = patience.retryDelaysMs[count];
-      if (delayMs === undefined || (result.afterMs ?? 0) > patience.maxRetryAfterMs) {
-        throw new C3Error('FORGE_UNREACHABLE', `${host} ${result.why}`, { cause: result.cause });
-      }
-      await sleep(Math.max(delayMs, result.afterMs ?? 0), undefined, { signal });
+      await sleep(Math.max(delayMs, afterMs), undefined, { signal });
     }
   }
 
   return {
-    async send(call, signal) {
-      const timeout = AbortSignal.timeout(patience.callTimeoutMs);
+    async send(request, signal) {
+      const timeout = AbortSignal.timeout(retryPolicy.callTimeoutMs);
       try {
-        return await tryAll(call, AbortSignal.any([signal, timeout]));
+        return await sendWithRetries(request, AbortSignal.any([signal, timeout]));
       } catch (error) {
         signal.throwIfAborted();
         if (timeout.aborted) {
-          throw new C3Error('FORGE_UNREACHABLE', `${host} did not answer within ${patience.callTimeoutMs / 1000} s`);
+          throw new C3Error('FORGE_UNREACHABLE', `${host} did not answer within ${retryPolicy.callTimeoutMs / 1000} s`);
         }
         throw error;
       }
@@ -120,60 +150,32 @@ export function createHttpClient(baseUrl: string, options: HttpClientOptions = {
   };
 }
 
-async function tryOnce(dispatcher: Dispatcher, url: string, call: HttpCall, signal: AbortSignal): Promise<Try> {
-  try {
-    const { method, headers, body = null } = call;
-    const response = await request(url, { dispatcher, method, headers, body, signal });
-    const again = toRetry(response.statusCode, response.headers);
-    if (again !== undefined) {
-      await response.body.dump({ limit: call.maxBytes, signal });
-      return again;
-    }
-    const [mediaType = ''] = String(response.headers['content-type'] ?? '').split(';', 1);
-    const content = await readBody(response.body, call.maxBytes);
-    const answer = { status: response.statusCode, mediaType: mediaType.trim().toLowerCase(), ...content };
-    return { kind: 'answer', answer };
-  } catch (error) {
-    signal.throwIfAborted();
-    return { kind: 'again', why: `cannot be reached: ${toReason(error)}`, afterMs: undefined, cause: error };
+/** Reads `Retry-After`. Without one in seconds, a retry is useless: an hourly limit takes longer than any call. */
+function toRateLimited({ 'retry-after': retryAfter }: ResponseHeaders): Attempt {
+  const reason = 'accepts no more requests with this token for now';
+  if (typeof retryAfter !== 'string' || !/^\d{1,6}$/.test(retryAfter)) {
+    return { kind: 'retry', reason, afterMs: Infinity };
   }
+  return { kind: 'retry', reason: `${reason}; retry after ${retryAfter} s`, afterMs: Number(retryAfter) * 1000 };
 }
 
-/** GitHub's rate limits come as 429 or as 403 with `Retry-After`, the hourly one as `x-ratelimit-remaining: 0`. */
-function toRetry(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): Try | undefined {
-  const retryAfter = headers['retry-after'];
-  const isHourly = headers['x-ratelimit-remaining'] === '0';
-  if (status === 429 || (status === 403 && (retryAfter !== undefined || isHourly))) {
-    const seconds = typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
-    const afterMs = seconds === undefined ? Infinity : seconds * 1000;
-    const wait = seconds === undefined ? '' : `, and wants ${seconds} s of silence`;
-    return { kind: 'again', why: `refuses more requests with this token for now${wait}`, afterMs };
-  }
-  if (status >= 500) {
-    return { kind: 'again', why: `answers ${status}`, afterMs: undefined };
-  }
-  return undefined;
-}
-
-async function readBody(
+async function readContent(
   stream: AsyncIterable<Uint8Array>,
   maxBytes: number,
-): Promise<{ body: Uint8Array; isCut: boolean }> {
+): Promise<Pick<HttpResponse, 'body' | 'isCut'>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // Leaving the loop early destroys the stream, and with it the connection: the rest is never read.
+  // Leaving the loop destroys the stream and its connection, so the rest is never read.
   for await (const chunk of stream) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length > maxBytes) {
-      break;
-    }
+    if (length > maxBytes) break;
   }
   return { body: Buffer.concat(chunks).subarray(0, maxBytes), isCut: length > maxBytes };
 }
 
-/** `ECONNREFUSED`, `CERT_HAS_EXPIRED`: the code says more than undici's sentence, and holds nothing of the request. */
-function toReason(error: unknown): string {
+/** Returns a code such as `ECONNREFUSED`. It says more than undici's message, and contains no part of the request. */
+function toCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : 'connection failed';
 }

@@ -15,18 +15,18 @@ afterEach(async () => {
   await forges.close();
 });
 
-test.each(['github.com', 'ghe.example.com:8443'])('a scope on %s leads to its forge', (host) => {
+test.each(['github.com', 'ghe.example.com:8443'])('a scope on %s has its forge', (host) => {
   expect(forges.forgeFor(parseScope(`${host}/Acme/Shop`)).host).toBe(host);
 });
 
 test.each(['git.example.com', 'ghe.example.com', 'api.github.com', 'github.com:8443'])(
-  'a scope on %s is refused, and the setting is named',
+  'a scope on %s is refused, and the hint names the setting',
   (host) => {
     expect(() => forges.forgeFor(parseScope(`${host}/acme/shop`))).toThrow(
       expect.objectContaining({
         code: 'SCOPE_REFUSED',
         message: `${host}/acme/shop is on a forge that this c3 does not serve`,
-        hint: 'it serves github.com, ghe.example.com:8443; its operator names others in C3_FORGES',
+        hint: 'it serves github.com, ghe.example.com:8443; the operator adds others in C3_FORGES',
       }),
     );
   },

@@ -17,7 +17,7 @@ import { createConnectionPool } from '../../src/agent/connection-pool.ts';
 import { openView } from '../../src/logs/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
 import { C3Error } from '../../src/errors.ts';
-import type { FileAnswer, Proof, Repository } from '../../src/forges/forge.ts';
+import type { FileContent, Proof, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
@@ -67,7 +67,7 @@ export interface Answers {
   /** Told what it was asked for. */
   onLinks(build: Build): void;
   proof: Proof | C3Error;
-  file: FileAnswer;
+  file: FileContent;
   status: C3Error | undefined;
   open: C3Error | undefined;
   /** What sealed values open to; without it "opened " and the value. */
@@ -85,7 +85,7 @@ export interface LookAnswers extends Answers {
 }
 
 /** A c3.yaml; the workspace's directory, which is the work tree's volume, is filled in when the build runs. */
-export function toFile(steps: string, extra = ''): FileAnswer {
+export function toFile(steps: string, extra = ''): FileContent {
   const text = `k8s: sealed.k8s.value.here
 ${extra}checkout: {container: main, path: DIRECTORY/project}
 job:
@@ -122,7 +122,7 @@ export function createWorld(): World {
   const workspace: LocalWorkspace = createLocalWorkspace('dash');
   const connections = createConnectionPool();
 
-  function fillIn(file: FileAnswer): FileAnswer {
+  function fillIn(file: FileContent): FileContent {
     if (file.kind !== 'found') return file;
     return { kind: 'found', text: file.text.replaceAll('DIRECTORY', workspace.directory) };
   }
@@ -147,7 +147,7 @@ export function createWorld(): World {
         if (answers.before) yield { state: answers.before, description: `as it was (build ${answers.id})` };
       },
       readCommit: () => Promise.resolve({ subject: 's', author: 'a' }),
-      async listChangedPaths(before) {
+      async changedPaths(before) {
         events.push(`compare ${before}`);
         return answers.paths;
       },

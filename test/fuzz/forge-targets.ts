@@ -2,16 +2,14 @@ import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
 import { type CommitStatus, findBuildStatus, findOutcome, formatRef } from '../../src/build/index.ts';
-import { createGithubApi, readFile } from '../../src/forges/github/api.ts';
-import { listChangedPaths } from '../../src/forges/github/compare.ts';
+import { createGithubApi } from '../../src/forges/github/api.ts';
+import { changedPaths, readCommit, readFile } from '../../src/forges/github/commits.ts';
 import { parseEvent } from '../../src/forges/github/event.ts';
 import { prove } from '../../src/forges/github/prove.ts';
-import { readCommit } from '../../src/forges/github/commit.ts';
 import { listStatuses, setStatus } from '../../src/forges/github/statuses.ts';
 import { verifyDelivery } from '../../src/forges/github/verify.ts';
-import type { HttpAnswer } from '../../src/forges/http-client.ts';
-import { isRefName } from '../../src/forges/ref-name.ts';
-import { cutText, toSingleLine } from '../../src/forges/text.ts';
+import type { HttpResponse } from '../../src/forges/http-client.ts';
+import { isRefName, toPrintableLine } from '../../src/forges/untrusted-text.ts';
 import { anyText, jsonWith, mutated, readCorpus } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, orRefusalLater, type Target } from './target.ts';
 
@@ -45,7 +43,7 @@ const body = fc.string({ unit: 'binary', maxLength: 50 });
 const signatures = ['sha256=', `sha256=${'0'.repeat(64)}`, createHmac('sha256', 's').update('').digest('hex')];
 
 /** What an API may answer: any status, any JSON whose members have the names that are looked for, or none. */
-const answer: fc.Arbitrary<HttpAnswer> = fc
+const answer: fc.Arbitrary<HttpResponse> = fc
   .tuple(
     fc.oneof(
       { weight: 5, arbitrary: fc.constant(200) },
@@ -100,10 +98,10 @@ const answer: fc.Arbitrary<HttpAnswer> = fc
   )
   .map(([status, mediaType, text, isCut]) => ({ status, mediaType, body: Buffer.from(text), isCut }));
 
-function createApi(answers: readonly HttpAnswer[]): ReturnType<typeof createGithubApi> {
+function createApi(answers: readonly HttpResponse[]): ReturnType<typeof createGithubApi> {
   let next = 0;
   const client = {
-    send: () => Promise.resolve(answers[next++ % answers.length] as HttpAnswer),
+    send: () => Promise.resolve(answers[next++ % answers.length] as HttpResponse),
     close: () => Promise.resolve(),
   };
   return createGithubApi(client, { host: 'github.com', owner: 'acme', name: 'shop' }, 'token');
@@ -172,10 +170,9 @@ export const forgeTargets: readonly Target[] = [
   ),
 
   defineTarget('one-line', fc.tuple(anyText, fc.integer({ min: 1, max: 40 })), ([text, length]) => {
-    const line = toSingleLine(text, length);
+    const line = toPrintableLine(text, length);
     ensure(line.length <= length && line.isWellFormed(), 'a line is short and well-formed');
     ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(line), 'a line has no control character');
-    ensure(cutText(text, length).length <= length, 'a text is cut to its length');
   }),
 
   defineTarget('github-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
@@ -215,7 +212,7 @@ export const forgeTargets: readonly Target[] = [
       commit === 'refused' || commit === undefined || !/\p{Cc}/u.test(commit.subject + commit.author),
       'a commit is called in one line',
     );
-    const paths = await orRefusalLater(() => listChangedPaths(createApi(answers), SHA, { sha: SHA, signal }));
+    const paths = await orRefusalLater(() => changedPaths(createApi(answers), SHA, { sha: SHA, signal }));
     ensure(
       paths === 'refused' || paths === undefined || paths.every((path) => typeof path === 'string'),
       'paths are texts',

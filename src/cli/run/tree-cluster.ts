@@ -86,7 +86,7 @@ export function createTreeRepository(text: string, treePath: () => string): Buil
     async *listStatuses() {},
     readCommit: () => Promise.resolve(undefined),
     // Unknown, so that every condition on paths holds.
-    listChangedPaths: () => Promise.resolve(undefined),
+    changedPaths: () => Promise.resolve(undefined),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
     lineUrl: () => '',
     urls: () => ({ repository: '', commit: '' }),

@@ -1,32 +1,26 @@
-import { C3Error } from '../../errors.ts';
+import { C3Error, type C3ErrorOptions } from '../../errors.ts';
 import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
-import type { FileAnswer } from '../forge.ts';
-import type { HttpAnswer, HttpCall, HttpClient } from '../http-client.ts';
-import { toSingleLine } from '../text.ts';
+import type { HttpClient, HttpRequest, HttpResponse, ResponseHeaders } from '../http-client.ts';
+import { toPrintableLine } from '../untrusted-text.ts';
 
-/** A c3.yaml is at most this long (see the limits of the pipeline room). */
-const MAX_FILE_BYTES = 64 * 1024;
-/** Of any JSON answer. A repository's description is about 10 KiB. */
+/** The limit of a JSON response. A repository's description has about 10 KiB. */
 export const MAX_JSON_BYTES: number = 1024 * 1024;
-/** Of GitHub's own words, quoted in ours. */
+/** The limit of GitHub's own message in c3's message. */
 const MAX_QUOTE_LENGTH = 200;
 
-/** One repository through GitHub's REST API. */
+/** One repository in GitHub's REST API. Paths start with a slash, below `/repos/OWNER/NAME`. */
 export interface GithubApi {
   readonly scope: Scope;
-  /** GET below `/repos/OWNER/NAME`. `path` begins with a slash; each segment is encoded here. */
-  get(path: string, signal: AbortSignal, options?: GetOptions): Promise<HttpAnswer>;
-  send(
-    call: Omit<HttpCall, 'headers' | 'owner'>,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-  ): Promise<HttpAnswer>;
+  /** Sends a GET request for JSON. Encodes each segment of `path`. */
+  get(path: string, signal: AbortSignal, options?: GetOptions): Promise<HttpResponse>;
+  /** Sends a request whose path is encoded. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED */
+  send(request: Omit<HttpRequest, 'repository'>, signal: AbortSignal): Promise<HttpResponse>;
 }
 
 export interface GetOptions {
   readonly query?: Readonly<Record<string, string>>;
-  /** Of the answer. Default 1 MiB. */
+  /** The limit of the response. Default 1 MiB. */
   readonly maxBytes?: number;
 }
 
@@ -34,72 +28,59 @@ export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, 
   const base = `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
   const common = {
     authorization: `Bearer ${token}`,
-    // GitHub answers 403 to a request without one.
+    // GitHub answers 403 to a request without a user agent.
     'user-agent': 'c3',
     'x-github-api-version': '2022-11-28',
   };
-  const send: GithubApi['send'] = async (call, headers, signal) => {
-    const answer = await client.send(
-      { ...call, owner: base, path: base + call.path, headers: { ...common, ...headers } },
-      signal,
-    );
-    if (answer.status === 401) {
+  const send: GithubApi['send'] = async ({ path, headers, ...rest }, signal) => {
+    const request = { ...rest, repository: base, path: base + path, headers: { ...common, ...headers } };
+    const response = await client.send(request, signal);
+    if (response.status === 401) {
       throw new C3Error('FORGE_UNAUTHORIZED', 'The forge does not accept the token sealed in the hook key', {
         hint: 'it may have expired or been revoked; make a new one and a new hook URL with it',
       });
     }
-    return answer;
+    return response;
   };
   return {
     scope,
     send,
     get(path, signal, { query = {}, maxBytes = MAX_JSON_BYTES } = {}) {
       const search = new URLSearchParams(query).toString();
-      const call = { method: 'GET', path: `${encodePath(path)}${search && `?${search}`}`, maxBytes } as const;
-      return send(call, { accept: 'application/vnd.github+json' }, signal);
+      const encoded = `${encodePath(path)}${search && `?${search}`}`;
+      return send(
+        { method: 'GET', path: encoded, headers: { accept: 'application/vnd.github+json' }, maxBytes },
+        signal,
+      );
     },
   };
 }
 
-/** @see https://docs.github.com/en/rest/repos/contents#get-repository-content */
-export async function readFile(api: GithubApi, path: string, options: ReadOptions): Promise<FileAnswer> {
-  const answer = await api.send(
-    {
-      method: 'GET',
-      path: `${encodePath(`/contents/${path}`)}?ref=${encodeURIComponent(options.sha)}`,
-      maxBytes: MAX_FILE_BYTES,
-    },
-    { accept: 'application/vnd.github.raw+json' },
-    options.signal,
-  );
-  // A directory or a submodule has no raw form: it comes as JSON, a file never does.
-  if (answer.status === 404 || (answer.status === 200 && answer.mediaType === 'application/json')) {
-    return { kind: 'missing' };
-  }
-  if (answer.status !== 200) {
-    throw new C3Error(
-      'FORGE_REFUSED',
-      `Cannot read ${path} of ${formatScope(api.scope)} at ${options.sha.slice(0, 12)}: ${toDiagnosis(answer)}`,
-      { hint: 'the token needs the right "Contents: read"' },
-    );
-  }
-  if (answer.isCut) {
-    return { kind: 'too-large', maxBytes: MAX_FILE_BYTES };
-  }
-  return { kind: 'found', text: new TextDecoder().decode(answer.body) };
+/**
+ * Returns whether a response means that a rate limit is reached. GitHub sends 429, or 403 with `Retry-After`, or 403
+ * with `x-ratelimit-remaining: 0` for the hourly limit.
+ *
+ * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+ */
+export function isRateLimit(status: number, headers: ResponseHeaders): boolean {
+  return status === 403 && (headers['retry-after'] !== undefined || headers['x-ratelimit-remaining'] === '0');
 }
 
-export interface ReadOptions {
-  readonly sha: string;
-  readonly signal: AbortSignal;
+/** Returns an error such as `Cannot read c3.yaml of github.com/acme/shop: the forge answers 403 "…"`. */
+export function toRefusal(action: string, response: HttpResponse, options: C3ErrorOptions): C3Error {
+  return new C3Error('FORGE_REFUSED', `Cannot ${action}: ${toDiagnosis(response)}`, options);
 }
 
-/** `the forge answers 403 "Resource not accessible by personal access token"` */
-export function toDiagnosis(answer: HttpAnswer): string {
-  const json = answer.mediaType === 'application/json' ? parseJson(answer.body) : undefined;
+/** Returns `the forge answers 403 "Resource not accessible by personal access token"`. */
+export function toDiagnosis({ status, mediaType, body }: HttpResponse): string {
+  const json = mediaType === 'application/json' ? parseJson(body) : undefined;
   const message = readString(readObject(json)['message']);
-  const words = message === undefined ? '' : ` "${toSingleLine(message, MAX_QUOTE_LENGTH)}"`;
-  return `the forge answers ${answer.status}${words}`;
+  return `the forge answers ${status}${message === undefined ? '' : ` "${toPrintableLine(message, MAX_QUOTE_LENGTH)}"`}`;
+}
+
+/** Returns `a1b2c3d4e5f6 in github.com/acme/shop`. */
+export function describeCommit(scope: Scope, sha: string): string {
+  return `${sha.slice(0, 12)} in ${formatScope(scope)}`;
 }
 
 export function encodePath(path: string): string {

@@ -3,65 +3,44 @@ import { C3Error } from '../../errors.ts';
 import { isJsonObject, parseJson, readObject, readString, type JsonObject } from '../../json.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
-import { isRefName } from '../ref-name.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toSingleLine } from '../text.ts';
+import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 
-/** Of a text from the payload that a message quotes. */
+/** The limit of a quotation from the payload in a message. */
 const MAX_QUOTE_LENGTH = 80;
 
-/** Anywhere in the head commit's message, as the CI services of others read it. */
+/** Other CI services accept these marks too, anywhere in the head commit's message. */
 const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
 
-/** A body with more objects and arrays keeps the event loop busy for a second (threat A12). A push of 2,048 commits has about 15,000. */
+/** More objects and arrays block the event loop for a second (A12). A push of 2,048 commits has about 15,000. */
 const MAX_BRACKETS = 200_000;
 
 /**
- * Reads a delivery. Every text in it may be an attacker's, even after its signature was verified: what leaves here is checked,
- * and no URL is taken from the payload.
+ * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks each
+ * value that it returns, and uses no URL from the payload (A6, A8).
  *
- * @throws {C3Error} PAYLOAD_INVALID when it is not what GitHub sends
+ * @throws {C3Error} PAYLOAD_INVALID if GitHub would not send such a payload
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
  */
 export function parseEvent(host: string, headers: Delivery['headers'], body: VerifiedBody): ForgeEvent {
   const name = headers['x-github-event'];
-  if (name === undefined || name === '') {
-    throw invalid('has no X-GitHub-Event header');
-  }
+  if (name === undefined || name === '') throw invalid('has no X-GitHub-Event header');
   const text = toJsonText(headers['content-type'] ?? '', body.bytes);
-  if (countBrackets(text) > MAX_BRACKETS) {
-    throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
-  }
+  if (countBrackets(text) > MAX_BRACKETS) throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
   const json = parseJson(text);
-  if (json === undefined) {
-    throw invalid('is not JSON');
-  }
+  if (json === undefined) throw invalid('is not JSON');
   const payload = toObject(json, 'the payload');
   const scope = parseRepository(host, payload['repository']);
-  if (name === 'ping') {
-    return { kind: 'ping', scope };
-  }
-  if (name !== 'push') {
-    return {
-      kind: 'ignored',
-      scope,
-      reason: `nothing is done for the event "${toSingleLine(name, MAX_QUOTE_LENGTH)}"`,
-    };
-  }
-  if (scope === undefined) {
-    throw invalid('is a push and names no repository');
-  }
+  if (name === 'ping') return { kind: 'ping', scope };
+  if (name !== 'push') return { kind: 'ignored', scope, reason: `c3 ignores the event ${quote(name)}` };
+  if (scope === undefined) throw invalid('is a push but names no repository');
   return parsePush(scope, payload);
 }
 
 function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
   const fullRef = toText(payload['ref'], 'ref');
-  if (!isRefName(fullRef)) {
-    throw invalid(`names the ref ${quote(fullRef)}, which is not a valid ref name`);
-  }
+  if (!isRefName(fullRef)) throw invalid(`names the ref ${quote(fullRef)}, which is not a valid ref name`);
   const ref = parseRef(fullRef);
-  if (ref === undefined) {
-    return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
-  }
+  if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
   const after = toSha(payload['after'], 'after');
   if (payload['deleted'] === true || /^0+$/.test(after)) {
     return { kind: 'ignored', scope, reason: 'the ref was deleted' };
@@ -73,27 +52,25 @@ function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
     return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
   }
   const event = toEventKind(ref);
-  // For an annotated tag, `after` is the tag object; only `head_commit` has the commit that it points at:
+  // For an annotated tag, `after` is the tag object. Only `head_commit` has the commit that the tag points at:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
   const sha = event === 'tag' && commit !== undefined ? toSha(commit['id'], 'head_commit.id') : after;
   const facts = {
-    subject: toSingleLine(message, MAX_SUBJECT_LENGTH),
+    subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
   };
   const before = toBefore(event, payload['before']);
   return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: facts } };
 }
 
-/** All zeros mean that the branch is new. What a tag pointed at before says nothing about what changed. */
+/** Returns undefined for a tag and for a new branch. GitHub writes the commit before a new branch as zeros. */
 function toBefore(event: EventKind, value: unknown): string | undefined {
-  if (event === 'tag' || value === undefined) {
-    return undefined;
-  }
+  if (event === 'tag' || value === undefined) return undefined;
   const before = toSha(value, 'before');
   return /^0+$/.test(before) ? undefined : before;
 }
 
-/** Counts the beginnings of objects and arrays, and those in texts too: a bound is enough. */
+/** Counts brackets that open an object or an array. Brackets in strings count too, because an upper bound is enough. */
 function countBrackets(text: string): number {
   let count = 0;
   for (let index = 0; index < text.length; index += 1) {
@@ -103,7 +80,7 @@ function countBrackets(text: string): number {
   return count;
 }
 
-/** GitHub's default content type is the form, with the JSON in its one field `payload`. */
+/** GitHub's default content type is a form whose one field, `payload`, contains the JSON. */
 function toJsonText(contentType: string, bytes: Uint8Array): string {
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
   switch (mediaType.trim()) {
@@ -121,8 +98,8 @@ const PLUS = 0x2b;
 const SPACE = 0x20;
 
 /**
- * The one field that there is. `URLSearchParams` would take minutes for a form of two million fields, and `replaceAll` seconds for one
- * of signs alone.
+ * Reads the one field of the form. `URLSearchParams` takes minutes for two million fields, and `replaceAll` takes
+ * seconds for a body of plus signs (A12).
  */
 function toFormPayload(bytes: Uint8Array): string {
   const form = Buffer.from(bytes);
@@ -147,13 +124,11 @@ function toUtf8(bytes: Uint8Array): string {
 }
 
 function parseRepository(host: string, repository: unknown): Scope | undefined {
-  if (repository === undefined || repository === null) {
-    return undefined;
-  }
+  if (repository === undefined || repository === null) return undefined;
   const fullName = toText(toObject(repository, 'repository')['full_name'], 'repository.full_name');
   const expected = `${host}/${fullName.toLowerCase()}`;
   const scope = /^[^/]+\/[^/]+$/.test(fullName) ? tryParseScope(expected) : undefined;
-  // What parseScope forgives people (spaces, `.git`), a forge never sends.
+  // parseScope accepts spaces and `.git` from people. A forge never sends them.
   if (scope === undefined || formatScope(scope) !== expected) {
     throw invalid(`names the repository ${quote(fullName)}, which is not of the form OWNER/NAME`);
   }
@@ -170,13 +145,13 @@ function tryParseScope(text: string): Scope | undefined {
 
 function toAuthor(value: unknown): string {
   const { name, username } = readObject(value);
-  const [first, second] = [name, username].map((text) => toSingleLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
+  const [first, second] = [name, username].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
   return first || second || '';
 }
 
 function toSha(value: unknown, field: string): string {
   const text = toText(value, field);
-  // Lower case only: a second spelling of one commit once got around a deny-list.
+  // Only lower case, so that each commit has one spelling.
   if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)) {
     throw invalid(`has ${quote(text)} in ${field}, not a commit's 40 or 64 lower-case hex digits`);
   }
@@ -185,21 +160,17 @@ function toSha(value: unknown, field: string): string {
 
 function toText(value: unknown, field: string): string {
   const text = readString(value);
-  if (text === undefined) {
-    throw invalid(`has no text in ${field}`);
-  }
+  if (text === undefined) throw invalid(`has no text in ${field}`);
   return text;
 }
 
 function toObject(value: unknown, field: string): JsonObject {
-  if (!isJsonObject(value)) {
-    throw invalid(`has no object in ${field}`);
-  }
+  if (!isJsonObject(value)) throw invalid(`has no object in ${field}`);
   return value;
 }
 
 function quote(text: string): string {
-  return `"${toSingleLine(text, MAX_QUOTE_LENGTH)}"`;
+  return `"${toPrintableLine(text, MAX_QUOTE_LENGTH)}"`;
 }
 
 function invalid(what: string, cause?: unknown): C3Error {

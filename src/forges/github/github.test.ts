@@ -28,7 +28,7 @@ let second: string;
 let imposter: string;
 let tagObject: string;
 
-// One real repository serves all tests: each git command costs more than all that is asserted about it.
+// All tests share one repository, because git commands are slow.
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'c3-github-test-'));
   server = await createForgeServer({ root });
@@ -61,7 +61,7 @@ beforeEach(() => {
   github = createGithub({
     origin: server.origin,
     apiBase: server.apiBase,
-    patience: { callTimeoutMs: 10_000, idleTimeoutMs: 10_000, retryDelaysMs: [1, 1], maxRetryAfterMs: 1_000 },
+    retryPolicy: { callTimeoutMs: 10_000, idleTimeoutMs: 10_000, retryDelaysMs: [1, 1], maxRetryAfterMs: 1_000 },
     lagMs: 1,
   });
 });
@@ -78,7 +78,7 @@ function push(sha: string, fullRef = 'refs/heads/main'): BuildTarget {
   return { ref: parseRef(fullRef)!, sha };
 }
 
-/** The requests since `start`, once there are `count`. */
+/** Waits for `count` requests after the first `start`, and returns them. */
 function requested(start: number, count: number): Promise<LoggedRequest[]> {
   const find = (): LoggedRequest[] | undefined => {
     const requests = server.requests.slice(start);
@@ -92,7 +92,7 @@ describe('prove', () => {
     expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
-  test('a branch under protection is told apart', async () => {
+  test('a protected branch is trusted', async () => {
     server.protectBranch(bare, 'release/1.x');
     expect(await open().prove(push(second, 'refs/heads/release/1.x'), signal)).toEqual({
       kind: 'proven',
@@ -101,7 +101,7 @@ describe('prove', () => {
     expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
-  test('a commit that the branch has moved on from is proven', async () => {
+  test('an older commit of the branch is proven', async () => {
     expect(await open().prove(push(first), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
@@ -109,7 +109,7 @@ describe('prove', () => {
     expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual({ kind: 'proven', trust: 'other' });
   });
 
-  test('two requests prove a push, at the same time', async () => {
+  test('two requests at the same time prove a push', async () => {
     const start = server.requests.length;
     await open().prove(push(second), signal);
     const requests = await requested(start, 2);
@@ -119,7 +119,7 @@ describe('prove', () => {
     ]);
   });
 
-  test("a fork's commit is refused, though the forge shows it", async () => {
+  test("a fork's commit is refused, although the forge shows it", async () => {
     const { status } = await fetch(`${server.apiBase}/repos/acme/shop/commits/${imposter}`, {
       headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
     });
@@ -131,7 +131,7 @@ describe('prove', () => {
   });
 
   test.each([
-    ['a commit that is nowhere', 'refs/heads/main', ZERO.replace('0', 'f')],
+    ['an unknown commit', 'refs/heads/main', ZERO.replace('0', 'f')],
     ['a newer commit on an older tag', 'refs/tags/light', ''],
   ])('%s is refused', async (_, ref, sha) => {
     expect(await open().prove(push(sha || second, ref), signal)).toMatchObject({
@@ -145,7 +145,7 @@ describe('prove', () => {
     async (ref) => {
       expect(await open().prove(push(second, ref), signal)).toEqual({
         kind: 'refused',
-        message: `ref ${ref} does not exist any more`,
+        message: `ref ${ref} no longer exists`,
       });
     },
   );
@@ -189,9 +189,9 @@ describe('prove', () => {
   });
 
   test.each([
-    ['a renamed branch', '{"name":"trunk","commit":{"sha":"x"}}', 200, 'does not exist any more'],
-    ['no JSON', 'null', 200, 'does not exist any more'],
-    ['a redirect', '', 301, 'does not exist any more'],
+    ['a renamed branch', '{"name":"trunk","commit":{"sha":"x"}}', 200, 'no longer exists'],
+    ['no JSON', 'null', 200, 'no longer exists'],
+    ['a redirect', '', 301, 'no longer exists'],
     [
       '403',
       '{"message":"no\\u001b way"}',
@@ -205,7 +205,7 @@ describe('prove', () => {
     expect(proof).toMatchObject({ kind: 'refused', message: expect.stringContaining(message) as string });
   });
 
-  test('a copy of the forge that lags behind is asked again', async () => {
+  test('a forge whose replica lags is asked again', async () => {
     server.faults.add({ match: /branches\/main$/, kind: 'status', status: 404, times: 1 });
     expect(await open().prove(push(second), signal)).toMatchObject({ kind: 'proven' });
   });
@@ -228,12 +228,12 @@ describe('readFile', () => {
     expect(await open().readFile(path, first, signal)).toEqual({ kind: 'missing' });
   });
 
-  test('64 KiB are read, one byte more is too large', async () => {
+  test('a file of 64 KiB is read, and one byte more is too large', async () => {
     expect(await open().readFile('big', second, signal)).toMatchObject({ kind: 'found' });
     expect(await open().readFile('big', first, signal)).toEqual({ kind: 'too-large', maxBytes: 65_536 });
   });
 
-  test("a refusal is told in the forge's words", async () => {
+  test("a refusal quotes the forge's message", async () => {
     const body = '{"message":"Resource not accessible by personal access token"}';
     server.faults.add({ match: /contents/, kind: 'status', status: 403, body, times: 1 });
     await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
@@ -277,7 +277,7 @@ async function list(sha: string): Promise<CommitStatus[]> {
 }
 
 describe('listStatuses', () => {
-  test('lists the statuses of c3, the newest first, and none of another service', async () => {
+  test('lists the statuses of c3, the newest first, and none of other services', async () => {
     const sha = await tree.commit({ listed: 'x' }, 'listed');
     await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/listed`);
     await open().setStatus(sha, { state: 'pending', description: 'running' }, signal);
@@ -305,7 +305,7 @@ describe('listStatuses', () => {
   test.each([
     ['403', { status: 403, body: '{"message":"no"}' }, 'the forge answers 403 "no"'],
     ['no list', { status: 200, body: '{}' }, 'the forge answers 200'],
-  ])('an answer of %s is a fault', async (_, answer, words) => {
+  ])('a response of %s is a fault', async (_, answer, words) => {
     server.faults.add({ match: /statuses/, kind: 'status', times: 1, ...answer });
     await expect(list(first)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
@@ -314,14 +314,14 @@ describe('listStatuses', () => {
   });
 });
 
-describe('listChangedPaths', () => {
-  test('lists what a push changed, both names of what it moved', async () => {
+describe('changedPaths', () => {
+  test('lists the paths that a push changed, with both names of a moved file', async () => {
     await tree.git('switch', '--quiet', '--detach', second);
     await tree.git('mv', 'big', 'moved');
     await tree.git('rm', '--quiet', 'dir/ü #%.yaml');
     const third = await tree.commit({ 'c3.yaml': 'changed', 'src/ü x': '' }, 'third');
     await tree.git('push', '--quiet', bare.path, `${third}:refs/heads/moved`);
-    expect((await open().listChangedPaths(second, third, signal))?.toSorted()).toEqual([
+    expect((await open().changedPaths(second, third, signal))?.toSorted()).toEqual([
       'big',
       'c3.yaml',
       'dir/ü #%.yaml',
@@ -331,28 +331,45 @@ describe('listChangedPaths', () => {
   });
 
   test.each([
-    ['the commits before are none of its own', () => [second, first]],
+    ['the commit before is not an ancestor', () => [second, first]],
     ['the forge does not know the commit before', () => ['f'.repeat(40), second]],
-  ])('does not know where %s', async (_, pair) => {
+  ])('returns undefined if %s', async (_, pair) => {
     const [before = '', sha = ''] = pair();
-    expect(await open().listChangedPaths(before, sha, signal)).toBeUndefined();
+    expect(await open().changedPaths(before, sha, signal)).toBeUndefined();
   });
 
-  test('does not know where as many files changed as the forge lists at most, or where it does not answer', async () => {
+  test('returns undefined if the list may be incomplete, or if the forge is not reachable', async () => {
     const files = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`many/${index}`, '']));
     await tree.git('switch', '--quiet', '--detach', second);
     const wide = await tree.commit(files, 'wide');
     await tree.git('push', '--quiet', bare.path, `${wide}:refs/heads/wide`);
-    expect(await open().listChangedPaths(second, wide, signal)).toBeUndefined();
+    expect(await open().changedPaths(second, wide, signal)).toBeUndefined();
     const stop = server.faults.add({ match: /compare/, kind: 'cut' });
-    expect(await open().listChangedPaths(first, second, signal)).toBeUndefined();
+    expect(await open().changedPaths(first, second, signal)).toBeUndefined();
     stop();
-    expect(await open().listChangedPaths(first, second, signal)).toEqual(['big', 'c3.yaml']);
+    expect(await open().changedPaths(first, second, signal)).toEqual(['big', 'c3.yaml']);
+  });
+});
+
+describe('a rate limit', () => {
+  test('that GitHub sends as 403 with Retry-After ends with a retry', async () => {
+    const headers = { 'retry-after': '0' };
+    server.faults.add({ match: /contents/, kind: 'status', status: 403, headers, times: 1 });
+    expect(await open().readFile('c3.yaml', first, signal)).toMatchObject({ kind: 'found' });
+  });
+
+  test('that GitHub sends as 403 with no requests left is reported', async () => {
+    const headers = { 'x-ratelimit-remaining': '0' };
+    server.faults.add({ match: /contents/, kind: 'status', status: 403, headers, times: 1 });
+    await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
+      code: 'FORGE_UNREACHABLE',
+      message: `${server.host} accepts no more requests with this token for now`,
+    });
   });
 });
 
 describe('gitAccess', () => {
-  test('git reads this repository and private submodules with the header, and other hosts never see it', async () => {
+  test('git reads the repository and its private submodules with the header, and sends it to no other host', async () => {
     const { url, urlPrefix, header, secrets } = open().gitAccess();
     expect(url).toBe(`${server.origin}/acme/shop.git`);
     const setting = `http.${urlPrefix}.extraHeader=${header}`;
@@ -369,21 +386,21 @@ describe('gitAccess', () => {
 
 test.each([
   ['another host', { host: 'github.com', owner: 'acme', name: 'shop' }],
-  ['a group of groups', { host: '', owner: 'acme/sub', name: 'shop' }],
+  ['a nested group', { host: '', owner: 'acme/sub', name: 'shop' }],
 ])('a scope with %s is refused', (_, scope) => {
   const full = { ...scope, host: scope.host || server.host };
   expect(() => github.openRepository(full, OWNER)).toThrow(expect.objectContaining({ code: 'SCOPE_REFUSED' }));
 });
 
-test.each(['', 'a b', 'a\r\nx-evil: 1', 'ü'])('the token %j is refused, and not quoted', (token) => {
+test.each(['', 'a b', 'a\r\nx-evil: 1', 'ü'])('the token %j is refused, and the message does not quote it', (token) => {
   expect(() => open(token)).toThrow(
     expect.objectContaining({
       code: 'FORGE_UNAUTHORIZED',
-      message: 'The token sealed in the hook key holds spaces, line ends or other characters that no token has',
+      message: 'The token sealed in the hook key contains spaces, line breaks or other characters that no token has',
     }),
   );
 });
 
-test('the forge got no request that it does not know', async () => {
+test('the forge received only requests that it knows', async () => {
   expect(server.requests.filter(({ isUnexpected }) => isUnexpected)).toEqual([]);
 });

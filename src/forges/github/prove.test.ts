@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { BuildTarget } from '../../build/index.ts';
 import type { Proof } from '../forge.ts';
-import type { HttpAnswer } from '../http-client.ts';
+import type { HttpResponse } from '../http-client.ts';
 import type { GithubApi } from './api.ts';
 import { prove } from './prove.ts';
 
-/** What is concluded from each answer a forge may give, odd ones too. How a forge comes to them is in github.test.ts. */
+/** Unusual responses of a forge. github.test.ts tests `prove` against a forge. */
 const HEAD = 'a'.repeat(40);
 const OTHER = 'b'.repeat(40);
 const SCOPE = 'github.com/acme/shop';
@@ -15,8 +15,8 @@ interface Canned {
   readonly body: unknown;
 }
 
-/** By path, the last one again and again; what has none is answered 404. */
-type Answers = Readonly<Record<string, Canned | readonly Canned[]>>;
+/** Responses by path. The last one of a path repeats. Any other path gets 404. */
+type Responses = Readonly<Record<string, Canned | readonly Canned[]>>;
 
 const ok = (body: unknown): Canned => ({ status: 200, body });
 const failed = (status: number): Canned => ({ status, body: { message: 'no' } });
@@ -24,22 +24,22 @@ const failed = (status: number): Canned => ({ status, body: { message: 'no' } })
 const REPOSITORY = ok({ full_name: 'Acme/Shop', permissions: { push: true } });
 const MAIN = ok({ name: 'main', commit: { sha: HEAD }, protected: false });
 
-interface Asked {
+interface Result {
   readonly proof: Proof;
   readonly paths: readonly string[];
 }
 
-async function ask(answers: Answers, pushed: Partial<BuildTarget> = {}): Promise<Asked> {
+async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}): Promise<Result> {
   const paths: string[] = [];
   const api: GithubApi = {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
     get(path) {
-      const known: Answers = { '': REPOSITORY, '/branches/main': MAIN, ...answers };
-      const turns = [known[path] ?? []].flat();
-      const { status, body } = turns[paths.filter((asked) => asked === path).length] ?? turns.at(-1) ?? failed(404);
+      const known: Responses = { '': REPOSITORY, '/branches/main': MAIN, ...answers };
+      const list = [known[path] ?? []].flat();
+      const { status, body } = list[paths.filter((other) => other === path).length] ?? list.at(-1) ?? failed(404);
       paths.push(path);
       const bytes = Buffer.from(JSON.stringify(body));
-      return Promise.resolve<HttpAnswer>({ status, mediaType: 'application/json', body: bytes, isCut: false });
+      return Promise.resolve<HttpResponse>({ status, mediaType: 'application/json', body: bytes, isCut: false });
     },
     send: () => Promise.reject(new Error('a proof only reads')),
   };
@@ -51,21 +51,26 @@ const TAG = { ref: { kind: 'tag', name: 'v1' } } as const;
 const pointAt = (sha: unknown, type: unknown): Canned => ok({ ref: 'refs/tags/v1', object: { sha, type } });
 
 describe('the right to push', () => {
-  it.each([301, 307, 308])('is refused for a repository that answers %d, which has moved', async (status) => {
-    const { proof } = await ask({ '': failed(status) });
+  it.each([301, 307, 308])('is refused for a repository that moved (%d)', async (status) => {
+    const { proof } = await proveWith({ '': failed(status) });
     expect(proof).toEqual({
       kind: 'refused',
       message: `${SCOPE} was renamed or moved; seal the token for its new name`,
     });
   });
 
-  it.each([302, 304, 403, 404, 204])('is refused for a repository that answers %d, in its words', async (status) => {
-    const { proof } = await ask({ '': { ...failed(status), body: { ...(REPOSITORY.body as object), message: 'no' } } });
-    expect(proof).toEqual({
-      kind: 'refused',
-      message: `the token sealed in the hook key cannot see ${SCOPE}: the forge answers ${status} "no"`,
-    });
-  });
+  it.each([302, 304, 403, 404, 204])(
+    'is refused, with the message of the forge, for a repository that answers %d',
+    async (status) => {
+      const { proof } = await proveWith({
+        '': { ...failed(status), body: { ...(REPOSITORY.body as object), message: 'no' } },
+      });
+      expect(proof).toEqual({
+        kind: 'refused',
+        message: `the token sealed in the hook key cannot see ${SCOPE}: the forge answers ${status} "no"`,
+      });
+    },
+  );
 
   it.each([
     ['no name', { permissions: { push: true } }],
@@ -73,7 +78,7 @@ describe('the right to push', () => {
     ['the name of another owner', { full_name: 'evil/shop', permissions: { push: true } }],
     ['the name of another repository', { full_name: 'acme/shop2', permissions: { push: true } }],
   ])('is refused for a repository with %s', async (_, body) => {
-    const { proof } = await ask({ '': ok(body) });
+    const { proof } = await proveWith({ '': ok(body) });
     expect(proof).toEqual({
       kind: 'refused',
       message: `${SCOPE} was renamed or moved; seal the token for its new name`,
@@ -81,25 +86,25 @@ describe('the right to push', () => {
   });
 
   it.each([
-    ['none are told', undefined],
-    ['it may not', { push: false }],
-    ['it may only pull', { pull: true }],
-    ['it is a word', { push: 'true' }],
-    ['it is another right', { admin: true }],
-  ])('is refused where %s', async (_, permissions) => {
-    const { proof } = await ask({ '': ok({ full_name: 'acme/shop', permissions }) });
+    ['the response has no rights', undefined],
+    ['the right is false', { push: false }],
+    ['only pull is true', { pull: true }],
+    ['the right is a string', { push: 'true' }],
+    ['only another right is true', { admin: true }],
+  ])('is refused if %s', async (_, permissions) => {
+    const { proof } = await proveWith({ '': ok({ full_name: 'acme/shop', permissions }) });
     expect(proof).toEqual({ kind: 'refused', message: `the token sealed in the hook key may not push to ${SCOPE}` });
   });
 
-  it('is what a refusal names, when the commit cannot be proven either', async () => {
-    const { proof } = await ask({ '': failed(403), '/branches/main': failed(404) });
+  it('is the reason for a refusal if the commit is not proven either', async () => {
+    const { proof } = await proveWith({ '': failed(403), '/branches/main': failed(404) });
     expect(proof).toMatchObject({ message: expect.stringContaining('cannot see') as string });
   });
 });
 
 describe('a branch', () => {
-  it('proves its head by two questions', async () => {
-    const { proof, paths } = await ask({});
+  it('proves its head with two requests', async () => {
+    const { proof, paths } = await proveWith({});
     expect(proof).toEqual({ kind: 'proven', trust: 'other' });
     expect(paths.toSorted()).toEqual(['', '/branches/main']);
   });
@@ -108,30 +113,30 @@ describe('a branch', () => {
     [true, true],
     ['true', false],
     [undefined, false],
-  ])('is protected when the forge says true: %j', async (isProtected, expected) => {
+  ])('is protected only if the forge says true: %j', async (isProtected, expected) => {
     const branch = ok({ name: 'main', commit: { sha: HEAD }, protected: isProtected });
-    expect((await ask({ '/branches/main': branch })).proof).toEqual({
+    expect((await proveWith({ '/branches/main': branch })).proof).toEqual({
       kind: 'proven',
       trust: expected ? 'protected' : 'other',
     });
   });
 
   it.each(['behind', 'identical'])('proves a commit that is %s', async (status) => {
-    const { proof } = await ask({ [`/compare/${HEAD}...${OTHER}`]: ok({ status }) }, { sha: OTHER });
+    const { proof } = await proveWith({ [`/compare/${HEAD}...${OTHER}`]: ok({ status }) }, { sha: OTHER });
     expect(proof).toEqual({ kind: 'proven', trust: 'other' });
   });
 
   it.each([
     ['ahead of it', ok({ status: 'ahead' })],
-    ['of another history', ok({ status: 'diverged' })],
-    ['of a state that is not told', ok({})],
-    ['not told at all', ok(null)],
-    ['behind it, in an answer that is not 200', { status: 404, body: { status: 'behind' } }],
-  ])('does not prove a commit that is %s, and asks twice', async (_, answer) => {
+    ['on another branch', ok({ status: 'diverged' })],
+    ['in a response without a status', ok({})],
+    ['in an empty response', ok(null)],
+    ['behind it, but in a response that is not 200', { status: 404, body: { status: 'behind' } }],
+  ])('does not prove a commit that is %s, after two requests', async (_, answer) => {
     const path = `/compare/${HEAD}...${OTHER}`;
-    const { proof, paths } = await ask({ [path]: answer }, { sha: OTHER });
+    const { proof, paths } = await proveWith({ [path]: answer }, { sha: OTHER });
     expect(proof).toEqual({ kind: 'refused', message: 'commit bbbbbbbbbbbb is not reachable from refs/heads/main' });
-    expect(paths.filter((asked) => asked === path)).toHaveLength(2);
+    expect(paths.filter((other) => other === path)).toHaveLength(2);
   });
 
   it.each([
@@ -142,33 +147,35 @@ describe('a branch', () => {
     ['no commit', ok({ name: 'main' })],
     ['a commit that is a number', ok({ name: 'main', commit: { sha: 7 } })],
     ['nothing', ok(null)],
-  ])('does not exist any more when the forge answers %s', async (_, answer) => {
-    const { proof } = await ask({ '/branches/main': answer });
-    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/heads/main does not exist any more' });
+  ])('no longer exists if the forge answers %s', async (_, answer) => {
+    const { proof } = await proveWith({ '/branches/main': answer });
+    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/heads/main no longer exists' });
   });
 
-  it.each([302, 403])('is not shown when the forge answers %d, though a head is in it', async (status) => {
-    const { proof } = await ask({ '/branches/main': { status, body: { ...(MAIN.body as object), message: 'no' } } });
+  it.each([302, 403])('is not shown if the forge answers %d, even with a head', async (status) => {
+    const { proof } = await proveWith({
+      '/branches/main': { status, body: { ...(MAIN.body as object), message: 'no' } },
+    });
     expect(proof).toEqual({
       kind: 'refused',
       message: `the forge does not show ref refs/heads/main: the forge answers ${status} "no"`,
     });
   });
 
-  it('that the forge knows at the second question is proven', async () => {
-    const { proof } = await ask({ '/branches/main': [failed(404), MAIN] });
+  it('proves a commit that the forge knows at the second request', async () => {
+    const { proof } = await proveWith({ '/branches/main': [failed(404), MAIN] });
     expect(proof).toEqual({ kind: 'proven', trust: 'other' });
   });
 });
 
 describe('a tag', () => {
-  it('proves the commit it points at, is never protected, and is not asked for as a branch', async () => {
-    const { proof, paths } = await ask({ '/git/ref/tags/v1': pointAt(HEAD, 'commit') }, TAG);
+  it('proves the commit that it points at, is never protected, and is not requested as a branch', async () => {
+    const { proof, paths } = await proveWith({ '/git/ref/tags/v1': pointAt(HEAD, 'commit') }, TAG);
     expect(proof).toEqual({ kind: 'proven', trust: 'other' });
     expect(paths.toSorted()).toEqual(['', '/git/ref/tags/v1']);
   });
 
-  it('is followed through four tags, and no further', async () => {
+  it('is followed through four tags at most', async () => {
     const chain = {
       '/git/ref/tags/v1': pointAt('1', 'tag'),
       '/git/tags/1': pointAt('2', 'tag'),
@@ -176,10 +183,10 @@ describe('a tag', () => {
       '/git/tags/3': pointAt('4', 'tag'),
     };
     const four = { ...chain, '/git/tags/4': pointAt(HEAD, 'commit') };
-    expect((await ask(four, TAG)).proof).toEqual({ kind: 'proven', trust: 'other' });
+    expect((await proveWith(four, TAG)).proof).toEqual({ kind: 'proven', trust: 'other' });
     const five = { ...chain, '/git/tags/4': pointAt('5', 'tag'), '/git/tags/5': pointAt(HEAD, 'commit') };
-    const { proof, paths } = await ask(five, TAG);
-    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 points at a tag of a tag of a tag' });
+    const { proof, paths } = await proveWith(five, TAG);
+    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 points at a chain of more than 4 tags' });
     expect(paths).not.toContain('/git/tags/5');
   });
 
@@ -189,7 +196,7 @@ describe('a tag', () => {
     ['a tag without an id', pointAt(7, 'tag')],
     ['nothing', ok({ ref: 'refs/tags/v1' })],
   ])('that points at %s proves nothing', async (_, answer) => {
-    const { proof } = await ask({ '/git/ref/tags/v1': answer }, TAG);
+    const { proof } = await proveWith({ '/git/ref/tags/v1': answer }, TAG);
     expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 does not point at a commit' });
   });
 
@@ -197,16 +204,16 @@ describe('a tag', () => {
     ['another tag', 'refs/tags/v10'],
     ['a branch of its name', 'refs/heads/v1'],
     ['no ref', undefined],
-  ])('does not exist any more when the forge answers %s', async (_, ref) => {
-    const { proof } = await ask({ '/git/ref/tags/v1': ok({ ref, object: { sha: HEAD, type: 'commit' } }) }, TAG);
-    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 does not exist any more' });
+  ])('no longer exists if the forge answers %s', async (_, ref) => {
+    const { proof } = await proveWith({ '/git/ref/tags/v1': ok({ ref, object: { sha: HEAD, type: 'commit' } }) }, TAG);
+    expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 no longer exists' });
   });
 
   it.each([
-    ['does not exist any more', failed(404), 'ref refs/tags/v1 does not exist any more'],
+    ['no longer exists', failed(404), 'ref refs/tags/v1 no longer exists'],
     ['is not shown', failed(403), 'the forge does not show ref refs/tags/v1: the forge answers 403 "no"'],
   ])('that %s proves nothing', async (_, answer, message) => {
-    const { proof } = await ask(
+    const { proof } = await proveWith(
       { '/git/ref/tags/v1': { ...answer, body: { ...(pointAt(HEAD, 'commit').body as object), message: 'no' } } },
       TAG,
     );
@@ -214,7 +221,7 @@ describe('a tag', () => {
   });
 });
 
-it('a proof that is no longer wanted ends while it waits to ask again', async () => {
+it('a proof whose signal is aborted ends during the delay before the second request', async () => {
   const abort = new AbortController();
   const api: GithubApi = {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },

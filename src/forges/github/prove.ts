@@ -4,14 +4,16 @@ import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof } from '../forge.ts';
 import { toDiagnosis, type GithubApi } from './api.ts';
+import type { CommitOptions } from './commits.ts';
 
-/** A tag may point at a tag that points at a tag; nobody does it on purpose. */
+/** A tag can point at a tag, which can point at another tag. Longer chains are not useful. */
 const MAX_TAG_DEPTH = 4;
 
 type Head = { kind: 'head'; sha: string; isProtected: boolean } | { kind: 'no'; message: string };
 
 /**
- * Asks whether the token may push and whether the commit is reachable from the ref, at the same time.
+ * Asks the forge two questions at the same time: whether the token may push, and whether the commit is reachable from
+ * the ref (A2).
  *
  * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
  */
@@ -25,26 +27,25 @@ export async function prove(api: GithubApi, target: BuildTarget, options: ProveO
 
 export interface ProveOptions {
   readonly signal: AbortSignal;
-  /** How long to wait before a "no" is asked for once more: the webhook may be faster than the copy the API reads from. */
+  /** The delay before the second attempt. A webhook can arrive before the API's database replica has the commit. */
   readonly lagMs: number;
 }
 
-/** `undefined`: it may. */
+/** Returns the refusal; undefined if the token may push. */
 async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof | undefined> {
   const scope = formatScope(api.scope);
-  const answer = await api.get('', signal);
-  if (answer.status === 301 || answer.status === 307 || answer.status === 308) {
-    return refuse(`${scope} was renamed or moved; seal the token for its new name`);
+  const response = await api.get('', signal);
+  const moved = refuse(`${scope} was renamed or moved; seal the token for its new name`);
+  if ([301, 307, 308].includes(response.status)) return moved;
+  if (response.status !== 200) {
+    return refuse(`the token sealed in the hook key cannot see ${scope}: ${toDiagnosis(response)}`);
   }
-  if (answer.status !== 200) {
-    return refuse(`the token sealed in the hook key cannot see ${scope}: ${toDiagnosis(answer)}`);
-  }
-  const repository = readObject(parseJson(answer.body));
+  const repository = readObject(parseJson(response.body));
   const fullName = repository['full_name'];
   if (typeof fullName !== 'string' || fullName.toLowerCase() !== `${api.scope.owner}/${api.scope.name}`) {
-    return refuse(`${scope} was renamed or moved; seal the token for its new name`);
+    return moved;
   }
-  // The user's right, not the token's: a token that lacks the right to set statuses is found out by the first status.
+  // GitHub reports the user's right, not the token's. The first status shows whether the token may set statuses.
   if (readObject(repository['permissions'])['push'] !== true) {
     return refuse(`the token sealed in the hook key may not push to ${scope}`);
   }
@@ -52,14 +53,12 @@ async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof 
 }
 
 /**
- * Proves that a commit is the ref's head or an ancestor of it. Asking for the commit alone proves nothing: GitHub serves
- * the commits of every fork through its parent. A "no" is asked for once more after `lagMs`.
+ * Proves that a commit is the ref's head or an ancestor of it. A request for the commit alone proves nothing: GitHub
+ * serves the commits of every fork through its parent. A refusal is checked again after `lagMs`.
  */
 async function proveReachable(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
   const proof = await proveOnce(api, target, options.signal);
-  if (proof.kind === 'proven') {
-    return proof;
-  }
+  if (proof.kind === 'proven') return proof;
   await sleep(options.lagMs, undefined, { signal: options.signal });
   return proveOnce(api, target, options.signal);
 }
@@ -67,9 +66,7 @@ async function proveReachable(api: GithubApi, target: BuildTarget, options: Prov
 async function proveOnce(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Proof> {
   const head =
     target.ref.kind === 'branch' ? await readBranch(api, target, signal) : await readTag(api, target, signal);
-  if (head.kind === 'no') {
-    return refuse(head.message);
-  }
+  if (head.kind === 'no') return refuse(head.message);
   if (head.sha === target.sha || (await isAncestor(api, head.sha, { sha: target.sha, signal }))) {
     return { kind: 'proven', trust: head.isProtected ? 'protected' : 'other' };
   }
@@ -78,22 +75,18 @@ async function proveOnce(api: GithubApi, target: BuildTarget, signal: AbortSigna
 
 /** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
 async function readBranch(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
-  const answer = await api.get(`/branches/${target.ref.name}`, signal);
-  if (answer.status !== 200) {
-    return toNoHead(target, answer.status, toDiagnosis(answer));
-  }
-  const branch = readObject(parseJson(answer.body));
+  const response = await api.get(`/branches/${target.ref.name}`, signal);
+  if (response.status !== 200) return toNoHead(target, response.status, toDiagnosis(response));
+  const branch = readObject(parseJson(response.body));
   const sha = readObject(branch['commit'])['sha'];
-  // A renamed branch is answered under its new name.
-  if (branch['name'] !== target.ref.name || typeof sha !== 'string') {
-    return toNoHead(target, 404, '');
-  }
+  // GitHub answers a request for a renamed branch with the branch's new name.
+  if (branch['name'] !== target.ref.name || typeof sha !== 'string') return toNoHead(target, 404, '');
   return { kind: 'head', sha, isProtected: branch['protected'] === true };
 }
 
 /**
- * The commit that a tag points at. The exact ref is asked for, since the commit API would also take a branch called
- * `tags/NAME`. Tags have no `protected` of their own, so a tag never counts as protected.
+ * Finds the commit that a tag points at. Requests the exact ref, because the commit API also accepts a branch named
+ * `tags/NAME`. GitHub does not say whether a tag is protected, so a tag never counts as protected.
  *
  * @see https://docs.github.com/en/rest/git/refs#get-a-reference
  * @see https://docs.github.com/en/rest/git/tags#get-a-tag
@@ -101,15 +94,11 @@ async function readBranch(api: GithubApi, target: BuildTarget, signal: AbortSign
 async function readTag(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
   let path = `/git/ref/tags/${target.ref.name}`;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth += 1) {
-    const answer = await api.get(path, signal);
-    if (answer.status !== 200) {
-      return toNoHead(target, answer.status, toDiagnosis(answer));
-    }
-    const found = readObject(parseJson(answer.body));
-    // An older way of asking answered a tag that begins with this one's name.
-    if (depth === 0 && found['ref'] !== formatRef(target.ref)) {
-      return toNoHead(target, 404, '');
-    }
+    const response = await api.get(path, signal);
+    if (response.status !== 200) return toNoHead(target, response.status, toDiagnosis(response));
+    const found = readObject(parseJson(response.body));
+    // Older versions of GitHub answer with a tag whose name starts with the requested one.
+    if (depth === 0 && found['ref'] !== formatRef(target.ref)) return toNoHead(target, 404, '');
     const { sha, type } = readObject(found['object']);
     if (typeof sha !== 'string' || type !== 'tag') {
       return type === 'commit' && typeof sha === 'string'
@@ -118,28 +107,24 @@ async function readTag(api: GithubApi, target: BuildTarget, signal: AbortSignal)
     }
     path = `/git/tags/${sha}`;
   }
-  return { kind: 'no', message: `ref ${formatRef(target.ref)} points at a tag of a tag of a tag` };
+  return { kind: 'no', message: `ref ${formatRef(target.ref)} points at a chain of more than ${MAX_TAG_DEPTH} tags` };
 }
 
 function toNoHead(target: BuildTarget, status: number, diagnosis: string): Head {
   return status === 404 || status === 301
-    ? { kind: 'no', message: `ref ${formatRef(target.ref)} does not exist any more` }
+    ? { kind: 'no', message: `ref ${formatRef(target.ref)} no longer exists` }
     : { kind: 'no', message: `the forge does not show ref ${formatRef(target.ref)}: ${diagnosis}` };
 }
 
 /**
- * Whether `sha` is in the history of `head`. Of such a commit there are no commits and no files to list, so the answer is
- * short; one that is cut off is about another commit.
+ * Returns whether `sha` is in the history of `head`. The response is short then, because there are no commits and no
+ * files to list. A longer response is cut, so it is not JSON and proves nothing.
  *
  * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
  */
-async function isAncestor(
-  api: GithubApi,
-  head: string,
-  commit: { readonly sha: string; readonly signal: AbortSignal },
-): Promise<boolean> {
-  const answer = await api.get(`/compare/${head}...${commit.sha}`, commit.signal);
-  const { status } = answer.status === 200 ? readObject(parseJson(answer.body)) : {};
+async function isAncestor(api: GithubApi, head: string, { sha, signal }: CommitOptions): Promise<boolean> {
+  const response = await api.get(`/compare/${head}...${sha}`, signal);
+  const { status } = response.status === 200 ? readObject(parseJson(response.body)) : {};
   return status === 'behind' || status === 'identical';
 }
 

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 describe('readCommit', () => {
-  test('tells the first line of the message and who wrote it', async () => {
+  test('returns the first line of the message and the author', async () => {
     const message = 'A subject \u0007of\u202e one line\n\nand a body';
     const sha = await tree.commit({ commit: 'x' }, message);
     await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/commit`);
@@ -47,11 +47,11 @@ describe('readCommit', () => {
     expect(await repository.readCommit(sha, signal)).toEqual({ subject: 'A subject of one line', author });
   });
 
-  test('knows nothing of a commit that is not there', async () => {
+  test('returns undefined for an unknown commit', async () => {
     expect(await repository.readCommit('f'.repeat(40), signal)).toBeUndefined();
   });
 
-  test('an answer that is no commit is a fault', async () => {
+  test('a response without a commit is a fault', async () => {
     server.faults.add({ match: /commits/, kind: 'status', times: 1, status: 403, body: '{"message":"no"}' });
     await expect(repository.readCommit(first, signal)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
@@ -60,7 +60,7 @@ describe('readCommit', () => {
   });
 });
 
-test('the web addresses of a repository and a commit are not those of the API', () => {
+test('the web addresses of a repository, a commit and a line are not those of the API', () => {
   expect(repository.urls(first)).toEqual({
     repository: `${server.origin}/acme/shop`,
     commit: `${server.origin}/acme/shop/commit/${first}`,
