@@ -351,20 +351,14 @@ describe('changedPaths', () => {
   });
 });
 
-describe('a rate limit', () => {
-  test('that GitHub sends as 403 with Retry-After ends with a retry', async () => {
-    const headers = { 'retry-after': '0' };
-    server.faults.add({ match: /contents/, kind: 'status', status: 403, headers, times: 1 });
-    expect(await open().readFile('c3.yaml', first, signal)).toMatchObject({ kind: 'found' });
-  });
-
-  test('that GitHub sends as 403 with no requests left is reported', async () => {
-    const headers = { 'x-ratelimit-remaining': '0' };
-    server.faults.add({ match: /contents/, kind: 'status', status: 403, headers, times: 1 });
-    await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
-      code: 'FORGE_UNREACHABLE',
-      message: `${server.host} accepts no more requests with this token for now`,
-    });
+test('retries after a 403 with Retry-After, and reports one with no requests left', async () => {
+  const fault = { match: /contents/, kind: 'status', status: 403, times: 1 } as const;
+  server.faults.add({ ...fault, headers: { 'retry-after': '0' } });
+  expect(await open().readFile('c3.yaml', first, signal)).toMatchObject({ kind: 'found' });
+  server.faults.add({ ...fault, headers: { 'x-ratelimit-remaining': '0' } });
+  await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
+    code: 'FORGE_UNREACHABLE',
+    message: `${server.host} accepts no more requests with this token for now`,
   });
 });
 
