@@ -1,7 +1,7 @@
-import type { LookupAddress } from 'node:dns';
+import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { C3Error } from '../errors.ts';
-import { createNameLookups } from './name-lookups.ts';
+import { KeyedSemaphore, LruMap, Semaphore, type Release } from '../limiter.ts';
 
 /**
  * Decides to which addresses c3 connects for a kubeconfig, which a stranger may have written (threat model A5).
@@ -21,13 +21,11 @@ export interface AddressPolicy {
 /** The `code` of the error with which `lookup` fails. */
 export const ADDRESS_REFUSED = 'ERR_C3_ADDRESS_REFUSED';
 
-type Nets = readonly string[];
-
 /**
  * IPv4 addresses at which clouds give a machine its credentials: AWS, Google and most others; containers; Alibaba;
  * Oracle; Azure.
  */
-const METADATA_IPV4: Nets = [
+const METADATA_IPV4 = [
   '169.254.169.254/32',
   '169.254.170.0/24',
   '100.100.100.200/32',
@@ -35,71 +33,55 @@ const METADATA_IPV4: Nets = [
   '168.63.129.16/32',
 ];
 /** The same over IPv6: AWS, Oracle, Scaleway, Google, and the link-local address. */
-const METADATA_IPV6: Nets = [
-  'fd00:ec2::/32',
-  'fd00:c1::/32',
-  'fd00:42::/32',
-  'fd20:ce::254/128',
-  'fe80::a9fe:a9fe/128',
-];
+const METADATA_IPV6 = ['fd00:ec2::/32', 'fd00:c1::/32', 'fd00:42::/32', 'fd20:ce::254/128', 'fe80::a9fe:a9fe/128'];
 const LINK_LOCAL_IPV4 = '169.254.0.0/16';
-/** Prefixes of 96 bits, before an IPv4 address: NAT64 (RFC 6052), and the deprecated IPv4-compatible form. */
-const EMBEDDING_PREFIXES = ['64:ff9b::', '::'];
 
-/** Ranges that no setting opens, because no cluster is in them. The first match wins. */
-const NEVER = toRanges([
-  ['metadata', [...METADATA_IPV4, ...METADATA_IPV6, ...METADATA_IPV4.flatMap(embed)]],
-  ['link-local', [LINK_LOCAL_IPV4, 'fe80::/10', ...embed(LINK_LOCAL_IPV4)]],
-]);
-
-/**
- * Ranges of IPv6 that lead to an IPv4 address: mapped (RFC 4291), SIIT (RFC 2765), Teredo (RFC 4380), 6to4 (RFC 3056)
- * and NAT64 with a local prefix (RFC 8215). No setting opens them. A cluster in such a range has an IPv4 address that
- * can be used instead.
- */
-const IPV4_IN_IPV6 = toBlockList(['::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '2002::/16', '64:ff9b:1::/48']);
 /** ISATAP (RFC 5214) marks its tunnels in the lower half of the address, under any prefix. */
 const ISATAP = /:(?:0|200)?:5efe:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/;
+/**
+ * Ranges of IPv6 that lead to an IPv4 address: mapped (RFC 4291), SIIT (RFC 2765), Teredo (RFC 4380), 6to4 (RFC 3056)
+ * and NAT64 with a local prefix (RFC 8215). A cluster in such a range has an IPv4 address that can be used instead.
+ */
+const IPV4_IN_IPV6 = ['::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '2002::/16', '64:ff9b:1::/48'];
 
 /**
- * Ranges that are not public: IANA's registries of special addresses. The operator can open them. The first match
- * wins.
+ * The ranges to which c3 does not connect. The first match wins. The operator can open those that IANA lists as
+ * special. No setting opens the others, because no cluster is in them. The last range is the part of IPv6 that is not
+ * assigned to the public internet.
  *
  * @see https://www.iana.org/assignments/iana-ipv4-special-registry
  * @see https://www.iana.org/assignments/iana-ipv6-special-registry
+ * @see https://www.iana.org/assignments/ipv6-address-space
  */
-const NOT_PUBLIC = toRanges([
-  ['unspecified', ['0.0.0.0/8', '::/128']],
-  ['loopback', ['127.0.0.0/8', '::1/128']],
-  ['link-local', ['fec0::/10']],
-  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']],
-  ['carrier-grade NAT', ['100.64.0.0/10']],
-  ['NAT64', ['64:ff9b::/96']],
-  ['documentation', ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20']],
-  ['multicast', ['224.0.0.0/4', 'ff00::/8']],
-  ['reserved', ['192.0.0.0/24', '192.88.99.0/24', '198.18.0.0/15', '240.0.0.0/4', '2001::/23']],
-]);
-
-/** The part of IPv6 that is assigned to the public internet: https://www.iana.org/assignments/ipv6-address-space */
-const GLOBAL_UNICAST = toBlockList(['2000::/3']);
+const REFUSED = [
+  toRange('IPv4-in-IPv6', false, IPV4_IN_IPV6),
+  toRange('metadata', false, [...METADATA_IPV4, ...METADATA_IPV6, ...METADATA_IPV4.flatMap(embed)]),
+  toRange('link-local', false, [LINK_LOCAL_IPV4, 'fe80::/10', ...embed(LINK_LOCAL_IPV4)]),
+  toRange('unspecified', true, ['0.0.0.0/8', '::/128']),
+  toRange('loopback', true, ['127.0.0.0/8', '::1/128']),
+  toRange('link-local', true, ['fec0::/10']),
+  toRange('private', true, ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']),
+  toRange('carrier-grade NAT', true, ['100.64.0.0/10']),
+  toRange('NAT64', true, ['64:ff9b::/96']),
+  toRange('documentation', true, ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20']),
+  toRange('multicast', true, ['224.0.0.0/4', 'ff00::/8']),
+  toRange('reserved', true, ['192.0.0.0/24', '192.88.99.0/24', '198.18.0.0/15', '240.0.0.0/4', '2001::/23']),
+  toRange('reserved', true, ['::/3', '4000::/2', '8000::/1']),
+];
 
 /** @param allowNets the networks that the operator opened beyond the public internet, as `address/prefix` */
 export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy {
   const allowed = toBlockList(allowNets);
   const lookUp = createNameLookups();
 
-  /** Why c3 does not connect to an address; undefined when it does. */
+  /** Describes why c3 does not connect to an address; undefined when it does. */
   function findRefusal(address: string): { sentence: string; hint: string } | undefined {
-    const refused = classifyRefused(address, allowed);
-    if (refused === undefined) return undefined;
-    const hint = refused.canOpen ? 'its operator can open a network with C3_ALLOW_NETS' : 'no setting opens it';
-    return { sentence: `has the ${refused.name} address ${address}, to which c3 does not connect`, hint };
-  }
-  function check(hostname: string, addresses: readonly LookupAddress[]): NodeJS.ErrnoException | undefined {
-    const refusal = addresses.map(({ address }) => findRefusal(address)).find((found) => found !== undefined);
-    if (refusal === undefined) return undefined;
-    const message = `${hostname} ${refusal.sentence}; ${refusal.hint}`;
-    return Object.assign(new Error(message), { code: ADDRESS_REFUSED });
+    const [bare = ''] = address.split('%');
+    const family = toFamily(bare);
+    const range = isIsatap(bare) ? REFUSED[0] : REFUSED.find((range) => range[family].check(bare, family));
+    if (range === undefined || (range.canOpen && allowed.check(bare, family))) return undefined;
+    const hint = range.canOpen ? 'its operator can open a network with C3_ALLOW_NETS' : 'no setting opens it';
+    return { sentence: `has the ${range.name} address ${address}, to which c3 does not connect`, hint };
   }
 
   return {
@@ -114,9 +96,12 @@ export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy
     lookup(hostname, options, callback) {
       void lookUp(hostname, options).then(
         (addresses) => {
-          const fault = check(hostname, addresses);
-          const [first] = fault === undefined ? addresses : [];
-          if (first === undefined) callback(fault ?? new Error(`${hostname} has no address`), '', 0);
+          const [refusal] = addresses.flatMap(({ address }) => findRefusal(address) ?? []);
+          const [first] = addresses;
+          if (refusal !== undefined) {
+            const error = new Error(`${hostname} ${refusal.sentence}; ${refusal.hint}`);
+            callback(Object.assign(error, { code: ADDRESS_REFUSED }), '', 0);
+          } else if (first === undefined) callback(new Error(`${hostname} has no address`), '', 0);
           else if (options.all) callback(null, [...addresses]);
           else callback(null, first.address, first.family);
         },
@@ -126,41 +111,124 @@ export function createAddressPolicy(allowNets: readonly string[]): AddressPolicy
   };
 }
 
-/** The name of the refused range that contains an address; undefined when c3 may connect to it. */
-function classifyRefused(address: string, allowed: BlockList): { name: string; canOpen: boolean } | undefined {
-  const [bare = ''] = address.split('%');
-  const isIpv6 = isIP(bare) === 6;
-  const family = isIpv6 ? 'ipv6' : 'ipv4';
-  // Only for IPv6: Node's BlockList finds each IPv4 address in a range of mapped ones.
-  if (isIpv6 && isIpv4InIpv6(bare)) return { name: 'IPv4-in-IPv6', canOpen: false };
-  const never = NEVER.find(({ list }) => list.check(bare, family));
-  if (never) return { name: never.name, canOpen: false };
-  if (allowed.check(bare, family)) return undefined;
-  const special = NOT_PUBLIC.find(({ list }) => list.check(bare, family));
-  if (special) return { name: special.name, canOpen: true };
-  return isIpv6 && !GLOBAL_UNICAST.check(bare, family) ? { name: 'reserved', canOpen: true } : undefined;
-}
-
-function isIpv4InIpv6(address: string): boolean {
+function isIsatap(address: string): boolean {
   // A URL writes it canonically: hexadecimal groups, and "::" for the longest run of zeros.
-  return IPV4_IN_IPV6.check(address, 'ipv6') || ISATAP.test(new URL(`http://[${address}]`).hostname.slice(1, -1));
+  return isIP(address) === 6 && ISATAP.test(new URL(`http://[${address}]`).hostname.slice(1, -1));
 }
 
-/** A network of IPv4, below each of the prefixes that embed one. */
+/** Returns a network of IPv4 behind the prefix of NAT64 (RFC 6052), and behind that of IPv4-compatible addresses. */
 function embed(net: string): string[] {
   const [address = '', bits = ''] = net.split('/');
-  return EMBEDDING_PREFIXES.map((prefix) => `${prefix}${address}/${96 + Number(bits)}`);
+  return ['64:ff9b::', '::'].map((prefix) => `${prefix}${address}/${96 + Number(bits)}`);
 }
 
-function toRanges(ranges: readonly (readonly [string, Nets])[]): readonly { name: string; list: BlockList }[] {
-  return ranges.map(([name, nets]) => ({ name, list: toBlockList(nets) }));
+/** The families are apart, because Node's BlockList finds each IPv4 address in a range of mapped ones. */
+function toRange(name: string, canOpen: boolean, nets: readonly string[]) {
+  const [ipv4, ipv6] = (['ipv4', 'ipv6'] as const).map((family) =>
+    toBlockList(nets.filter((net) => toFamily(net.split('/')[0] ?? '') === family)),
+  ) as [BlockList, BlockList];
+  return { name, canOpen, ipv4, ipv6 };
 }
 
-function toBlockList(nets: Nets): BlockList {
+function toBlockList(nets: readonly string[]): BlockList {
   const list = new BlockList();
   for (const net of nets) {
     const [address = '', prefix] = net.split('/');
-    list.addSubnet(address, Number(prefix), isIP(address) === 6 ? 'ipv6' : 'ipv4');
+    list.addSubnet(address, Number(prefix), toFamily(address));
   }
   return list;
+}
+
+function toFamily(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+}
+
+/** Resolves a name to all of its addresses. Rejects as the resolver does, or when other names take too long. */
+export type LookUpName = (hostname: string, options: LookupOptions) => Promise<readonly LookupAddress[]>;
+
+/**
+ * Node resolves names in a pool of threads, two at a time for the whole process, including c3's own forge. A name of
+ * a slow server holds a thread until the system's resolver gives up, and nothing can cancel it. So names from
+ * kubeconfigs use one thread at a time, or two when one is slow (threat model A12). After this time a lookup counts
+ * as slow.
+ */
+const SLOW_MS = 2_000;
+/** How long a name waits for its lookup to start. A connection waits as long. */
+const QUEUE_MS = 10_000;
+/** After this time a name that was resolved before gets its previous addresses. */
+const STALE_AFTER_MS = 1_000;
+const STALE_FOR_MS = 24 * 3_600_000;
+/** Names whose addresses are kept. */
+const MAX_KEPT = 1_000;
+/** An API server has a few addresses. */
+const MAX_ADDRESSES = 32;
+
+/**
+ * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the
+ * owner of many names delays only itself. A name that was resolved before is not waited for long.
+ */
+export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
+  const current = new Map<string, Promise<readonly LookupAddress[]>>();
+  const known = new LruMap<string, { readonly addresses: readonly LookupAddress[]; readonly at: number }>(MAX_KEPT);
+  /** One lookup of a domain at a time, so that each domain has one place in the queue. */
+  const domains = new KeyedSemaphore(1);
+  const [quick, slow] = [new Semaphore(1), new Semaphore(1)];
+
+  async function find(key: string, hostname: string, options: LookupOptions): Promise<readonly LookupAddress[]> {
+    const queue = new AbortController();
+    const late = new Error(`other names were looked up before ${hostname}`);
+    const timer = setTimeout(() => queue.abort(late), QUEUE_MS).unref();
+    async function work(): Promise<readonly LookupAddress[]> {
+      const leave = leaveWhenSlow(await quick.acquire(queue.signal));
+      clearTimeout(timer);
+      const { promise, resolve, reject } = Promise.withResolvers<LookupAddress[]>();
+      lookUp(hostname, { ...options, all: true }, (error, found) => (error ? reject(error) : resolve(found)));
+      return await promise.finally(leave);
+    }
+    try {
+      const addresses = await domains.run(toDomain(hostname), work, queue.signal);
+      if (addresses.length > 0) known.set(key, { addresses: addresses.slice(0, MAX_ADDRESSES), at: performance.now() });
+      return addresses;
+    } finally {
+      clearTimeout(timer);
+      current.delete(key);
+    }
+  }
+  /** Lets the next name in when a lookup is slow and no other slow one runs. Returns the function that ends it. */
+  function leaveWhenSlow(leaveQuick: Release): Release {
+    let leave = leaveQuick;
+    const over = new AbortController();
+    const timer = setTimeout(() => void slow.acquire(over.signal).then(change, () => undefined), SLOW_MS).unref();
+    function change(leaveSlow: Release): void {
+      leave();
+      leave = leaveSlow;
+      if (over.signal.aborted) leave();
+    }
+    return () => {
+      clearTimeout(timer);
+      over.abort();
+      leave();
+    };
+  }
+
+  return async (hostname, options) => {
+    const key = JSON.stringify([hostname, options.family, options.hints, options.order]);
+    const before = known.get(key);
+    const answer = current.get(key) ?? find(key, hostname, options);
+    current.set(key, answer);
+    if (before === undefined || performance.now() - before.at > STALE_FOR_MS) return await answer;
+    const stale = Promise.withResolvers<readonly LookupAddress[]>();
+    const timer = setTimeout(() => stale.resolve(before.addresses), STALE_AFTER_MS);
+    return await Promise.race([answer, stale.promise]).finally(() => clearTimeout(timer));
+  };
+}
+
+/**
+ * Returns the end of a name, which normally has one owner who pays for it: `example.com`, `example.co.uk`. Names
+ * below it are free, and one slow server may answer for all of them.
+ */
+function toDomain(hostname: string): string {
+  const labels = hostname.replace(/\.$/, '').split('.');
+  const hasTwoSuffixes = (labels.at(-2) ?? '').length <= 3;
+  return labels.slice(hasTwoSuffixes ? -3 : -2).join('.');
 }

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../json.ts';
+import { isJsonObject, readArray, readObject } from '../json.ts';
 import type { JsonObject } from '../pipeline/pipeline.ts';
 
 /**
@@ -54,10 +54,10 @@ const HANDLERS = below(
 );
 
 /**
- * The name of the control, the fields that it restricts (`[]` stands for each item of a list), and their allowed
- * values.
+ * The name of the control, the fields that it restricts (`[]` stands for each item of a list), their allowed values,
+ * and whether a field must be set.
  */
-type Control = readonly [name: string, paths: readonly string[], allowed: readonly unknown[]];
+type Control = readonly [name: string, paths: readonly string[], allowed: readonly unknown[], isRequired?: boolean];
 
 const BASELINE: readonly Control[] = [
   ['Host Namespaces', below(['spec'], 'hostNetwork', 'hostPID', 'hostIPC'), [false]],
@@ -72,7 +72,20 @@ const BASELINE: readonly Control[] = [
   ['Capabilities', below(CONTAINER_CONTEXTS, 'capabilities.add[]'), BASELINE_CAPABILITIES],
   ['Host Ports', below(CONTAINERS, 'ports[].hostPort'), [0]],
   ['Host Probes / Lifecycle Hooks', below(HANDLERS, 'host'), ['']],
+  ['Sysctls', ['spec.securityContext.sysctls[].name'], SAFE_SYSCTLS, true],
 ];
+
+const RESTRICTED: readonly Control[] = [
+  ['Running as Non-root', ['spec.securityContext.runAsNonRoot'], [true]],
+  ['Privilege Escalation', below(CONTAINER_CONTEXTS, 'allowPrivilegeEscalation'), [false], true],
+  ['Capabilities', below(CONTAINER_CONTEXTS, 'capabilities.add[]'), ['NET_BIND_SERVICE']],
+];
+
+/** Restricted fields of a security context that a container must set when the Pod does not set them. */
+const RESTRICTED_UNLESS_INHERITED = [
+  ['Running as Non-root', 'runAsNonRoot', [true]],
+  ['Seccomp', 'seccompProfile.type', PROFILES],
+] as const;
 
 function words(text: string): string[] {
   return text.split(/\s+/);
@@ -93,123 +106,89 @@ function below(paths: readonly string[], ...fields: readonly string[]): string[]
  */
 export function checkPodSecurity(manifest: JsonObject, policy: PodSecurityLevel): readonly string[] {
   if (policy === 'tenant') return [];
-  const violations: string[] = [];
-  const checker = createChecker((sentence, rule) => {
-    violations.push(`${sentence.slice(0, MAX_SENTENCE)} (${rule === undefined ? policy : `${policy}: ${rule}`})`);
+  // A set, because both levels may forbid the same value of the same field.
+  const violations = new Set<string>();
+  const checker = createChecker(manifest, (sentence, rule) => {
+    violations.add(`${sentence.slice(0, MAX_SENTENCE)} (${rule === undefined ? policy : `${policy}: ${rule}`})`);
   });
-  const job: Field = { path: 'job', value: manifest };
-  checkBaseline(job, checker);
-  if (policy === 'restricted') checkRestricted(job, checker);
-  // Both levels may forbid the same value of the same field.
-  return [...new Set(violations)].slice(0, MAX_SENTENCES);
+  BASELINE.forEach(checker.check);
+  checkAnnotations(checker);
+  if (policy === 'restricted') checkRestricted(checker);
+  return [...violations].slice(0, MAX_SENTENCES);
 }
 
 type Checker = ReturnType<typeof createChecker>;
 
 /** Creates the functions that read fields of the manifest and report violations. */
-function createChecker(report: (sentence: string, rule?: string) => void) {
-  /** Returns the field at the path `names` below another field. */
-  function at(field: Field, ...names: readonly string[]): Field {
-    let { path, value } = field;
-    for (const name of names) {
-      if (value !== undefined && !isJsonObject(value)) report(`${path} must be a map`);
-      const child: unknown = isJsonObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
-      [path, value] = [`${path}.${name}`, child ?? undefined];
-    }
-    return { path, value };
+function createChecker(manifest: JsonObject, report: (sentence: string, rule?: string) => void) {
+  function child({ path, value }: Field, name: string): Field {
+    const fields = members({ path, value });
+    const found = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    return { path: `${path}.${name}`, value: found ?? undefined };
+  }
+  function members({ path, value }: Field): Readonly<Record<string, unknown>> {
+    if (value !== undefined && !isJsonObject(value)) report(`${path} must be a map`);
+    return readObject(value);
   }
   function items({ path, value }: Field): Field[] {
-    if (value === undefined) return [];
-    if (Array.isArray(value)) return value.map((item: unknown, index) => ({ path: `${path}[${index}]`, value: item }));
-    report(`${path} must be a list`);
-    return [];
+    if (value !== undefined && !Array.isArray(value)) report(`${path} must be a list`);
+    return readArray(value).map((item, index) => ({ path: `${path}[${index}]`, value: item }));
   }
-  /** Reports a value that is set and not one of `allowed`. */
-  function allow({ path, value }: Field, rule: string, allowed: readonly unknown[]): void {
-    if (value === undefined || allowed.includes(value)) return;
-    const shown = JSON.stringify(value)?.slice(0, 80);
-    const others = allowed.filter((one) => one !== '').map((one) => JSON.stringify(one));
-    const wanted = others.length === 0 ? 'must not be set' : `may only be ${others.join(', ')}`;
-    report(`${path} is ${shown}, but ${wanted}`, rule);
+  /** Returns the fields at a path of a {@link Control}. */
+  function select(path: string): Field[] {
+    let fields: Field[] = [{ path: 'job', value: manifest }];
+    for (const name of path.split('.')) {
+      const children = fields.map((field) => child(field, name.replace('[]', '')));
+      fields = name.endsWith('[]') ? children.flatMap(items) : children;
+    }
+    return fields;
   }
-  /** Like `allow`, for a value that must be set. */
-  function demand(field: Field, rule: string, allowed: readonly unknown[]): void {
-    if (field.value !== undefined) return allow(field, rule, allowed);
-    return report(`${field.path} must be ${allowed.map((one) => JSON.stringify(one)).join(' or ')}`, rule);
-  }
-  function keys({ path, value }: Field): string[] {
-    if (value === undefined) return [];
-    if (isJsonObject(value)) return Object.keys(value).filter((key) => (value[key] ?? undefined) !== undefined);
-    report(`${path} must be a map`);
-    return [];
-  }
-  /** Returns the fields of the job at a path of a {@link Control}. */
-  function select(job: Field, path: string): Field[] {
-    return path
-      .split('.')
-      .reduce<Field[]>(
-        (fields, name) =>
-          name.endsWith('[]')
-            ? fields.flatMap((field) => items(at(field, name.slice(0, -2))))
-            : fields.map((field) => at(field, name)),
-        [job],
-      );
-  }
-  return { report, at, items, allow, demand, keys, select };
-}
-
-function checkBaseline(job: Field, checker: Checker): void {
-  for (const [name, paths, allowed] of BASELINE) {
-    for (const field of paths.flatMap((path) => checker.select(job, path))) checker.allow(field, name, allowed);
-  }
-  for (const sysctl of checker.select(job, 'spec.securityContext.sysctls[].name')) {
-    checker.demand(sysctl, 'Sysctls', SAFE_SYSCTLS);
-  }
-  checkAnnotations(job, checker);
-}
-
-function checkAnnotations(job: Field, { at, keys, report }: Checker): void {
-  const annotations = at(job, 'metadata', 'annotations');
-  for (const key of keys(annotations)) {
-    const [rule] = PROFILE_ANNOTATIONS.find(([, prefix]) => key.startsWith(prefix)) ?? [];
-    const { path, value } = at(annotations, key);
-    if (rule === undefined || (typeof value === 'string' && /^(?:runtime\/default$|localhost\/)/.test(value))) continue;
-    report(`${path} is ${JSON.stringify(value)}, but may only be "runtime/default" or begin with "localhost/"`, rule);
-  }
-}
-
-function checkRestricted(job: Field, checker: Checker): void {
-  const { at, items, allow, demand } = checker;
-  for (const volume of checker.select(job, 'spec.volumes[]')) {
-    for (const type of checker.keys(volume)) {
-      if (type !== 'name' && !VOLUME_TYPES.includes(type)) allow(at(volume, type), 'Volume Types', []);
+  function check([rule, paths, allowed, isRequired = false]: Control): void {
+    const values = allowed.filter((one) => one !== '').map((one) => JSON.stringify(one));
+    for (const { path, value } of paths.flatMap(select)) {
+      const wanted = values.length === 0 ? 'must not be set' : `may only be ${values.join(', ')}`;
+      if (value !== undefined && !allowed.includes(value)) report(`${path} is ${quote(value)}, but ${wanted}`, rule);
+      if (value === undefined && isRequired) report(`${path} must be ${values.join(' or ')}`, rule);
     }
   }
-  const podContext = at(job, 'spec', 'securityContext');
-  const podNonRoot = at(podContext, 'runAsNonRoot');
-  const podSeccomp = at(podContext, 'seccompProfile', 'type');
-  allow(podNonRoot, 'Running as Non-root', [true]);
-  checkUser(podContext, checker);
-  // Each container must set what the Pod does not set.
-  const wantNonRoot = podNonRoot.value === undefined ? demand : allow;
-  const wantSeccomp = podSeccomp.value === undefined ? demand : allow;
-  for (const context of CONTAINER_CONTEXTS.flatMap((path) => checker.select(job, path))) {
-    wantNonRoot(at(context, 'runAsNonRoot'), 'Running as Non-root', [true]);
-    wantSeccomp(at(context, 'seccompProfile', 'type'), 'Seccomp', PROFILES);
-    checkUser(context, checker);
-    demand(at(context, 'allowPrivilegeEscalation'), 'Privilege Escalation', [false]);
-    const dropped = at(context, 'capabilities', 'drop');
-    if (!items(dropped).some(({ value }) => value === 'ALL')) {
-      checker.report(`${dropped.path} must hold "ALL"`, 'Capabilities');
-    }
-    for (const capability of items(at(context, 'capabilities', 'add'))) {
-      allow(capability, 'Capabilities', ['NET_BIND_SERVICE']);
+  return { report, child, members, items, select, check };
+}
+
+function quote(value: unknown): string | undefined {
+  return JSON.stringify(value)?.slice(0, 80);
+}
+
+function checkAnnotations({ select, child, members, report }: Checker): void {
+  for (const annotations of select('metadata.annotations')) {
+    for (const key of Object.keys(members(annotations))) {
+      const [rule] = PROFILE_ANNOTATIONS.find(([, prefix]) => key.startsWith(prefix)) ?? [];
+      const { path, value } = child(annotations, key);
+      const isAllowed = typeof value === 'string' && /^(?:runtime\/default$|localhost\/)/.test(value);
+      if (rule === undefined || value === undefined || isAllowed) continue;
+      report(`${path} is ${JSON.stringify(value)}, but may only be "runtime/default" or begin with "localhost/"`, rule);
     }
   }
 }
 
-function checkUser(context: Field, { at, report }: Checker): void {
-  const { path, value } = at(context, 'runAsUser');
-  if (value === undefined || (typeof value === 'number' && value !== 0)) return;
-  report(`${path} is ${JSON.stringify(value)}, but must be another user than 0`, 'Running as Non-root user');
+function checkRestricted({ select, child, members, items, check, report }: Checker): void {
+  for (const volume of select('spec.volumes[]')) {
+    for (const type of Object.keys(members(volume))) {
+      const { path, value } = child(volume, type);
+      if (type === 'name' || value === undefined || VOLUME_TYPES.includes(type)) continue;
+      report(`${path} is ${quote(value)}, but must not be set`, 'Volume Types');
+    }
+  }
+  for (const [rule, name, allowed] of RESTRICTED_UNLESS_INHERITED) {
+    const isInherited = select(`spec.securityContext.${name}`).some(({ value }) => value !== undefined);
+    check([rule, below(CONTAINER_CONTEXTS, name), allowed, !isInherited]);
+  }
+  RESTRICTED.forEach(check);
+  for (const dropped of below(CONTAINER_CONTEXTS, 'capabilities.drop').flatMap(select)) {
+    if (items(dropped).some(({ value }) => value === 'ALL')) continue;
+    report(`${dropped.path} must hold "ALL"`, 'Capabilities');
+  }
+  for (const { path, value } of below(CONTEXTS, 'runAsUser').flatMap(select)) {
+    if (value === undefined || (typeof value === 'number' && value !== 0)) continue;
+    report(`${path} is ${JSON.stringify(value)}, but must be another user than 0`, 'Running as Non-root user');
+  }
 }

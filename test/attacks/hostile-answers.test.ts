@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { toLease, toPod, toPodEvent } from '../../src/kube/api-types.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { createClient } from '../../src/kube/client.ts';
-import { createNameLookups, type LookUpName } from '../../src/kube/name-lookups.ts';
+import { createNameLookups, type LookUpName } from '../../src/kube/address-policy.ts';
 import { readLines } from '../../src/kube/response-reader.ts';
 import { classifyStart } from '../../src/kube/start-progress.ts';
 import { collectGarbage } from '../fakes/memory.ts';
