@@ -25,13 +25,7 @@ export const ADDRESS_REFUSED = 'ERR_C3_ADDRESS_REFUSED';
  * IPv4 addresses at which clouds give a machine its credentials: AWS, Google and most others; containers; Alibaba;
  * Oracle; Azure.
  */
-const METADATA_IPV4 = [
-  '169.254.169.254/32',
-  '169.254.170.0/24',
-  '100.100.100.200/32',
-  '192.0.0.192/32',
-  '168.63.129.16/32',
-];
+const METADATA_IPV4 = ['169.254.169.254', '169.254.170.0/24', '100.100.100.200', '192.0.0.192', '168.63.129.16'];
 /** The same over IPv6: AWS, Oracle, Scaleway, Google, and the link-local address. */
 const METADATA_IPV6 = ['fd00:ec2::/32', 'fd00:c1::/32', 'fd00:42::/32', 'fd20:ce::254/128', 'fe80::a9fe:a9fe/128'];
 const LINK_LOCAL_IPV4 = '169.254.0.0/16';
@@ -118,23 +112,21 @@ function isIsatap(address: string): boolean {
 
 /** Returns a network of IPv4 behind the prefix of NAT64 (RFC 6052), and behind that of IPv4-compatible addresses. */
 function embed(net: string): string[] {
-  const [address = '', bits = ''] = net.split('/');
+  const [address = '', bits = '32'] = net.split('/');
   return ['64:ff9b::', '::'].map((prefix) => `${prefix}${address}/${96 + Number(bits)}`);
 }
 
 /** The families are apart, because Node's BlockList finds each IPv4 address in a range of mapped ones. */
 function toRange(name: string, canOpen: boolean, nets: readonly string[]) {
-  const [ipv4, ipv6] = (['ipv4', 'ipv6'] as const).map((family) =>
-    toBlockList(nets.filter((net) => toFamily(net.split('/')[0] ?? '') === family)),
-  ) as [BlockList, BlockList];
-  return { name, canOpen, ipv4, ipv6 };
+  const [ipv4, ipv6] = [nets.filter((net) => !net.includes(':')), nets.filter((net) => net.includes(':'))];
+  return { name, canOpen, ipv4: toBlockList(ipv4), ipv6: toBlockList(ipv6) };
 }
 
 function toBlockList(nets: readonly string[]): BlockList {
   const list = new BlockList();
   for (const net of nets) {
-    const [address = '', prefix] = net.split('/');
-    list.addSubnet(address, Number(prefix), toFamily(address));
+    const [address = '', bits = '32'] = net.split('/');
+    list.addSubnet(address, Number(bits), toFamily(address));
   }
   return list;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { truncate, toLease, toList, toPod, toPodEvent, toStatus } from './api-types.ts';
+import { truncate, toList, toMetadata, toPod, toPodEvent, toStatus } from './api-types.ts';
+import { toRecord } from './leases/lease-record.ts';
 
 const LONG = 'x'.repeat(4 * 1024 * 1024);
 
@@ -36,7 +37,8 @@ describe('a text of megabytes', () => {
     const involvedObject = { name: LONG, uid: LONG, fieldPath: LONG };
     expect(findLongest(toPodEvent({ type: LONG, reason: LONG, message: LONG, involvedObject }))).toBe(1024);
     const metadata = { name: LONG, labels: { 'c3.build/scope': LONG }, annotations: { 'c3.build/queue': LONG } };
-    expect(findLongest(toLease({ metadata, spec: { holderIdentity: LONG } }))).toBe(16 * 1024);
+    expect(findLongest(toMetadata({ metadata }))).toBe(16 * 1024);
+    expect(findLongest(toRecord({ metadata, spec: { holderIdentity: LONG } }))).toBe(256);
     expect(findLongest(toStatus({ status: LONG, reason: LONG, message: LONG }))).toBe(4096);
   });
 });
@@ -69,7 +71,7 @@ describe('a list without end', () => {
 test('only the labels and annotations that c3 writes are read', () => {
   const given = { 'c3.build/spec-hash': 'a', 'example.com/more': 'b', constructor: 'c' };
   expect(toPod({ metadata: { annotations: given } }).annotations).toEqual({ 'c3.build/spec-hash': 'a' });
-  expect(toLease({ metadata: { labels: given } }).labels).toEqual({ 'c3.build/spec-hash': 'a' });
+  expect(toMetadata({ metadata: { labels: given } }).labels).toEqual({ 'c3.build/spec-hash': 'a' });
 });
 
 test('a truncated text does not end with half a character', () => {

@@ -1,4 +1,4 @@
-import { readArray, readObject, type JsonObject } from '../json.ts';
+import { readArray, readInteger, readObject, type JsonObject } from '../json.ts';
 
 /**
  * The few objects of the Kubernetes API that c3 reads, with only the fields that it reads. An answer is converted
@@ -7,12 +7,7 @@ import { readArray, readObject, type JsonObject } from '../json.ts';
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
  */
-export interface Pod {
-  readonly name: string;
-  readonly uid: string;
-  readonly resourceVersion: string;
-  /** Only the annotations that c3 writes. */
-  readonly annotations: Readonly<Record<string, string>>;
+export interface Pod extends Metadata {
   /** Empty until the Pod is scheduled. */
   readonly nodeName: string;
   readonly isDeleting: boolean;
@@ -37,12 +32,7 @@ export interface Pod {
   readonly isReadyOnceStarted: boolean;
 }
 
-export interface PodCondition {
-  readonly type: string;
-  readonly status: string;
-  readonly reason: string;
-  readonly message: string;
-}
+export type PodCondition = Readonly<Record<'type' | 'status' | 'reason' | 'message', string>>;
 
 export interface ContainerStatus {
   readonly name: string;
@@ -69,24 +59,20 @@ export interface PodEvent {
   readonly fieldPath: string;
 }
 
-/**
- * A Lease of coordination.k8s.io/v1. It records which build uses the Pod of the same name.
- *
- * @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/
- */
-export interface LeaseObject {
+/** The metadata of an object or a list. */
+export interface Metadata {
   readonly name: string;
+  readonly uid: string;
   readonly resourceVersion: string;
   /** Only the labels that c3 writes. */
   readonly labels: Readonly<Record<string, string>>;
   /** Only the annotations that c3 writes. */
   readonly annotations: Readonly<Record<string, string>>;
-  /** Empty when nobody holds the Lease. */
-  readonly holder: string;
-  readonly durationSeconds: number;
-  /** Epoch milliseconds by the clock of the writer. 0 when the Lease does not say. */
-  readonly renewedAt: number;
-  readonly transitions: number;
+}
+
+interface Status extends Readonly<Record<'status' | 'reason' | 'message', string>> {
+  readonly code: number;
+  readonly exitCode: number | undefined;
 }
 
 /** Containers, conditions or causes of one object. */
@@ -113,39 +99,34 @@ const MAX_ANNOTATION = 16 * 1024;
 
 export function toPod(value: unknown): Pod {
   const root = readObject(value);
-  const metadata = readObject(root['metadata']);
   const spec = readObject(root['spec']);
   const status = readObject(root['status']);
-  const startedAt = Date.parse(text(status['startTime']));
-  const deadline = spec['activeDeadlineSeconds'];
+  const containers = list(spec['containers']);
   return {
-    name: text(metadata['name']),
-    uid: text(metadata['uid']),
-    resourceVersion: text(metadata['resourceVersion']),
-    annotations: ownTexts(metadata['annotations']),
+    ...toMetadata(root),
     nodeName: text(spec['nodeName']),
-    isDeleting: text(metadata['deletionTimestamp']) !== '',
-    activeDeadlineSeconds: typeof deadline === 'number' ? deadline : undefined,
+    isDeleting: text(readObject(root['metadata'])['deletionTimestamp']) !== '',
+    activeDeadlineSeconds: readInteger(spec['activeDeadlineSeconds']),
     memoryLimits: Object.fromEntries(
-      list(spec['containers']).flatMap((container) => {
-        const limit = text(readObject(readObject(container['resources'])['limits'])['memory']);
-        return limit ? [[text(container['name']), limit]] : [];
+      containers.flatMap(({ name, resources }) => {
+        const limit = text(readObject(readObject(resources)['limits'])['memory']);
+        return limit ? [[text(name), limit]] : [];
       }),
     ),
     phase: text(status['phase']),
     reason: text(status['reason']),
-    message: messageText(status['message']),
-    startedAt: Number.isNaN(startedAt) ? undefined : startedAt,
-    conditions: list(status['conditions']).map((condition) => ({
-      type: text(condition['type']),
-      status: text(condition['status']),
-      reason: text(condition['reason']),
-      message: messageText(condition['message']),
+    message: text(status['message'], MAX_MESSAGE),
+    startedAt: toTime(status['startTime']),
+    conditions: list(status['conditions']).map(({ type, status, reason, message }) => ({
+      type: text(type),
+      status: text(status),
+      reason: text(reason),
+      message: text(message, MAX_MESSAGE),
     })),
     initContainers: toContainerStatuses(status['initContainerStatuses']),
     containers: toContainerStatuses(status['containerStatuses']),
-    containerNames: list(spec['containers']).map((container) => text(container['name'])),
-    isReadyOnceStarted: list(spec['containers']).every(
+    containerNames: containers.map(({ name }) => text(name)),
+    isReadyOnceStarted: containers.every(
       ({ readinessProbe, startupProbe, lifecycle }) =>
         (readinessProbe ?? startupProbe ?? readObject(lifecycle)['postStart']) === undefined,
     ),
@@ -153,55 +134,39 @@ export function toPod(value: unknown): Pod {
 }
 
 export function toPodEvent(value: unknown): PodEvent {
-  const event = readObject(value);
-  const { name, uid, fieldPath } = readObject(event['involvedObject']);
+  const { reason, message, involvedObject } = readObject(value);
+  const { name, uid, fieldPath } = readObject(involvedObject);
   return {
-    reason: text(event['reason']),
-    message: text(event['message'], MAX_EVENT_MESSAGE),
+    reason: text(reason),
+    message: text(message, MAX_EVENT_MESSAGE),
     podName: text(name),
     podUid: text(uid),
     fieldPath: text(fieldPath),
   };
 }
 
-export function toLease(value: unknown): LeaseObject {
-  const root = readObject(value);
-  const metadata = readObject(root['metadata']);
-  const spec = readObject(root['spec']);
-  const renewedAt = Date.parse(text(spec['renewTime']));
-  return {
-    name: text(metadata['name']),
-    resourceVersion: text(metadata['resourceVersion']),
-    labels: ownTexts(metadata['labels']),
-    annotations: ownTexts(metadata['annotations']),
-    holder: text(spec['holderIdentity']),
-    durationSeconds: number(spec['leaseDurationSeconds']),
-    renewedAt: Number.isNaN(renewedAt) ? 0 : renewedAt,
-    transitions: number(spec['leaseTransitions']),
-  };
-}
-
 /** Reads `items` and `metadata.resourceVersion` of a list. */
 export function toList(value: unknown): { items: readonly unknown[]; resourceVersion: string } {
   const root = readObject(value);
-  return { items: list(root['items'], MAX_ITEMS), resourceVersion: toResourceVersion(root) };
+  return { items: list(root['items'], MAX_ITEMS), resourceVersion: toMetadata(root).resourceVersion };
 }
 
-/** Reads `metadata.resourceVersion` of an object or a list. */
-export function toResourceVersion(value: unknown): string {
-  return text(readObject(readObject(value)['metadata'])['resourceVersion']);
+/** Reads `metadata` of an object or a list. */
+export function toMetadata(value: unknown): Metadata {
+  const { name, uid, resourceVersion, labels, annotations } = readObject(readObject(value)['metadata']);
+  return {
+    name: text(name),
+    uid: text(uid),
+    resourceVersion: text(resourceVersion),
+    labels: ownTexts(labels),
+    annotations: ownTexts(annotations),
+  };
 }
 
 /**
  * Reads a `Status`, with which the API server refuses a request. Its texts are empty when the body is something else.
  */
-export function toStatus(value: unknown): {
-  status: string;
-  code: number;
-  reason: string;
-  message: string;
-  exitCode: number | undefined;
-} {
+export function toStatus(value: unknown): Status {
   const root = readObject(value);
   const causes = list(readObject(root['details'])['causes']);
   // The exit code of an exec is one of the causes:
@@ -210,9 +175,9 @@ export function toStatus(value: unknown): {
   const exitCode = cause && /^\d{1,3}$/.test(text(cause['message'])) ? Number(cause['message']) : undefined;
   return {
     status: text(root['status']),
-    code: number(root['code']),
+    code: readInteger(root['code']) ?? 0,
     reason: text(root['reason']),
-    message: messageText(root['message']),
+    message: text(root['message'], MAX_MESSAGE),
     exitCode,
   };
 }
@@ -224,35 +189,27 @@ function toContainerStatuses(value: unknown): readonly ContainerStatus[] {
     name: text(name),
     image: text(image, MAX_IMAGE),
     isReady: ready === true,
-    restartCount: number(restartCount),
+    restartCount: readInteger(restartCount) ?? 0,
     state: toContainerState(readObject(state), maxMessage),
     lastState: toContainerState(readObject(lastState), maxMessage),
   }));
 }
 
 function toContainerState({ waiting, running, terminated }: JsonObject, maxMessage: number): ContainerState {
-  if (terminated) {
-    const { exitCode, reason, message } = readObject(terminated);
-    return { kind: 'terminated', exitCode: number(exitCode), reason: text(reason), message: text(message, maxMessage) };
-  }
-  if (running) return { kind: 'running' };
-  if (waiting) {
-    const { reason, message } = readObject(waiting);
-    return { kind: 'waiting', reason: text(reason), message: text(message, maxMessage) };
-  }
-  return { kind: 'unknown' };
+  if (running && !terminated) return { kind: 'running' };
+  const { exitCode, reason, message } = readObject(terminated || waiting);
+  const cause = { reason: text(reason), message: text(message, maxMessage) };
+  if (terminated) return { kind: 'terminated', exitCode: readInteger(exitCode) ?? 0, ...cause };
+  return waiting ? { kind: 'waiting', ...cause } : { kind: 'unknown' };
 }
 
 function list(value: unknown, maxLength: number = MAX_ENTRIES): readonly JsonObject[] {
   return readArray(value).slice(0, maxLength).map(readObject);
 }
 
-function text(value: unknown, maxLength: number = MAX_NAME): string {
+/** Reads a text and cuts it. It is empty for any other value. */
+export function text(value: unknown, maxLength: number = MAX_NAME): string {
   return typeof value === 'string' ? truncate(value, maxLength) : '';
-}
-
-function messageText(value: unknown): string {
-  return text(value, MAX_MESSAGE);
 }
 
 /** Picks the labels or annotations that c3 writes. */
@@ -268,6 +225,8 @@ export function truncate(value: string, maxLength: number): string {
   return value.length > maxLength ? Buffer.from(value.slice(0, maxLength)).toString() : value;
 }
 
-function number(value: unknown): number {
-  return typeof value === 'number' ? value : 0;
+/** Reads an RFC 3339 time into epoch milliseconds. */
+export function toTime(value: unknown): number | undefined {
+  const time = Date.parse(text(value));
+  return Number.isNaN(time) ? undefined : time;
 }

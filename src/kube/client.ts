@@ -3,16 +3,9 @@ import { Pool, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
-import {
-  CONNECT_TIMEOUT_MS,
-  describeFault,
-  isNotReady,
-  isTransientAnswer,
-  toHeaders,
-  toTlsOptions,
-} from './connection.ts';
+import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { createReadBudget, readBody, readLines, type ReadBudget, type ReadContext } from './response-reader.ts';
+import { createReadBudget, readBody, readLines, type ReadBudget } from './response-reader.ts';
 
 /** Sends JSON requests to one API server over keep-alive connections. */
 export interface KubeClient {
@@ -40,7 +33,7 @@ export interface KubeRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export type KubeRefusal = {
@@ -50,11 +43,9 @@ export type KubeRefusal = {
   readonly reason: string;
   /** The server's own words. */
   readonly message: string;
+  /** From the header `Retry-After`, up to a limit. */
+  readonly retryAfterMs?: number | undefined;
 };
-/** Tells whether the server could not answer now, so that it has refused nothing. */
-export function isUnavailable({ code, message }: KubeRefusal): boolean {
-  return code === 429 || code >= 500 || isNotReady(code, message);
-}
 
 export type KubeAnswer = { readonly kind: 'ok'; readonly body: unknown } | KubeRefusal;
 export type KubeStream = { readonly kind: 'ok'; readonly lines: AsyncIterable<string> } | KubeRefusal;
@@ -93,21 +84,16 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
   const requests = new Pool(access.origin, { ...options, connections: MAX_REQUESTS });
   const streams = new Pool(access.origin, { ...options, connections: MAX_STREAMS });
   const budget = createReadBudget();
+  const connection = { access, pool: requests, budget, answerMs };
   return {
     access,
-    request: async (request) =>
-      await requestWithRetries(
-        request,
-        async () => await requestOnce(requests, access, { ...request, answerMs, budget }),
-      ),
+    request: async (request) => await requestWithRetries(request, async () => await requestOnce(connection, request)),
     async stream(request, silenceMs) {
-      const response = await send(streams, access, { ...request, silenceMs });
-      const options = { budget, signal: request.signal };
-      if (response.statusCode !== 200) {
-        const text = await readBody(response.body, options).catch(() => '');
-        return toRefusal(response.statusCode, parseJson(text), text);
-      }
-      return { kind: 'ok', lines: toLines(response.body, access, options) };
+      const response = await send({ access, pool: streams }, request, { silenceMs });
+      const { signal } = request;
+      const options = { budget, signal, toError: (error: unknown) => toUnreachable(access, error, signal) };
+      if (response.statusCode === 200) return { kind: 'ok', lines: readLines(response.body, options) };
+      return toRefusal(response, await readBody(response.body, options).catch(() => ''));
     },
     async close() {
       await Promise.all([requests.destroy(), streams.destroy()]);
@@ -120,79 +106,60 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
  * and each replacement names the version that it replaces. So if the failed attempt had succeeded unseen, the retry
  * gets AlreadyExists or Conflict.
  */
-async function requestWithRetries(request: KubeRequest, attempt: () => Promise<TimedAnswer>): Promise<KubeAnswer> {
+async function requestWithRetries(request: KubeRequest, attempt: () => Promise<KubeAnswer>): Promise<KubeAnswer> {
   const startedAt = performance.now();
   for (let count = 1; ; count += 1) {
     const isLast = (): boolean => count === MAX_ATTEMPTS || performance.now() - startedAt > RETRY_FOR_MS;
     let pauseMs = FIRST_PAUSE_MS * 2 ** (count - 1) * (0.75 + Math.random() / 2);
     try {
-      const { answer, retryAfterMs } = await attempt();
-      const isFinal = answer.kind === 'ok' || !isTransientAnswer(answer.code, answer.message);
-      if (isFinal || isLast()) return answer;
-      pauseMs = retryAfterMs ?? pauseMs;
+      const answer = await attempt();
+      if (answer.kind === 'ok' || !isTransientAnswer(answer.code, answer.message) || isLast()) return answer;
+      pauseMs = answer.retryAfterMs ?? pauseMs;
     } catch (error) {
       request.signal?.throwIfAborted();
-      if (isLast() || !(error instanceof UnreachableError) || !error.isTransient) throw error;
+      if (isLast() || !isTransient(error)) throw error;
     }
     await sleep(pauseMs, undefined, request.signal ? { signal: request.signal } : {});
   }
 }
 
-interface TimedAnswer {
-  readonly answer: KubeAnswer;
-  /** From the header `Retry-After`, up to a limit. */
-  readonly retryAfterMs: number | undefined;
-}
+type Connection = { readonly access: ClusterAccess; readonly pool: Pool };
 
 async function requestOnce(
-  pool: Pool,
-  access: ClusterAccess,
-  request: KubeRequest & { readonly answerMs: number; readonly budget: ReadBudget },
-): Promise<TimedAnswer> {
+  { budget, answerMs, ...connection }: Connection & { readonly budget: ReadBudget; readonly answerMs: number },
+  request: KubeRequest,
+): Promise<KubeAnswer> {
   // undici's own limit on a body starts again with each byte, so a server that sends slowly would never time out.
-  const limit = AbortSignal.timeout(request.answerMs);
-  const response = await send(pool, access, { ...request, silenceMs: request.answerMs, limit });
-  let text: string;
-  try {
-    text = await readBody(response.body, { budget: request.budget, signal: limit });
-  } catch (error) {
-    throw toUnreachable(access, error, request.signal);
-  }
+  const limit = AbortSignal.timeout(answerMs);
+  const response = await send(connection, request, { silenceMs: answerMs, limit });
+  const { access } = connection;
+  const toError = (error: unknown): unknown => toUnreachable(access, error, request.signal);
+  const text = await readBody(response.body, { budget, signal: limit, toError });
+  if (response.statusCode < 200 || response.statusCode >= 300) return toRefusal(response, text);
   const body = parseJson(text);
-  if (response.statusCode >= 200 && response.statusCode < 300) {
-    if (body !== undefined) return { answer: { kind: 'ok', body }, retryAfterMs: undefined };
-    throw new C3Error(
-      'CLUSTER_UNREACHABLE',
-      `${access.origin} answered ${request.method} with something that is not JSON`,
-    );
-  }
-  const seconds = Number(response.headers['retry-after']);
-  return {
-    answer: toRefusal(response.statusCode, body, text),
-    retryAfterMs: seconds > 0 ? Math.min(seconds * 1000, MAX_RETRY_AFTER_MS) : undefined,
-  };
+  if (body !== undefined) return { kind: 'ok', body };
+  const message = `${access.origin} answered ${request.method} with something that is not JSON`;
+  throw new C3Error('CLUSTER_UNREACHABLE', message);
 }
 
 async function send(
-  pool: Pool,
-  access: ClusterAccess,
-  request: KubeRequest & { readonly silenceMs: number; readonly limit?: AbortSignal },
+  { access, pool }: Connection,
+  { method, path, query, body, signal }: KubeRequest,
+  { silenceMs, limit }: { readonly silenceMs: number; readonly limit?: AbortSignal },
 ): Promise<Dispatcher.ResponseData> {
-  const query = request.query ? `?${new URLSearchParams(request.query).toString()}` : '';
-  const headers = { ...toHeaders(access), accept: 'application/json' };
-  const signals = [request.signal, request.limit].filter((signal) => signal !== undefined);
+  const search = query ? `?${new URLSearchParams(query).toString()}` : '';
+  const type = body === undefined ? {} : { 'content-type': 'application/json' };
   try {
     return await pool.request({
-      method: request.method,
-      path: `${access.basePath}${request.path}${query}`,
-      bodyTimeout: request.silenceMs,
-      ...(request.body === undefined
-        ? { headers }
-        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(request.body) }),
-      ...(signals.length > 0 ? { signal: AbortSignal.any(signals) } : {}),
+      method,
+      path: `${access.basePath}${path}${search}`,
+      headers: { ...toHeaders(access), accept: 'application/json', ...type },
+      body: body === undefined ? null : JSON.stringify(body),
+      bodyTimeout: silenceMs,
+      signal: AbortSignal.any([signal, limit].filter((one) => one !== undefined)),
     });
   } catch (error) {
-    throw toUnreachable(access, error, request.signal);
+    throw toUnreachable(access, error, signal);
   }
 }
 
@@ -204,6 +171,11 @@ export class UnreachableError extends C3Error {
     super('CLUSTER_UNREACHABLE', message);
     this.isTransient = isTransient;
   }
+}
+
+/** Tells whether a retry may succeed. */
+export function isTransient(error: unknown): error is UnreachableError {
+  return error instanceof UnreachableError && error.isTransient;
 }
 
 /** CLUSTER_REFUSED, with the HTTP status of the refusal. */
@@ -227,24 +199,14 @@ function toUnreachable(access: ClusterAccess, error: unknown, signal: AbortSigna
   return new UnreachableError(`Cannot reach the cluster at ${access.origin}: ${fault.message}`, fault.isTransient);
 }
 
-function toRefusal(code: number, body: unknown, text: string): KubeRefusal {
-  const status = toStatus(body);
+function toRefusal({ statusCode: code, headers }: Dispatcher.ResponseData, text: string): KubeRefusal {
+  const { reason, message } = toStatus(parseJson(text));
   // c3 does not follow redirects: they could lead into the network of c3 (threat model A5).
   const isRedirect = code >= 300 && code < 400;
   const fallback = isRedirect
     ? `it answered ${code}, a redirect, which c3 does not follow`
     : `it answered ${code}${text.trim() ? `: ${truncate(text.trim(), 300)}` : ''}`;
-  return { kind: 'refused', code, reason: status.reason, message: truncate(status.message, 2000) || fallback };
-}
-
-async function* toLines(
-  body: AsyncIterable<Uint8Array>,
-  access: ClusterAccess,
-  options: ReadContext,
-): AsyncGenerator<string, void, undefined> {
-  try {
-    yield* readLines(body, options);
-  } catch (error) {
-    throw toUnreachable(access, error, options.signal);
-  }
+  const seconds = Number(headers['retry-after']);
+  const retryAfterMs = seconds > 0 ? Math.min(seconds * 1000, MAX_RETRY_AFTER_MS) : undefined;
+  return { kind: 'refused', code, reason, message: truncate(message, 2000) || fallback, retryAfterMs };
 }

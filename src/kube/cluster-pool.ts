@@ -26,29 +26,28 @@ const SWEEP_EVERY_MS = 60_000;
  */
 const MAX_CLUSTERS = 500;
 
-interface Entry {
-  readonly cluster: KubernetesCluster;
-  lastUsedAt: number;
+export interface PoolOptions {
+  /**
+   * The networks beyond the public internet in which clusters may be, as `address/prefix`. See {@link
+   * createAddressPolicy}.
+   */
+  readonly allowNets: readonly string[];
+  readonly maxClusters?: number;
+  /** Replaces defaults of `exec.ts` and `exec-session.ts`. */
+  readonly execs?: Partial<ExecLimits>;
 }
 
 /** Creates a pool. `close` closes every cluster in it. */
-export function createClusterPool({
-  allowNets,
-  idleMs = IDLE_MS,
-  maxClusters = MAX_CLUSTERS,
-  execs = {},
-}: PoolOptions): ClusterPool {
+export function createClusterPool({ allowNets, maxClusters = MAX_CLUSTERS, execs }: PoolOptions): ClusterPool {
   const policy = createAddressPolicy(allowNets);
   /** By the hash of the kubeconfig, least recently used first. */
-  const entries = new Map<string, Entry>();
-  const sweeper = setInterval(sweep, Math.min(SWEEP_EVERY_MS, idleMs));
-  sweeper.unref();
-
-  function sweep(): void {
-    for (const [key, { cluster, lastUsedAt }] of entries) {
-      if (!cluster.isBusy && performance.now() - lastUsedAt > idleMs) drop(key, cluster);
+  const entries = new Map<string, { readonly cluster: KubernetesCluster; readonly usedAt: number }>();
+  const sweeper = setInterval(() => {
+    for (const [key, { cluster, usedAt }] of entries) {
+      if (!cluster.isBusy && performance.now() - usedAt > IDLE_MS) drop(key, cluster);
     }
-  }
+  }, SWEEP_EVERY_MS).unref();
+
   /** Drops the clusters that were used longest ago. Their warm Pods live until their age limit. */
   function makeRoom(): void {
     for (const [key, { cluster }] of entries) {
@@ -74,7 +73,7 @@ export function createClusterPool({
       const cluster = entries.get(key)?.cluster ?? open(kubeconfig);
       entries.delete(key);
       makeRoom();
-      entries.set(key, { cluster, lastUsedAt: performance.now() });
+      entries.set(key, { cluster, usedAt: performance.now() });
       return cluster;
     },
     async close() {
@@ -84,16 +83,4 @@ export function createClusterPool({
       await Promise.all(clusters.map(async ({ cluster }) => await cluster.close()));
     },
   };
-}
-
-export interface PoolOptions {
-  /**
-   * The networks beyond the public internet in which clusters may be, as `address/prefix`. See {@link
-   * createAddressPolicy}.
-   */
-  readonly allowNets: readonly string[];
-  readonly idleMs?: number;
-  readonly maxClusters?: number;
-  /** Replaces defaults of `exec.ts` and `exec-session.ts`. */
-  readonly execs?: Partial<ExecLimits>;
 }

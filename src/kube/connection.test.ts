@@ -19,7 +19,7 @@ test('printed options of a connection do not show the key', async () => {
   };
   const options = toTlsOptions(access);
   expect(inspect(options, { depth: 10, showHidden: true })).not.toMatch(/BEGIN|PRIVATE KEY/);
-  expect(Object.keys(options)).toEqual(['secureContext', 'servername']);
+  expect(Object.keys(options)).toEqual(['secureContext', 'servername', 'lookup']);
 });
 
 test.each([

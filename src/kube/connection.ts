@@ -1,23 +1,11 @@
 import { constants } from 'node:crypto';
-import type { LookupFunction } from 'node:net';
-import { createSecureContext, DEFAULT_CIPHERS, type SecureContext } from 'node:tls';
+import { createSecureContext, DEFAULT_CIPHERS, type ConnectionOptions } from 'node:tls';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import { truncate } from './api-types.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 
 /** The limit for TCP and TLS together. */
 export const CONNECT_TIMEOUT_MS = 10_000;
-
-/** The options of `tls.connect` for one cluster. */
-export interface TlsOptions {
-  /**
-   * Created once for all connections. Else each connection would parse the authorities and the key again and keep
-   * them.
-   */
-  readonly secureContext: SecureContext;
-  readonly servername?: string;
-  readonly lookup?: LookupFunction;
-}
 
 /** The name of the post-quantum group that OpenSSL 3.5 added. OpenSSL rejects a list with an unknown name. */
 const POST_QUANTUM = Number.parseFloat(process.versions.openssl) >= 3.5 ? ['X25519MLKEM768'] : [];
@@ -33,13 +21,15 @@ const KEY_EXCHANGE = {
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
 };
 
-export function toTlsOptions({ ca, clientCertificate, serverName, lookup }: ClusterAccess): TlsOptions {
-  return {
-    secureContext: createSecureContext({ ...KEY_EXCHANGE, ...(ca === undefined ? {} : { ca }), ...clientCertificate }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(lookup === undefined ? {} : { lookup }),
-  };
+/**
+ * Returns the options of `tls.connect` for all connections to one cluster. Without a shared context, each connection
+ * would parse the authorities and the key again and keep them.
+ */
+export function toTlsOptions({ ca, clientCertificate, serverName: servername, lookup }: ClusterAccess): TlsOptions {
+  return { secureContext: createSecureContext({ ...KEY_EXCHANGE, ca, ...clientCertificate }), servername, lookup };
 }
+
+type TlsOptions = Pick<ConnectionOptions, 'secureContext' | 'servername' | 'lookup'>;
 
 /** Returns the headers of every request. */
 export function toHeaders({ token }: ClusterAccess): Record<string, string> {
@@ -89,15 +79,15 @@ const TRANSIENT =
  */
 const NOT_READY = /not yet ready to handle request/i;
 
-/** Tells whether a 403 only means that the server is not ready. */
-export function isNotReady(code: number, message: string): boolean {
-  return code === 403 && NOT_READY.test(message);
+/** Tells whether the server could not answer now, so that it has refused nothing. */
+export function isUnavailable({ code, message }: { readonly code: number; readonly message: string }): boolean {
+  return code === 429 || code >= 500 || (code === 403 && NOT_READY.test(message));
 }
 
 /** Tells whether a retry of a refused request may succeed. */
 export function isTransientAnswer(code: number, message: string): boolean {
-  if (isNotReady(code, message)) return true;
-  return code === 429 || code === 502 || code === 503 || code === 504 || (code >= 500 && TRANSIENT.test(message));
+  const isCertain = code < 500 || [502, 503, 504].includes(code);
+  return isUnavailable({ code, message }) && (isCertain || TRANSIENT.test(message));
 }
 
 /** How long 401 and 403 are tolerated. */
@@ -118,8 +108,7 @@ export class AuthGracePeriod {
   }
 
   recordSuccess(): void {
-    this.#hasSucceeded = true;
-    this.#deniedSince = undefined;
+    [this.#hasSucceeded, this.#deniedSince] = [true, undefined];
   }
 
   /** Tells whether a refusal may be temporary. */

@@ -1,4 +1,4 @@
-import type { RawData, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import type { ExecEnd, ExecOptions, ExecSession } from '../engine/cluster.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
@@ -55,20 +55,17 @@ export function openSession(
     outbox.end(end);
     ending.resolve(end);
   }
-  function cut(message: string): void {
-    finish({ kind: 'cut', message });
-  }
-  function abort(): void {
-    cut('aborted');
-  }
+  const cut = (message: string): void => finish({ kind: 'cut', message });
+  const abort = (): void => cut('aborted');
   function conclude(): void {
     const status = inbox.status();
     if (status === undefined) cut(cutMessage);
     else finish(toEnd(status));
   }
 
-  socket.on('message', (data: RawData) => {
-    inbox.deliver(toBytes(data)).then(
+  // With ws's default `binaryType`, each message is a Buffer.
+  socket.on('message', (data) => {
+    inbox.deliver(data as Buffer).then(
       () => {
         if (isOver || closeTimer || inbox.status() === undefined) return;
         // The server closes next. A ping now could reset the connection before the last output has arrived.
@@ -78,9 +75,7 @@ export function openSession(
       (error: unknown) => cut(`c3 could not process its output: ${describeFault(error).message}`),
     );
   });
-  socket.on('error', (error) => {
-    cutMessage = `the connection was cut: ${describeFault(error).message}`;
-  });
+  socket.on('error', (error) => void (cutMessage = `the connection was cut: ${describeFault(error).message}`));
   socket.on('close', (code, reason) => {
     if (reason.byteLength > 0) cutMessage = `the connection was closed (${code}): ${reason.toString('utf8')}`;
     // A failed callback has ended the session already.
@@ -90,11 +85,7 @@ export function openSession(
   options.signal.addEventListener('abort', abort, { once: true });
   if (options.signal.aborted) abort();
 
-  return {
-    write: outbox.write,
-    done: ending.promise,
-    close: () => cut('closed by c3'),
-  };
+  return { write: outbox.write, done: ending.promise, close: () => cut('closed by c3') };
 }
 
 /** Delivers frames in order. The socket is paused while the promise of a callback is pending. */
@@ -113,11 +104,9 @@ function createInbox(socket: WebSocket, options: ExecOptions) {
     if (isDiscarded || data.byteLength === 0) return undefined;
     if (frame[0] === CHANNEL.stdout) return options.onStdout(data);
     if (frame[0] === CHANNEL.stderr) return options.onStderr(data);
-    if (frame[0] === CHANNEL.status) {
-      const part = Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString();
-      status = truncate((status ?? '') + part, MAX_STATUS_BYTES);
-    }
-    return undefined;
+    if (frame[0] !== CHANNEL.status) return undefined;
+    const part = Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString();
+    return void (status = truncate((status ?? '') + part, MAX_STATUS_BYTES));
   }
   async function handleAfter(earlier: Promise<void> | undefined, frame: Uint8Array): Promise<void> {
     await earlier;
@@ -138,9 +127,7 @@ function createInbox(socket: WebSocket, options: ExecOptions) {
     },
     whenEmpty: async (): Promise<void> => await delivered,
     status: (): string | undefined => status,
-    discard: (): void => {
-      isDiscarded = true;
-    },
+    discard: (): void => void (isDiscarded = true),
   };
 }
 
@@ -166,46 +153,40 @@ function startHeartbeat(
 
 /** Sends input as frames, one after the other. */
 function createOutbox(socket: WebSocket) {
-  let ended: ExecEnd | undefined;
+  let ended: Error | undefined;
   /**
    * Rejects the pending writes. A shared promise would keep each write and its data in memory until the session ends.
    */
-  const fails = new Set<(end: ExecEnd) => void>();
+  const fails = new Set<(error: Error) => void>();
 
   async function send(data: Uint8Array): Promise<void> {
     for (let at = 0; at < data.byteLength; at += MAX_INPUT_FRAME_BYTES) {
-      const part = data.subarray(at, at + MAX_INPUT_FRAME_BYTES);
-      const frame = new Uint8Array(part.byteLength + 1);
-      frame[0] = CHANNEL.stdin;
-      frame.set(part, 1);
-      await new Promise<void>((resolve, reject) => {
-        socket.send(frame, (error) => {
-          if (error) reject(new Error(`Cannot write to the program: ${describeFault(error).message}`));
-          else resolve();
-        });
-      });
+      const frame = Buffer.concat([Buffer.of(CHANNEL.stdin), data.subarray(at, at + MAX_INPUT_FRAME_BYTES)]);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      socket.send(frame, (error) => (error ? reject(toWriteError(describeFault(error).message)) : resolve()));
+      await promise;
     }
   }
 
   return {
     async write(data: string | Uint8Array): Promise<void> {
+      if (ended) throw ended;
       // `send` does not always call back when the session ends first.
-      const ending = Promise.withResolvers<never>();
-      const fail = ({ message }: ExecEnd): void => ending.reject(new Error(`Cannot write to the program: ${message}`));
-      fails.add(fail);
-      if (ended) fail(ended);
-      try {
-        await Promise.race([ending.promise, send(toBytes(data))]);
-      } finally {
-        fails.delete(fail);
-      }
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      fails.add(reject);
+      send(typeof data === 'string' ? Buffer.from(data) : data).then(resolve, reject);
+      await promise.finally(() => fails.delete(reject));
     },
     /** Makes pending and later writes fail. */
-    end(end: ExecEnd): void {
-      ended = end;
-      for (const fail of fails) fail(end);
+    end({ message }: ExecEnd): void {
+      ended = toWriteError(message);
+      for (const fail of fails) fail(ended);
     },
   };
+}
+
+function toWriteError(message: string): Error {
+  return new Error(`Cannot write to the program: ${message}`);
 }
 
 function toEnd(statusText: string): ExecEnd {
@@ -216,10 +197,4 @@ function toEnd(statusText: string): ExecEnd {
   if (status !== 'Failure') return { kind: 'cut', message: 'the connection ended with an unknown status' };
   // A failure with exit code 0 contradicts itself, so the code counts as unknown.
   return { kind: 'status', exitCode: exitCode === 0 ? undefined : exitCode, message };
-}
-
-function toBytes(data: RawData | string | Uint8Array): Uint8Array {
-  if (typeof data === 'string') return Buffer.from(data, 'utf8');
-  if (Array.isArray(data)) return Buffer.concat(data);
-  return data instanceof Uint8Array ? data : new Uint8Array(data);
 }

@@ -6,14 +6,7 @@ import type { ExecAnswer, ExecOptions, Workspace } from '../engine/cluster.ts';
 import { parseJson } from '../json.ts';
 import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
 import { toStatus, truncate } from './api-types.ts';
-import {
-  AuthGracePeriod,
-  CONNECT_TIMEOUT_MS,
-  describeFault,
-  isTransientAnswer,
-  toHeaders,
-  toTlsOptions,
-} from './connection.ts';
+import { AuthGracePeriod, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
 import { openSession, type SessionLimits } from './exec-session.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { toPodsPath } from './watch.ts';
@@ -49,6 +42,7 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Servers send frames of 32 KiB. Without a limit a server could fill the memory (threat model A12). */
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 64 * 1024;
+const REFUSAL_SILENCE_MS = 10_000;
 
 /**
  * Creates a client for `pods/exec` over WebSocket, which the caller closes. All execs share one agent, so that a new
@@ -60,7 +54,20 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
 export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimits> = {}): ExecClient {
   const agent = new Agent({ ...toTlsOptions(access), keepAlive: false, timeout: 0 });
   return {
-    open: async (target, options) => await openExec(toAddress(access, target), { access, agent, limits, options }),
+    async open(target, options) {
+      if (options.signal.aborted) return refused('aborted', false);
+      const socket = new WebSocket(toAddress(access, target), SUBPROTOCOLS, {
+        agent,
+        headers: toHeaders(access),
+        perMessageDeflate: false,
+        followRedirects: false,
+        // Handle each frame in its own turn of the event loop: one read of the socket may hold 20,000 empty frames
+        // (threat model A12).
+        allowSynchronousEvents: false,
+        maxPayload: MAX_FRAME_BYTES,
+      });
+      return await waitForAnswer(socket, { options, limits });
+    },
     close: () => agent.destroy(),
   };
 }
@@ -109,7 +116,7 @@ export function createPodExec({ namespace, pod, execs, limiter }: PodExecOptions
   const grace = new AuthGracePeriod();
   return async (container, argv, options) => {
     const release = await limiter.acquire(options.signal).catch(() => undefined);
-    if (!release) return { kind: 'refused', message: 'aborted', isTransient: false };
+    if (!release) return refused('aborted', false);
     const answer = await execs.open(
       { namespace, pod, container, argv },
       {
@@ -120,7 +127,7 @@ export function createPodExec({ namespace, pod, execs, limiter }: PodExecOptions
     );
     if (answer.kind === 'refused') {
       release();
-      return { kind: 'refused', message: answer.message, isTransient: answer.isTransient || grace.tolerates(answer) };
+      return refused(answer.message, answer.isTransient || grace.tolerates(answer));
     }
     grace.recordSuccess();
     const timer = setTimeout(release, MAX_STARTING_MS);
@@ -140,74 +147,47 @@ export interface PodExecOptions {
   readonly limiter: ExecLimiter;
 }
 
-interface OpenContext {
-  readonly access: ClusterAccess;
-  readonly agent: Agent;
-  readonly limits: Partial<ExecLimits>;
-  readonly options: ExecOptions;
-}
-
-async function openExec(address: string, { access, agent, limits, options }: OpenContext): Promise<OpenedExec> {
+async function waitForAnswer(
+  socket: WebSocket,
+  { options, limits }: { options: ExecOptions; limits: Partial<ExecLimits> },
+): Promise<OpenedExec> {
   const { signal } = options;
-  if (signal.aborted) return { kind: 'refused', message: 'aborted', isTransient: false };
-  const socket = new WebSocket(address, SUBPROTOCOLS, {
-    agent,
-    headers: toHeaders(access),
-    perMessageDeflate: false,
-    followRedirects: false,
-    // Handle each frame in its own turn of the event loop: one read of the socket may hold 20,000 empty frames (A12).
-    allowSynchronousEvents: false,
-    maxPayload: MAX_FRAME_BYTES,
-  });
   // Without a listener an `error` event would end the process and print the object with the TLS key.
   socket.on('error', () => undefined);
   return await new Promise((resolve) => {
     // The limit of ws starts again with each byte, so a server that sends slowly would never time out.
     const handshakeMs = limits.handshakeMs ?? HANDSHAKE_TIMEOUT_MS;
-    const timer = setTimeout(giveUp, handshakeMs);
+    const late = `the cluster did not answer the request for an exec within ${handshakeMs / 1000} s`;
+    const timer = setTimeout(() => settle(refused(late, true)), handshakeMs);
+    const open = (): void => settle({ kind: 'open', session: openSession(socket, { options, limits }) });
+    const abort = (): void => settle(refused('aborted', false));
+    const refuse = (_: unknown, response: IncomingMessage): void => void readRefusal(response).then(settle);
 
     function settle(answer: OpenedExec): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       socket.off('open', open).off('error', fail).off('unexpected-response', refuse);
+      if (answer.kind === 'refused') socket.terminate();
       resolve(answer);
     }
-    function open(): void {
-      settle({ kind: 'open', session: openSession(socket, { options, limits }) });
-    }
     function fail(error: Error): void {
-      const fault = describeFault(error);
-      settle({
-        kind: 'refused',
-        message: `cannot reach the cluster: ${fault.message}`,
-        isTransient: fault.isTransient,
-      });
-    }
-    function refuse(_request: unknown, response: IncomingMessage): void {
-      void readRefusal(response).then((answer) => {
-        settle(answer);
-        socket.terminate();
-      });
-    }
-    function abort(): void {
-      settle({ kind: 'refused', message: 'aborted', isTransient: false });
-      socket.terminate();
-    }
-    function giveUp(): void {
-      const message = `the cluster did not answer the request for an exec within ${handshakeMs / 1000} s`;
-      settle({ kind: 'refused', message, isTransient: true });
-      socket.terminate();
+      const { message, isTransient } = describeFault(error);
+      settle(refused(`cannot reach the cluster: ${message}`, isTransient));
     }
     signal.addEventListener('abort', abort, { once: true });
     socket.on('open', open).on('error', fail).on('unexpected-response', refuse);
   });
 }
 
+function refused(message: string, isTransient: boolean): Extract<ExecAnswer, { kind: 'refused' }> {
+  return { kind: 'refused', message, isTransient };
+}
+
 /** Reads an answer other than 101. Nothing ran, and the body says why. */
 async function readRefusal(response: IncomingMessage): Promise<OpenedExec> {
   const code = response.statusCode ?? 0;
   let text = '';
-  response.setTimeout(CONNECT_TIMEOUT_MS, () => response.destroy());
+  response.setTimeout(REFUSAL_SILENCE_MS, () => response.destroy());
   try {
     for await (const chunk of response) {
       text += String(chunk);
@@ -218,12 +198,7 @@ async function readRefusal(response: IncomingMessage): Promise<OpenedExec> {
   }
   const body = parseJson(text);
   const message = body === undefined ? truncate(text.trim(), 300) : toStatus(body).message;
-  return {
-    kind: 'refused',
-    code,
-    message: message || `the cluster answered ${code}`,
-    isTransient: isTransientAnswer(code, message),
-  };
+  return { ...refused(message || `the cluster answered ${code}`, isTransientAnswer(code, message)), code };
 }
 
 function toAddress(access: ClusterAccess, target: ExecTarget): string {

@@ -1,7 +1,8 @@
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
-import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
+import { isJsonObject, readObject, type JsonObject } from '../json.ts';
 import { trimEnd } from '../trim-end.ts';
 
 /**
@@ -36,10 +37,15 @@ const MAX_KUBECONFIG_BYTES = 256 * 1024;
  */
 const MAX_RSA_BITS = 4096;
 
-type Fields = Readonly<Record<string, unknown>>;
-
 const HINT =
   'c3 reads server, certificate-authority-data, tls-server-name, token, client-certificate-data, client-key-data and namespace';
+
+/** The fields that c3 reads. */
+const FIELDS: Readonly<Record<'context' | 'cluster' | 'user', readonly string[]>> = {
+  context: ['cluster', 'user', 'namespace'],
+  cluster: ['server', 'certificate-authority-data', 'tls-server-name'],
+  user: ['token', 'client-certificate-data', 'client-key-data'],
+};
 
 /** Fields of kubectl that c3 can ignore. */
 const HARMLESS = new Set(['extensions', 'disable-compression']);
@@ -47,22 +53,17 @@ const HARMLESS = new Set(['extensions', 'disable-compression']);
 /**
  * Why c3 refuses fields that kubectl accepts. In a stranger's file, each of them acts on c3's own machine or network.
  */
-const REFUSALS: Readonly<Record<string, string>> = {
-  exec: 'would run a program on the machine of c3',
-  'auth-provider': 'would run a program on the machine of c3',
-  tokenFile: 'names a file on the machine of c3; put the token itself in token',
-  'certificate-authority': 'names a file on the machine of c3; put its content in certificate-authority-data',
-  'client-certificate': 'names a file on the machine of c3; put its content in client-certificate-data',
-  'client-key': 'names a file on the machine of c3; put its content in client-key-data',
-  'proxy-url': 'would send the connection through another host',
-  'insecure-skip-tls-verify': 'would let anybody pose as the cluster; give certificate-authority-data',
-  username: 'is basic authentication, which Kubernetes removed in 1.19',
-  password: 'is basic authentication, which Kubernetes removed in 1.19',
-  as: 'is impersonation; use an account that has the rights itself',
-  'as-uid': 'is impersonation; use an account that has the rights itself',
-  'as-groups': 'is impersonation; use an account that has the rights itself',
-  'as-user-extra': 'is impersonation; use an account that has the rights itself',
-};
+const REFUSALS: readonly (readonly [sentence: string, ...names: readonly string[]])[] = [
+  ['would run a program on the machine of c3', 'exec', 'auth-provider'],
+  ['names a file on the machine of c3; put the token itself in token', 'tokenFile'],
+  ['names a file on the machine of c3; put its content in certificate-authority-data', 'certificate-authority'],
+  ['names a file on the machine of c3; put its content in client-certificate-data', 'client-certificate'],
+  ['names a file on the machine of c3; put its content in client-key-data', 'client-key'],
+  ['would send the connection through another host', 'proxy-url'],
+  ['would let anybody pose as the cluster; give certificate-authority-data', 'insecure-skip-tls-verify'],
+  ['is basic authentication, which Kubernetes removed in 1.19', 'username', 'password'],
+  ['is impersonation; use an account that has the rights itself', 'as', 'as-uid', 'as-groups', 'as-user-extra'],
+];
 
 /**
  * Reads the current context of a kubeconfig, which a stranger may have written (threat model A5). Accepts the fields
@@ -73,20 +74,13 @@ const REFUSALS: Readonly<Record<string, string>> = {
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
 export function parseKubeconfig(text: string): ClusterAccess {
-  const root = readYaml(text);
-  const currentContext = readText(root, 'current-context', 'current-context');
-  if (!currentContext) throw invalid('current-context is missing');
-  const context = findNamed(root, 'contexts', 'context', currentContext);
-  const contextPath = `contexts["${currentContext}"].context`;
-  allowOnly(context, ['cluster', 'user', 'namespace'], contextPath);
-  const clusterName = readText(context, 'cluster', `${contextPath}.cluster`);
-  const userName = readText(context, 'user', `${contextPath}.user`);
-  if (!clusterName) throw invalid(`${contextPath}.cluster is missing`);
-  if (!userName) throw invalid(`${contextPath}.user is missing`);
+  const root: Section = { fields: readYaml(text), path: '' };
+  const context = openSection(root, 'context', readRequired(root, 'current-context'));
+  const [cluster, user] = [readRequired(context, 'cluster'), readRequired(context, 'user')];
   return {
-    ...readCluster(findNamed(root, 'clusters', 'cluster', clusterName), `clusters["${clusterName}"].cluster`),
-    ...readUser(findNamed(root, 'users', 'user', userName), `users["${userName}"].user`),
-    namespace: readNamespace(context, `${contextPath}.namespace`),
+    ...readCluster(openSection(root, 'cluster', cluster)),
+    ...readUser(openSection(root, 'user', user)),
+    namespace: readNamespace(context),
   };
 }
 
@@ -102,120 +96,113 @@ export function listKubeconfigSecrets(text: string): readonly string[] {
   return [...(token ? [token] : []), ...(key ? [key, Buffer.from(key).toString('base64')] : [])];
 }
 
-function readCluster(cluster: Fields, path: string): Pick<ClusterAccess, 'origin' | 'basePath' | 'ca' | 'serverName'> {
-  allowOnly(cluster, ['server', 'certificate-authority-data', 'tls-server-name'], path);
-  const ca = readBase64(cluster, 'certificate-authority-data', path);
-  if (ca !== undefined) checkCertificate(ca, `${path}.certificate-authority-data`);
-  const serverName = readText(cluster, 'tls-server-name', `${path}.tls-server-name`);
+function readCluster(cluster: Section): Pick<ClusterAccess, 'origin' | 'basePath' | 'ca' | 'serverName'> {
+  const ca = readPem(cluster, 'certificate-authority-data', CERTIFICATE);
+  const serverName = readText(cluster, 'tls-server-name');
   if (serverName && !/^[a-zA-Z0-9.-]{1,253}$/.test(serverName)) {
-    throw invalid(`${path}.tls-server-name is not a host name`);
+    throw invalid(`${cluster.path}tls-server-name is not a host name`);
   }
-  return {
-    ...readServer(cluster, `${path}.server`),
-    ...(ca === undefined ? {} : { ca }),
-    ...(serverName ? { serverName } : {}),
-  };
+  return { ...readServer(cluster), ...(ca && { ca: ca.pem }), ...(serverName && { serverName }) };
 }
 
-function readServer(cluster: Fields, path: string): { origin: string; basePath: string } {
-  const text = readText(cluster, 'server', path);
-  if (!text) throw invalid(`${path} is missing`);
+function readServer(cluster: Section): { origin: string; basePath: string } {
+  const text = readRequired(cluster, 'server');
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  const label = `${cluster.path}server`;
   if (url?.protocol === 'http:')
-    throw invalid(`${path} is http://, where anybody on the way reads the credentials; use https://`);
-  if (url?.protocol !== 'https:') throw invalid(`${path} is not an https:// address`);
-  if (url.username || url.password) throw invalid(`${path} carries a user name or password; use token`);
-  if (text.includes('?') || text.includes('#')) throw invalid(`${path} carries a query or fragment`);
+    throw invalid(`${label} is http://, where anybody on the way reads the credentials; use https://`);
+  if (url?.protocol !== 'https:') throw invalid(`${label} is not an https:// address`);
+  if (url.username || url.password) throw invalid(`${label} carries a user name or password; use token`);
+  if (/[?#]/.test(text)) throw invalid(`${label} carries a query or fragment`);
   return { origin: url.origin, basePath: trimEnd(url.pathname, '/') };
 }
 
-function readUser(user: Fields, path: string): Pick<ClusterAccess, 'token' | 'clientCertificate'> {
-  allowOnly(user, ['token', 'client-certificate-data', 'client-key-data'], path);
-  const token = readText(user, 'token', `${path}.token`)?.trim();
+function readUser(user: Section): Pick<ClusterAccess, 'token' | 'clientCertificate'> {
+  const { path } = user;
+  const token = readText(user, 'token')?.trim();
   // It becomes a header. Other characters than visible ASCII could start another header (threat model A5).
-  if (token && !/^[\x21-\x7e]+$/.test(token)) throw invalid(`${path}.token has characters that no token has`);
-  const cert = readBase64(user, 'client-certificate-data', path);
-  const key = readBase64(user, 'client-key-data', path);
-  if (cert !== undefined && key === undefined) throw invalid(`${path}.client-key-data is missing`);
-  if (key !== undefined && cert === undefined) throw invalid(`${path}.client-certificate-data is missing`);
-  if (!token && cert === undefined) throw invalid(`${path} has neither token nor client-certificate-data`);
-  return {
-    ...(token ? { token } : {}),
-    ...(cert === undefined || key === undefined ? {} : { clientCertificate: checkPair(cert, key, path) }),
-  };
-}
-
-function readNamespace(context: Fields, path: string): string {
-  const namespace = readText(context, 'namespace', path) || 'default';
-  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) throw invalid(`${path} is not a namespace's name`);
-  return namespace;
-}
-
-function checkCertificate(pem: string, path: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    throw invalid(`${path} is not a certificate in PEM`);
-  }
-}
-
-function checkPair(cert: string, key: string, path: string): { cert: string; key: string } {
-  const certificate = checkCertificate(cert, `${path}.client-certificate-data`);
-  const privateKey = readPrivateKey(key, `${path}.client-key-data`);
-  const bits = privateKey.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (token && !/^[\x21-\x7e]+$/.test(token)) throw invalid(`${path}token has characters that no token has`);
+  const cert = readPem(user, 'client-certificate-data', CERTIFICATE);
+  const key = readPem(user, 'client-key-data', PRIVATE_KEY);
+  if (cert && !key) throw invalid(`${path}client-key-data is missing`);
+  if (key && !cert) throw invalid(`${path}client-certificate-data is missing`);
+  if (!token && !cert) throw invalid(`${trimEnd(path, '.')} has neither token nor client-certificate-data`);
+  if (!cert || !key) return { ...(token && { token }) };
+  const bits = key.parsed.asymmetricKeyDetails?.modulusLength ?? 0;
   if (bits > MAX_RSA_BITS) {
-    throw invalid(`${path}.client-key-data has ${bits} bits, and c3 accepts at most ${MAX_RSA_BITS}`);
+    throw invalid(`${path}client-key-data has ${bits} bits, and c3 accepts at most ${MAX_RSA_BITS}`);
   }
-  if (certificate.checkPrivateKey(privateKey)) return { cert, key };
-  throw invalid(`${path}.client-key-data does not belong to client-certificate-data`);
+  if (!cert.parsed.checkPrivateKey(key.parsed)) {
+    throw invalid(`${path}client-key-data does not belong to client-certificate-data`);
+  }
+  return { ...(token && { token }), clientCertificate: { cert: cert.pem, key: key.pem } };
 }
 
-function readPrivateKey(pem: string, path: string): KeyObject {
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    throw invalid(`${path} is not an unencrypted private key in PEM`);
-  }
+function readNamespace(context: Section): string {
+  const namespace = readText(context, 'namespace') || 'default';
+  if (/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) return namespace;
+  throw invalid(`${context.path}namespace is not a namespace's name`);
 }
 
-function allowOnly(fields: Fields, allowed: readonly string[], path: string): void {
-  for (const [name, value] of Object.entries(fields)) {
+/** An object of the kubeconfig. */
+interface Section {
+  readonly fields: JsonObject;
+  /** What messages write before the name of a field: `users["ci"].user.` */
+  readonly path: string;
+}
+
+/** Opens the entry with this name. Refuses it when it has a field that c3 does not read. */
+function openSection(root: Section, kind: 'context' | 'cluster' | 'user', name: string): Section {
+  const entries = root.fields[`${kind}s`];
+  if (!Array.isArray(entries)) throw invalid(`${kind}s is missing`);
+  const entry: unknown = entries.find((candidate) => readObject(candidate)['name'] === name);
+  if (!isJsonObject(entry)) throw invalid(`${kind}s has no entry named "${name}"`);
+  const fields = entry[kind];
+  const path = `${kind}s["${name}"].${kind}`;
+  if (!isJsonObject(fields)) throw invalid(`${path} is missing`);
+  for (const [field, value] of Object.entries(fields)) {
     // kubectl also writes an absent value in these forms.
     const isAbsent = value === null || value === '' || value === false;
-    if (isAbsent || allowed.includes(name) || HARMLESS.has(name)) continue;
-    const reason = Object.hasOwn(REFUSALS, name) ? REFUSALS[name] : 'is not a field c3 knows';
-    throw invalid(`${path}.${name.slice(0, 80)} ${reason}`);
+    if (isAbsent || FIELDS[kind].includes(field) || HARMLESS.has(field)) continue;
+    const [reason] = REFUSALS.find(([, ...names]) => names.includes(field)) ?? ['is not a field c3 knows'];
+    throw invalid(`${path}.${field.slice(0, 80)} ${reason}`);
+  }
+  return { fields, path: `${path}.` };
+}
+
+function readText({ fields, path }: Section, name: string): string | undefined {
+  const value = fields[name] ?? undefined;
+  if (value === undefined || typeof value === 'string') return value;
+  throw invalid(`${path}${name} is not text`);
+}
+
+function readRequired(section: Section, name: string): string {
+  const text = readText(section, name);
+  if (!text) throw invalid(`${section.path}${name} is missing`);
+  return text;
+}
+
+const CERTIFICATE = { label: 'a certificate', parse: (pem: string): X509Certificate => new X509Certificate(pem) };
+const PRIVATE_KEY = { label: 'an unencrypted private key', parse: (pem: string): KeyObject => createPrivateKey(pem) };
+
+/** Reads PEM in base64. */
+function readPem<T>(
+  section: Section,
+  name: string,
+  { label, parse }: { label: string; parse: (pem: string) => T },
+): { pem: string; parsed: T } | undefined {
+  const text = readText(section, name)?.replaceAll(/\s/g, '');
+  if (!text) return undefined;
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw invalid(`${section.path}${name} is not base64`);
+  const pem = Buffer.from(text, 'base64').toString('utf8');
+  try {
+    return { pem, parsed: parse(pem) };
+  } catch {
+    throw invalid(`${section.path}${name} is not ${label} in PEM`);
   }
 }
 
-function findNamed(root: Fields, list: string, member: string, name: string): Fields {
-  const entries = root[list];
-  if (!Array.isArray(entries)) throw invalid(`${list} is missing`);
-  const entry: unknown = entries.find((candidate) => isFields(candidate) && candidate['name'] === name);
-  if (!isFields(entry)) throw invalid(`${list} has no entry named "${name}"`);
-  const fields = entry[member];
-  if (!isFields(fields)) throw invalid(`${list}["${name}"].${member} is missing`);
-  return fields;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function readText(fields: Fields, name: string, path: string): string | undefined {
-  const value = fields[name] ?? undefined;
-  if (value === undefined || typeof value === 'string') return value;
-  throw invalid(`${path} is not text`);
-}
-
-function readBase64(fields: Fields, name: string, path: string): string | undefined {
-  const text = readText(fields, name, `${path}.${name}`)?.replaceAll(/\s/g, '');
-  if (!text) return undefined;
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw invalid(`${path}.${name} is not base64`);
-  return Buffer.from(text, 'base64').toString('utf8');
-}
-
-function readYaml(text: string): Fields {
+function readYaml(text: string): JsonObject {
   if (Buffer.byteLength(text) > MAX_KUBECONFIG_BYTES) throw invalid(`it is larger than ${MAX_KUBECONFIG_BYTES} bytes`);
   const lines = new LineCounter();
   // The library's own check for equal keys is quadratic. Its pretty errors would quote the source, which is secret.
@@ -241,10 +228,8 @@ function readYaml(text: string): Fields {
       }
     },
   });
-  if (isAlias(document.contents) || !isMap(document.contents)) throw invalid('it is not a YAML object');
-  const root: unknown = document.toJS({ maxAliasCount: 0 });
-  if (!isFields(root)) throw invalid('it is not a YAML object');
-  return root;
+  if (!isMap(document.contents)) throw invalid('it is not a YAML object');
+  return readObject(document.toJS({ maxAliasCount: 0 }));
 }
 
 function invalid(sentence: string): C3Error {

@@ -1,6 +1,6 @@
-import { toList, toPodEvent, type Pod, type PodEvent } from './api-types.ts';
-import { RefusedError, type KubeClient, type KubeRefusal } from './client.ts';
-import { listAndWatch, QUIET_WATCH_MS, toListFault } from './watch.ts';
+import { toPodEvent, type Pod, type PodEvent } from './api-types.ts';
+import type { KubeClient } from './client.ts';
+import { listAndWatch, QUIET_WATCH_MS } from './watch.ts';
 
 /**
  * Follows the Events of starting Pods. They tell why a Pod does not start. A node also sends an Event as soon as a
@@ -28,11 +28,10 @@ export interface PodEvents {
 
 /** The watch of a namespace. */
 interface NamespaceWatch {
-  /** By the name of the Pod. */
-  readonly followers: Map<string, Set<(event: PodEvent) => void>>;
+  readonly followers: Set<{ readonly podName: string; readonly onEvent: (event: PodEvent) => void }>;
   readonly stop: AbortController;
   /** Settles when the watch has its first version, or when there is no watch. */
-  readonly ready: Promise<void>;
+  readonly ready: PromiseWithResolvers<void>;
 }
 
 /** Events only help, so a start does not wait longer for them. */
@@ -42,16 +41,16 @@ export function createPodEvents(client: KubeClient): PodEvents {
   const watches = new Map<string, NamespaceWatch>();
 
   function open(namespace: string): NamespaceWatch {
-    const { promise: ready, resolve } = Promise.withResolvers<void>();
-    const watch: NamespaceWatch = { followers: new Map(), stop: new AbortController(), ready };
+    const ready = Promise.withResolvers<void>();
+    const watch: NamespaceWatch = { followers: new Set(), stop: new AbortController(), ready };
     watches.set(namespace, watch);
-    const timer = setTimeout(resolve, READY_MS);
+    const timer = setTimeout(ready.resolve, READY_MS);
     // Without Events, the status of the Pod is enough.
-    void dispatchEvents(client, namespace, { ...watch, onReady: resolve })
+    void dispatchEvents(client, namespace, watch)
       .catch(() => undefined)
       .finally(() => {
         clearTimeout(timer);
-        resolve();
+        ready.resolve();
         close(namespace, watch);
       });
     return watch;
@@ -65,16 +64,14 @@ export function createPodEvents(client: KubeClient): PodEvents {
     async follow({ namespace, name }, { onEvent, signal }) {
       if (signal.aborted) return;
       const watch = watches.get(namespace) ?? open(namespace);
-      const { followers } = watch;
-      const ofPod = followers.get(name) ?? new Set();
-      followers.set(name, ofPod.add(onEvent));
+      const follower = { podName: name, onEvent };
+      watch.followers.add(follower);
       function unfollow(): void {
-        ofPod.delete(onEvent);
-        if (ofPod.size === 0 && followers.get(name) === ofPod) followers.delete(name);
-        if (followers.size === 0) close(namespace, watch);
+        watch.followers.delete(follower);
+        if (watch.followers.size === 0) close(namespace, watch);
       }
       signal.addEventListener('abort', unfollow, { once: true });
-      await watch.ready;
+      await watch.ready.promise;
     },
   };
 }
@@ -82,33 +79,18 @@ export function createPodEvents(client: KubeClient): PodEvents {
 async function dispatchEvents(
   client: KubeClient,
   namespace: string,
-  { followers, stop, onReady }: Omit<NamespaceWatch, 'ready'> & { readonly onReady: () => void },
+  { followers, stop, ready }: NamespaceWatch,
 ): Promise<void> {
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
-  const { signal } = stop;
-  const changes = listAndWatch(client, {
-    // Only the version is used, from which the watch starts.
-    async list() {
-      const answer = await client.request({ method: 'GET', path, query: { limit: '1' }, signal });
-      if (answer.kind === 'refused') throw toListFault(answer, toRefusedError);
-      return toList(answer.body);
-    },
-    path,
-    fieldSelector: 'involvedObject.kind=Pod',
-    toRefusedError,
-    silenceMs: QUIET_WATCH_MS,
-    signal,
-  });
-  for await (const change of changes) {
-    if (change.kind === 'listed') onReady();
-    if (change.kind === 'listed' || (change.type !== 'ADDED' && change.type !== 'MODIFIED')) continue;
-    const event = toPodEvent(change.object);
-    for (const onEvent of followers.get(event.podName) ?? []) onEvent(event);
+  const target = { namespace, objects: 'Events', fieldSelector: 'involvedObject.kind=Pod' } as const;
+  // Of the list, only the version is used, from which the watch starts.
+  const limits = { listQuery: { limit: '1' }, silenceMs: QUIET_WATCH_MS, signal: stop.signal };
+  for await (const change of listAndWatch(client, { ...target, ...limits })) {
+    if ('items' in change) ready.resolve();
+    else if (change.type === 'ADDED' || change.type === 'MODIFIED') {
+      const event = toPodEvent(change.object);
+      for (const { podName, onEvent } of followers) if (podName === event.podName) onEvent(event);
+    }
   }
-}
-
-function toRefusedError(answer: KubeRefusal): RefusedError {
-  return new RefusedError(answer.message, answer);
 }
 
 /** Tells whether Events show that all containers of a Pod have started. */
@@ -120,37 +102,4 @@ export function haveContainersStarted(
     events.flatMap(({ podUid, reason, fieldPath }) => (podUid === uid && reason === 'Started' ? [fieldPath] : [])),
   );
   return containerNames.length > 0 && containerNames.every((name) => started.has(`spec.containers{${name}}`));
-}
-
-/** The latest Events of a Pod that are kept while it starts. */
-const MAX_EVENTS = 200;
-
-/** Collects the Events of the Pods of one name while one of them starts. */
-export function collectEvents(podEvents: PodEvents, pod: Parameters<PodEvents['follow']>[0]): CollectedEvents {
-  const events: PodEvent[] = [];
-  const stop = new AbortController();
-  let following: Promise<void> | undefined;
-  return {
-    events,
-    async start(onChange) {
-      const onEvent = (event: PodEvent): void => {
-        events.push(event);
-        if (events.length > MAX_EVENTS) events.shift();
-        onChange();
-      };
-      await (following ??= podEvents.follow(pod, { onEvent, signal: stop.signal }));
-    },
-    stop: () => stop.abort(),
-  };
-}
-
-export interface CollectedEvents {
-  /** Oldest first. They may be about several Pods of the name. */
-  readonly events: readonly PodEvent[];
-  /**
-   * Starts to collect, on the first call. A warm Pod needs no Events, so nobody calls it for one. Settles as {@link
-   * PodEvents.follow}.
-   */
-  start(onChange: () => void): Promise<void>;
-  stop(): void;
 }

@@ -1,7 +1,7 @@
-import type { Pod, PodCondition } from './api-types.ts';
+import type { ContainerStatus, Pod, PodCondition, PodEvent } from './api-types.ts';
 
 /** The advice about a container that ends by itself. */
-export const MUST_KEEP_RUNNING = '; it must keep running for the steps, for example with command: [sleep, infinity]';
+const MUST_KEEP_RUNNING = '; it must keep running for the steps, for example with command: [sleep, infinity]';
 
 /**
  * Describes in a sentence how a build has lost its Pod; undefined while the Pod is intact.
@@ -77,4 +77,149 @@ function describeContainerEnd(pod: Pod, end: { container: string; exitCode: numb
   const detail = end.reason && end.reason !== 'Error' && end.reason !== 'Completed' ? `, ${end.reason}` : '';
   const hint = end.exitCode === 0 ? MUST_KEEP_RUNNING : '';
   return `container "${end.container}" ended in the middle of the build (exit code ${end.exitCode}${detail})${hint}`;
+}
+
+export type StartVerdict =
+  | { readonly kind: 'ready' }
+  /** `reason` is a sentence for people. */
+  | { readonly kind: 'starting'; readonly reason: string }
+  /** Waiting cannot help. */
+  | StartFailure;
+
+export interface StartFailure {
+  readonly kind: 'failed';
+  readonly message: string;
+}
+
+/** What is known about the Pod besides its current state. */
+export interface StartHistory {
+  /** Oldest first. */
+  readonly events: readonly PodEvent[];
+  /** The last message about a failed pull, by container. The status loses it when the node backs off. */
+  readonly pullMessages: ReadonlyMap<string, string>;
+}
+
+/** The longest part of a message of the cluster in a sentence. */
+const MAX_QUOTE = 800;
+
+/**
+ * What registries answer when a retry may succeed. Such an answer often matches the next list too. At most an address
+ * is between "status" and its number. Without a bound, the search from each "status" would continue to the end of the
+ * text.
+ */
+const PULL_MAY_HEAL =
+  /toomanyrequests|too many requests|rate limit|status(?: code)?\b[^:]{0,300}: 5\d\d|timeout|timed out|temporar/i;
+/** What registries and runtimes answer when a retry cannot succeed. */
+const PULL_IS_HOPELESS =
+  /not found|manifest unknown|name unknown|does not exist|no such image|unauthorized|authentication required|denied|forbidden|invalid reference|no match for platform/i;
+/**
+ * Reasons of `state.waiting` that a retry does not change:
+ * https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go
+ */
+const HOPELESS =
+  /^(?:ErrImageNeverPull|InvalidImageName|CreateContainerConfigError|CreateContainerError|RunContainerError|StartError)$/;
+/** Messages with which these reasons are temporary: a cache that fills, a subPath that another container creates. */
+const CREATION_MAY_HEAL = /subPath|failed to sync|timed out/;
+/** Events that say why a start does not proceed. */
+const EXPLAINING_EVENTS = /^Failed(?:Mount|AttachVolume|CreatePodSandBox|Scheduling)$/;
+
+/** Judges a Pod that has not been running yet. */
+export function classifyStart(pod: Pod, history: StartHistory): StartVerdict {
+  if (pod.isDeleting) return fail(`Pod ${pod.name} was deleted while it was starting`);
+  const verdicts = [
+    ...pod.initContainers.map((status) => classifyContainer(status, { kind: 'init container', history })),
+    ...pod.containers.map((status) => classifyContainer(status, { kind: 'container', history })),
+  ];
+  const failure = verdicts.find((verdict) => verdict?.kind === 'failed');
+  if (failure) return failure;
+  if (pod.phase === 'Failed' || pod.phase === 'Succeeded') {
+    return fail(`Pod ${pod.name} ended before the first step: ${join(pod) || pod.phase}`);
+  }
+  const isComplete = pod.containerNames.length > 0 && pod.containers.length === pod.containerNames.length;
+  const waiting = verdicts.filter((verdict) => verdict?.kind === 'starting');
+  if (pod.phase === 'Running' && isComplete && waiting.length === 0) return { kind: 'ready' };
+  const reason = waiting.map(({ reason }) => reason).find(Boolean);
+  return starting(describeUnscheduled(pod) ?? reason ?? describeEvents(pod, history));
+}
+
+export function fail(message: string): StartFailure {
+  return { kind: 'failed', message };
+}
+
+function starting(reason: string): StartVerdict {
+  return { kind: 'starting', reason };
+}
+
+/** Returns the pull messages that are known after this state. */
+export function rememberPulls(pod: Pod, known: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  // Only for current containers: a hostile cluster could name others each time (threat model A12).
+  return new Map(
+    [...pod.initContainers, ...pod.containers].flatMap(({ name, state }) => {
+      const isNew = state.kind === 'waiting' && state.reason === 'ErrImagePull' && state.message !== '';
+      const message = isNew ? state.message : known.get(name);
+      return message === undefined ? [] : [[name, message]];
+    }),
+  );
+}
+
+/**
+ * Returns undefined for a container that is as it should be, and an empty reason when there is nothing to report yet.
+ */
+function classifyContainer(
+  status: ContainerStatus,
+  { kind, history }: { kind: 'container' | 'init container'; history: StartHistory },
+): StartVerdict | undefined {
+  const { name, image, isReady, state, lastState } = status;
+  const label = `${kind} "${name}"`;
+  const isInit = kind === 'init container';
+  if (state.kind === 'unknown') return starting('');
+  if (state.kind === 'running') return isInit || isReady ? undefined : starting(`${label} is running but not ready`);
+  if (state.kind === 'terminated') return isInit && state.exitCode === 0 ? undefined : fail(describeEnd(label, state));
+  const { reason, message } = state;
+  if (reason === 'ErrImagePull' || reason === 'ImagePullBackOff') {
+    const cause = reason === 'ErrImagePull' ? message : findPullMessage(status, message, history);
+    const bare = cause.replaceAll(image, '').replaceAll(/"[^"]*"/g, '');
+    const isHopeless = PULL_IS_HOPELESS.test(bare) && !PULL_MAY_HEAL.test(bare);
+    return (isHopeless ? fail : starting)(`${label} cannot pull image "${image}": ${shorten(cause)}`);
+  }
+  if (reason === 'CrashLoopBackOff') {
+    return fail(lastState.kind === 'terminated' ? describeEnd(label, lastState) : `${label} keeps crashing`);
+  }
+  const isOrdinary = reason === 'ContainerCreating' || reason === 'PodInitializing' || reason === '';
+  const sentence = `${label} (image "${image}") cannot start: ${reason}: ${shorten(message)}`;
+  const isHopeless = HOPELESS.test(reason) && !CREATION_MAY_HEAL.test(message);
+  return isHopeless ? fail(sentence) : starting(isOrdinary ? '' : sentence);
+}
+
+/** Finds why a pull failed. While the node backs off, its message is only "Back-off pulling image". */
+function findPullMessage(status: ContainerStatus, message: string, { events, pullMessages }: StartHistory): string {
+  const event = events.findLast(
+    ({ message }) => message.startsWith('Failed to pull image') && message.includes(`"${status.image}"`),
+  );
+  return pullMessages.get(status.name) ?? event?.message ?? message;
+}
+
+function describeEnd(label: string, state: { exitCode: number; reason: string; message: string }): string {
+  const reason = state.reason === 'Error' || state.reason === 'Completed' ? '' : state.reason;
+  const detail = [reason, shorten(state.message)].filter(Boolean).join(': ');
+  const hint = label.startsWith('init') ? '' : MUST_KEEP_RUNNING;
+  return `${label} exited with code ${state.exitCode} before the first step${detail ? ` (${detail})` : ''}${hint}`;
+}
+
+function describeUnscheduled(pod: Pod): string | undefined {
+  const scheduled = pod.conditions.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status !== 'False') return undefined;
+  return `no node takes Pod ${pod.name}: ${shorten(scheduled.message || scheduled.reason)}`;
+}
+
+function describeEvents(pod: Pod, { events }: StartHistory): string {
+  const event = events.at(-1);
+  if (event && EXPLAINING_EVENTS.test(event.reason)) return `${event.reason}: ${shorten(event.message)}`;
+  if (event?.reason === 'Pulling') return event.message.replace(/^Pulling/, 'pulling');
+  const isScheduled = pod.conditions.some(({ type, status }) => type === 'PodScheduled' && status === 'True');
+  return isScheduled ? `starting the containers of Pod ${pod.name}` : `looking for a node for Pod ${pod.name}`;
+}
+
+function shorten(message: string): string {
+  return message.length > MAX_QUOTE ? `${message.slice(0, MAX_QUOTE)}…` : message;
 }

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { toMessage } from '../errors.ts';
 import { LruMap, type KeyedSemaphore } from '../limiter.ts';
 import type { KubeClient } from './client.ts';
-import { toRecord } from './leases/lease-record.ts';
-import { listLeases, toPodKey, type LeaseRef } from './leases/lease-store.ts';
+import { listLeases, toPodKey, type LeaseRef } from './leases/lease-record.ts';
 import type { Leases } from './leases/leases.ts';
 import { isFormerJob, toScopeLabels, type PodPlan } from './pod.ts';
 import { toPodsPath } from './watch.ts';
@@ -44,7 +43,7 @@ const FORMER_IDLE_MS = 5 * 60_000;
  */
 const GRACE_SECONDS = 1;
 
-export interface PodReaperContext {
+interface PodReaperContext {
   readonly client: KubeClient;
   readonly leases: Leases;
   /** Held by the build that uses a Pod. */
@@ -61,31 +60,37 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
   /** One sweep at a time: a slow cluster must not collect many of them. */
   let isSweeping = false;
 
-  async function deleteIdle(ref: LeaseRef, uid: string): Promise<void> {
+  /** Deletes a Pod that nobody uses or waits for. */
+  async function deleteUnused(
+    ref: LeaseRef,
+    uid: string | undefined,
+    seen?: Parameters<Leases['claimUnused']>[1],
+  ): Promise<void> {
+    const lease = await leases.claimUnused(ref, seen);
+    if (!lease) return;
+    const refusal = await deletePod(client, { ...ref, uid });
+    await (refusal === undefined ? lease.remove() : lease.release());
+  }
+  function deleteIdle(ref: LeaseRef, uid: string): void {
     const key = toPodKey(ref);
     timers.delete(key);
     if (podLocks.isHeld(key)) return;
     // With the lock, so that no build uses the Pod during the deletion. A failure is left to the next sweep and to
     // the age limit.
-    await podLocks
-      .run(key, async () => await deleteUnused({ client, leases }, { ref, uid }), signal)
-      .catch(() => undefined);
+    podLocks.run(key, async () => await deleteUnused(ref, uid), signal).catch(() => undefined);
   }
   async function deleteForgotten(plan: PodPlan, idleMs: number): Promise<void> {
     const { namespace } = plan;
     const found = await listLeases(client, { namespace, labels: toScopeLabels(plan) });
-    const forgotten = found.filter(({ name, labels, renewedAt }) => {
-      const limitMs = isFormerJob(labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
-      return name !== plan.name && Date.now() - renewedAt > limitMs;
+    const forgotten = found.filter(({ ref, record }) => {
+      const limitMs = isFormerJob(ref.labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
+      return ref.name !== plan.name && Date.now() - record.renewedAt > limitMs;
     });
     if (forgotten.length === 0) return;
     // The times in a Lease are from other clocks. Only a Lease that does not change while c3 waits has no holder.
     await sleep(leases.leaseMs, undefined, { signal, ref: false });
-    for (const lease of forgotten) {
-      const record = toRecord(lease);
-      const uid = record.builds.at(-1)?.pod || undefined;
-      const ref = { namespace, name: lease.name, labels: lease.labels };
-      await deleteUnused({ client, leases }, { ref, uid, seen: { record, agoMs: leases.leaseMs } });
+    for (const { ref, record } of forgotten) {
+      await deleteUnused(ref, record.builds.at(-1)?.pod || undefined, { record, agoMs: leases.leaseMs });
     }
   }
   signal.addEventListener('abort', () => {
@@ -106,9 +111,8 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
       if (signal.aborted) return;
       // The plan itself would keep the whole job in memory.
       const ref: LeaseRef = { namespace: plan.namespace, name: plan.name, labels: plan.labels };
-      const timer = setTimeout(() => void deleteIdle(ref, uid), Math.min(idleMs, MAX_TIMER_MS));
       // A warm Pod does not keep the process alive: its age limit ends it.
-      timer.unref();
+      const timer = setTimeout(deleteIdle, Math.min(idleMs, MAX_TIMER_MS), ref, uid).unref();
       clearTimeout(timers.set(toPodKey(plan), timer));
     },
     async deleteNow(plan, uid) {
@@ -128,41 +132,20 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
   };
 }
 
-/** Deletes a Pod that nobody uses or waits for. */
-async function deleteUnused(
-  { client, leases }: Pick<PodReaperContext, 'client' | 'leases'>,
-  target: {
-    readonly ref: LeaseRef;
-    readonly uid: string | undefined;
-    readonly seen?: Parameters<Leases['claimUnused']>[1];
-  },
-): Promise<void> {
-  const lease = await leases.claimUnused(target.ref, target.seen);
-  if (!lease) return;
-  const refusal = await deletePod(client, { ...target.ref, uid: target.uid });
-  await (refusal === undefined ? lease.remove() : lease.release());
-}
-
 /**
  * Deletes the Pod with this UID, and not a new Pod with the same name. Without a UID it deletes the Pod with the
  * name. Returns undefined when the Pod is gone or is being deleted, else a sentence. Never throws.
  */
 export async function deletePod(
   client: KubeClient,
-  {
-    namespace,
-    name,
-    uid,
-    graceSeconds = GRACE_SECONDS,
-  }: { namespace: string; name: string; uid: string | undefined; graceSeconds?: number },
+  pod: { namespace: string; name: string; uid: string | undefined; graceSeconds?: number },
 ): Promise<string | undefined> {
+  const { namespace, name, uid, graceSeconds: gracePeriodSeconds = GRACE_SECONDS } = pod;
   const preconditions = uid === undefined ? {} : { preconditions: { uid } };
+  const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds, ...preconditions };
   try {
-    const answer = await client.request({
-      method: 'DELETE',
-      path: `${toPodsPath(namespace)}/${encodeURIComponent(name)}`,
-      body: { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: graceSeconds, ...preconditions },
-    });
+    const path = `${toPodsPath(namespace)}/${encodeURIComponent(name)}`;
+    const answer = await client.request({ method: 'DELETE', path, body });
     // 409: another Pod has the name now.
     if (answer.kind === 'ok' || answer.code === 404 || answer.code === 409) return undefined;
     return `The cluster refused to delete Pod ${name}: ${answer.message}`;

@@ -51,8 +51,9 @@ export function planBuildPod(query: WorkspaceQuery, namespace: string): PodPlan 
  * @param suffix makes the name unique for one build, for a Pod that is not reused
  */
 export function planPod(request: PodRequest, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
-  const { metadata, desired } = toManifest(request);
-  const specHash = sha256(canonicalJson([FORMAT, request.scope, request.trustClass, request.root, desired]));
+  const manifest = toManifest(request);
+  const { metadata } = manifest;
+  const specHash = sha256(canonicalJson([FORMAT, request.scope, request.trustClass, request.root, manifest]));
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
   const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
   const inNamespace = metadata['namespace'];
@@ -64,6 +65,7 @@ export function planPod(request: PodRequest, { namespace, suffix }: { namespace:
     [`${PREFIX}trust`]: request.trustClass,
     [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
   };
+  const annotations = { [`${PREFIX}scope`]: request.scope, [HASH_ANNOTATION]: specHash };
   return {
     // Cut to one character more than a valid name, so that it stays invalid.
     namespace: typeof inNamespace === 'string' ? inNamespace.slice(0, MAX_NAME_LENGTH + 1) : namespace,
@@ -71,17 +73,12 @@ export function planPod(request: PodRequest, { namespace, suffix }: { namespace:
     specHash,
     labels,
     manifest: {
-      ...desired,
+      ...manifest,
       metadata: {
         ...metadata,
         name,
-        labels: { ...asObject(metadata['labels']), ...labels },
-        annotations: {
-          ...DO_NOT_EVICT,
-          ...asObject(metadata['annotations']),
-          [`${PREFIX}scope`]: request.scope,
-          [HASH_ANNOTATION]: specHash,
-        },
+        labels: { ...metadata.labels, ...labels },
+        annotations: { ...DO_NOT_EVICT, ...metadata.annotations, ...annotations },
       },
     },
   };
@@ -131,34 +128,30 @@ export function findMismatch(
   return endsAt - now < neededMs ? 'it is too old for another build' : undefined;
 }
 
-function toManifest(request: PodRequest): { metadata: JsonObject; desired: JsonObject } {
-  const { status: _status, metadata: given, spec: givenSpec, ...rest } = request.manifest;
-  const { generateName: _generateName, ...metadata } = asObject(given ?? null);
-  const own = {
-    ...metadata,
-    labels: withoutPrefix(metadata['labels']),
-    annotations: withoutPrefix(metadata['annotations']),
-  };
-  const spec = asObject(givenSpec ?? null);
-  const maxSeconds = Math.max(1, Math.ceil(request.maxAgeMs / 1000));
+/** Returns the Pod of the job without what decides its name. */
+function toManifest({ manifest, maxAgeMs }: PodRequest) {
+  const { status: _status, metadata: given, spec: givenSpec, ...rest } = manifest;
+  const { generateName: _generateName, ...metadata } = asObject(given);
+  const [labels, annotations] = [withoutPrefix(metadata['labels']), withoutPrefix(metadata['annotations'])];
+  const spec = asObject(givenSpec);
+  const maxSeconds = Math.max(1, Math.ceil(maxAgeMs / 1000));
   const asked = spec['activeDeadlineSeconds'];
-  const desired = {
+  return {
     ...rest,
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: own,
+    metadata: { ...metadata, labels, annotations } as JsonObject & Record<'labels' | 'annotations', JsonObject>,
     spec: {
       restartPolicy: 'Never',
       ...spec,
       activeDeadlineSeconds: typeof asked === 'number' ? Math.min(asked, maxSeconds) : maxSeconds,
     },
   };
-  return { metadata: own, desired };
 }
 
 /** Removes what a job claims under `c3.build/`. Only c3 sets these labels and annotations (threat model A3). */
 function withoutPrefix(value: JsonValue | undefined): JsonObject {
-  return Object.fromEntries(Object.entries(asObject(value ?? null)).filter(([name]) => !name.startsWith(PREFIX)));
+  return Object.fromEntries(Object.entries(asObject(value)).filter(([name]) => !name.startsWith(PREFIX)));
 }
 
 function toStem(name: JsonValue | undefined, maxLength: number): string {

@@ -15,10 +15,10 @@ const MAX_LINE_BYTES = 2 * 1024 * 1024;
 const MAX_VALUES = 100_000;
 /** The size of a value in real answers. A value that is smaller counts as this many bytes. */
 const VALUE_BYTES = 32;
-/** Other work may run after a line of this size, */
-const LONG_LINE_BYTES = 64 * 1024;
-/** or after this many short lines. */
-const MAX_LINES_PER_TURN = 200;
+/** Other work may run after lines of this size, */
+const TURN_BYTES = 64 * 1024;
+/** where each line counts as this many bytes more. */
+const LINE_BYTES = 328;
 /** The buffer that a watch keeps between two lines. */
 const KEPT_BYTES = 16 * 1024;
 
@@ -54,9 +54,11 @@ export function createReadBudget(now: () => number = () => performance.now()): R
 export interface ReadContext {
   readonly budget: ReadBudget;
   readonly signal?: AbortSignal | undefined;
+  /** Converts the error with which reading fails. Default: none. */
+  readonly toError?: (error: unknown) => unknown;
 }
 
-/** @throws {C3Error} CLUSTER_UNREACHABLE when the body is too large; also the error of the body or of the signal */
+/** @throws {C3Error} CLUSTER_UNREACHABLE when the body is too large; also what `toError` returns */
 export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadContext): Promise<string> {
   const buffer = createBuffer("The cluster's answer", MAX_BODY_BYTES, options.budget);
   try {
@@ -65,6 +67,8 @@ export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadCon
       await throttle(chunk, options);
     }
     return buffer.takeText();
+  } catch (error) {
+    throw options.toError?.(error) ?? error;
   } finally {
     buffer.discard();
   }
@@ -73,14 +77,14 @@ export async function readBody(body: AsyncIterable<Uint8Array>, options: ReadCon
 /**
  * Reads the lines of a watch. Other work can run between long lines.
  *
- * @throws {C3Error} CLUSTER_UNREACHABLE when a line is too large; also the error of the body or of the signal
+ * @throws {C3Error} CLUSTER_UNREACHABLE when a line is too large; also what `toError` returns
  */
 export async function* readLines(
   body: AsyncIterable<Uint8Array>,
   options: ReadContext,
 ): AsyncGenerator<string, void, undefined> {
   const buffer = createBuffer("A line of the cluster's watch", MAX_LINE_BYTES, options.budget);
-  let linesThisTurn = 0;
+  let bytesThisTurn = 0;
   try {
     for await (const chunk of body) {
       await throttle(chunk, options);
@@ -88,14 +92,17 @@ export async function* readLines(
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         buffer.add(rest.subarray(0, end));
         rest = rest.subarray(end + 1);
-        linesThisTurn = buffer.size > LONG_LINE_BYTES ? MAX_LINES_PER_TURN : linesThisTurn + 1;
-        yield buffer.takeText();
-        if (linesThisTurn < MAX_LINES_PER_TURN) continue;
-        linesThisTurn = 0;
+        const line = buffer.takeText();
+        bytesThisTurn += line.length + LINE_BYTES;
+        yield line;
+        if (bytesThisTurn < TURN_BYTES) continue;
+        bytesThisTurn = 0;
         await yieldToEventLoop();
       }
       buffer.add(rest);
     }
+  } catch (error) {
+    throw options.toError?.(error) ?? error;
   } finally {
     buffer.discard();
   }
@@ -117,42 +124,33 @@ function countValues(json: Uint8Array): number {
 
 /** Collects bytes in one array. A list of chunks would cost a hundred bytes for a chunk of one byte. */
 function createBuffer(label: string, maxBytes: number, budget: ReadBudget) {
-  let bytes = new Uint8Array(0);
-  let size = 0;
-  let values = 0;
+  let bytes = Buffer.alloc(0);
+  let [size, values] = [0, 0];
+
+  function findProblem(isOverBudget: boolean): string | undefined {
+    if (size > maxBytes) return `is larger than ${maxBytes} bytes`;
+    if (values > MAX_VALUES) return `has more than ${MAX_VALUES} values`;
+    return isOverBudget ? `and other incomplete answers have more than ${MAX_BUFFERED_BYTES} bytes` : undefined;
+  }
   function discard(): void {
     budget.buffer(-size);
     [size, values] = [0, 0];
   }
-  function refuse(problem: string): never {
-    throw new C3Error('CLUSTER_UNREACHABLE', `${label} ${problem}`);
-  }
   return {
-    get size(): number {
-      return size;
-    },
     add(part: Uint8Array): void {
-      const newSize = size + part.byteLength;
-      if (newSize > maxBytes) refuse(`is larger than ${maxBytes} bytes`);
+      const start = size;
+      size += part.byteLength;
       values += countValues(part);
-      if (values > MAX_VALUES) refuse(`has more than ${MAX_VALUES} values`);
-      if (budget.buffer(part.byteLength)) {
-        budget.buffer(-part.byteLength);
-        refuse(`and other incomplete answers have more than ${MAX_BUFFERED_BYTES} bytes`);
-      }
-      if (newSize > bytes.byteLength) {
-        const larger = new Uint8Array(Math.max(2 * bytes.byteLength, newSize));
-        larger.set(bytes.subarray(0, size));
-        bytes = larger;
-      }
-      bytes.set(part, size);
-      size = newSize;
+      const problem = findProblem(budget.buffer(part.byteLength));
+      if (problem !== undefined) throw new C3Error('CLUSTER_UNREACHABLE', `${label} ${problem}`);
+      if (size > bytes.byteLength) bytes = Buffer.concat([bytes], Math.max(2 * bytes.byteLength, size));
+      bytes.set(part, start);
     },
     /** Returns the collected text, and starts again. */
     takeText(): string {
-      const text = Buffer.from(bytes.buffer, 0, size).toString('utf8');
+      const text = bytes.toString('utf8', 0, size);
       discard();
-      if (bytes.byteLength > KEPT_BYTES) bytes = new Uint8Array(0);
+      if (bytes.byteLength > KEPT_BYTES) bytes = Buffer.alloc(0);
       return text;
     },
     discard,

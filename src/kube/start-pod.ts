@@ -1,13 +1,12 @@
 import { toMessage } from '../errors.ts';
 import type { OpenWorkspaceOptions } from '../engine/cluster.ts';
-import { toPod, type Pod } from './api-types.ts';
+import { toPod, type Pod, type PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
 import { UNKNOWN_POD, type Lease } from './leases/lease.ts';
-import { findLoss, isNodeSilent } from './pod-health.ts';
+import { classifyStart, fail, findLoss, isNodeSilent, rememberPulls, type StartFailure } from './pod-health.ts';
 import { findMismatch, type PodPlan } from './pod.ts';
-import { collectEvents, haveContainersStarted, type CollectedEvents, type PodEvents } from './pod-events.ts';
+import { haveContainersStarted, type PodEvents } from './pod-events.ts';
 import { deletePod } from './pod-reaper.ts';
-import { observeStart, type Decision, type UsablePod } from './start-progress.ts';
 import { toPodsPath, watchPod, type PodSnapshot } from './watch.ts';
 
 /**
@@ -23,10 +22,7 @@ export interface StartedPod {
   readonly stop: AbortController;
 }
 
-export type StartAnswer =
-  | StartedPod
-  | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'aborted' };
+export type StartAnswer = StartedPod | StartFailure | { readonly kind: 'aborted' };
 
 export interface StartRequest {
   readonly client: KubeClient;
@@ -47,6 +43,12 @@ export interface StartRequest {
  * waits.
  */
 const FIRST_ANSWER_MS = 30_000;
+/** The reason with which the watch is aborted then. */
+const UNREACHABLE = 'unreachable';
+/** Most Pods start sooner, so that users see messages about Events only when a start is slow. */
+const EVENTS_INTERVAL_MS = 5_000;
+/** The latest Events of a Pod that are kept while it starts. */
+const MAX_EVENTS = 200;
 
 /**
  * Gets the planned Pod running. Uses the existing Pod if it is exactly as planned. Else deletes it, waits until it is
@@ -55,36 +57,23 @@ const FIRST_ANSWER_MS = 30_000;
  * it is deleted.
  */
 export async function startPod(request: StartRequest): Promise<StartAnswer> {
-  const { client, plan, options } = request;
-  const stop = new AbortController();
+  const { client, plan, options, snapshot: from } = request;
+  const attempt = new StartAttempt(request);
+  const { stop } = attempt;
   const abort = (): void => stop.abort();
   options.signal.addEventListener('abort', abort, { once: true });
-  const attempt = createAttempt(request, stop);
-  let timeout: 'late' | 'unreachable' | undefined;
-  function stopAfter(ms: number, cause: NonNullable<typeof timeout>): NodeJS.Timeout {
-    return setTimeout(() => {
-      timeout = cause;
-      stop.abort();
-    }, ms);
-  }
-  const deadline = stopAfter(options.startTimeoutMs, 'late');
-  const firstAnswer = stopAfter(FIRST_ANSWER_MS, 'unreachable');
+  const deadline = setTimeout(abort, options.startTimeoutMs);
+  const firstAnswer = setTimeout(() => stop.abort(UNREACHABLE), FIRST_ANSWER_MS);
   try {
     if (options.signal.aborted) return { kind: 'aborted' };
-    const states = watchPod(client, {
-      namespace: plan.namespace,
-      name: plan.name,
-      signal: stop.signal,
-      from: request.snapshot,
-      onTrouble: attempt.report,
-    });
+    const states = watchPod(client, { ...plan, signal: stop.signal, from, onTrouble: attempt.report });
     for (let next = states.next(); ; next = states.next()) {
-      const result = await Promise.race([next, attempt.started]);
+      const result = await Promise.race([next, attempt.started.promise]);
       clearTimeout(firstAnswer);
       const isByEvents = 'kind' in result;
       if (!isByEvents && result.done === true) break;
       const decision = isByEvents ? result : await attempt.decide(result.value);
-      if (options.signal.aborted || timeout === 'late') break;
+      if (stop.signal.aborted) break;
       if (decision?.kind === 'use') {
         const isWarm = !attempt.hasCreated(decision.pod);
         const remaining = isByEvents ? continueFrom(next, states) : states;
@@ -92,14 +81,12 @@ export async function startPod(request: StartRequest): Promise<StartAnswer> {
       }
       if (decision) return await attempt.giveUp(decision);
     }
-    if (options.signal.aborted) return await attempt.giveUp({ kind: 'aborted' });
-    if (timeout === 'unreachable') return { kind: 'failed', message: attempt.reason() };
-    const failure = attempt.failure() ?? { kind: 'failed', message: describeDelay(request, attempt.reason()) };
-    return await attempt.giveUp(failure);
-  } catch (error) {
+    const isSilent = stop.signal.reason === UNREACHABLE;
     return await attempt.giveUp(
-      options.signal.aborted ? { kind: 'aborted' } : { kind: 'failed', message: toMessage(error) },
+      attempt.failure ?? fail(isSilent ? attempt.reason : describeDelay(request, attempt.reason)),
     );
+  } catch (error) {
+    return await attempt.giveUp(fail(toMessage(error)));
   } finally {
     clearTimeout(deadline);
     clearTimeout(firstAnswer);
@@ -119,110 +106,145 @@ async function* continueFrom(
   yield* states;
 }
 
-/** The state of one start: the Pod that it created, its last deletion, and its last report. */
-function createAttempt(request: StartRequest, stop: AbortController) {
-  const { client, plan, neededMs, options, lease } = request;
-  let lastDeletion: string | undefined;
-  let lastReason = '';
-  const collected = collectEvents(request.events, plan);
-  const observer = observeStart({ collected, report, onFailure: () => stop.abort() });
-  const created = createCreatedPod(lease, collected);
+/** What follows from a state of a starting Pod; undefined while the start must wait. */
+type Decision = StartFailure | UsablePod | undefined;
+type UsablePod = { readonly kind: 'use'; readonly pod: Pod };
 
-  function report(reason: string): void {
-    if (reason === lastReason) return;
-    lastReason = reason;
-    options.onWaiting(reason);
+/** One start of a Pod. Judges the Pod by its states, and every few seconds by the Events that arrived meanwhile. */
+class StartAttempt {
+  /** Ends the watch. */
+  readonly stop: AbortController = new AbortController();
+  /** Settles when Events show that all containers of the created Pod have started. Its status may still be older. */
+  readonly started = Promise.withResolvers<UsablePod>();
+  /** The failure that the Events alone have shown. */
+  failure: StartFailure | undefined;
+  /** The last report. */
+  reason = '';
+  readonly #request: StartRequest;
+  /** The latest Events, oldest first. They may be about several Pods of the name. */
+  readonly #events: PodEvent[] = [];
+  readonly #endOfEvents = new AbortController();
+  #following: Promise<void> | undefined;
+  /** The last known state of the Pod that this start has created. */
+  #created: Pod | undefined;
+  #judged: Pod | undefined;
+  #pullMessages: ReadonlyMap<string, string> = new Map();
+  #lastDeletion = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(request: StartRequest) {
+    this.#request = request;
   }
-  function judge(pod: Pod): Decision {
-    const decision = observer.judge(pod);
-    if (decision === undefined) void collected.start(created.checkEvents);
-    return decision;
+
+  readonly report = (reason: string): void => {
+    if (reason === this.reason) return;
+    this.reason = reason;
+    this.#request.options.onWaiting(reason);
+  };
+
+  hasCreated(pod: Pod): boolean {
+    return pod.uid === this.#created?.uid;
   }
-  async function create(): Promise<Decision> {
-    report(`creating Pod ${plan.name}`);
-    await Promise.all([lease.recordPod(''), collected.start(created.checkEvents)]);
+
+  async decide(pod: Pod | undefined): Promise<Decision> {
+    const { plan, lease, neededMs, isUnfit } = this.#request;
+    const resumeFailure = findResumeFailure(pod, { name: plan.name, startedIn: lease.startedIn });
+    if (resumeFailure !== undefined) return fail(resumeFailure);
+    if (!pod && this.#created) return fail(`Pod ${plan.name} was deleted while it was starting`);
+    if (!pod) return await this.#create();
+    if (this.hasCreated(pod)) this.#created = pod;
+    if (this.hasCreated(pod) || lease.startedIn !== undefined) return this.#judge(pod);
+    const mismatch = isUnfit(pod.uid)
+      ? 'an earlier build did not end cleanly in it'
+      : findMismatch(pod, plan, { neededMs, now: Date.now() });
+    if (mismatch) return await this.#replace(pod, mismatch);
+    const decision = this.#judge(pod);
+    // Somebody else created it and it cannot start. A new one may.
+    return decision?.kind === 'failed' ? await this.#replace(pod, decision.message) : decision;
+  }
+
+  /** Ends the watch, and deletes the Pod that this start created. The answer is `aborted` if the build was aborted. */
+  async giveUp(answer: StartFailure): Promise<StartAnswer> {
+    const { client, plan, options } = this.#request;
+    const isAborted = options.signal.aborted;
+    this.stop.abort();
+    if (this.#created) await deletePod(client, { ...plan, uid: this.#created.uid });
+    return isAborted ? { kind: 'aborted' } : answer;
+  }
+
+  /** Ends the observation of Events. */
+  end(): void {
+    clearInterval(this.#timer);
+    this.#endOfEvents.abort();
+  }
+
+  #judge(pod: Pod): Decision {
+    if (this.#judged?.uid !== pod.uid) this.#pullMessages = new Map();
+    this.#judged = pod;
+    this.#pullMessages = rememberPulls(pod, this.#pullMessages);
+    const events = this.#events.filter(({ podUid }) => podUid === pod.uid);
+    const verdict = classifyStart(pod, { events, pullMessages: this.#pullMessages });
+    if (verdict.kind === 'ready') return { kind: 'use', pod };
+    if (verdict.kind === 'failed') return verdict;
+    this.report(verdict.reason);
+    this.#timer ??= setInterval(() => this.#judgeAgain(), EVENTS_INTERVAL_MS);
+    void this.#followEvents();
+    return undefined;
+  }
+
+  #judgeAgain(): void {
+    const decision = this.#judged && this.#judge(this.#judged);
+    if (decision?.kind !== 'failed') return;
+    this.failure = decision;
+    this.stop.abort();
+  }
+
+  /** Follows the Events, from the first call on. A warm Pod needs none. */
+  async #followEvents(): Promise<void> {
+    const { events, plan } = this.#request;
+    const onEvent = (event: PodEvent): void => {
+      this.#events.push(event);
+      if (this.#events.length > MAX_EVENTS) this.#events.shift();
+      this.#checkEvents();
+    };
+    await (this.#following ??= events.follow(plan, { onEvent, signal: this.#endOfEvents.signal }));
+  }
+
+  #checkEvents(): void {
+    const pod = this.#created;
+    if (pod?.isReadyOnceStarted !== true || !haveContainersStarted(pod, this.#events)) return;
+    this.started.resolve({ kind: 'use', pod });
+  }
+
+  async #create(): Promise<Decision> {
+    const { client, plan, lease } = this.#request;
+    this.report(`creating Pod ${plan.name}`);
+    await Promise.all([lease.recordPod(''), this.#followEvents()]);
     // Without the signal: an aborted creation could leave an unknown Pod.
     const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
-    if (answer.kind === 'ok') return created.set(toPod(answer.body));
     // Another replica created it, or an earlier attempt whose answer was lost. The watch shows it.
-    if (answer.reason === 'AlreadyExists') return undefined;
-    return { kind: 'failed', message: `The cluster refused Pod ${plan.name}: ${answer.message}` };
+    if (answer.kind === 'refused' && answer.reason === 'AlreadyExists') return undefined;
+    if (answer.kind === 'refused') return fail(`The cluster refused Pod ${plan.name}: ${answer.message}`);
+    this.#created = toPod(answer.body);
+    void lease.recordPod(this.#created.uid);
+    this.#checkEvents();
+    return undefined;
   }
-  async function replace(pod: Pod, reason: string): Promise<Decision> {
-    report(`replacing Pod ${plan.name}: ${reason}`);
+
+  async #replace(pod: Pod, reason: string): Promise<Decision> {
+    const { client, plan } = this.#request;
+    this.report(`replacing Pod ${plan.name}: ${reason}`);
     // When nothing runs in the Pod, its node may still keep the name for 10 s (kubelet 1.20). A forced deletion
     // avoids that.
     const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
     // A silent node never releases the name. If it comes back, it ends the containers of deleted Pods.
     const isForced = hasEnded || isNodeSilent(pod);
     const deletion = `${pod.uid} ${isForced}`;
-    if (deletion === lastDeletion || (pod.isDeleting && !isForced)) return undefined;
-    lastDeletion = deletion;
+    if (deletion === this.#lastDeletion || (pod.isDeleting && !isForced)) return undefined;
+    this.#lastDeletion = deletion;
     const refusal = await deletePod(client, { ...plan, uid: pod.uid, ...(isForced ? { graceSeconds: 0 } : {}) });
-    return refusal === undefined ? undefined : { kind: 'failed', message: refusal };
+    return refusal === undefined ? undefined : fail(refusal);
   }
-
-  return {
-    report,
-    reason: (): string => lastReason,
-    failure: observer.failure,
-    end(): void {
-      observer.stop();
-      collected.stop();
-    },
-    hasCreated: created.is,
-    started: created.started,
-    async decide(pod: Pod | undefined): Promise<Decision> {
-      const resumeFailure = findResumeFailure(pod, { name: plan.name, startedIn: lease.startedIn });
-      if (resumeFailure !== undefined) return { kind: 'failed', message: resumeFailure };
-      if (pod && lease.startedIn !== undefined) return judge(pod);
-      if (!pod) {
-        if (created.latest === undefined) return await create();
-        return { kind: 'failed', message: `Pod ${plan.name} was deleted while it was starting` };
-      }
-      if (created.is(pod)) return judge(created.update(pod));
-      const mismatch = request.isUnfit(pod.uid)
-        ? 'an earlier build did not end cleanly in it'
-        : findMismatch(pod, plan, { neededMs, now: Date.now() });
-      if (mismatch) return await replace(pod, mismatch);
-      const decision = judge(pod);
-      // Somebody else created it and it cannot start. A new one may.
-      return decision?.kind === 'failed' ? await replace(pod, decision.message) : decision;
-    },
-    /** Deletes the Pod that this start created. */
-    async giveUp<T>(answer: T): Promise<T> {
-      stop.abort();
-      if (created.latest !== undefined) await deletePod(client, { ...plan, uid: created.latest.uid });
-      return answer;
-    },
-  };
-}
-
-/** The Pod that a start has created. */
-function createCreatedPod(lease: Lease, { events }: CollectedEvents) {
-  let latest: Pod | undefined;
-  const started = Promise.withResolvers<UsablePod>();
-  function checkEvents(): void {
-    if (latest?.isReadyOnceStarted !== true || !haveContainersStarted(latest, events)) return;
-    started.resolve({ kind: 'use', pod: latest });
-  }
-  return {
-    /** Its last known state; undefined before the creation. */
-    get latest(): Pod | undefined {
-      return latest;
-    },
-    is: (pod: Pod): boolean => pod.uid === latest?.uid,
-    /** Records it as the Pod in which the build begins, while it starts. */
-    set(pod: Pod): undefined {
-      latest = pod;
-      void lease.recordPod(pod.uid);
-      checkEvents();
-    },
-    update: (pod: Pod): Pod => (latest = pod),
-    /** Settles when Events show that all its containers have started. Its status may still be older. */
-    started: started.promise,
-    checkEvents,
-  };
 }
 
 /** Describes why a resumed build cannot continue; undefined when it can, or when it never began. */

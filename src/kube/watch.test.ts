@@ -51,7 +51,7 @@ function line(type: string, object: object): string {
 function refuse(code: number, message: string): (response: ServerResponse) => void {
   return (response) => answerJson(response, code, { message });
 }
-function states(limits: { readonly silenceMs?: number; readonly deniedMs?: number } = {}) {
+function states(limits: { readonly silenceMs?: number; readonly graceMs?: number } = {}) {
   return watchPod(client, {
     namespace: 'default',
     name: 'p',
@@ -176,7 +176,7 @@ describe('a watch that has worked', () => {
   test.each([401, 403])('fails when the refusal lasts: %i', async (code) => {
     const denials = Array.from({ length: 20 }, () => refuse(code, 'no watch'));
     watches.push(...denials);
-    const watch = states({ deniedMs: 500 });
+    const watch = states({ graceMs: 500 });
     await take(watch, 2);
     await expect(watch.next()).rejects.toMatchObject({
       code: 'CLUSTER_REFUSED',
@@ -189,7 +189,7 @@ describe('a watch that has worked', () => {
     const work = (version: string) => (response: ServerResponse) => void response.end(line('MODIFIED', pod(version)));
     watches.push(refuse(403, 'no'), work('12'), refuse(403, 'no'), work('13'));
     // There are at least 0.9 s between the two refusals.
-    expect(await take(states({ deniedMs: 500 }), 4)).toEqual(['-', '11', '12', '13']);
+    expect(await take(states({ graceMs: 500 }), 4)).toEqual(['-', '11', '12', '13']);
   });
 });
 

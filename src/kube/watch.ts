@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { C3Error } from '../errors.ts';
+import { C3Error, toMessage } from '../errors.ts';
 import { parseJson, readObject } from '../json.ts';
-import { toList, toPod, toResourceVersion, toStatus, type Pod } from './api-types.ts';
-import { isUnavailable, RefusedError, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
-import { AuthGracePeriod } from './connection.ts';
+import { toList, toMetadata, toPod, toStatus, type Pod } from './api-types.ts';
+import { isTransient, RefusedError, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
+import { AuthGracePeriod, isUnavailable } from './connection.ts';
 
 /** A Pod, or its absence, with the resourceVersion of the list that showed it. */
 export interface PodSnapshot {
@@ -11,19 +11,25 @@ export interface PodSnapshot {
   readonly resourceVersion: string;
 }
 
-export interface WatchOptions {
+interface WatchLimits {
+  /** Called when the API server cannot be reached. The watch keeps trying. */
+  onTrouble?(message: string): void;
+  /** The connection counts as cut after this time without a byte. Default {@link SILENCE_MS}. */
+  readonly silenceMs?: number;
+  /** How long a watch that has worked tolerates 401 and 403. Default: that of {@link AuthGracePeriod}. */
+  readonly graceMs?: number;
+}
+
+interface PodTarget {
   readonly namespace: string;
   readonly name: string;
   /** Ends the watch. */
   readonly signal: AbortSignal;
+}
+
+export interface WatchOptions extends PodTarget, WatchLimits {
   /** The first state, if the caller has it already. */
   readonly from?: PodSnapshot | undefined;
-  /** Called when the API server cannot be reached. The watch keeps trying. */
-  onTrouble?(message: string): void;
-  /** Default {@link SILENCE_MS}. */
-  readonly silenceMs?: number;
-  /** How long a watch that has worked tolerates 401 and 403. Default: that of {@link AuthGracePeriod}. */
-  readonly graceMs?: number | undefined;
 }
 
 /** The server ends the watch after this time. Kubernetes' own clients use 5 to 10 minutes. */
@@ -49,53 +55,47 @@ const SHORT_WATCH_MS = 1_000;
  */
 export async function* watchPod(
   client: KubeClient,
-  options: WatchOptions,
+  { from, ...options }: WatchOptions,
 ): AsyncGenerator<Pod | undefined, void, undefined> {
-  const { namespace, name, signal, from, onTrouble, silenceMs = SILENCE_MS, graceMs } = options;
-  const changes = listAndWatch(client, {
-    list: async () => await listPod(client, options),
-    from,
-    path: toPodsPath(namespace),
-    fieldSelector: `metadata.name=${name}`,
-    toRefusedError: (answer) => toRefusedError('watch', answer, options),
-    onTrouble,
-    silenceMs,
-    graceMs,
-    signal,
-  });
-  for await (const change of changes) {
-    if (change.kind === 'listed') yield change.list.pod;
+  const target = { ...options, ...toTarget(options) };
+  if (from) yield from.pod;
+  for await (const change of listAndWatch(client, { ...target, from: from?.resourceVersion })) {
+    if ('items' in change) yield findNamed(change.items, options.name);
     else if (change.type === 'ADDED' || change.type === 'MODIFIED') yield toPod(change.object);
     else if (change.type === 'DELETED') yield undefined;
   }
 }
 
-interface ListAndWatch<List extends { readonly resourceVersion: string }> extends WatchTarget {
-  list(): Promise<List>;
-  /** The first list, if the caller has it already. */
-  readonly from?: List | undefined;
+/** @throws {C3Error} as {@link watchPod} */
+export async function listPod(client: KubeClient, options: PodTarget): Promise<PodSnapshot> {
+  const { items, resourceVersion } = await list(client, { ...options, ...toTarget(options) });
+  return { pod: findNamed(items, options.name), resourceVersion };
 }
 
-interface WatchTarget {
-  /** The path of the watched objects. It starts with `/api`. */
-  readonly path: string;
+/** Finds a Pod in a list. A server that ignores the selector must not make c3 use another Pod (threat model A3). */
+function findNamed(items: readonly unknown[], name: string): Pod | undefined {
+  return items.map(toPod).find((pod) => pod.name === name);
+}
+
+function toTarget({ name }: PodTarget): Pick<WatchTarget, 'objects' | 'fieldSelector'> {
+  return { objects: 'Pods', fieldSelector: `metadata.name=${name}` };
+}
+
+export interface WatchTarget extends WatchLimits {
+  readonly namespace: string;
+  readonly objects: 'Pods' | 'Events';
   readonly fieldSelector: string;
-  /** Creates the error for a watch that is refused permanently. */
-  toRefusedError(answer: KubeRefusal): RefusedError;
-  /** Called when the API server cannot be reached. The watch keeps trying. */
-  readonly onTrouble?: ((message: string) => void) | undefined;
-  /** The connection counts as cut after this time without a byte. */
-  readonly silenceMs: number;
-  /** {@link WatchOptions.graceMs} */
-  readonly graceMs?: number | undefined;
+  /** Default: the field selector. */
+  readonly listQuery?: Readonly<Record<string, string>>;
+  /** The resourceVersion from which to watch. Without it, or when it is too old, the objects are listed. */
+  readonly from?: string | undefined;
   /** Ends the watch. */
   readonly signal: AbortSignal;
 }
 
-type Change<List> = { readonly kind: 'listed'; readonly list: List } | WatchEvent;
+type Change = { readonly items: readonly unknown[] } | WatchEvent;
 
 interface WatchEvent {
-  readonly kind: 'event';
   /** ADDED, MODIFIED, DELETED or BOOKMARK. */
   readonly type: string;
   readonly object: unknown;
@@ -105,136 +105,104 @@ interface WatchEvent {
  * Lists, then watches from the resourceVersion of the list. Resumes after each cut from the last version that was
  * seen. Lists again when that version is too old (410).
  *
- * @throws {C3Error} as `list` and `toRefusedError` do; CLUSTER_UNREACHABLE when waiting cannot help
+ * @throws {C3Error} CLUSTER_REFUSED when the account may not list or watch the objects; CLUSTER_UNREACHABLE when
+ *   waiting cannot help
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
-export async function* listAndWatch<List extends { readonly resourceVersion: string }>(
-  client: KubeClient,
-  options: ListAndWatch<List>,
-): AsyncGenerator<Change<List>, void, undefined> {
-  const { signal } = options;
-  const grace = new AuthGracePeriod(options.graceMs);
+export async function* listAndWatch(client: KubeClient, target: WatchTarget): AsyncGenerator<Change, void, undefined> {
+  const { signal } = target;
+  const grace = new AuthGracePeriod(target.graceMs);
+  let version = target.from;
   let failures = 0;
-  let { from } = options;
   while (!signal.aborted) {
     try {
-      const list = from ?? (await options.list());
-      from = undefined;
-      yield { kind: 'listed', list };
-      let version: string | undefined = list.resourceVersion;
-      while (version !== undefined && !signal.aborted) {
-        const startedAt = performance.now();
-        version = yield* watchOnce(client, { ...options, grace }, version);
-        failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
-        if (failures > 0) await pause(failures, signal);
+      if (version === undefined) {
+        const { items, resourceVersion } = await list(client, target);
+        yield { items };
+        version = resourceVersion;
       }
+      const startedAt = performance.now();
+      version = yield* watchOnce(client, { target, grace }, version);
+      failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof C3Error) || !isTemporary(error, grace)) throw error;
-      options.onTrouble?.(error.message);
+      // The error of a watch is thrown only after its grace period.
+      const isTemporary = error instanceof RefusedError && grace.tolerates({ code: error.status });
+      if (!isTemporary && !isTransient(error)) throw error;
+      target.onTrouble?.(toMessage(error));
+      version = undefined;
       failures += 1;
-      await pause(failures, signal);
     }
+    if (failures > 0) await pause(failures, signal);
   }
 }
 
-/** Tells whether a failed list is worth a retry. The error of a watch is thrown only after its grace period. */
-function isTemporary(error: C3Error, grace: AuthGracePeriod): boolean {
-  if (error instanceof RefusedError) return grace.tolerates({ code: error.status });
-  return error instanceof UnreachableError && error.isTransient;
+async function list(client: KubeClient, target: WatchTarget): Promise<ReturnType<typeof toList>> {
+  const query = target.listQuery ?? { fieldSelector: target.fieldSelector };
+  const answer = await client.request({ method: 'GET', path: toPath(target), query, signal: target.signal });
+  if (answer.kind === 'ok') return toList(answer.body);
+  throw isUnavailable(answer) ? new UnreachableError(answer.message, true) : toRefusedError('list', answer, target);
 }
 
 /** Follows one watch to its end. Returns the version from which to resume; undefined when a new list is necessary. */
 async function* watchOnce(
   client: KubeClient,
-  options: WatchTarget & { readonly grace: AuthGracePeriod },
+  { target, grace }: { target: WatchTarget; grace: AuthGracePeriod },
   from: string,
 ): AsyncGenerator<WatchEvent, string | undefined, undefined> {
+  const { fieldSelector, signal, silenceMs = SILENCE_MS } = target;
   let version = from;
   try {
-    const answer = await client.stream(
-      {
-        method: 'GET',
-        path: options.path,
-        query: {
-          watch: 'true',
-          allowWatchBookmarks: 'true',
-          fieldSelector: options.fieldSelector,
-          resourceVersion: version,
-          timeoutSeconds: String(WATCH_SECONDS),
-        },
-        signal: options.signal,
-      },
-      options.silenceMs,
-    );
-    if (answer.kind === 'refused') return handleRefusal(answer, version, options);
-    options.grace.recordSuccess();
+    const timeoutSeconds = String(WATCH_SECONDS);
+    const query = {
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      fieldSelector,
+      resourceVersion: version,
+      timeoutSeconds,
+    };
+    const answer = await client.stream({ method: 'GET', path: toPath(target), query, signal }, silenceMs);
+    if (answer.kind === 'refused') {
+      if (answer.code === 410) return undefined;
+      if (!isUnavailable(answer) && !grace.tolerates(answer)) throw toRefusedError('watch', answer, target);
+      target.onTrouble?.(answer.message);
+      return version;
+    }
+    grace.recordSuccess();
     for await (const line of answer.lines) {
       const event = parseWatchEvent(line);
       if (event === undefined) continue;
       if (event.type === 'ERROR') return toStatus(event.object).code === 410 ? undefined : version;
-      version = toResourceVersion(event.object) || version;
-      yield { kind: 'event', ...event };
+      version = toMetadata(event.object).resourceVersion || version;
+      yield event;
     }
   } catch (error) {
-    if (options.signal.aborted) return undefined;
-    if (!(error instanceof UnreachableError) || !error.isTransient) throw error;
-    options.onTrouble?.(error.message);
+    if (signal.aborted) return undefined;
+    if (!isTransient(error)) throw error;
+    target.onTrouble?.(error.message);
   }
   return version;
 }
 
-function handleRefusal(
-  answer: KubeRefusal,
-  version: string,
-  options: WatchTarget & { readonly grace: AuthGracePeriod },
-): string | undefined {
-  if (answer.code === 410) return undefined;
-  if (!isUnavailable(answer) && !options.grace.tolerates(answer)) throw options.toRefusedError(answer);
-  options.onTrouble?.(answer.message);
-  return version;
-}
-
-/** Creates the error for a refused list. It is transient when waiting may help. */
-export function toListFault(answer: KubeRefusal, toRefusedError: WatchTarget['toRefusedError']): C3Error {
-  return isUnavailable(answer) ? new UnreachableError(answer.message, true) : toRefusedError(answer);
-}
-
-/** @throws {C3Error} as {@link watchPod} */
-export async function listPod(
-  client: KubeClient,
-  options: Pick<WatchOptions, 'namespace' | 'name' | 'signal'>,
-): Promise<PodSnapshot> {
-  const answer = await client.request({
-    method: 'GET',
-    path: toPodsPath(options.namespace),
-    query: { fieldSelector: `metadata.name=${options.name}` },
-    signal: options.signal,
-  });
-  if (answer.kind === 'refused') throw toListFault(answer, () => toRefusedError('list', answer, options));
-  const { items, resourceVersion } = toList(answer.body);
-  // A server that ignores the selector must not make c3 use another Pod (threat model A3).
-  const pod = items.map(toPod).find((candidate) => candidate.name === options.name);
-  return { pod, resourceVersion };
-}
-
-function toRefusedError(verb: string, answer: KubeRefusal, options: Pick<WatchOptions, 'namespace'>): RefusedError {
-  return new RefusedError(
-    `The cluster refused to ${verb} Pods in namespace ${options.namespace}: ${answer.message}`,
-    answer,
-    { hint: 'the account needs get, list, watch, create and delete on pods, get and create on pods/exec' },
-  );
+function toRefusedError(verb: string, answer: KubeRefusal, { objects, namespace }: WatchTarget): RefusedError {
+  const message = `The cluster refused to ${verb} ${objects} in namespace ${namespace}: ${answer.message}`;
+  const hint = 'the account needs get, list, watch, create and delete on pods, get and create on pods/exec';
+  return new RefusedError(message, answer, { hint });
 }
 
 export function toPodsPath(namespace: string): string {
-  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
+  return toPath({ namespace, objects: 'Pods' });
+}
+
+function toPath({ namespace, objects }: Pick<WatchTarget, 'namespace' | 'objects'>): string {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/${objects.toLowerCase()}`;
 }
 
 /**
  * Parses a line of a watch. Returns undefined for a line without an event. @throws {C3Error} CLUSTER_UNREACHABLE when
  * it is not JSON
  */
-function parseWatchEvent(line: string): { type: string; object: unknown } | undefined {
+function parseWatchEvent(line: string): WatchEvent | undefined {
   if (line.trim() === '') return undefined;
   const event = parseJson(line);
   if (event === undefined) throw new C3Error('CLUSTER_UNREACHABLE', 'The cluster sent a watch event that is not JSON');

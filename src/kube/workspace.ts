@@ -1,6 +1,5 @@
 import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
-import type { Pod } from './api-types.ts';
 import { createPodExec, type PodExecOptions } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
 import { findLoss, isNodeSilent } from './pod-health.ts';
@@ -43,38 +42,54 @@ const NOT_RUNNING_MS = 120_000;
  */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
-  const { lease, giveBack } = dependencies;
-  const exec = createPodExec({ ...dependencies, pod: pod.name });
+  const { key, lease, giveBack, silentNodeMs } = dependencies;
   const lost = Promise.withResolvers<string>();
+  const running = Promise.withResolvers<void>();
   let isLost = false;
   let released: Promise<void> | undefined;
+  let nodeTimer: NodeJS.Timeout | undefined;
+  const runningTimer = setTimeout(loseNode, NOT_RUNNING_MS, 'has not reported for 120 s that the Pod runs').unref();
 
+  function lose(sentence: string): void {
+    isLost = true;
+    lost.resolve(sentence);
+    confirmRunning();
+  }
+  function loseNode(problem: string): void {
+    lose(`node "${pod.nodeName}" of Pod ${pod.name} ${problem}: what runs there is unknown`);
+  }
+  function confirmRunning(): void {
+    clearTimeout(runningTimer);
+    running.resolve();
+  }
+  /** The workspace is lost after {@link WorkspaceDependencies.silentNodeMs} from the first miss without a contact. */
+  function recordMiss(cause: string): void {
+    const problem = `has been out of reach for ${Math.round(silentNodeMs / 1000)} s (${cause})`;
+    nodeTimer ??= setTimeout(loseNode, silentNodeMs, problem);
+  }
+  function recordContact(): void {
+    clearTimeout(nodeTimer);
+    nodeTimer = undefined;
+  }
   async function watchStates(): Promise<void> {
     for await (const state of states) {
       const loss = findLoss(state, pod);
       if (loss !== undefined) return lose(loss);
-      if (state?.phase !== 'Pending') running.confirm();
-      if (state && isNodeSilent(state)) node.recordMiss('it is not ready, the cluster says');
-      else node.recordContact();
+      if (state?.phase !== 'Pending') confirmRunning();
+      if (state && isNodeSilent(state)) recordMiss('it is not ready, the cluster says');
+      else recordContact();
     }
   }
-  function lose(sentence: string): void {
-    isLost = true;
-    lost.resolve(sentence);
-    running.confirm();
-  }
   async function giveBackOnce(isClean: boolean): Promise<void> {
-    await running.wait();
+    // As long as a healthy node needs.
+    const late = setTimeout(confirmRunning, RUNNING_WAIT_MS);
+    await running.promise;
+    clearTimeout(late);
     stop.abort();
-    node.stop();
+    recordContact();
     await giveBack({ isClean: isClean && !isLost });
   }
-  const running = createRunningCheck(pod, lose);
-  const node = createNodeCheck(dependencies.silentNodeMs, (cause) => {
-    const seconds = Math.round(dependencies.silentNodeMs / 1000);
-    const label = `node "${pod.nodeName}" of Pod ${pod.name}`;
-    lose(`${label} has been out of reach for ${seconds} s (${cause}): what runs there is unknown`);
-  });
+  if (pod.phase !== 'Pending') confirmRunning();
   void lease.lost.then(lose);
   // Without its watch the build cannot detect a loss, so a failed watch is a loss.
   watchStates().catch((error: unknown) => lose(toMessage(error)));
@@ -82,77 +97,36 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   return {
     name: pod.name,
     id: pod.uid,
-    key: dependencies.key,
+    key,
     isWarm,
     epoch: lease.epoch,
     warnings: lease.warnings,
     lost: lost.promise,
-    async exec(container, argv, options) {
-      const answer = await exec(container, argv, {
-        signal: options.signal,
-        onStdout: (chunk) => (node.recordContact(), options.onStdout(chunk)),
-        onStderr: (chunk) => (node.recordContact(), options.onStderr(chunk)),
-      });
-      if (answer.kind === 'refused') {
-        if (UNREACHABLE_NODE.test(answer.message)) node.recordMiss(answer.message);
-        return answer;
-      }
-      void answer.session.done.then((end) => {
-        // When the program itself ended, there is an exit code.
-        if (end.kind === 'status' && end.exitCode === undefined && UNREACHABLE_NODE.test(end.message)) {
-          node.recordMiss(end.message);
-        }
-      });
+    exec: watchExecs(createPodExec({ ...dependencies, pod: pod.name }), { recordMiss, recordContact }),
+    release: async ({ isClean }) => await (released ??= giveBackOnce(isClean)),
+  };
+}
+
+/** Reports to the workspace what execs show about the node. */
+function watchExecs(
+  exec: Workspace['exec'],
+  { recordMiss, recordContact }: { recordMiss: (cause: string) => void; recordContact: () => void },
+): Workspace['exec'] {
+  return async (container, argv, options) => {
+    const answer = await exec(container, argv, {
+      signal: options.signal,
+      onStdout: (chunk) => (recordContact(), options.onStdout(chunk)),
+      onStderr: (chunk) => (recordContact(), options.onStderr(chunk)),
+    });
+    if (answer.kind === 'refused') {
+      if (UNREACHABLE_NODE.test(answer.message)) recordMiss(answer.message);
       return answer;
-    },
-    async release({ isClean }) {
-      released ??= giveBackOnce(isClean);
-      await released;
-    },
-  };
-}
-
-/** Waits for the Pod's status to show that it runs. `onTimeout` is called when that takes too long. */
-function createRunningCheck({ phase, name, nodeName }: Pod, onTimeout: (sentence: string) => void) {
-  const confirmed = Promise.withResolvers<void>();
-  const timer = setTimeout(() => {
-    const seconds = NOT_RUNNING_MS / 1000;
-    onTimeout(
-      `node "${nodeName}" of Pod ${name} has not reported for ${seconds} s that the Pod runs: what runs there is unknown`,
-    );
-  }, NOT_RUNNING_MS).unref();
-  function confirm(): void {
-    clearTimeout(timer);
-    confirmed.resolve();
-  }
-  if (phase !== 'Pending') confirm();
-  return {
-    confirm,
-    /** Waits as long as a healthy node needs, and ends the check. */
-    async wait(): Promise<void> {
-      const late = setTimeout(confirm, RUNNING_WAIT_MS);
-      await confirmed.promise;
-      clearTimeout(late);
-      confirm();
-    },
-  };
-}
-
-/**
- * Measures the time since the first miss without a later contact. `onTimeout` is called, at most once, when it
- * reaches the limit.
- */
-function createNodeCheck(limitMs: number, onTimeout: (cause: string) => void) {
-  let timer: NodeJS.Timeout | undefined;
-  function recordContact(): void {
-    clearTimeout(timer);
-    timer = undefined;
-  }
-  return {
-    recordContact,
-    recordMiss(cause: string): void {
-      timer ??= setTimeout(() => onTimeout(cause), limitMs);
-    },
-    stop: recordContact,
+    }
+    void answer.session.done.then((end) => {
+      // When the program itself ended, there is an exit code.
+      const isUnknown = end.kind === 'status' && end.exitCode === undefined;
+      if (isUnknown && UNREACHABLE_NODE.test(end.message)) recordMiss(end.message);
+    });
+    return answer;
   };
 }

@@ -4,12 +4,12 @@ import { createServer } from 'node:tls';
 import { generate } from 'selfsigned';
 import type { lookup } from 'node:dns';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { toLease, toPod, toPodEvent } from '../../src/kube/api-types.ts';
+import { toPod, toPodEvent } from '../../src/kube/api-types.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { createClient } from '../../src/kube/client.ts';
 import { createNameLookups, type LookUpName } from '../../src/kube/address-policy.ts';
 import { readLines } from '../../src/kube/response-reader.ts';
-import { classifyStart } from '../../src/kube/start-progress.ts';
+import { classifyStart } from '../../src/kube/pod-health.ts';
 import { collectGarbage } from '../fakes/memory.ts';
 
 const MIB = 1024 * 1024;
@@ -49,7 +49,7 @@ describe('A12 A cluster with hostile answers', () => {
     const queue = `[${'"",'.repeat(300_000)}""]`;
     const lease = JSON.stringify({ metadata: { annotations: { 'c3.build/queue': queue, 'c3.build/builds': queue } } });
     const kept = await countKept(() =>
-      Array.from({ length: 5 }, () => [toPod(JSON.parse(pod)), toRecord(toLease(JSON.parse(lease)))]),
+      Array.from({ length: 5 }, () => [toPod(JSON.parse(pod)), toRecord(JSON.parse(lease))]),
     );
     expect(kept).toBeLessThan(8 * MIB);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { toLease, toList } from '../../src/kube/api-types.ts';
+import { toList, toMetadata } from '../../src/kube/api-types.ts';
 import type { KubeAnswer } from '../../src/kube/client.ts';
+import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import type { ContractFixture } from './contract-fixture.ts';
 
 /** Tests what c3 relies on for exclusive Pods: only a client that knows the version of a Lease can change it. */
@@ -17,7 +18,7 @@ export function describeLeases(fixture: ContractFixture): void {
       metadata: {
         name: podName(stem),
         labels: { contract: podName(stem) },
-        annotations: { 'c3.build/queue': holder },
+        annotations: { 'c3.build/queue': JSON.stringify([holder]) },
         ...(version === undefined ? {} : { resourceVersion: version }),
       },
       spec: {
@@ -36,7 +37,7 @@ export function describeLeases(fixture: ContractFixture): void {
   }
   function versionOf(answer: KubeAnswer): string {
     if (answer.kind === 'refused') throw new Error(answer.message);
-    return toLease(answer.body).resourceVersion;
+    return toRecord(answer.body).version;
   }
 
   describe('a Lease', () => {
@@ -44,12 +45,12 @@ export function describeLeases(fixture: ContractFixture): void {
       versionOf(await create('l-once', 'a@1'));
       expect(await create('l-once', 'b@2')).toMatchObject({ kind: 'refused', code: 409, reason: 'AlreadyExists' });
       const answer = await client().request({ method: 'GET', path: path('l-once') });
-      expect(toLease(answer.kind === 'ok' ? answer.body : undefined)).toMatchObject({
+      expect(toRecord(answer.kind === 'ok' ? answer.body : undefined)).toMatchObject({
         holder: 'a@1',
-        durationSeconds: 30,
-        transitions: 28_000_000,
+        durationMs: 30_000,
+        epoch: 28_000_000,
         renewedAt: Date.UTC(2026, 10, 22, 10, 0, 0, 123),
-        annotations: { 'c3.build/queue': 'a@1' },
+        queue: ['a@1'],
       });
     });
 
@@ -87,7 +88,7 @@ export function describeLeases(fixture: ContractFixture): void {
       await client().request({ method: 'DELETE', path: path('l-gone') });
       const answer = await update('l-gone', 'a@1', version);
       // Kubernetes creates a missing Lease with PUT. A refusal is fine too.
-      expect(answer.kind === 'ok' ? toLease(answer.body).holder : answer.code).toBeOneOf(['a@1', 404, 409]);
+      expect(answer.kind === 'ok' ? toRecord(answer.body).holder : answer.code).toBeOneOf(['a@1', 404, 409]);
     });
 
     test('is listed by its labels', async () => {
@@ -95,7 +96,7 @@ export function describeLeases(fixture: ContractFixture): void {
       const query = { labelSelector: `contract=${podName('l-listed')}` };
       const answer = await client().request({ method: 'GET', path: folder(), query });
       const { items } = toList(answer.kind === 'ok' ? answer.body : undefined);
-      expect(items.map((item) => toLease(item).name)).toEqual([podName('l-listed')]);
+      expect(items.map((item) => toMetadata(item).name)).toEqual([podName('l-listed')]);
     });
   });
 }

@@ -2,13 +2,13 @@ import { EventEmitter } from 'node:events';
 import * as fc from 'fast-check';
 import type { WebSocket } from 'ws';
 import type { ExecEnd } from '../../src/engine/cluster.ts';
-import { toLease, toList, toPod, toPodEvent, toStatus } from '../../src/kube/api-types.ts';
+import { toList, toPod, toPodEvent, toStatus } from '../../src/kube/api-types.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { describeFault } from '../../src/kube/connection.ts';
 import { openSession } from '../../src/kube/exec-session.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { findLoss } from '../../src/kube/pod-health.ts';
-import { classifyStart } from '../../src/kube/start-progress.ts';
+import { classifyStart } from '../../src/kube/pod-health.ts';
 import { watchPod } from '../../src/kube/watch.ts';
 import { anyText, bent, jsonWith } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusalLater, type Target } from './target.ts';
@@ -129,7 +129,7 @@ export const kubeTargets: readonly Target[] = [
     const told = toStatus(one);
     ensure(told.exitCode === undefined || (told.exitCode >= 0 && told.exitCode <= 999), 'an exit code is a number');
     ensure(Array.isArray(toList(one).items), 'a list is one');
-    const record = toRecord(toLease(one));
+    const record = toRecord(one);
     ensure(
       Array.isArray(record.queue) && Number.isFinite(record.renewedAt) && Number.isFinite(record.durationMs),
       'a record of a Lease is whole',

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toLease } from '../api-types.ts';
 import {
   formatLease,
   HEAD_MS,
@@ -45,7 +44,7 @@ describe('a record', () => {
         fc.array(fc.record({ build: text, pod: text })),
         (holder, unfitPod, queue, builds) => {
           const written = record({ holder, unfitPod, queue, builds });
-          expect(toRecord(toLease(formatLease(written, REF)))).toEqual(written);
+          expect(toRecord(formatLease(written, REF))).toEqual(written);
         },
       ),
     );
@@ -55,7 +54,7 @@ describe('a record', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.json(), (value, text) => {
         const annotations = { 'c3.build/queue': text, 'c3.build/builds': text };
-        const read = toRecord(toLease({ metadata: { annotations }, spec: value }));
+        const read = toRecord({ metadata: { annotations }, spec: value });
         expect(read.queue.every((entry) => typeof entry === 'string')).toBe(true);
         expect(read.builds.every(({ build, pod }) => typeof build === 'string' && typeof pod === 'string')).toBe(true);
       }),
@@ -70,7 +69,7 @@ describe('a record', () => {
       'c3.build/builds': JSON.stringify(builds),
       'c3.build/unfit-pod': 'x'.repeat(10_000),
     };
-    const read = toRecord(toLease({ metadata: { annotations } }));
+    const read = toRecord({ metadata: { annotations } });
     expect(read.queue).toEqual(queue.slice(1, 101));
     expect(read.builds.map(({ build }) => build)).toEqual(builds.slice(-17, -1).map(([build]) => build));
     expect(read.unfitPod).toHaveLength(128);

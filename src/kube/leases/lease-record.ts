@@ -1,5 +1,7 @@
-import { parseJson, readArray } from '../../json.ts';
-import { truncate, type LeaseObject } from '../api-types.ts';
+import { parseJson, readArray, readInteger, readObject } from '../../json.ts';
+import { text, toList, toMetadata, toTime } from '../api-types.ts';
+import { UnreachableError, type KubeAnswer, type KubeClient } from '../client.ts';
+import { isUnavailable } from '../connection.ts';
 
 /** The content of a Pod's Lease: its holder, who waits for the Pod, and which builds began in it. */
 export interface LeaseRecord {
@@ -61,22 +63,24 @@ const MAX_IDENTITY = 128;
 /** `leaseTransitions` is an int32. Seconds from this date fit until 2094. */
 const EPOCH_BASE_MS = Date.UTC(2026, 0, 1);
 
-export function toRecord(lease: LeaseObject): LeaseRecord {
+/** @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
+export function toRecord(value: unknown): LeaseRecord {
+  const { resourceVersion, annotations } = toMetadata(value);
+  const spec = readObject(readObject(value)['spec']);
+  const [queue, builds] = [QUEUE_ANNOTATION, BUILDS_ANNOTATION].map((name) =>
+    readArray(parseJson(annotations[name] ?? '')),
+  );
   return {
-    version: lease.resourceVersion,
-    holder: lease.holder,
-    durationMs: lease.durationSeconds * 1000,
-    renewedAt: lease.renewedAt,
-    epoch: lease.transitions,
-    unfitPod: truncate(lease.annotations[UNFIT_ANNOTATION] ?? '', MAX_IDENTITY),
-    queue: readArray(parseJson(lease.annotations[QUEUE_ANNOTATION] ?? ''))
-      .filter(isIdentity)
-      .slice(0, MAX_QUEUE),
-    builds: readArray(parseJson(lease.annotations[BUILDS_ANNOTATION] ?? ''))
-      .flatMap((entry) => {
-        const [build, pod] = readArray(entry);
-        return isIdentity(build) && isIdentity(pod) ? [{ build, pod }] : [];
-      })
+    version: resourceVersion,
+    holder: text(spec['holderIdentity']),
+    durationMs: (readInteger(spec['leaseDurationSeconds']) ?? 0) * 1000,
+    renewedAt: toTime(spec['renewTime']) ?? 0,
+    epoch: readInteger(spec['leaseTransitions']) ?? 0,
+    unfitPod: text(annotations[UNFIT_ANNOTATION], MAX_IDENTITY),
+    queue: (queue ?? []).filter(isIdentity).slice(0, MAX_QUEUE),
+    builds: (builds ?? [])
+      .map(readArray)
+      .flatMap(([build, pod]) => (isIdentity(build) && isIdentity(pod) ? [{ build, pod }] : []))
       .slice(-MAX_BUILDS),
   };
 }
@@ -154,4 +158,87 @@ export function withBuild(record: LeaseRecord, begun: BegunBuild): LeaseRecord {
 
 function isIdentity(value: unknown): value is string {
   return typeof value === 'string' && value.length <= MAX_IDENTITY;
+}
+
+export type Written =
+  | { readonly kind: 'stored'; readonly record: LeaseRecord }
+  /** The stored version differs from the expected one, or there is none: read it again. */
+  | { readonly kind: 'conflict' }
+  /** Refused by the account's rights, a quota, or a cluster without Leases. `message` is from the server. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+/** Identifies the Lease of a Pod. It has the Pod's name and labels. */
+export interface LeaseRef {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Returns a key that is unique for each Pod of a cluster. */
+export function toPodKey({ namespace, name }: Pick<LeaseRef, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`;
+}
+
+/** Reads and writes the Lease of one Pod. Every method rejects with CLUSTER_UNREACHABLE when there is no answer. */
+export interface LeaseStore {
+  readonly podName: string;
+  /** Replaces the version that the record names. Creates the Lease if the record names no version. */
+  write(record: LeaseRecord, signal?: AbortSignal): Promise<Written>;
+  /** Returns undefined when there is no Lease, or none that this account may read. */
+  read(signal?: AbortSignal): Promise<LeaseRecord | undefined>;
+  /** Deletes this version only. Returns whether it was deleted. */
+  delete(record: LeaseRecord): Promise<boolean>;
+}
+
+export function createLeaseStore(client: KubeClient, ref: LeaseRef): LeaseStore {
+  const collection = toLeasesPath(ref.namespace);
+  const path = `${collection}/${encodeURIComponent(ref.name)}`;
+  return {
+    podName: ref.name,
+    async write(record, signal) {
+      const body = formatLease(record, { ...ref, now: Date.now() });
+      const isNew = record.version === '';
+      const [method, target] = isNew ? (['POST', collection] as const) : (['PUT', path] as const);
+      const answer = check(await client.request({ method, path: target, body, signal }));
+      if (answer.kind === 'ok') return { kind: 'stored', record: toRecord(answer.body) };
+      const isGone = answer.code === 404 && !isNew;
+      return answer.code === 409 || isGone ? { kind: 'conflict' } : { kind: 'refused', message: answer.message };
+    },
+    async read(signal) {
+      const answer = check(await client.request({ method: 'GET', path, signal }));
+      return answer.kind === 'ok' ? toRecord(answer.body) : undefined;
+    },
+    async delete(record) {
+      const preconditions = { resourceVersion: record.version };
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions };
+      return check(await client.request({ method: 'DELETE', path, body })).kind === 'ok';
+    },
+  };
+}
+
+/** Lists the Leases with these labels. The list is empty when the account may not list Leases. */
+export async function listLeases(
+  client: KubeClient,
+  { namespace, labels }: Omit<LeaseRef, 'name'>,
+): Promise<readonly { readonly ref: LeaseRef; readonly record: LeaseRecord }[]> {
+  const labelSelector = Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',');
+  const answer = await client.request({ method: 'GET', path: toLeasesPath(namespace), query: { labelSelector } });
+  if (answer.kind === 'refused') return [];
+  return toList(answer.body).items.map((item) => {
+    const { name, labels: ownLabels } = toMetadata(item);
+    return { ref: { namespace, name, labels: ownLabels }, record: toRecord(item) };
+  });
+}
+
+function check(answer: KubeAnswer): KubeAnswer {
+  if (answer.kind === 'refused' && isUnavailable(answer)) {
+    throw new UnreachableError(`The cluster does not answer about Leases: ${answer.message}`, true);
+  }
+  return answer;
+}
+
+function toLeasesPath(namespace: string): string {
+  return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`;
 }

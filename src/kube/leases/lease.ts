@@ -1,6 +1,5 @@
 import { Semaphore } from '../../limiter.ts';
-import { withBuild, type LeaseRecord } from './lease-record.ts';
-import type { LeaseStore, Written } from './lease-store.ts';
+import { withBuild, type LeaseRecord, type LeaseRef, type LeaseStore, type Written } from './lease-record.ts';
 
 /** The right to use a Pod. One build holds it until it is released. */
 export interface Lease {
@@ -54,40 +53,40 @@ const RENEWAL_MS = 10_000;
 /** Conflicts come from claimants that enter the queue, a few at a time. */
 const MAX_CONFLICTS = 5;
 
+export interface LeaseRequest {
+  readonly plan: LeaseRef;
+  readonly build: string;
+  readonly isResumed: boolean;
+}
+
 export interface HeldLease {
   readonly store: LeaseStore;
   /** The record that took the Lease, as it was stored. */
   readonly record: LeaseRecord;
-  readonly build: string;
+  readonly request: LeaseRequest;
   readonly isUndisputed: boolean;
-  readonly startedIn: string | undefined;
   readonly renewMs: number;
   /** Called with the last version when the Lease was released. */
   onReleased(record: LeaseRecord): void;
 }
 
 /** Holds a Lease that was just taken. Renews it until it is released. */
-export function holdLease({ store, record: taken, build, onReleased, ...held }: HeldLease): Lease {
+export function holdLease({ store, record: taken, request, onReleased, ...held }: HeldLease): Lease {
+  const { build, isResumed } = request;
   const lost = Promise.withResolvers<string>();
   const mutex = new Semaphore(1);
   let record = taken;
   let state: 'held' | 'lost' | 'released' = 'held';
-  const timer = setInterval(() => void attempt(renew), held.renewMs);
-  timer.unref();
+  const timer = setInterval(() => void attempt(renew), held.renewMs).unref();
 
   /**
-   * Runs one change at a time, and none when the Lease is lost or released. A failed change is left to the next
-   * renewal.
+   * Runs one change at a time, and none when the Lease is lost or released. A change fails when the cluster is
+   * unreachable, and is left to the next renewal: then c3 learns whether it still holds the Lease. Until then the
+   * epoch protects the Pod.
    */
   async function attempt(act: () => Promise<void>): Promise<void> {
-    try {
-      await mutex.run(async () => {
-        if (state === 'held') await act();
-      });
-    } catch {
-      // The cluster is unreachable. When it answers again, c3 learns whether it still holds the Lease. Until then the
-      // epoch protects the Pod.
-    }
+    const actWhileHeld = async (): Promise<void> => (state === 'held' ? await act() : undefined);
+    await mutex.run(actWhileHeld).catch(() => undefined);
   }
   async function change(toNext: Change, limitMs?: number): Promise<void> {
     const signal = limitMs === undefined ? undefined : AbortSignal.timeout(limitMs);
@@ -95,13 +94,13 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
     if (written.kind === 'stored') record = written.record;
     if (written.kind === 'lost') lose(written.to);
   }
-  async function renew(): Promise<void> {
-    await change((before) => before, RENEWAL_MS);
-  }
+  const renew = async (): Promise<void> => await change((before) => before, RENEWAL_MS);
   function lose(to: string): void {
     state = 'lost';
     clearInterval(timer);
-    lost.resolve(describeLoss(store.podName, to));
+    const [build] = to.split('@');
+    const other = `another c3 has taken over Pod ${store.podName}${build ? `, for build ${build}` : ''}`;
+    lost.resolve(`${other}: this one had not renewed its Lease in time`);
   }
   async function release(unfitPod = taken.unfitPod): Promise<void> {
     clearInterval(timer);
@@ -118,7 +117,7 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
     unfitPod: taken.unfitPod,
     warnings: [],
     isUndisputed: held.isUndisputed,
-    startedIn: held.startedIn,
+    startedIn: (isResumed && taken.builds.find((begun) => begun.build === build)?.pod) || undefined,
     lost: lost.promise,
     get isLost() {
       return state === 'lost';
@@ -143,12 +142,6 @@ export function holdLease({ store, record: taken, build, onReleased, ...held }: 
       if (state === 'held') await release();
     },
   };
-}
-
-function describeLoss(podName: string, holder: string): string {
-  const build = holder.split('@')[0] ?? '';
-  const other = build === '' ? '' : `, for build ${build}`;
-  return `another c3 has taken over Pod ${podName}${other}: this one had not renewed its Lease in time`;
 }
 
 type Change = (before: LeaseRecord) => LeaseRecord;

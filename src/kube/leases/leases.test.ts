@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { UnreachableError, type KubeAnswer, type KubeClient, type KubeRequest } from '../client.ts';
-import type { Lease } from './lease.ts';
-import { createLeases, type LeaseRequest, type Leases } from './leases.ts';
+import type { Lease, LeaseRequest } from './lease.ts';
+import { createLeases, type Leases } from './leases.ts';
 
 /** The fake API: one Lease with versions, and planned faults. */
 interface Stored {

@@ -2,19 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenWorkspaceOptions } from '../../engine/cluster.ts';
 import { LruMap } from '../../limiter.ts';
-import { UnreachableError, type KubeClient } from '../client.ts';
-import { createUnguardedLease, holdLease, type Lease } from './lease.ts';
+import { isTransient, type KubeClient } from '../client.ts';
+import { createUnguardedLease, holdLease, type Lease, type LeaseRequest } from './lease.ts';
 import {
+  createLeaseStore,
   isFree,
   nextEpoch,
   planMove,
+  toPodKey,
   withBuild,
   withHolder,
   type Claimant,
   type LeaseRecord,
+  type LeaseRef,
+  type LeaseStore,
   type Observation,
+  type Written,
 } from './lease-record.ts';
-import { createLeaseStore, toPodKey, type LeaseRef, type LeaseStore } from './lease-store.ts';
 
 /**
  * Decides across processes which build may use a Pod. Each Pod has a Lease of the same name. Builds of this process
@@ -39,16 +43,8 @@ export interface Leases {
   readonly leaseMs: number;
 }
 
-export interface LeaseRequest {
-  readonly plan: LeaseRef;
-  readonly build: string;
-  readonly isResumed: boolean;
-}
-
-export type LeaseAnswer =
-  | { readonly kind: 'held'; readonly lease: Lease }
-  | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'aborted' };
+export type LeaseAnswer = { readonly kind: 'held'; readonly lease: Lease } | NotHeld;
+type NotHeld = { readonly kind: 'failed'; readonly message: string } | { readonly kind: 'aborted' };
 
 export interface LeaseLimits {
   /** The holder counts as dead after this time without a renewal. */
@@ -79,27 +75,17 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
     remembered.delete(toPodKey(plan));
     return record;
   }
-  function remember(plan: LeaseRef, record: LeaseRecord): void {
-    // If somebody waits for the Lease, it will change at once.
-    if (record.queue.length === 0) remembered.set(toPodKey(plan), record);
-  }
   function createAttempt(request: LeaseRequest): Attempt {
     const { plan, build, isResumed } = request;
     const claimant = { identity: `${build}@${nonce}`, build, nonce, isResumed };
     return { request, claimant, store: createLeaseStore(client, plan), observe: createObserver(), limits };
   }
-  function hold(attempt: Attempt, { record, isUndisputed }: { record: LeaseRecord; isUndisputed: boolean }): Lease {
-    const { plan, build, isResumed } = attempt.request;
-    const pod = record.builds.find((begun) => begun.build === build)?.pod;
-    return holdLease({
-      store: attempt.store,
-      record,
-      build,
-      isUndisputed,
-      startedIn: isResumed && pod ? pod : undefined,
-      renewMs: limits.renewMs,
-      onReleased: (last) => remember(plan, last),
-    });
+  function hold({ request, store }: Attempt, { record, isUndisputed }: HeldRecord): Lease {
+    const onReleased = (last: LeaseRecord): void => {
+      // If somebody waits for the Lease, it will change at once.
+      if (last.queue.length === 0) remembered.set(toPodKey(request.plan), last);
+    };
+    return holdLease({ store, record, request, isUndisputed, renewMs: limits.renewMs, onReleased });
   }
   function goUnguarded(message: string, isResumed: boolean): Lease {
     lastUnguarded = nextEpoch(lastUnguarded, Date.now());
@@ -112,18 +98,11 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
       const attempt = createAttempt(request);
       const known = recall(request.plan);
       const taken = await waitForLease(attempt, known, options);
-      switch (taken.kind) {
-        case 'held':
-          return { kind: 'held', lease: hold(attempt, taken) };
-        case 'refused':
-          return { kind: 'held', lease: goUnguarded(taken.message, request.isResumed) };
-        case 'aborted':
-          // Not awaited: a claimant that stays in the queue is skipped.
-          void leaveQueue(attempt).catch(() => undefined);
-          return taken;
-        case 'failed':
-          return taken;
-      }
+      if (taken.kind === 'held') return { kind: 'held', lease: hold(attempt, taken) };
+      if (taken.kind === 'refused') return { kind: 'held', lease: goUnguarded(taken.message, request.isResumed) };
+      // Not awaited: a claimant that stays in the queue is skipped.
+      if (taken.kind === 'aborted') void leaveQueue(attempt).catch(() => undefined);
+      return taken;
     },
     leaseMs: limits.leaseMs,
     async claimUnused(plan, seen) {
@@ -147,10 +126,15 @@ interface Attempt {
   readonly limits: LeaseLimits;
 }
 
-type Taken =
-  | { readonly kind: 'held'; readonly record: LeaseRecord; readonly isUndisputed: boolean }
-  | { readonly kind: 'refused'; readonly message: string }
-  | Exclude<LeaseAnswer, { kind: 'held' }>;
+interface HeldRecord {
+  readonly record: LeaseRecord;
+  /** {@link Lease.isUndisputed} */
+  readonly isUndisputed: boolean;
+}
+
+/** Another process changed the Lease before a `conflict`: read it again. */
+type Outcome = { readonly kind: 'held'; readonly record: LeaseRecord } | { readonly kind: 'wait' } | NotWritten;
+type NotWritten = Exclude<Written, { kind: 'stored' }>;
 
 /**
  * Tries until the Lease is taken.
@@ -161,7 +145,7 @@ async function waitForLease(
   attempt: Attempt,
   known: LeaseRecord | undefined,
   { signal, onWaiting }: Pick<OpenWorkspaceOptions, 'signal' | 'onWaiting'>,
-): Promise<Taken> {
+): Promise<({ kind: 'held' } & HeldRecord) | { kind: 'refused'; message: string } | NotHeld> {
   const { pollMs, unreachableMs } = attempt.limits;
   let record = known;
   let isUndisputed = known !== undefined;
@@ -180,7 +164,7 @@ async function waitForLease(
       record = await attempt.store.read(signal);
     } catch (error) {
       if (signal.aborted) break;
-      if (!(error instanceof UnreachableError) || !error.isTransient) throw error;
+      if (!isTransient(error)) throw error;
       onWaiting(error.message);
       if (performance.now() - answeredAt > unreachableMs) return { kind: 'failed', message: error.message };
       await pause(pollMs, signal);
@@ -188,13 +172,6 @@ async function waitForLease(
   }
   return { kind: 'aborted' };
 }
-
-type Outcome =
-  | { readonly kind: 'held'; readonly record: LeaseRecord }
-  | { readonly kind: 'wait' }
-  /** Another process changed the Lease first: read it again. */
-  | { readonly kind: 'conflict' }
-  | { readonly kind: 'refused'; readonly message: string };
 
 /** Tries once. `record` is the Lease as it was read last; undefined when there is none. */
 async function tryOnce(
@@ -211,14 +188,12 @@ async function tryOnce(
     return written.kind === 'stored' ? { kind: 'wait' } : written;
   }
   // Record the last build's Pod, in which this build most likely begins. A warm build then needs no other write.
-  const known = before.builds.find(({ build }) => build === request.build);
-  const pod = (request.isResumed && known ? known : before.builds.at(-1))?.pod ?? '';
-  const isNew = request.isResumed && !known;
-  const taken = withBuild(withHolder({ ...before, durationMs: limits.leaseMs }, claimant, Date.now()), {
-    build: request.build,
-    pod: isNew ? '' : pod,
-  });
-  const written = await store.write(taken);
+  const { build, isResumed } = request;
+  const known = isResumed
+    ? (before.builds.find((begun) => begun.build === build) ?? { pod: '' })
+    : before.builds.at(-1);
+  const held = withHolder({ ...before, durationMs: limits.leaseMs }, claimant, Date.now());
+  const written = await store.write(withBuild(held, { build, pod: known?.pod ?? '' }));
   return written.kind === 'stored' ? { kind: 'held', record: written.record } : written;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toPod, type PodEvent } from './api-types.ts';
-import { classifyStart, rememberPulls, type StartHistory } from './start-progress.ts';
+import { classifyStart, rememberPulls, type StartHistory } from './pod-health.ts';
 
 const NOTHING: StartHistory = { events: [], pullMessages: new Map() };
 const SCHEDULED = { type: 'PodScheduled', status: 'True' };
