@@ -13,53 +13,34 @@ export const MAX_STYLE: Style = 2 ** 24 - 1;
 export interface StyleParts {
   readonly foreground: number | undefined;
   readonly background: number | undefined;
-  readonly attributes: readonly Attribute[];
+  readonly attributes: readonly string[];
 }
-
-export type Attribute = 'bold' | 'dim' | 'italic' | 'underline' | 'inverse' | 'strike';
 
 const COLOUR_BITS = 9;
 const COLOUR_MASK = 2 ** COLOUR_BITS - 1;
 /** The shift of each colour. */
 const FOREGROUND = 0;
 const BACKGROUND = COLOUR_BITS;
-const ATTRIBUTES: Readonly<Record<Attribute, number>> = {
-  bold: 1 << 18,
-  dim: 1 << 19,
-  italic: 1 << 20,
-  underline: 1 << 21,
-  inverse: 1 << 22,
-  strike: 1 << 23,
-};
 
 /**
- * The parameters of SGR ("select graphic rendition") that set attributes, and those that clear them.
+ * The attributes: their bits, and the parameters of SGR ("select graphic rendition") that set and clear them.
  *
  * @see ECMA-48 §8.3.117
  */
-const SET_BY = new Map([
-  [1, ATTRIBUTES.bold],
-  [2, ATTRIBUTES.dim],
-  [3, ATTRIBUTES.italic],
-  [4, ATTRIBUTES.underline],
-  [7, ATTRIBUTES.inverse],
-  [9, ATTRIBUTES.strike],
-  [21, ATTRIBUTES.underline],
-]);
-const CLEARED_BY = new Map([
-  [22, ATTRIBUTES.bold | ATTRIBUTES.dim],
-  [23, ATTRIBUTES.italic],
-  [24, ATTRIBUTES.underline],
-  [27, ATTRIBUTES.inverse],
-  [29, ATTRIBUTES.strike],
-]);
+const ATTRIBUTES = [
+  { name: 'bold', bit: 1 << 18, set: [1], clear: 22 },
+  { name: 'dim', bit: 1 << 19, set: [2], clear: 22 },
+  { name: 'italic', bit: 1 << 20, set: [3], clear: 23 },
+  { name: 'underline', bit: 1 << 21, set: [4, 21], clear: 24 },
+  { name: 'inverse', bit: 1 << 22, set: [7], clear: 27 },
+  { name: 'strike', bit: 1 << 23, set: [9], clear: 29 },
+];
 
 export function readStyle(style: Style): StyleParts {
-  const names = Object.keys(ATTRIBUTES) as Attribute[];
   return {
     foreground: toColour(style >>> FOREGROUND),
     background: toColour(style >>> BACKGROUND),
-    attributes: names.filter((name) => (style & ATTRIBUTES[name]) !== 0),
+    attributes: ATTRIBUTES.filter(({ bit }) => (style & bit) !== 0).map(({ name }) => name),
   };
 }
 
@@ -71,7 +52,7 @@ function toColour(bits: number): number | undefined {
 /**
  * Caches what parameters do: programs write the same few again and again. The longest usual ones have 37 characters.
  */
-const changeCache = new Map<string, { readonly kept: Style; readonly added: Style }>();
+const changes = new Map<string, { readonly kept: Style; readonly added: Style }>();
 const MAX_CACHED = 256;
 const MAX_CACHED_LENGTH = 40;
 
@@ -83,12 +64,12 @@ const MAX_CACHED_LENGTH = 40;
  */
 export function applySgr(style: Style, parameters: string): Style {
   if (parameters.length > MAX_CACHED_LENGTH) return applyAll(style, parameters);
-  let change = changeCache.get(parameters);
+  let change = changes.get(parameters);
   if (!change) {
     // Parameters set and clear bits regardless of the others. The full and the empty style show both.
     change = { kept: applyAll(MAX_STYLE, parameters), added: applyAll(PLAIN, parameters) };
-    if (changeCache.size >= MAX_CACHED) changeCache.clear();
-    changeCache.set(parameters, change);
+    if (changes.size >= MAX_CACHED) changes.clear();
+    changes.set(parameters, change);
   }
   return (style & change.kept) | change.added;
 }
@@ -115,14 +96,17 @@ function applyAll(style: Style, parameters: string): Style {
 function apply(style: Style, code: number, detail: number | undefined): Style {
   if (code === 0) return PLAIN;
   // "4:0" removes the underline, "4:3" is a wavy one.
-  if (code === 4 && detail === 0) return style & ~ATTRIBUTES.underline;
+  if (code === 4 && detail === 0) return apply(style, 24, undefined);
   if (code >= 30 && code <= 37) return paint(style, FOREGROUND, code - 30);
   if (code >= 40 && code <= 47) return paint(style, BACKGROUND, code - 40);
   if (code >= 90 && code <= 97) return paint(style, FOREGROUND, code - 82);
   if (code >= 100 && code <= 107) return paint(style, BACKGROUND, code - 92);
   if (code === 39) return style & ~(COLOUR_MASK << FOREGROUND);
   if (code === 49) return style & ~(COLOUR_MASK << BACKGROUND);
-  return (style | (SET_BY.get(code) ?? 0)) & ~(CLEARED_BY.get(code) ?? 0);
+  return ATTRIBUTES.reduce(
+    (result, { bit, set, clear }) => (set.includes(code) ? result | bit : code === clear ? result & ~bit : result),
+    style,
+  );
 }
 
 function paint(style: Style, shift: number, colour: number): Style {
@@ -140,15 +124,14 @@ function readColour([kind, ...parts]: readonly number[], hasColons: boolean): nu
 }
 
 /** Returns the nearest colour of the 6×6×6 cube and the 24 greys. */
-function toNearest(red: number, green: number, blue: number): number {
-  const [r = 0, g = 0, b = 0] = [red, green, blue].map((part) =>
-    part < 48 ? 0 : part < 115 ? 1 : Math.floor((part - 35) / 40),
-  );
-  const grey = Math.max(0, Math.min(23, Math.round(((red + green + blue) / 3 - 8) / 10)));
-  const candidates = [16 + 36 * r + 6 * g + b, 232 + grey];
+function toNearest(...rgb: readonly [number, number, number]): number {
+  const levels = rgb.map((part) => (part < 48 ? 0 : part < 115 ? 1 : Math.floor((part - 35) / 40)));
+  const cube = 16 + levels.reduce((sum, level) => 6 * sum + level);
+  const mean = (rgb[0] + rgb[1] + rgb[2]) / 3;
+  const grey = 232 + Math.max(0, Math.min(23, Math.round((mean - 8) / 10)));
   const distance = (colour: number): number =>
-    toRgb(colour).reduce((sum, part, index) => sum + (part - ([red, green, blue][index] ?? 0)) ** 2, 0);
-  return candidates.sort((one, other) => distance(one) - distance(other))[0] ?? 0;
+    toRgb(colour).reduce((sum, part, index) => sum + (part - (rgb[index] ?? 0)) ** 2, 0);
+  return distance(cube) <= distance(grey) ? cube : grey;
 }
 
 /** Returns red, green and blue, each 0 to 255, of a colour from 16 on. These are the same in every terminal. */

@@ -27,7 +27,7 @@ const SPECIAL = /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u061C\u200E\u200F\u202
  * takes linear time.
  */
 const CONTROL_SEQUENCE = /([0-?]*)([ -/]*)([@-~]?)/y;
-/** The most frequent control sequence, matched without groups because that is faster. */
+/** Sets colours and attributes: the most frequent control sequence, matched without groups because that is faster. */
 const COLOUR = /[0-;]*m/y;
 const OPERATING_SYSTEM_COMMAND = /([^\u0007\u001B\u009C]*)(?:\u0007|\u001B\\|\u009C)?/y;
 const DEVICE_STRING = /[^\u001B\u009C]*(?:\u001B\\|\u009C)?/y;
@@ -64,45 +64,31 @@ export function styleLine(line: string, style: Style): StyledLine {
   return { spans: row.toSpans(), style: row.style };
 }
 
-/** Applies the control sequence at `at`. Returns the index after it. */
+/** Applies the control character at `at`, with its sequence. Returns the index after it. */
 function applyControl(row: Row, text: string, at: number): number {
-  const next = at + 1;
-  switch (text[at]) {
-    case '\r':
-      row.moveTo(0);
-      return next;
-    case '\b':
+  const isEscape = text[at] === '\u001B';
+  // The escape character with one of @ to _ is another form of a C1 control.
+  const control = isEscape ? text.charCodeAt(at + 1) + 0x40 : text.charCodeAt(at);
+  if (isEscape && !(control >= 0x80 && control <= 0x9f)) return skip(ESCAPE, text, at + 1);
+  const next = isEscape ? at + 2 : at + 1;
+  switch (control) {
+    case 0x08:
       row.moveBy(-1);
       return next;
-    case '\u009B':
+    case 0x0d:
+      row.moveTo(0);
+      return next;
+    case 0x9b:
       return applySequence(row, text, next);
-    case '\u009D':
+    case 0x9d:
       return applyCommand(row, text, next);
-    case '\u0090':
-    case '\u0098':
-    case '\u009E':
-    case '\u009F':
+    case 0x90:
+    case 0x98:
+    case 0x9e:
+    case 0x9f:
       return skip(DEVICE_STRING, text, next);
-    case '\u001B':
-      return applyEscape(row, text, next);
     default:
       return next;
-  }
-}
-
-function applyEscape(row: Row, text: string, at: number): number {
-  switch (text[at]) {
-    case '[':
-      return applySequence(row, text, at + 1);
-    case ']':
-      return applyCommand(row, text, at + 1);
-    case 'P':
-    case 'X':
-    case '^':
-    case '_':
-      return skip(DEVICE_STRING, text, at + 1);
-    default:
-      return skip(ESCAPE, text, at);
   }
 }
 
@@ -119,34 +105,16 @@ function applySequence(row: Row, text: string, at: number): number {
     return COLOUR.lastIndex;
   }
   CONTROL_SEQUENCE.lastIndex = at;
-  const [, parameters = '', intermediates, final] = CONTROL_SEQUENCE.exec(text) ?? [];
-  // Sequences that begin with one of <=>? are private and have other meanings.
-  if (intermediates === '' && !/[<=>?]/.test(parameters)) applyFinal(row, final, parameters);
-  return CONTROL_SEQUENCE.lastIndex;
-}
-
-function applyFinal(row: Row, final: string | undefined, parameters: string): void {
+  const [, parameters = '', intermediates, final = ''] = CONTROL_SEQUENCE.exec(text) ?? [];
   const count = Math.min(Number.parseInt(parameters, 10) || 0, Number.MAX_SAFE_INTEGER);
-  switch (final) {
-    case 'm':
-      row.style = applySgr(row.style, parameters);
-      return;
-    case 'C':
-      row.moveBy(Math.max(1, count));
-      return;
-    case 'D':
-      row.moveBy(-Math.max(1, count));
-      return;
-    case 'G':
-      row.moveTo(count - 1);
-      return;
-    case 'J':
-    case 'K':
-      if (count === 0) row.eraseRight();
-      else if (count === 2) row.eraseAll();
-      return;
-    default:
-  }
+  // Sequences that begin with one of <=>? are private and have other meanings.
+  if (intermediates !== '' || /[<=>?]/.test(parameters)) return CONTROL_SEQUENCE.lastIndex;
+  if (final === 'C') row.moveBy(Math.max(1, count));
+  if (final === 'D') row.moveBy(-Math.max(1, count));
+  if (final === 'G') row.moveTo(count - 1);
+  if (/[JK]/.test(final) && count === 0) row.eraseRight();
+  if (/[JK]/.test(final) && count === 2) row.eraseAll();
+  return CONTROL_SEQUENCE.lastIndex;
 }
 
 function applyCommand(row: Row, text: string, at: number): number {
@@ -171,11 +139,8 @@ class Row {
 
   write(text: string): void {
     const { style, href } = this;
-    if (!this.#cells) {
-      append(this.#spans, { text, style, href });
-      return;
-    }
     const cells = this.#cells;
+    if (!cells) return append(this.#spans, { text, style, href });
     while (cells.length < this.#cursor) cells.push(BLANK);
     for (const character of text) cells[this.#cursor++] = { text: character, style, href };
   }
@@ -204,18 +169,9 @@ class Row {
   }
 
   toSpans(): readonly Span[] {
-    if (!this.#cells) return this.#spans;
     const spans: Span[] = [];
-    let [text, current] = ['', BLANK];
-    for (const cell of this.#cells) {
-      if (cell.style !== current.style || cell.href !== current.href) {
-        if (text !== '') spans.push({ ...current, text });
-        [text, current] = ['', cell];
-      }
-      text += cell.text;
-    }
-    if (text !== '') spans.push({ ...current, text });
-    return spans;
+    for (const cell of this.#cells ?? []) append(spans, cell);
+    return this.#cells ? spans : this.#spans;
   }
 
   #toCells(): Span[] {
