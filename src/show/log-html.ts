@@ -132,7 +132,7 @@ function toClasses(style: Style): string {
   return classes;
 }
 
-/** Returns the value of a `class` attribute. The classes are those of log.css and of {@link formatPalette}. */
+/** Returns the value of a `class` attribute. The classes are those of build-page.css and of {@link formatPalette}. */
 function formatClasses(style: Style): string {
   const { foreground, background, attributes } = readStyle(style);
   const isInverse = attributes.includes('inverse');
@@ -149,7 +149,8 @@ function formatClasses(style: Style): string {
 type Rgb = readonly [number, number, number];
 
 /**
- * The background of logs, on light pages too: programs choose colours for a dark terminal. Equals `--log` in log.css.
+ * The background of logs, on light pages too: programs choose colours for a dark terminal. Equals that of `.panel` in
+ * build-page.css.
  */
 const LOG_BACKGROUND: Rgb = [13, 17, 23];
 const WHITE: Rgb = [255, 255, 255];

@@ -16,7 +16,7 @@ import {
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
 
 const script = readBrowserFiles('build-page.js');
-const style = readBrowserFiles('page.css', 'build-page.css', 'log.css') + formatPalette();
+const style = readBrowserFiles('page.css', 'build-page.css') + formatPalette();
 
 export const buildPagePolicy: string = toSecurityPolicy(script, style, { isInteractive: true });
 

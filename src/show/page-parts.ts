@@ -169,13 +169,13 @@ export function renderProblems(problems: readonly ConfigProblem[]): string {
     const help = hint === undefined ? '' : `<p class="quiet">${escapeHtml(toOneLine(hint, MAX_SENTENCE_LENGTH))}</p>`;
     return `<li>${line}${escapeHtml(toOneLine(message, MAX_SENTENCE_LENGTH))}${help}</li>`;
   });
-  return `<ul class="problems">${items.join('')}</ul>`;
+  return `<ul>${items.join('')}</ul>`;
 }
 
 /** Renders the lines of a warning unchanged. */
 function renderWarning(warning: string): string {
   const text = toPlainText(warning).slice(0, MAX_WARNING_LENGTH);
-  return `<div class="warning">${text === '' ? '' : `<pre tabindex="0">${escapeHtml(text)}</pre>`}</div>`;
+  return text === '' ? '' : `<pre class="warning">${escapeHtml(text)}</pre>`;
 }
 
 /** Renders the form to cancel or to run again. It asks for confirmation, with and without a script. */
@@ -191,7 +191,7 @@ export function renderControls(
     `<details class="confirm"><summary class="button">${label}</summary>`,
     `<form method="post" action="${escapeHtml(`${sealed}/${action}`)}"><p>${question}</p>`,
     `<input type="hidden" name="nonce" value="${escapeHtml(nonce)}">`,
-    `<button class="${isRunning ? 'danger' : 'go'}">${button}</button></form></details>`,
+    `<button${isRunning ? ' class="danger"' : ''}>${button}</button></form></details>`,
   ].join('');
 }
 

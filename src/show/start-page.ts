@@ -8,7 +8,7 @@ export interface StartPageOptions {
 }
 
 const script = readBrowserFiles('start-page.js');
-const style = readBrowserFiles('page.css', 'start-page.css');
+const style = readBrowserFiles('page.css');
 
 /** Forms cannot send anything. */
 const contentSecurityPolicy = toSecurityPolicy(script, style, { isInteractive: false });
@@ -26,7 +26,7 @@ export function renderStartPage({ baseUrl, publicKey }: StartPageOptions): Page 
 <style>${style}</style>
 </head>
 <body>
-<main>
+<main class="narrow">
 <h1>c3</h1>
 <p>A minimal, stateless CI/CD service for Kubernetes. A push starts a build in a Pod of your own cluster. One Telegram message
 shows its progress. c3 stores nothing: secrets are sealed, and only this c3 can open them, only for their repository.
