@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { isRunning, setUp, shells } from '../../test/fakes/local-steps.ts';
+import { createPartReader } from './part-reader.ts';
 import { formatArgv } from './shell.ts';
 
 describe.each(shells)('a step under %s', (shell) => {
@@ -17,6 +18,29 @@ describe.each(shells)('a step under %s', (shell) => {
     const value = `it's "$HOME" \\ \`x\`\n  two lines\t`;
     await step.run('pwd; printf %s "$ODD"', { env: { ODD: value } });
     expect(step.text()).toBe(`${join(step.workspace.directory, 'project')}\n${value}`);
+  });
+
+  it('runs in directories whose names contain spaces', async () => {
+    const step = setUp(shell, { rootName: ' c3  files ' });
+    const workdir = join(step.workspace.directory, 'a  project ');
+    expect(await step.run('echo "$PWD|"; sleep 0.3; exit 3', { workdir })).toEqual({ kind: 'exited', exitCode: 3 });
+    expect(step.text()).toBe(`${workdir}|\n`);
+    const reader = createPartReader({
+      workspace: step.workspace,
+      buildId: step.buildId,
+      roots: [step.root, '/nowhere'],
+    });
+    const part = await reader.readPart({ container: 'main', stepId: 's1', offset: 0, base: 0 });
+    expect(part.kind === 'part' && Buffer.from(part.bytes).toString()).toBe(`${workdir}|\n`);
+    expect(await step.sweep()).toBe(true);
+    reader.close();
+    // Of all builds but ten the files are removed.
+    for (let build = 0; build < 12; build += 1) mkdirSync(join(step.root, `old-${build}`));
+    for (let build = 0; build < 12; build += 1) writeFileSync(join(step.root, `old-${build}`, 'swept.main'), '');
+    expect(await step.sweep(step.openAgent())).toBe(true);
+    expect(readdirSync(step.root).filter((name) => /^(?:old-|b-)/.test(name) || name === step.buildId)).toHaveLength(
+      10,
+    );
   });
 
   it('runs nothing where its work directory cannot be: what is in the image would be tested, and pass', async () => {

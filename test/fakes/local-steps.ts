@@ -62,11 +62,16 @@ interface LocalStepOptions {
   readonly onLog?: (end: LogEnd) => void;
 }
 
-export function setUp(shell: Shell, options: Pick<LocalWorkspaceOptions, 'without' | 'env'> = {}): LocalSteps {
+interface LocalStepsOptions extends Pick<LocalWorkspaceOptions, 'without' | 'env'> {
+  /** The name of the directory with c3's files. */
+  readonly rootName?: string;
+}
+
+export function setUp(shell: Shell, { rootName = 'c3', ...options }: LocalStepsOptions = {}): LocalSteps {
   const workspace = createLocalWorkspace(shell, options);
   const buildId = toLocalBuildId();
   const controller = new AbortController();
-  const root = join(workspace.directory, 'c3');
+  const root = join(workspace.directory, rootName);
   /** The steps whose logs are read, in order. */
   const logs: string[] = [];
   function openAgent(changes: Partial<StepAgentOptions> = {}): StepAgent {
