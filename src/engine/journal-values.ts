@@ -1,9 +1,10 @@
 import type { BuildPhase, BuildState, CommitFacts, Ending, StepPhase, StepState } from '../build/index.ts';
+import { readInteger, readObject, readString, type JsonObject } from '../json.ts';
 
 /** Reads the values of a journal, field by field. Every program in the Pod can write a journal (A12). */
 
 /**
- * Of a text in a journal, as a line has it. The longest line has two and a name, and the agent's protocol takes 4 KiB
+ * For a text in a line of a journal. The longest line has two texts and a name, and the agent's protocol allows 4 KiB
  * (`frames.ts`).
  */
 const MAX_TEXT_BYTES = 1200;
@@ -33,7 +34,7 @@ export interface BuildFacts extends Partial<Pick<BuildState, 'isWarm' | 'previou
 
 /** Reads the values under `build` and `commit`. Returns nothing for any other key. */
 export function parseBuildFacts(key: string, value: unknown): BuildFacts {
-  const fields = toFields(value);
+  const fields = readObject(value);
   switch (key) {
     case 'build': {
       const { isWarm, previous } = fields;
@@ -52,20 +53,20 @@ export function parseBuildFacts(key: string, value: unknown): BuildFacts {
 
 /** Reads the value under `phase`. */
 export function parseBuildPhase(value: unknown): Partial<Pick<BuildState, 'phase' | 'endedAt'>> {
-  const fields = toFields(value);
-  const phase = toBuildPhase(toFields(fields['phase']));
+  const fields = readObject(value);
+  const phase = toBuildPhase(readObject(fields['phase']));
   return phase === undefined ? {} : { phase, endedAt: toTime(fields['endedAt']) };
 }
 
-function toBuildPhase({ kind, detail, ending }: Fields): BuildPhase | undefined {
+function toBuildPhase({ kind, detail, ending }: JsonObject): BuildPhase | undefined {
   if (kind === 'queued' || kind === 'running') return { kind };
   if (kind === 'preparing') return { kind, detail: toWords(detail) };
-  const told = kind === 'ended' ? toEnding(toFields(ending)) : undefined;
+  const told = kind === 'ended' ? toEnding(readObject(ending)) : undefined;
   return told && { kind: 'ended', ending: told };
 }
 
 /** Reads an ending. The steps say which of them failed and may fail. */
-function toEnding({ kind, message: words, step }: Fields): Ending | undefined {
+function toEnding({ kind, message: words, step }: JsonObject): Ending | undefined {
   const message = toWords(words);
   switch (kind) {
     case 'passed':
@@ -87,14 +88,14 @@ function toEnding({ kind, message: words, step }: Fields): Ending | undefined {
 
 /** Reads the value under `step N`. Returns undefined when it makes no sense. */
 export function parseStep(value: unknown): Pick<StepState, 'phase' | 'attempt' | 'startedAt' | 'endedAt'> | undefined {
-  const fields = toFields(value);
-  const phase = toStepPhase(toFields(fields['phase']));
-  const attempt = toCount(fields['attempt'], MAX_ATTEMPT);
+  const fields = readObject(value);
+  const phase = toStepPhase(readObject(fields['phase']));
+  const attempt = readInteger(fields['attempt'], { min: 0, max: MAX_ATTEMPT });
   if (!phase || !attempt) return undefined;
   return { phase, attempt, startedAt: toTime(fields['startedAt']), endedAt: toTime(fields['endedAt']) };
 }
 
-function toStepPhase({ kind, exitCode, message, reason }: Fields): StepPhase | undefined {
+function toStepPhase({ kind, exitCode, message, reason }: JsonObject): StepPhase | undefined {
   switch (kind) {
     case 'running':
     case 'passed':
@@ -102,7 +103,7 @@ function toStepPhase({ kind, exitCode, message, reason }: Fields): StepPhase | u
     case 'cancelled':
       return { kind };
     case 'failed':
-      return { kind, exitCode: toCount(exitCode, 255) };
+      return { kind, exitCode: readInteger(exitCode, { min: 0, max: 255 }) };
     case 'lost':
       return { kind, message: toWords(message) };
     case 'skipped':
@@ -112,20 +113,10 @@ function toStepPhase({ kind, exitCode, message, reason }: Fields): StepPhase | u
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function toFields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
-}
-
 function toWords(value: unknown): string {
-  return typeof value === 'string' ? toText(value) : '';
+  return toText(readString(value) ?? '');
 }
 
 function toTime(value: unknown): number | undefined {
-  return toCount(value, MAX_TIME);
-}
-
-function toCount(value: unknown, max: number): number | undefined {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
+  return readInteger(value, { min: 0, max: MAX_TIME });
 }

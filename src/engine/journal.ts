@@ -1,4 +1,5 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../build/index.ts';
+import { isJsonObject, parseJson, readObject, type JsonObject } from '../json.ts';
 import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
 import { yieldToEventLoop } from './event-loop.ts';
 
@@ -169,13 +170,9 @@ function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { r
   return entries.toSorted((one, other) => one.e - other.e || one.n - other.n);
 }
 
-function parseValues(text: string): object | undefined {
-  try {
-    const { v } = JSON.parse(text) as Partial<Entry>;
-    return typeof v === 'object' && v !== null ? v : undefined;
-  } catch {
-    return undefined;
-  }
+function parseValues(text: string): JsonObject | undefined {
+  const values = readObject(parseJson(text))['v'];
+  return isJsonObject(values) ? values : undefined;
 }
 
 function withFacts(state: BuildState, kind: string, value: unknown): BuildState {
