@@ -61,14 +61,14 @@ describe.runIf(mayMount).each(someShells)('under %s, on a full disk,', (shell) =
     return { kind: 'lost', message: `container "main": no space left in ${root}` };
   }
 
-  it('a step is lost at once, and told why', async () => {
+  it('a step is lost at once, with the reason', async () => {
     const steps = setUpDisk(shell);
     fill(steps);
     expect(await steps.run('echo never')).toEqual(lost(steps));
     expect(steps.workspace.execCount).toBe(1);
   });
 
-  it('a step after others is lost at once, and told why', async () => {
+  it('a step after others is lost at once, with the reason', async () => {
     const steps = setUpDisk(shell);
     await steps.run(':');
     fill(steps);
@@ -103,7 +103,7 @@ describe.runIf(mayMount).each(someShells)('under %s, on a full disk,', (shell) =
     },
   );
 
-  it('what is to be noted of the build is lost, and nothing else', async () => {
+  it('only the notes of the build are lost', async () => {
     const steps = setUpDisk(shell);
     await steps.run('exit 5');
     fill(steps);

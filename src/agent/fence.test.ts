@@ -6,14 +6,14 @@ import { setUp, shells } from '../../test/fakes/local-steps.ts';
 const STALE = { kind: 'lost', message: 'container "main": another c3 has taken over this Pod' };
 
 describe.each(shells)('under %s', (shell) => {
-  it('a c3 that comes with a smaller epoch is refused, for good', async () => {
+  it('a c3 with a smaller epoch is refused for good', async () => {
     const steps = setUp(shell);
     expect(await steps.openAgent({ buildId: 'b2', epoch: 7 }).ready()).toMatchObject({ kind: 'answered' });
     expect(await steps.run('echo never')).toEqual(STALE);
     expect(steps.text()).toBe('');
   });
 
-  it('a c3 whose Pod was taken over meanwhile starts nothing over the line it has, cancels nothing and sweeps nothing', async () => {
+  it('a c3 that has lost its Pod starts, cancels and sweeps nothing over its open connection', async () => {
     const steps = setUp(shell);
     const other = steps.openAgent({ epoch: 2 });
     const stale = steps.openAgent();
@@ -32,7 +32,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(await steps.run('exit 4', { stepId: 's2', agent: other })).toEqual({ kind: 'exited', exitCode: 4 });
   });
 
-  it('a c3 whose step another one killed, which took the Pod over, never hears how that step ended', async () => {
+  it('a c3 never gets the end of a step that another c3 killed when it took over the Pod', async () => {
     const steps = setUp(shell);
     const started = steps.seen('on');
     const stale = steps.run('trap "exit 0" TERM; echo on; sleep 300');
@@ -42,7 +42,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(await stale).toEqual(STALE);
   });
 
-  it('a c3 whose Pod was taken over is told nothing of what it ran before, over the line it has', async () => {
+  it('a c3 that has lost its Pod gets nothing of what it ran before, over its open connection', async () => {
     const steps = setUp(shell);
     expect(await steps.run('exit 3')).toEqual({ kind: 'exited', exitCode: 3 });
     await steps.openAgent({ buildId: 'b2', epoch: 2 }).ready();
@@ -50,7 +50,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(await steps.run('exit 3', { stepId: 's2' })).toEqual(STALE);
   });
 
-  it('a launch is refused when the fence rises between its arrival and its start', async () => {
+  it('a launch is refused when another c3 comes between its arrival and its start', async () => {
     const steps = setUp(shell);
     const stale = steps.openAgent();
     await stale.ready();
@@ -62,7 +62,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(existsSync(ran)).toBe(false);
   });
 
-  it('a cancel holds that found a claim of another c3, which withdrew it when it saw the fence', async () => {
+  it('a cancel is sent again when the c3 that held the claim has withdrawn it', async () => {
     const steps = setUp(shell);
     await steps.openAgent().ready();
     const place = join(steps.root, steps.buildId, 's1');
@@ -76,7 +76,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(steps.text()).toBe('');
   });
 
-  it('when a build began is told the same to all who come with it later', async () => {
+  it('every c3 that comes later with a build gets the same start time', async () => {
     const steps = setUp(shell);
     const before = Date.now();
     const first = await steps.openAgent().ready();
@@ -89,7 +89,7 @@ describe.each(shells)('under %s', (shell) => {
     expect(second).toMatchObject({ kind: 'answered', value: { begunAtMs } });
   });
 
-  it('who comes only to read takes the Pod from nobody', async () => {
+  it('a reader takes the Pod from nobody', async () => {
     const steps = setUp(shell);
     const started = steps.seen('on');
     const result = steps.run('echo on; sleep 0.5; exit 3');

@@ -4,22 +4,22 @@ import { describe, expect, it, vi } from 'vitest';
 import { isRunning, setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 
 /**
- * One that minds TERM and one that does not, in the background; one of each below another shell; and what the step
- * itself waits for.
+ * One that ends at TERM and one that ignores it, in the background; one of each below another shell; and what the
+ * step itself waits for.
  */
 function toTree(directory: string): string {
   const member = (name: string, before = ''): string =>
     `sh -c '${before}echo $$ > ${directory}/${name}.new; mv ${directory}/${name}.new ${directory}/${name}; while :; do sleep 0.1; done'`;
   const deaf = 'trap "" TERM; ';
   return [
-    `${member('minds')} &`,
+    `${member('ends')} &`,
     `${member('deaf', deaf)} &`,
     `(${member('below')} & ${member('deaf-below', deaf)} & wait) &`,
     `echo on; ${member('own')}`,
   ].join('\n');
 }
 
-const MEMBERS = ['minds', 'deaf', 'below', 'deaf-below', 'own'];
+const MEMBERS = ['ends', 'deaf', 'below', 'deaf-below', 'own'];
 
 async function readTree({ workspace }: LocalSteps): Promise<number[]> {
   const files = MEMBERS.map((name) => join(workspace.directory, name));

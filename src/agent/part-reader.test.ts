@@ -107,7 +107,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('a log that there never was is not waited for', async () => {
+  it('a log that never existed is not waited for', async () => {
     const steps = setUp(shell);
     await steps.run(':', { stepId: 's2' });
     const message = 'there is no such log in the container';
@@ -115,7 +115,7 @@ describe.each(someShells)('under %s', (shell) => {
   });
 
   // Busybox has a `dd` of its own, which nothing can take the place of.
-  it.skipIf(shell === 'busybox')('a log that is emptied in the moment in which it is sent breaks nothing', async () => {
+  it.skipIf(shell === 'busybox')('a log that is emptied while it is sent breaks nothing', async () => {
     const steps = setUp(shell);
     const dir = steps.workspace.directory;
     await steps.run('echo a line that is long enough');
@@ -159,7 +159,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('of a huge log the middle is left out, unless all of it is wanted', async () => {
+  it('the middle of a huge log is left out, unless all of it is wanted', async () => {
     const steps = setUp(shell);
     const file = join(steps.workspace.directory, 'huge');
     writeFileSync(file, Buffer.alloc(17 * MIB, 'x'));
@@ -179,7 +179,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('a step that runs tells what there is, and one that began to write anew goes on', async () => {
+  it('a part of a running step has what is written, also after the step has emptied its log', async () => {
     const steps = setUp(shell);
     const reader = createReader(steps);
     const nothing = { begunAtMs: 0, lines: [] };
@@ -237,7 +237,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('the journal is kept as it was noted, for everybody in the Pod, and told whole', async () => {
+  it('the journal is kept as noted, readable in the whole Pod, and read whole', async () => {
     const steps = setUp(shell);
     const line = String.raw`{"e":1,"n":1,"k":"a","v":"$(x)\u0020\\\"'${'`'}*%s\u00e9"}`;
     const agent = steps.openAgent();
@@ -256,7 +256,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('a note that finds no room, or no directory, costs nothing', async () => {
+  it('a note without room or directory does no harm', async () => {
     const steps = setUp(shell);
     const agent = steps.openAgent();
     const answer = await agent.perform(`note nowhere x\ncancel ${steps.buildId} s9\n`, (frame) =>
@@ -265,7 +265,7 @@ describe.each(someShells)('under %s', (shell) => {
     expect(answer).toEqual({ kind: 'answered', value: true });
   });
 
-  it('the size of a log is noted in each second in which it grew', async () => {
+  it('the size of a log is noted for each second in which it grew', async () => {
     const steps = setUp(shell);
     const file = `${steps.root}/${steps.buildId}/s1.times`;
     const noted = (size: number): string => `until grep -qs ' ${size}$' ${file}; do sleep 0.05; done`;
@@ -280,7 +280,7 @@ describe.each(someShells)('under %s', (shell) => {
     reader.close();
   });
 
-  it('a reader comes after a greater epoch, and takes the Pod from nobody', async () => {
+  it('a reader comes after a greater epoch and takes the Pod from nobody', async () => {
     const steps = setUp(shell);
     await steps.run('echo one');
     const other = steps.openAgent({ buildId: 'other', epoch: 7 });
@@ -292,7 +292,7 @@ describe.each(someShells)('under %s', (shell) => {
   });
 });
 
-it('who asks the same at the same moment has one answer, and at most four lines are open', async () => {
+it('equal requests at the same moment share one answer, and at most four connections are open', async () => {
   const steps = setUp('dash');
   await steps.run('head -c 200000 /dev/zero');
   const before = steps.workspace.execCount;

@@ -11,7 +11,7 @@ interface Played {
   lose(message: string): void;
 }
 
-/** A workspace whose execs end as told, after they wrote `out`; the last answer is given to all that follow. */
+/** A workspace whose execs write `out` and end with these answers. The last answer is for all later execs. */
 function play(...answers: (ExecEnd | 'never' | 'refused' | 'refused-for-good')[]): Played {
   const argvs: (readonly string[])[] = [];
   const lost = Promise.withResolvers<string>();

@@ -22,7 +22,7 @@ function refuse(): { agent: StepAgent; execs: () => number; waits: () => number 
   return { agent, execs: () => execs, waits: () => waits };
 }
 
-it('answers with the refusal when the cluster does not tell why, after one wait for all that ask', async () => {
+it('answers with the refusal when the cluster reports no reason, after one wait for all commands', async () => {
   const { agent, execs, waits } = refuse();
   for (let asked = 0; asked < 3; asked += 1) {
     const answer = await agent.perform('sweep b1\n', () => undefined);

@@ -124,10 +124,10 @@ const LOSS_MS = 10_000;
  * seconds.
  */
 export async function awaitLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
-  const told = new AbortController();
-  const late = sleep(LOSS_MS, undefined, { signal: told.signal, ref: false }).catch(() => undefined);
+  const settled = new AbortController();
+  const late = sleep(LOSS_MS, undefined, { signal: settled.signal, ref: false }).catch(() => undefined);
   const message = await Promise.race([lost, late]);
-  told.abort();
+  settled.abort();
   return message;
 }
 

@@ -37,7 +37,7 @@ describe.each(shells)('under %s a step', (shell) => {
 
   it('starts with no signal ignored', async () => {
     const step = setUp(shell);
-    // While it waits for what another agent runs, an agent minds a signal of its own.
+    // An agent that waits for the step of another agent handles a signal.
     const started = step.seen('on');
     const other = step.run('echo on; sleep 0.2', { agent: step.openAgent(), stepId: 's0' });
     await started;
@@ -59,7 +59,7 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(step.text()).toBe(`${120 * 1024}\n`);
   });
 
-  it('keeps one endless line, carriage returns and characters cut in two as they are', async () => {
+  it('keeps an endless line, carriage returns and characters in two halves as they are', async () => {
     const step = setUp(shell);
     await step.run(
       `printf '10%%\\r20%%\\r\\303'; sleep 0.1; printf '\\251\\n'; head -c 300000 /dev/zero | tr '\\000' x`,
@@ -67,7 +67,7 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(step.text()).toBe(`10%\r20%\r\u00C3\u00A9\n${'x'.repeat(300_000)}`);
   });
 
-  it('that writes lines as fast as it can has them all', async () => {
+  it('that writes lines as fast as it can keeps all of them', async () => {
     const step = setUp(shell);
     expect(await step.run('seq 1 200000; exit 8')).toEqual({ kind: 'exited', exitCode: 8 });
     const lines = step.text().split('\n');
@@ -75,7 +75,7 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(lines.every((line, index) => index === 200_000 || line === String(index + 1))).toBe(true);
   });
 
-  it('that was claimed by an agent which died at once is lost, and told so', async () => {
+  it('that an agent claimed which died at once is lost, with the reason', async () => {
     const step = setUp(shell);
     await step.openAgent().ready();
     writeFileSync(join(step.root, step.buildId, 's1.claim'), '4194305 1\n');
@@ -85,7 +85,7 @@ describe.each(shells)('under %s a step', (shell) => {
     });
   });
 
-  it('that removes the files of c3 is lost, and told why', async () => {
+  it('that removes the files of c3 is lost, with the reason', async () => {
     const step = setUp(shell);
     const result = await step.run(`rm -rf "$ROOT"; ${'sleep 0.3; '.repeat(2)} exit 0`, { env: { ROOT: step.root } });
     expect(result).toEqual({ kind: 'lost', message: expect.stringMatching(/files .*were removed/) });
@@ -114,7 +114,7 @@ describe.each(shells)('under %s a step', (shell) => {
     expect(step.text()).toBe('');
   });
 
-  it('that ended is told of again to who comes later, from the beginning', async () => {
+  it('that has ended has the same end for an agent that comes later', async () => {
     const step = setUp(shell);
     const ran = join(step.workspace.directory, 'ran');
     const script = `echo run >> ${ran}; echo out; exit 9`;

@@ -5,7 +5,10 @@ import { DEFAULT_STEP_LIMITS, runStep, type StepResult } from './step.ts';
 
 const RECONNECT_MS = 10;
 
-/** What comes over each connection before it is cut, in turn; then the step has passed. */
+/**
+ * The outcome of a step whose connections bring these frames and are then cut. After the last one the step has
+ * passed.
+ */
 interface Followed {
   readonly result: StepResult;
   /** Milliseconds between two connections. */
@@ -46,8 +49,8 @@ function exit(): Frame {
 
 const ALIVE: Frame = { kind: 'heartbeat', size: 0 };
 
-describe('a step that is followed over many connections', () => {
-  it('has a longer pause before each that comes after one which told nothing new', async () => {
+describe('the wait for a step over many connections', () => {
+  it('has a longer pause after each connection that broke early', async () => {
     const { result, pauses } = await follow(Array.from({ length: 6 }, () => [ALIVE]));
     expect(result).toEqual({ kind: 'exited', exitCode: 0 });
     // A timer may be a millisecond early, and as late as the machine likes.

@@ -15,7 +15,7 @@ function toFile({ root, buildId }: LocalSteps, name: string): string {
 }
 
 describe.each(someShells)('under %s', (shell) => {
-  it('a step that has passed is proved by its exit file, one that has failed leaves no proof', async () => {
+  it('a step that has passed writes its proof into its exit file, and a failed step writes none', async () => {
     const steps = setUp(shell);
     expect(await steps.run(':')).toEqual({ kind: 'exited', exitCode: 0 });
     expect(readFileSync(toFile(steps, 's1.exit'), 'utf8').trim()).toBe('0 exited end proof-s1');
@@ -23,7 +23,7 @@ describe.each(someShells)('under %s', (shell) => {
     expect(readFileSync(toFile(steps, 's2.exit'), 'utf8').trim()).toBe('3 exited end');
   });
 
-  it('a step that has passed counts as passed for a c3 that takes the build up, and asks for it again', async () => {
+  it('a step that has passed has passed for a c3 that resumes the build', async () => {
     const steps = setUp(shell);
     await steps.run('echo once');
     expect(await steps.run('echo twice', { agent: steps.openAgent() })).toEqual({ kind: 'exited', exitCode: 0 });
@@ -78,7 +78,7 @@ describe.each(someShells)('under %s', (shell) => {
   });
 });
 
-it('a proof is of one step, one build, one Pod and one kubeconfig, and the same whoever makes it', () => {
+it('a proof is for one step, one build, one Pod and one kubeconfig, and every c3 makes the same', () => {
   const order = { key: 'kubeconfig', buildId: 'b', workspaceId: 'uid' };
   const toProof = createStepProofs(order);
   expect(toProof('s1')).toMatch(/^[0-9a-f]{32}$/);

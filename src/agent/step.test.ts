@@ -85,7 +85,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(step.text()).not.toContain('C3_SCRIPT=');
   });
 
-  it('tells of the line in which something is wrong, and has no arguments', async () => {
+  it('names the line of an error, and has no arguments', async () => {
     const step = setUp(shell);
     await step.run('# one\necho "$0 $#"\n\nno-such-command-here');
     expect(step.text()).toMatch(/^sh 0\nsh: .*\b4: .*not found\n$/);
@@ -120,7 +120,7 @@ describe.each(shells)('a step under %s', (shell) => {
     ['exit 255', 255],
     ['cat <<END > /dev/null\nhere\nEND\nexit 7', 7],
     ['exec sh -c "exit 9"', 9],
-  ])('tells the exit code of `%s`', async (script, exitCode) => {
+  ])('has the exit code of `%s`', async (script, exitCode) => {
     expect(await setUp(shell).run(script)).toEqual({ kind: 'exited', exitCode });
   });
 
@@ -206,7 +206,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(await result).toEqual({ kind: 'lost', message: 'its supervisor in the container was killed' });
   });
 
-  it('is lost with the words of the workspace when that is lost', async () => {
+  it('is lost with the message of the workspace when that is lost', async () => {
     const step = setUp(shell);
     const started = step.seen('on');
     const result = step.run('echo on; sleep 100');
@@ -216,7 +216,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(await step.sweep(step.openAgent())).toBe(true);
   });
 
-  it('is lost with the words of the workspace that come after the refusal of a connection', async () => {
+  it('is lost with the message of the workspace that comes after a refused connection', async () => {
     const step = setUp(shell);
     const started = step.seen('on');
     const result = step.run('echo on; sleep 100');
@@ -229,7 +229,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(await step.sweep(step.openAgent())).toBe(true);
   });
 
-  it('leaves nothing running after the sweep, daemons neither', async () => {
+  it('leaves nothing running after the sweep, not even daemons', async () => {
     const step = setUp(shell);
     const pidFile = join(step.workspace.directory, 'daemon');
     await step.run(
@@ -241,7 +241,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(isRunning(pid)).toBe(false);
   });
 
-  it('does not outlive the arrival of the next build when its c3 died', async () => {
+  it('is killed when the next build arrives after its c3 died', async () => {
     const step = setUp(shell);
     const pidFile = join(step.workspace.directory, 'abandoned');
     const started = step.seen('on');

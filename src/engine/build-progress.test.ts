@@ -6,7 +6,7 @@ import { createMasking } from '../sealing/index.ts';
 import { createBuildProgress } from './build-progress.ts';
 
 describe('the progress of a build', () => {
-  it('shows no secret in a sentence, whoever wrote it', () => {
+  it('shows no secret in a sentence of a cluster or a forge', () => {
     const states: BuildState[] = [];
     const progress = createBuildProgress(createBuild(), { urls: { repository: '', commit: '' }, now: () => 0 });
     progress.attach({ report: (state) => void states.push(state) });

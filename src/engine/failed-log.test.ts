@@ -74,7 +74,7 @@ describe('the log of the step that failed', () => {
     expect(await run(createWorld(), '- mian: echo')).toEqual([]);
   });
 
-  it('is not told as whole when its files are gone, or when whoever takes it cannot', async () => {
+  it('is not complete when its files are gone, or when the receiver fails', async () => {
     const world = createWorld();
     const answers: boolean[] = [];
     await world.run({
@@ -101,7 +101,7 @@ describe('the log of the step that failed', () => {
   });
 });
 
-it('what c3.yaml says of Telegram is told to who opens the reporter, once it was read', async () => {
+it('the reporter gets what c3.yaml says about Telegram, once that is read', async () => {
   const told: (TelegramOrder | undefined)[] = [];
   const onReporter = (telegram: TelegramOrder | undefined): void => void told.push(telegram);
   const file = toFile('- main: echo', 'telegram: {to: aa.bb.cc.dd, notify: change, log: true}\n');

@@ -126,8 +126,8 @@ function toAscii(value: unknown): string {
 }
 
 /**
- * The state that journals tell. `lines` of one container or several, in any order, written by whoever was in the Pod:
- * what makes no sense is passed over.
+ * Reads the state from journals. `lines` come from one or several containers, in any order. Every program in the Pod
+ * can write them: what makes no sense is passed over.
  *
  * @param known what c3.yaml and the link say, which no journal may change; the steps are as before their start
  * @returns undefined when there is nothing

@@ -18,7 +18,7 @@ import type { BuildProgress } from './build-progress.ts';
 /** What is known before the cluster is asked for anything. */
 export type Prepared =
   | { readonly kind: 'ended'; readonly ending: Ending }
-  /** This very build has ended before, and was reported: nobody is told again. */
+  /** The build has ended before, and was reported. It is not reported again. */
   | { readonly kind: 'replayed'; readonly ending: Ending }
   | PreparedBuild;
 

@@ -36,7 +36,7 @@ describe('the steps of a parallel stage', () => {
     expect(walk.states.at(-1)?.steps.map(({ group }) => group)).toEqual([undefined, 1, 1, undefined]);
   });
 
-  it('all end and are told, though one has failed; the first of them in order is the cause', async () => {
+  it('all run to their end after one has failed, and the first failure in order is the cause', async () => {
     const walk = setUp();
     const { ending } = await walk.run([
       parallel(
@@ -234,7 +234,7 @@ it('in a Pod of its own a build kills nothing at its end: the Pod goes, and all 
 describe('a step with retries', () => {
   const FLAKY = 'echo run >> "$DIR/runs"; test "$(wc -l < "$DIR/runs")" -ge 3';
 
-  it('is run again until it passes, each time anew, and shows which attempt it is', async () => {
+  it('is run again until it passes, and shows its attempt', async () => {
     const walk = setUp();
     const { ending } = await walk.run([one('flaky', { sh: FLAKY, retry: 5 })]);
     expect(ending).toEqual(PASSED);
@@ -338,7 +338,7 @@ describe('a build that is taken up again', () => {
     one('flaky', { sh: 'echo flaky >> "$DIR/runs"; test "$(grep -c flaky "$DIR/runs")" -ge 2', retry: 2 }),
   ] as const;
 
-  it('runs nothing twice and comes to the same end with the whole log', async () => {
+  it('runs nothing twice and has the same ending and the whole log', async () => {
     const walk = setUp();
     const last = { finally: [one('clean', { sh: 'echo clean >> "$DIR/runs"; exit 4' })], id: 'again' };
     const before = (await walk.run(STEPS, last)).ending;
@@ -367,7 +367,7 @@ describe('a build that is taken up again', () => {
 describe('the output of a step', () => {
   const SECRET = 'hunter2-hunter2!';
 
-  it('shows no half of a secret where a part of it was left out', async () => {
+  it('shows no half of a secret where the middle of the log is left out', async () => {
     const walk = setUp();
     const lines = new Set<string>();
     let rest = '';
@@ -383,7 +383,7 @@ describe('the output of a step', () => {
     expect([...lines].toSorted()).toEqual(['', '***', '… N bytes left out …']);
   });
 
-  it('that has a colour in the middle of a secret shows neither half of it', async () => {
+  it('shows neither half of a secret with a colour in the middle', async () => {
     const walk = setUp();
     const script = String.raw`printf 'a\nkey hunter2-\033[1mhunter2!\033[m\n\033[1mb\033[m\n'`;
     await walk.run([one('coloured', { sh: script })], { masked: [SECRET] });

@@ -53,7 +53,7 @@ describe('of a build that this process leads', () => {
     expect(states.at(-1)?.phase.kind).toBe('ended');
   });
 
-  it('what never begins ends the waiting with the build', async () => {
+  it('a step that never begins is waited for until the build ends', async () => {
     const { running, onState, end } = createRunning();
     const order = { id: toLocalBuildId(), file: toFile('- main: exit 1\n- main: echo never') };
     const begun = Promise.withResolvers<undefined>();
@@ -67,7 +67,7 @@ describe('of a build that this process leads', () => {
     await ended;
   });
 
-  it('a Pod that cannot be reached now is asked for again with the next log', async () => {
+  it('a Pod that cannot be reached is tried again with the next log', async () => {
     const { running, onState, end } = createRunning();
     const order = await build('- main: echo hello', { onState });
     end();
@@ -78,7 +78,7 @@ describe('of a build that this process leads', () => {
     expect(toTexts(await readView(view, { index: 1 }))).toEqual(['hello']);
   });
 
-  it('closing a view ends what is read from it', async () => {
+  it('closing a view ends its readers', async () => {
     const { running, onState, end } = createRunning();
     const cancel = new AbortController();
     const order = { id: toLocalBuildId(), file: toFile('- main: echo up; sleep 1000') };
@@ -130,7 +130,7 @@ describe('a part of a log', () => {
     ['of empty lines', '\n'.repeat(200_000)],
     ['of long lines', `${'x'.repeat(16_384)}\n`.repeat(64)],
     ['of one line', 'x'.repeat(1_000_000)],
-  ])('%s is handed over in slices of so many lines and characters', async (_, log) => {
+  ])('%s is passed on in slices of limited lines and characters', async (_, log) => {
     const { lines, ends, reading } = await readView(viewLog(log), { index: 0 });
     expect(reading.kind).toBe('whole');
     expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBe(log.replaceAll('\n', '').length);
@@ -141,7 +141,7 @@ describe('a part of a log', () => {
     }
   });
 
-  it('is handed over slice by slice, each in a turn of the event loop of its own, however many read', async () => {
+  it('is passed on slice by slice, each in its own turn of the event loop, for any number of readers', async () => {
     let [turn, isOver] = [0, false];
     const count = (): void => {
       turn += 1;
@@ -158,7 +158,7 @@ describe('a part of a log', () => {
     expect(new Set(turns).size).toBe(turns.length);
   });
 
-  it('is fetched when its reader has room for it, and handed over within that', async () => {
+  it('is fetched and passed on when its reader has room for it', async () => {
     const room = Promise.withResolvers<void>();
     const told: string[] = [];
     const reading = readView(
@@ -181,7 +181,7 @@ describe('a part of a log', () => {
     expect(told).toEqual(['fetched', 'handed over', 'over']);
   });
 
-  it('is handed over no further, and is not taken for read, once no more is wanted', async () => {
+  it('is not passed on, and does not count as read, when no more is wanted', async () => {
     const enough = new AbortController();
     const { lines, reading } = await readView(
       viewLog('\n'.repeat(10_000)),

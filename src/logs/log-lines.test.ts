@@ -8,7 +8,7 @@ const START: LogPosition = { offset: 0, pieces: 0 };
 
 interface Told {
   readonly lines: PlacedLine[];
-  /** Every place that was told, and how many lines came before it. */
+  /** Every position, and how many lines came before it. */
   readonly ends: { readonly end: LogPosition; readonly count: number }[];
 }
 
@@ -71,7 +71,7 @@ describe('the lines of a log', () => {
     expect(texts(`${long}\nz\n`, [], from).map((text) => text.length)).toEqual([2, 1]);
   });
 
-  it('are taken in slices, and go on from the end of each, be it within a line', () => {
+  it('are taken in slices, and continue at the end of each, also within a line', () => {
     const long = Array.from({ length: 6 }, (_, index) => String(index).repeat(MAX_LINE_CHARACTERS));
     const log = Buffer.from(`a\n${long.join('')}\n${'\n'.repeat(2 * SLICE_LINES)}z\n`);
     const maker = createLogLines(START, createMasking([]));
@@ -142,7 +142,7 @@ describe('however a log comes', () => {
     );
   });
 
-  it('from every place that was told they go on as they were', () => {
+  it('are the same from every position that was passed on', () => {
     fc.assert(
       fc.property(cases, cuts, ({ log, secrets }, where) => {
         const { lines, ends } = read(log, secrets, START, where);

@@ -20,7 +20,7 @@ function withoutTails(state: BuildState | undefined): BuildState | undefined {
 }
 
 describe('of a build that has ended', () => {
-  it('the Pod tells the state and the logs, to a c3 that never heard of it', async () => {
+  it('the Pod has the state and the logs, for a c3 that does not know the build', async () => {
     const order = await build(
       '- {container: main, run: "echo once; [ -e again ] || { touch again; exit 3; }", name: try, retry: 1}\n- main: printf "a\\nb"',
     );
@@ -55,7 +55,7 @@ describe('of a build that has ended', () => {
     ]);
   });
 
-  it('what did not run has no log, and is not waited for', async () => {
+  it('a step that did not run has no log and is not waited for', async () => {
     const view = await see(await build('- main: exit 4\n- main: echo never'));
     expect(view.state.steps.map(({ phase }) => phase.kind)).toEqual(['passed', 'failed', 'skipped']);
     const failed = (message: string): object => ({ reading: { kind: 'failed', to: 0, message } });
@@ -87,7 +87,7 @@ describe('of a build that has ended', () => {
     }
   });
 
-  it('each line has the second in which it was written, the last that of the step', async () => {
+  it('each line has the second in which it was written, and the last line that of the step', async () => {
     const times = '../.c3/$C3_BUILD_ID/s1.times';
     const noted = (size: number): string => `until grep -qs " ${size}$" ${times}; do sleep 0.05; done`;
     const view = await see(await build(`- main: echo a; ${noted(2)}; echo b; ${noted(4)}; sleep 2; echo c`));
@@ -103,7 +103,7 @@ describe('of a build that has ended', () => {
     expect(lines[2]?.seconds).toBeGreaterThanOrEqual(second);
   });
 
-  it('from every place that was told the lines go on as they were', async () => {
+  it('the lines are the same from every position that was passed on', async () => {
     const view = await see(
       await build('- main: i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i of many"; done; printf end'),
     );
@@ -115,7 +115,7 @@ describe('of a build that has ended', () => {
     }
   });
 
-  it('many readers share few connections, and one that stalls holds up nobody', async () => {
+  it('many readers share few connections, and a stalled one delays nobody', async () => {
     const view = await see(await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done'));
     const before = builds.world.workspace.execCount;
     const stall = Promise.withResolvers<undefined>();
@@ -132,7 +132,7 @@ describe('of a build that has ended', () => {
       expect([lines.length, reading.kind]).toEqual([9000, 'whole']);
   });
 
-  it('a cut connection costs nobody a line', async () => {
+  it('no reader loses a line when a connection is cut', async () => {
     const order = await build('- main: i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i"; done');
     for (let cut = 0; cut < 3; cut += 1) builds.world.workspace.plan.push({ kind: 'cut-after', bytes: 10 * cut });
     const view = await see(order);
@@ -145,7 +145,7 @@ describe('of a build that has ended', () => {
     expect(builds.world.workspace.plan).toEqual([]);
   });
 
-  it('looking leaves everything as it was', async () => {
+  it('a view changes nothing', async () => {
     const order = await build('- main: echo hello');
     const root = join(builds.world.workspace.directory, '.c3');
     const list = (): string[] => readdirSync(root, { recursive: true }).map(String).toSorted();
@@ -181,8 +181,8 @@ it('each container has the journal, so that one of them is enough', async () => 
   expect(toTexts(await readView(view, { index: 2 }))).toEqual(['two']);
 });
 
-describe('where the notes in the Pod and the forge do not agree', () => {
-  it('the forge counts: a step that notes a success makes none', async () => {
+describe('when the notes in the Pod and the forge differ', () => {
+  it('the forge counts: a step cannot note a success', async () => {
     const forged = JSON.stringify({
       e: 1e12,
       n: 1,
@@ -197,7 +197,7 @@ describe('where the notes in the Pod and the forge do not agree', () => {
     expect((await readView(view, { index: 1 })).reading.kind).toBe('whole');
   });
 
-  it('a forge that does not answer costs a warning', async () => {
+  it('a forge that does not answer causes a warning', async () => {
     const order = await build('- main: echo hello');
     const view = await see({ ...order, before: new C3Error('FORGE_UNREACHABLE', 'Cannot reach it') });
     expect(view.state).toMatchObject({
@@ -238,7 +238,7 @@ it('a build of which nothing was noted is shown with its steps and its logs', as
   expect((await readView(view, { index: 1, attempt: 2 })).reading).toMatchObject({ kind: 'failed' });
 });
 
-it('a build that somebody else leads is seen as far as it has come, and its log goes on', async () => {
+it('a build that another c3 leads is shown as far as it has come, and its log goes on', async () => {
   const cancel = new AbortController();
   const order = {
     id: toLocalBuildId(),
@@ -260,7 +260,7 @@ it('a build that somebody else leads is seen as far as it has come, and its log 
   await ended;
 });
 
-describe('where there is nothing to see in a Pod', () => {
+describe('without a Pod that knows the build', () => {
   const ID = { id: 'b1', before: 'failure' } as const;
   async function look(part: Partial<LookAnswers>): Promise<BuildLook> {
     return await builds.world.look({ ...ID, ...part });
@@ -293,7 +293,7 @@ describe('where there is nothing to see in a Pod', () => {
     });
   });
 
-  it('a wrong c3.yaml is told with its problems, worked out anew', async () => {
+  it('a wrong c3.yaml is shown with its problems', async () => {
     const file = toFile('- main: ls\n  wen: {}');
     expect(await look({ file })).toMatchObject({
       kind: 'outcome',
@@ -330,7 +330,7 @@ describe('where there is nothing to see in a Pod', () => {
     });
   });
 
-  it('a build of which later ones left nothing is an outcome', async () => {
+  it('a build whose files later builds removed is an outcome', async () => {
     await build('- main: ls');
     expect(await look({ file: toFile('- main: ls') })).toMatchObject({
       kind: 'outcome',
@@ -339,7 +339,7 @@ describe('where there is nothing to see in a Pod', () => {
     expect(builds.world.events.at(-1)).toBe('close');
   });
 
-  it('a forge or a cluster that does not tell is no outcome', async () => {
+  it('a forge or a cluster that does not answer is no outcome', async () => {
     const before = new C3Error('FORGE_UNAUTHORIZED', 'The token was revoked');
     const looked = (): FindAnswer => ({ kind: 'gone', message: 'gone' });
     expect(await look({ before, looked })).toEqual({ kind: 'failed', message: 'The token was revoked' });

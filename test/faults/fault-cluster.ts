@@ -27,7 +27,7 @@ export interface FaultCluster {
   readonly cluster: Cluster;
   openWorkspace(changes?: Partial<WorkspaceRequest>): Promise<Workspace>;
   answerTo(changes?: Partial<WorkspaceRequest>, onWaiting?: (reason: string) => void): Promise<WorkspaceAnswer>;
-  /** The workspace as whoever reads in it sees it: by c3's own client. */
+  /** Opens the workspace as a reader does, by c3's own client. */
   see(): Promise<FoundWorkspace>;
   /**
    * The directory of this machine that the workspace's container sees as /c3; there also while the API server is
@@ -48,10 +48,10 @@ interface FaultClusterOptions {
   readonly execs?: Partial<ExecLimits>;
 }
 
-/** c3 must notice a silent cut within a test's patience; in production it takes a minute. */
+/** c3 must notice a silent cut soon in a test. In production it takes a minute. */
 const QUICK_EXECS = { pingEveryMs: 100, silenceMs: 1000, stalledInputMs: 2000, closeMs: 200, handshakeMs: 3000 };
 
-/** As in production, but for how soon it connects anew and how long a step that is ended may take. */
+/** As in production, but with quick reconnects and a short grace. */
 export const STEP_LIMITS: StepLimits = {
   outOfReachMs: 60_000,
   reconnectMs: 20,

@@ -51,7 +51,7 @@ interface Holder {
   log(): string;
 }
 
-/** Does as it is told by files `1`, `2`, … of the directory `orders`, each a number of lines to write or `end`. */
+/** Obeys the files `orders.1`, `orders.2`, …: each has a number of lines to write, or `end`. */
 function toScript(directory: string, { exitCode, padding }: Schedule): string {
   return `# ${'x'.repeat(padding)}
 echo run >> ${directory}/ran

@@ -23,7 +23,7 @@ watch() {
 # Whether the step has ended, however: its exit code is there, or its files are gone.
 is_over() { ! read_exit || [ -n "$_ended" ]; }
 
-# The reporter: a process of its own, since a connection that takes nothing blocks whoever writes to it. `wake` wakes
+# The reporter: a process of its own, since a connection that takes nothing blocks its writer. `wake` wakes
 # it once it has announced itself.
 report_end() {
   trap '' USR1
