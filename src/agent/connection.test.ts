@@ -41,7 +41,7 @@ describe('a connection may be tried again when', () => {
     ),
     toStatus('error dialing backend: dial tcp 10.0.0.1:10250: connect: connection refused'),
     { kind: 'cut', message: 'the socket was cut' } as const,
-  ])('it ended with $message', async (end) => {
+  ])('the exec ended with $message', async (end) => {
     const cut = await endWith(end);
     expect(cut).toMatchObject({ kind: 'cut', isFinal: false, message: end.message });
     expect(cut.isShellMissing).toBeUndefined();
