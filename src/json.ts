@@ -3,7 +3,8 @@
  * size of the text before it parses it.
  */
 
-export type JsonObject = Readonly<Record<string, unknown>>;
+/** A JSON object whose values have any type. */
+export type UnknownObject = Readonly<Record<string, unknown>>;
 
 /**
  * Parses a text, or its UTF-8 bytes. Returns undefined, which no JSON is, for anything that is not JSON or not UTF-8.
@@ -17,13 +18,13 @@ export function parseJson(json: string | Uint8Array): unknown {
   }
 }
 
-/** Tells an object from an array, null and the other values. */
-export function isJsonObject(value: unknown): value is JsonObject {
+/** Returns whether a value is an object: no array, and not null. */
+export function isJsonObject(value: unknown): value is UnknownObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Returns the object. For any other value it is empty, so that all its fields are undefined. */
-export function readObject(value: unknown): JsonObject {
+export function readObject(value: unknown): UnknownObject {
   return isJsonObject(value) ? value : {};
 }
 

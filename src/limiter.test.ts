@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { KeyedSemaphore, KeyedTokenBucket, LruMap, Semaphore, TokenBucket, type Release } from './limiter.ts';
 
 describe('a semaphore', () => {
-  it('lets in as many as it has slots, and the others in order of arrival', async () => {
+  it('allows as many holders as slots, and then the others in order of arrival', async () => {
     const semaphore = new Semaphore(2);
     const order: number[] = [];
     const first = await semaphore.acquire();
@@ -25,7 +25,7 @@ describe('a semaphore', () => {
     expect(semaphore.tryAcquire()).toBeUndefined();
   });
 
-  it('lets nobody overtake those who wait', async () => {
+  it('serves callers that wait before a new caller', async () => {
     const semaphore = new Semaphore(1);
     const release = await semaphore.acquire();
     const second = semaphore.acquire();
@@ -70,7 +70,7 @@ describe('a semaphore', () => {
     expect(semaphore.held).toBe(0);
   });
 
-  it('never has more holders than slots, and serves in order, whatever callers do', async () => {
+  it('never has more holders than slots, and serves in order, for any sequence of calls', async () => {
     const actions = fc.array(fc.record({ kind: fc.constantFrom('acquire', 'release', 'abort'), index: fc.nat(20) }));
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), actions, async (capacity, steps) => {
@@ -106,7 +106,7 @@ describe('a semaphore', () => {
 });
 
 describe('a keyed semaphore', () => {
-  it('lets callers with different keys in at the same time', async () => {
+  it('does not limit callers with different keys together', async () => {
     const semaphore = new KeyedSemaphore(1);
     const releases = [await semaphore.acquire('a'), await semaphore.acquire('b')];
     expect([semaphore.size, semaphore.isHeld('a'), semaphore.isHeld('c')]).toEqual([2, true, false]);
@@ -133,7 +133,7 @@ describe('a keyed semaphore', () => {
     expect(semaphore.size).toBe(0);
   });
 
-  it('keeps nothing of a caller whose signal is aborted', async () => {
+  it('keeps no state of a caller whose signal is aborted', async () => {
     const semaphore = new KeyedSemaphore(1);
     await expect(semaphore.acquire('a', AbortSignal.abort())).rejects.toThrow('aborted');
     const release = await semaphore.acquire('a');
@@ -235,7 +235,7 @@ describe('an LRU map', () => {
     expect([map.size, map.get('a')]).toEqual([0, undefined]);
   });
 
-  it('holds the entries that were used last, whatever is done to it', () => {
+  it('holds the entries that were used last, after any sequence of calls', () => {
     const step = fc.record({ isRead: fc.boolean(), key: fc.nat(6) });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), fc.array(step), (capacity, steps) => {

@@ -1,8 +1,8 @@
 import { C3Error } from './errors.ts';
 
-/** Limits on what is done at the same time, per minute, or kept in memory. */
+/** Limits on concurrency, rate and memory. */
 
-/** Gives back what `acquire` returned. Only the first call has an effect. */
+/** Releases a slot. Only the first call has an effect. */
 export type Release = () => void;
 
 export interface SemaphoreOptions {
@@ -11,13 +11,13 @@ export interface SemaphoreOptions {
 }
 
 /**
- * Lets `capacity` holders in at the same time. The others wait, first come, first served. With a capacity of 1 it is
- * a mutex.
+ * Allows `capacity` holders at the same time. Other callers wait in order of arrival. With a capacity of 1 it is a
+ * mutex.
  */
 export class Semaphore {
   readonly #capacity: number;
   readonly #maxWaiting: number;
-  /** In order of arrival. Each function hands a slot over. */
+  /** The callers that wait, in order of arrival. Each function gives a slot to its caller. */
   readonly #queue = new Set<() => void>();
   #held = 0;
 
@@ -37,7 +37,7 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a slot. If one is free, it is held before this returns.
+   * Acquires a slot, and waits for one if none is free. A free slot is held before this function returns.
    *
    * @throws the signal's reason, if it is aborted before a slot is free; {C3Error} RATE_LIMITED if too many callers
    *   wait
@@ -53,15 +53,15 @@ export class Semaphore {
     return this.#createRelease();
   }
 
-  /** Takes a slot if one is free. */
+  /** Acquires a slot if one is free; otherwise returns undefined. */
   tryAcquire(): Release | undefined {
-    // A slot is free only when nobody waits: a release hands its slot to the first in the queue.
+    // If callers wait, no slot is free: a release gives its slot to the first of them.
     if (this.#held >= this.#capacity) return undefined;
     this.#held += 1;
     return this.#createRelease();
   }
 
-  /** Does `work` while it holds a slot. @throws as {@link acquire}, and what `work` throws */
+  /** Runs `work` while it holds a slot. @throws as {@link acquire}, and what `work` throws */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const release = await this.acquire(signal);
     try {
@@ -97,7 +97,7 @@ export class Semaphore {
   }
 }
 
-/** A {@link Semaphore} for each key. A key that nobody holds or waits for takes no memory. */
+/** A {@link Semaphore} for each key. It keeps only keys that are held or awaited. */
 export class KeyedSemaphore {
   readonly #capacity: number;
   readonly #options: SemaphoreOptions;
@@ -109,7 +109,7 @@ export class KeyedSemaphore {
     this.#options = options;
   }
 
-  /** Keys that somebody holds. */
+  /** The number of keys that are held. */
   get size(): number {
     return this.#semaphores.size;
   }
@@ -142,7 +142,7 @@ export class KeyedSemaphore {
 }
 
 export interface TokenBucketOptions {
-  /** Tokens that come in, evenly, in a minute. */
+  /** Tokens that are added in a minute, evenly. */
   readonly perMinute: number;
   /** Tokens that a full bucket holds. Default: those of a minute. */
   readonly capacity?: number;
@@ -174,7 +174,7 @@ export class TokenBucket {
     return waitMs;
   }
 
-  /** Takes tokens in any case, and returns the milliseconds that the caller must wait before it uses them. */
+  /** Takes tokens even if there are too few, and returns the milliseconds that the caller must wait. */
   reserve(count = 1): number {
     const { fullAt, waitMs } = this.#plan(count);
     this.#fullAt = fullAt;

@@ -1,6 +1,9 @@
 import type { Build } from './build.ts';
 
-/** What is known about a build at one moment. Reporters render it. Immutable: each change makes a new one. Times are epoch milliseconds. */
+/**
+ * The state of a build at one moment. Reporters render it. It is immutable: each change creates a new state. Times are
+ * epoch milliseconds.
+ */
 export interface BuildState {
   readonly build: Build;
   /** Web pages of the forge. Both empty where there is no forge. */
@@ -14,7 +17,7 @@ export interface BuildState {
   readonly warnings: readonly string[];
   /** Whether the build reuses a warm Pod; undefined until this is known. */
   readonly isWarm: boolean | undefined;
-  /** How the previous build of this ref ended, according to the forge; undefined when there is none or the forge does not say. */
+  /** The result of the previous build of this ref, according to the forge. Undefined if the forge reports none. */
   readonly previous: 'passed' | 'failed' | undefined;
   /** Undefined until the forge has proven the push, and where c3 serves no page. */
   readonly links: BuildLinks | undefined;
@@ -30,7 +33,7 @@ export interface BuildLinks {
   readonly control: string;
 }
 
-/** Addresses where people look at the repository and the commit. */
+/** Addresses of the web pages for the repository and the commit. */
 export interface ForgeUrls {
   readonly repository: string;
   readonly commit: string;
@@ -38,7 +41,7 @@ export interface ForgeUrls {
 
 export type BuildPhase =
   | { readonly kind: 'queued' }
-  /** Before the first step. `detail` says what the build waits for: "pulling image …", "another build of this repository". */
+  /** Before the first step. `detail` says why the build waits: "pulling image …", "another build of this repository". */
   | { readonly kind: 'preparing'; readonly detail: string }
   | { readonly kind: 'running' }
   | { readonly kind: 'ended'; readonly ending: Ending };
@@ -95,16 +98,22 @@ export type StepPhase =
   | { readonly kind: 'failed'; readonly exitCode: number | undefined }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'cancelled' }
-  /** The step started, but nobody can know how it ended. */
+  /** The step started, but its ending is unknown. */
   | { readonly kind: 'lost'; readonly message: string }
   /** `reason` says why `when` excludes it; undefined when the build ended or failed before this step. */
   | { readonly kind: 'skipped'; readonly reason: string | undefined };
 
-/** Receives every state, in order. `report` never blocks and never throws. `finish` resolves when the last state was delivered or given up. */
+/**
+ * Receives every state, in order. `report` never blocks and never throws. `finish` resolves when the last state was
+ * delivered, or when the reporter has given up.
+ */
 export interface Reporter {
   report(state: BuildState): void;
   finish(): Promise<void>;
-  /** Present if the reporter wants the log of a failed step. Called once, after the last state. The Pod is kept until it resolves. Never rejects. */
+  /**
+   * Present if the reporter sends the log of a failed step. Called once, after the last state. The Pod is kept until
+   * the promise resolves. Never rejects.
+   */
   sendLog?(log: FailedLog): Promise<void>;
 }
 
@@ -115,8 +124,8 @@ export interface FailedLog {
   /** The size of the raw log. */
   readonly bytes: number;
   /**
-   * Reads the last `maxBytes` from the Pod, masked, plus at most the length of a secret. Resolves to whether it reached the end.
-   * May be called again. Never rejects. The promise of `onBytes` is back-pressure.
+   * Reads the last `maxBytes` from the Pod, masked, plus at most the length of a secret. Resolves to whether it reached
+   * the end. Can be called again. Never rejects. The promise of `onBytes` is back-pressure.
    */
   copy(onBytes: (bytes: Uint8Array) => Promise<void> | void, options: LogCopyOptions): Promise<boolean>;
   /** Aborted when the time for the log is over. */

@@ -14,8 +14,8 @@ export type EventKind = 'push' | 'tag';
 export type Trust = 'protected' | 'other';
 
 /**
- * A build: one commit of one repository, built because something happened to a ref. Every room uses this record. A webhook, a link
- * or the command line makes it; the forge's proof adds the trust.
+ * A build of one commit of one repository, because of an event of a ref. Every room uses this record. A webhook, a link
+ * or the command line creates it. The forge's proof adds the trust.
  */
 export interface Build {
   /** 12 hex digits. Two deliveries with the same content have the same id. */
@@ -35,17 +35,17 @@ export interface Build {
   readonly commit: CommitFacts;
 }
 
-/** What people call a commit. Both texts come from strangers: one line each, at most 200 characters; empty when unknown. */
+/** How people recognize a commit. Both texts are untrusted: one line of at most 200 characters, empty if unknown. */
 export interface CommitFacts {
   /** The first line of the commit message. */
   readonly subject: string;
   readonly author: string;
 }
 
-/** What a webhook says about a build. The rest is c3's own decision. */
+/** The part of a build that a webhook reports. c3 decides the rest. */
 export type ReportedBuild = Omit<Build, 'id' | 'cause' | 'trust'>;
 
-/** What the forge proves: that this commit belongs to this ref. */
+/** The forge proves that this commit belongs to this ref. */
 export type BuildTarget = Pick<Build, 'ref' | 'sha'>;
 
 export const UNKNOWN_COMMIT: CommitFacts = { subject: '', author: '' };
@@ -57,7 +57,7 @@ export function formatRef({ kind, name }: Ref): string {
   return PREFIXES[kind] + name;
 }
 
-/** Reads a full name. Returns undefined for a ref that is neither a branch nor a tag. */
+/** Parses a full name. Returns undefined for a ref that is not a branch or a tag. */
 export function parseRef(text: string): Ref | undefined {
   for (const kind of ['branch', 'tag'] as const) {
     const name = text.startsWith(PREFIXES[kind]) ? text.slice(PREFIXES[kind].length) : '';
@@ -66,12 +66,12 @@ export function parseRef(text: string): Ref | undefined {
   return undefined;
 }
 
-/** Returns the event that a change of a ref is. */
+/** Returns the kind of event for a change of a ref. */
 export function toEventKind({ kind }: Ref): EventKind {
   return kind === 'tag' ? 'tag' : 'push';
 }
 
-/** Returns the commit whose outcome this build's outcome is compared with; undefined when there is none. */
+/** Returns the commit with whose outcome c3 compares this build's outcome; undefined if there is none. */
 export function toComparedCommit({ cause, sha, before }: Build): string | undefined {
   return cause === 'rerun' ? sha : before;
 }

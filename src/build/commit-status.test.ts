@@ -40,7 +40,7 @@ test.each([
   ],
   ['fixed', createEnded({ kind: 'passed', allowed: [] }, { previous: 'failed' }), 'success', 'passed in 1m 36s, fixed'],
   [
-    'fixed, but for what may fail',
+    'fixed with an allowed failure',
     createEnded({ kind: 'passed', allowed: ['lint'] }, { previous: 'failed' }),
     'success',
     'passed in 1m 36s, fixed, with allowed failures: lint',

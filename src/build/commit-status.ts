@@ -3,8 +3,8 @@ import type { BuildState, Ending } from './build-state.ts';
 import { ENDING_WORDS, formatDuration } from './words.ts';
 
 /**
- * The codec of commit statuses: it writes what is known about a build into a status of the forge, and reads a build's ending back
- * from one. No other room reads or writes these texts.
+ * A commit status at the forge. This file has its codec: it writes the state of a build into a status, and reads the
+ * ending of a build from one. No other room reads or writes these texts.
  */
 export interface CommitStatus {
   readonly state: 'pending' | 'success' | 'failure' | 'error';
@@ -13,7 +13,7 @@ export interface CommitStatus {
   readonly targetUrl?: string;
 }
 
-/** What a commit status says. */
+/** What c3 reads from a commit status. */
 export interface ReadStatus {
   /** Undefined for a status that c3 did not write. */
   readonly buildId: string | undefined;
@@ -26,7 +26,7 @@ export interface ReadStatus {
 /** GitHub refuses a longer description. The other forges accept at least as much. */
 export const MAX_DESCRIPTION_LENGTH = 140;
 
-/** Leaves room for the duration and the message beside a step's name. */
+/** Leaves room for the duration and the message after a step's name. */
 const MAX_STEP_LENGTH = 40;
 
 /** GitHub refuses characters of four UTF-8 bytes in a description. */
@@ -49,7 +49,7 @@ export function readCommitStatus({ state, description }: Omit<CommitStatus, 'tar
   return { buildId, ending: ending && toStatusState(ending) === state ? ending : toEndingByState(state, text), text };
 }
 
-/** Returns the newest status of a build; undefined when there is none. @param statuses newest first */
+/** Returns the newest status of a build; undefined if there is none. @param statuses newest first */
 export async function findBuildStatus(
   statuses: AsyncIterable<CommitStatus>,
   buildId: string,
@@ -62,8 +62,8 @@ export async function findBuildStatus(
 }
 
 /**
- * Returns how the newest build that says something about the commit ended; undefined when there is none. A skipped build and a
- * build that could not run say nothing.
+ * Returns the result of the newest build that passed or failed; undefined if there is none. Skipped builds and builds
+ * that could not run do not count.
  *
  * @param statuses newest first
  */

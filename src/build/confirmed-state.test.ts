@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createBuild } from '../../test/fakes/sample-build.ts';
 import { formatCommitStatus, readCommitStatus, type CommitStatus } from './commit-status.ts';
 import type { BuildState, Ending } from './build-state.ts';
-import { confirmState, type ForgeAnswer } from './confirmed-state.ts';
+import { confirmState, type ForgeReport } from './confirmed-state.ts';
 
 const RUNNING: BuildState = {
   build: createBuild(),
@@ -21,7 +21,7 @@ function ended(ending: Ending): BuildState {
   return { ...RUNNING, phase: { kind: 'ended', ending } };
 }
 
-function read(status: CommitStatus): ForgeAnswer {
+function read(status: CommitStatus): ForgeReport {
   return { kind: 'answered', status: { ...readCommitStatus(status), state: status.state } };
 }
 
@@ -36,12 +36,12 @@ const endings: readonly Ending[] = [
   { kind: 'infrastructure-error', message: 'Pod shop-1 was deleted' },
 ];
 
-describe('a build whose end the forge knows', () => {
-  it.each(endings)('is shown as it was noted where that is the same (%j)', (ending) => {
+describe('a build with a final status at the forge', () => {
+  it.each(endings)('is shown as the Pod recorded it if both agree (%j)', (ending) => {
     expect(confirmState(ended(ending), read(formatCommitStatus(ended(ending))))).toEqual(ended(ending));
   });
 
-  it.each(endings)('ended as the forge says where nothing of its end was noted, and says so (%j)', (ending) => {
+  it.each(endings)('ended as the forge reports if the Pod recorded no ending, with a warning (%j)', (ending) => {
     const confirmed = confirmState(RUNNING, read(formatCommitStatus(ended(ending))));
     expect(confirmed).toEqual({
       ...ended(ending),
@@ -49,7 +49,7 @@ describe('a build whose end the forge knows', () => {
     });
   });
 
-  it('did not pass because its own steps noted so', () => {
+  it('did not pass if only the Pod says so', () => {
     const status = { state: 'failure', description: 'failed at test after 8s: exit code 3' } as const;
     const forged = ended({ kind: 'passed', allowed: [] });
     expect(confirmState(forged, read(status)).phase).toEqual({
@@ -58,16 +58,19 @@ describe('a build whose end the forge knows', () => {
     });
   });
 
-  it('is told in words that c3 does not know as they are', () => {
-    const told = (state: 'failure' | 'error'): unknown =>
+  it('is shown with the text of a status that c3 did not write', () => {
+    const toPhase = (state: 'failure' | 'error'): unknown =>
       confirmState(RUNNING, read({ state, description: 'broken' })).phase;
-    expect(told('failure')).toEqual({ kind: 'ended', ending: { kind: 'failed', step: 'a step', message: 'broken' } });
-    expect(told('error')).toEqual({ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'broken' } });
+    expect(toPhase('failure')).toEqual({
+      kind: 'ended',
+      ending: { kind: 'failed', step: 'a step', message: 'broken' },
+    });
+    expect(toPhase('error')).toEqual({ kind: 'ended', ending: { kind: 'infrastructure-error', message: 'broken' } });
   });
 });
 
-describe('a build whose end the forge does not know', () => {
-  it('is shown as it was noted, with a warning when it has ended', () => {
+describe('a build without a final status at the forge', () => {
+  it('is shown as the Pod recorded it, with a warning if it has ended', () => {
     const passed = ended({ kind: 'passed', allowed: [] });
     const pending = read({ state: 'pending', description: 'running' });
     for (const answer of [{ kind: 'answered', status: undefined } as const, pending]) {
@@ -80,7 +83,7 @@ describe('a build whose end the forge does not know', () => {
     }
   });
 
-  it('is shown as it was noted where the forge does not answer, with a warning', () => {
+  it('is shown as the Pod recorded it if the forge does not answer, with a warning', () => {
     expect(confirmState(RUNNING, { kind: 'unreachable' })).toMatchObject({
       phase: RUNNING.phase,
       warnings: [expect.stringContaining('forge does not answer')],

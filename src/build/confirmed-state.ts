@@ -1,8 +1,8 @@
 import type { BuildState } from './build-state.ts';
 import { toStatusState, type CommitStatus, type ReadStatus } from './commit-status.ts';
 
-/** What the forge says about a build. */
-export type ForgeAnswer =
+/** What the forge reports about a build. */
+export type ForgeReport =
   /** Undefined: the forge has no status for this build. */
   | { readonly kind: 'answered'; readonly status: (ReadStatus & Pick<CommitStatus, 'state'>) | undefined }
   | { readonly kind: 'unreachable' };
@@ -13,13 +13,13 @@ const DIFFERENT =
   'The forge reports another ending than the Pod of the build. This page shows the ending that the forge reports';
 
 /**
- * Compares a state that was read from a build's Pod with what the forge says. A step can write into the Pod, but not into c3's
- * commit status: where the two differ, the forge counts.
+ * Compares the state that a build's Pod recorded with the forge's report. A step can write into the Pod, but not into
+ * c3's commit status. If the two differ, the forge's report counts.
  */
-export function confirmState(state: BuildState, answer: ForgeAnswer): BuildState {
+export function confirmState(state: BuildState, report: ForgeReport): BuildState {
   const { phase } = state;
-  if (answer.kind === 'unreachable') return withWarning(toUnconfirmed(state), UNREACHABLE);
-  const ending = answer.status?.ending;
+  if (report.kind === 'unreachable') return withWarning(toUnconfirmed(state), UNREACHABLE);
+  const ending = report.status?.ending;
   if (ending === undefined) return phase.kind === 'ended' ? withWarning(toUnconfirmed(state), UNKNOWN) : state;
   if (phase.kind === 'ended' && toStatusState(phase.ending) === toStatusState(ending)) return state;
   return withWarning({ ...state, phase: { kind: 'ended', ending } }, DIFFERENT);

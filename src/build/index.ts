@@ -20,7 +20,7 @@ export {
   type CommitStatus,
   type ReadStatus,
 } from './commit-status.ts';
-export { confirmState, type ForgeAnswer } from './confirmed-state.ts';
+export { confirmState, type ForgeReport } from './confirmed-state.ts';
 export {
   capitalize,
   describeBuild,

@@ -12,8 +12,8 @@ const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => in
 const keyring = parseKeyring(NEW);
 const REFUSAL = {
   code: 'SEALED_INVALID',
-  message: 'This link does not open: it is not whole, or not of this c3',
-  hint: "follow the newest link, from the commit's status or from Telegram; an old one is gone with the key that sealed it",
+  message: 'This link does not open: it is incomplete, or belongs to another c3',
+  hint: "use the newest link, from the commit's status or from Telegram; an old link ends with the key that sealed it",
 };
 
 const LINK = createLink({
@@ -93,7 +93,7 @@ const link: fc.Arbitrary<BuildLink> = fc
   });
 
 describe('a link to a build', () => {
-  it('opens to what it was; one to look leaves out what was before', async () => {
+  it('opens to its content; a view link omits the commit before', async () => {
     await fc.assert(
       fc.asyncProperty(link, async (one) => {
         const opened = await openLink(keyring, await sealLink(keyring, one));
@@ -107,18 +107,18 @@ describe('a link to a build', () => {
     const base = `https://${'c'.repeat(37)}`;
     expect([base.length, LINK.token.length]).toEqual([45, 93]);
     expect(`${base}/b/${await sealLink(keyring, LINK)}`.length).toBeLessThanOrEqual(255);
-    // As docs/sealing.md says: OWNER/NAME and the ref together may have 29, of the characters that take six bits.
+    // docs/sealing.md says that OWNER/NAME and the ref together can have 29 characters of six bits.
     const longer = change({ ref: { kind: 'tag', name: 'v2.0.0-r1' } });
     expect(`${base}/b/${await sealLink(keyring, longer)}`.length).toBeLessThanOrEqual(255);
   });
 
-  it('opens with an old key of the keyring, and not without it', async () => {
+  it('opens with an old key of the keyring, and not without that key', async () => {
     const sealed = await sealLink(parseKeyring(OLD), LINK);
     expect(await openLink(parseKeyring(`${NEW},${OLD}`), sealed)).toEqual(LINK);
     await expect(openLink(keyring, sealed)).rejects.toMatchObject(REFUSAL);
   });
 
-  it('does not open when any one of its bits is another', async () => {
+  it('does not open if one bit is changed', async () => {
     const sealed = await sealLink(keyring, LINK);
     const [kid = '', ...parts] = sealed.split('.');
     for (const [index, part] of parts.entries()) {
@@ -132,7 +132,7 @@ describe('a link to a build', () => {
     }
   });
 
-  it('does not open when it is cut, doubled or no link at all', async () => {
+  it('does not open if it is cut, doubled or not a link', async () => {
     const sealed = await sealLink(keyring, LINK);
     const cuts = Array.from({ length: sealed.length }, (_, length) => sealed.slice(0, length));
     for (const text of [
@@ -148,7 +148,7 @@ describe('a link to a build', () => {
     }
   });
 
-  it('is made by none of the ways that are open to all, whatever is sealed', async () => {
+  it('cannot be made with the public key or by /encrypt', async () => {
     const jwks = await toJwks(keyring);
     const packed = '\u0001\u0002'.repeat(60);
     for (const purpose of [{ kind: 'k8s' }, { kind: 'hook' }, { kind: 'secret', name: 'link' }] as const) {
@@ -160,7 +160,7 @@ describe('a link to a build', () => {
     }
   });
 
-  it('opens as nothing else', async () => {
+  it('does not open as a sealed value of another purpose', async () => {
     const sealed = await sealLink(keyring, LINK);
     for (const purpose of [{ kind: 'hook' }, { kind: 'k8s' }, { kind: 'secret', name: 'LINK' }] as const) {
       await expect(openSealed(keyring, sealed, { scope: LINK.build.scope, purpose })).rejects.toMatchObject({
@@ -184,7 +184,7 @@ describe('a link to a build', () => {
     expect(await openLink(keyring, await sealLink(keyring, change({ ref })))).toEqual(change({ ref }));
   });
 
-  /** As the format says, without this room's checks. */
+  /** Seals bytes in the format of links, without any check. */
   async function sealElsewhere(bytes: Uint8Array): Promise<string> {
     const [{ id, secretKey }] = keyring.keys;
     const header = { alg: 'dir', enc: 'A256GCM', kid: id, typ: 'c3/link', sub: '' };
@@ -192,14 +192,14 @@ describe('a link to a build', () => {
     return [id, ...jwe.split('.').slice(2)].join('.');
   }
 
-  it('does not open when what was sealed is no link, though the key and the header are right', async () => {
+  it('does not open if the bytes are not a link, even with the right key and header', async () => {
     const long = Buffer.concat([Buffer.alloc(27), Buffer.of(0xff, 0xff), Buffer.alloc(40)]);
     for (const bytes of [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(28), Buffer.alloc(200), long]) {
       await expect(openLink(keyring, await sealElsewhere(bytes))).rejects.toMatchObject(REFUSAL);
     }
   });
 
-  it('does not open when a name in it is not UTF-8', async () => {
+  it('does not open if a name in it is not UTF-8', async () => {
     const begin = Buffer.concat([Buffer.of(16), Buffer.alloc(26)]);
     const name = (...bytes: number[]): Buffer => Buffer.of(bytes.length * 2 + 1, ...bytes);
     const token = Buffer.from('\0a token');
@@ -213,13 +213,13 @@ describe('a link to a build', () => {
     ['an id', { id: '5f3a' }, 12, '5f3a'],
     ['a sha', { sha: 'main' }, 40, 'main'],
     ['a sha of other digits', { sha: 'xy'.repeat(20) }, 40, 'xy'.repeat(20)],
-    ['a sha with something behind it', { sha: `${'a1'.repeat(20)}x` }, 40, `${'a1'.repeat(20)}x`],
+    ['a sha with a character more', { sha: `${'a1'.repeat(20)}x` }, 40, `${'a1'.repeat(20)}x`],
     ['a sha before', { right: 'control', before: 'a1'.repeat(32) }, 40, 'a1'.repeat(32)],
     ['a whole page', { sha: 'x'.repeat(1000) }, 40, 'x'.repeat(80)],
-  ] as const)('is not made of %s in the place of one', async (_, part, length, quoted) => {
+  ] as const)('is not made from %s that is not valid', async (_, part, length, quoted) => {
     await expect(async () => await sealLink(keyring, change(part))).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: `A link needs ${length} hex digits and was given "${quoted}"`,
+      message: `A link needs ${length} hex digits, not "${quoted}"`,
     });
   });
 });

@@ -13,8 +13,8 @@ import {
 import { toEventKind, UNKNOWN_COMMIT, type Build, type Ref, type Trust } from './build.ts';
 
 /**
- * What the address of a build page holds, sealed: everything that c3 needs to show the build, and what its holder may do. c3 makes a
- * link only after the forge has proven the push. So a link that opens proves that the commit was the ref's at that time.
+ * The sealed part of a build page's address: what c3 needs to show the build, and the right of its holder (A14). c3 makes
+ * a link only after the forge has proven the push. So a link that opens proves that the commit belonged to the ref then.
  */
 export interface BuildLink {
   readonly right: 'view' | 'control';
@@ -25,8 +25,8 @@ export interface BuildLink {
 }
 
 /**
- * Seals a link with the first key of the keyring. The result is as short as possible: GitLab refuses a commit status whose target
- * is longer than 255 characters. docs/sealing.md describes the format.
+ * Seals a link with the first key of the keyring. The result is as short as possible, because GitLab refuses a commit
+ * status with a target of more than 255 characters. docs/sealing.md describes the format.
  *
  * @returns `kid.iv.ciphertext.tag`
  */
@@ -36,8 +36,8 @@ export function sealLink(keyring: Keyring, link: BuildLink): Promise<string> {
 }
 
 /**
- * Opens what {@link sealLink} sealed, and nothing else. A value that was sealed with the public key or by `/encrypt` is not a link;
- * otherwise anybody could give themselves the right to control a build. Every fault has the same message.
+ * Opens only what {@link sealLink} sealed. A value that was sealed with the public key or by `/encrypt` is not a link,
+ * because such a link would give any user the right to control a build. Every fault has the same message.
  *
  * @throws {C3Error} SEALED_INVALID
  */
@@ -48,9 +48,9 @@ export async function openLink(keyring: Keyring, sealed: string): Promise<BuildL
     if (parts.length !== 4 || !key) throw new RangeError('Not a link');
     return unpackLink(await openBytes(key, parts, toLinkHeader(key.id)));
   } catch {
-    // No cause: it would tell the cases apart wherever causes are logged or shown.
-    throw new C3Error('SEALED_INVALID', 'This link does not open: it is not whole, or not of this c3', {
-      hint: "follow the newest link, from the commit's status or from Telegram; an old one is gone with the key that sealed it",
+    // No cause, because it would show the kind of the fault.
+    throw new C3Error('SEALED_INVALID', 'This link does not open: it is incomplete, or belongs to another c3', {
+      hint: "use the newest link, from the commit's status or from Telegram; an old link ends with the key that sealed it",
     });
   }
 }
@@ -62,7 +62,7 @@ const SHA256_BYTES = 32;
 /** The bits of the first byte. Bits without a name are 0. */
 const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32 } as const;
 
-/** Writes flags, build id, sha, before, scope and ref; the rest is the token. */
+/** Writes flags, build id, sha, before, scope and ref. The token follows. */
 function packLink(link: BuildLink): Uint8Array {
   const { right, token } = link;
   const { id, scope, ref, sha, trust } = link.build;
@@ -92,7 +92,7 @@ function toShaBytes(flags: number): number {
 function fromHex(digits: string, byteLength: number): Uint8Array {
   const bytes = Buffer.from(digits, 'hex');
   if (digits.length === byteLength * 2 && bytes.length === byteLength) return bytes;
-  throw new C3Error('INTERNAL', `A link needs ${byteLength * 2} hex digits and was given "${digits.slice(0, 80)}"`);
+  throw new C3Error('INTERNAL', `A link needs ${byteLength * 2} hex digits, not "${digits.slice(0, 80)}"`);
 }
 
 /** @throws {RangeError | TypeError | C3Error} for bytes that {@link packLink} did not write */
@@ -108,7 +108,7 @@ function unpackLink(bytes: Uint8Array): BuildLink {
   const scope = parseShortScope(unpackName(reader));
   const ref: Ref = {
     kind: has(FLAGS.tag) ? 'tag' : 'branch',
-    // Earlier versions left out a name that was too long for the forge.
+    // Earlier versions omitted a name that was too long for the forge.
     name: has(FLAGS.branch) || has(FLAGS.tag) ? unpackName(reader) : '',
   };
   const trust = has(FLAGS.protected) ? 'protected' : 'other';
@@ -136,14 +136,15 @@ class ByteReader {
   }
 }
 
-/** The characters of repositories and refs, six bits each: all that a scope may hold, and the most frequent capitals. */
+/** The characters of repositories and refs, six bits each: all characters of a scope, and the most frequent capitals. */
 const NAME_ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789-._/:ABCDEFGHIJKLMNOPRSTUVWZ';
 const PLAIN_NAME = /^[a-z0-9._/:A-PR-WZ-]*$/;
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /**
- * Writes the doubled length, plus 1 if the name has other characters: one byte below 128, else two, the lower seven bits first. The
- * characters follow, six bits each; a name with other characters follows as UTF-8, and its length counts bytes.
+ * Writes the doubled length, plus 1 if the name has other characters: one byte below 128, else two, the lower seven bits
+ * first. The characters follow, six bits each. A name with other characters follows as UTF-8, and its length counts
+ * bytes.
  */
 function packName(name: string): Uint8Array {
   const isPlain = PLAIN_NAME.test(name);

@@ -1,6 +1,6 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
 
-/** How a state looks: which symbol and colour the page uses, and which mark the terminal uses. */
+/** Selects the symbol and colour on the page, and the mark in the terminal. */
 export type Tone = 'waiting' | 'running' | 'passed' | 'warned' | 'failed' | 'stopped' | 'skipped';
 
 /** The words for a state. Page, Telegram, terminal and commit status use the same. */
@@ -42,7 +42,7 @@ const STEP_WORDS: Readonly<Record<StepPhase['kind'], Words>> = {
   skipped: ENDING_WORDS.skipped,
 };
 
-/** How a success with a reservation looks. */
+/** The symbol and tone of a success with a reservation. */
 const WARNED = { symbol: '⚠️', tone: 'warned' } as const;
 
 /** Describes a build: "running", "fixed with allowed failures", "passed, not confirmed". */

@@ -1,5 +1,5 @@
 /**
- * Whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any
+ * Returns whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any
  * characters: `github.com/acme/*`, `gitlab.com/acme/**`.
  *
  * @param globs in lower case, as `parseRepoGlobs` returns them

@@ -119,7 +119,8 @@ function readSecret(source: Source, readFile: ReadFile): string {
 }
 
 /**
- * Finds the variables that look like settings and are none: a misspelt setting would have no effect, without a word.
+ * Finds variables with the prefix of settings that are not settings. Otherwise c3 would silently ignore a misspelled
+ * setting.
  */
 function findUnknownVariables(env: Environment): string[] {
   const known = Object.values(SETTINGS).map((setting) => setting.env);

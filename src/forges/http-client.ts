@@ -72,7 +72,7 @@ const MAX_CALLS_PER_REPOSITORY = 8;
 /** Longer than most steps, so that the last status of a build finds an open connection. A server may close it earlier. */
 const KEEP_ALIVE_MS = 60_000;
 
-type Attempt =
+type SendResult =
   | { kind: 'response'; response: HttpResponse }
   /** `afterMs` is the delay that the server asks for. */
   | { kind: 'retry'; reason: string; afterMs?: number; cause?: unknown };
@@ -96,7 +96,7 @@ export function createHttpClient(baseUrl: string, options: HttpClientOptions = {
     bodyTimeout: retryPolicy.idleTimeoutMs,
   });
 
-  async function sendOnce(request: HttpRequest, signal: AbortSignal): Promise<Attempt> {
+  async function sendOnce(request: HttpRequest, signal: AbortSignal): Promise<SendResult> {
     try {
       const { method, headers, body = null } = request;
       const response = await sendRequest(baseUrl + request.path, {
@@ -151,7 +151,7 @@ export function createHttpClient(baseUrl: string, options: HttpClientOptions = {
 }
 
 /** Reads `Retry-After`. Without one in seconds, a retry is useless: an hourly limit takes longer than any call. */
-function toRateLimited({ 'retry-after': retryAfter }: ResponseHeaders): Attempt {
+function toRateLimited({ 'retry-after': retryAfter }: ResponseHeaders): SendResult {
   const reason = 'accepts no more requests with this token for now';
   if (typeof retryAfter !== 'string' || !/^\d{1,6}$/.test(retryAfter)) {
     return { kind: 'retry', reason, afterMs: Infinity };

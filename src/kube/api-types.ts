@@ -1,4 +1,4 @@
-import { readArray, readInteger, readObject, type JsonObject } from '../json.ts';
+import { readArray, readInteger, readObject, type UnknownObject } from '../json.ts';
 
 /**
  * The few objects of the Kubernetes API that c3 reads, with only the fields that it reads. An answer is converted
@@ -195,7 +195,7 @@ function toContainerStatuses(value: unknown): readonly ContainerStatus[] {
   }));
 }
 
-function toContainerState({ waiting, running, terminated }: JsonObject, maxMessage: number): ContainerState {
+function toContainerState({ waiting, running, terminated }: UnknownObject, maxMessage: number): ContainerState {
   if (running && !terminated) return { kind: 'running' };
   const { exitCode, reason, message } = readObject(terminated || waiting);
   const cause = { reason: text(reason), message: text(message, maxMessage) };
@@ -203,7 +203,7 @@ function toContainerState({ waiting, running, terminated }: JsonObject, maxMessa
   return waiting ? { kind: 'waiting', ...cause } : { kind: 'unknown' };
 }
 
-function list(value: unknown, maxLength: number = MAX_ENTRIES): readonly JsonObject[] {
+function list(value: unknown, maxLength: number = MAX_ENTRIES): readonly UnknownObject[] {
   return readArray(value).slice(0, maxLength).map(readObject);
 }
 

@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { C3Error } from '../errors.ts';
-import { isJsonObject, readObject, type JsonObject } from '../json.ts';
+import { isJsonObject, readObject, type UnknownObject } from '../json.ts';
 import { trimEnd } from '../trim-end.ts';
 
 /**
@@ -146,7 +146,7 @@ function readNamespace(context: Section): string {
 
 /** An object of the kubeconfig. */
 interface Section {
-  readonly fields: JsonObject;
+  readonly fields: UnknownObject;
   /** What messages write before the name of a field: `users["ci"].user.` */
   readonly path: string;
 }
@@ -202,7 +202,7 @@ function readPem<T>(
   }
 }
 
-function readYaml(text: string): JsonObject {
+function readYaml(text: string): UnknownObject {
   if (Buffer.byteLength(text) > MAX_KUBECONFIG_BYTES) throw invalid(`it is larger than ${MAX_KUBECONFIG_BYTES} bytes`);
   const lines = new LineCounter();
   // The library's own check for equal keys is quadratic. Its pretty errors would quote the source, which is secret.

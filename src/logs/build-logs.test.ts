@@ -8,7 +8,7 @@ import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { createRunning } from '../../test/fakes/running-build.ts';
 import { createEnded, FAILED } from '../../dev/telegram/build-states.ts';
 import { createMasking } from '../sealing/index.ts';
-import { createView } from './build-logs.ts';
+import { createBuildView } from './build-logs.ts';
 import type { BuildView } from './build-view.ts';
 import { SLICE_CHARACTERS, SLICE_LINES } from './log-lines.ts';
 
@@ -103,7 +103,7 @@ function viewLog(log: string, onFetch: () => void = () => {}): BuildView {
   const state = createEnded({ kind: 'passed', allowed: [] }, { steps: FAILED.steps.slice(0, 1) });
   const bytes = Buffer.from(log);
   const part = { kind: 'part', skipped: undefined, offset: bytes.length, base: 0, isCut: false } as const;
-  return createView({
+  return createBuildView({
     state,
     isLed: false,
     changes: () => (async function* () {})(),

@@ -24,7 +24,7 @@ export interface LogSource {
 type OpenedLog = LogSource & { readonly container: string; readonly signal: AbortSignal };
 
 /** Creates the view of a build: its state, and its logs in the Pod. */
-export function createView(build: SeenBuild): BuildView {
+export function createBuildView(build: SeenBuild): BuildView {
   const closed = new AbortController();
 
   /** Opens the log of a step, once the step has begun, and reads it. */

@@ -4,14 +4,14 @@ import {
   confirmState,
   type Ending,
   findBuildStatus,
-  type ForgeAnswer,
+  type ForgeReport,
 } from '../build/index.ts';
 import { C3Error, type ErrorCode } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
 import type { PlannedStage } from '../pipeline/index.ts';
 import type { Pipeline, Stage } from '../pipeline/pipeline.ts';
 import { formatScope } from '../sealing/index.ts';
-import { createView, type LogSource } from './build-logs.ts';
+import { createBuildView, type LogSource } from './build-logs.ts';
 import {
   type BuildDependencies,
   checkJob,
@@ -82,7 +82,7 @@ function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDe
       return toFailed(error, order, dependencies);
     }
   }
-  const view = createView({
+  const view = createBuildView({
     get state() {
       return running.state;
     },
@@ -104,8 +104,8 @@ async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Pro
   const { build, repository, signal } = order;
   const asked = findBuildStatus(repository.listStatuses(build.sha, signal), build.id);
   const told = asked.then(
-    (status): ForgeAnswer => ({ kind: 'answered', status }),
-    (): ForgeAnswer => ({ kind: 'unreachable' }),
+    (status): ForgeReport => ({ kind: 'answered', status }),
+    (): ForgeReport => ({ kind: 'unreachable' }),
   );
   const opened = await openPod(order, dependencies);
   if (opened.kind === 'failed') return opened;
@@ -119,7 +119,7 @@ async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Pro
     return await toOutcome(order, await asked, { kind: 'nothing', message });
   }
   const state = confirmState(found.state, await told);
-  const view = createView({
+  const view = createBuildView({
     state,
     isLed: false,
     async *changes() {

@@ -30,9 +30,9 @@ export function formatProblem(problem: Problem, source: string, options: FormatO
   const lines = source.replace(/^\uFEFF/, '').split('\n');
   const numberWidth = String(problem.line).length;
   const excerpt: string[] = [];
-  const before = clip(lines[problem.line - 2] ?? '', 1).text;
+  const before = cutAround(lines[problem.line - 2] ?? '', 1).text;
   if (before.trim() !== '') excerpt.push(`  ${String(problem.line - 1).padStart(numberWidth)} | ${before}`);
-  const { text, column } = clip(lines[problem.line - 1] ?? '', problem.column);
+  const { text, column } = cutAround(lines[problem.line - 1] ?? '', problem.column);
   excerpt.push(`  ${problem.line} | ${text}`);
   const room = Math.max(1, text.length - column + 1);
   const carets = '^'.repeat(Math.max(1, Math.min(problem.endColumn - problem.column, room)));
@@ -53,7 +53,7 @@ function toHeadline(problem: Problem, options: FormatOptions): string {
 }
 
 /** Cuts a line to {@link MAX_LINE_LENGTH} characters around a column. Returns the visible text and the new column. */
-function clip(line: string, column: number): { text: string; column: number } {
+function cutAround(line: string, column: number): { text: string; column: number } {
   const whole = line.trimEnd();
   if (whole.length <= MAX_LINE_LENGTH) return { text: toVisible(whole), column: Math.min(column, whole.length + 1) };
   const start = column <= MAX_LINE_LENGTH - LEAD ? 0 : Math.min(column - 1, whole.length) - LEAD;

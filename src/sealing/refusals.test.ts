@@ -1,6 +1,6 @@
 import { CompactEncrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { parseHookQuery } from './hook.ts';
+import { parseHookQuery } from './hook-url.ts';
 import { formatSecret, parseKeyring } from './keyring.ts';
 import { openSealed } from './seal.ts';
 import { parsePurpose } from './purpose.ts';

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { openLink, type Ref } from '../build/index.ts';
 import { createLink } from '../../test/fakes/sample-build.ts';
 
-import { deriveWebhookSecret, formatHookUrl, parseHookQuery } from './hook.ts';
+import { deriveWebhookSecret, formatHookUrl, parseHookQuery } from './hook-url.ts';
 import { parseKeyring, toJwks } from './keyring.ts';
 import { parsePurpose } from './purpose.ts';
 import { parseScope } from './scope.ts';

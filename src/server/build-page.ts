@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { BuildLink } from '../build/index.ts';
-import type { BuildLook, BuildView, LogPosition, StepRun } from '../logs/index.ts';
+import type { BuildLook, BuildView, LogPosition, LogReading, StepRun } from '../logs/index.ts';
 import {
   buildPagePolicy,
   FIRST_LINE,
@@ -21,7 +21,6 @@ import {
   type PageStep,
 } from '../show/index.ts';
 import { responseHeaders, textResponse } from './responses.ts';
-import type { LogReading } from './follow-build.ts';
 import { formatPositions, type LogPositions, type StepPosition } from './log-positions.ts';
 import { streamText, type Write } from './stream-text.ts';
 import type { OpenedView } from './open-views.ts';

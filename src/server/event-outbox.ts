@@ -1,5 +1,5 @@
 import { capitalize, describeBuild, type BuildState } from '../build/index.ts';
-import type { BuildView, LogLine, LogPosition, StepRun } from '../logs/index.ts';
+import type { BuildView, LogLine, LogPosition, LogReading, StepRun } from '../logs/index.ts';
 import {
   FIRST_LINE,
   renderEmptySteps,
@@ -14,7 +14,7 @@ import {
   type LogChunk,
   type PageOptions,
 } from '../show/index.ts';
-import type { BuildFollower, LogReading } from './follow-build.ts';
+import type { BuildFollower } from './follow-build.ts';
 import type { LogPositions, StepPosition } from './log-positions.ts';
 
 export interface OutboxEvent {

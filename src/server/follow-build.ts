@@ -1,9 +1,6 @@
 import type { BuildState } from '../build/index.ts';
-import type { BuildView, LineReader, LogLine, LogPosition, StepRun } from '../logs/index.ts';
+import type { BuildView, LineReader, LogLine, LogPosition, LogReading, StepRun } from '../logs/index.ts';
 import { toPageSteps } from '../show/index.ts';
-
-/** How the reading of a log ended. */
-export type LogReading = Awaited<ReturnType<BuildView['readLog']>>;
 
 /** Told of everything that is new in a build, as it comes. Promises slow the reading. */
 export interface BuildFollower {

@@ -36,7 +36,7 @@ describe('A14 A link to a build that nobody gave', () => {
   const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
   const REFUSED = {
     status: 401,
-    text: expect.stringMatching(/^This link does not open: it is not whole, or not of this c3/),
+    text: expect.stringMatching(/^This link does not open: it is incomplete, or belongs to another c3/),
   };
   const ALL_REFUSED = [REFUSED, REFUSED, REFUSED, REFUSED, REFUSED];
 

@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { C3Error, toMessage } from '../../errors.ts';
-import { isJsonObject, readArray, type JsonObject } from '../../json.ts';
+import { isJsonObject, readArray, type UnknownObject } from '../../json.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** The cluster on which the steps run. */
@@ -61,11 +61,11 @@ export interface UserCluster {
 
 /** An object of a kubeconfig and the folder of its file. Paths in it are relative to this folder. */
 interface Found {
-  readonly fields: JsonObject;
+  readonly fields: UnknownObject;
   readonly folder: string;
 }
 
-/** JsonObject that name a file, and the fields that hold its content instead. */
+/** UnknownObject that name a file, and the fields that hold its content instead. */
 const FILES: readonly (readonly [string, string, 'base64' | 'text'])[] = [
   ['certificate-authority', 'certificate-authority-data', 'base64'],
   ['client-certificate', 'client-certificate-data', 'base64'],
@@ -154,7 +154,7 @@ function find(files: readonly Found[], { list, member, name }: { list: string; m
   throw new C3Error('KUBECONFIG_INVALID', `The kubeconfig has no ${member} "${String(name)}"`, options);
 }
 
-function refusePrograms(user: JsonObject, name: string): void {
+function refusePrograms(user: UnknownObject, name: string): void {
   const program = ['exec', 'auth-provider'].find((field) => isJsonObject(user[field]));
   if (program === undefined) return;
   throw new C3Error(
@@ -166,7 +166,7 @@ function refusePrograms(user: JsonObject, name: string): void {
   );
 }
 
-function inline(terminal: Terminal, { fields, folder }: Found): JsonObject {
+function inline(terminal: Terminal, { fields, folder }: Found): UnknownObject {
   const inlined: Record<string, unknown> = { ...fields };
   for (const [file, data, form] of FILES) {
     const path = fields[file];

@@ -67,7 +67,7 @@ export function isRateLimit(status: number, headers: ResponseHeaders): boolean {
 }
 
 /** Returns an error such as `Cannot read c3.yaml of github.com/acme/shop: the forge answers 403 "…"`. */
-export function toRefusal(action: string, response: HttpResponse, options: C3ErrorOptions): C3Error {
+export function toForgeError(action: string, response: HttpResponse, options: C3ErrorOptions): C3Error {
   return new C3Error('FORGE_REFUSED', `Cannot ${action}: ${toDiagnosis(response)}`, options);
 }
 

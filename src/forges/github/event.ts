@@ -1,6 +1,6 @@
 import { type EventKind, parseRef, toEventKind } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
-import { isJsonObject, parseJson, readObject, readString, type JsonObject } from '../../json.ts';
+import { isJsonObject, parseJson, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope, parseScope, type Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
 import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
@@ -28,20 +28,20 @@ export function parseEvent(host: string, headers: Delivery['headers'], body: Ver
   if (countBrackets(text) > MAX_BRACKETS) throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
   const json = parseJson(text);
   if (json === undefined) throw invalid('is not JSON');
-  const payload = toObject(json, 'the payload');
+  const payload = requireObject(json, 'the payload');
   const scope = parseRepository(host, payload['repository']);
   if (name === 'ping') return { kind: 'ping', scope };
-  if (name !== 'push') return { kind: 'ignored', scope, reason: `c3 ignores the event ${quote(name)}` };
+  if (name !== 'push') return { kind: 'ignored', scope, reason: `c3 ignores the event ${quotePayload(name)}` };
   if (scope === undefined) throw invalid('is a push but names no repository');
   return parsePush(scope, payload);
 }
 
-function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
-  const fullRef = toText(payload['ref'], 'ref');
-  if (!isRefName(fullRef)) throw invalid(`names the ref ${quote(fullRef)}, which is not a valid ref name`);
+function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
+  const fullRef = requireText(payload['ref'], 'ref');
+  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
   const ref = parseRef(fullRef);
   if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
-  const after = toSha(payload['after'], 'after');
+  const after = requireSha(payload['after'], 'after');
   if (payload['deleted'] === true || /^0+$/.test(after)) {
     return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   }
@@ -54,7 +54,7 @@ function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
   const event = toEventKind(ref);
   // For an annotated tag, `after` is the tag object. Only `head_commit` has the commit that the tag points at:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
-  const sha = event === 'tag' && commit !== undefined ? toSha(commit['id'], 'head_commit.id') : after;
+  const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
   const facts = {
     subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
     author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
@@ -66,7 +66,7 @@ function parsePush(scope: Scope, payload: JsonObject): ForgeEvent {
 /** Returns undefined for a tag and for a new branch. GitHub writes the commit before a new branch as zeros. */
 function toBefore(event: EventKind, value: unknown): string | undefined {
   if (event === 'tag' || value === undefined) return undefined;
-  const before = toSha(value, 'before');
+  const before = requireSha(value, 'before');
   return /^0+$/.test(before) ? undefined : before;
 }
 
@@ -89,7 +89,7 @@ function toJsonText(contentType: string, bytes: Uint8Array): string {
     case 'application/x-www-form-urlencoded':
       return toFormPayload(bytes);
     default:
-      throw invalid(`has the content type ${quote(contentType)}, not application/json`);
+      throw invalid(`has the content type ${quotePayload(contentType)}, not application/json`);
   }
 }
 
@@ -125,12 +125,12 @@ function toUtf8(bytes: Uint8Array): string {
 
 function parseRepository(host: string, repository: unknown): Scope | undefined {
   if (repository === undefined || repository === null) return undefined;
-  const fullName = toText(toObject(repository, 'repository')['full_name'], 'repository.full_name');
+  const fullName = requireText(requireObject(repository, 'repository')['full_name'], 'repository.full_name');
   const expected = `${host}/${fullName.toLowerCase()}`;
   const scope = /^[^/]+\/[^/]+$/.test(fullName) ? tryParseScope(expected) : undefined;
   // parseScope accepts spaces and `.git` from people. A forge never sends them.
   if (scope === undefined || formatScope(scope) !== expected) {
-    throw invalid(`names the repository ${quote(fullName)}, which is not of the form OWNER/NAME`);
+    throw invalid(`names the repository ${quotePayload(fullName)}, which is not of the form OWNER/NAME`);
   }
   return scope;
 }
@@ -149,27 +149,27 @@ function toAuthor(value: unknown): string {
   return first || second || '';
 }
 
-function toSha(value: unknown, field: string): string {
-  const text = toText(value, field);
+function requireSha(value: unknown, field: string): string {
+  const text = requireText(value, field);
   // Only lower case, so that each commit has one spelling.
   if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)) {
-    throw invalid(`has ${quote(text)} in ${field}, not a commit's 40 or 64 lower-case hex digits`);
+    throw invalid(`has ${quotePayload(text)} in ${field}, not a commit's 40 or 64 lower-case hex digits`);
   }
   return text;
 }
 
-function toText(value: unknown, field: string): string {
+function requireText(value: unknown, field: string): string {
   const text = readString(value);
   if (text === undefined) throw invalid(`has no text in ${field}`);
   return text;
 }
 
-function toObject(value: unknown, field: string): JsonObject {
+function requireObject(value: unknown, field: string): UnknownObject {
   if (!isJsonObject(value)) throw invalid(`has no object in ${field}`);
   return value;
 }
 
-function quote(text: string): string {
+function quotePayload(text: string): string {
   return `"${toPrintableLine(text, MAX_QUOTE_LENGTH)}"`;
 }
 

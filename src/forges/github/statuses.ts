@@ -1,6 +1,6 @@
 import type { CommitStatus } from '../../build/index.ts';
 import { parseJson, readObject } from '../../json.ts';
-import { describeCommit, encodePath, MAX_JSON_BYTES, toRefusal, type GithubApi } from './api.ts';
+import { describeCommit, encodePath, MAX_JSON_BYTES, toForgeError, type GithubApi } from './api.ts';
 
 const STATUS_CONTEXT = 'c3';
 
@@ -28,7 +28,7 @@ export async function setStatus(api: GithubApi, sha: string, { status, signal }:
   const response = await api.send(request, signal);
   if (response.status !== 201) {
     const hint = 'the token needs the right "Commit statuses: write"';
-    throw toRefusal(`set the status of ${describeCommit(api.scope, sha)}`, response, { hint });
+    throw toForgeError(`set the status of ${describeCommit(api.scope, sha)}`, response, { hint });
   }
 }
 
@@ -51,7 +51,7 @@ export async function* listStatuses(
     const list = response.status === 200 ? parseJson(response.body) : undefined;
     if (!Array.isArray(list)) {
       const hint = 'the token needs the right "Commit statuses: write", which includes reading them';
-      throw toRefusal(`read the statuses of ${describeCommit(api.scope, sha)}`, response, { hint });
+      throw toForgeError(`read the statuses of ${describeCommit(api.scope, sha)}`, response, { hint });
     }
     for (const { context, state, description } of list.map(readObject)) {
       if (context !== STATUS_CONTEXT || typeof description !== 'string' || !STATES.includes(state)) continue;

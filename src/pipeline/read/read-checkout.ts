@@ -5,7 +5,7 @@ import type { ProblemList } from '../problem-list.ts';
 import type { YamlNode } from '../yaml-tree.ts';
 import type { Containers, JobContainer } from './read-job.ts';
 import { hintContainer } from './read-job.ts';
-import { child, readBoolean, readChild, readInteger, readText, refuseUnknownKeys } from './read-value.ts';
+import { child, readBoolean, readChild, readWholeNumber, readText, refuseUnknownKeys } from './read-value.ts';
 
 const defaultCheckout: Checkout = { container: 'git', path: '/c3/project', depth: 50, submodules: false, clean: true };
 
@@ -22,7 +22,7 @@ export function readCheckout(node: YamlNode | undefined, problems: ProblemList):
   const container = readChild(node, 'container', (value) => readText(value, 'checkout.container', problems));
   const path = readChild(node, 'path', (value) => readPath(value, problems));
   const limits = { ...DEPTH_LIMITS, problems };
-  const depth = readChild(node, 'depth', (value) => readInteger(value, 'checkout.depth', limits));
+  const depth = readChild(node, 'depth', (value) => readWholeNumber(value, 'checkout.depth', limits));
   return {
     container: container ?? defaultCheckout.container,
     path: path ?? defaultCheckout.path,

@@ -5,7 +5,7 @@ import { quote } from '../problem-list.ts';
 import { suggest } from '../suggest.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 import { toJson } from '../yaml-tree.ts';
-import { child, describe, readText, textOf, toMap } from './read-value.ts';
+import { child, describeKind, readText, textOf, toMap } from './read-value.ts';
 
 export interface JobResult {
   readonly job: Job;
@@ -91,7 +91,7 @@ function readContainers(map: YamlMap, problems: ProblemList): Containers | undef
     return undefined;
   }
   if (list.kind !== 'list' || list.items.length === 0) {
-    const actual = list.kind === 'list' ? 'an empty one' : describe(list);
+    const actual = list.kind === 'list' ? 'an empty one' : describeKind(list);
     problems.error(list, `job.spec.containers must be a list of containers, not ${actual}`);
     return undefined;
   }
@@ -137,7 +137,12 @@ function checkContainer(container: YamlMap, volumes: readonly YamlNode[], proble
     const node = child(container, key);
     if (node === undefined) continue;
     if (node.kind === 'list') for (const item of node.items) readText(item, `a word of ${key}`, problems);
-    else problems.error(node, `${key} of a container must be a list, not ${describe(node)}`, `write \`${key}: [...]\``);
+    else
+      problems.error(
+        node,
+        `${key} of a container must be a list, not ${describeKind(node)}`,
+        `write \`${key}: [...]\``,
+      );
   }
   const known = new Set(volumes.map(textOf));
   for (const mount of itemsOf(child(container, 'volumeMounts'))) {

@@ -16,11 +16,11 @@ import type { Containers } from './read-job.ts';
 import { hintContainer } from './read-job.ts';
 import {
   child,
-  describe,
+  describeKind,
   readBoolean,
   readChild,
   readDuration,
-  readInteger,
+  readWholeNumber,
   readText,
   refuseKey,
 } from './read-value.ts';
@@ -98,7 +98,7 @@ function readParallel(node: YamlNode, context: StepsContext): Stage | undefined 
 function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlList | undefined {
   if (node.kind !== 'list') {
     const hint = 'begin each step with "- ", as in `- clj: clojure -A:test`';
-    problems.error(node, `${what} must be a list, not ${describe(node)}`, hint);
+    problems.error(node, `${what} must be a list, not ${describeKind(node)}`, hint);
     return undefined;
   }
   if (node.items.length > 0) return node;
@@ -110,7 +110,7 @@ function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlLi
 function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const { problems } = context;
   if (node.kind !== 'map') {
-    problems.error(node, `a step must be a mapping \`container: command\`, not ${describe(node)}`);
+    problems.error(node, `a step must be a mapping \`container: command\`, not ${describeKind(node)}`);
     return undefined;
   }
   const command = readCommand(node, context);
@@ -118,7 +118,7 @@ function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const timeoutMs = readChild(node, 'timeout', (value) => readDuration(value, 'timeout', problems));
   const env = readEnv(child(node, 'env'), problems);
   const when = context.readCondition(child(node, 'when'), stepConditionVocabulary);
-  const retry = readChild(node, 'retry', (value) => readInteger(value, 'retry', { ...RETRY_LIMITS, problems }));
+  const retry = readChild(node, 'retry', (value) => readWholeNumber(value, 'retry', { ...RETRY_LIMITS, problems }));
   const allowFailure = readChild(node, 'allow_failure', (value) => readBoolean(value, 'allow_failure', problems));
   if (command === undefined) return undefined;
   return {

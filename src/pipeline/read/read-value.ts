@@ -6,7 +6,7 @@ import { findAliased } from '../vocabulary.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 
 /** Describes the kind of a value: `a list`, `text`. Not the value itself, which can be a secret. */
-export function describe(node: YamlNode): string {
+export function describeKind(node: YamlNode): string {
   if (node.kind !== 'scalar') return node.kind === 'list' ? 'a list' : 'a mapping';
   if (node.value === null) return 'nothing';
   return typeof node.value === 'string' ? 'text' : `a ${typeof node.value}`;
@@ -14,7 +14,7 @@ export function describe(node: YamlNode): string {
 
 export function toMap(node: YamlNode, what: string, problems: ProblemList): YamlMap | undefined {
   if (node.kind === 'map') return node;
-  problems.error(node, `${what} must be a mapping, not ${describe(node)}`);
+  problems.error(node, `${what} must be a mapping, not ${describeKind(node)}`);
   return undefined;
 }
 
@@ -60,7 +60,7 @@ export function readText(node: YamlNode, what: string, problems: ProblemList): s
     problems.error(node, `${what} contains a NUL character, which no program accepts`);
   } else {
     const hint = value === undefined ? undefined : 'put it in quotes';
-    problems.error(node, `${what} must be text, not ${describe(node)}`, hint);
+    problems.error(node, `${what} must be text, not ${describeKind(node)}`, hint);
   }
   return undefined;
 }
@@ -96,11 +96,11 @@ export function readBoolean(node: YamlNode, what: string, problems: ProblemList)
   const word = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
   const isKnown = trueWords.has(word) || falseWords.has(word);
   const hint = isKnown ? `write it as ${trueWords.has(word)}` : undefined;
-  problems.error(node, `${what} must be true or false, not ${describe(node)}`, hint);
+  problems.error(node, `${what} must be true or false, not ${describeKind(node)}`, hint);
   return undefined;
 }
 
-export function readInteger(
+export function readWholeNumber(
   node: YamlNode,
   what: string,
   { min, max, problems }: IntegerLimits & { readonly problems: ProblemList },
@@ -108,7 +108,7 @@ export function readInteger(
   const value = node.kind === 'scalar' ? node.value : undefined;
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
   const hint = typeof value === 'string' && /^\d+$/.test(value) ? 'write the number without quotes' : undefined;
-  const actual = typeof value === 'number' ? '' : `, not ${describe(node)}`;
+  const actual = typeof value === 'number' ? '' : `, not ${describeKind(node)}`;
   problems.error(node, `${what} must be a whole number from ${min} to ${max}${actual}`, hint);
   return undefined;
 }
@@ -124,7 +124,7 @@ export function readDuration(node: YamlNode, what: string, problems: ProblemList
   if (ms === undefined) {
     const isBare = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));
     const hint = `${isBare ? 'add the unit, ' : ''}for example 90s, 10m or 1h30m`;
-    problems.error(node, `${what} must be a duration, not ${describe(node)}`, hint);
+    problems.error(node, `${what} must be a duration, not ${describeKind(node)}`, hint);
   } else {
     problems.error(node, `${what} must be longer than 0s and at most 168h`);
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook.ts';
+import { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook-url.ts';
 import { formatSecret, parseKeyring, toJwks } from './keyring.ts';
 import { formatScope, parseScope } from './scope.ts';
 import { openSealed, seal, sealForPublicKey } from './seal.ts';
