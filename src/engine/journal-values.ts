@@ -1,5 +1,5 @@
 import type { BuildPhase, BuildState, CommitFacts, Ending, StepPhase, StepState } from '../build/index.ts';
-import { readInteger, readObject, readString, type JsonObject } from '../json.ts';
+import { readInteger, readObject, readString, type UnknownObject } from '../json.ts';
 
 /** Reads the values of a journal, field by field. Every program in the Pod can write a journal (A12). */
 
@@ -58,7 +58,7 @@ export function parseBuildPhase(value: unknown): Partial<Pick<BuildState, 'phase
   return phase === undefined ? {} : { phase, endedAt: toTime(fields['endedAt']) };
 }
 
-function toBuildPhase({ kind, detail, ending }: JsonObject): BuildPhase | undefined {
+function toBuildPhase({ kind, detail, ending }: UnknownObject): BuildPhase | undefined {
   if (kind === 'queued' || kind === 'running') return { kind };
   if (kind === 'preparing') return { kind, detail: toWords(detail) };
   const told = kind === 'ended' ? toEnding(readObject(ending)) : undefined;
@@ -66,7 +66,7 @@ function toBuildPhase({ kind, detail, ending }: JsonObject): BuildPhase | undefi
 }
 
 /** Reads an ending. The steps say which of them failed and may fail. */
-function toEnding({ kind, message: words, step }: JsonObject): Ending | undefined {
+function toEnding({ kind, message: words, step }: UnknownObject): Ending | undefined {
   const message = toWords(words);
   switch (kind) {
     case 'passed':
@@ -95,7 +95,7 @@ export function parseStep(value: unknown): Pick<StepState, 'phase' | 'attempt' |
   return { phase, attempt, startedAt: toTime(fields['startedAt']), endedAt: toTime(fields['endedAt']) };
 }
 
-function toStepPhase({ kind, exitCode, message, reason }: JsonObject): StepPhase | undefined {
+function toStepPhase({ kind, exitCode, message, reason }: UnknownObject): StepPhase | undefined {
   switch (kind) {
     case 'running':
     case 'passed':

@@ -1,5 +1,5 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../build/index.ts';
-import { isJsonObject, parseJson, readObject, type JsonObject } from '../json.ts';
+import { isJsonObject, parseJson, readObject, type UnknownObject } from '../json.ts';
 import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
 import { yieldToEventLoop } from './event-loop.ts';
 
@@ -170,7 +170,7 @@ function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { r
   return entries.toSorted((one, other) => one.e - other.e || one.n - other.n);
 }
 
-function parseValues(text: string): JsonObject | undefined {
+function parseValues(text: string): UnknownObject | undefined {
   const values = readObject(parseJson(text))['v'];
   return isJsonObject(values) ? values : undefined;
 }
