@@ -173,9 +173,10 @@ export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
     async function work(): Promise<readonly LookupAddress[]> {
       const leave = leaveWhenSlow(await quick.acquire(queue.signal));
       clearTimeout(timer);
-      const { promise, resolve, reject } = Promise.withResolvers<LookupAddress[]>();
-      lookUp(hostname, { ...options, all: true }, (error, found) => (error ? reject(error) : resolve(found)));
-      return await promise.finally(leave);
+      const found = new Promise<LookupAddress[]>((resolve, reject) => {
+        lookUp(hostname, { ...options, all: true }, (error, all) => (error ? reject(error) : resolve(all)));
+      });
+      return await found.finally(leave);
     }
     try {
       const addresses = await domains.run(toDomain(hostname), work, queue.signal);

@@ -64,7 +64,7 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
       return answer;
     },
     async findWorkspace(query, { signal }) {
-      return await findPodOfBuild(context, planBuildPod(query, access.namespace), signal);
+      return await findPodFor(context, planBuildPod(query, access.namespace), signal);
     },
     async close() {
       closing.abort();
@@ -190,13 +190,9 @@ async function giveBackPod(
 /**
  * Finds the Pod of a plan, normally with one request. It ignores the Lease, because it changes nothing in the Pod.
  */
-async function findPodOfBuild(
-  context: Context,
-  plan: PodPlan,
-  aborted: AbortSignal,
-): ReturnType<Cluster['findWorkspace']> {
+async function findPodFor(context: Context, plan: PodPlan, caller: AbortSignal): ReturnType<Cluster['findWorkspace']> {
   const { client, execs, limiter, closing, found } = context;
-  const signal = AbortSignal.any([aborted, closing.signal]);
+  const signal = AbortSignal.any([caller, closing.signal]);
   let pod: Pod | undefined;
   try {
     pod = await findPod(client, { ...plan, signal });
