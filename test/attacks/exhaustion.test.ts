@@ -216,7 +216,7 @@ describe('A12 A request or a file that costs more than it should', () => {
       headers: { 'x-ratelimit-remaining': '0' },
     });
     const count = (words: string): number => fixture.world.c3.log.filter((line) => line.includes(words)).length;
-    const [kept, over] = ['was not told in Telegram', 'build ended: infrastructure-error'].map(count);
+    const [kept, over] = ['is not reported to Telegram', 'build ended: infrastructure-error'].map(count);
     const evil = { message: 'Evil subject', author: { name: 'Evil author' } };
     for (let n = 0; n < 40; n += 1) {
       const sha = n.toString(16).padStart(40, '0').replace(/^0/, 'e');
@@ -224,7 +224,7 @@ describe('A12 A request or a file that costs more than it should', () => {
       expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
     }
     await expect.poll(() => count('build ended: infrastructure-error') - (over ?? 0)).toBe(40);
-    expect(count('was not told in Telegram') - (kept ?? 0)).toBeGreaterThan(20);
+    expect(count('is not reported to Telegram') - (kept ?? 0)).toBeGreaterThan(20);
     const toTexts = (): string[] =>
       fixture.world.telegram
         .messages()

@@ -138,7 +138,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     });
     expect(await outsider.deliver(hook, payload)).toMatchObject({ status: 202 });
     const { text } = await hook.user.waitForMessage(sha);
-    expect(text).toContain('nothing of it is shown');
+    expect(text).toContain('so its texts are not shown');
     expect(text).not.toMatch(/evil|locked/);
   });
 
