@@ -134,11 +134,11 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       partial = '';
     }
   }
-  function reportPartial(): void {
+  async function reportPartial(): Promise<void> {
     const now = maskShownPartial(lines.partial(), log.masking);
     if (now === partial) return;
     partial = now;
-    reader.onPartial(partial);
+    await reader.onPartial(partial);
   }
 
   return await followParts(log.reader, {
@@ -162,7 +162,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
       }
       if (part.isLast) lines.end();
       await deliver();
-      if (isCaughtUp) reportPartial();
+      if (isCaughtUp) await reportPartial();
     },
   });
 }

@@ -99,7 +99,7 @@ export interface LineReader {
    * Gets the start of the next line, masked, as far as it is written. Empty: nothing. Called a few times a second at
    * most.
    */
-  onPartial(text: string): void;
+  onPartial(text: string): Promise<void> | void;
   /** Called where so many bytes in the middle of a huge log are left out. Its end follows. */
   onCut(bytes: number): void;
 }

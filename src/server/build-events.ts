@@ -1,27 +1,33 @@
-import type { PageOptions } from '../show/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { capitalize, describeBuild, describeStep, toBuildSentence } from '../build/index.ts';
+import type { BuildLook, StepRun } from '../logs/index.ts';
+import { toCutSentence, toFailureSentence, toPageSteps, type PageOptions } from '../show/index.ts';
+import { readLine, toOneLine } from '../terminal/text.ts';
 import { toPageOptions, type BuildPageDependencies } from './build-page.ts';
-import { writeLiveText } from './build-text.ts';
-import { responseHeaders } from './responses.ts';
-import { Outbox } from './event-outbox.ts';
+import { EventWriter, formatEvent } from './event-writer.ts';
 import { followBuild } from './follow-build.ts';
-import { formatPositions, parsePositions, type LogPositions } from './log-positions.ts';
-import { streamText, type Write } from './stream-text.ts';
+import { parsePositions } from './log-positions.ts';
 import type { OpenedView } from './open-views.ts';
+import { responseHeaders } from './responses.ts';
+import { streamText, type Write } from './stream-text.ts';
 
-/** What comes within this time is sent together, unless it is too much to wait. */
-const BATCH_MS = 150;
-/** Proxies close what is silent, most of them after a minute. */
+/** Proxies close a silent connection, most of them after a minute. */
 const HEARTBEAT_MS = 15_000;
-/** The state of a build that nobody leads here does not change by itself: the browser comes again, and gets a fresh look. */
-const LOOK_AGAIN_MS = 10_000;
+/** The view of a build that runs elsewhere does not change. The browser reconnects and gets a new view. */
+const RENEW_VIEW_MS = 10_000;
+const MAX_SENTENCE_LENGTH = 1_000;
 
 /**
- * `GET /b/<sealed>/events`: what happens after the page, or after `Last-Event-ID`, as server-sent events (HTML Standard §9.2); with
- * `Accept: text/plain` the live log as text.
+ * Handles `GET /b/<sealed>/events`: sends what happens after the page, or after `Last-Event-ID`, as server-sent events;
+ * with `Accept: text/plain`, the live log as text.
  *
- * `state`: title, icon, the parts that changed by their element's id, and the steps when there are new ones. `log`: lines of a step,
- * as `LogEvent` tells. `trouble`: a sentence, and the stream ends for now; `again`: it ends, for a fresh look. `end`: there is nothing more. An event's id is a position:
- * who comes back with it gets what follows, no line lost or doubled, from any c3.
+ * - `state`: title, icon, the parts of the page that have changed by their element's id, and new steps
+ * - `log`: lines of a step
+ * - `trouble`: a sentence; the stream ends, and the browser retries
+ * - `again`: the stream ends, and the browser reconnects
+ * - `end`: nothing will follow
+ *
+ * The id of an event is a position. From it any c3 continues, without lost or repeated lines.
  */
 export async function handleBuildEvents(
   request: Request,
@@ -32,7 +38,7 @@ export async function handleBuildEvents(
   const isText = (request.headers.get('accept') ?? '').includes('text/plain');
   const headers = {
     ...responseHeaders(isText ? 'text/plain; charset=utf-8' : 'text/event-stream'),
-    // nginx would keep back what is to be seen at once.
+    // nginx must not buffer the stream.
     'x-accel-buffering': 'no',
   };
   if (request.method === 'HEAD') {
@@ -40,83 +46,87 @@ export async function handleBuildEvents(
     return new Response(null, { headers });
   }
   const position = request.headers.get('last-event-id') ?? new URL(request.url).searchParams.get('from') ?? '';
-  const order = toPageOptions(sealed, opened.link, now());
+  const page = toPageOptions(sealed, opened.link, now());
   const body = streamText({
     signals: [request.signal, closing],
     produce: (write, signal) =>
-      isText ? writeLiveText(write, opened.found, signal) : writeEvents(write, { opened, order, position, signal }),
+      isText ? writeLiveText(write, opened.found, signal) : writeEvents(write, { opened, page, position, signal }),
     onEnd: opened.release,
   });
   return new Response(body, { headers });
 }
 
-interface EventsOrder {
+interface EventsOptions {
   readonly opened: OpenedView;
-  readonly order: PageOptions;
+  readonly page: PageOptions;
   readonly position: string;
   readonly signal: AbortSignal;
 }
 
-async function writeEvents(write: Write, { opened, order, position, signal }: EventsOrder): Promise<void> {
-  const { found: look, link } = opened;
-  if (look.kind === 'failed') return write(formatEvent('trouble', { message: look.message }));
-  if (look.kind === 'outcome') return write(formatEvent('end', { message: look.outcome.message }));
-  const { view } = look;
-  const outbox = new Outbox(view, { order, known: parsePositions(position, link) ?? new Map(), signal });
-  const ended = new AbortController();
-  const format = (positions: LogPositions): string => formatPositions(positions, link);
-  const sending = sendAll(write, { outbox, format, ended: ended.signal, signal });
-  // It fails only when the reader has gone; then the following ends too.
-  sending.catch(() => {});
+async function writeEvents(write: Write, { opened, page, position, signal }: EventsOptions): Promise<void> {
+  const { found, link } = opened;
+  if (found.kind === 'failed') return write(formatEvent('trouble', { message: found.message }));
+  if (found.kind === 'outcome') return write(formatEvent('end', { message: found.outcome.message }));
+  const { view } = found;
+  const heartbeat = setInterval(() => void write(':\n\n').catch(() => {}), HEARTBEAT_MS);
   try {
-    await followBuild(view, outbox, { from: (run) => outbox.from(run), signal });
+    const known = parsePositions(position, link) ?? new Map();
+    const writer = new EventWriter(view, write, { link, page, known, signal });
+    await followBuild(view, writer, signal);
+    const hasEnded = view.state.phase.kind === 'ended';
+    if (hasEnded && writer.isWhole) return await write(formatEvent('end', {}));
+    if (hasEnded) return await write(formatEvent('trouble', { message: 'A log could not be read to its end' }));
+    await sleep(RENEW_VIEW_MS, undefined, { signal });
+    await write(formatEvent('again', {}));
   } finally {
-    ended.abort();
-    await sending;
-  }
-  const hasEnded = view.state.phase.kind === 'ended';
-  if (hasEnded && outbox.isWhole) return write(formatEvent('end', {}));
-  if (hasEnded) return write(formatEvent('trouble', { message: 'A log could not be read to its end' }));
-  await pause(LOOK_AGAIN_MS, [signal]);
-  await write(formatEvent('again', {}));
-}
-
-interface SendOrder {
-  readonly outbox: Outbox;
-  format(positions: LogPositions): string;
-  /** Aborts when nothing more will come. */
-  readonly ended: AbortSignal;
-  readonly signal: AbortSignal;
-}
-
-/** Sends what comes, at most every {@link BATCH_MS}, and a sign of life when nothing does. */
-async function sendAll(write: Write, { outbox, format, ended, signal }: SendOrder): Promise<void> {
-  while (!signal.aborted) {
-    await pause(HEARTBEAT_MS, [ended, signal], outbox.filled);
-    const events = outbox.take();
-    for (const { name, data, positions } of events) await write(formatEvent(name, data, format(positions)));
-    if (ended.aborted && events.length === 0) return;
-    if (events.length === 0) await write(':\n\n');
-    else await pause(BATCH_MS, [ended, signal], outbox.full);
+    clearInterval(heartbeat);
   }
 }
 
-/** Resolves after the time, or when one of them happens before. */
-function pause(ms: number, signals: readonly AbortSignal[], happens?: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const signal = AbortSignal.any([...signals]);
-    const timer = setTimeout(resolve, ms);
-    function end(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    }
-    if (signal.aborted) return end();
-    signal.addEventListener('abort', end);
-    void happens?.then(end);
-  });
-}
+/**
+ * Writes the live log for a terminal, `curl -N -H 'Accept: text/plain' …/events`: each line after the name of its step,
+ * without colours.
+ */
+async function writeLiveText(write: Write, found: BuildLook, signal: AbortSignal): Promise<void> {
+  if (found.kind !== 'seen') return write(`== ${found.kind === 'failed' ? found.message : found.outcome.message} ==\n`);
+  const { view } = found;
+  /** The newest sentence about each thing. It is written when it changes. */
+  const sentences = new Map<string, string>();
 
-function formatEvent(name: string, data: object, id?: string): string {
-  return `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+  async function say(text: string): Promise<void> {
+    // It fails only when the reader has left. The signal then ends the reading.
+    await write(text).catch(() => {});
+  }
+  async function sayOnce(key: string, parts: readonly (string | undefined)[]): Promise<void> {
+    const text = toOneLine(parts.filter(Boolean).join(': '), MAX_SENTENCE_LENGTH);
+    if (sentences.get(key) === text) return;
+    sentences.set(key, text);
+    await say(`== ${text} ==\n`);
+  }
+  function toPrefix({ index }: StepRun): string {
+    return `[${toPageSteps(view.state.steps)[index]?.title ?? ''}] `;
+  }
+
+  await followBuild(
+    view,
+    {
+      from: () => ({ offset: 0, pieces: 0 }),
+      async onState(state) {
+        await sayOnce('build', [capitalize(describeBuild(state).word), toBuildSentence(state.phase)]);
+        for (const warning of state.warnings) await sayOnce(`! ${warning}`, ['Warning', warning]);
+        for (const { id, title, state: step } of toPageSteps(state.steps)) {
+          if (step.phase.kind === 'pending') continue;
+          const { word, note } = describeStep(step);
+          await sayOnce(id, [title, note?.startsWith(word) ? note : [word, note].filter(Boolean).join(', ')]);
+        }
+      },
+      onLines: (run, lines) => say(lines.map(({ text }) => `${toPrefix(run)}${readLine(text)}\n`).join('')),
+      onPartial: () => Promise.resolve(),
+      onCut: (run, bytes) => void say(`${toPrefix(run)}${toCutSentence(bytes)}\n`),
+      onRead(run, reading) {
+        if (reading.kind === 'failed') void say(`${toPrefix(run)}${toFailureSentence(reading.message)}\n`);
+      },
+    },
+    signal,
+  );
 }

@@ -4,7 +4,8 @@ import { createLink } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep, FAILED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild, type FakeBuild } from '../../test/browser/fake-view.ts';
 import type { BuildLook } from '../logs/index.ts';
-import { handleBuildLog, handleBuildPage, type BuildPageDependencies } from './build-page.ts';
+import { handleBuildLog } from './build-log.ts';
+import { handleBuildPage, type BuildPageDependencies } from './build-page.ts';
 
 const link = createLink({
   right: 'view',
@@ -64,13 +65,13 @@ describe('the page of a build that has ended', () => {
     expect(released).toBe(1);
   });
 
-  test('goes on nowhere and is loaded once', async () => {
+  test('is complete and does not reload', async () => {
     const { text } = await ask(seen(createFailed()));
     expect(text).not.toContain('http-equiv="refresh"');
     expect(text).not.toContain('id="live"');
   });
 
-  test('may be shown, kept and followed nowhere else', async () => {
+  test('is not framed, stored or followed elsewhere', async () => {
     const { answer } = await ask(seen(createFailed()));
     expect(answer.headers.get('cache-control')).toBe('no-store');
     expect(answer.headers.get('referrer-policy')).toBe('same-origin');
@@ -80,7 +81,7 @@ describe('the page of a build that has ended', () => {
     );
   });
 
-  test('offers to run it again to whoever may control it, and to nobody else', async () => {
+  test('offers a re-run to a control link only', async () => {
     const [look, control] = await Promise.all(
       (['view', 'control'] as const).map((right) => ask(seen(createFailed()), { right })),
     );
@@ -91,7 +92,7 @@ describe('the page of a build that has ended', () => {
     expect(control?.text).not.toContain('SEALED/cancel');
   });
 
-  test('says where the log could not be read, and comes back for the rest', async () => {
+  test('reports where a log could not be read, and loads the rest later', async () => {
     const build = createFailed();
     build.endLog(2, { failure: 'the container is gone' });
     const { text } = await ask(seen(build));
@@ -99,7 +100,7 @@ describe('the page of a build that has ended', () => {
     expect(text).toContain('id="live"');
   });
 
-  test('says what is left out of a huge log', async () => {
+  test('reports what is omitted from a huge log', async () => {
     const build = createFakeBuild(FAILED);
     build.endLog(0);
     build.endLog(1);
@@ -111,7 +112,7 @@ describe('the page of a build that has ended', () => {
     );
   });
 
-  test('ends where a browser would become slow, however short the lines are', async () => {
+  test('ends where a browser would become slow, even if the lines are short', async () => {
     const build = createFakeBuild(FAILED);
     for (const index of [0, 1, 2]) build.endLog(index);
     build.write(2, '\n'.repeat(400_000));
@@ -119,28 +120,28 @@ describe('the page of a build that has ended', () => {
     const lines = text.split('<li id=test-L').length - 1;
     expect(lines).toBeGreaterThan(300_000);
     expect(lines).toBeLessThan(350_000);
-    expect(text).toContain('The rest is in the raw log.');
+    expect(text).toContain('The raw log has the rest.');
     expect(text).not.toContain('id="live"');
   });
 
-  test('ends there also where it is the HTML of the lines that is long', async () => {
+  test('ends there if the HTML of the lines is long', async () => {
     const build = createFakeBuild(FAILED);
     for (const index of [0, 1, 2]) build.endLog(index);
     build.write(2, `${'"'.repeat(1_000)}\n`.repeat(8_000));
     const { text } = await ask(seen(build));
     expect(text.length).toBeGreaterThan(32 * 1024 * 1024);
     expect(text.length).toBeLessThan(40 * 1024 * 1024);
-    expect(text).toContain('The rest is in the raw log.');
+    expect(text).toContain('The raw log has the rest.');
   });
 
-  test('is answered to HEAD without reading a log', async () => {
+  test('responds to HEAD without reading a log', async () => {
     const { answer, text, released } = await ask(seen(createFakeBuild(RUNNING)), { method: 'HEAD' });
     expect([answer.status, text, released]).toStrictEqual([200, '', 1]);
   });
 });
 
 describe('the page of a build that runs', () => {
-  test('holds what is written so far, and where it goes on', async () => {
+  test('contains the logs so far, and the position to continue from', async () => {
     const build = createFakeBuild(RUNNING);
     build.endLog(0);
     build.endLog(1);
@@ -153,7 +154,7 @@ describe('the page of a build that runs', () => {
     expect(build.readers).toBe(0);
   });
 
-  test('offers to cancel it, unless nobody here leads it', async () => {
+  test('offers to cancel it only if this c3 runs it', async () => {
     const led = createFakeBuild(createState({ kind: 'running' }));
     const left = createFakeBuild(createState({ kind: 'running' }), { isLed: false });
     expect((await ask(seen(led), { right: 'control' })).text).toContain('action="SEALED/cancel"');
@@ -171,7 +172,7 @@ describe('the page of a build that runs', () => {
   });
 });
 
-describe('a build of which no Pod knows', () => {
+describe('a build that no Pod knows', () => {
   const { build, urls } = FAILED;
   const message = 'its Pod was deleted, and its logs with it';
 
@@ -212,14 +213,14 @@ describe('a build of which no Pod knows', () => {
     expect(text).toContain(`<span>${word}</span></h1>`);
   });
 
-  test('or why it cannot be shown', async () => {
+  test('is shown with the reason if nothing is known', async () => {
     const { text } = await ask({ kind: 'failed', message: 'GitHub does not answer' });
     expect(text).toContain('<p class="sentence">GitHub does not answer</p>');
   });
 });
 
 describe('the raw log', () => {
-  test.each(['?step=test', '?step=test&attempt=1'])('of one step is as it was written: %s', async (query) => {
+  test.each(['?step=test', '?step=test&attempt=1'])('of one step is as the step wrote it: %s', async (query) => {
     const { answer, text, released } = await ask(seen(createFailed()), { path: `/log${query}` });
     expect(text).toBe('\u001B[31mred <b>\u001B[0m\nlast line');
     expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
@@ -234,15 +235,15 @@ describe('the raw log', () => {
 
   test.each([
     ['?step=nothing', 'The build has no such step'],
-    ['?step=image', 'The step has no such log, or not yet'],
-    ['?step=test&attempt=2', 'The step has no such log, or not yet'],
-    ['?step=test&attempt=x', 'The step has no such log, or not yet'],
-  ])('of what is not there is 404: %s', async (query, sentence) => {
+    ['?step=image', 'The step does not have this log, or not yet'],
+    ['?step=test&attempt=2', 'The step does not have this log, or not yet'],
+    ['?step=test&attempt=x', 'The step does not have this log, or not yet'],
+  ])('responds 404 if there is none: %s', async (query, sentence) => {
     const { answer, text, released } = await ask(seen(createFailed()), { path: `/log${query}` });
     expect([answer.status, text, released]).toStrictEqual([404, `${sentence}\n`, 1]);
   });
 
-  test('says where it breaks off', async () => {
+  test('reports where it breaks off', async () => {
     const build = createFakeBuild(createEnded({ kind: 'passed', allowed: [] }, { steps: FAILED.steps.slice(0, 1) }));
     build.write(0, 'half');
     build.endLog(0, { failure: 'the Pod is gone' });

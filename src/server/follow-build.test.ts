@@ -5,14 +5,15 @@ import type { BuildView } from '../logs/index.ts';
 import { followBuild, type BuildFollower } from './follow-build.ts';
 
 const follower: BuildFollower = {
-  onState: () => {},
-  onLines: () => {},
-  onPartial: () => {},
+  from: () => ({ offset: 0, pieces: 0 }),
+  onState: () => Promise.resolve(),
+  onLines: () => Promise.resolve(),
+  onPartial: () => Promise.resolve(),
   onCut: () => {},
   onRead: () => {},
 };
 
-test('of however many logs, few parts are in hand at a time, and all in the end', async () => {
+test('holds two parts at a time, however many logs there are, and reads all of them', async () => {
   const steps = Array.from({ length: 50 }, (_, index) =>
     createStep(`s${index}`, { kind: 'passed' }, { from: 0, to: 1 }),
   );
@@ -32,14 +33,11 @@ test('of however many logs, few parts are in hand at a time, and all in the end'
       return { kind: 'whole', to: 0 };
     },
   };
-  await followBuild(counting, follower, {
-    from: () => ({ offset: 0, pieces: 0 }),
-    signal: new AbortController().signal,
-  });
+  await followBuild(counting, follower, new AbortController().signal);
   expect({ most, all }).toStrictEqual({ most: 2, all: 150 });
 });
 
-test('a part that cannot be handed over makes room for the next', async () => {
+test('continues with the next part after one that could not be handed over', async () => {
   const steps = Array.from({ length: 9 }, (_, index) =>
     createStep(`s${index}`, { kind: 'passed' }, { from: 0, to: 1 }),
   );
@@ -59,9 +57,6 @@ test('a part that cannot be handed over makes room for the next', async () => {
       return { kind: 'whole', to: 0 };
     },
   };
-  await followBuild(failing, follower, {
-    from: () => ({ offset: 0, pieces: 0 }),
-    signal: new AbortController().signal,
-  });
+  await followBuild(failing, follower, new AbortController().signal);
   expect(tried).toBe(9);
 });

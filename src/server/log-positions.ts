@@ -4,12 +4,12 @@ import type { LogPosition } from '../logs/index.ts';
 import type { LinePosition } from '../show/index.ts';
 import { formatScope } from '../sealing/index.ts';
 
-/** How far a browser has the log of a step. */
+/** How much of a step's log a browser has. */
 export type StepPosition =
   | { readonly kind: 'part'; readonly attempt: number; readonly log: LogPosition; readonly lines: LinePosition }
   | { readonly kind: 'whole'; readonly attempt: number };
 
-/** By the step's index; what is not there has not begun. */
+/** By the step's index. A log without a position has not begun. */
 export type LogPositions = ReadonlyMap<number, StepPosition>;
 
 /** More than any build has. */
@@ -18,20 +18,20 @@ const TAG_BYTES = 12;
 const NUMBER = /^[0-9a-z]{1,11}$/;
 
 /**
- * What goes to a browser and comes back, to any c3, so that it goes on where it was: 96 bits that prove it, then for each step its
- * index and attempt and, unless it has all, offset, pieces, lines and style. It is proven because an offset that a stranger chose
- * could begin in the middle of a secret, and what is left of one is not masked. The key is what the link seals.
+ * Formats positions for a browser, which sends them back to any c3. They are a tag of 96 bits, then index and attempt
+ * of each step, and for a part also offset, pieces, lines and style. The tag matters (A9): a position that a stranger
+ * chose could begin within a secret, and the rest of a secret is not masked.
  */
 export function formatPositions(positions: LogPositions, link: BuildLink): string {
   const text = [...positions].map(([index, position]) => formatStep(index, position).join('.')).join('~');
-  return `${prove(text, link).toString('base64url')}.${text}`;
+  return `${computeTag(text, link).toString('base64url')}.${text}`;
 }
 
-/** @returns undefined for what {@link formatPositions} did not make for this build */
+/** Returns undefined for text that {@link formatPositions} did not make for this build. */
 export function parsePositions(value: string, link: BuildLink): LogPositions | undefined {
   const dot = value.indexOf('.');
   const [tag, text] = [Buffer.from(value.slice(0, Math.max(0, dot)), 'base64url'), value.slice(dot + 1)];
-  if (tag.length !== TAG_BYTES || !timingSafeEqual(tag, prove(text, link))) return undefined;
+  if (tag.length !== TAG_BYTES || !timingSafeEqual(tag, computeTag(text, link))) return undefined;
   const steps = text === '' ? [] : text.split('~', MAX_STEPS).map(parseStep);
   return new Map(steps.filter((step) => step !== undefined));
 }
@@ -56,7 +56,8 @@ function parseStep(text: string): readonly [number, StepPosition] | undefined {
   return [index, { kind: 'part', attempt, log: { offset, pieces }, lines: { line, style } }];
 }
 
-function prove(text: string, { token, build }: BuildLink): Buffer {
+/** The key is the token that the link seals. */
+function computeTag(text: string, { token, build }: BuildLink): Buffer {
   const words = `c3-log-positions-v1\n${formatScope(build.scope)}\n${build.id}\n${text}`;
   return createHmac('sha256', token).update(words).digest().subarray(0, TAG_BYTES);
 }

@@ -1,39 +1,47 @@
-/** Takes text, or bytes; settles when there is room for more, and rejects when nobody reads any more. */
+/**
+ * Writes text or bytes, in the order of the calls. Resolves when there is room for more. Rejects when the reader has
+ * left, or a signal has aborted.
+ */
 export type Write = (content: string | Uint8Array) => Promise<void>;
 
-export interface StreamOrder {
-  /** Ends the stream when they abort: the request's, the server's. */
+export interface StreamOptions {
+  /** The signals that end the stream: that of the request, and that of the server. */
   readonly signals: readonly AbortSignal[];
-  /** Writes everything. Its signal aborts when the reader goes, or one of the signals does. What it throws after that is nobody's fault. */
+  /** Writes everything. Its signal aborts when the reader leaves, or one of `signals` does. Later errors are ignored. */
   produce(write: Write, signal: AbortSignal): Promise<void>;
-  /** Called once, when nothing is produced any more, however it ended. */
+  /** Called once, when `produce` has ended. */
   onEnd(): void;
 }
 
-/** What waits for a slow reader, beyond what the socket takes. */
+/** Bytes that wait for a slow reader, beside those in the socket. */
 const BUFFER_BYTES = 64 * 1024;
 
-/** A body that is made as fast as it is read, and no faster. */
-export function streamText({ signals, produce, onEnd }: StreamOrder): ReadableStream<Uint8Array> {
-  const gone = new AbortController();
-  const signal = AbortSignal.any([gone.signal, ...signals]);
+/** Creates a response body that is produced as fast as it is read (A12). */
+export function streamText({ signals, produce, onEnd }: StreamOptions): ReadableStream<Uint8Array> {
+  const left = new AbortController();
+  const signal = AbortSignal.any([left.signal, ...signals]);
   const encoder = new TextEncoder();
-  let onRoom = Promise.withResolvers<void>();
+  /** Resolves for all writers when the reader has read something. */
+  let room: PromiseWithResolvers<void> | undefined;
+  function makeRoom(): void {
+    room?.resolve();
+    room = undefined;
+  }
 
   async function run(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     async function write(content: string | Uint8Array): Promise<void> {
       signal.throwIfAborted();
       controller.enqueue(typeof content === 'string' ? encoder.encode(content) : content);
       if ((controller.desiredSize ?? 0) > 0) return;
-      onRoom = Promise.withResolvers();
-      await onRoom.promise;
+      room ??= Promise.withResolvers();
+      await room.promise;
       signal.throwIfAborted();
     }
     try {
       await produce(write, signal);
-      if (!gone.signal.aborted) controller.close();
+      if (!left.signal.aborted) controller.close();
     } catch (error) {
-      if (gone.signal.aborted) return;
+      if (left.signal.aborted) return;
       if (signal.aborted) controller.close();
       else controller.error(error);
     } finally {
@@ -41,12 +49,12 @@ export function streamText({ signals, produce, onEnd }: StreamOrder): ReadableSt
     }
   }
 
-  signal.addEventListener('abort', () => onRoom.resolve(), { once: true });
+  signal.addEventListener('abort', makeRoom, { once: true });
   return new ReadableStream<Uint8Array>(
     {
       start: (controller) => void run(controller),
-      pull: () => onRoom.resolve(),
-      cancel: () => gone.abort(),
+      pull: makeRoom,
+      cancel: () => left.abort(),
     },
     { highWaterMark: BUFFER_BYTES, size: (chunk) => chunk.length },
   );

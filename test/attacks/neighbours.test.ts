@@ -9,7 +9,7 @@ import type { BuildLook, StepRun } from '../../src/logs/index.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
 import { parseKeyring } from '../../src/sealing/index.ts';
-import { handleBuildLog } from '../../src/server/build-page.ts';
+import { handleBuildLog } from '../../src/server/build-log.ts';
 import { toErrorResponse } from '../../src/server/responses.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
 import { createOpenViews } from '../../src/server/open-views.ts';

@@ -65,7 +65,7 @@ export function createFakeBuild(first: BuildState, { isLed = true }: { isLed?: b
         await reader.onLines([{ text: rest, seconds: undefined }], { offset: log.bytes.length, pieces: 0 });
       if (ending?.failure !== undefined) return { kind: 'failed', to: offset, message: ending.failure };
       if (ending) return { kind: 'whole', to: log.bytes.length };
-      reader.onPartial(rest);
+      await reader.onPartial(rest);
       await Promise.race([next, aborted(reader.signal)]);
     }
     return { kind: 'aborted' };

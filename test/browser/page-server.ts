@@ -3,7 +3,8 @@ import { createBuild } from '../fakes/sample-build.ts';
 import type { BuildLink } from '../../src/build/index.ts';
 import type { BuildLook } from '../../src/logs/index.ts';
 import { handleBuildEvents } from '../../src/server/build-events.ts';
-import { handleBuildLog, handleBuildPage } from '../../src/server/build-page.ts';
+import { handleBuildLog } from '../../src/server/build-log.ts';
+import { handleBuildPage } from '../../src/server/build-page.ts';
 import { listen } from '../../src/server/listen.ts';
 
 /** The pages of builds that a test makes up, over a real socket. */

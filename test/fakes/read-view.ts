@@ -29,9 +29,9 @@ export async function readView(
         told.ends.push({ end, count: told.lines.length });
         await reader.onLines?.(lines, end);
       },
-      onPartial(text): void {
+      async onPartial(text): Promise<void> {
         told.partials.push(text);
-        reader.onPartial?.(text);
+        await reader.onPartial?.(text);
       },
       onCut(bytes): void {
         told.cuts.push(bytes);
