@@ -178,16 +178,6 @@ export function isTransient(error: unknown): error is UnreachableError {
   return error instanceof UnreachableError && error.isTransient;
 }
 
-/** CLUSTER_REFUSED, with the HTTP status of the refusal. */
-export class RefusedError extends C3Error {
-  readonly status: number;
-
-  constructor(message: string, { code }: KubeRefusal, options: { readonly hint?: string } = {}) {
-    super('CLUSTER_REFUSED', message, options);
-    this.status = code;
-  }
-}
-
 /**
  * The result does not keep the error as its cause, because the error may hold the socket and with it the client's
  * key.

@@ -96,15 +96,9 @@ export class ExecLimiter {
 
   /** @throws the signal's reason, if it is aborted first */
   async acquire(signal: AbortSignal): Promise<Release> {
-    const release = await this.#slots.acquire(signal);
-    try {
-      const waitMs = this.#rate.reserve();
-      if (waitMs > 0) await sleep(waitMs, undefined, { signal });
-      return release;
-    } catch (error) {
-      release();
-      throw error;
-    }
+    const waitMs = this.#rate.reserve();
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal });
+    return await this.#slots.acquire(signal);
   }
 }
 

@@ -148,7 +148,7 @@ class StartAttempt {
 
   async decide(pod: Pod | undefined): Promise<Decision> {
     const { plan, lease, neededMs, isUnfit } = this.#request;
-    const resumeFailure = findResumeFailure(pod, { name: plan.name, startedIn: lease.startedIn });
+    const resumeFailure = findResumeFailure(pod, this.#request);
     if (resumeFailure !== undefined) return fail(resumeFailure);
     if (!pod && this.#created) return fail(`Pod ${plan.name} was deleted while it was starting`);
     if (!pod) return await this.#create();
@@ -248,10 +248,9 @@ class StartAttempt {
 }
 
 /** Describes why a resumed build cannot continue; undefined when it can, or when it never began. */
-function findResumeFailure(
-  pod: Pod | undefined,
-  { name, startedIn }: { name: string; startedIn: string | undefined },
-): string | undefined {
+function findResumeFailure(pod: Pod | undefined, { plan, lease }: StartRequest): string | undefined {
+  const { name } = plan;
+  const { startedIn } = lease;
   if (startedIn === undefined) return undefined;
   if (!pod && startedIn === UNKNOWN_POD) {
     return `Pod ${name} is not there, and without Leases c3 cannot tell whether the build had begun in it`;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { C3Error, toMessage } from '../errors.ts';
+import { C3Error } from '../errors.ts';
 import { parseJson, readObject } from '../json.ts';
 import { toList, toMetadata, toPod, toStatus, type Pod } from './api-types.ts';
-import { isTransient, RefusedError, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
+import { isTransient, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
 import { AuthGracePeriod, isUnavailable } from './connection.ts';
 
 /** A Pod, or its absence, with the resourceVersion of the list that showed it. */
@@ -117,7 +117,7 @@ export async function* listAndWatch(client: KubeClient, target: WatchTarget): As
   while (!signal.aborted) {
     try {
       if (version === undefined) {
-        const { items, resourceVersion } = await list(client, target);
+        const { items, resourceVersion } = await list(client, target, grace);
         yield { items };
         version = resourceVersion;
       }
@@ -126,10 +126,8 @@ export async function* listAndWatch(client: KubeClient, target: WatchTarget): As
       failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
     } catch (error) {
       if (signal.aborted) return;
-      // The error of a watch is thrown only after its grace period.
-      const isTemporary = error instanceof RefusedError && grace.tolerates({ code: error.status });
-      if (!isTemporary && !isTransient(error)) throw error;
-      target.onTrouble?.(toMessage(error));
+      if (!isTransient(error)) throw error;
+      target.onTrouble?.(error.message);
       version = undefined;
       failures += 1;
     }
@@ -137,11 +135,16 @@ export async function* listAndWatch(client: KubeClient, target: WatchTarget): As
   }
 }
 
-async function list(client: KubeClient, target: WatchTarget): Promise<ReturnType<typeof toList>> {
+async function list(
+  client: KubeClient,
+  target: WatchTarget,
+  grace?: AuthGracePeriod,
+): Promise<ReturnType<typeof toList>> {
   const query = target.listQuery ?? { fieldSelector: target.fieldSelector };
   const answer = await client.request({ method: 'GET', path: toPath(target), query, signal: target.signal });
   if (answer.kind === 'ok') return toList(answer.body);
-  throw isUnavailable(answer) ? new UnreachableError(answer.message, true) : toRefusedError('list', answer, target);
+  const isTemporary = isUnavailable(answer) || grace?.tolerates(answer) === true;
+  throw isTemporary ? new UnreachableError(answer.message, true) : toRefusedError('list', answer, target);
 }
 
 /** Follows one watch to its end. Returns the version from which to resume; undefined when a new list is necessary. */
@@ -184,10 +187,10 @@ async function* watchOnce(
   return version;
 }
 
-function toRefusedError(verb: string, answer: KubeRefusal, { objects, namespace }: WatchTarget): RefusedError {
+function toRefusedError(verb: string, answer: KubeRefusal, { objects, namespace }: WatchTarget): C3Error {
   const message = `The cluster refused to ${verb} ${objects} in namespace ${namespace}: ${answer.message}`;
   const hint = 'the account needs get, list, watch, create and delete on pods, get and create on pods/exec';
-  return new RefusedError(message, answer, { hint });
+  return new C3Error('CLUSTER_REFUSED', message, { hint });
 }
 
 export function toPodsPath(namespace: string): string {
