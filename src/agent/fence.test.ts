@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, shells } from '../../test/fakes/local-steps.ts';
+import { WAIT_MS } from '../../test/time-limits.ts';
 
 const STALE = { kind: 'lost', message: 'container "main": another c3 has taken over this Pod' };
 
@@ -70,7 +71,7 @@ describe.each(shells)('under %s', (shell) => {
     writeFileSync(`${place}.claim`, `${process.pid} ${start}\n`);
     steps.controller.abort();
     const ended = steps.run('echo never');
-    await vi.waitUntil(() => existsSync(`${place}.cancel`), { timeout: 30_000, interval: 5 });
+    await vi.waitUntil(() => existsSync(`${place}.cancel`), { timeout: WAIT_MS, interval: 5 });
     rmSync(`${place}.claim`);
     expect(await ended).toEqual({ kind: 'cancelled' });
     expect(steps.text()).toBe('');

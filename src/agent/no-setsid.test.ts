@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { isRunning, setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
+import { WAIT_MS } from '../../test/time-limits.ts';
 
 /**
  * One that ends at TERM and one that ignores it, in the background; one of each below another shell; and what the
@@ -23,7 +24,7 @@ const MEMBERS = ['ends', 'deaf', 'below', 'deaf-below', 'own'];
 
 async function readTree({ workspace }: LocalSteps): Promise<number[]> {
   const files = MEMBERS.map((name) => join(workspace.directory, name));
-  await vi.waitUntil(() => files.every((file) => existsSync(file)), { timeout: 60_000 });
+  await vi.waitUntil(() => files.every((file) => existsSync(file)), { timeout: WAIT_MS });
   return files.map((file) => Number(readFileSync(file, 'utf8')));
 }
 
@@ -47,14 +48,14 @@ describe.each(others)('under %s in an image without setsid', (shell) => {
     const tree = await readTree(steps);
     steps.controller.abort();
     expect(await result).toEqual({ kind: 'cancelled' });
-    await vi.waitUntil(() => !tree.some(isRunning), { timeout: 60_000 });
+    await vi.waitUntil(() => !tree.some(isRunning), { timeout: WAIT_MS });
   });
 
   it('a time limit ends a step with all that it started', async () => {
     const { steps, result } = start(3000);
     const tree = await readTree(steps);
     expect(await result).toEqual({ kind: 'timed-out' });
-    await vi.waitUntil(() => !tree.some(isRunning), { timeout: 60_000 });
+    await vi.waitUntil(() => !tree.some(isRunning), { timeout: WAIT_MS });
   });
 
   it('a sweep ends what a step left running', async () => {

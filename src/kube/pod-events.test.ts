@@ -113,7 +113,7 @@ test('resumes after a cut, and starts again when the version is too old', async 
   };
   onWatch = cut;
   const received = await follow();
-  await expect.poll(() => received, { timeout: 10_000 }).toEqual(['A', 'B']);
+  await expect.poll(() => received).toEqual(['A', 'B']);
   const versions = asked.map((url) => /resourceVersion=(\d+)/.exec(url)?.[1] ?? 'list');
   expect(versions).toEqual(['list', '70', '75', 'list', '90']);
 });

@@ -11,8 +11,7 @@ import { createMasking } from '../sealing/index.ts';
 import { createBuildView } from './build-logs.ts';
 import type { BuildView } from './build-view.ts';
 import { SLICE_CHARACTERS, SLICE_LINES } from './log-lines.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
+import { WAIT_MS } from '../../test/time-limits.ts';
 
 const builds = useSeenBuilds();
 const { build, see } = builds;
@@ -40,7 +39,7 @@ describe('of a build that this process leads', () => {
       { onPartial: (text) => (text === '50%' ? partial.resolve(undefined) : undefined) },
     );
     const touch = (name: string): void => writeFileSync(join(builds.world.workspace.directory, 'project', name), '');
-    await vi.waitUntil(() => view.state.steps[1]?.phase.kind === 'running', { timeout: 20_000 });
+    await vi.waitUntil(() => view.state.steps[1]?.phase.kind === 'running', { timeout: WAIT_MS });
     touch('go');
     await partial.promise;
     expect(view.state.steps[2]?.phase.kind).toBe('running');
@@ -83,7 +82,7 @@ describe('of a build that this process leads', () => {
     const cancel = new AbortController();
     const order = { id: toLocalBuildId(), file: toFile('- main: echo up; sleep 1000') };
     const ended = builds.world.run({ ...order, cancel, onState }).finally(end);
-    await vi.waitUntil(() => builds.world.states.at(-1)?.steps[1]?.phase.kind === 'running', { timeout: 20_000 });
+    await vi.waitUntil(() => builds.world.states.at(-1)?.steps[1]?.phase.kind === 'running', { timeout: WAIT_MS });
     const view = await see({ ...order, running });
     const up = Promise.withResolvers<undefined>();
     const reading = readView(view, { index: 1 }, { onLines: () => up.resolve(undefined) });

@@ -10,8 +10,7 @@ import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { C3Error } from '../errors.ts';
 import type { FindAnswer } from '../engine/cluster.ts';
 import type { BuildLook } from './build-view.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
+import { WAIT_MS } from '../../test/time-limits.ts';
 
 const builds = useSeenBuilds();
 const { build, see } = builds;
@@ -246,7 +245,7 @@ it('a build that another c3 leads is shown as far as it has come, and its log go
   };
   const ended = builds.world.run({ ...order, cancel });
   const log = join(builds.world.workspace.directory, '.c3', order.id, 's1.log');
-  await vi.waitUntil(() => existsSync(log) && readFileSync(log, 'utf8') === 'up\n', { timeout: 20_000 });
+  await vi.waitUntil(() => existsSync(log) && readFileSync(log, 'utf8') === 'up\n', { timeout: WAIT_MS });
   const view = await see(order);
   expect(view.isLed).toBe(false);
   expect(view.state.phase).toEqual({ kind: 'running' });

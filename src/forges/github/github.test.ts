@@ -12,6 +12,7 @@ import {
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
 import type { Repository } from '../forge.ts';
 import { createGithub, type GithubForge } from './github.ts';
+import { deadline } from '../../../test/time-limits.ts';
 
 const OWNER = 'owner-token';
 const READER = 'reader-token';
@@ -84,7 +85,7 @@ function requested(start: number, count: number): Promise<LoggedRequest[]> {
     const requests = server.requests.slice(start);
     return requests.length < count ? undefined : requests;
   };
-  return server.waitFor(find, AbortSignal.timeout(5_000));
+  return server.waitFor(find, deadline());
 }
 
 describe('prove', () => {

@@ -4,6 +4,7 @@ import type { Proof } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
 import type { GithubApi } from './api.ts';
 import { prove } from './prove.ts';
+import { deadline } from '../../../test/time-limits.ts';
 
 /** Unusual responses of a forge. github.test.ts tests `prove` against a forge. */
 const HEAD = 'a'.repeat(40);
@@ -44,7 +45,7 @@ async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}):
     send: () => Promise.reject(new Error('a proof only reads')),
   };
   const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
-  return { proof: await prove(api, target, { signal: AbortSignal.timeout(10_000), lagMs: 0 }), paths };
+  return { proof: await prove(api, target, { signal: deadline(), lagMs: 0 }), paths };
 }
 
 const TAG = { ref: { kind: 'tag', name: 'v1' } } as const;

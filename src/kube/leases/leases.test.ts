@@ -21,7 +21,6 @@ const LIMITS = { leaseMs: 1000, renewMs: 20, pollMs: 4, unreachableMs: 60 };
 const PLAN = { namespace: 'ci', name: 'shop-1', labels: { 'c3.build/job': 'shop' } };
 const NEVER = new AbortController().signal;
 /** A loaded machine is slow. */
-const POLL = { timeout: 10_000 };
 const AWAY = new UnreachableError('Cannot reach the cluster', true);
 
 beforeEach(() => {
@@ -108,14 +107,14 @@ describe('a Lease', () => {
     const { length } = requests;
     const stop = new AbortController();
     const waits = acquire(leases, 'b2', { signal: stop.signal }).catch(() => undefined);
-    await expect.poll(() => requests.slice(length, length + 2), POLL).toEqual(['POST', 'GET']);
+    await expect.poll(() => requests.slice(length, length + 2)).toEqual(['POST', 'GET']);
     stop.abort();
     await waits;
   });
 
   test('is renewed while it is held, and not after its release', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
-    await expect.poll(() => requests.length, POLL).toBeGreaterThan(3);
+    await expect.poll(() => requests.length).toBeGreaterThan(3);
     await lease.release();
     const { length } = requests;
     await acquire(createProcess(), 'b2');
@@ -132,7 +131,7 @@ describe('a Lease', () => {
       const lease = acquire(createProcess(), build, { reasons });
       waiting.push(lease.then((held) => (taken.push(build), held)));
       // Enter the queue before the next one comes.
-      await expect.poll(() => JSON.stringify(stored), POLL).toContain(`${build}@`);
+      await expect.poll(() => JSON.stringify(stored)).toContain(`${build}@`);
     }
     expect(taken).toEqual([]);
     for (const [index, next] of waiting.entries()) {
@@ -150,7 +149,7 @@ describe('a Lease', () => {
     const [mine, other] = [createProcess(), createProcess()];
     const first = await acquire(mine, 'b1');
     const theirs = acquire(other, 'x');
-    await expect.poll(() => JSON.stringify(stored), POLL).toContain('x@');
+    await expect.poll(() => JSON.stringify(stored)).toContain('x@');
     await first.release();
     const again = acquire(mine, 'b2');
     const lease = await theirs;
@@ -179,10 +178,10 @@ describe('a Lease', () => {
     before = () => {
       throw AWAY;
     };
-    await expect.poll(() => requests.length, POLL).toBeGreaterThan(length + 5);
+    await expect.poll(() => requests.length).toBeGreaterThan(length + 5);
     before = () => undefined;
     const back = version;
-    await expect.poll(() => version, POLL).toBeGreaterThan(back);
+    await expect.poll(() => version).toBeGreaterThan(back);
     expect(lease.isLost).toBe(false);
     await lease.release();
     expect(stored?.spec.holderIdentity).toBe('');
@@ -191,7 +190,7 @@ describe('a Lease', () => {
   test('that somebody deleted is created again, with the same epoch', async () => {
     const lease = await acquire(createProcess({ renewMs: 2 }), 'b1');
     stored = undefined;
-    await expect.poll(() => stored, POLL).toBeDefined();
+    await expect.poll(() => stored).toBeDefined();
     expect(stored).toMatchObject({
       spec: { leaseTransitions: lease.epoch, holderIdentity: expect.stringMatching(/^b1@/) },
     });
@@ -235,10 +234,10 @@ describe('a Lease', () => {
     leave('other@x');
     const abort = new AbortController();
     const answer = acquire(createProcess(), 'b1', { signal: abort.signal });
-    await expect.poll(() => JSON.stringify(stored), POLL).toContain('b1@');
+    await expect.poll(() => JSON.stringify(stored)).toContain('b1@');
     abort.abort();
     await expect(answer).rejects.toThrow('{"kind":"aborted"}');
-    await expect.poll(() => JSON.stringify(stored), POLL).not.toContain('b1@');
+    await expect.poll(() => JSON.stringify(stored)).not.toContain('b1@');
   });
 });
 
@@ -345,7 +344,7 @@ describe('removing a Lease', () => {
   test('releases it when somebody waits', async () => {
     const lease = await acquire(createProcess(), 'b1');
     const next = acquire(createProcess(), 'b2');
-    await expect.poll(() => JSON.stringify(stored), POLL).toContain('b2@');
+    await expect.poll(() => JSON.stringify(stored)).toContain('b2@');
     await lease.remove();
     expect((await next).epoch).toBe(lease.epoch + 1);
     await (await next).remove();

@@ -91,7 +91,7 @@ test('when a thousand ended builds wait, the fullest chat drops its oldest messa
 let reporting: Reporting | undefined;
 afterEach(() => reporting?.close());
 
-test('twenty builds in one group keep its limits, and each shows its right ending', { timeout: 30_000 }, async () => {
+test('twenty builds in one group keep its limits, and each shows its right ending', async () => {
   reporting = await openReporting({ hasLimits: true });
   const { server, clock: time, warnings } = reporting;
   const builds = Array.from({ length: 20 }, (_, index) => ({

@@ -4,6 +4,7 @@ import { createState, FAILED, START } from '../../../dev/telegram/build-states.t
 import { newest, type StoredMessage } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
 import { toFileName } from './log-file.ts';
+import { deadline } from '../../../test/time-limits.ts';
 
 const QUEUED = createState({ kind: 'queued' });
 const MIB = 1024 * 1024;
@@ -164,7 +165,7 @@ test('the file is given up when the time runs out, while it waits and while it i
   const log = createLog(['x'], { signal: late.signal });
   const sent = reporter.sendLog?.(log);
   while (log.copies === 0) await reporting.clock.jump();
-  await server.waitFor(() => server.calls.at(-1)?.method === 'sendDocument', AbortSignal.timeout(5_000));
+  await server.waitFor(() => server.calls.at(-1)?.method === 'sendDocument', deadline());
   late.abort();
   await sent;
   await reporting.finish(reporter);

@@ -6,6 +6,7 @@ import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { wantsNotification, renderNotification } from './notification.ts';
+import { deadline } from '../../../test/time-limits.ts';
 
 const QUEUED = createState({ kind: 'queued' });
 const FIXED: BuildState = { ...PASSED, previous: 'failed' };
@@ -121,13 +122,10 @@ test('a notification whose message was deleted is sent without a reply, also in 
   ] as const) {
     const reporter = reporting.create({ chat, ...(thread === undefined ? {} : { thread }) });
     reporter.report(QUEUED);
-    await server.waitFor(({ chatId }) => chatId === chat, AbortSignal.timeout(5_000));
+    await server.waitFor(({ chatId }) => chatId === chat, deadline());
     reporter.report(FAILED);
     await clock.jump();
-    await server.waitFor(
-      ({ chatId, versions }) => chatId === chat && versions.length === 2,
-      AbortSignal.timeout(5_000),
-    );
+    await server.waitFor(({ chatId, versions }) => chatId === chat && versions.length === 2, deadline());
     server.faults.remove(chat, 1);
     await reporting.finish(reporter);
     expect(server.messages(chat).map(({ isSilent, replyTo }) => [isSilent, replyTo])).toEqual([

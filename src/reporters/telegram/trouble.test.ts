@@ -44,53 +44,49 @@ function cause(server: TelegramServer, one: Trouble): void {
   }
 }
 
-test(
-  'despite any faults, each chat shows the right ending of each build, and no other',
-  { timeout: 60_000 },
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(build, { minLength: 1, maxLength: 5 }),
-        fc.array(trouble, { maxLength: 6 }),
-        async (builds, troubles) => {
-          const { server, clock, warnings, create, close } = await openReporting({ hasLimits: true });
-          try {
-            const running = builds.map(({ states, hasFailed, chat }, index) => {
-              const toOwn = (state: BuildState, subject: string): BuildState => ({
-                ...state,
-                build: createBuild({ commit: { subject, author: `author ${index}` } }),
-              });
-              const path = Array.from({ length: states }, (_, at) => toOwn(RUNNING, `state ${at}`));
-              const end = toOwn(hasFailed ? FAILED : PASSED, 'end');
-              const reporter = create({ chat });
-              reporter.report(toOwn(createState({ kind: 'queued' }), 'begin'));
-              return { reporter, path: [...path, end] };
+test('despite any faults, each chat shows the right ending of each build, and no other', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(build, { minLength: 1, maxLength: 5 }),
+      fc.array(trouble, { maxLength: 6 }),
+      async (builds, troubles) => {
+        const { server, clock, warnings, create, close } = await openReporting({ hasLimits: true });
+        try {
+          const running = builds.map(({ states, hasFailed, chat }, index) => {
+            const toOwn = (state: BuildState, subject: string): BuildState => ({
+              ...state,
+              build: createBuild({ commit: { subject, author: `author ${index}` } }),
             });
-            for (let at = 0; at < 5; at += 1) {
-              for (const { reporter, path } of running)
-                for (const state of path.slice(at, at + 1)) reporter.report(state);
-              const [one] = troubles.slice(at, at + 1);
-              if (one) cause(server, one);
-              if (at === 4) for (const last of troubles.slice(5)) cause(server, last);
-              clock.pass(1_000);
-            }
-            await clock.jumpUntil(Promise.all(running.map(({ reporter }) => reporter.finish())));
-            expect(warnings).toEqual([]);
-            for (const [index, { chat, hasFailed }] of builds.entries()) {
-              const ends = server
-                .messages(chat)
-                .filter(({ isDeleted, replyTo }) => !isDeleted && replyTo === undefined)
-                .map((message) => newest(message).text)
-                .filter((text) => text.includes(`end — author ${index}\n`));
-              // Twice, where the answer to the first got lost: nothing tells a bot what it has sent.
-              expect([...new Set(ends)]).toEqual([expect.stringContaining(hasFailed ? '❌ Failed' : '✅ Passed')]);
-            }
-          } finally {
-            await close();
+            const path = Array.from({ length: states }, (_, at) => toOwn(RUNNING, `state ${at}`));
+            const end = toOwn(hasFailed ? FAILED : PASSED, 'end');
+            const reporter = create({ chat });
+            reporter.report(toOwn(createState({ kind: 'queued' }), 'begin'));
+            return { reporter, path: [...path, end] };
+          });
+          for (let at = 0; at < 5; at += 1) {
+            for (const { reporter, path } of running)
+              for (const state of path.slice(at, at + 1)) reporter.report(state);
+            const [one] = troubles.slice(at, at + 1);
+            if (one) cause(server, one);
+            if (at === 4) for (const last of troubles.slice(5)) cause(server, last);
+            clock.pass(1_000);
           }
-        },
-      ),
-      { numRuns: 100 },
-    );
-  },
-);
+          await clock.jumpUntil(Promise.all(running.map(({ reporter }) => reporter.finish())));
+          expect(warnings).toEqual([]);
+          for (const [index, { chat, hasFailed }] of builds.entries()) {
+            const ends = server
+              .messages(chat)
+              .filter(({ isDeleted, replyTo }) => !isDeleted && replyTo === undefined)
+              .map((message) => newest(message).text)
+              .filter((text) => text.includes(`end — author ${index}\n`));
+            // Twice, where the answer to the first got lost: nothing tells a bot what it has sent.
+            expect([...new Set(ends)]).toEqual([expect.stringContaining(hasFailed ? '❌ Failed' : '✅ Passed')]);
+          }
+        } finally {
+          await close();
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
