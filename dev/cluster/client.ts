@@ -4,14 +4,14 @@ import { parse } from 'yaml';
 
 import type { KubeStatus, Pod } from './objects.ts';
 
-/** A plain client for the tests of the embedded cluster: no retries, no opinions, so that what the server says is seen. */
+/** A plain client for the tests of the embedded cluster, without retries. */
 export interface Client {
   call(method: string, path: string, options?: CallOptions): Promise<{ readonly code: number; readonly body: unknown }>;
   /** Creates a Pod in the namespace default. */
   create(pod: object): Promise<Pod>;
-  /** The first state of the Pod, from now on, that fits; undefined when it is removed first. */
+  /** Resolves with the next state of the Pod that matches; undefined if the Pod is removed first. */
   waitForPod(name: string, fits: (pod: Pod) => boolean): Promise<Pod | undefined>;
-  /** Lines of a watch, parsed; ends with the stream, throws when it is cut. */
+  /** Yields the parsed lines of a watch; ends with the stream, throws if it is cut. */
   watch(path: string): AsyncIterable<WatchLine>;
   openExec(path: string, protocols?: readonly string[]): ExecClient;
   close(): Promise<void>;
@@ -29,9 +29,9 @@ export interface WatchLine {
 
 export interface ExecClient {
   readonly socket: WebSocket;
-  /** How the connection ended and what came over it until then. */
+  /** The end of the connection and all output before it. */
   readonly ended: Promise<ExecResult>;
-  /** Resolves with everything of stdout so far as soon as it holds the text. */
+  /** Resolves with the stdout so far as soon as it contains the text. */
   waitForStdout(text: string): Promise<string>;
 }
 
@@ -40,7 +40,7 @@ export interface ExecResult {
   readonly stderr: string;
   readonly status: KubeStatus | undefined;
   readonly closeCode: number;
-  /** The HTTP answer, when it was not 101. */
+  /** The HTTP response if it was not 101. */
   readonly refused: { readonly code: number; readonly body: KubeStatus } | undefined;
 }
 

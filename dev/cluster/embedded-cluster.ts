@@ -17,7 +17,7 @@ import { type KubeObject, type Pod, toTimestamp } from './objects.ts';
 import { createStore, type Store } from './store.ts';
 
 export interface EmbeddedClusterOptions {
-  /** Under which the cluster makes its own directory; default: the system's directory for temporary files. */
+  /** The parent of the cluster's directory; default: the system's directory for temporary files. */
   readonly root?: string;
   /** Default: any free port. */
   readonly port?: number;
@@ -41,53 +41,53 @@ export interface EmbeddedCluster {
   readonly faults: ClusterFaults;
   /** All Pods as they are stored now. */
   pods(): Pod[];
-  /** How many requests of each kind came in. */
+  /** The number of requests of each kind. */
   stats(): Record<RequestKind, number>;
   /** Kills every container, removes every directory, cuts every connection. */
   close(): Promise<void>;
 }
 
-/** What can be made to go wrong. Pods are named `NAMESPACE/NAME`, or `NAME` for the namespace default. */
+/** Faults on demand. A Pod is named `NAMESPACE/NAME`, or `NAME` in the namespace default. */
 export interface ClusterFaults extends FaultPlan {
-  /** Breaks the execs that are open now; returns how many. */
+  /** Breaks the open execs; returns their number. */
   cutExecs(how: ExecBreak): number;
-  /** Ends the watches that are open now: with a last bookmark as at a time-out, or by a cut. Returns how many. */
+  /** Ends the open watches, with a last bookmark as after a timeout or with a cut. Returns their number. */
   dropWatches(how: 'normal' | 'cut'): number;
   /** Sends a bookmark on each watch that asked for them. */
   sendBookmarks(): void;
   /** Forgets past changes: a watch from an older version gets 410 Expired. */
   compact(): void;
-  /** The API server dies: every connection is cut, new ones are refused; containers run on. */
+  /** Stops the API server: it cuts every connection and refuses new ones. Containers keep running. */
   stopServer(): Promise<void>;
-  /** It is back on the same port, with all its state. */
+  /** Starts the API server again on the same port, with all its state. */
   startServer(): Promise<void>;
-  /** The Pod's containers are killed; it stays as Failed, reason Evicted. */
+  /** Kills the Pod's containers; the Pod stays as Failed with the reason Evicted. */
   evict(pod: string, message?: string): Promise<void>;
   /** Kills a container; its status says OOMKilled, 137. */
   oomKill(pod: string, container: string): void;
-  /** No Pod is scheduled any more, for the reason given; undefined ends it. */
+  /** Stops scheduling Pods, with this message; undefined starts it again. */
   unschedulable(message: string | undefined): void;
-  /** The node goes silent: its Pods are no longer ready, execs hang or cannot be opened, nothing is started or deleted; containers run on. */
+  /** Disconnects the node: its Pods become not ready, execs hang or fail, and no Pod starts or ends. Containers keep running. */
   stopNode(): void;
-  /** It is back, and does what it was not told meanwhile. */
+  /** Connects the node again; it catches up with the changes. */
   startNode(): void;
-  /** Pods' statuses stay as they are, as between two looks of a kubelet at its containers, until `releaseStatuses`. */
+  /** Holds all updates of Pod statuses until `releaseStatuses`, as between two syncs of a kubelet. */
   holdStatuses(): void;
   releaseStatuses(): void;
 }
 
 /**
  * Starts a cluster of one node in this process. Its containers share the machine's network and programs, have their own
- * file tree, processes and host name, and ignore `resources`. When this process dies, by whatever signal, so do they.
- * An exec's streams are socket pairs, not pipes: /dev/stdin and /dev/stdout cannot be opened anew in it.
+ * file tree, processes and host name, and ignore `resources`. They die with this process, whatever signal ends it.
+ * An exec's streams are socket pairs, not pipes: a program cannot open /dev/stdin and /dev/stdout again.
  *
- * @throws {C3Error} CLUSTER_UNREACHABLE when this machine has no namespaces for it; the hint names the alternative
+ * @throws {C3Error} CLUSTER_UNREACHABLE when this machine cannot make namespaces; the hint names the alternative
  */
 export async function createEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const host = options.host ?? '127.0.0.1';
   const tools = await findTools(process.env['PATH'] ?? '');
   const directory = await mkdtemp(join(await realpath(options.root ?? tmpdir()), 'c3-cluster-'));
-  // Containers of other users pass through it; its name cannot be guessed, and volumes are theirs to share anyway.
+  // Containers of other users traverse it. Its name cannot be guessed.
   await chmod(directory, 0o711);
   const dismissJanitor = startJanitor(directory, tools);
   try {
@@ -175,7 +175,7 @@ function createClusterFaults({ store, kubelet, server, restart }: FaultParts): O
   };
 }
 
-/** Starts one container and ends it: what does not work is told now and not by the first Pod. */
+/** Starts and ends one container, so that a problem is reported now and not by the first Pod. */
 async function probe({
   directory,
   rootScript,
@@ -207,7 +207,7 @@ async function probe({
   });
 }
 
-/** Returns what removes the directory and ends the janitor; if that is never called, the janitor removes it when this process is gone. */
+/** Starts a process that removes the directory after this process has died. Returns a function that does so now. */
 function startJanitor(directory: string, tools: Tools): () => Promise<void> {
   const janitor = spawn(tools.sh, ['-c', JANITOR_SCRIPT, 'c3-janitor', directory], {
     stdio: ['pipe', 'ignore', 'ignore'],

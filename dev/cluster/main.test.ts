@@ -12,7 +12,7 @@ import { createClient, isReady, toExecPath, toTestPod } from './client.ts';
 const NOBODY = 65534;
 const IS_ROOT = process.getuid?.() === 0;
 
-/** Command lines of all processes of the machine that hold the text. */
+/** Returns the command lines of the machine's processes that contain the text. */
 function findProcesses(text: string): string[] {
   const lines = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -1,6 +1,6 @@
 /**
- * The few Kubernetes objects that the embedded cluster holds, with the fields it reads or writes. Fields it only carries
- * along are kept in the JSON and not named here.
+ * The Kubernetes objects of the embedded cluster, with the fields that it reads or writes. Other fields stay in the JSON and are
+ * not declared here.
  *
  * @see https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.32/#pod-v1-core
  */
@@ -147,7 +147,7 @@ export interface Lease extends KubeObject {
 }
 
 export interface EventObject extends KubeObject {
-  /** `fieldPath`, where it is about one container: `spec.containers{NAME}`. */
+  /** `fieldPath` of one container: `spec.containers{NAME}`. */
   involvedObject: {
     kind: string;
     namespace: string;
@@ -165,7 +165,7 @@ export interface EventObject extends KubeObject {
   count: number;
 }
 
-/** The shape of every answer that is not an object: errors, and the end of an exec. */
+/** The shape of every response that is not an object: errors, and the end of an exec. */
 export interface KubeStatus {
   kind: 'Status';
   apiVersion: 'v1';
@@ -185,7 +185,7 @@ export interface StatusDetails {
   retryAfterSeconds?: number;
 }
 
-/** A moment as Kubernetes writes it: RFC 3339, whole seconds, UTC. */
+/** Formats a time as Kubernetes does: RFC 3339, whole seconds, UTC. */
 export function toTimestamp(milliseconds: number = Date.now()): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 }

@@ -1,6 +1,6 @@
 import type { EventObject, KubeObject, Lease, Pod } from './objects.ts';
 
-/** What is stored, by its name in the URL. */
+/** The stored types, by their names in URLs. */
 export interface StoredKinds {
   pods: Pod;
   events: EventObject;
@@ -14,11 +14,11 @@ export interface Change {
   readonly revision: number;
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: KubeObject;
-  /** What was there before, so that a watch with a selector can tell that an object no longer matches. */
+  /** The earlier object: a watch with a selector needs it to see that the object no longer matches. */
   readonly previous: KubeObject | undefined;
 }
 
-/** Like etcd behind the API server: objects, one revision for all of them, and the latest changes. Nothing in it is ever mutated. */
+/** Like etcd: objects, one revision for all of them, and the latest changes. Stored objects never change. */
 export interface Store {
   revision(): number;
   /** A watch may start at this revision or later. */
@@ -29,15 +29,15 @@ export interface Store {
   put<R extends Resource>(resource: R, object: StoredKinds[R]): StoredKinds[R];
   remove(resource: Resource, namespace: string, name: string): void;
   changesAfter(resource: Resource, revision: number): Change[];
-  /** Calls back for each change, in order; returns the function that ends it. */
+  /** Calls back for each change, in order; returns a function that stops it. */
   subscribe(resource: Resource, listener: (change: Change) => void): () => void;
-  /** Forgets all past changes: older watches answer 410 Gone. */
+  /** Deletes all past changes: older watches get 410 Gone. */
   compact(): void;
 }
 
-/** How many past changes are kept for watches; the API server's watch cache keeps at least 100 by kind. */
+/** The number of past changes for watches; the API server's watch cache keeps at least 100 of each kind. */
 const MAX_CHANGES = 1000;
-/** Events live an hour in a real cluster; here the latest of them do. */
+/** The maximum number of Events. A real cluster keeps them for an hour. */
 const MAX_EVENTS = 1000;
 
 export function createStore(): Store {

@@ -16,7 +16,7 @@ describe('the real Kubernetes', () => {
   it('is the cluster KUBECONFIG names, which is never stopped', async () => {
     const kubeconfig = join(directory, 'mine');
     await writeFile(kubeconfig, 'apiVersion: v1\nkind: Config\n');
-    // Without HOME a script that was run after all would fail.
+    // Without HOME a script would fail if it ran.
     const cluster = await startKubernetes({ registry: true, env: { KUBECONFIG: kubeconfig } });
     await cluster.stop();
     expect(cluster).toMatchObject({ kubeconfig, podGateway: undefined });

@@ -4,32 +4,32 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { C3Error } from '../../src/errors.ts';
 
-/** Where Pods of our cluster reach this machine: the bridge's address. `settings.sh` sets it up. */
+/** The address at which Pods of our cluster reach this machine: the bridge. `settings.sh` defines it. */
 export const podGateway = '10.244.0.1';
 
 export interface RealKubernetes {
   /** Path of an administrator's kubeconfig. */
   readonly kubeconfig: string;
-  /** Where its Pods reach this machine; undefined for a cluster of the user's, of whose networks nothing is known. */
+  /** The address at which its Pods reach this machine; undefined for the user's own cluster. */
   readonly podGateway: typeof podGateway | undefined;
-  /** Stops what was started here: nothing, when the cluster was up before or is the user's. */
+  /** Stops the cluster if this call started it. */
   stop(): Promise<void>;
 }
 
 export interface StartOptions {
-  /** Also a registry, with the images of `images.sh`; it stands in for Docker Hub and every other. Default: false. */
+  /** Whether to start a registry with the images of `images.sh`, in place of Docker Hub and all others. Default: false. */
   readonly registry?: boolean;
   readonly signal?: AbortSignal;
-  /** Where KUBECONFIG and the C3_CLUSTER_* variables come from. Default: this process's environment. */
+  /** The source of KUBECONFIG and the C3_CLUSTER_* variables. Default: this process's environment. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * Starts the single-node Kubernetes of this folder, or takes the one that KUBECONFIG names. The first start on a machine
- * builds it, about 10 minutes, and tells the progress on standard error. Needs root, on Debian 12.
+ * Starts the single-node Kubernetes of this folder, or uses the one that KUBECONFIG names. The first start on a machine
+ * builds it, which takes about 10 minutes, and prints the progress on standard error. It needs root on Debian 12.
  *
  * @throws {C3Error} KUBECONFIG_INVALID when KUBECONFIG names no readable file; CLUSTER_UNREACHABLE when a script fails, after
- * it has told on standard error why.
+ * it has printed the reason on standard error.
  */
 export async function startKubernetes(options: StartOptions = {}): Promise<RealKubernetes> {
   const env = options.env ?? process.env;
@@ -53,53 +53,53 @@ export async function startKubernetes(options: StartOptions = {}): Promise<RealK
     kubeconfig,
     podGateway,
     stop: async () => {
-      // Without the caller's signal: what was started is stopped also when the caller was aborted.
+      // Without the caller's signal: an aborted caller also stops what it started.
       if (!wasUp) await runScript(['down.sh'], { env });
     },
   };
 }
 
-/** Kills our cluster's API server; its Pods go on, and every connection to it is cut. */
+/** Kills our cluster's API server, which cuts every connection to it. Pods keep running. */
 export async function killApiServer(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'kill', 'apiserver'], options);
 }
 
-/** Starts it again, with its data; resolves when it answers. */
+/** Starts it again with its data; resolves when it responds. */
 export async function startApiServer(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'start', 'apiserver'], options);
 }
 
-/** Kills and starts our cluster's kubelet: execs are cut, containers live on. Resolves when it answers, after about 6 s. */
+/** Restarts our cluster's kubelet: execs are cut, containers keep running. Resolves when it responds, after about 6 s. */
 export async function restartKubelet(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'restart', 'kubelet'], options);
 }
 
 /**
- * Kills and starts our cluster's containerd: execs are cut, containers live on. Resolves when it answers; the kubelet finds
- * it again only some seconds later, and refuses execs until then.
+ * Restarts our cluster's containerd: execs are cut, containers keep running. Resolves when it responds. The kubelet reconnects
+ * some seconds later, and refuses execs until then.
  */
 export async function restartContainerd(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'restart', 'containerd'], options);
 }
 
-/** Stops our cluster's kubelet in its tracks (SIGSTOP): its node goes silent, and is known as such after about 16 s. */
+/** Suspends our cluster's kubelet with SIGSTOP. The API server notices after about 16 s. */
 export async function stopKubelet(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'pause', 'kubelet'], options);
 }
 
-/** Lets it go on; resolves when it answers. */
+/** Resumes the kubelet; resolves when it responds. */
 export async function continueKubelet(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'resume', 'kubelet'], options);
 }
 
-/** The kubectl that `build.sh` has built. */
+/** The kubectl that `build.sh` builds. */
 export function kubectlPath(env: NodeJS.ProcessEnv = process.env): string {
   return join(clusterDirectory(env), 'bin/kubectl');
 }
 
 export type ScriptOptions = Pick<StartOptions, 'signal' | 'env'>;
 
-/** The kubeconfig `up.sh` writes, as `settings.sh` has it. */
+/** The path of the kubeconfig that `up.sh` writes, from `settings.sh`. */
 function ownKubeconfig(env: NodeJS.ProcessEnv): string {
   return resolve(clusterDirectory(env), 'run/admin.kubeconfig');
 }
@@ -113,7 +113,7 @@ async function isUp(options: ScriptOptions): Promise<boolean> {
   return (await endOfScript(['program.sh', 'status', 'kubelet'], options)).exitCode === 0;
 }
 
-/** Runs a script of this folder to its end, with its progress on our standard error; answers its standard output, trimmed. */
+/** Runs a script of this folder, with its standard error on ours; returns its trimmed standard output. */
 async function runScript(argv: readonly string[], options: ScriptOptions): Promise<string> {
   const { exitCode, stdout } = await endOfScript(argv, options);
   if (exitCode === 0) return stdout.trim();

@@ -4,20 +4,20 @@ import { parseDocument } from 'yaml';
 import { createClient, type KubeClient } from '../../src/kube/client.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 
-/** A namespace of its own for one suite, so that suites may run at the same time and none sees another's Pods. */
+/** A namespace for one suite, so that concurrent suites do not see each other's Pods. */
 export interface OwnNamespace {
   readonly name: string;
-  /** As the one it was made with, but in this namespace. */
+  /** The given kubeconfig, with this namespace. */
   readonly kubeconfig: string;
-  /** Takes everything in it along; does not wait for that. */
+  /** Deletes the namespace and its content, without waiting for the end. */
   remove(): Promise<void>;
 }
 
-/** A controller gives each new namespace the account of its Pods, which are refused before that. */
+/** A controller creates the account of a new namespace. Before that, Pods are refused. */
 const ACCOUNT_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 
-/** Resolves when it takes Pods. @throws when the cluster refuses the namespace, or takes no Pod there in time */
+/** Creates a namespace; resolves when it accepts Pods. @throws when the cluster refuses it, or accepts no Pod in time */
 export async function createNamespace(kubeconfig: string, stem: string): Promise<OwnNamespace> {
   const name = `${stem}-${randomBytes(3).toString('hex')}`;
   const client = createClient(parseKubeconfig(kubeconfig));

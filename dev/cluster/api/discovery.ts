@@ -1,6 +1,6 @@
 import type { Store } from '../store.ts';
 
-/** The answers that kubectl asks for before it asks for a Pod; undefined for a path that is none of them. */
+/** Returns the discovery documents that kubectl requests first; undefined for other paths. */
 export function answerDiscovery(
   path: string,
   store: Store,
@@ -38,7 +38,7 @@ export function answerDiscovery(
   }
 }
 
-/** The release whose behaviour is imitated; `gitVersion` says that it is an imitation. */
+/** The imitated release; `gitVersion` says that it is an imitation. */
 const VERSION = {
   major: '1',
   minor: '32',

@@ -54,7 +54,7 @@ export function parseExec(pod: Pod, query: URLSearchParams): ExecRequest {
   return { pod, container, argv, ...streams };
 }
 
-/** The node's kubelet does not answer. */
+/** The node's kubelet does not respond. */
 const NO_ROUTE = 'error dialing backend: dial tcp 127.0.0.1:10250: connect: no route to host';
 
 export interface ExecSession {
@@ -64,7 +64,7 @@ export interface ExecSession {
 }
 
 export interface ExecServer {
-  /** Takes over the connection. Rejects with an ApiRefusal while it can still be answered in HTTP. */
+  /** Takes over the connection. Rejects with an ApiRefusal while an HTTP response is still possible. */
   open(request: ExecRequest, upgrade: Upgrade): Promise<void>;
   sessions(): ExecSession[];
 }
@@ -101,7 +101,7 @@ export function createExecServer(kubelet: Kubelet): ExecServer {
     const missing = kubelet.isSilent
       ? internalError(NO_ROUTE)
       : internalError(`unable to upgrade connection: container not found ("${request.container}")`);
-    // With v4 the kubelet answers the upgrade itself; with v5 the API server has upgraded before it asks the kubelet.
+    // With v4 the kubelet responds to the upgrade; with v5 the API server upgrades before it calls the kubelet.
     if (!sandbox && !offered.includes(V5)) throw missing;
     if (planned?.when === 'before-101' && planned.how === 'loud') {
       socket.destroy();
@@ -128,7 +128,7 @@ export function createExecServer(kubelet: Kubelet): ExecServer {
   return { open, sessions: () => [...sessions] };
 }
 
-/** The kubelet sends no kind and no code with it. */
+/** As the kubelet sends it: without kind and code. */
 type ExecStatus = Pick<KubeStatus, 'metadata' | 'status'> & Partial<KubeStatus>;
 
 interface RunningSession extends ExecSession {
@@ -141,7 +141,7 @@ interface SessionParts {
   readonly planned: PlannedExecBreak | undefined;
 }
 
-/** Between one WebSocket and one process. When the socket goes, the process lives on, its stdin ends and its output is dropped. */
+/** Connects a WebSocket and a process. If the socket closes, the process continues with closed stdin, and its output is dropped. */
 function createSession(client: WebSocket, { request, planned }: SessionParts): RunningSession {
   let isSilent = false;
   let sent = 0;
@@ -161,7 +161,7 @@ function createSession(client: WebSocket, { request, planned }: SessionParts): R
   function send(channel: number, data: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
       if (client.readyState !== client.OPEN) resolve();
-      // Silent: never resolves while the socket is open, so the process blocks as it would on a dead connection.
+      // Silent: it does not resolve while the socket is open, so the process blocks as on a dead connection.
       else if (isSilent) client.once('close', () => resolve());
       else client.send(Buffer.concat([Buffer.of(channel), data]), () => resolve());
     });
@@ -169,7 +169,7 @@ function createSession(client: WebSocket, { request, planned }: SessionParts): R
 
   async function forward(stream: Readable, isWanted: boolean, channel: number): Promise<void> {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      // One chunk at a time: a client that does not read blocks the process, and nothing piles up here.
+      // One chunk at a time: a client that does not read blocks the process.
       if (!isWanted) continue;
       await send(channel, chunk);
       sent += chunk.length;
@@ -198,10 +198,10 @@ function createSession(client: WebSocket, { request, planned }: SessionParts): R
       if (channel === CLOSE && client.protocol === V5 && data[1] === STDIN) stdin?.end();
       if (channel !== STDIN || !stdin?.writable || data.length === 1) return;
       if (stdin.write(data.subarray(1))) return;
-      // As on a real server, nothing more is read, pings neither, until the process takes its input.
+      // As on a real server, nothing more is read, not even pings, until the process reads its input.
       client.pause();
     });
-    // It may be gone already: while the program was started.
+    // It may have closed while the program started.
     if (client.readyState === client.CLOSED) stdin?.end();
     else client.once('close', () => stdin?.end());
     resume();
@@ -212,16 +212,16 @@ function createSession(client: WebSocket, { request, planned }: SessionParts): R
     const streams = [forward(stdout, request.hasStdout, STDOUT), forward(stderr, request.hasStderr, STDERR)];
     Promise.all([exited, ...streams]).then(
       ([code]) => finish(toStatus(code, request.argv)),
-      // Output that cannot be read ends without a status, never with one that hides what is missing.
+      // If the output cannot be read, the exec ends without a status, which would hide the missing part.
       () => client.terminate(),
     );
     if (planned && isAt('after-101')) breakOff(planned.how);
   }
 
   client.on('error', () => client.terminate());
-  // What the client sends before the process is there stays in the socket.
+  // Input that arrives before the process runs stays in the socket.
   client.pause();
-  // Tells the client that the connection stands: one empty message on the lowest channel that it reads.
+  // An empty message on the lowest output channel confirms the connection to the client.
   const lowest = request.hasStdout ? STDOUT : request.hasStderr ? STDERR : STATUS;
   void send(lowest, new Uint8Array());
   return { pod: request.pod.metadata.name, container: request.container, break: breakOff, attach, finish };
@@ -240,7 +240,7 @@ function toStatus(code: number, argv: readonly string[]): ExecStatus {
   };
 }
 
-/** For the server: a refusal as an HTTP answer on a connection that was to be upgraded. */
+/** Sends a refusal as an HTTP response on a connection that was not upgraded. */
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const { status } = error instanceof ApiRefusal ? error : internalError(String(error));
   const body = JSON.stringify(status);

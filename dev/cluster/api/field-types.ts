@@ -1,4 +1,4 @@
-/** What JSON a field takes. Fields that are not in the table are not looked at: this cluster does not read them. */
+/** The JSON type of each field. Other fields are not checked: this cluster does not read them. */
 type Shape =
   | 'string'
   | 'int64'
@@ -9,7 +9,7 @@ type Shape =
   | readonly [Struct | 'string'];
 
 interface Struct {
-  /** Go's name of the type, as it stands in the message. */
+  /** Go's name of the type, as in the message. */
   readonly name: string;
   readonly fields: Readonly<Record<string, Shape>>;
 }
@@ -79,7 +79,7 @@ const POD: Struct = {
 };
 
 /**
- * The first field of a Pod whose JSON has another type than Kubernetes wants, in its words; undefined: none. People write
+ * Returns Kubernetes' message for the first field of a Pod with a wrong JSON type; undefined: none. People write
  * `value: 1` and `command: sleep` in YAML, which a real cluster refuses.
  */
 export function findTypeError(pod: object): string | undefined {
@@ -100,7 +100,7 @@ interface Field {
 }
 
 function findInField(value: unknown, shape: Shape, field: Field): string | undefined {
-  // Go reads null as nothing.
+  // Go treats null as missing.
   if (value === undefined || value === null) return undefined;
   const mismatch = (type: string): string =>
     `json: cannot unmarshal ${describe(value)} into Go struct field ${field.struct}.${field.path} of type ${type}`;

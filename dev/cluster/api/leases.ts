@@ -6,13 +6,13 @@ import type { Store } from '../store.ts';
 import type { DeleteOptions } from './pods.ts';
 import { alreadyExists, badRequest, conflict, notFound, refusal } from './status.ts';
 
-/** Leases as the API server keeps them: it knows their versions, and nothing of holders and times. */
+/** Leases as the API server stores them: with versions, without a meaning of holders and times. */
 export interface LeaseApi {
   /** @throws {ApiRefusal} 404 */
   get(namespace: string, name: string): Lease;
   /** @throws {ApiRefusal} 409 AlreadyExists */
   create(namespace: string, body: unknown): Lease;
-  /** Replaces the Lease of the version that the body names; makes one that is not there. @throws {ApiRefusal} 409, 422 */
+  /** Replaces the Lease of the version in the body, or creates it. @throws {ApiRefusal} 409, 422 */
   update(namespace: string, name: string, body: unknown): Lease;
   /** @throws {ApiRefusal} 404; 409 when a precondition does not hold */
   delete(namespace: string, name: string, options: DeleteOptions): Lease;

@@ -5,7 +5,7 @@ import type { Pod } from '../objects.ts';
 import { badRequest } from './status.ts';
 
 /**
- * The output of a container's own program, both streams, as it is now; `tailLines` is understood, `follow` is not.
+ * Returns the current output of a container's program, both streams. It supports `tailLines` and not `follow`.
  *
  * @throws {ApiRefusal} 400 when the container is unknown or has not started
  */

@@ -9,21 +9,21 @@ const SUBDOMAIN_RULE =
 const LABEL_RULE =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
-/** Parts of a Pod that would change what it does and that this cluster cannot do: refused, because to ignore them would be a lie. */
+/** Parts of a Pod that this cluster cannot implement. It refuses them, because they would change what the Pod does. */
 const UNSUPPORTED = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'envFrom'] as const;
 
 /**
- * What was posted, as a Pod with the API server's defaults. Fields that only restrict (capabilities, seccomp, resources) are
- * carried along without effect.
+ * Parses a posted Pod and adds the API server's defaults. Fields that only restrict (capabilities, seccomp, resources) are
+ * stored without effect.
  *
- * @throws {ApiRefusal} 400 when it is no Pod, 422 with causes when a field is wrong or not possible here
+ * @throws {ApiRefusal} 400 if it is not a Pod, 422 with causes if a field is wrong or not supported
  */
 export function parsePod(body: unknown, namespace: string): Pod {
   const given = body as Partial<Pod> | null;
   if (typeof given !== 'object' || given === null) {
     throw badRequest('the object provided is unrecognized (must be of type Pod): want an object');
   }
-  // The address says what is wanted, so both may be left out.
+  // The URL names the resource, so both are optional.
   const { apiVersion = 'v1', kind = 'Pod' } = given;
   const refuse = `${kind} in version "${apiVersion}" cannot be handled as a Pod: `;
   if (kind !== 'Pod' || apiVersion !== 'v1') {

@@ -6,7 +6,7 @@ import { badRequest, refusal } from './status.ts';
 /** As the API server's limit for a request's body. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
-/** What a request is about, read from its method and URL alone. */
+/** The target of a request, from its method and URL. */
 export interface Target {
   readonly kind: RequestKind;
   readonly resource: 'pods' | 'events' | 'leases' | undefined;

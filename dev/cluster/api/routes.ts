@@ -16,7 +16,7 @@ export interface RouteContext {
   readonly kubelet: Kubelet;
   readonly pods: PodApi;
   readonly leases: LeaseApi;
-  /** The watches that are open now; kept up to date here. */
+  /** The open watches. */
   readonly watches: Set<OpenWatch>;
 }
 
@@ -43,7 +43,7 @@ const TYPES = {
   leases: { kind: 'Lease', apiVersion: 'coordination.k8s.io/v1' },
 } as const;
 
-/** Does what is asked. @throws {ApiRefusal} whatever the API server would refuse it with */
+/** Handles a request. @throws {ApiRefusal} as the API server refuses it */
 export function answerCall(call: Call, context: RouteContext): Answer | 'streaming' {
   const { store, kubelet, pods, leases } = context;
   const { url, target, body } = call;
@@ -97,7 +97,7 @@ export function answerCall(call: Call, context: RouteContext): Answer | 'streami
 
 function list({ resource = 'pods', namespace }: Target, options: { query: URLSearchParams; store: Store }): Answer {
   const { query, store } = options;
-  // The token of a cut list is no part of what is played here.
+  // Tokens of incomplete lists are not implemented.
   if (query.has('continue')) throw badRequest('continue key is not valid: lists are not continued');
   const all = store.list(resource, namespace).filter(toPredicate(query));
   const items = all.slice(0, Number(query.get('limit')) || all.length);
@@ -139,7 +139,7 @@ function readEviction(body: unknown): unknown {
   return eviction.deleteOptions;
 }
 
-/** The body and the query may both say them; the body counts. */
+/** Reads the options from the body or else from the query. */
 function toDeleteOptions(query: URLSearchParams, body: unknown): DeleteOptions {
   const grace = query.get('gracePeriodSeconds');
   const given = (body ?? {}) as DeleteOptions;

@@ -9,7 +9,7 @@ export function parseLabelSelector(text: string): Predicate {
   return (object) => parts.every((part) => part(object.metadata.labels ?? {}));
 }
 
-/** Fields that can be selected, as the API server's list for Pods and Events, as far as it is used. */
+/** The supported fields of selectors for Pods and Events. */
 const FIELDS = new Set([
   'metadata.name',
   'metadata.namespace',

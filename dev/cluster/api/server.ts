@@ -26,11 +26,11 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** Resolves with the port. 0: any free one. */
   listen(host: string, port: number): Promise<number>;
-  /** Cuts every connection and stops to listen; `listen` may be called again. */
+  /** Cuts every connection and stops listening; `listen` may be called again. */
   stop(): Promise<void>;
   execs(): ExecSession[];
   watches(): OpenWatch[];
-  /** How many requests of each kind have come in. */
+  /** The number of requests of each kind. */
   stats(): Record<RequestKind, number>;
 }
 

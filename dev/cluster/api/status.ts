@@ -1,6 +1,6 @@
 import type { KubeStatus, StatusDetails } from '../objects.ts';
 
-/** A refusal on its way to the client; the server turns it into the HTTP answer. */
+/** A refusal; the server turns it into an HTTP response. */
 export class ApiRefusal extends Error {
   readonly status: KubeStatus;
 
@@ -41,7 +41,7 @@ export function notFound(resource: string, name: string): ApiRefusal {
   return refusal(404, 'NotFound', { message: `${resource} "${name}" not found`, details: named(resource, name) });
 }
 
-/** What the server says of a path it does not serve at all. */
+/** The server's response to an unknown path. */
 export function unknownPath(): ApiRefusal {
   return refusal(404, 'NotFound', { message: 'the server could not find the requested resource', details: {} });
 }
@@ -103,7 +103,7 @@ export function internalError(message: string): ApiRefusal {
   });
 }
 
-/** The server is younger than the version the client speaks of. */
+/** The client names a version that does not exist yet. */
 export function tooLargeVersion(wanted: string, current: number): ApiRefusal {
   return refusal(504, 'Timeout', {
     message: `Timeout: Too large resource version: ${wanted}, current: ${current}`,

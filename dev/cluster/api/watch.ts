@@ -8,7 +8,7 @@ export interface WatchRequest {
   readonly resource: Resource;
   readonly kind: string;
   readonly matches: Predicate;
-  /** Empty or "0": begin with what is there, as ADDED. */
+  /** Empty or "0": start with the existing objects, as ADDED. */
   readonly resourceVersion: string;
   readonly hasBookmarks: boolean;
   readonly timeoutMs: number;
@@ -16,13 +16,13 @@ export interface WatchRequest {
 
 export interface OpenWatch {
   bookmark(): void;
-  /** Ends the stream as a time-out does, or cuts the connection. */
+  /** Ends the stream as a timeout does, or cuts the connection. */
   end(how: 'normal' | 'cut'): void;
 }
 
-/** The API server writes a bookmark about every minute to those who asked. */
+/** The API server sends a bookmark about every minute to watches that request them. */
 const BOOKMARK_INTERVAL_MS = 60_000;
-/** A client that reads this much too slowly is cut, as the API server cuts a watcher that does not keep up. */
+/** The maximum unread data of a client; then it is cut, as the API server cuts slow watchers. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 /**

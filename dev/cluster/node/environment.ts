@@ -5,8 +5,8 @@ export type EnvironmentAnswer =
   | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * A container's environment: PATH of the machine, HOME and HOSTNAME as an image would have them, then what the Pod says, with
- * `$(NAME)` expanded. Secrets and ConfigMaps are not found: there are none.
+ * Returns a container's environment: the machine's PATH, HOME and HOSTNAME as in an image, then the Pod's variables with
+ * `$(NAME)` expanded. No Secret or ConfigMap is found: the cluster has none.
  */
 export function toEnvironment(pod: Pod, container: Container, path: string): EnvironmentAnswer {
   const environment: Record<string, string> = { PATH: path, HOME: '/root', HOSTNAME: hostnameOf(pod) };

@@ -27,23 +27,23 @@ export interface KubeletOptions {
   readonly backoffMs: number;
 }
 
-/** Scheduler and kubelet of the one node. */
+/** The scheduler and the kubelet of the only node. */
 export interface Kubelet {
-  /** Takes up a Pod that was just stored. */
+  /** Schedules and starts a new Pod. */
   admit(pod: Pod): void;
-  /** Begins the graceful end; the object goes when the containers are gone. */
+  /** Starts the graceful end; the object is deleted after the containers have ended. */
   terminate(pod: Pod, graceMs: number): void;
   runner(pod: Pod, container: string): ContainerRunner | undefined;
   fail(pod: Pod, verdict: Verdict): Promise<void>;
-  /** From now on no Pod is scheduled, for this reason of the scheduler; undefined: Pods are scheduled again, waiting ones too. */
+  /** Stops scheduling Pods, with this message of the scheduler; undefined schedules again, also the waiting ones. */
   refuseScheduling(message: string | undefined): void;
-  /** Whether the API server can reach the node, and hears from it. */
+  /** Whether the node is disconnected from the API server. */
   readonly isSilent: boolean;
-  /** From now on the API server hears nothing of the node, and the node nothing of it; containers run on. */
+  /** Disconnects the node from the API server; containers keep running. */
   silence(): void;
-  /** The node is there again, and does what it was not told meanwhile. */
+  /** Connects the node again; it catches up with the changes. */
   unsilence(): void;
-  /** From now on no Pod's status is written, until it is ended: containers start and end unseen, but for their events. */
+  /** Holds or releases all updates of Pod statuses. Events are still written. */
   holdStatuses(isHeld: boolean): void;
   close(): Promise<void>;
 }
@@ -91,7 +91,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     },
     holdStatuses: sight.holdStatuses,
     admit: (pod) => {
-      // A Pod that names another node waits for that node's kubelet, for ever.
+      // A Pod that names another node waits for that node's kubelet forever.
       if (pod.spec.nodeName === undefined || pod.spec.nodeName === NODE_NAME)
         setImmediate(() => {
           const found = current(pod);
@@ -118,7 +118,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   };
 }
 
-/** What the API server hears of the node and its Pods. */
+/** The connection between the node and the API server. */
 function createSight(workers: ReadonlyMap<string, PodWorker>) {
   let silence: PromiseWithResolvers<void> | undefined;
   let isStatusHeld = false;
@@ -133,7 +133,7 @@ function createSight(workers: ReadonlyMap<string, PodWorker>) {
       silence ??= Promise.withResolvers<void>();
       publishAll();
     },
-    /** False: it was not silent. */
+    /** Returns false if the node was connected. */
     unsilence(): boolean {
       const wasSilent = silence !== undefined;
       silence?.resolve();

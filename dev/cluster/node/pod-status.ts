@@ -1,7 +1,7 @@
 import type { ContainerStatus, Pod, PodCondition, PodStatus } from '../objects.ts';
 import { toTimestamp } from '../objects.ts';
 
-/** Why a Pod is over although its containers did not decide it: eviction, deadline. */
+/** The reason of a Pod's end that its containers did not cause: eviction or deadline. */
 export interface Verdict {
   readonly reason: string;
   readonly message: string;
@@ -11,7 +11,7 @@ export interface Observed {
   readonly init: readonly ContainerStatus[];
   readonly main: readonly ContainerStatus[];
   readonly verdict: Verdict | undefined;
-  /** The API server has not heard of the node for long: it says itself that the Pod is not ready. */
+  /** The node is disconnected for so long that the API server marks the Pod as not ready. */
   readonly isNodeSilent: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface Observed {
  */
 const NODE_SILENT = { reason: '' };
 
-/** The status the kubelet would write for what it observes; keeps the transition times of conditions that did not change. */
+/** Returns the status that the kubelet writes. Conditions that did not change keep their transition times. */
 export function toPodStatus(pod: Pod, observed: Observed): PodStatus {
   const { init, main, verdict, isNodeSilent } = observed;
   const isInitialized = init.every((status) => 'terminated' in status.state && status.state.terminated.exitCode === 0);

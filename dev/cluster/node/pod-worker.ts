@@ -15,14 +15,14 @@ export interface WorkerContext {
   readonly tools: Tools;
   readonly imageExists: ImageOracle;
   readonly backoffMs: number;
-  /** Where this Pod's volumes and logs go; removed with it. */
+  /** The directory of this Pod's volumes and logs; removed with it. */
   readonly directory: string;
   readonly rootScript: string;
-  /** The Pod as it is stored now; undefined once it is removed or replaced by another of its name. */
+  /** Returns the stored Pod; undefined if it was removed or replaced by another of its name. */
   read(): Pod | undefined;
   write(pod: Pod): void;
   isNodeSilent(): boolean;
-  /** Whether no status may be written now. */
+  /** Whether updates of statuses are held. */
   isStatusHeld(): boolean;
   onEvent(pod: Pod, event: WorkerEvent): void;
 }
@@ -31,14 +31,14 @@ export interface WorkerEvent {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;
-  /** Of the container it is about. */
+  /** The container of the event. */
   readonly fieldPath?: string;
 }
 
-/** What the kubelet does for one Pod that is bound to its node. */
+/** The kubelet's work for one Pod. */
 export interface PodWorker {
   runner(container: string): ContainerRunner | undefined;
-  /** Writes the status, as far as it has changed. */
+  /** Writes the status if it has changed. */
   publish(): void;
   /** Kills everything and leaves the Pod as Failed with this verdict. */
   fail(verdict: Verdict): Promise<void>;

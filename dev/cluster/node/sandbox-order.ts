@@ -9,15 +9,15 @@ import { toMounts } from './volumes.ts';
 export interface OrderContext {
   readonly pod: Pod;
   readonly container: Container;
-  /** Where each volume is; known once the Pod's volumes are made. */
+  /** The directory of each volume, after the Pod's volumes were created. */
   sources(): ReadonlyMap<string, string>;
-  /** Of the logs; made when it is missing. */
+  /** The directory of the logs; created if it is missing. */
   readonly directory: string;
   readonly rootScript: string;
   readonly tools: Tools;
 }
 
-/** What a container needs, or why the kubelet would not create it. */
+/** The order to create a container, or the kubelet's reason not to. */
 export type Order =
   | { readonly kind: 'ready'; readonly order: SandboxOrder }
   | {
@@ -26,7 +26,7 @@ export type Order =
       readonly message: string;
     };
 
-/** Turns a container's spec into what the sandbox is asked for; `logFile` takes its output. */
+/** Converts a container's spec to an order for the sandbox; its output goes to `logFile`. */
 export async function toOrder(context: OrderContext, logFile: string): Promise<Order> {
   const { pod, container, tools } = context;
   const config = (message: string): Order => ({ kind: 'failed', reason: 'CreateContainerConfigError', message });

@@ -11,13 +11,13 @@ export interface SandboxOrder {
   readonly hostname: string;
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Created when it is missing, as container runtimes do. */
+  /** Created if it is missing, as container runtimes do. */
   readonly workingDirectory: string;
-  /** `source` is a real path of the machine: no symbolic link in it. */
+  /** `source` is a path of the machine without symbolic links. */
   readonly mounts: readonly { readonly source: string; readonly target: string; readonly isReadOnly: boolean }[];
-  /** Undefined: root (without root: the user's own identity, shown as root). Only root can be somebody else. */
+  /** Undefined: root (without root, the current user, shown as root). Only root can choose another user. */
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
-  /** Where stdout and stderr are appended. */
+  /** The file to which stdout and stderr are appended. */
   readonly logFile: string;
   /** The script that makes the container's root, of {@link writeRootScript}. */
   readonly rootScript: string;
@@ -25,14 +25,14 @@ export interface SandboxOrder {
 
 export type SandboxAnswer =
   | { readonly kind: 'running'; readonly sandbox: Sandbox }
-  /** `isRefusedCommand`: the root was built, but there is no such program, or it may not be executed. */
+  /** `isRefusedCommand`: the program does not exist or is not executable. */
   | { readonly kind: 'failed'; readonly message: string; readonly isRefusedCommand: boolean };
 
 /** A running container. When its first process ends, the kernel kills every other process in it. */
 export interface Sandbox {
-  /** The first process, as the machine numbers it. */
+  /** The process id of its first process on the machine. */
   readonly pid: number;
-  /** 128 + signal when it was killed, as the kubelet reports. Never rejects. */
+  /** The exit code; 128 + signal if it was killed, as the kubelet reports. Never rejects. */
   readonly exited: Promise<number>;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
   exec(argv: readonly string[], options: { readonly hasStdin: boolean }): Promise<SandboxExec>;
@@ -43,13 +43,13 @@ export type SandboxExec =
   | { readonly kind: 'failed'; readonly message: string };
 
 const IS_ROOT = process.getuid?.() === 0;
-/** What the scripts end with when the program cannot be executed. */
+/** The exit code of the scripts if the program cannot be executed. */
 const REFUSED_EXIT_CODE = 127;
-/** What containerd puts before the words of runc, at the start of a container and of an exec. */
+/** containerd's prefix of runc's messages, at the start of a container and of an exec. */
 const CREATE_FAILED =
   'failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: ';
 const EXEC_FAILED = 'OCI runtime exec failed: exec failed: ';
-/** A report on descriptor 3 is one line or an error of a few; more is cut. */
+/** The maximum report on descriptor 3: one line, or an error of a few. */
 const MAX_REPORT_BYTES = 4096;
 
 /**
@@ -118,12 +118,12 @@ function createSandbox({ order, tools, pid, exited }: Parts): Sandbox {
     pid,
     exited,
     kill: (signal) => {
-      // The number may belong to somebody else once the container is over.
+      // After the container's end its process id may belong to another process.
       if (isOver) return;
       try {
         process.kill(pid, signal);
       } catch {
-        // It ended in this instant; `exited` tells.
+        // It has just ended; `exited` reports it.
       }
     },
     exec: async (argv, options) => {
@@ -161,7 +161,7 @@ function createSandbox({ order, tools, pid, exited }: Parts): Sandbox {
   };
 }
 
-/** The words before the program that make it run as the container's user, and their number before them. */
+/** Returns the arguments before the program that run it as the container's user, after their number. */
 function asUser(order: SandboxOrder, tools: Tools): string[] {
   if (order.user === undefined) return ['0'];
   const words = [
@@ -178,7 +178,7 @@ function asUser(order: SandboxOrder, tools: Tools): string[] {
   return [String(words.length), ...words];
 }
 
-/** What /etc/resolv.conf stands for, if it lies in the directory that containers have anew. */
+/** Returns the target of /etc/resolv.conf if it is in /run, which is empty in containers. */
 function resolverFile(): string {
   try {
     const file = realpathSync('/etc/resolv.conf');
@@ -188,7 +188,7 @@ function resolverFile(): string {
   }
 }
 
-/** The last words of a log: there `unshare` and `setpriv` tell why they made no container. */
+/** Reads the end of a log, to which `unshare` and `setpriv` write their errors. */
 async function readEnd(logFile: string): Promise<string> {
   const file = await open(logFile, 'r');
   try {
@@ -201,7 +201,7 @@ async function readEnd(logFile: string): Promise<string> {
   }
 }
 
-/** Ends at `ready`, or at the end of the last process that holds the descriptor: unshare and nsenter keep it while they wait. */
+/** Reads until `ready`, or until the last process that has the descriptor ends; unshare and nsenter keep it while they wait. */
 function readReport(child: ChildProcess): Promise<string> {
   const stream = child.stdio[3] as Readable;
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is a file that can be executed; a shell's own `command -v`
+ * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is an executable file. A shell's own `command -v`
  * would also find its built-in commands and, for a path, any file. Arguments: USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
 const FIND_PROGRAM = `
@@ -41,7 +41,7 @@ find_program() {
  *   /etc/resolv.conf is bound, as the kubelet does, because it often lies in /run;
  * - volumes are bound after the change of root, so that no symbolic link of an image path can lead out of it.
  *
- * ROOT_SCRIPT (see `createRootScript`) makes what is the same for all containers of a cluster, in few processes.
+ * ROOT_SCRIPT (see {@link writeRootScript}) makes what is the same for all containers of a cluster, in few processes.
  * Descriptor 3 reports the outcome: `ready PID` (the machine's number of this process), or the text of what went wrong.
  * Arguments: ROOT_SCRIPT HOSTNAME RESOLV PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT}
  * USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…

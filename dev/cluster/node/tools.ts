@@ -4,18 +4,18 @@ import { delimiter, join } from 'node:path';
 
 import { C3Error } from '../../../src/errors.ts';
 
-/** The programs of the machine that make a container, as absolute paths: a container's own PATH must not matter. */
+/** The machine's programs that make a container, as absolute paths, so that a container's PATH does not matter. */
 export interface Tools {
   readonly sh: string;
   readonly unshare: string;
   readonly nsenter: string;
   readonly setpriv: string;
   readonly setsid: string;
-  /** Where they were looked for; mount, pivot_root and the like are found here too. */
+  /** The PATH in which they were found, with mount and pivot_root. */
   readonly path: string;
 }
 
-/** Directories for administrators' programs, which an ordinary user's PATH often lacks. */
+/** Directories of administrators' programs, which a user's PATH often lacks. */
 const EXTRA_DIRECTORIES: readonly string[] = [
   '/usr/local/sbin',
   '/usr/local/bin',
