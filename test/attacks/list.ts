@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The rows of the threat model, worst first, and what each is about. */
+/** The rows of the threat model and their subjects, worst first. */
 const ROWS: Readonly<Record<string, string>> = {
   A1: 'Copied or changed ciphertext',
   A2: 'A push that nobody made',

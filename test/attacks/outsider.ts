@@ -5,15 +5,15 @@ import type { EmbeddedCluster } from '../../dev/cluster/index.ts';
 import { useFixture, type Fixture, type SetUp } from '../e2e/fixture.ts';
 import { getSharedCluster, openSharedTarget } from '../fakes/shared-cluster.ts';
 
-/** What somebody without any right sees of a c3 that serves others, and what they can send to it. */
+/** The view of an outsider without rights on a c3 that serves others, and the requests that they can send. */
 export interface Outsider {
   readonly fixture: Fixture;
   readonly cluster: EmbeddedCluster;
-  /** One HTTP request to c3, byte for byte: nothing of it is corrected on the way. */
+  /** Sends an HTTP request to c3 without any correction. */
   send(path: string, message?: Message): Promise<Answer>;
   /** A push event of the hook's repository with these changes, signed with the hook's secret. */
   deliver(hook: Pick<SetUp, 'url' | 'secret'>, payload: object, headers?: Message['headers']): Promise<Answer>;
-  /** Does it, and expects that no Pod was made and no program started in one. */
+  /** Runs `act`, and expects no new Pod and no new exec. */
   spare(act: () => Promise<void>): Promise<void>;
   /** Resolves with the sentence that says, in these words, why the build of this commit was refused. */
   waitForRefusal(sha: string, reason?: RegExp): Promise<string>;
@@ -54,7 +54,7 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
     expect(cluster().stats()).toMatchObject({ create: before.create, exec: before.exec });
   }
 
-  /** From c3's own log: of many refusals in a minute, Telegram is told of some. */
+  /** Reads c3's log: Telegram gets only some of many refusals in a minute. */
   async function waitForRefusal(sha: string, reason = /^/): Promise<string> {
     const find = (): string | undefined =>
       fixture.world.c3.log

@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 /** The launch alone is 32 kB; a TLS handshake, the request and the agent's program come before it. */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;
-/** Waits without a word for a file that the test makes. */
+/** Waits without output for a file of the test. */
 const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
 /** Writes a line every few milliseconds until that file is there. */
 const NOISY =

@@ -5,7 +5,7 @@ import { toManifest, useRealCluster } from './real-cluster.ts';
 
 const real = useRealCluster();
 
-/** All that a step can leave behind with ordinary means: each runs a `sleep` of a number of its own. */
+/** Processes that a step can leave behind; each runs a `sleep` with its own number. */
 const LEAVE_BEHIND = `
 sleep 1001 &
 sh -c 'sleep 1002; true' &

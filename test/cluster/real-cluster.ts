@@ -29,7 +29,7 @@ export interface RealCluster {
   podNames(): Promise<string[]>;
 }
 
-/** c3 must notice a silent cut within a test's patience; in production it takes a minute. */
+/** Short time limits, so that c3 notices a silent cut soon; in production it takes a minute. */
 const QUICK_EXECS = { pingEveryMs: 300, silenceMs: 1500, stalledInputMs: 1500, closeMs: 500, handshakeMs: 3000 };
 
 /** In production two minutes: a node that comes back has the step's end. */
@@ -55,7 +55,7 @@ async function connect(): Promise<Made> {
   };
 }
 
-/** Registers the hooks that make and remove it; its members are there once the tests run. */
+/** Registers the hooks that set it up; its members exist when the tests run. */
 export function useRealCluster(): RealCluster {
   let made: Made | undefined;
 

@@ -3,7 +3,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** From a push to its end over HTTP, against any cluster. */
+/** From a push to its end over HTTP, on any cluster. */
 export function describeBuilds(name: string, getTarget: () => Promise<Target>): void {
   describe(`a push to a repository whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);

@@ -8,7 +8,7 @@ import { onWorkerEnd } from '../worker.ts';
 import { openPods, type Pods } from './pods.ts';
 import type { Target } from './target.ts';
 
-/** One push of a repository that is set up as a user would, and what came of it. */
+/** A push to a repository, and its results. */
 export interface Outcome {
   readonly sha: string;
   readonly answer: { status: number; body: string };
@@ -20,34 +20,34 @@ export interface SetUp {
   readonly user: User;
   /** The sealed kubeconfig. */
   readonly k8s: string;
-  /** Of the hook. */
+  /** The URL of the webhook. */
   readonly url: string;
   readonly secret: string;
   readonly repository: Repository;
 }
 
-/** A world around a cluster for the tests of one `describe`, and what they do in it. */
+/** The world around a cluster for the tests of a `describe`, and their common actions. */
 export interface Fixture {
   readonly target: Target;
   readonly world: World;
   readonly pods: Pods;
-  /** A new repository with its webhook. `token`: sealed in place of the owner's. `c3`: another one, to which the webhook goes. */
+  /** Creates a repository with a webhook. `token`: replaces the owner's. `c3`: another c3 that receives the webhook. */
   setUp(options?: { token?: string; c3?: C3Process }): Promise<SetUp>;
   push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome>;
-  /** Runs `act` and expects that no Pod came of it. */
+  /** Runs `act` and expects no new Pod. */
   expectNoPod(act: () => Promise<void>): Promise<void>;
-  /** Sends a push event by hand, signed with `secret`. */
+  /** Sends a push event, signed with `secret`. */
   deliver(url: string, secret: string, body: string): Promise<{ status: number; text: string }>;
-  /** The body of a delivery as the forge makes it. */
+  /** Pushes and returns the body of the forge's delivery. */
   recordDelivery(user: User): Promise<string>;
 }
 
-/** Of the repositories of this process, which share a cluster. */
+/** Counts the repositories of this process, which share a cluster. */
 let number = 0;
 
 let sharedWorld: Promise<World> | undefined;
 
-/** The world of the files of this worker, one after the other. c3 does not limit what they send, all together, in a minute. */
+/** Returns the world that the files of this worker share. The limit of new webhooks a minute is high enough for all of them. */
 function getSharedWorld(forgeHost: string): Promise<World> {
   if (sharedWorld === undefined) {
     sharedWorld = createWorld({ forgeHost, hasLimits: false, settings: { C3_RATE_LIMIT_NEW: '3000' } });
@@ -57,8 +57,8 @@ function getSharedWorld(forgeHost: string): Promise<World> {
 }
 
 /**
- * Registers the hooks that make and remove it; its members are there once the tests run. `settings`: of a c3 and of a forge for
- * this file alone; default: those that the files of this worker share.
+ * Registers the hooks that set the fixture up. With `settings` the file has its own forge and a c3 with these settings; without
+ * them it shares both with the other files of its worker.
  */
 export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly<Record<string, string>>): Fixture {
   let made: { target: Target; world: World; pods: Pods } | undefined;
@@ -71,7 +71,7 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
   beforeAll(async () => {
     const target = await getTarget();
     const pods = await openPods(target.kubeconfig);
-    // Twenty builds a minute in one group are more than Telegram takes; what c3 does then is told in its reporter's tests.
+    // Without Telegram's limits: twenty builds a minute in one group exceed them, which the reporter's tests cover.
     const world =
       settings === undefined
         ? await getSharedWorld(target.forgeHost)

@@ -3,7 +3,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** What c3.yaml says about when and in which order things run, from a push to its end, against any cluster. */
+/** The conditions and the order of steps in c3.yaml, from a push to its end, on any cluster. */
 export function describeLanguage(name: string, getTarget: () => Promise<Target>): void {
   describe(`a c3.yaml whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);
@@ -105,7 +105,7 @@ finally:
       const [, id] = answer.body.split(' ');
       const says = (words: string): boolean =>
         fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes(words));
-      // Until its last report has arrived it counts as running.
+      // The build counts as running until its last report has arrived.
       await expect.poll(() => says('build reported')).toBe(true);
       const delivery = fixture.world.forge.deliveries.find(({ request }) => request.body.includes(sha));
       const { forge, telegram } = fixture.world;

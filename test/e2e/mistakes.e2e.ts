@@ -5,7 +5,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** Each thing that can be wrong, with its sentence, against any cluster. Nothing hangs, and nothing runs that should not. */
+/** One mistake at a time, with its message, on any cluster. Nothing hangs, and nothing runs that must not. */
 export function describeMistakes(name: string, getTarget: () => Promise<Target>): void {
   describe(`with one thing wrong, and builds on ${name}, c3`, () => {
     const fixture = useFixture(getTarget);
@@ -199,7 +199,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
     it('opens nothing for a commit that is not on the ref, though the forge serves it', async () => {
       const { user, k8s, url, secret, repository } = await fixture.setUp();
       const body = await fixture.recordDelivery(user);
-      // As on GitHub, a fork's commits can be read through its parent by anyone who knows their sha.
+      // As on GitHub, the parent serves a fork's commits to everybody who knows their sha.
       const fork = await fixture.world.forge.createFork(repository, 'mallory');
       const stray = await user.tree.commit(
         { 'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo stray') },

@@ -5,7 +5,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** What somebody sees and does who follows the links of a build, against any cluster. */
+/** The pages and actions behind the links of a build, on any cluster. */
 export function describePages(name: string, getTarget: () => Promise<Target>): void {
   describe(`the page of a build on ${name}`, () => {
     const fixture = useFixture(getTarget);
@@ -15,7 +15,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       return { status: answer.status, text: await answer.text() };
     }
 
-    /** As a browser sends the page's form; the address of the page that it leads to. */
+    /** Submits the page's form as a browser does; returns the address of the next page. */
     async function press(page: string, action: string): Promise<string> {
       const answer = await fetch(`${page}/${action}`, {
         method: 'POST',
@@ -28,7 +28,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       return new URL(answer.headers.get('location') ?? '', `${page}/${action}`).href;
     }
 
-    /** Where a button of the commit's message leads. */
+    /** Returns the URL of a button of the commit's message. */
     async function findButton(sha: string, label: string): Promise<string> {
       let url = '';
       await fixture.world.telegram.waitFor((message) => {
@@ -46,7 +46,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       return forge.waitFor(() => forge.statuses.find((one) => one.sha === sha && find(one)), deadline());
     }
 
-    /** Reads the live log as text until these words come. */
+    /** Reads the live log as text until it contains these words. */
     async function followUntil(page: string, words: string): Promise<void> {
       const answer = await fetch(`${page}/events`, {
         headers: { accept: 'text/plain' },
@@ -55,7 +55,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       let text = '';
       for await (const chunk of answer.body ?? []) {
         text += Buffer.from(chunk as Uint8Array).toString();
-        // To leave the loop is to go away.
+        // Leaving the loop closes the connection.
         if (text.includes(words)) return;
       }
       throw new Error(`the live log ended without "${words}":\n${text}`);

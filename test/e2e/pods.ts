@@ -3,12 +3,12 @@ import { createExecClient } from '../../src/kube/exec.ts';
 import { parseKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { deadline } from '../time-limits.ts';
 
-/** The Pods of a cluster's default namespace, over the bare API. */
+/** The Pods of a cluster's default namespace, over the API without c3's code for Pods. */
 export interface Pods {
   names(): Promise<string[]>;
-  /** Deletes those that are there now and were not at the beginning. */
+  /** Deletes the Pods that did not exist at the beginning. */
   clear(): Promise<void>;
-  /** What a command prints in a container. @throws when the exec is refused */
+  /** Runs a command in a container and returns its output. @throws when the exec is refused */
   run(pod: string, container: string, argv: readonly string[]): Promise<string>;
   close(): Promise<void>;
 }

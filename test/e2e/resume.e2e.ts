@@ -5,7 +5,7 @@ import { useFixture, type SetUp } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** Until the test lets it go; every start of it leaves a line in /c3/runs. */
+/** A step that waits for a file of the test; each start adds a line to /c3/runs. */
 const hold = (name: string): string =>
   `echo ${name} >> /c3/runs; echo before; touch /c3/up.${name}; until [ -e /c3/go ]; do sleep 0.1; done; echo after`;
 const note = (name: string): string => `echo ${name} >> /c3/runs`;
@@ -13,14 +13,14 @@ const note = (name: string): string => `echo ${name} >> /c3/runs`;
 interface Story {
   /** Of the Pod. */
   readonly name: string;
-  /** The step that runs when c3 is killed. */
+  /** The running step when c3 is killed. */
   readonly running: string;
   readonly steps: string;
   readonly state: 'success' | 'failure';
   readonly description: RegExp;
-  /** In its last message: of a step that failed, all that it wrote, before c3 was killed and after. */
+  /** The log of the failed step in the last message, from before and after the kill. */
   readonly shown: string;
-  /** What ran, in alphabetical order. */
+  /** The steps that ran, in alphabetical order. */
   readonly ran: readonly string[];
 }
 
@@ -80,7 +80,7 @@ finally:
   },
 ];
 
-/** c3 is killed in the middle of builds; another c3 gets their deliveries again. */
+/** Kills c3 during builds; another c3 receives their deliveries again. */
 export function describeResume(name: string, getTarget: () => Promise<Target>): void {
   describe(`a c3 that comes after one that was killed, with builds on ${name},`, () => {
     const fixture = useFixture(getTarget);
@@ -93,7 +93,7 @@ export function describeResume(name: string, getTarget: () => Promise<Target>): 
       return sha;
     }
 
-    /** What a shell prints in the Pod of a story, once there is one. */
+    /** Runs a script in the Pod of a story when it exists, and returns its output. */
     async function look(story: Story, script: string): Promise<string> {
       const pod = (await fixture.pods.names()).find((one) => one.startsWith(`${story.name}-`));
       return pod === undefined ? '' : await fixture.pods.run(pod, 'main', ['sh', '-c', script]);

@@ -1,6 +1,6 @@
-/** A cluster for the end-to-end suites, and what its Pods find around them. */
+/** A cluster for the end-to-end suites, and the environment of its Pods. */
 export interface Target {
-  /** Text of an administrator's kubeconfig. */
+  /** The text of an administrator's kubeconfig. */
   readonly kubeconfig: string;
   /** The address of this machine as Pods see it. */
   readonly forgeHost: string;

@@ -4,7 +4,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** What a project sees of its builds that has its own words on Telegram in c3.yaml, against any cluster. */
+/** The Telegram options of c3.yaml, on any cluster. */
 export function describeTelegram(name: string, getTarget: () => Promise<Target>): void {
   describe(`Telegram and ${name}`, () => {
     const fixture = useFixture(getTarget);
@@ -19,7 +19,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       const telegram = await user.seal('telegram', JSON.stringify({ token: bot, chat }));
       const secret = await user.seal('secret:KEY', 'correct horse battery');
       const extra = `telegram: {to: ${telegram}, log: true}\nsecrets: {KEY: ${secret}}\n`;
-      // Long enough for its message to be there before it ends.
+      // Long enough for its message to arrive before it ends.
       const steps = '- main: sleep 3; seq 1 2000; echo "the key is $KEY"; exit 3\n  name: unit tests';
       const broken = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps, extra) });
       expect(broken.text).toMatch(/^❌ Failed/);
@@ -39,7 +39,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
         'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo', extra),
       });
       expect(mended.text).toMatch(/^✅ Fixed/);
-      // A build that is over before its turn in the chat has come rings with its only message.
+      // A build that ends before its first message is sent notifies with its only message.
       await waitFor((one) => !one.isSilent && /fixed in|✅ Fixed/.test(newest(one).text));
     });
 
@@ -50,7 +50,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       expect(text).toMatch(/^❌ Failed/);
       const [, id] = answer.body.split(' ');
       const message = await waitFor((one) => newest(one).text.includes(sha.slice(0, 7)));
-      // The build is over when its reporter has nothing more to send.
+      // The build is reported when its reporter has sent everything.
       const isOver = (): boolean =>
         fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes('build reported'));
       await expect.poll(isOver).toBe(true);

@@ -1,6 +1,6 @@
 import type { Workspace } from '../../src/engine/cluster.ts';
 
-/** A workspace that is never lost and given back at once, with what it is asked for in the test. */
+/** Creates a workspace with the given exec. It is never lost. */
 export function createBareWorkspace(exec: Workspace['exec']): Workspace {
   return {
     name: 'pod',

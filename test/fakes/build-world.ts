@@ -22,30 +22,30 @@ import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
 
-/** Everything around a build but a cluster: what each part of it answers, and what happened. */
+/** Everything around a build except a cluster: the responses of each part, and the recorded calls. */
 export interface World {
   /** What happened, in order: `prove`, `status pending`, `open k8s`, `pod`, … */
   readonly events: string[];
   readonly states: BuildState[];
-  /** Of each status. */
+  /** The target URL of each status. */
   readonly targets: (string | undefined)[];
   readonly orders: WorkspaceRequest[];
   readonly looks: WorkspaceQuery[];
   readonly released: boolean[];
   readonly workspace: LocalWorkspace;
-  /** Of the commit that is built. */
+  /** The commit to build. */
   readonly sha: string;
   run(part?: Partial<Answers>): Promise<Ending>;
-  /** What can be seen of the build `id`, by whoever has its link. */
+  /** Opens the view of the build `id`, as a reader with its link does. */
   look(part: Partial<LookAnswers> & Pick<Answers, 'id'>): Promise<BuildLook>;
   close(): void;
 }
 
 export interface Answers {
-  /** State of the commit's status for this build, before it. */
+  /** The state of the commit's status before this build. */
   before: CommitStatus['state'] | undefined | C3Error;
-  /** Of the commit before. */
-  /** Statuses of the commit before. */
+  /** The outcome of the previous commit. */
+  /** The statuses of the previous commit. */
   listStatuses: Repository['listStatuses'];
   paths: readonly string[] | undefined;
   faults: readonly string[];
@@ -55,36 +55,36 @@ export interface Answers {
   isResumed: boolean;
   cancel: AbortController;
   halt: AbortController;
-  /** Told of every state. */
+  /** Called with every state. */
   onState(state: BuildState): void;
   /** The reporter's. */
   sendLog: Reporter['sendLog'];
   finish: Reporter['finish'];
   onOver(ending: Ending): void;
-  /** Told what c3.yaml says of Telegram. */
+  /** Called with the Telegram options of c3.yaml. */
   onReporter(telegram: TelegramOrder | undefined): void;
   links: BuildLinks | undefined;
-  /** Told what it was asked for. */
+  /** Called with the request for links. */
   onLinks(build: Build): void;
   proof: Proof | C3Error;
   file: FileContent;
   status: C3Error | undefined;
   open: C3Error | undefined;
-  /** What sealed values open to; without it "opened " and the value. */
+  /** The plaintext of sealed values; default: "opened " and the value. */
   opened: string | undefined;
   cluster: C3Error | undefined;
   workspace: WorkspaceAnswer | undefined;
 }
 
 export interface LookAnswers extends Answers {
-  /** The build, as the process that leads it shows it. */
+  /** The build in the process that runs it. */
   running: RunningBuild;
   /** Where the build ran; default: the world's workspace. */
   looked(): FindAnswer | undefined;
   signal: AbortSignal;
 }
 
-/** A c3.yaml; the workspace's directory, which is the work tree's volume, is filled in when the build runs. */
+/** Returns a c3.yaml. The build replaces DIRECTORY by the workspace's directory, which is the work tree's volume. */
 export function toFile(steps: string, extra = ''): FileContent {
   const text = `k8s: sealed.k8s.value.here
 ${extra}checkout: {container: main, path: DIRECTORY/project}
@@ -98,7 +98,7 @@ ${steps}`;
   return { kind: 'found', text };
 }
 
-/** Registers the hook that closes the worlds that a test made; answers what makes one. */
+/** Returns a function that creates a world, which is closed after the test. */
 export function useWorlds(): () => World {
   const worlds: World[] = [];
   afterEach(() => {

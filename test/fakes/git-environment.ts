@@ -1,4 +1,4 @@
-/** Git's environment in a test: an author, and nothing of the machine's or the user's settings. */
+/** Returns the environment of git in a test: with an author, without the settings of the machine and the user. */
 export function toTestGitEnvironment(home: string): Record<string, string | undefined> {
   return {
     PATH: process.env['PATH'],

@@ -32,16 +32,16 @@ export interface LocalSteps {
   readonly workspace: LocalWorkspace;
   readonly buildId: string;
   readonly controller: AbortController;
-  /** Where c3's files are. */
+  /** The directory of c3's files. */
   readonly root: string;
   /** The logs of the steps so far, from their files, as latin1. */
   text(): string;
-  /** Resolves once the log holds the text. */
+  /** Resolves when the log contains the text. */
   seen(text: string): Promise<unknown>;
   run(script: string, options?: LocalStepOptions): Promise<StepResult>;
-  /** By the steps' own agent, unless another is given. */
+  /** Sweeps with the given agent; default: the agent of the steps. */
   sweep(agent?: StepAgent): Promise<boolean | undefined>;
-  /** An agent beside the steps' own, by default of the same build and holder; closed after the test. */
+  /** Opens another agent, by default of the same build and holder; it is closed after the test. */
   openAgent(changes?: Partial<StepAgentOptions>): StepAgent;
 }
 
@@ -53,7 +53,7 @@ interface LocalStepOptions {
   readonly timeoutMs?: number;
   readonly stepId?: string;
   readonly agent?: StepAgent;
-  /** Of the agent that a cancel opens. */
+  /** The epoch of the agent that a cancel opens. */
   readonly epoch?: number;
   /** Instead of `controller`. */
   readonly signal?: AbortSignal;
@@ -126,7 +126,7 @@ export function setUp(shell: Shell, { rootName = 'c3', ...options }: LocalStepsO
   };
 }
 
-/** Neither gone nor a zombie that waits for its parent. */
+/** Returns whether the process exists and is no zombie. */
 export function isRunning(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -7,20 +7,20 @@ import type { ExecAnswer, ExecEnd, ExecOptions, ExecSession, Workspace } from '.
 
 export type Shell = 'dash' | 'bash' | 'busybox';
 
-/** A Workspace whose containers are this machine: every exec is a local process, run by the shell and tools asked for. */
+/** A workspace on this machine: each exec is a local process with the chosen shell and tools. */
 export interface LocalWorkspace extends Workspace {
-  /** A directory of this workspace alone. */
+  /** The workspace's own directory. */
   readonly directory: string;
   readonly execCount: number;
-  /** Cuts the connections there are: their programs live on, as after a lost socket. */
+  /** Cuts the open connections. Their programs keep running, as after a lost socket. */
   cut(): void;
-  /** What happens to the next execs, in order: refused before they start, or cut after so many bytes of output. */
+  /** The faults of the next execs, in order: refused before the start, or cut after a number of bytes of output. */
   readonly plan: ({ kind: 'refuse'; message: string; isFinal?: boolean } | { kind: 'cut-after'; bytes: number })[];
   lose(message: string): void;
   close(): void;
 }
 
-/** Of the tests that run on this machine at the same time no other has it: the end of a build ends whatever bears its id. */
+/** Returns a unique build id: the end of a build kills all processes with its id, also those of concurrent tests. */
 export function toLocalBuildId(): string {
   return `local-${randomBytes(6).toString('hex')}`;
 }
@@ -30,12 +30,12 @@ export function isShellInstalled(shell: Shell): boolean {
 }
 
 export interface LocalWorkspaceOptions {
-  /** Of a workspace that another process had: it is there already, and stays. Default: a new one, removed when it is closed. */
+  /** The existing directory of another process's workspace, which is kept. Default: a new one, which `close` removes. */
   readonly directory?: string;
   readonly epoch?: number;
   /** Programs that are not installed in it. */
   readonly without?: readonly string[];
-  /** Of its containers, besides PATH and HOME. */
+  /** Environment variables besides PATH and HOME. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -122,7 +122,7 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
   };
 }
 
-/** A directory with the shell as `sh`; for busybox with its applets alone, so that nothing of the GNU tools helps. */
+/** Creates a directory with the shell as `sh`; for busybox only with its applets, without the GNU tools. */
 function makePath(shell: Shell, bin: string, without: readonly string[] = []): string {
   const system = process.env['PATH'] ?? '';
   const path = shell === 'busybox' || without.length > 0 ? bin : `${bin}:${system}`;

@@ -1,21 +1,21 @@
 import type { ExecEnd, ExecOptions, Workspace } from '../../src/engine/cluster.ts';
 import { createBareWorkspace } from './bare-workspace.ts';
 
-/** A container whose `sh` is an attacker's: it says what it likes, whatever it is asked. */
+/** A container with an attacker's `sh`, which responds with anything. */
 export interface LyingContainer {
   readonly workspace: Workspace;
-  /** On standard output, over the newest connection or over the one of that number. False: c3 has closed it. */
+  /** Writes to standard output, over the newest connection or the one with this number. False: c3 has closed it. */
   say(words: string | Uint8Array, connection?: number): Promise<boolean>;
-  /** On standard error. */
+  /** Writes to standard error. */
   mutter(bytes: Uint8Array): Promise<void>;
-  /** Says the same until c3 closes the connection, or so often; how often it came to that. */
+  /** Repeats the text until c3 closes the connection, or up to the given number; returns how often. */
   repeat(words: Uint8Array, most: number): Promise<number>;
   readonly execCount: number;
-  /** What c3 said. */
+  /** All that c3 has sent. */
   readonly heard: string;
 }
 
-/** @param greeting what each connection begins with; by default the agent's arrival */
+/** @param greeting the first output of each connection; default: the agent's hello */
 export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer {
   const connections: { options: ExecOptions; isOver: boolean }[] = [];
   let heard = '';

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Frees what nobody holds. What a turn of the event loop still holds is not held for good, hence more than once. */
+/** Collects garbage. It runs more than once, because the current turn of the event loop still holds some objects. */
 export async function collectGarbage(): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -12,7 +12,7 @@ export async function collectGarbage(): Promise<void> {
   }
 }
 
-/** How many of them somebody still holds. */
+/** Returns the number of objects that are still reachable. */
 export async function countHeld(references: readonly WeakRef<object>[]): Promise<number> {
   await collectGarbage();
   return references.filter((reference) => reference.deref() !== undefined).length;

@@ -1,13 +1,13 @@
 import type { BuildView, LineReader, LogLine, LogPosition, LogRequest } from '../../src/logs/build-view.ts';
 import type { LogReading } from '../../src/agent/read-log.ts';
 
-/** What a reader of a log was told. */
+/** The events of a reader of a log. */
 export interface Read {
   readonly reading: LogReading;
   readonly lines: LogLine[];
   readonly partials: string[];
   readonly cuts: number[];
-  /** Every place, and how many lines came before it. */
+  /** Every position, and the number of lines before it. */
   readonly ends: { readonly end: LogPosition; readonly count: number }[];
 }
 

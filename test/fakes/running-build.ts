@@ -1,7 +1,7 @@
 import type { BuildState } from '../../src/build/index.ts';
 import type { RunningBuild } from '../../src/logs/build-view.ts';
 
-/** As the server keeps one of each build it leads. */
+/** A running build, as the server holds it. */
 export function createRunning(): { running: RunningBuild; onState(state: BuildState): void; end(): void } {
   const states: BuildState[] = [];
   let isOver = false;

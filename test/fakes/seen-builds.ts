@@ -5,12 +5,12 @@ import { toLocalBuildId } from './local-workspace.ts';
 
 type Part = Partial<LookAnswers>;
 
-/** Builds of a world of the test's own, and what can be seen of them. */
+/** Builds in a world of the test, and their views. */
 export interface SeenBuilds {
   readonly world: World;
-  /** A build of these steps, to its end. */
+  /** Runs a build of these steps to its end. */
   build(steps: string, part?: Part, extra?: string): Promise<Part & { id: string }>;
-  /** What can be seen of it then. Closed after the test. */
+  /** Opens a view of the build, which is closed after the test. */
   see(order: Part & { id: string }): Promise<BuildView>;
 }
 

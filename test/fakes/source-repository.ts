@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onWorkerEnd } from '../worker.ts';
 
-/** A real repository with one empty commit on `main`, which builds check out and nothing changes. */
+/** A real repository with one empty commit on `main`. Builds check it out, and no test changes it. */
 export interface SourceRepository {
   readonly path: string;
   readonly sha: string;
@@ -12,7 +12,7 @@ export interface SourceRepository {
 
 let made: SourceRepository | undefined;
 
-/** Returns the one of this worker. */
+/** Returns the repository of this worker. */
 export function getSourceRepository(): SourceRepository {
   if (made !== undefined) return made;
   const path = mkdtempSync(join(tmpdir(), 'c3-source-'));

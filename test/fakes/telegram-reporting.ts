@@ -15,19 +15,19 @@ export const PRIVATE = 42;
 export const GROUP = -1001234567890;
 export const TOPIC = 7;
 
-/** The reporter, the stand-in of Telegram, and a clock that stands still while a request is under way. */
+/** The reporter, a fake Telegram, and a clock that stops during a request. */
 export interface Reporting {
   readonly clock: FakeClock;
   readonly server: TelegramServer;
   readonly throttle: ChatThrottle;
-  /** What was logged. */
+  /** The logged warnings. */
   readonly warnings: string[];
   create(options?: ReportingOptions): Reporter;
-  /** Lets the time pass until the reporter has finished. */
+  /** Advances the clock until the reporter has finished. */
   finish(reporter: Reporter): Promise<void>;
-  /** The texts of a message, from the first, when it has `count` of them. */
+  /** Resolves with the versions of a message when it has `count` of them. */
   versions(count: number, messageId?: number): Promise<readonly string[]>;
-  /** Of every message the newest text, its first line alone. */
+  /** Returns the first line of the newest version of each message. */
   heads(): readonly string[];
   close(): Promise<void>;
 }
@@ -49,7 +49,7 @@ export async function openReporting({ hasLimits = false }: { hasLimits?: boolean
   const throttle = new ChatThrottle(clock);
   const warnings: string[] = [];
 
-  /** With the whole answer. */
+  /** Resolves with the complete response. */
   async function ask(url: Parameters<typeof fetch>[0], init: RequestInit | undefined): Promise<Response> {
     const response = await fetch(url, init);
     return new Response(await response.arrayBuffer(), response);

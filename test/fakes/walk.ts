@@ -13,7 +13,7 @@ import { getSourceRepository } from './source-repository.ts';
 
 const LIMITS = { outOfReachMs: 5000, reconnectMs: 10, graceSeconds: 1, answerMs: 20_000 };
 
-/** Of the container `bare`, which has no shell and one program: `exit CODE`. */
+/** Runs a program in the container `bare`, which has no shell and one program: `exit CODE`. */
 async function execBare(argv: readonly string[], { onStdout }: ExecOptions): Promise<ExecAnswer> {
   const [program = '', code = '0'] = argv;
   const isThere = program === 'exit';
@@ -34,7 +34,7 @@ export function step(name: string, { sh, ...part }: StepPart): Step {
 export const one = (name: string, part: StepPart): Stage => ({ kind: 'step', step: step(name, part) });
 export const parallel = (first: Step, ...rest: Step[]): Stage => ({ kind: 'parallel', steps: [first, ...rest] });
 
-/** The walk through a pipeline in a workspace of this machine, as `runSteps` goes it. */
+/** Runs a pipeline with `runSteps` in a workspace of this machine. */
 export interface Walk {
   readonly workspace: LocalWorkspace;
   readonly cancel: AbortController;
@@ -42,13 +42,13 @@ export interface Walk {
   /** Every state so far. */
   readonly states: BuildState[];
   run(steps: readonly [Stage, ...Stage[]], part?: WalkPart): Promise<{ ending: Ending; isClean: boolean }>;
-  /** `name: phase` of each step at the end; the checkout apart. */
+  /** Returns `name: phase` of each step at the end, without the checkout. */
   phases(): string[];
   close(): void;
 }
 
 export interface WalkPart extends Partial<Pipeline> {
-  /** Secrets that no output shows. */
+  /** Secrets to mask. */
   readonly masked?: readonly string[];
   readonly id?: string;
   readonly isResumed?: boolean;

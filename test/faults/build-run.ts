@@ -10,7 +10,7 @@ import type { Pipeline, Stage } from '../../src/pipeline/pipeline.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { STEP_LIMITS, toBuildId } from './fault-cluster.ts';
 
-/** The steps of a build without a forge: no checkout. */
+/** The steps of a build without a forge and a checkout. */
 export interface BuildRun {
   readonly buildId: string;
   readonly outcome: Promise<StepsOutcome>;
@@ -19,9 +19,9 @@ export interface BuildRun {
 
 export interface BuildOptions {
   readonly timeoutMs?: number;
-  /** As in production, where one serves all builds of a process; default: none. */
+  /** As in production, where all builds of a process share one; default: none. */
   readonly connections?: ConnectionPool;
-  /** In place of those of a quick test. */
+  /** Changes of the short limits of tests. */
   readonly limits?: Partial<StepLimits>;
 }
 

@@ -12,7 +12,7 @@ beforeAll(async () => {
   workspace = await faults.openWorkspace();
 });
 
-/** All that a step can leave behind with ordinary means: each runs a `sleep` of a number of its own. */
+/** Processes that a step can leave behind; each runs a `sleep` with its own number. */
 const TREE = `
 sleep 1001 &
 sh -c 'sleep 1002; true' &

@@ -10,17 +10,17 @@ beforeAll(async () => {
   workspace = await faults.openWorkspace();
 });
 
-/** How, and how often: a silent cut takes the time that c3 needs to notice. */
+/** The kind and the number of cuts: c3 needs some time to notice a silent one. */
 const CUTS: readonly [how: ExecBreak, times: number][] = [
   ['loud', 2],
   ['silent', 1],
 ];
-/** Waits without a word for a file that the test makes. */
+/** Waits without output for a file of the test. */
 const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
 /** Writes a line about every 20 ms until that file is there. */
 const NOISY =
   'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
-/** Several frames of the exec, none of which is text. */
+/** Writes several frames of binary data. */
 const BINARY = 'head -c 400000 /dev/urandom';
 
 async function letGo(buildId: string): Promise<void> {

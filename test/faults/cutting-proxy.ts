@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
  * What becomes of one connection: cut at a byte, wherever in a TLS record, a WebSocket frame or a log frame that is.
  */
 export interface Cut {
-  /** Whose bytes are counted: those that c3 sends, or those that it gets. */
+  /** The counted bytes: those that c3 sends, or those that it receives. */
   readonly direction: 'sent' | 'received';
-  /** So many pass, no more. */
+  /** The number of bytes before the cut. */
   readonly afterBytes: number;
   /**
    * `loud`: both ends are reset. `silent`: both stay open and hear nothing more, as when a middle box forgets the
@@ -16,14 +16,14 @@ export interface Cut {
   readonly how: 'loud' | 'silent';
 }
 
-/** A relay between c3 and an API server that understands nothing of what it carries. */
+/** A proxy between c3 and an API server, which forwards bytes and cuts connections. */
 export interface CuttingProxy {
   readonly port: number;
-  /** For the next connections, in order; those beyond the list pass unharmed. */
+  /** The cuts of the next connections, in order; later connections are not cut. */
   readonly plan: Cut[];
-  /** Connections that were cut as planned so far. */
+  /** The number of planned cuts that have happened. */
   readonly cutCount: number;
-  /** Cuts every connection that there is; how many there were. */
+  /** Cuts all open connections; returns their number. */
   cutAll(how: Cut['how']): number;
   close(): Promise<void>;
 }
@@ -53,7 +53,7 @@ export async function createCuttingProxy(targetPort: number): Promise<CuttingPro
         near.resetAndDestroy();
         far.resetAndDestroy();
       } else {
-        // Reads on, so that neither end notices by its buffers either.
+        // It keeps reading, so that full buffers do not reveal the cut.
         near.resume();
         far.resume();
       }
@@ -73,7 +73,7 @@ export async function createCuttingProxy(targetPort: number): Promise<CuttingPro
       });
       from.on('close', () => {
         live.delete(end);
-        // After a silent cut neither end hears that the other has gone.
+        // After a silent cut neither end learns that the other has closed.
         if (!isCut) to.destroy();
       });
     }

@@ -6,7 +6,7 @@ import { createStepAgent } from '../../src/agent/step-agent.ts';
 import { DEFAULT_STEP_LIMITS, runStep } from '../../src/agent/step.ts';
 import { createLocalWorkspace, type Shell } from '../fakes/local-workspace.ts';
 
-/** When the process kills itself, by SIGKILL. */
+/** The moment at which the process kills itself with SIGKILL. */
 export type Death =
   | 'before its exec'
   | 'while it sends a launch'
@@ -22,10 +22,10 @@ export interface EngineOrder {
   readonly death: Death;
 }
 
-// No later moment is sure.
+// The process kills itself later, without writing the cache.
 flushCompileCache();
 
-/** A process that runs steps as c3 does, until it dies. Its argument is the order, as JSON. */
+/** Runs steps as c3 does, until the process kills itself. Its argument is the order as JSON. */
 const order = JSON.parse(process.argv[2] ?? '') as EngineOrder;
 const { directory, buildId, death } = order;
 

@@ -21,7 +21,7 @@ import type { JsonObject } from '../../src/pipeline/pipeline.ts';
 import { getSharedCluster } from '../fakes/shared-cluster.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** An embedded cluster with c3's own way into it, by the production code of `kube` and `engine`. */
+/** An embedded cluster and a connection to it with the production code of `kube` and `engine`. */
 export interface FaultCluster {
   readonly embedded: EmbeddedCluster;
   readonly cluster: Cluster;
@@ -42,9 +42,9 @@ export interface FaultCluster {
 }
 
 interface FaultClusterOptions {
-  /** The kubeconfig by which c3 goes, made from the cluster's own. */
+  /** Returns c3's kubeconfig, made from the cluster's own. */
   route?(embedded: EmbeddedCluster): Promise<string>;
-  /** Changes to how soon c3 notices what is wrong with a connection. */
+  /** Changes of the time limits of connections. */
   readonly execs?: Partial<ExecLimits>;
 }
 
@@ -61,7 +61,7 @@ export const STEP_LIMITS: StepLimits = {
 
 const SILENCE_MS = 45_000;
 
-/** Registers the hooks that make and remove it; its members are there once the tests run. */
+/** Registers the hooks that set it up; its members exist when the tests run. */
 export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster {
   let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
 
@@ -105,7 +105,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
       const lists = embedded.stats()['lease-list'];
       const answer = await answerTo(changes);
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
-      // Beside a new Pod c3 tidies up, maybe over a new connection: no cut that is planned from now on is for that.
+      // After a new Pod c3 cleans up, maybe over a new connection: later planned cuts must not hit that one.
       if (!answer.workspace.isWarm)
         await vi.waitUntil(() => embedded.stats()['lease-list'] > lists, { timeout: WAIT_MS });
       return answer.workspace;
@@ -126,7 +126,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   };
 }
 
-/** The same with a relay on c3's way, of which the cut connections are planned. */
+/** The same with a proxy between c3 and the cluster, which cuts connections as planned. */
 export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = {}): {
   faults: FaultCluster;
   readonly proxy: CuttingProxy;
@@ -149,7 +149,7 @@ export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = 
   };
 }
 
-/** A Pod of one container, `main`, which sleeps and has a volume at /c3. */
+/** Returns a Pod with the container `main`, which sleeps and has a volume at /c3. */
 export function toManifest(name: string, container: JsonObject = {}): JsonObject {
   const main = {
     name: 'main',
@@ -178,7 +178,7 @@ export function toBuildId(): string {
   return `b-${randomBytes(6).toString('hex')}`;
 }
 
-/** One step in a workspace, as the engine runs it, and what came of it. */
+/** A step that runs in a workspace, as the engine runs it. */
 export interface StepRun {
   readonly buildId: string;
   readonly ended: Promise<StepResult>;
@@ -264,7 +264,7 @@ async function readWholeLog(workspace: Workspace, buildId: string): Promise<Buff
   return log;
 }
 
-/** The step ran once, ended with its own code, and every byte that it wrote has arrived, once and in order. */
+/** Expects that the step ran once, ended with its own exit code, and that its log is complete and in order. */
 export async function expectWhole(
   faults: Pick<FaultCluster, 'look'>,
   { pod, step, what = 'the step' }: { pod: string; step: StepRun; what?: string },

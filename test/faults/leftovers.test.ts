@@ -5,7 +5,7 @@ import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
-/** Runs a build of one step that passes; tells whether its Pod is clean afterwards. */
+/** Runs a build of one step that passes; returns whether its Pod is clean afterwards. */
 async function leave(workspace: Workspace, script: string): Promise<boolean> {
   const { ending, sweep } = await startBuild(workspace, [script]).outcome;
   expect(ending).toMatchObject({ kind: 'passed' });

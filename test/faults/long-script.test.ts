@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
 
-/** A shell takes a script byte by byte: on a busy machine for seconds, in which no ping comes through either. */
+/** A shell reads a script byte by byte. On a busy machine this takes seconds, in which no ping passes. */
 const SLOW_INPUT = { silenceMs: 20_000, stalledInputMs: 60_000 };
 
 const world = useProxiedCluster({ execs: SLOW_INPUT });

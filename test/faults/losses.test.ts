@@ -41,11 +41,11 @@ const SCRIPTS = [
 ] as const;
 
 describe.concurrent.each(SCRIPTS)('a build whose Pod is lost under a %s step', (kind, script) => {
-  // Tests that run at the same time must use their own `expect`.
+  // Concurrent tests must use their own `expect`.
   test.for(LOSSES)(
     'because it is %s ends as an infrastructure error in the words of the cluster',
     async ([what, act, words], { expect }) => {
-      // A Pod for each test: they run at the same time, since most of it is waiting for Pods to end.
+      // A Pod for each test: they run concurrently, because they mostly wait for Pods to end.
       const order = { scope: `git.example.com/acme/${kind}-${LOSSES.findIndex(([name]) => name === what)}` };
       const workspace = await faults.openWorkspace(order);
       const build = startBuild(workspace, [script, 'echo never']);
@@ -58,7 +58,7 @@ describe.concurrent.each(SCRIPTS)('a build whose Pod is lost under a %s step', (
       });
       expect('message' in ending && ending.message).toMatch(words);
       expect(await sweep()).toBe(false);
-      // Whatever the engine says of it, a lost Pod is not given to the next build.
+      // The next build never gets a lost Pod.
       await workspace.release({ isClean: true });
       const next = await faults.openWorkspace(order);
       expect(next.id).not.toBe(workspace.id);

@@ -9,7 +9,7 @@ const faults = useFaultCluster();
 const lines = createConnectionPool();
 afterEach(() => lines.close());
 
-/** What the first builds open for good: pooled connections, modules. */
+/** The first builds open pooled connections and modules, which stay open. */
 const WARM_UP = 10;
 /** An agent, its watch, and the shell that waits for both. */
 const AGENT = 3;

@@ -5,7 +5,7 @@ import { useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
-/** Of each build its own object, as of a c3.yaml that was read for it. */
+/** Returns a new object for each build, as if its c3.yaml was read. */
 function toManifest(): JsonObject {
   const container = { name: 'main', image: 'busybox', command: ['sleep', '100000'] };
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'memory' }, spec: { containers: [container] } };
@@ -22,12 +22,12 @@ test('of builds that ran at the same time nothing is held once they are over', a
   }
   async function visit(): Promise<void> {
     const workspaces = await Promise.all(scopes.map(open));
-    // While they run: what is needed at their end must not be freed before.
+    // During the builds: objects that are needed at their end must not be freed.
     await collectGarbage();
     await Promise.all(workspaces.map(async (workspace) => await workspace.release({ isClean: true })));
   }
   await visit();
   await visit();
-  // One that ended last is in the hands of whoever waited for it.
+  // The last one may still be held by the code that waited for it.
   expect(await countHeld(held)).toBeLessThanOrEqual(2);
 });

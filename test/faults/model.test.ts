@@ -9,16 +9,15 @@ import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 /**
- * The states of a step, and what may happen in each. The model is what must be so of a step whatever happens: it runs
- * once or never; it ends with its own exit code, or cancelled, or lost if its supervisor was killed; and of what it
- * wrote each holder hears all, in order, from the beginning.
+ * The events of a step. The model states what must hold despite all of them: the step runs once or never; it ends with its
+ * own exit code, or cancelled, or lost if its supervisor was killed; each holder reads its complete log, in order.
  */
 type Event =
-  /** Connections are cut; the next ones too, after so many bytes. */
+  /** Cuts the connections, and the next ones after these numbers of bytes. */
   | { readonly kind: 'cut'; readonly next: readonly number[] }
-  /** Another c3 comes with the same build, and asks for the same step. The old one goes on as long as it can. */
+  /** Another c3 takes over the build and runs the same step. The old one continues as long as it can. */
   | { readonly kind: 'take-over' }
-  /** The step writes so many lines. */
+  /** The step writes this number of lines. */
   | { readonly kind: 'write'; readonly lines: number }
   | { readonly kind: 'pause'; readonly ms: number }
   | { readonly kind: 'cancel' }
@@ -80,11 +79,11 @@ describe.each(shells)('under %s', (shell) => {
 });
 
 interface Outcome {
-  /** Of the last holder. */
+  /** The result of the last holder. */
   readonly result: StepResult;
   readonly runs: number;
   readonly log: string;
-  /** Those of earlier holders whose log is no beginning of the last one's. */
+  /** The logs of earlier holders that are not a prefix of the last one's. */
   readonly strays: readonly string[];
 }
 
@@ -187,7 +186,7 @@ function expectation({ events, exitCode }: Schedule, outcome: Outcome): Outcome 
     result: ending ?? { kind: 'exited', exitCode },
     // A step that was cancelled before it started never runs.
     runs: isWhole ? 1 : Math.min(runs, 1),
-    // What did not end by itself has written some of it.
+    // A step that did not end by itself has written a part.
     log: isWhole || !whole.startsWith(log) ? whole : log,
     strays: [],
   };

@@ -13,7 +13,7 @@ beforeAll(async () => {
   workspace = await faults.openWorkspace();
 });
 
-/** Half a mebibyte that is no text, then lines, until the test makes a file. */
+/** Writes half a mebibyte of binary data, then lines until the test creates a file. */
 const BODY =
   'echo started; head -c 500000 /dev/urandom; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
 
@@ -30,7 +30,7 @@ interface Told {
   readonly sha256: string;
 }
 
-/** `onBytes`: its promise slows the reading. */
+/** `onBytes`: its promise delays the reading. */
 async function read(
   reader: PartReader,
   { isCopy = false, onBytes }: { isCopy?: boolean; onBytes?: (all: number) => Promise<void> | void } = {},

@@ -17,7 +17,7 @@ const DEATHS: readonly Death[] = [
   'between two steps',
 ];
 
-/** Says when it starts, writes more than one frame, and counts its runs. */
+/** Prints its start, writes more than one frame, and counts its runs. */
 function toScript(directory: string, exitCode: number): string {
   return [
     `# ${'x'.repeat(20_000)}`,

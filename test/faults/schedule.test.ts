@@ -5,7 +5,7 @@ import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 const SCHEDULES = isLong ? 20 : 4;
-/** Makes the script long enough for cuts while it is being sent. */
+/** Makes the script long enough for cuts during its transfer. */
 const PADDING = `# ${'x'.repeat(20_000)}\n`;
 /**
  * A connection sends 2 kB of handshake, 8 kB of program for the agent, then the script: a cut below this is before
@@ -36,7 +36,7 @@ describe('a step', () => {
       const what = `TEST_SEED=${SEED} schedule ${number}: ${JSON.stringify(cuts)}`;
       await expectWhole(faults, { pod: workspace.name, step, what });
       expect({ what, bytes: step.log().length }).toEqual({ what, bytes });
-      // As long as only what is sent is cut, the launch is never whole: those cuts all happen.
+      // While only sent data is cut, the launch never completes: all these cuts happen.
       const late = cuts.findIndex(({ direction }) => direction === 'received');
       const sure = late === -1 ? cuts.length : late;
       expect({ what, hasCut: proxy.cutCount - before >= sure }).toEqual({ what, hasCut: true });

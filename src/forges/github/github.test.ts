@@ -3,12 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type BuildTarget, type CommitStatus, parseRef } from '../../build/index.ts';
-import {
-  createForgeServer,
-  type ForgeServer,
-  type LoggedRequest,
-  type Repository as Bare,
-} from '../../../dev/forge/index.ts';
+import { createForgeServer, type ForgeServer, type LoggedRequest } from '../../../dev/forge/index.ts';
+import type { Repository as Bare } from '../../../dev/forge/index.ts';
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
 import type { Repository } from '../forge.ts';
 import { createGithub, type GithubForge } from './github.ts';
