@@ -5,12 +5,10 @@ import { DEFAULT_STEP_LIMITS, type ConnectionPool } from '../../agent/index.ts';
 import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } from '../../engine/index.ts';
 import { C3Error, toMessage } from '../../errors.ts';
 import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
-import { runGit } from './git.ts';
 import { createOutputLines, type OutputLines } from './format-event.ts';
 import { CANCELLED, toEvents, toExitCode, type View } from './run-event.ts';
-import { createTreeCluster } from './tree-cluster.ts';
-import { createTreeRepository } from './tree-cluster.ts';
-import type { Snapshot, WorkingTree } from './working-tree.ts';
+import { createTreeCluster } from './send-tree.ts';
+import { runGit, type Snapshot, type WorkingTree } from './working-tree.ts';
 
 /** The event that a run simulates. */
 export interface EventFlags {
@@ -77,7 +75,7 @@ export async function runOnce(order: RunOrder, { view, openCluster, connections 
   let exitCode = CANCELLED;
   const cluster = createTreeCluster(openCluster(pipeline.k8s), {
     pipeline,
-    git: tree.git,
+    tree,
     sha: order.snapshot.sha,
     scope: toPodScope(tree),
     isFresh: order.isFresh,
@@ -136,9 +134,26 @@ function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => 
       trust: undefined,
       commit: { subject, author },
     },
-    repository: createTreeRepository('', treePath),
+    repository: createTreeRepository(treePath),
     signal,
     isOldKey: false,
     isResumed: false,
+  };
+}
+
+/** Creates a repository that stands for the working tree. It has no forge. */
+function createTreeRepository(treePath: () => string): BuildRequest['repository'] {
+  return {
+    prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),
+    readFile: () => Promise.resolve({ kind: 'found', text: '' }),
+    setStatus: () => Promise.resolve(),
+    // oxlint-disable-next-line require-yield -- there are no statuses
+    async *listStatuses() {},
+    readCommit: () => Promise.resolve(undefined),
+    // Unknown, so that every condition on paths holds.
+    listChangedPaths: () => Promise.resolve(undefined),
+    gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
+    lineUrl: () => '',
+    urls: () => ({ repository: '', commit: '' }),
   };
 }

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
 import { toTestGitEnvironment } from '../../../test/fakes/git-environment.ts';
+import type { Workspace } from '../../engine/index.ts';
 import { createLocalWorkspace, isShellInstalled, type LocalWorkspace } from '../../../test/fakes/local-workspace.ts';
 import { sendTree, type SendAnswer } from './send-tree.ts';
 import { openWorkingTree, type WorkingTree } from './working-tree.ts';
@@ -28,7 +30,7 @@ function commit(text: string): void {
 }
 
 async function send(
-  part: { depth?: number; directories?: [string, string] } = {},
+  part: { depth?: number; directories?: [string, string]; workspace?: Workspace } = {},
 ): Promise<SendAnswer & { sha: string }> {
   const { sha } = await tree.takeSnapshot();
   const directories = part.directories ?? [
@@ -38,12 +40,12 @@ async function send(
   const order = {
     container: 'git',
     directories,
-    git: tree.git,
+    tree,
     sha,
     depth: part.depth ?? 50,
     signal: new AbortController().signal,
   };
-  return { ...(await sendTree(workspace, order)), sha };
+  return { ...(await sendTree(part.workspace ?? workspace, order)), sha };
 }
 
 /** What a checkout does with the repository in the container. */
@@ -66,16 +68,23 @@ afterEach(async () => {
   await tree.close();
 });
 
-it('brings the working tree with its history to where a checkout can fetch it', async () => {
-  commit('one');
-  commit('two');
-  writeFileSync(join(directory, 'new'), 'new');
-  const answer = await send();
-  expect(answer).toMatchObject({ kind: 'sent', path: join(workspace.directory, 'tree.git') });
-  const target = checkOut(join(workspace.directory, 'tree.git'), answer.sha);
-  expect(readFileSync(join(target, 'new'), 'utf8')).toBe('new');
-  expect(git(target, 'log', '--format=%s')).toBe('Working tree on: two\ntwo\none');
-});
+it.each((['dash', 'busybox'] as const).filter(isShellInstalled))(
+  'sends the working tree with its history to %s',
+  async (shell) => {
+    workspace.close();
+    workspace = createLocalWorkspace(shell);
+    if (shell === 'busybox')
+      symlinkSync(execFileSync('which', ['git'], { encoding: 'utf8' }).trim(), join(workspace.directory, 'bin', 'git'));
+    commit('one');
+    commit('two');
+    writeFileSync(join(directory, 'new'), 'new');
+    const answer = await send();
+    expect(answer).toMatchObject({ kind: 'sent', path: join(workspace.directory, 'tree.git') });
+    const target = checkOut(join(workspace.directory, 'tree.git'), answer.sha);
+    expect(readFileSync(join(target, 'new'), 'utf8')).toBe('new');
+    expect(git(target, 'log', '--format=%s')).toBe('Working tree on: two\ntwo\none');
+  },
+);
 
 it('sends no more of history than the depth, and goes on from there the next time', async () => {
   for (const text of ['one', 'two', 'three']) commit(text);
@@ -142,4 +151,39 @@ it.skipIf(!isShellInstalled('busybox'))('says that a container has no git', asyn
     kind: 'failed',
     message: 'The working tree could not be sent to container "git": this container has no git',
   });
+});
+
+it('sends only what the container lacks, also in another process', async () => {
+  writeFileSync(join(directory, 'large'), randomBytes(1024 * 1024));
+  commit('one');
+  const sizes: number[] = [];
+  for (const text of ['two', 'three']) {
+    writeFileSync(join(directory, 'new'), text);
+    let bytes = 0;
+    const exec: LocalWorkspace['exec'] = async (...request) => {
+      const answer = await workspace.exec(...request);
+      if (answer.kind !== 'open') return answer;
+      const { session } = answer;
+      const write: typeof session.write = (data) => ((bytes += data.length), session.write(data));
+      return { ...answer, session: { ...session, write } };
+    };
+    expect((await send({ workspace: { ...workspace, exec } })).kind).toBe('sent');
+    sizes.push(bytes);
+    await tree.close();
+    tree = await openWorkingTree(directory, env);
+  }
+  expect(sizes[0]).toBeGreaterThan(1024 * 1024);
+  expect(sizes[1]).toBeLessThan(2000);
+});
+
+it('serves the container no commit but that of the working tree', async () => {
+  commit('one');
+  git(directory, 'config', 'uploadpack.allowAnySHA1InWant', 'true');
+  git(directory, 'checkout', '-q', '--orphan', 'private');
+  git(directory, 'commit', '-q', '-m', 'private');
+  const sha = git(directory, 'rev-parse', 'HEAD');
+  git(directory, 'checkout', '-q', 'main');
+  const hostile = `#!/bin/sh\ncase $* in init*) mkdir -p $5;; *upload-pack*) printf '0032want ${sha}\\n00000009done\\n' >&8; cat <&7 > /dev/null;; esac\n`;
+  writeFileSync(join(workspace.directory, 'bin', 'git'), hostile, { mode: 0o755 });
+  expect(await send()).toMatchObject({ kind: 'failed', message: expect.stringMatching(/not our ref [0-9a-f]{40}$/) });
 });

@@ -1,13 +1,60 @@
-import type { Workspace } from '../../engine/index.ts';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { copyFile, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Cluster, Workspace } from '../../engine/index.ts';
 import { toMessage } from '../../errors.ts';
-import { planPack, type Stock } from './pack.ts';
-import type { GitOptions } from './git.ts';
+import type { Pipeline } from '../../pipeline/index.ts';
+import { QUIET_ARGS, runGit, type WorkingTree } from './working-tree.ts';
+
+export interface TreeOptions extends Pick<SendOptions, 'tree' | 'sha'> {
+  readonly pipeline: Pipeline;
+  /** Replaces the build's scope, so that a Pod of `c3 run` never serves builds of a server. */
+  readonly scope: string;
+  /** Use a new Pod and delete it after the run. */
+  readonly isFresh: boolean;
+}
+
+export interface TreeCluster extends Omit<Cluster, 'findWorkspace'> {
+  /** The path of the repository in the checkout's container. Known when the workspace is ready. */
+  treePath(): string;
+}
+
+/** Wraps a cluster: it sends the working tree into a workspace before the workspace is ready, so that the checkout finds it. */
+export function createTreeCluster(
+  cluster: Omit<Cluster, 'findWorkspace'>,
+  { pipeline: { checkout }, tree, sha, scope, isFresh }: TreeOptions,
+): TreeCluster {
+  let path = '';
+  return {
+    async openWorkspace(order, options) {
+      const { signal } = options;
+      // No process deletes the idle Pod, so its age limit must: one run plus the idle time.
+      const maxAgeMs = Math.min(order.maxAgeMs, order.neededMs + order.idleMs);
+      const request = { ...order, scope, reuse: order.reuse && !isFresh, maxAgeMs };
+      const answer = await cluster.openWorkspace(request, options);
+      if (answer.kind !== 'ready' || checkout === false) return answer;
+      options.onWaiting('sending the working tree');
+      const { container, depth } = checkout;
+      // Beside the work tree, where a volume is, or in the container's temporary directory.
+      const directories = [join(dirname(checkout.path), '.c3-run.git'), '/tmp/.c3-run.git'] as const;
+      const sent = await sendTree(answer.workspace, { container, directories, tree, sha, depth, signal });
+      if (sent.kind === 'sent') {
+        ({ path } = sent);
+        return answer;
+      }
+      await answer.workspace.release({ isClean: false });
+      return signal.aborted ? { kind: 'aborted' } : sent;
+    },
+    close: () => cluster.close(),
+    treePath: () => path,
+  };
+}
 
 export interface SendOptions {
   readonly container: string;
   /** Directories for a repository in the container, in order of preference. */
   readonly directories: readonly [string, string];
-  readonly git: GitOptions;
+  readonly tree: Pick<WorkingTree, 'git' | 'store'>;
   readonly sha: string;
   /** Number of commits. */
   readonly depth: number;
@@ -27,37 +74,35 @@ const SILENCE_MS = 5 * 60_000;
 /** The second try starts from nothing: a step may have damaged the repository of an earlier run. */
 const MAX_TRIES = 2;
 
+/** Limits what is kept of a standard error. */
+const MAX_WORDS = 4000;
+
 /**
- * Receives a pack. It lists what the container has, reads the shallow commits, and passes the rest of standard input to git. It is an
- * argv, so it holds nothing of the build. After a failure it removes the repository, so that the next try starts from nothing.
+ * Fetches the snapshot. `git fetch` speaks to a `git upload-pack` that it reaches over standard input and output, which two `dd`
+ * connect to it; the `cat` of busybox would wait for more bytes. The result, `K PATH` or a message, goes to standard error. The script is an argv, so it holds nothing of the build.
  */
 const RECEIVER = `
-fail() { [ -z "$dir" ] || rm -rf "$dir"; echo "E $1"; exit 1; }
+fail() { echo "$1" >&2; exit 1; }
 dir=
-read -r format; IFS= read -r first; IFS= read -r second
+read -r format depth tries; IFS= read -r first; IFS= read -r second
 git --version > /dev/null 2>&1 || fail 'this container has no git'
 for place in "$first" "$second"; do
+  [ "$tries" = 0 ] || rm -rf "$place"
   git init -q --bare --object-format="$format" "$place" 2> /dev/null && { dir=$place; break; }
 done
 [ -n "$dir" ] || fail "no writable directory: neither $first nor $second"
 cd "$dir" || fail "cannot enter $dir"
-echo "D $dir"
-git rev-parse -q --verify 'refs/heads/tree^{tree}' > /dev/null 2>&1 && echo "H $(git rev-parse refs/heads/tree)"
-[ ! -f shallow ] || while read -r commit; do echo "S $commit"; done < shallow
-echo .
-while read -r commit && [ "$commit" != . ]; do echo "$commit"; done > shallow.new
-read -r sha || fail 'the connection ended early'
-words=$(git index-pack --stdin --fix-thin 2>&1) || fail "$words"
-if [ -s shallow.new ]; then mv shallow.new shallow; else rm -f shallow shallow.new; fi
-words=$(git update-ref refs/heads/tree "$sha" 2>&1) || fail "$words"
-echo "K $sha"
+git -c gc.auto=0 -c maintenance.auto=false fetch -q --no-tags --depth="$depth" \\
+  --upload-pack='exec 2> /dev/null; dd bs=65536 <&7 & exec >&8; dd bs=65536; kill $!; :' \\
+  "$dir" +refs/heads/tree:refs/heads/tree 7<&0 8>&1 || exit 1
+echo "K $dir" >&2
 `;
 
 /** Sends a commit into a container over one exec. It sends only what is missing. */
 export async function sendTree(workspace: Workspace, order: SendOptions): Promise<SendAnswer> {
   let message = '';
   for (let tries = 0; tries < MAX_TRIES && !order.signal.aborted; tries++) {
-    const answer = await sendOnce(workspace, order);
+    const answer = await sendOnce(workspace, order, tries);
     if (answer.kind === 'sent') return answer;
     ({ message } = answer);
   }
@@ -67,125 +112,86 @@ export async function sendTree(workspace: Workspace, order: SendOptions): Promis
   };
 }
 
-async function sendOnce(workspace: Workspace, order: SendOptions): Promise<SendAnswer> {
-  const answers = createAnswers();
+async function sendOnce(workspace: Workspace, order: SendOptions, tries: number): Promise<SendAnswer> {
   const over = new AbortController();
-  const silence = setInterval(() => {
-    if (Date.now() - answers.lastSignOfLife > SILENCE_MS) over.abort();
-  }, SILENCE_MS / 8).unref();
+  const silence = setTimeout(() => over.abort(), SILENCE_MS).unref();
+  let upload: Upload | undefined;
+  let words = '';
   const opened = await workspace.exec(order.container, ['sh', '-c', RECEIVER, 'c3-receiver'], {
     signal: AbortSignal.any([order.signal, over.signal]),
-    onStdout: answers.onStdout,
-    onStderr: answers.onStderr,
-  });
-  if (opened.kind === 'refused') {
-    clearInterval(silence);
-    return { kind: 'failed', message: opened.message };
-  }
-  const { session } = opened;
-  void session.done.then((end) => answers.end(end.message));
-  try {
-    const format = order.sha.length === 64 ? 'sha256' : 'sha1';
-    await session.write(`${[format, ...order.directories].join('\n')}\n`);
-    const { path, stock } = await readStock(answers);
-    const pack = await planPack(order.git, { sha: order.sha, depth: order.depth, stock });
-    await session.write(`${[...pack.shallow, '.', order.sha].join('\n')}\n`);
-    const stream = pack.open();
-    try {
-      let bytes = 0;
-      for await (const chunk of stream.bytes) {
-        bytes += (chunk as Buffer).length;
-        if (bytes > MAX_PACK_BYTES) throw new Error(`it has more than ${MAX_PACK_BYTES / 1024 ** 3} GiB`);
-        answers.touch();
-        await session.write(chunk as Buffer);
-      }
-      await stream.done;
-    } finally {
-      stream.close();
-    }
-    const last = await answers.next();
-    if (last !== `K ${order.sha}`) throw new Error(last.replace(/^E /, ''));
-    return { kind: 'sent', path };
-  } catch (error) {
-    // The container's message explains more than the broken connection.
-    return { kind: 'failed', message: answers.fault ?? toMessage(error) };
-  } finally {
-    clearInterval(silence);
-    session.close();
-  }
-}
-
-async function readStock(answers: Answers): Promise<{ path: string; stock: Stock }> {
-  let path = '';
-  const commits: string[] = [];
-  const shallow: string[] = [];
-  for (let line = await answers.next(); line !== '.'; line = await answers.next()) {
-    const value = line.slice(2);
-    if (line.startsWith('D ')) path = value;
-    else if (line.startsWith('H ')) commits.push(value);
-    else if (line.startsWith('S ')) shallow.push(value);
-    else throw new Error(line.replace(/^E /, ''));
-  }
-  return { path, stock: { commits, shallow } };
-}
-
-/** The lines of the receiver, in order. */
-interface Answers {
-  /** Epoch milliseconds. */
-  readonly lastSignOfLife: number;
-  /** The receiver's message, if it reported why it failed. */
-  readonly fault: string | undefined;
-  onStdout(chunk: Uint8Array): void;
-  onStderr(chunk: Uint8Array): void;
-  touch(): void;
-  /** Rejects once the connection has ended. */
-  next(): Promise<string>;
-  end(message: string): void;
-}
-
-function createAnswers(): Answers {
-  const lines: string[] = [];
-  let rest = '';
-  let stderr = '';
-  let fault: string | undefined;
-  let ended: string | undefined;
-  let lastSignOfLife = Date.now();
-  let wake = (): void => {};
-
-  return {
-    get lastSignOfLife() {
-      return lastSignOfLife;
-    },
-    get fault() {
-      return fault;
-    },
     onStdout(chunk): void {
-      lastSignOfLife = Date.now();
-      const parts = (rest + Buffer.from(chunk).toString('utf8')).split('\n');
-      rest = parts.pop() ?? '';
-      lines.push(...parts);
-      fault ??= parts.find((line) => line.startsWith('E '))?.slice(2);
-      wake();
+      silence.refresh();
+      upload?.child.stdin.write(chunk);
     },
     onStderr(chunk): void {
-      stderr = (stderr + Buffer.from(chunk).toString('utf8')).slice(-1000);
+      silence.refresh();
+      words = (words + Buffer.from(chunk).toString('utf8')).slice(-MAX_WORDS);
     },
-    touch(): void {
-      lastSignOfLife = Date.now();
+  });
+  try {
+    if (opened.kind === 'refused') return { kind: 'failed', message: opened.message };
+    const { session } = opened;
+    upload = await startUpload(order);
+    const { child, done } = upload;
+    void session.done.then(() => child.kill());
+    const format = order.sha.length === 64 ? 'sha256' : 'sha1';
+    await session.write(`${format} ${order.depth} ${tries}\n${order.directories.join('\n')}\n`);
+    let bytes = 0;
+    for await (const chunk of child.stdout) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > MAX_PACK_BYTES) throw new Error(`it has more than ${MAX_PACK_BYTES / 1024 ** 3} GiB`);
+      silence.refresh();
+      await session.write(chunk as Buffer);
+    }
+    await done;
+    const end = await session.done;
+    const [, path] = /^K (.+)$/m.exec(words) ?? [];
+    return path === undefined ? { kind: 'failed', message: words.trim() || end.message } : { kind: 'sent', path };
+  } catch (error) {
+    // The container's message explains more than the broken connection.
+    return { kind: 'failed', message: words.trim() || toMessage(error) };
+  } finally {
+    clearTimeout(silence);
+    upload?.child.kill();
+    if (opened.kind === 'open') opened.session.close();
+  }
+}
+
+interface Upload {
+  readonly child: ChildProcessWithoutNullStreams;
+  /** Rejects when git failed. What it sent is then incomplete. */
+  readonly done: Promise<void>;
+}
+
+/** Starts git's own server for the commit. It serves no other commit than this one and those before it. */
+async function startUpload({ tree: { git, store }, sha }: SendOptions): Promise<Upload> {
+  // The user's repository may end where a shallow clone was cut.
+  const shallow = resolve(git.directory, await runGit(['rev-parse', '--git-path', 'shallow'], git));
+  const copy = join(store.directory, 'shallow');
+  await copyFile(shallow, copy).catch(async () => await rm(copy, { force: true }));
+  await runGit(['update-ref', 'refs/heads/tree', sha], store);
+  const child = spawn(
+    'git',
+    [...QUIET_ARGS, '-c', 'uploadpack.allowAnySHA1InWant=false', 'upload-pack', store.directory],
+    {
+      cwd: store.directory,
+      // Only version 0 of the protocol refuses other commits. A partial clone fetches the objects that it lacks.
+      env: { ...store.env, GIT_PROTOCOL: undefined, GIT_NO_LAZY_FETCH: '0' },
     },
-    async next(): Promise<string> {
-      for (;;) {
-        const line = lines.shift();
-        if (line !== undefined) return line;
-        if (ended !== undefined) throw new Error(stderr.trim() || ended);
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-    end(message): void {
-      ended = message;
-      wake();
-    },
-  };
+  );
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-MAX_WORDS);
+  });
+  child.stdin.on('error', () => {}); // `done` reports it
+  const done = new Promise<void>((resolveUpload, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) =>
+      code === 0 || signal !== null
+        ? resolveUpload()
+        : reject(new Error(`git upload-pack: ${words.trim() || `it ended with ${code}`}`)),
+    );
+  });
+  done.catch(() => {}); // the reader of the bytes awaits it
+  return { child, done };
 }

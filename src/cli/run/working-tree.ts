@@ -1,9 +1,10 @@
-import { copyFile, mkdir, mkdtemp, rm, stat, utimes } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { C3Error } from '../../errors.ts';
 import { parseScope, type Scope } from '../../sealing/index.ts';
-import { askGit, runGit, type GitOptions } from './git.ts';
 
 /** The user's git working tree. Nothing here changes its index, HEAD, refs or object store. */
 export interface WorkingTree {
@@ -11,6 +12,8 @@ export interface WorkingTree {
   readonly root: string;
   /** Options for git commands that must see the snapshots. */
   readonly git: GitOptions;
+  /** Options for git commands in the bare repository with the snapshots, which borrows the objects of the user's. */
+  readonly store: GitOptions;
   /** `host/owner/name` of the remote `origin`, else `local/local/FOLDER`. */
   readonly scope: Scope;
   /** Takes a snapshot of the tracked and untracked files, without ignored and deleted ones. */
@@ -43,23 +46,35 @@ export async function openWorkingTree(directory: string, env: NodeJS.ProcessEnv)
     });
   }
   const plain = { directory: root, env };
-  const store = resolve(root, await runGit(['rev-parse', '--git-path', 'objects'], plain));
+  const paths = await runGit(
+    ['rev-parse', '--show-object-format', '--git-path', 'config', '--git-path', 'objects'],
+    plain,
+  );
+  const [format = '', config = '', objects = ''] = paths.split('\n');
   const scratch = await mkdtemp(join(tmpdir(), 'c3-run-'));
-  await mkdir(join(scratch, 'objects'));
-  const others = env['GIT_ALTERNATE_OBJECT_DIRECTORIES'];
-  const git: GitOptions = {
-    directory: root,
+  // It knows the user's objects and remotes, and nothing of the user's work tree.
+  const store: GitOptions = {
+    directory: scratch,
     env: {
       ...env,
-      GIT_INDEX_FILE: join(scratch, 'index'),
-      GIT_OBJECT_DIRECTORY: join(scratch, 'objects'),
-      // Quoted, because a path may contain the separator.
-      GIT_ALTERNATE_OBJECT_DIRECTORIES: [JSON.stringify(store), ...(others ? [others] : [])].join(':'),
+      GIT_DIR: scratch,
+      GIT_WORK_TREE: undefined,
+      GIT_INDEX_FILE: undefined,
+      GIT_OBJECT_DIRECTORY: undefined,
     },
+  };
+  await runGit(['init', '-q', '--bare', '--template=', `--object-format=${format}`], store);
+  await runGit(['config', 'include.path', resolve(root, config)], store);
+  await mkdir(join(scratch, 'objects', 'info'), { recursive: true });
+  await writeFile(join(scratch, 'objects', 'info', 'alternates'), `${resolve(root, objects)}\n`);
+  const git: GitOptions = {
+    directory: root,
+    env: { ...env, GIT_INDEX_FILE: join(scratch, 'index'), GIT_OBJECT_DIRECTORY: join(scratch, 'objects') },
   };
   return {
     root,
     git,
+    store,
     scope: toScope(await askGit(['remote', 'get-url', 'origin'], plain), root),
     takeSnapshot: () => takeSnapshot(plain, git),
     close: () => rm(scratch, { recursive: true, force: true }),
@@ -145,4 +160,56 @@ function toScope(remote: string | undefined, root: string): Scope {
       .at(-1)
       ?.replaceAll(/[^\w.-]/g, '-') || 'tree';
   return { host: 'local', owner: 'local', name: folder };
+}
+
+export interface GitOptions {
+  readonly directory: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Limits the output of one git command: lists of commits and of changed paths. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Settings for every git command. No hook runs because of c3. A split index would write a file into the user's repository. Replaced
+ * objects would change what a commit contains.
+ */
+export const QUIET_ARGS: readonly string[] = [
+  '--no-replace-objects',
+  ...[
+    'core.hooksPath=/dev/null',
+    'core.fsmonitor=false',
+    'core.splitIndex=false',
+    'advice.addEmbeddedRepo=false',
+  ].flatMap((setting) => ['-c', setting]),
+];
+
+/**
+ * Runs git and returns its output, trimmed.
+ *
+ * @throws {C3Error} USAGE_INVALID with git's message
+ */
+export async function runGit(args: readonly string[], options: GitOptions): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)('git', [...QUIET_ARGS, ...args], {
+      cwd: options.directory,
+      env: options.env,
+      maxBuffer: MAX_OUTPUT_BYTES,
+    });
+    return stdout.trim();
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    if (code === 'ENOENT') throw new C3Error('USAGE_INVALID', 'c3 run needs git, which is not installed');
+    const words = stderr?.trim().replace(/^(?:fatal|error): /, '') || `it ended with ${String(code)}`;
+    throw new C3Error('USAGE_INVALID', `git ${args[0] ?? ''}: ${words}`, { cause: error });
+  }
+}
+
+/** Runs git like {@link runGit}. Returns undefined when git fails. */
+async function askGit(args: readonly string[], options: GitOptions): Promise<string | undefined> {
+  try {
+    return await runGit(args, options);
+  } catch {
+    return undefined;
+  }
 }
