@@ -259,3 +259,21 @@ export class LruMap<Key, Value> {
     return this.#entries.values();
   }
 }
+
+/**
+ * Reads a stream of bytes. Returns undefined if it has more than `maxBytes`; it leaves the stream then, which destroys
+ * it.
+ */
+export async function readAtMost(
+  stream: AsyncIterable<Uint8Array> | null,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream ?? []) {
+    length += chunk.length;
+    if (length > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -26,6 +26,7 @@ export {
   describeBuild,
   describeStep,
   ENDING_WORDS,
+  formatCount,
   formatDuration,
   toBuildSentence,
   type Tone,

@@ -114,3 +114,8 @@ export function formatDuration(ms: number): string {
   if (minutes > 0) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m ${seconds % 60}s`;
   return `${seconds}s`;
 }
+
+/** Formats a number with its noun: `1 file`, `2 files`. */
+export function formatCount(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -31,8 +31,10 @@ async function report(
   const inner = { report: (state: BuildState) => void arrived.push(state), finish: () => Promise.resolve() };
   const reporter = quietUnproven(inner, {
     isProven: () => isProven,
-    acquire: () => (happened.push('acquire'), hasRoom),
-    release: () => void happened.push('release'),
+    acquire() {
+      happened.push('acquire');
+      return hasRoom ? () => void happened.push('release') : undefined;
+    },
     onDropped: () => void happened.push('dropped'),
   });
   for (const state of states) reporter.report(state);

@@ -2,7 +2,7 @@ import type { BuildPhase, BuildState, Reporter } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
 import type { BuildRequest, TelegramOrder } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
-import { TokenBucket } from '../limiter.ts';
+import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import {
   combineReporters,
@@ -30,7 +30,7 @@ export interface ReporterOrder {
 /** Creates what makes the reporters of a build. They share Telegram's limits for each chat. */
 export function createReporterFactory(config: Config, log: Log): (order: ReporterOrder) => Reporter {
   const throttle = new ChatThrottle(systemClock);
-  const unproven = createUnprovenLimit();
+  const acquire = createUnprovenLimit();
   return ({ request, order, isProven }) => {
     const fields = { build: request.build.id };
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
@@ -49,10 +49,8 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
         log: reporterLog,
         ...(order === undefined ? {} : { notify: order.notify, isLogSent: order.log }),
       });
-      function onDropped(): void {
-        log.warn(fields, 'too many unproven builds: this one is not reported to Telegram');
-      }
-      const quiet = quietUnproven(reporter, { ...unproven, isProven, onDropped });
+      const onDropped = (): void => reporterLog.warn('too many unproven builds: this one is not reported to Telegram');
+      const quiet = quietUnproven(reporter, { acquire, isProven, onDropped });
       reporters.push(order?.destination === undefined ? quiet : reporter);
     }
     return combineReporters(reporters, reporterLog);
@@ -60,18 +58,14 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
 }
 
 /** Limits the messages about unproven builds in the operator's chat, and the builds that wait for them (threat A12). */
-function createUnprovenLimit(): Pick<UnprovenOptions, 'acquire' | 'release'> {
+function createUnprovenLimit(): () => Release | undefined {
   const messages = new TokenBucket({ perMinute: UNPROVEN_PER_MINUTE });
-  let waiting = 0;
-  return {
-    acquire() {
-      if (waiting >= MAX_UNPROVEN_WAITING || messages.take() > 0) return false;
-      waiting += 1;
-      return true;
-    },
-    release() {
-      waiting -= 1;
-    },
+  const waiting = new Semaphore(MAX_UNPROVEN_WAITING);
+  return () => {
+    const release = waiting.tryAcquire();
+    if (!release || messages.take() === 0) return release;
+    release();
+    return undefined;
   };
 }
 
@@ -109,45 +103,41 @@ export function createOpener(keyring: Keyring, operatorsBot: string | undefined)
   };
 }
 
+const NOT_SHOWN = 'not confirmed by the forge, so its texts are not shown';
+
 export interface UnprovenOptions {
   /** Whether the forge has proven the push. It does so before the first report, or never. */
   isProven(): boolean;
-  /** Acquires the right to one more message; returns whether there was room. */
-  acquire(): boolean;
-  /** Called when the message was delivered or given up. */
-  release(): void;
+  /** Acquires the right to one more message. It is released when the message was delivered or given up. */
+  acquire(): Release | undefined;
   /** Called when the build is not reported. */
   onDropped(): void;
 }
-
-const NOT_SHOWN = 'not confirmed by the forge, so its texts are not shown';
 
 /**
  * Wraps a reporter to the operator's chat. It reports an unproven build only if there are few of them, and only in c3's own words.
  * Anybody can start such a build for any repository with a token of their own. They must not flood the chat, show their texts there,
  * or delay the builds of others (threats A2 and A12).
  */
-export function quietUnproven(
-  reporter: Reporter,
-  { isProven, acquire, release, onDropped }: UnprovenOptions,
-): Reporter {
-  let kind: 'proven' | 'reported' | 'dropped' | undefined;
-  function toKind(): 'proven' | 'reported' | 'dropped' {
+export function quietUnproven(reporter: Reporter, { isProven, acquire, onDropped }: UnprovenOptions): Reporter {
+  let admission: 'proven' | 'dropped' | Release | undefined;
+  function admit(): typeof admission {
     if (isProven()) return 'proven';
-    if (acquire()) return 'reported';
-    onDropped();
-    return 'dropped';
+    const release = acquire();
+    if (!release) onDropped();
+    return release ?? 'dropped';
   }
   return {
     ...reporter,
     report(state) {
       // An unproven build is reported once, at its end.
-      kind ??= toKind();
-      if (kind !== 'dropped') reporter.report(kind === 'proven' ? state : withoutPayload(state));
+      admission ??= admit();
+      if (admission === 'proven') reporter.report(state);
+      else if (admission !== 'dropped') reporter.report(withoutPayload(state));
     },
     async finish() {
       await reporter.finish();
-      if (kind === 'reported') release();
+      if (typeof admission === 'function') admission();
     },
   };
 }

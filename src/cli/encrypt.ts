@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readSealingConfig, type Flags } from '../config/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
+import { readAtMost } from '../limiter.ts';
 import {
   deriveWebhookSecret,
   formatHookUrl,
@@ -92,19 +93,10 @@ async function readPublicKey(place: string): Promise<unknown> {
     if (url.pathname === '/') url.pathname = '/.well-known/jwks.json';
     const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
-    return JSON.parse(await readText(answer)) as unknown;
+    const body = await readAtMost(answer.body, MAX_KEY_SET_BYTES);
+    if (body === undefined) throw new Error(`the answer is larger than ${MAX_KEY_SET_BYTES} bytes`);
+    return JSON.parse(body.toString()) as unknown;
   } catch (error) {
     throw new C3Error('USAGE_INVALID', `Cannot read the public key "${place}": ${toMessage(error)}`, { cause: error });
   }
-}
-
-async function readText(answer: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of answer.body ?? []) {
-    length += chunk.length;
-    if (length > MAX_KEY_SET_BYTES) throw new Error(`the answer is larger than ${MAX_KEY_SET_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

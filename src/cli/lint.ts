@@ -1,3 +1,4 @@
+import { formatCount } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import {
   fixPipeline,
@@ -44,7 +45,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
       break;
     case 'text':
       for (const problem of problems) terminal.print(`${formatProblem(problem, fixed, { file: name })}\n`);
-      terminal.tell(`${name}: ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`);
+      terminal.tell(`${name}: ${formatCount(errors, 'error')}, ${formatCount(problems.length - errors, 'warning')}`);
       break;
   }
   return errors > 0 || (flags.strict === true && problems.length > 0) ? 1 : 0;
@@ -111,8 +112,4 @@ function escapeData(text: string): string {
 
 function escapeProperty(text: string): string {
   return escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

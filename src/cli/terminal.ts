@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { C3Error, type ErrorCode } from '../errors.ts';
+import { readAtMost } from '../limiter.ts';
 import { createMasking } from '../sealing/index.ts';
 
 /** What a command uses of its surroundings. A test passes its own. */
@@ -54,16 +55,9 @@ export function createProcessTerminal(env: Terminal['env']): Terminal {
     env,
     isInputTerminal: process.stdin.isTTY,
     async readInput(maxBytes) {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      for await (const data of process.stdin) {
-        const chunk = Buffer.from(data as Uint8Array);
-        length += chunk.length;
-        if (length > maxBytes)
-          throw new C3Error('PLAINTEXT_INVALID', `Standard input is larger than ${maxBytes} bytes`);
-        chunks.push(chunk);
-      }
-      return Buffer.concat(chunks).toString('utf8');
+      const input = await readAtMost(process.stdin, maxBytes);
+      if (input) return input.toString();
+      throw new C3Error('PLAINTEXT_INVALID', `Standard input is larger than ${maxBytes} bytes`);
     },
     readFile: (path) => readFileSync(path, 'utf8'),
     writeFile: (path, text) => writeFileSync(path, text),

@@ -22,12 +22,11 @@ export function chooseSteps(pipeline: Pipeline, names: readonly string[]): Pipel
           : `did you mean "${near}"?`,
     });
   }
-  const [first, ...rest] = choose(pipeline.steps, names);
+  const steps = choose(pipeline.steps, names);
   const last = choose(pipeline.finally, names);
   // A pipeline has at least one step. If only steps of `finally` are named, they become the steps.
-  if (first) return { ...pipeline, steps: [first, ...rest], finally: last };
-  const [lastFirst, ...lastRest] = last;
-  return lastFirst ? { ...pipeline, steps: [lastFirst, ...lastRest], finally: [] } : pipeline;
+  const [first, ...rest] = steps.length > 0 ? steps : last;
+  return first ? { ...pipeline, steps: [first, ...rest], finally: steps.length > 0 ? last : [] } : pipeline;
 }
 
 function choose(stages: readonly Stage[], names: readonly string[]): Stage[] {

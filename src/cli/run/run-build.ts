@@ -5,7 +5,7 @@ import { DEFAULT_STEP_LIMITS, type ConnectionPool } from '../../agent/index.ts';
 import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } from '../../engine/index.ts';
 import { C3Error, toMessage } from '../../errors.ts';
 import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
-import { createOutputLines, type OutputLines } from './format-event.ts';
+import { createOutputLines, type OutputLines } from './view.ts';
 import { CANCELLED, toEvents, toExitCode, type View } from './run-event.ts';
 import { createTreeCluster } from './send-tree.ts';
 import { runGit, type Snapshot, type WorkingTree } from './working-tree.ts';

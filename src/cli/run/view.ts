@@ -1,9 +1,17 @@
-import { stripVTControlCharacters } from 'node:util';
-import { formatDuration } from '../../build/index.ts';
-import { escapeControls } from '../terminal.ts';
-import type { Screen, Terminal } from '../terminal.ts';
-import { createFormatter } from './format-event.ts';
-import type { RunEvent, View } from './run-event.ts';
+import { stripVTControlCharacters, styleText } from 'node:util';
+import {
+  describeStep,
+  ENDING_WORDS,
+  formatCount,
+  formatDuration,
+  type StepPhase,
+  type Tone,
+} from '../../build/index.ts';
+import { toVisible } from '../../pipeline/index.ts';
+import { readLine } from '../../show/index.ts';
+import { trimEnd } from '../../trim-end.ts';
+import { escapeControls, type Screen, type Terminal } from '../terminal.ts';
+import type { PlannedName, RunEvent, StepEnded, View } from './run-event.ts';
 
 export interface ViewOptions {
   readonly isJson: boolean;
@@ -14,16 +22,16 @@ export interface ViewOptions {
 export function createView(terminal: Terminal, { isJson, now }: ViewOptions): View {
   if (isJson) return { show: (event) => terminal.print(escapeControls(JSON.stringify(event))), close: () => {} };
   const { screen } = terminal;
-  const formatter = createFormatter({ hasColours: hasColours(terminal.env, screen) });
+  const format = createFormatter({ hasColours: hasColours(terminal.env, screen) });
   if (screen === undefined || terminal.env['TERM'] === 'dumb') {
     return {
       show(event): void {
-        for (const line of formatter.format(event)) terminal.print(line);
+        for (const line of format(event)) terminal.print(line);
       },
       close: () => {},
     };
   }
-  return createLiveLines(screen, { format: (event) => formatter.format(event), now });
+  return createLiveLines(screen, { format, now });
 }
 
 /** @see https://no-color.org, https://force-color.org */
@@ -95,4 +103,135 @@ function fit(line: string, columns: number): string {
     return width <= columns;
   });
   return kept.join('');
+}
+
+type Style = Parameters<typeof styleText>[0];
+
+/** The colours of the steps, in turn. Each is readable on dark and light backgrounds. */
+const PREFIX_STYLES: readonly Style[] = ['cyan', 'magenta', 'blue', 'yellow', 'green'];
+
+/** The widest prefix. A longer name moves its own lines to the right. */
+const MAX_PREFIX_WIDTH = 24;
+
+/** Marks that every terminal font contains, unlike emojis. */
+const MARKS: Readonly<Record<Tone, { mark: string; style: Style }>> = {
+  waiting: { mark: ' ', style: 'gray' },
+  running: { mark: ' ', style: 'gray' },
+  passed: { mark: '✔', style: 'green' },
+  warned: { mark: '✘', style: 'yellow' },
+  failed: { mark: '✘', style: 'red' },
+  stopped: { mark: '■', style: 'yellow' },
+  skipped: { mark: '–', style: 'gray' },
+};
+
+/** Creates what formats the events of one run as lines for people, with a summary at the end. It keeps state, so each run needs one. */
+export function createFormatter({ hasColours }: { hasColours: boolean }): (event: RunEvent) => string[] {
+  let steps: readonly PlannedName[] = [];
+  const ends = new Map<number, StepEnded>();
+
+  function paint(style: Style, text: string): string {
+    return hasColours ? styleText(style, text, { validateStream: false }) : text;
+  }
+  function toPrefix(step: number, name: string): string {
+    const width = Math.min(MAX_PREFIX_WIDTH, Math.max(0, ...steps.map((planned) => planned.name.length)));
+    return paint(PREFIX_STYLES[step % PREFIX_STYLES.length] ?? 'cyan', `${name.padEnd(width)} │`);
+  }
+  function toEndLine(ended: StepEnded): string {
+    const { outcome, exitCode, reason, isAllowed } = ended;
+    // An event has the fields of every phase.
+    const phase = { kind: outcome, exitCode, reason, message: reason ?? '' } as StepPhase;
+    const { tone, note } = describeStep({ phase, isAllowed });
+    const { mark, style } = MARKS[tone];
+    const duration = outcome === 'skipped' ? '' : `  ${formatDuration(ended.durationMs)}`;
+    return `${paint(style, `${mark} ${ended.name}`)}${paint('gray', duration)}${note === undefined ? '' : `  ${note}`}`;
+  }
+
+  return (event) => {
+    switch (event.kind) {
+      case 'started': {
+        const changed = event.changedFiles === 0 ? '' : `, ${formatCount(event.changedFiles, 'file')} changed`;
+        const ref = toVisible(event.ref.replace(/^refs\/(?:heads|tags)\//, ''));
+        return [`c3: ${ref} at ${event.sha.slice(0, 7)}${changed}, on ${event.cluster}`];
+      }
+      case 'warning':
+        return [`c3: ${paint('yellow', 'warning')}: ${event.message}`];
+      case 'waiting':
+        return [paint('gray', `c3: ${event.reason}`)];
+      case 'planned':
+        ({ steps } = event);
+        return [];
+      case 'step-started':
+        return event.attempt === 1
+          ? []
+          : [`${toPrefix(event.step, event.name)} ${paint('yellow', `attempt ${event.attempt}`)}`];
+      case 'output':
+        return [
+          `${toPrefix(event.step, event.name)} ${toShownLine(event.text, { keepsColours: hasColours })}`.trimEnd(),
+        ];
+      case 'step-ended':
+        ends.set(event.step, event);
+        // The summary shows skipped steps.
+        return event.outcome === 'skipped' ? [] : [toEndLine(event)];
+      case 'ended': {
+        const { word, tone } = ENDING_WORDS[event.outcome];
+        const step = event.step === undefined ? '' : ` in step "${event.step}"`;
+        const message = event.message === '' ? '' : `: ${event.message}`;
+        const summary = [...ends.values()].sort((a, b) => a.step - b.step).map((ended) => `  ${toEndLine(ended)}`);
+        const last = `${paint(MARKS[tone].style, word)}${step}${message} (${formatDuration(event.durationMs)})`;
+        return [...(summary.length > 0 ? ['', ...summary] : []), '', ...last.split('\n')];
+      }
+    }
+  };
+}
+
+/** Divides the output of a step into lines. */
+export interface OutputLines {
+  /** Returns the lines that these bytes complete, without line ends. */
+  push(bytes: Uint8Array): string[];
+  /** Returns the rest after the last line end. The next `push` starts a new line. */
+  flush(): string[];
+}
+
+/** A longer line is divided, so that it does not fill the memory. */
+const MAX_LINE_LENGTH = 16 * 1024;
+
+export function createOutputLines(): OutputLines {
+  // A chunk may end inside a character.
+  let decoder = new TextDecoder();
+  let rest = '';
+  function split(text: string): string[] {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    while (rest.length > MAX_LINE_LENGTH) {
+      parts.push(rest.slice(0, MAX_LINE_LENGTH));
+      rest = rest.slice(MAX_LINE_LENGTH);
+    }
+    return parts;
+  }
+  return {
+    push: (bytes) => split(decoder.decode(bytes, { stream: true })),
+    flush(): string[] {
+      const parts = split(decoder.decode());
+      if (rest !== '') parts.push(rest);
+      rest = '';
+      decoder = new TextDecoder();
+      return parts;
+    },
+  };
+}
+
+/** ECMA-48 §8.3.117. */
+// oxlint-disable-next-line no-control-regex -- the escape character is what it looks for
+const COLOUR = /(\u001B\[[\d;:]*m)/;
+const RESET = '\u001B[0m';
+
+/**
+ * Returns a line that is safe beside a prefix. It removes everything that moves the cursor or controls the terminal, and what a
+ * carriage return overwrote. With `keepsColours`, colours stay and end with the line.
+ */
+export function toShownLine(line: string, { keepsColours }: { keepsColours: boolean }): string {
+  const visible = trimEnd(line, '\r').split('\r').at(-1) ?? '';
+  if (!keepsColours || !COLOUR.test(visible)) return readLine(visible);
+  const parts = visible.split(COLOUR);
+  return parts.map((part, index) => (index % 2 === 0 ? readLine(part) : part)).join('') + RESET;
 }

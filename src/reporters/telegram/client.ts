@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ApiMethods } from '@grammyjs/types';
+import { readAtMost } from '../../limiter.ts';
 import { trimEnd } from '../../trim-end.ts';
 import { readResponse, type TelegramResponse } from './response.ts';
 
@@ -46,10 +47,10 @@ export function createTelegramClient(options: TelegramClientOptions): TelegramCl
     try {
       const url = `${base}/bot${options.token}/${method}`;
       const response = await send(url, { ...init, method: 'POST', redirect: 'error' });
-      const body = await readBody(response);
+      const body = await readAtMost(response.body, MAX_RESPONSE_BYTES);
       return body === undefined
         ? { kind: 'transient', reason: `a response of more than ${MAX_RESPONSE_BYTES} bytes` }
-        : readResponse(response.status, body, options.token);
+        : readResponse(response.status, body.toString(), options.token);
     } catch (error) {
       return { kind: 'transient', reason: toReason(error) };
     }
@@ -72,18 +73,6 @@ export function createTelegramClient(options: TelegramClientOptions): TelegramCl
       return (await form.close()) === 'unread' ? { kind: 'unread' } : response;
     },
   };
-}
-
-async function readBody(response: Response): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    // Leaving the loop cancels the stream, which closes the connection.
-    if (size > MAX_RESPONSE_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Returns a code such as ECONNREFUSED. The error's message may contain the URL and the token. */

@@ -3,6 +3,7 @@ import {
   capitalize,
   describeBuild,
   describeStep,
+  formatCount,
   formatDuration,
   toBuildSentence,
   type BuildPhase,
@@ -185,7 +186,7 @@ function toProblems(problems: readonly ConfigProblem[]): Markup {
     return hint === undefined ? [sentence] : [sentence, join([text('→'), oneLine(hint, MAX_PROBLEM_LENGTH)], ' ')];
   });
   const hidden = problems.length - MAX_PROBLEMS;
-  const more = hidden > 0 ? text(`… ${hidden} more problem${hidden === 1 ? '' : 's'}`) : undefined;
+  const more = hidden > 0 ? text(`… ${formatCount(hidden, 'more problem')}`) : undefined;
   return join([...shown, more], '\n');
 }
 
@@ -194,7 +195,7 @@ function toWarnings(warnings: readonly string[]): Markup {
     .slice(0, MAX_WARNINGS)
     .map((warning) => join([text('⚠️'), oneLine(warning, MAX_WARNING_LENGTH)], ' '));
   const hidden = warnings.length - shown.length;
-  return join([...shown, hidden > 0 ? text(`… ${hidden} more warning${hidden === 1 ? '' : 's'}`) : undefined], '\n');
+  return join([...shown, hidden > 0 ? text(`… ${formatCount(hidden, 'more warning')}`) : undefined], '\n');
 }
 
 function toFooter(state: BuildState, now: number): Markup {

@@ -1,10 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Terminal } from '../terminal.ts';
-import { createFormatter } from './format-event.ts';
-import { createLiveLines } from './view.ts';
-import { createOutputLines, toShownLine } from './format-event.ts';
 import type { RunEvent } from './run-event.ts';
-import { createView } from './view.ts';
+import { createFormatter, createLiveLines, createOutputLines, createView, toShownLine } from './view.ts';
 
 const steps = [
   { name: 'checkout', container: 'git' },
@@ -31,9 +28,8 @@ const EVENTS: readonly RunEvent[] = [
 ];
 
 it('tells a run in lines, with a summary at the end', () => {
-  const formatter = createFormatter({ hasColours: false });
-  expect(EVENTS.flatMap((event) => formatter.format(event)).join('\n'))
-    .toBe(`c3: main at abcdef0, 1 file changed, on context "staging"
+  const format = createFormatter({ hasColours: false });
+  expect(EVENTS.flatMap(format).join('\n')).toBe(`c3: main at abcdef0, 1 file changed, on context "staging"
 c3: warning: careful
 c3: pulling image node:24
 ✔ checkout  0.3s
@@ -52,9 +48,9 @@ failed in step "test": exit code 3 (14s)`);
 });
 
 it('tells no name of a branch that speaks to the terminal', () => {
-  const formatter = createFormatter({ hasColours: true });
+  const format = createFormatter({ hasColours: true });
   const ref = 'refs/heads/a\u009b2J\u202eb';
-  expect(formatter.format({ kind: 'started', sha: 'abcdef0', ref, changedFiles: 0, cluster: 'context "x"' })).toEqual([
+  expect(format({ kind: 'started', sha: 'abcdef0', ref, changedFiles: 0, cluster: 'context "x"' })).toEqual([
     'c3: a\uFFFD2J\uFFFDb at abcdef0, on context "x"',
   ]);
 });
@@ -151,7 +147,7 @@ it.each([
   ['\u001B[2J\u001B[Htop\u001B[1A', 'top', 'top'],
   ['\u001B]0;title\u0007text', 'text', 'text'],
   ['\u001B]8;;https://example.com\u001B\\link\u001B]8;;\u001B\\', 'link', 'link'],
-  ['bell\u0007 back\b\ttab', 'bell back\ttab', 'bell back\ttab'],
+  ['bell\u0007 back\bk\ttab', 'bell back\ttab', 'bell back\ttab'],
   ['half \u001B[', 'half ', 'half '],
 ])('shows %j as %j in colours, and as %j without', (line, coloured, plain) => {
   expect(toShownLine(line, { keepsColours: true })).toBe(coloured);
