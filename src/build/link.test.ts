@@ -149,7 +149,7 @@ describe('a link to a build', () => {
   });
 
   it('cannot be made with the public key or by /encrypt', async () => {
-    const jwks = await toJwks(keyring);
+    const jwks = toJwks(keyring);
     const packed = '\u0001\u0002'.repeat(60);
     for (const purpose of [{ kind: 'k8s' }, { kind: 'hook' }, { kind: 'secret', name: 'link' }] as const) {
       const text = purpose.kind === 'hook' ? LINK.token : packed;

@@ -2,7 +2,7 @@ import { type BuildLinks, sealLink } from '../build/index.ts';
 import { matchRepo, type Config } from '../config/index.ts';
 import { createConnectionPool, DEFAULT_STEP_LIMITS } from '../agent/index.ts';
 import { openView } from '../logs/index.ts';
-import { runBuild, type BuildDependencies, type BuildLimits, type Cluster, type ProvenBuild } from '../engine/index.ts';
+import { runBuild, type BuildDependencies, type BuildLimits, type ProvenBuild } from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
 import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
@@ -127,15 +127,17 @@ function createScopeCheck({ allowRepos }: Config): (scope: Scope) => void {
   };
 }
 
-interface Reading extends Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now'> {
-  openCluster(kubeconfig: string): Cluster;
-}
-
 /** Creates what a build and a view of a build both need to read c3.yaml and reach its cluster. */
-function createReading(config: Config, open: Opener, clusters: ClusterPool): (scope: Scope) => Reading {
+function createReading(
+  config: Config,
+  open: Opener,
+  { getCluster }: ClusterPool,
+): (
+  scope: Scope,
+) => Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now'> & { openCluster: typeof getCluster } {
   return (scope) => ({
     open: (token, purpose) => open(token, { scope, purpose }),
-    openCluster: (kubeconfig) => clusters.getCluster(kubeconfig),
+    openCluster: getCluster,
     checkJob: (manifest) => checkPodSecurity(manifest, config.podPolicy),
     listSecrets,
     now: Date.now,

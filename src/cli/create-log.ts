@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { pino, stdTimeFunctions, type DestinationStream } from 'pino';
 import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
@@ -28,16 +29,11 @@ export function createLog(
   );
 }
 
-/** The part of the process that {@link logCrashes} uses. */
-export interface CrashSource {
-  on(event: 'uncaughtException' | 'unhandledRejection', listener: (error: unknown) => void): unknown;
-}
-
 /**
  * Logs uncaught errors and continues, so that one bad event does not end the builds of others. An uncaught error can leave only one
  * request or one build unfinished: shared state changes within one turn of the event loop.
  */
-export function logCrashes(source: CrashSource, log: Log): void {
+export function logCrashes(source: EventEmitter, log: Log): void {
   source.on('uncaughtException', (error) => log.error(describeCrash(error), 'uncaught error'));
   source.on('unhandledRejection', (error) => log.error(describeCrash(error), 'unhandled rejection'));
 }

@@ -8,8 +8,7 @@ import {
   toVisible,
   type Problem,
 } from '../pipeline/index.ts';
-import { escapeControls } from './terminal.ts';
-import type { Terminal } from './terminal.ts';
+import { escapeControls, readUserFile, type Terminal } from './terminal.ts';
 
 export interface LintFlags {
   /** The same as `format: json`. */
@@ -31,7 +30,10 @@ const STANDARD_INPUT = 'standard input';
  */
 export async function lint(terminal: Terminal, file: string, flags: LintFlags): Promise<number> {
   const format = readFormat(flags);
-  const source = await readSource(terminal, file);
+  const source =
+    file === '-'
+      ? await terminal.readInput(MAX_PIPELINE_BYTES)
+      : readUserFile(terminal, file, { hint: 'name the file: c3 lint FILE' });
   const fixed = flags.fix === true ? fix(terminal, file, source) : source;
   const { problems } = parsePipeline(fixed);
   const name = file === '-' ? STANDARD_INPUT : file;
@@ -55,15 +57,6 @@ function readFormat({ json, format }: LintFlags): 'text' | 'json' | 'github' {
   if (format === 'text' || format === 'json' || format === 'github') return format;
   if (format === undefined) return json === true ? 'json' : 'text';
   throw new C3Error('USAGE_INVALID', `--format "${format}" is unknown`, { hint: 'text, json or github' });
-}
-
-async function readSource(terminal: Terminal, file: string): Promise<string> {
-  if (file === '-') return await terminal.readInput(MAX_PIPELINE_BYTES);
-  try {
-    return terminal.readFile(file);
-  } catch (error) {
-    throw new C3Error('USAGE_INVALID', `Cannot read "${file}"`, { cause: error, hint: 'name the file: c3 lint FILE' });
-  }
 }
 
 /** Indents the scripts in the file that are not indented deep enough. Returns the new content. */

@@ -83,7 +83,7 @@ describe('c3 encrypt', () => {
 
   it('seals with a public key, without the secret', async () => {
     const file = join(directory, 'jwks.json');
-    writeFileSync(file, JSON.stringify(await toJwks(parseKeyring(SECRET))));
+    writeFileSync(file, JSON.stringify(toJwks(parseKeyring(SECRET))));
     const { out } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s', '--public-key', file], {
       input: 'kubeconfig',
     });

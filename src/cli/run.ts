@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { isAbsolute, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type ConnectionPool, createConnectionPool } from '../agent/index.ts';
 import { formatRef } from '../build/index.ts';
 import type { Cluster } from '../engine/index.ts';
@@ -15,7 +15,7 @@ import { createPodPrinter, formatPlan } from './run/show-plan.ts';
 import { addVariables, fillSecrets, readVariables } from './run/adjust-pipeline.ts';
 import { createView } from './run/view.ts';
 import { openWorkingTree, type Snapshot, type WorkingTree } from './run/working-tree.ts';
-import { tellError, type Terminal } from './terminal.ts';
+import { readUserFile, tellError, type Terminal } from './terminal.ts';
 
 export interface RunFlags extends TargetFlags, EventFlags {
   readonly envFile?: string;
@@ -50,7 +50,7 @@ const INFRASTRUCTURE = 3;
 export async function run(terminal: Terminal, { words, directory }: RunArguments, flags: RunFlags): Promise<number> {
   const interruption = listenForSignals();
   try {
-    const work = runInTree(terminal, { words, directory, flags, signal: interruption.signal });
+    const work = runInTree(terminal, { words, directory }, { flags, signal: interruption.signal });
     return await Promise.race([work, interruption.second.then(() => CANCELLED)]);
   } catch (error) {
     if (interruption.signal.aborted) return CANCELLED;
@@ -59,11 +59,6 @@ export async function run(terminal: Terminal, { words, directory }: RunArguments
   } finally {
     interruption.close();
   }
-}
-
-interface Request extends RunArguments {
-  readonly flags: RunFlags;
-  readonly signal: AbortSignal;
 }
 
 /** What several runs share with `--watch`. */
@@ -79,7 +74,11 @@ interface Session {
   target(): Promise<Target>;
 }
 
-async function runInTree(terminal: Terminal, { words, directory, flags, signal }: Request): Promise<number> {
+async function runInTree(
+  terminal: Terminal,
+  { words, directory }: RunArguments,
+  { flags, signal }: { readonly flags: RunFlags; readonly signal: AbortSignal },
+): Promise<number> {
   const [first = '', ...rest] = words;
   const isFile = /\.ya?ml$|\//.test(first);
   const tree = await openWorkingTree(directory, { ...terminal.env });
@@ -89,7 +88,7 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
   const session: Session = {
     terminal,
     flags,
-    file: isFile ? toPath(directory, first) : join(tree.root, DEFAULT_FILE),
+    file: isFile ? resolve(directory, first) : join(tree.root, DEFAULT_FILE),
     steps: isFile ? rest : words,
     tree,
     clusters,
@@ -114,16 +113,14 @@ async function runInTree(terminal: Terminal, { words, directory, flags, signal }
 
 async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal): Promise<number> {
   const { terminal, flags, tree, connections } = session;
-  const view =
-    flags.dryRun === true
-      ? createWarner(terminal)
-      : createView(terminal, { isJson: flags.json === true, now: Date.now });
+  const isDryRun = flags.dryRun === true;
+  const view = createView(terminal, { isJson: flags.json === true, isDryRun });
   try {
     const asked = readPipeline(session, view);
     if (!asked) return USAGE;
     const event = await toPipelineEvent(flags, snapshot, tree);
     const order = { tree, snapshot, event, isFresh: flags.fresh === true, signal };
-    if (flags.dryRun === true) {
+    if (isDryRun) {
       for (const line of formatPlan(asked, event)) terminal.print(line);
       const openCluster = (): Omit<Cluster, 'findWorkspace'> => createPodPrinter((text) => terminal.print(text));
       await runOnce({ ...order, pipeline: asked }, { view, openCluster, connections });
@@ -144,24 +141,9 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
   }
 }
 
-/** Creates a view for a dry run: standard output holds only the plan and the Pod. */
-function createWarner(terminal: Terminal): View {
-  return {
-    show(event): void {
-      if (event.kind === 'warning') terminal.tell(`c3: warning: ${event.message}`);
-    },
-    close: () => {},
-  };
-}
-
 /** Reads the pipeline to run. Prints the problems of the file and returns undefined if one is an error. */
 function readPipeline({ terminal, flags, file, steps, tree }: Session, view: View): Pipeline | undefined {
-  let text: string;
-  try {
-    text = terminal.readFile(file);
-  } catch (error) {
-    throw new C3Error('USAGE_INVALID', `Cannot read "${file}"`, { cause: error, hint: 'name the file: c3 run FILE' });
-  }
+  const text = readUserFile(terminal, file, { hint: 'name the file: c3 run FILE' });
   const shown = file.startsWith(`${tree.root}/`) ? file.slice(tree.root.length + 1) : file;
   const { pipeline, problems } = parsePipeline(text, { withoutSeals: true });
   for (const problem of problems) terminal.tell(`${formatProblem(problem, text, { file: shown })}\n`);
@@ -185,10 +167,6 @@ function readPipeline({ terminal, flags, file, steps, tree }: Session, view: Vie
   // A run reports only to the terminal.
   const { telegram: _telegram, ...silent } = filled.pipeline;
   return silent;
-}
-
-function toPath(directory: string, path: string): string {
-  return isAbsolute(path) ? path : join(directory, path);
 }
 
 export interface Interruption {

@@ -49,6 +49,19 @@ export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unkno
   return EXIT_BY_CODE[error.code] ?? 1;
 }
 
+/** @throws {C3Error} USAGE_INVALID with the hint when the file cannot be read. `noun` describes it: "the kubeconfig " */
+export function readUserFile(
+  terminal: Terminal,
+  path: string,
+  { hint, noun = '' }: { readonly hint?: string; readonly noun?: string } = {},
+): string {
+  try {
+    return terminal.readFile(path);
+  } catch (error) {
+    throw new C3Error('USAGE_INVALID', `Cannot read ${noun}"${path}"`, { cause: error, ...(hint ? { hint } : {}) });
+  }
+}
+
 /** Creates the terminal of this process. */
 export function createProcessTerminal(env: Terminal['env']): Terminal {
   return {

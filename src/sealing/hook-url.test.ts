@@ -6,7 +6,7 @@ import { formatScope, parseScope } from './scope.ts';
 import { openSealed, seal, sealForPublicKey } from './seal.ts';
 
 const keyring = parseKeyring(formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3))));
-const jwks = await toJwks(keyring);
+const jwks = toJwks(keyring);
 const BASE_45 = `https://${'c'.repeat(29)}.example`;
 const TOKEN_93 = `github_pat_${'a1B2'.repeat(20)}_z`;
 const KEY = 'ab.iv.ct.tag';

@@ -128,7 +128,7 @@ describe('formatSecret', () => {
 describe('toJwks', () => {
   it('contains only the public keys, the first key first', async () => {
     const keyring = parseKeyring(`${SECRET},${formatSecret(OTHER)}`);
-    const { keys } = await toJwks(keyring);
+    const { keys } = toJwks(keyring);
     expect(keys.map((key) => key.kid)).toStrictEqual(keyring.keys.map((key) => key.id));
     for (const key of keys) expect(Object.keys(key).sort()).toStrictEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
   });

@@ -22,16 +22,6 @@ export interface SealingKey {
   readonly publicKey: string;
 }
 
-/** A public key in `/.well-known/jwks.json` (RFC 8037 §2). */
-export interface PublicJwk {
-  readonly kty: 'OKP';
-  readonly crv: 'X25519';
-  readonly x: string;
-  readonly kid: string;
-  readonly use: 'enc';
-  readonly alg: 'ECDH-ES';
-}
-
 /** 256 bits: the strength of AES-256 and of X25519's scalar. */
 const SECRET_BYTES = 32;
 
@@ -85,18 +75,13 @@ export function formatSecret(bytes: Uint8Array): string {
 }
 
 /**
- * Returns the public keys as a JWK set (RFC 7517 §5). The first one is the key to seal with. Contains nothing secret.
+ * Returns the public keys as a JWK set (RFC 7517 §5, RFC 8037 §2). The first one is the key to seal with. Contains
+ * nothing secret.
  */
-export function toJwks(keyring: Keyring): Promise<{ keys: PublicJwk[] }> {
-  const keys = keyring.keys.map(({ id, publicKey }): PublicJwk => ({
-    kty: 'OKP',
-    crv: 'X25519',
-    x: publicKey,
-    kid: id,
-    use: 'enc',
-    alg: 'ECDH-ES',
-  }));
-  return Promise.resolve({ keys });
+export function toJwks({ keys }: Keyring): { readonly keys: readonly { readonly kid: string; readonly x: string }[] } {
+  return {
+    keys: keys.map(({ id: kid, publicKey: x }) => ({ kty: 'OKP', crv: 'X25519', x, kid, use: 'enc', alg: 'ECDH-ES' })),
+  };
 }
 
 /** Says what is wrong with an entry, as the end of a sentence that never quotes it. */

@@ -11,7 +11,7 @@ import { openSealed, seal, sealForPublicKey } from './seal.ts';
 const NEW = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 3)));
 const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => index * 5)));
 const keyring = parseKeyring(NEW);
-const jwks = await toJwks(keyring);
+const jwks = toJwks(keyring);
 
 const bindingOf = (repo: string, purpose: string): Parameters<typeof seal>[2] => ({
   scope: parseScope(repo),
@@ -215,7 +215,7 @@ describe('sealForPublicKey', () => {
   });
 
   it('uses the first usable key of a set', async () => {
-    const other = (await toJwks(parseKeyring(OLD))).keys;
+    const other = toJwks(parseKeyring(OLD)).keys;
     const token = await sealForPublicKey({ keys: [null, ...unusable, ...jwks.keys, ...other] }, 'value', binding);
     expect(await openSealed(keyring, token, binding)).toMatchObject({ plaintext: 'value' });
   });

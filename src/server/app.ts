@@ -33,7 +33,7 @@ export function createApp(dependencies: AppDependencies): Hono {
     return textResponse(200, 'ok');
   });
   app.get('/.well-known/jwks.json', async () => {
-    const keys = await toJwks(dependencies.keyring);
+    const keys = toJwks(dependencies.keyring);
     return new Response(JSON.stringify(keys), { headers: responseHeaders('application/jwk-set+json') });
   });
   app.get('/schema.json', () => new Response(SCHEMA, { headers: responseHeaders('application/schema+json') }));

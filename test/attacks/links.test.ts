@@ -112,7 +112,7 @@ describe('A14 A link to a build that nobody gave', () => {
   it('opens nothing that was sealed with the public key, by the command or by /encrypt', async () => {
     const hook = await fixture.setUp();
     const scope = parseScope(hook.user.scope);
-    const jwks = await toJwks(keyring());
+    const jwks = toJwks(keyring());
     const text = Buffer.from(JSON.stringify(linkOf(hook))).toString('base64url');
     expect(
       await tryAll(await sealForPublicKey(jwks, text, { scope, purpose: { kind: 'secret', name: 'LINK' } })),

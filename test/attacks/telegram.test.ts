@@ -17,7 +17,7 @@ import { useOutsider } from './outsider.ts';
 
 const SECRET = formatSecret(randomBytes(32));
 const keyring = parseKeyring(SECRET);
-const jwks = await toJwks(keyring);
+const jwks = toJwks(keyring);
 const SCOPE = parseScope('github.com/acme/shop');
 const CHAT = '{"chat": -1001234567890}';
 const OPERATORS: Binding = { scope: SCOPE, purpose: { kind: 'telegram', bot: 'operator' } };

@@ -23,10 +23,7 @@ const SECRET = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) =>
 const keyring = parseKeyring(SECRET);
 const BINDING: Binding = { scope: parseScope('github.com/acme/shop'), purpose: { kind: 'secret', name: 'KEY' } };
 const PLAINTEXT = 'correct horse';
-const TOKENS = [
-  await seal(keyring, PLAINTEXT, BINDING),
-  await sealForPublicKey(await toJwks(keyring), PLAINTEXT, BINDING),
-];
+const TOKENS = [await seal(keyring, PLAINTEXT, BINDING), await sealForPublicKey(toJwks(keyring), PLAINTEXT, BINDING)];
 const LINK: BuildLink = {
   right: 'view',
   build: createBuild({ scope: BINDING.scope }),

@@ -1,7 +1,7 @@
 import { parseEnv } from 'node:util';
 import { C3Error } from '../../errors.ts';
 import { type Pipeline, type Stage, type Step, suggest } from '../../pipeline/index.ts';
-import type { Terminal } from '../terminal.ts';
+import { readUserFile, type Terminal } from '../terminal.ts';
 
 /**
  * Returns the pipeline with only the named steps, in their own order. Steps of `finally` can be named too.
@@ -48,14 +48,8 @@ function stepsOf(stage: Stage): readonly Step[] {
  */
 export function readVariables(terminal: Terminal, path: string | undefined): Record<string, string> {
   if (path === undefined) return {};
-  let text: string;
-  try {
-    text = terminal.readFile(path);
-  } catch (error) {
-    throw new C3Error('USAGE_INVALID', `Cannot read "${path}"`, { cause: error });
-  }
   const variables: Record<string, string> = {};
-  for (const [name, value] of Object.entries(parseEnv(text))) {
+  for (const [name, value] of Object.entries(parseEnv(readUserFile(terminal, path)))) {
     if (!/^[A-Za-z_]\w*$/.test(name) || name.startsWith('C3_')) {
       throw new C3Error('USAGE_INVALID', `"${path}": "${name.slice(0, 40)}" cannot be a variable's name`, {
         hint: 'letters, digits and "_", not beginning with a digit, nor with C3_',

@@ -29,7 +29,7 @@ users:
   '/etc/c3/broken': 'users: [',
 };
 
-function read(options: { path?: string; context?: string; env?: Record<string, string> }): {
+function read(options: { kubeconfig?: string; context?: string; env?: Record<string, string> }): {
   name: string;
   root: unknown;
 } {
@@ -41,7 +41,7 @@ function read(options: { path?: string; context?: string; env?: Record<string, s
       return text;
     },
   } as unknown as Terminal;
-  const { name, kubeconfig } = readUserCluster(terminal, { path: options.path, context: options.context });
+  const { name, kubeconfig } = readUserCluster(terminal, options);
   return { name, root: parse(kubeconfig) as unknown };
 }
 
@@ -88,10 +88,10 @@ it.each([
     'The user "cloud" of the kubeconfig gets its token from a program (exec), which c3 does not run',
   ],
   [{ context: 'no-such' }, 'KUBECONFIG_INVALID', 'The kubeconfig has no context "no-such"'],
-  [{ path: '/no/such' }, 'USAGE_INVALID', 'Cannot read the kubeconfig "/no/such"'],
-  [{ path: '/etc/c3/other' }, 'KUBECONFIG_INVALID', 'The kubeconfig has no current-context'],
-  [{ path: '/etc/c3/other', context: 'other' }, 'KUBECONFIG_INVALID', 'The kubeconfig has no cluster "minikube"'],
-  [{ path: '/etc/c3/broken' }, 'KUBECONFIG_INVALID', '"/etc/c3/broken" is not a kubeconfig'],
+  [{ kubeconfig: '/no/such' }, 'USAGE_INVALID', 'Cannot read the kubeconfig "/no/such"'],
+  [{ kubeconfig: '/etc/c3/other' }, 'KUBECONFIG_INVALID', 'The kubeconfig has no current-context'],
+  [{ kubeconfig: '/etc/c3/other', context: 'other' }, 'KUBECONFIG_INVALID', 'The kubeconfig has no cluster "minikube"'],
+  [{ kubeconfig: '/etc/c3/broken' }, 'KUBECONFIG_INVALID', '"/etc/c3/broken" is not a kubeconfig'],
 ])('of %j says %s', (options, code, message) => {
   expect(() => read(options)).toThrow(expect.objectContaining({ code, message }));
 });

@@ -1,8 +1,8 @@
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { C3Error, toMessage } from '../../errors.ts';
-import { isJsonObject, readArray, type UnknownObject } from '../../json.ts';
-import type { Terminal } from '../terminal.ts';
+import { isUnknownObject, readArray, readString, type UnknownObject } from '../../json.ts';
+import { readUserFile, type Terminal } from '../terminal.ts';
 
 /** The cluster on which the steps run. */
 export interface Target {
@@ -30,7 +30,7 @@ export async function openTarget(terminal: Terminal, flags: TargetFlags): Promis
       '--local selects the embedded cluster, so --kubeconfig and --context cannot be used with it',
     );
   }
-  const { name, kubeconfig } = readUserCluster(terminal, { path: flags.kubeconfig, context: flags.context });
+  const { name, kubeconfig } = readUserCluster(terminal, flags);
   return { name: `context "${name}"`, kubeconfig, close: () => Promise.resolve() };
 }
 
@@ -52,20 +52,13 @@ async function startEmbedded(): Promise<{ readonly kubeconfig: string; close(): 
   return await kit.createEmbeddedCluster();
 }
 
-export interface UserCluster {
-  /** The name of the context. */
-  readonly name: string;
-  /** A kubeconfig with only this context. It contains the files that the user's kubeconfig names. */
-  readonly kubeconfig: string;
-}
-
 /** An object of a kubeconfig and the folder of its file. Paths in it are relative to this folder. */
 interface Found {
   readonly fields: UnknownObject;
   readonly folder: string;
 }
 
-/** UnknownObject that name a file, and the fields that hold its content instead. */
+/** Fields that name a file, and the fields that hold its content instead. */
 const FILES: readonly (readonly [string, string, 'base64' | 'text'])[] = [
   ['certificate-authority', 'certificate-authority-data', 'base64'],
   ['client-certificate', 'client-certificate-data', 'base64'],
@@ -77,15 +70,16 @@ const FILES: readonly (readonly [string, string, 'base64' | 'text'])[] = [
  * Reads a context of the user's kubeconfig with the files that it names. It runs no programs: their tokens expire within an hour, and
  * c3's client would have to run them again.
  *
- * @param path default: the files of `KUBECONFIG`, joined like kubectl does, or `~/.kube/config`
- * @param context default: the current context
+ * Default: the current context of the files of `KUBECONFIG`, joined like kubectl does, or of `~/.kube/config`.
+ *
+ * @returns the name of the context, and a kubeconfig with only this context, which contains the files that it names
  * @throws {C3Error} KUBECONFIG_INVALID, USAGE_INVALID
  * @see https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
  */
 export function readUserCluster(
   terminal: Terminal,
-  { path, context }: { path: string | undefined; context: string | undefined },
-): UserCluster {
+  { kubeconfig: path, context }: TargetFlags,
+): Pick<Target, 'name' | 'kubeconfig'> {
   const files = (path === undefined ? findPaths(terminal.env) : [path]).map((file) => readOne(terminal, file));
   const name = context ?? readCurrent(files);
   if (name === undefined) {
@@ -114,15 +108,8 @@ function findPaths(env: Terminal['env']): string[] {
 }
 
 function readOne(terminal: Terminal, path: string): Found {
-  let text: string;
-  try {
-    text = terminal.readFile(path);
-  } catch (error) {
-    throw new C3Error('USAGE_INVALID', `Cannot read the kubeconfig "${path}"`, {
-      cause: error,
-      hint: 'name it: --kubeconfig FILE; without --kubeconfig and --context the embedded cluster is used',
-    });
-  }
+  const hint = 'name it: --kubeconfig FILE; without --kubeconfig and --context the embedded cluster is used';
+  const text = readUserFile(terminal, path, { noun: 'the kubeconfig ', hint });
   try {
     const fields: unknown = parse(text, { logLevel: 'error', prettyErrors: false, maxAliasCount: 0 });
     if (isJsonObject(fields)) return { fields, folder: dirname(resolve(path)) };
@@ -133,9 +120,7 @@ function readOne(terminal: Terminal, path: string): Found {
 }
 
 function readCurrent(files: readonly Found[]): string | undefined {
-  return files
-    .map(({ fields }) => fields['current-context'])
-    .find((current) => typeof current === 'string' && current !== '') as string | undefined;
+  return files.map(({ fields }) => readString(fields['current-context'])).find(Boolean);
 }
 
 /** Finds an entry by name. The first entry wins, as in kubectl. */
@@ -169,8 +154,8 @@ function refusePrograms(user: UnknownObject, name: string): void {
 function inline(terminal: Terminal, { fields, folder }: Found): UnknownObject {
   const inlined: Record<string, unknown> = { ...fields };
   for (const [file, data, form] of FILES) {
-    const path = fields[file];
-    if (typeof path !== 'string' || path === '') continue;
+    const path = readString(fields[file]);
+    if (!path) continue;
     delete inlined[file];
     // As in kubectl, embedded data wins over a file. A token file wins over a token, because it is renewed.
     if (form === 'base64' && fields[data]) continue;

@@ -88,26 +88,23 @@ export function toEvents(before: BuildState | undefined, after: BuildState): Run
 }
 
 function toStepEvents(before: StepState | undefined, after: StepState, step: number): RunEvent[] {
-  const { name, attempt, phase } = after;
-  if (before?.phase === phase) return [];
-  if (phase.kind === 'pending') return [];
+  const { name, attempt, phase, isAllowed, startedAt, endedAt } = after;
+  if (before?.phase === phase || phase.kind === 'pending') return [];
   if (phase.kind === 'running') return [{ kind: 'step-started', step, name, attempt }];
-  const ended: StepEnded = {
-    kind: 'step-ended',
-    step,
-    name,
-    outcome: phase.kind,
-    isAllowed: after.isAllowed,
-    ...(phase.kind === 'failed' && phase.exitCode !== undefined ? { exitCode: phase.exitCode } : {}),
-    ...toReason(phase),
-    durationMs: after.startedAt === undefined ? 0 : (after.endedAt ?? after.startedAt) - after.startedAt,
-  };
-  return [ended];
-}
-
-function toReason(phase: StepState['phase']): { reason?: string } {
-  if (phase.kind === 'lost') return { reason: phase.message };
-  return phase.kind === 'skipped' && phase.reason !== undefined ? { reason: phase.reason } : {};
+  const exitCode = phase.kind === 'failed' ? phase.exitCode : undefined;
+  const reason = phase.kind === 'lost' ? phase.message : phase.kind === 'skipped' ? phase.reason : undefined;
+  return [
+    {
+      kind: 'step-ended',
+      step,
+      name,
+      outcome: phase.kind,
+      isAllowed,
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(reason === undefined ? {} : { reason }),
+      durationMs: startedAt === undefined ? 0 : (endedAt ?? startedAt) - startedAt,
+    },
+  ];
 }
 
 /** The exit code of GNU `timeout`. */

@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Cluster, Workspace } from '../../engine/index.ts';
@@ -115,13 +116,13 @@ export async function sendTree(workspace: Workspace, order: SendOptions): Promis
 async function sendOnce(workspace: Workspace, order: SendOptions, tries: number): Promise<SendAnswer> {
   const over = new AbortController();
   const silence = setTimeout(() => over.abort(), SILENCE_MS).unref();
-  let upload: Upload | undefined;
+  let upload: ChildProcessWithoutNullStreams | undefined;
   let words = '';
   const opened = await workspace.exec(order.container, ['sh', '-c', RECEIVER, 'c3-receiver'], {
     signal: AbortSignal.any([order.signal, over.signal]),
     onStdout(chunk): void {
       silence.refresh();
-      upload?.child.stdin.write(chunk);
+      upload?.stdin.write(chunk);
     },
     onStderr(chunk): void {
       silence.refresh();
@@ -132,7 +133,11 @@ async function sendOnce(workspace: Workspace, order: SendOptions, tries: number)
     if (opened.kind === 'refused') return { kind: 'failed', message: opened.message };
     const { session } = opened;
     upload = await startUpload(order);
-    const { child, done } = upload;
+    const child = upload;
+    let complaint = '';
+    child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
+    const closed = once(child, 'close');
+    closed.catch(() => {}); // awaited below
     void session.done.then(() => child.kill());
     const format = order.sha.length === 64 ? 'sha256' : 'sha1';
     await session.write(`${format} ${order.depth} ${tries}\n${order.directories.join('\n')}\n`);
@@ -143,7 +148,9 @@ async function sendOnce(workspace: Workspace, order: SendOptions, tries: number)
       silence.refresh();
       await session.write(chunk as Buffer);
     }
-    await done;
+    const [code, killedBy] = (await closed) as [number | null, string | null];
+    if (code !== 0 && killedBy === null)
+      throw new Error(`git upload-pack: ${complaint.trim() || `it ended with ${code}`}`);
     const end = await session.done;
     const [, path] = /^K (.+)$/m.exec(words) ?? [];
     return path === undefined ? { kind: 'failed', message: words.trim() || end.message } : { kind: 'sent', path };
@@ -152,19 +159,13 @@ async function sendOnce(workspace: Workspace, order: SendOptions, tries: number)
     return { kind: 'failed', message: words.trim() || toMessage(error) };
   } finally {
     clearTimeout(silence);
-    upload?.child.kill();
+    upload?.kill();
     if (opened.kind === 'open') opened.session.close();
   }
 }
 
-interface Upload {
-  readonly child: ChildProcessWithoutNullStreams;
-  /** Rejects when git failed. What it sent is then incomplete. */
-  readonly done: Promise<void>;
-}
-
 /** Starts git's own server for the commit. It serves no other commit than this one and those before it. */
-async function startUpload({ tree: { git, store }, sha }: SendOptions): Promise<Upload> {
+async function startUpload({ tree: { git, store }, sha }: SendOptions): Promise<ChildProcessWithoutNullStreams> {
   // The user's repository may end where a shallow clone was cut.
   const shallow = resolve(git.directory, await runGit(['rev-parse', '--git-path', 'shallow'], git));
   const copy = join(store.directory, 'shallow');
@@ -179,19 +180,6 @@ async function startUpload({ tree: { git, store }, sha }: SendOptions): Promise<
       env: { ...store.env, GIT_PROTOCOL: undefined, GIT_NO_LAZY_FETCH: '0' },
     },
   );
-  let words = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-MAX_WORDS);
-  });
-  child.stdin.on('error', () => {}); // `done` reports it
-  const done = new Promise<void>((resolveUpload, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) =>
-      code === 0 || signal !== null
-        ? resolveUpload()
-        : reject(new Error(`git upload-pack: ${words.trim() || `it ended with ${code}`}`)),
-    );
-  });
-  done.catch(() => {}); // the reader of the bytes awaits it
-  return { child, done };
+  child.stdin.on('error', () => {}); // its end reports it
+  return child;
 }

@@ -58,7 +58,7 @@ it('tells no name of a branch that speaks to the terminal', () => {
 it('prints JSON in which what a terminal obeys is an escape', () => {
   const { terminal, printed } = createTerminal({});
   const event: RunEvent = { kind: 'output', step: 1, name: 'test', text: '\u001B[31m\u009b2J\u202e' };
-  createView(terminal, { isJson: true, now: () => 0 }).show(event);
+  createView(terminal, { isJson: true, isDryRun: false }).show(event);
   expect(printed).toEqual([String.raw`{"kind":"output","step":1,"name":"test","text":"\u001b[31m\u009b2J\u202e"}`]);
 });
 
@@ -78,7 +78,7 @@ it.each([
   [{ FORCE_COLOR: '1', NO_COLOR: '1' }, true],
 ])('without a terminal and with %j has colours: %s', (env, hasColours) => {
   const { terminal, printed } = createTerminal(env);
-  const view = createView(terminal, { isJson: false, now: () => 0 });
+  const view = createView(terminal, { isJson: false, isDryRun: false });
   view.show({ kind: 'waiting', reason: 'a node' });
   view.close();
   expect(printed).toEqual([hasColours ? '\u001B[90mc3: a node\u001B[39m' : 'c3: a node']);
@@ -90,7 +90,7 @@ it.each([
 ])('in a terminal and with %j has colours: %s', (env, hasColours) => {
   const written: string[] = [];
   const { terminal } = createTerminal(env, { columns: () => 80, write: (text) => void written.push(text) });
-  const view = createView(terminal, { isJson: false, now: () => 0 });
+  const view = createView(terminal, { isJson: false, isDryRun: false });
   view.show({ kind: 'waiting', reason: 'a node' });
   view.close();
   expect(written.join('')).toBe(hasColours ? '\u001B[90mc3: a node\u001B[39m\n' : 'c3: a node\n');
@@ -98,7 +98,7 @@ it.each([
 
 it('prints an event a line with --json', () => {
   const { terminal, printed } = createTerminal({});
-  const view = createView(terminal, { isJson: true, now: () => 0 });
+  const view = createView(terminal, { isJson: true, isDryRun: false });
   for (const event of EVENTS) view.show(event);
   expect(printed.map((line) => JSON.parse(line) as unknown)).toEqual(EVENTS);
 });

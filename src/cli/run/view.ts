@@ -15,23 +15,21 @@ import type { PlannedName, RunEvent, StepEnded, View } from './run-event.ts';
 
 export interface ViewOptions {
   readonly isJson: boolean;
-  now(): number;
+  /** Standard output holds only the plan and the Pod. */
+  readonly isDryRun: boolean;
 }
 
 /** Creates a live view for a terminal, a view of plain lines otherwise, and one of NDJSON on request. */
-export function createView(terminal: Terminal, { isJson, now }: ViewOptions): View {
-  if (isJson) return { show: (event) => terminal.print(escapeControls(JSON.stringify(event))), close: () => {} };
+export function createView(terminal: Terminal, { isJson, isDryRun }: ViewOptions): View {
+  const close = (): void => {};
+  if (isDryRun) {
+    return { show: (event) => event.kind === 'warning' && terminal.tell(`c3: warning: ${event.message}`), close };
+  }
+  if (isJson) return { show: (event) => terminal.print(escapeControls(JSON.stringify(event))), close };
   const { screen } = terminal;
   const format = createFormatter({ hasColours: hasColours(terminal.env, screen) });
-  if (screen === undefined || terminal.env['TERM'] === 'dumb') {
-    return {
-      show(event): void {
-        for (const line of format(event)) terminal.print(line);
-      },
-      close: () => {},
-    };
-  }
-  return createLiveLines(screen, { format, now });
+  if (screen && terminal.env['TERM'] !== 'dumb') return createLiveLines(screen, { format });
+  return { show: (event) => format(event).forEach((line) => terminal.print(line)), close };
 }
 
 /** @see https://no-color.org, https://force-color.org */
@@ -40,12 +38,6 @@ function hasColours(env: Terminal['env'], screen: Screen | undefined): boolean {
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false';
   if (no !== undefined && no !== '') return false;
   return screen !== undefined && term !== 'dumb';
-}
-
-export interface LiveOptions {
-  /** Returns the lines of an event. */
-  format(event: RunEvent): string[];
-  now(): number;
 }
 
 /** The interval at which durations are redrawn. */
@@ -58,7 +50,10 @@ const MAX_SHOWN = 8;
  * Creates a view with scrolling lines and, below them, the running steps, which it redraws. It uses only "cursor up" and "erase to the
  * end of the screen" (ECMA-48 §8.3.22, §8.3.39), so that scrolled lines stay in the terminal's history.
  */
-export function createLiveLines(screen: Screen, options: LiveOptions): View {
+export function createLiveLines(
+  screen: Screen,
+  { format, now = Date.now }: { readonly format: (event: RunEvent) => string[]; readonly now?: () => number },
+): View {
   /** The running steps and the time of their start. */
   const running = new Map<number, { name: string; since: number }>();
   let drawnLines = 0;
@@ -71,7 +66,7 @@ export function createLiveLines(screen: Screen, options: LiveOptions): View {
   function draw(): string {
     const shown = [...running.values()].slice(-MAX_SHOWN);
     drawnLines = shown.length;
-    const lines = shown.map(({ name, since }) => `▸ ${formatDuration(options.now() - since)}  ${name}`);
+    const lines = shown.map(({ name, since }) => `▸ ${formatDuration(now() - since)}  ${name}`);
     return lines.map((line) => `${fit(line, screen.columns() - 1)}\n`).join('');
   }
   const timer = setInterval(() => {
@@ -82,10 +77,10 @@ export function createLiveLines(screen: Screen, options: LiveOptions): View {
   return {
     show(event): void {
       if (event.kind === 'step-started')
-        running.set(event.step, { name: stripVTControlCharacters(event.name), since: options.now() });
+        running.set(event.step, { name: stripVTControlCharacters(event.name), since: now() });
       if (event.kind === 'step-ended') running.delete(event.step);
       if (event.kind === 'ended') running.clear();
-      const lines = options.format(event).map((line) => `${line}\n`);
+      const lines = format(event).map((line) => `${line}\n`);
       screen.write(erase() + lines.join('') + draw());
     },
     close(): void {

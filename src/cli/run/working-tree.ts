@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { C3Error } from '../../errors.ts';
 import { parseScope, type Scope } from '../../sealing/index.ts';
@@ -35,7 +35,8 @@ export interface Snapshot {
 }
 
 /** The author of a snapshot. */
-const IDENTITY = { name: 'c3 run', email: 'c3@localhost' };
+const AUTHOR = 'c3 run';
+const EMAIL = 'c3@localhost';
 
 /** @throws {C3Error} USAGE_INVALID when there is no git working tree */
 export async function openWorkingTree(directory: string, env: NodeJS.ProcessEnv): Promise<WorkingTree> {
@@ -90,18 +91,26 @@ async function takeSnapshot(plain: GitOptions, git: GitOptions): Promise<Snapsho
   await copyIndex(resolve(plain.directory, index), git.env['GIT_INDEX_FILE'] ?? '');
   await runGit(['add', '--all', '--', '.'], git);
   const tree = await runGit(['write-tree'], git);
-  if (head === undefined) {
-    const sha = await commit(git, { tree, date: '@0 +0000', subject: 'Working tree' });
-    const files = await runGit(['ls-files'], git);
-    return { sha, changedFiles: countLines(files), branch, subject: 'Working tree', author: IDENTITY.name };
-  }
-  const [subject = '', author = '', date = '', headTree] = (
-    await runGit(['log', '-1', '--no-show-signature', '--format=%s%n%an%n@%ct +0000%n%T', head], git)
-  ).split('\n');
-  if (tree === headTree) return { sha: head, changedFiles: 0, branch, subject, author };
-  const changed = await runGit(['diff-index', '--cached', '--name-only', head], git);
-  const sha = await commit(git, { tree, parent: head, date, subject: `Working tree on: ${subject}` });
-  return { sha, changedFiles: countLines(changed), branch, subject, author };
+  const format = ['-1', '--no-show-signature', '--format=%s%n%an%n@%ct +0000%n%T'];
+  const facts = head === undefined ? [] : (await runGit(['log', ...format, head], git)).split('\n');
+  const [subject = 'Working tree', author = AUTHOR, date = '@0 +0000', headTree] = facts;
+  if (head !== undefined && tree === headTree) return { sha: head, changedFiles: 0, branch, subject, author };
+  const list = head === undefined ? ['ls-files'] : ['diff-index', '--cached', '--name-only', head];
+  const changed = await runGit(list, git);
+  const parents = head === undefined ? [] : ['-p', head];
+  const message = head === undefined ? subject : `Working tree on: ${subject}`;
+  // With the date of HEAD, the same files make the same commit, and nothing is sent twice.
+  const env = {
+    ...git.env,
+    GIT_AUTHOR_NAME: AUTHOR,
+    GIT_AUTHOR_EMAIL: EMAIL,
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_NAME: AUTHOR,
+    GIT_COMMITTER_EMAIL: EMAIL,
+    GIT_COMMITTER_DATE: date,
+  };
+  const sha = await runGit(['commit-tree', ...parents, '-m', message, tree], { ...git, env });
+  return { sha, changedFiles: changed === '' ? 0 : changed.split('\n').length, branch, subject, author };
 }
 
 /**
@@ -120,30 +129,6 @@ async function copyIndex(from: string, to: string): Promise<void> {
   }
 }
 
-/** Makes a commit with the date of HEAD. The same files then make the same commit, and nothing is sent twice. */
-async function commit(
-  git: GitOptions,
-  order: { tree: string; parent?: string; date: string; subject: string },
-): Promise<string> {
-  const { tree, parent, date, subject } = order;
-  const env = {
-    ...git.env,
-    ...Object.fromEntries(
-      ['AUTHOR', 'COMMITTER'].flatMap((role) => [
-        [`GIT_${role}_NAME`, IDENTITY.name],
-        [`GIT_${role}_EMAIL`, IDENTITY.email],
-        [`GIT_${role}_DATE`, date],
-      ]),
-    ),
-  };
-  const parents = parent === undefined ? [] : ['-p', parent];
-  return await runGit(['commit-tree', ...parents, '-m', subject, tree], { ...git, env });
-}
-
-function countLines(text: string): number {
-  return text === '' ? 0 : text.split('\n').length;
-}
-
 /** `git@github.com:acme/shop.git` and `https://github.com/acme/shop.git` become `github.com/acme/shop`. */
 function toScope(remote: string | undefined, root: string): Scope {
   const match = /^(?:[a-z+]+:\/\/)?(?:[^@/]*@)?([A-Za-z0-9.-]+)(?::\d+)?[:/]([\w./~-]+\/[\w.-]+?)(?:\.git)?\/*$/.exec(
@@ -154,12 +139,7 @@ function toScope(remote: string | undefined, root: string): Scope {
   } catch {
     // c3 cannot read the address of the remote.
   }
-  const folder =
-    root
-      .split('/')
-      .at(-1)
-      ?.replaceAll(/[^\w.-]/g, '-') || 'tree';
-  return { host: 'local', owner: 'local', name: folder };
+  return { host: 'local', owner: 'local', name: basename(root).replaceAll(/[^\w.-]/g, '-') || 'tree' };
 }
 
 export interface GitOptions {
