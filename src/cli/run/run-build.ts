@@ -151,7 +151,7 @@ function createTreeRepository(treePath: () => string): BuildRequest['repository'
     async *listStatuses() {},
     readCommit: () => Promise.resolve(undefined),
     // Unknown, so that every condition on paths holds.
-    listChangedPaths: () => Promise.resolve(undefined),
+    changedPaths: () => Promise.resolve(undefined),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
     lineUrl: () => '',
     urls: () => ({ repository: '', commit: '' }),

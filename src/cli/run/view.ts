@@ -8,7 +8,7 @@ import {
   type Tone,
 } from '../../build/index.ts';
 import { toVisible } from '../../pipeline/index.ts';
-import { readLine } from '../../show/index.ts';
+import { readLine } from '../../terminal/text.ts';
 import { trimEnd } from '../../trim-end.ts';
 import { escapeControls, type Screen, type Terminal } from '../terminal.ts';
 import type { PlannedName, RunEvent, StepEnded, View } from './run-event.ts';
