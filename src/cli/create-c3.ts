@@ -18,7 +18,10 @@ import { createOpener, createReporterFactory, type Opener } from './create-repor
 export interface C3 {
   /** The address at which it listens. */
   readonly origin: string;
-  /** Waits for the running builds, then closes everything. `cancel` cancels the builds, `halt` also ends their `finally`. */
+  /**
+   * Waits for the running builds, then closes everything. `cancel` cancels the builds, `halt` also ends their
+   * `finally`.
+   */
   close(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
   readonly buildCount: number;
 }
@@ -29,8 +32,8 @@ const START_TIMEOUT_MS = 10 * 60_000;
 const LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS };
 
 /**
- * Values that `/encrypt` seals per minute, for all callers together. Setting up a repository takes four. A caller who is refused can
- * seal with the public key.
+ * Values that `/encrypt` seals per minute, for all callers together. Setting up a repository takes four. A caller who
+ * is refused can seal with the public key.
  */
 const SEALINGS_PER_MINUTE = 600;
 

@@ -8,7 +8,8 @@ import { createMasking } from '../sealing/index.ts';
 const MAX_FAULT_CHARACTERS = 2000;
 
 /**
- * Creates c3's own log: one JSON object per line. Every line is masked for the operator's secrets. No room logs a build's secrets.
+ * Creates c3's own log: one JSON object per line. Every line is masked for the operator's secrets. No room logs a
+ * build's secrets.
  *
  * @param destination replaces standard output
  */
@@ -30,8 +31,8 @@ export function createLog(
 }
 
 /**
- * Logs uncaught errors and continues, so that one bad event does not end the builds of others. An uncaught error can leave only one
- * request or one build unfinished: shared state changes within one turn of the event loop.
+ * Logs uncaught errors and continues, so that one bad event does not end the builds of others. An uncaught error can
+ * leave only one request or one build unfinished: shared state changes within one turn of the event loop.
  */
 export function logCrashes(source: EventEmitter, log: Log): void {
   source.on('uncaughtException', (error) => log.error(describeCrash(error), 'uncaught error'));
@@ -39,8 +40,8 @@ export function logCrashes(source: EventEmitter, log: Log): void {
 }
 
 /**
- * Returns code and message, never the error object: an error of `ws` or `undici` holds its socket, and with it keys. Never throws,
- * whatever was thrown.
+ * Returns code and message, never the error object: an error of `ws` or `undici` holds its socket, and with it keys.
+ * Never throws, whatever was thrown.
  */
 export function describeCrash(error: unknown): { code?: string; error: string } {
   try {

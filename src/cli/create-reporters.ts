@@ -14,7 +14,9 @@ import {
 } from '../reporters/index.ts';
 import { openSealed, type Binding, type Keyring } from '../sealing/index.ts';
 
-/** Messages per minute about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group. */
+/**
+ * Messages per minute about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group.
+ */
 const UNPROVEN_PER_MINUTE = 12;
 /** Messages about unproven builds that may wait for Telegram. Each of them holds a build. */
 const MAX_UNPROVEN_WAITING = 24;
@@ -23,7 +25,7 @@ export interface ReporterOrder {
   readonly request: BuildRequest;
   /** The `telegram:` part of c3.yaml, if c3.yaml was read. */
   readonly order: TelegramOrder | undefined;
-  /** Whether the forge has proven the push by now. */
+  /** Whether the forge has proven the push by now. It does so before the first report, or never. */
   isProven(): boolean;
 }
 
@@ -57,7 +59,9 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
   };
 }
 
-/** Limits the messages about unproven builds in the operator's chat, and the builds that wait for them (threat A12). */
+/**
+ * Limits the messages about unproven builds in the operator's chat, and the builds that wait for them (threat A12).
+ */
 function createUnprovenLimit(): () => Release | undefined {
   const messages = new TokenBucket({ perMinute: UNPROVEN_PER_MINUTE });
   const waiting = new Semaphore(MAX_UNPROVEN_WAITING);
@@ -69,12 +73,15 @@ function createUnprovenLimit(): () => Release | undefined {
   };
 }
 
-/** Opens a sealed value. @throws {C3Error} SEALED_INVALID; TELEGRAM_INVALID when the value needs an operator's bot and there is none */
+/**
+ * Opens a sealed value. @throws {C3Error} SEALED_INVALID; TELEGRAM_INVALID when the value needs an operator's bot and
+ * there is none
+ */
 export type Opener = (token: string, binding: Binding) => Promise<{ plaintext: string; isOldKey: boolean }>;
 
 /**
- * Creates what opens sealed values. It adds the operator's bot token to a Telegram destination for that bot, so that all other code
- * sees one kind of destination.
+ * Creates what opens sealed values. It adds the operator's bot token to a Telegram destination for that bot, so that
+ * all other code sees one kind of destination.
  *
  * @param operatorsBot the token of the operator's bot, if there is one
  */
@@ -105,21 +112,22 @@ export function createOpener(keyring: Keyring, operatorsBot: string | undefined)
 
 const NOT_SHOWN = 'not confirmed by the forge, so its texts are not shown';
 
-export interface UnprovenOptions {
-  /** Whether the forge has proven the push. It does so before the first report, or never. */
-  isProven(): boolean;
-  /** Acquires the right to one more message. It is released when the message was delivered or given up. */
-  acquire(): Release | undefined;
-  /** Called when the build is not reported. */
-  onDropped(): void;
-}
-
 /**
- * Wraps a reporter to the operator's chat. It reports an unproven build only if there are few of them, and only in c3's own words.
- * Anybody can start such a build for any repository with a token of their own. They must not flood the chat, show their texts there,
- * or delay the builds of others (threats A2 and A12).
+ * Wraps a reporter to the operator's chat. It reports an unproven build only if there are few of them, and only in
+ * c3's own words. Anybody can start such a build for any repository with a token of their own. They must not flood
+ * the chat, show their texts there, or delay the builds of others (threats A2 and A12).
+ *
+ * @param options `acquire` acquires the right to one more message, which is released when the message was delivered
+ *   or given up. `onDropped` is called when the build is not reported.
  */
-export function quietUnproven(reporter: Reporter, { isProven, acquire, onDropped }: UnprovenOptions): Reporter {
+export function quietUnproven(
+  reporter: Reporter,
+  {
+    isProven,
+    acquire,
+    onDropped,
+  }: Pick<ReporterOrder, 'isProven'> & { acquire(): Release | undefined; onDropped(): void },
+): Reporter {
   let admission: 'proven' | 'dropped' | Release | undefined;
   function admit(): typeof admission {
     if (isProven()) return 'proven';
@@ -142,7 +150,10 @@ export function quietUnproven(reporter: Reporter, { isProven, acquire, onDropped
   };
 }
 
-/** Keeps the repository, which the hook's key names and c3 serves, and the commit's hash. Every other text may be a stranger's. */
+/**
+ * Keeps the repository, which the hook's key names and c3 serves, and the commit's hash. Every other text may be a
+ * stranger's.
+ */
 function withoutPayload({ build, phase, ...state }: BuildState): BuildState {
   const shown = { ...build, ref: { kind: 'branch', name: '' }, commit: { subject: NOT_SHOWN, author: '' } } as const;
   return { ...state, build: shown, phase: withoutRef(phase, build.ref.name) };

@@ -56,16 +56,14 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
   return 0;
 }
 
-interface Sealer {
-  readonly baseUrl: string;
-  seal(plaintext: string): Promise<string>;
-}
-
-async function openSealer(terminal: Terminal, flags: EncryptFlags, binding: Binding): Promise<Sealer> {
-  const { publicKey, ...settings } = flags;
+async function openSealer(
+  terminal: Terminal,
+  flags: EncryptFlags,
+  binding: Binding,
+): Promise<{ readonly baseUrl: string; seal(plaintext: string): Promise<string> }> {
+  const { publicKey } = flags;
   if (publicKey === undefined) {
-    const { repo: _repo, for: _for, signature: _signature, ...configFlags } = settings;
-    const config = readSealingConfig(terminal.env, configFlags, (path) => terminal.readFile(path));
+    const config = readSealingConfig(terminal.env, flags, (path) => terminal.readFile(path));
     const keyring = parseKeyring(config.secret);
     return { baseUrl: config.url, seal: (plaintext) => seal(keyring, plaintext, forOperator(binding, plaintext)) };
   }

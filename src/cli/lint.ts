@@ -22,8 +22,8 @@ export interface LintFlags {
 const STANDARD_INPUT = 'standard input';
 
 /**
- * Runs `c3 lint [FILE]`: prints every problem of a c3.yaml, with an excerpt in clear text, because the file belongs to the user.
- * Exit code 0, or 1 when there is an error (with `--strict`, also for a warning).
+ * Runs `c3 lint [FILE]`: prints every problem of a c3.yaml, with an excerpt in clear text, because the file belongs
+ * to the user. Exit code 0, or 1 when there is an error (with `--strict`, also for a warning).
  *
  * @param file `-` is standard input
  * @throws {C3Error} `USAGE_INVALID` when the file or the format does not exist

@@ -7,8 +7,8 @@ import type { RunFlags } from './run.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
 /**
- * Runs `c3 <command>` and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage or settings. A command is loaded
- * only when it is called, so that `c3 keygen` does not load a Kubernetes client.
+ * Runs `c3 <command>` and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage or settings. A
+ * command is loaded only when it is called, so that `c3 keygen` does not load a Kubernetes client.
  */
 export async function runCli(
   args: readonly string[],

@@ -44,8 +44,8 @@ const USAGE = 2;
 const INFRASTRUCTURE = 3;
 
 /**
- * Runs `c3 run [FILE] [STEP…]`, which runs c3.yaml for the working tree. SIGINT, SIGTERM or SIGHUP cancels the run; a second one ends
- * the command at once.
+ * Runs `c3 run [FILE] [STEP…]`, which runs c3.yaml for the working tree. SIGINT, SIGTERM or SIGHUP cancels the run; a
+ * second one ends the command at once.
  */
 export async function run(terminal: Terminal, { words, directory }: RunArguments, flags: RunFlags): Promise<number> {
   const interruption = listenForSignals();
@@ -180,8 +180,8 @@ export interface Interruption {
 const NAMES = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * One Ctrl-C can arrive twice: the terminal sends it to the whole process group, and `npm run` forwards it. Nobody presses a key
- * twice within this time.
+ * One Ctrl-C can arrive twice: the terminal sends it to the whole process group, and `npm run` forwards it. Nobody
+ * presses a key twice within this time.
  */
 const ECHO_MS = 100;
 

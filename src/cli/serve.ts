@@ -4,8 +4,8 @@ import { createLog, logCrashes } from './create-log.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
- * Runs `c3 serve` until SIGTERM or SIGINT. Then it accepts no builds and waits for the running ones. A second signal cancels them; a
- * third also ends the wait for their `finally`. Logs JSON lines to standard output.
+ * Runs `c3 serve` until SIGTERM or SIGINT. Then it accepts no builds and waits for the running ones. A second signal
+ * cancels them; a third also ends the wait for their `finally`. Logs JSON lines to standard output.
  */
 export async function serve(terminal: Terminal, flags: Flags): Promise<number> {
   const config = readConfig(terminal.env, flags, (path) => terminal.readFile(path));

@@ -49,7 +49,9 @@ export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unkno
   return EXIT_BY_CODE[error.code] ?? 1;
 }
 
-/** @throws {C3Error} USAGE_INVALID with the hint when the file cannot be read. `noun` describes it: "the kubeconfig " */
+/**
+ * @throws {C3Error} USAGE_INVALID with the hint when the file cannot be read. `noun` describes it: "the kubeconfig "
+ */
 export function readUserFile(
   terminal: Terminal,
   path: string,
@@ -98,7 +100,10 @@ function writeAll(descriptor: number, text: string): void {
 /** Characters that control a terminal or reorder its text, and that `JSON.stringify` does not escape. */
 const CONTROLS = /[\u007F-\u009F\p{Bidi_Control}\u2028\u2029]/gu;
 
-/** Writes control characters as JSON escapes (`\u009b`). The text must have them only inside quotes, so its meaning stays. */
+/**
+ * Writes control characters as JSON escapes (`\u009b`). The text must have them only inside quotes, so its meaning
+ * stays.
+ */
 export function escapeControls(text: string): string {
   return text.replaceAll(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,6 +1,6 @@
 import { parseEnv } from 'node:util';
 import { C3Error } from '../../errors.ts';
-import { type Pipeline, type Stage, type Step, suggest } from '../../pipeline/index.ts';
+import { type Pipeline, type Stage, stepsOf, suggest } from '../../pipeline/index.ts';
 import { readUserFile, type Terminal } from '../terminal.ts';
 
 /**
@@ -15,12 +15,9 @@ export function chooseSteps(pipeline: Pipeline, names: readonly string[]): Pipel
   const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined) {
     const near = suggest(unknown, known);
-    throw new C3Error('USAGE_INVALID', `No step is called "${unknown}"`, {
-      hint:
-        near === undefined
-          ? `the steps are ${[...known].map((name) => `"${name}"`).join(', ')}`
-          : `did you mean "${near}"?`,
-    });
+    const all = [...known].map((name) => `"${name}"`).join(', ');
+    const hint = near === undefined ? `the steps are ${all}` : `did you mean "${near}"?`;
+    throw new C3Error('USAGE_INVALID', `No step is called "${unknown}"`, { hint });
   }
   const steps = choose(pipeline.steps, names);
   const last = choose(pipeline.finally, names);
@@ -37,12 +34,9 @@ function choose(stages: readonly Stage[], names: readonly string[]): Stage[] {
   });
 }
 
-function stepsOf(stage: Stage): readonly Step[] {
-  return stage.kind === 'step' ? [stage.step] : stage.steps;
-}
-
 /**
- * Reads `NAME=value` lines in the format of a `.env` file: comments, `export`, quotes, quoted values over several lines.
+ * Reads `NAME=value` lines in the format of a `.env` file: comments, `export`, quotes, quoted values over several
+ * lines.
  *
  * @throws {C3Error} USAGE_INVALID when the file cannot be read or a name is invalid; the message never holds a value
  */
@@ -65,14 +59,16 @@ export function addVariables(pipeline: Pipeline, variables: Readonly<Record<stri
   return { ...pipeline, env: { ...pipeline.env, ...variables } };
 }
 
-export interface Secrets {
-  readonly pipeline: Pipeline;
-  /** Names under `secrets:` without a value. The steps run without them. */
-  readonly missing: readonly string[];
-}
-
-/** Replaces each sealed secret by its value and removes the secrets that have no value. */
-export function fillSecrets(pipeline: Pipeline, values: Readonly<Record<string, string>>): Secrets {
+/**
+ * Replaces each sealed secret by its value. Removes the secrets that have no value, so that the steps run without
+ * them.
+ *
+ * @returns the pipeline, and the names without a value
+ */
+export function fillSecrets(
+  pipeline: Pipeline,
+  values: Readonly<Record<string, string>>,
+): { readonly pipeline: Pipeline; readonly missing: readonly string[] } {
   const names = Object.keys(pipeline.secrets);
   const filled = names.filter((name) => Object.hasOwn(values, name));
   return {

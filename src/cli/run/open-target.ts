@@ -35,8 +35,8 @@ export async function openTarget(terminal: Terminal, flags: TargetFlags): Promis
 }
 
 /**
- * Starts the embedded cluster. Only this function uses the development kit. The dynamic import keeps it out of a server's memory, and
- * an image may be built without it.
+ * Starts the embedded cluster. Only this function uses the development kit. The dynamic import keeps it out of a
+ * server's memory, and an image may be built without it.
  */
 async function startEmbedded(): Promise<{ readonly kubeconfig: string; close(): Promise<void> }> {
   let kit: typeof import('../../../dev/cluster/index.ts');
@@ -67,8 +67,8 @@ const FILES: readonly (readonly [string, string, 'base64' | 'text'])[] = [
 ];
 
 /**
- * Reads a context of the user's kubeconfig with the files that it names. It runs no programs: their tokens expire within an hour, and
- * c3's client would have to run them again.
+ * Reads a context of the user's kubeconfig with the files that it names. It runs no programs: their tokens expire
+ * within an hour, and c3's client would have to run them again.
  *
  * Default: the current context of the files of `KUBECONFIG`, joined like kubectl does, or of `~/.kube/config`.
  *

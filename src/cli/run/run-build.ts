@@ -66,8 +66,8 @@ export interface RunParts {
 }
 
 /**
- * Runs the very build that a server would run, with the working tree in the forge's place, and answers the exit code. Never
- * rejects.
+ * Runs the very build that a server would run, with the working tree in the forge's place, and answers the exit code.
+ * Never rejects.
  */
 export async function runOnce(order: RunOrder, { view, openCluster, connections }: RunParts): Promise<number> {
   const { pipeline, tree } = order;

@@ -1,4 +1,4 @@
-import type { BuildState, StepState } from '../../build/index.ts';
+import type { BuildState, Ending, StepState } from '../../build/index.ts';
 
 /** What `c3 run` reports, in order. With `--json` each event is a line. docs/command-line.md documents them. */
 export type RunEvent =
@@ -14,14 +14,18 @@ export type RunEvent =
     }
   | { readonly kind: 'warning'; readonly message: string }
   | { readonly kind: 'waiting'; readonly reason: string }
-  | { readonly kind: 'planned'; readonly steps: readonly PlannedName[]; readonly isWarm: boolean }
+  | {
+      readonly kind: 'planned';
+      readonly steps: readonly Pick<StepState, 'name' | 'container'>[];
+      readonly isWarm: boolean;
+    }
   | { readonly kind: 'step-started'; readonly step: number; readonly name: string; readonly attempt: number }
   /** One line of a step's output, without its line end. */
   | { readonly kind: 'output'; readonly step: number; readonly name: string; readonly text: string }
   | StepEnded
   | {
       readonly kind: 'ended';
-      readonly outcome: Outcome;
+      readonly outcome: Ending['kind'];
       /** The step that failed. */
       readonly step?: string;
       /** The message of the ending; empty if the outcome says everything. */
@@ -38,11 +42,6 @@ export interface View {
   close(): void;
 }
 
-export interface PlannedName {
-  readonly name: string;
-  readonly container: string;
-}
-
 export interface StepEnded {
   readonly kind: 'step-ended';
   readonly step: number;
@@ -56,8 +55,6 @@ export interface StepEnded {
   readonly reason?: string;
   readonly durationMs: number;
 }
-
-type Outcome = Extract<BuildState['phase'], { kind: 'ended' }>['ending']['kind'];
 
 /** Returns what happened between two states of a build. */
 export function toEvents(before: BuildState | undefined, after: BuildState): RunEvent[] {

@@ -15,16 +15,14 @@ export interface TreeOptions extends Pick<SendOptions, 'tree' | 'sha'> {
   readonly isFresh: boolean;
 }
 
-export interface TreeCluster extends Omit<Cluster, 'findWorkspace'> {
-  /** The path of the repository in the checkout's container. Known when the workspace is ready. */
-  treePath(): string;
-}
-
-/** Wraps a cluster: it sends the working tree into a workspace before the workspace is ready, so that the checkout finds it. */
+/**
+ * Wraps a cluster: it sends the working tree into a workspace before the workspace is ready, so that the checkout
+ * finds it. `treePath` returns the path of the repository in the checkout's container, once the workspace is ready.
+ */
 export function createTreeCluster(
   cluster: Omit<Cluster, 'findWorkspace'>,
   { pipeline: { checkout }, tree, sha, scope, isFresh }: TreeOptions,
-): TreeCluster {
+): Omit<Cluster, 'findWorkspace'> & { treePath(): string } {
   let path = '';
   return {
     async openWorkspace(order, options) {
@@ -79,8 +77,9 @@ const MAX_TRIES = 2;
 const MAX_WORDS = 4000;
 
 /**
- * Fetches the snapshot. `git fetch` speaks to a `git upload-pack` that it reaches over standard input and output, which two `dd`
- * connect to it; the `cat` of busybox would wait for more bytes. The result, `K PATH` or a message, goes to standard error. The script is an argv, so it holds nothing of the build.
+ * Fetches the snapshot. `git fetch` speaks to a `git upload-pack` that it reaches over standard input and output. Two
+ * `dd` connect it to them; the `cat` of busybox would wait for more bytes. The result, `K PATH` or a message, goes to
+ * standard error. The script is an argv, so it holds nothing of the build.
  */
 const RECEIVER = `
 fail() { echo "$1" >&2; exit 1; }

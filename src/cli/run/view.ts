@@ -11,17 +11,15 @@ import { toVisible } from '../../pipeline/index.ts';
 import { readLine } from '../../terminal/text.ts';
 import { trimEnd } from '../../trim-end.ts';
 import { escapeControls, type Screen, type Terminal } from '../terminal.ts';
-import type { PlannedName, RunEvent, StepEnded, View } from './run-event.ts';
-
-export interface ViewOptions {
-  readonly isJson: boolean;
-  /** Standard output holds only the plan and the Pod. */
-  readonly isDryRun: boolean;
-}
+import type { RunEvent, StepEnded, View } from './run-event.ts';
 
 /** Creates a live view for a terminal, a view of plain lines otherwise, and one of NDJSON on request. */
-export function createView(terminal: Terminal, { isJson, isDryRun }: ViewOptions): View {
+export function createView(
+  terminal: Terminal,
+  { isJson, isDryRun }: { readonly isJson: boolean; readonly isDryRun: boolean },
+): View {
   const close = (): void => {};
+  // Standard output holds only the plan and the Pod.
   if (isDryRun) {
     return { show: (event) => event.kind === 'warning' && terminal.tell(`c3: warning: ${event.message}`), close };
   }
@@ -47,8 +45,9 @@ const TICK_MS = 200;
 const MAX_SHOWN = 8;
 
 /**
- * Creates a view with scrolling lines and, below them, the running steps, which it redraws. It uses only "cursor up" and "erase to the
- * end of the screen" (ECMA-48 §8.3.22, §8.3.39), so that scrolled lines stay in the terminal's history.
+ * Creates a view with scrolling lines and, below them, the running steps, which it redraws. It uses only "cursor up"
+ * and "erase to the end of the screen" (ECMA-48 §8.3.22, §8.3.39), so that scrolled lines stay in the terminal's
+ * history.
  */
 export function createLiveLines(
   screen: Screen,
@@ -90,7 +89,9 @@ export function createLiveLines(
   };
 }
 
-/** Cuts a line to the width, because a wrapped line would count twice. A character outside ASCII may take two columns. */
+/**
+ * Cuts a line to the width, because a wrapped line would count twice. A character outside ASCII may take two columns.
+ */
 function fit(line: string, columns: number): string {
   let width = 0;
   const kept = Array.from(line).filter((character) => {
@@ -119,17 +120,19 @@ const MARKS: Readonly<Record<Tone, { mark: string; style: Style }>> = {
   skipped: { mark: '–', style: 'gray' },
 };
 
-/** Creates what formats the events of one run as lines for people, with a summary at the end. It keeps state, so each run needs one. */
+/**
+ * Creates what formats the events of one run as lines for people, with a summary at the end. It keeps state, so each
+ * run needs one.
+ */
 export function createFormatter({ hasColours }: { hasColours: boolean }): (event: RunEvent) => string[] {
-  let steps: readonly PlannedName[] = [];
+  let nameWidth = 0;
   const ends = new Map<number, StepEnded>();
 
   function paint(style: Style, text: string): string {
     return hasColours ? styleText(style, text, { validateStream: false }) : text;
   }
   function toPrefix(step: number, name: string): string {
-    const width = Math.min(MAX_PREFIX_WIDTH, Math.max(0, ...steps.map((planned) => planned.name.length)));
-    return paint(PREFIX_STYLES[step % PREFIX_STYLES.length] ?? 'cyan', `${name.padEnd(width)} │`);
+    return paint(PREFIX_STYLES[step % PREFIX_STYLES.length] ?? 'cyan', `${name.padEnd(nameWidth)} │`);
   }
   function toEndLine(ended: StepEnded): string {
     const { outcome, exitCode, reason, isAllowed } = ended;
@@ -153,12 +156,11 @@ export function createFormatter({ hasColours }: { hasColours: boolean }): (event
       case 'waiting':
         return [paint('gray', `c3: ${event.reason}`)];
       case 'planned':
-        ({ steps } = event);
+        nameWidth = Math.min(MAX_PREFIX_WIDTH, Math.max(...event.steps.map(({ name }) => name.length)));
         return [];
       case 'step-started':
-        return event.attempt === 1
-          ? []
-          : [`${toPrefix(event.step, event.name)} ${paint('yellow', `attempt ${event.attempt}`)}`];
+        if (event.attempt === 1) return [];
+        return [`${toPrefix(event.step, event.name)} ${paint('yellow', `attempt ${event.attempt}`)}`];
       case 'output':
         return [
           `${toPrefix(event.step, event.name)} ${toShownLine(event.text, { keepsColours: hasColours })}`.trimEnd(),
@@ -221,8 +223,8 @@ const COLOUR = /(\u001B\[[\d;:]*m)/;
 const RESET = '\u001B[0m';
 
 /**
- * Returns a line that is safe beside a prefix. It removes everything that moves the cursor or controls the terminal, and what a
- * carriage return overwrote. With `keepsColours`, colours stay and end with the line.
+ * Returns a line that is safe beside a prefix. It removes everything that moves the cursor or controls the terminal,
+ * and what a carriage return overwrote. With `keepsColours`, colours stay and end with the line.
  */
 export function toShownLine(line: string, { keepsColours }: { keepsColours: boolean }): string {
   const visible = trimEnd(line, '\r').split('\r').at(-1) ?? '';

@@ -3,16 +3,12 @@ import { C3Error, toMessage } from '../../errors.ts';
 import { tellError, type Terminal } from '../terminal.ts';
 import type { Snapshot, WorkingTree } from './working-tree.ts';
 
-export interface ChangesOptions {
-  readonly terminal: Terminal;
-  readonly tree: WorkingTree;
-  /** Aborting ends the current run. No other run starts. */
-  readonly signal: AbortSignal;
-}
-
-/** Runs now, and again after each change that git sees, until it is aborted. A change cancels the current run. */
+/**
+ * Runs now, and again after each change that git sees. A change cancels the current run. Aborting the signal ends the
+ * current run, and no other run starts.
+ */
 export async function runAtChanges(
-  { terminal, tree, signal }: ChangesOptions,
+  { terminal, tree, signal }: { readonly terminal: Terminal; readonly tree: WorkingTree; readonly signal: AbortSignal },
   run: (snapshot: Snapshot, stop: AbortSignal) => Promise<unknown>,
 ): Promise<void> {
   let wake = (): void => {};
@@ -55,8 +51,8 @@ export async function runAtChanges(
 const QUIET_MS = 200;
 
 /**
- * Calls back after changes under the root have paused; git decides which changes count. Ignores `.git` except HEAD, because git
- * commands write there.
+ * Calls back after changes under the root have paused; git decides which changes count. Ignores `.git` except HEAD,
+ * because git commands write there.
  *
  * @throws {C3Error} USAGE_INVALID when the system cannot watch files, or no more of them
  */

@@ -114,8 +114,9 @@ async function takeSnapshot(plain: GitOptions, git: GitOptions): Promise<Snapsho
 }
 
 /**
- * Copies the user's index, which knows the checked files and the ignored files that are tracked. It keeps the time of the index: git
- * reads files again that are not older than the index, because they may have changed while it was written.
+ * Copies the user's index, which knows the checked files and the ignored files that are tracked. It keeps the time of
+ * the index: git reads files again that are not older than the index, because they may have changed while it was
+ * written.
  */
 async function copyIndex(from: string, to: string): Promise<void> {
   await rm(to, { force: true });
@@ -151,8 +152,8 @@ export interface GitOptions {
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Settings for every git command. No hook runs because of c3. A split index would write a file into the user's repository. Replaced
- * objects would change what a commit contains.
+ * Settings for every git command. No hook runs because of c3. A split index would write a file into the user's
+ * repository. Replaced objects would change what a commit contains.
  */
 export const QUIET_ARGS: readonly string[] = [
   '--no-replace-objects',
