@@ -148,7 +148,10 @@ function readRooms(): Map<string, Room> {
 }
 
 function toRow(mayImport: string, packages: string): Room {
-  return { mayImport: mayImport.includes('all') ? ['all'] : readCode(mayImport), packages: readCode(packages) };
+  return {
+    mayImport: [...(mayImport.startsWith('all') ? ['all'] : []), ...readCode(mayImport)],
+    packages: readCode(packages),
+  };
 }
 
 function readCode(cell: string): string[] {
@@ -190,7 +193,7 @@ function mayImport(path: string, target: string): boolean {
   if (toRoom(path) === toRoom(target) || COMMON.includes(target)) return true;
   if (path === WAY_OUT.from && target === WAY_OUT.to) return true;
   const allowed = rooms.get(toRoom(path))?.mayImport ?? [];
-  if (allowed.includes('all')) return rooms.has(toRoom(target)) && target.endsWith('/index.ts');
+  if (allowed.includes('all') && rooms.has(toRoom(target)) && target.endsWith('/index.ts')) return true;
   return allowed.some((entry) => toDoor(entry) === target);
 }
 

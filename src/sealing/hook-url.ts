@@ -46,27 +46,21 @@ export interface HookQuery {
  * @throws {C3Error} SEALED_INVALID if the key is missing, repeated or incomplete; SCOPE_INVALID if the repository is
  */
 export function parseHookQuery(params: URLSearchParams): HookQuery {
-  const hint = 'copy the whole hook URL that c3 encrypt printed into the webhook';
-  const [key, ...otherKeys] = params.getAll('key');
-  const [repo, ...otherRepos] = params.getAll('repo');
-  if (!key) throw new C3Error('SEALED_INVALID', 'The hook URL has no key', { hint });
-  if (otherKeys.length > 0) throw new C3Error('SEALED_INVALID', 'The hook URL has more than one key', { hint });
+  const [key = '', ...otherKeys] = params.getAll('key');
+  const [repo = '', ...otherRepos] = params.getAll('repo');
+  const [signature, ...otherSignatures] = params.getAll('signature');
+  function refuse(code: 'SEALED_INVALID' | 'SCOPE_INVALID', message: string): never {
+    throw new C3Error(code, message, { hint: 'copy the whole hook URL that c3 encrypt printed into the webhook' });
+  }
+  if (key === '') refuse('SEALED_INVALID', 'The hook URL has no key');
+  if (otherKeys.length > 0) refuse('SEALED_INVALID', 'The hook URL has more than one key');
   if (!/^[\w-]+(\.[\w-]+){3,4}$/.test(key)) {
-    throw new C3Error('SEALED_INVALID', 'The key in the hook URL is not whole: the URL looks truncated', { hint });
+    refuse('SEALED_INVALID', 'The key in the hook URL is not whole: the URL looks truncated');
   }
-  if (!repo) {
-    throw new C3Error('SCOPE_INVALID', 'The hook URL has no repository: the URL looks truncated', { hint });
+  if (repo === '') refuse('SCOPE_INVALID', 'The hook URL has no repository: the URL looks truncated');
+  if (otherRepos.length > 0) refuse('SCOPE_INVALID', 'The hook URL has more than one repository');
+  if ((signature ?? 'optional') !== 'optional' || otherSignatures.length > 0) {
+    refuse('SEALED_INVALID', 'The hook URL asks for a signature otherwise than "signature=optional"');
   }
-  if (otherRepos.length > 0) throw new C3Error('SCOPE_INVALID', 'The hook URL has more than one repository', { hint });
-  const signatures = params.getAll('signature');
-  if (signatures.some((signature) => signature !== 'optional') || signatures.length > 1) {
-    throw new C3Error('SEALED_INVALID', 'The hook URL asks for a signature otherwise than "signature=optional"', {
-      hint,
-    });
-  }
-  return {
-    key,
-    scope: parseShortScope(repo),
-    signature: signatures.length === 1 ? 'optional' : undefined,
-  };
+  return { key, scope: parseShortScope(repo), signature: signature === undefined ? undefined : 'optional' };
 }

@@ -93,7 +93,7 @@ describe('mask', () => {
     const chunk = Buffer.from('any');
     expect(createMasking([]).mask('any \ud800')).toBe('any \ud800');
     const masker = createMasking([]).createMasker();
-    expect(masker.push(chunk)).toBe(chunk);
+    expect(masker.push(chunk)).toStrictEqual(chunk);
     expect(masker.flush()).toHaveLength(0);
   });
 });

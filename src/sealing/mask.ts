@@ -64,43 +64,35 @@ export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
  * @param secrets values of any length, in any order; those with less than 8 characters are not masked
  */
 export function createMasking(secrets: readonly string[]): Masking {
-  let patterns: readonly string[] | undefined;
-  let created: { readonly search: PatternSearch | undefined } | undefined;
-  const getPatterns = (): readonly string[] | undefined => (patterns ??= toPatterns(secrets, MAX_SPELLED_BYTES));
-  function getSearch(): PatternSearch | undefined {
-    if (!created) {
-      const known = getPatterns();
-      if (!known) throw new Error('The secrets are too many or too long to be hidden, and were used');
-      created = { search: known.length === 0 ? undefined : createPatternSearch(known) };
-      patterns = undefined;
-    }
-    return created.search;
+  let search: PatternSearch | undefined;
+  const toSpelled = (): readonly string[] | undefined => toPatterns(secrets, MAX_SPELLED_BYTES);
+  function getSearch(): PatternSearch {
+    if (search) return search;
+    const patterns = toSpelled();
+    if (!patterns) throw new Error('The secrets are too many or too long to be hidden, and were used');
+    return (search = createPatternSearch(patterns));
   }
   return {
     mask(text) {
-      const search = getSearch();
-      if (!search) return text;
-      const stream = new MaskedStream(search);
-      return join([...stream.push(Buffer.from(text)), ...stream.flush()]).toString();
+      const stream = new MaskedStream(getSearch());
+      const pieces = [...stream.push(Buffer.from(text)), ...stream.flush()];
+      return pieces.some(({ isMask }) => isMask) ? join(pieces).toString() : text;
     },
     createMasker: (blindBytes = 0) => createMasker(getSearch, blindBytes),
     createPieceMasker: () => new MaskedStream(getSearch()),
-    isTooMuch: () => created === undefined && getPatterns() === undefined,
+    isTooMuch: () => search === undefined && toSpelled() === undefined,
     rest(): void {
-      created = undefined;
+      search = undefined;
     },
   };
 }
 
-function createMasker(getSearch: () => PatternSearch | undefined, blindBytes: number): Masker {
+function createMasker(getSearch: () => PatternSearch, blindBytes: number): Masker {
   let stream: PieceMasker | undefined;
   let shownFrom = blindBytes;
   const show = (pieces: readonly MaskedPiece[]): Buffer => join(pieces.flatMap((piece) => cutPiece(piece, shownFrom)));
   return {
-    push(chunk) {
-      const search = getSearch();
-      return search ? show((stream ??= new MaskedStream(search)).push(chunk)) : chunk;
-    },
+    push: (chunk) => show((stream ??= new MaskedStream(getSearch())).push(chunk)),
     flush() {
       const rest = show(stream?.flush() ?? []);
       shownFrom = 0;
@@ -110,8 +102,7 @@ function createMasker(getSearch: () => PatternSearch | undefined, blindBytes: nu
 }
 
 class MaskedStream implements PieceMasker {
-  /** Undefined if there are no secrets. */
-  readonly #search: PatternSearch | undefined;
+  readonly #search: PatternSearch;
   /** Bytes of the stream that were returned or hidden. */
   #offset = 0;
   /** Bytes that may be the start of a secret. */
@@ -121,14 +112,14 @@ class MaskedStream implements PieceMasker {
   /** Whether a mask was written last. A secret directly after it gets no mask of its own. */
   #isAfterMask = false;
 
-  constructor(search: PatternSearch | undefined) {
+  constructor(search: PatternSearch) {
     this.#search = search;
   }
 
   push(chunk: Uint8Array): readonly MaskedPiece[] {
     const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const bytes = this.#held.length === 0 ? fresh : Buffer.concat([this.#held, fresh]);
-    return this.#maskUpTo(this.#search?.findOpenEnd(bytes) ?? bytes.length, bytes);
+    return this.#maskUpTo(this.#search.findOpenEnd(bytes), bytes);
   }
 
   flush(): readonly MaskedPiece[] {
@@ -147,7 +138,7 @@ class MaskedStream implements PieceMasker {
       pieces.push({ bytes: bytes.subarray(done, until), offset: this.#offset + done, isMask: false });
       this.#isAfterMask = false;
     };
-    this.#search?.eachMatch(bytes, (start, matchEnd) => {
+    this.#search.eachMatch(bytes, (start, matchEnd) => {
       // The whole match is held back, and will be found again.
       if (start >= end) return;
       writeClear(start);

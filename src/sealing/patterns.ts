@@ -64,15 +64,11 @@ function toLines(encoded: string, width: number): string[] {
   return lines.filter(({ length }) => length >= MIN_MASKED_CHARACTERS);
 }
 
-/** Bytes before the secret in its first group of three, and the characters of base64 that depend on these bytes. */
-const BASE64_PLACES = [
-  { bytesBefore: 0, charactersBefore: 0 },
-  { bytesBefore: 1, charactersBefore: 2 },
-  { bytesBefore: 2, charactersBefore: 3 },
-] as const;
-
 function toBase64(text: string): string[] {
-  const spellings = BASE64_PLACES.flatMap(({ bytesBefore, charactersBefore }) => {
+  // The secret starts after this number of bytes in a group of three.
+  const spellings = [0, 1, 2].flatMap((bytesBefore) => {
+    // The characters that depend on the bytes before it.
+    const charactersBefore = Math.ceil((bytesBefore * 8) / 6);
     const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(text)]);
     // At the end of the encoded data the last character depends only on the secret, inside of it also on what
     // follows.

@@ -96,14 +96,15 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
   }
   try {
     if (!isWhole || !key) throw new RangeError('Not a sealed value');
-    if (parts.length === 5 && isForOperator(binding.purpose)) {
+    const { purpose } = binding;
+    if (parts.length === 5 && purpose.kind === 'telegram' && purpose.bot === 'operator') {
       throw new RangeError('Anybody can seal with the public key');
     }
     const bytes = await openBytes(key, parts, toHeader(parts.length === 4 ? 'dir' : 'ECDH-ES', key.id, binding));
     const plaintext = unpack(bytes);
     // Anybody can seal with the public key, unchecked. A token goes into a header; the other purposes have readers
     // that check.
-    if (binding.purpose.kind === 'hook') checkPlaintext(binding.purpose, plaintext);
+    if (purpose.kind === 'hook') checkPlaintext(purpose, plaintext);
     return { plaintext, isOldKey: key !== keyring.keys[0] };
   } catch {
     // No cause: jose's messages would tell the cases apart wherever causes are logged or shown.
@@ -113,11 +114,6 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
       { hint },
     );
   }
-}
-
-/** Whether only a holder of `C3_SECRET` may seal for the purpose. */
-function isForOperator(purpose: Purpose): boolean {
-  return purpose.kind === 'telegram' && purpose.bot === 'operator';
 }
 
 const SUBJECTS: Readonly<Record<Exclude<Purpose['kind'], 'secret'>, string>> = {
