@@ -149,7 +149,7 @@ function readRooms(): Map<string, Room> {
 
 function toRow(mayImport: string, packages: string): Room {
   return {
-    mayImport: [...(mayImport.startsWith('all') ? ['all'] : []), ...readCode(mayImport)],
+    mayImport: [...(mayImport.trim().startsWith('all') ? ['all'] : []), ...readCode(mayImport)],
     packages: readCode(packages),
   };
 }
