@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { C3Error, toMessage } from '../../errors.ts';
-import { isUnknownObject, readArray, readString, type UnknownObject } from '../../json.ts';
+import { isJsonObject, readArray, readString, type UnknownObject } from '../../json.ts';
 import { readUserFile, type Terminal } from '../terminal.ts';
 
 /** The cluster on which the steps run. */
