@@ -4,17 +4,17 @@ import type { ConnectionPool } from './connection-pool.ts';
 import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
 
 /**
- * The agents of a build: in each container as many as steps run there at the same time. Later steps use them again,
- * and their connections stay open for the next build.
+ * The agents of a build. Each container has as many as the steps that run there at the same time. Later steps reuse
+ * them, and their connections stay open for the next build.
  */
 export interface BuildAgents {
   /** Lends an agent in a container to `work` alone. Waits while all are in use. */
   use<T>(container: string, work: (agent: StepAgent) => Promise<T>): Promise<T>;
-  /** Opens agents ahead: opening takes as long as a short step, and the first step works meanwhile. */
+  /** Opens agents in advance, while the first step runs. Opening an agent takes as long as a short step. */
   warmUp(container: string, count: number): void;
   /** Opens one more, even when all are in use, to cancel a step. The caller closes it. */
   openAnother(container: string): StepAgent;
-  /** Marks the workspace as unknown: it cannot be known what the build left there. */
+  /** Marks the workspace as unclean, so that no other build uses it. */
   condemn(): void;
   /**
    * Kills what the build left running, unless the workspace is deleted with it, and ends the agents. None may be in
@@ -33,19 +33,19 @@ export interface BuildAgentsOptions {
   /** The pause before a sweep is tried again after a cut. */
   readonly reconnectMs: number;
   readonly connections?: ConnectionPool;
-  /** Takes the commands that note what is not noted yet in a container of the build's state. */
+  /** Returns the commands that record the newest changes of the build's state in a container. */
   takeNotes(container: string): string;
 }
 
 /** The agent sends something every ten seconds. */
 export const SILENCE_MS = 45_000;
 
-/** How long the sweep after a build may take before the workspace is given up. */
+/** The time limit of the sweep after a build. After it, the workspace is deleted. */
 const SWEEP_MS = 30_000;
 
 /**
- * In one container at the same time. The steps of a wider parallel stage wait. A container runtime tolerates few
- * dozen execs.
+ * The limit of agents in one container. The steps of a wider parallel stage wait. A container runtime tolerates only
+ * a few dozen execs.
  */
 const MAX_AGENTS = 16;
 
@@ -83,7 +83,7 @@ export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
       // A workspace that serves one build is deleted with all that runs there.
       const isSwept = options.isReused && !isCondemned && (await sweepAll(sweepers, options));
       for (const agent of [...pools.values()].flatMap(({ all }) => all)) {
-        if (isSwept) agent.leave();
+        if (isSwept) agent.release();
         else agent.close();
       }
       return isSwept;
@@ -110,7 +110,8 @@ async function sweepAll(sweepers: readonly Sweeper[], options: BuildAgentsOption
 }
 
 /**
- * Retries after a cut: a second sweep does no harm, and a broken connection is no reason to give up a warm workspace.
+ * Sweeps a container. Retries after a cut: a second sweep does no harm, and a broken connection is no reason to
+ * delete a warm workspace.
  */
 async function sweepOne({ agent, notes }: Sweeper, options: BuildAgentsOptions, over: AbortSignal): Promise<boolean> {
   while (!over.aborted) {

@@ -38,9 +38,9 @@ it('gives a kept connection to one taker', () => {
   const pool = createConnectionPool();
   const connection = createFake();
   pool.of(POD, 'main').keep(connection);
-  expect(pool.of(POD, 'git').take()).toBeUndefined();
-  expect(pool.of(POD, 'main').take()).toBe(connection);
-  expect(pool.of(POD, 'main').take()).toBeUndefined();
+  expect(pool.of(POD, 'git').pop()).toBeUndefined();
+  expect(pool.of(POD, 'main').pop()).toBe(connection);
+  expect(pool.of(POD, 'main').pop()).toBeUndefined();
   expect(connection.isClosed).toBe(false);
 });
 
@@ -49,7 +49,7 @@ it('keeps several connections under a key and gives out the newest', () => {
   const [older, newer] = [createFake(), createFake()];
   pool.of(POD, 'main').keep(older);
   pool.of(POD, 'main').keep(newer);
-  expect([pool.of(POD, 'main').take(), pool.of(POD, 'main').take(), pool.of(POD, 'main').take()]).toEqual([
+  expect([pool.of(POD, 'main').pop(), pool.of(POD, 'main').pop(), pool.of(POD, 'main').pop()]).toEqual([
     newer,
     older,
     undefined,
@@ -62,7 +62,7 @@ it('gives out no connection that has ended', async () => {
   pool.of(POD, 'main').keep(connection);
   connection.end();
   await connection.over;
-  expect(pool.of(POD, 'main').take()).toBeUndefined();
+  expect(pool.of(POD, 'main').pop()).toBeUndefined();
 });
 
 it('closes a connection that nobody takes in time', () => {
@@ -75,7 +75,7 @@ it('closes a connection that nobody takes in time', () => {
     expect(connection.isClosed).toBe(false);
     vi.advanceTimersByTime(1);
     expect(connection.isClosed).toBe(true);
-    expect(pool.of(POD, 'main').take()).toBeUndefined();
+    expect(pool.of(POD, 'main').pop()).toBeUndefined();
   } finally {
     vi.useRealTimers();
   }

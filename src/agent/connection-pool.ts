@@ -2,21 +2,21 @@ import type { Workspace } from '../engine/cluster.ts';
 import type { AgentConnection } from './connection.ts';
 
 /**
- * Connections that builds left open into warm workspaces, for the next build there: opening one takes about as long
- * as a whole short step. There is one pool in a process.
+ * Connections that builds left open into warm workspaces, for the next build there. Opening a connection takes about
+ * as long as a short step. There is one pool in a process.
  */
 export interface ConnectionPool {
   /**
-   * Finds those into one container. By the key of the workspace, never by its UID: a lying cluster may invent that of
-   * another (A5).
+   * Finds the connections into one container, by the key of the workspace. A cluster can report the UID of another
+   * cluster's Pod, so the UID is not the key (A5).
    */
   of(workspace: Pick<Workspace, 'key'>, container: string): KeptConnections;
   close(): void;
 }
 
 export interface KeptConnections {
-  /** Takes out a connection that is still open. */
-  take(): AgentConnection | undefined;
+  /** Removes and returns the newest connection that is still open. */
+  pop(): AgentConnection | undefined;
   /** Adds a connection: steps that run at the same time have one each. */
   keep(connection: AgentConnection): void;
 }
@@ -50,8 +50,8 @@ export function createConnectionPool({
     one.connection.close();
   }
 
-  function take(key: string): AgentConnection | undefined {
-    // The newest: connections that a wide build left and nobody needs again grow old.
+  function pop(key: string): AgentConnection | undefined {
+    // The newest connection: those of a wide build that no other build needs then expire.
     const found = [...kept].findLast((one) => one.key === key && !one.connection.isOver);
     if (found) forget(found);
     return found?.connection;
@@ -74,7 +74,7 @@ export function createConnectionPool({
   return {
     of(workspace, container) {
       const key = JSON.stringify([workspace.key, container]);
-      return { take: () => take(key), keep: (connection) => keep(key, connection) };
+      return { pop: () => pop(key), keep: (connection) => keep(key, connection) };
     },
     close(): void {
       for (const one of kept) drop(one);

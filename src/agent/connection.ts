@@ -31,7 +31,7 @@ export interface ConnectionOptions {
   readonly buildId: string;
   /** `Workspace.epoch`. An agent refuses an epoch that is smaller than one seen in the container. */
   readonly epoch: number;
-  /** The connection only reads: it takes the workspace from nobody. */
+  /** The connection only reads, so it does not take over the workspace. */
   readonly isReader?: boolean;
   /** Where the agent keeps its files: the first of the two directories that is writable. */
   readonly roots: readonly [string, string];
@@ -42,10 +42,10 @@ export interface ConnectionOptions {
   readonly silenceMs: number;
 }
 
-/** How much of standard error is kept, for the message about an agent that died. */
+/** The limit of kept standard error, for the message about an agent that died. */
 const MAX_STDERR_BYTES = 512;
 
-/** How many frames may come without a command: the rest of an answer that was not waited for. */
+/** The limit of frames that arrive without a command. They are the rest of an answer that was abandoned. */
 const MAX_UNASKED_FRAMES = 1000;
 
 /**
@@ -54,7 +54,7 @@ const MAX_UNASKED_FRAMES = 1000;
  */
 const FRAMES_A_TURN = 64;
 
-/** How long a kept connection may take to answer. Opening a new one takes less. */
+/** The time limit for a kept connection to answer. A new connection opens faster. */
 const ANSWER_MS = 2000;
 
 /** One connection into one container, with an agent at its far end. Performs one command at a time. */
@@ -240,7 +240,9 @@ function createReceiver(): Receiver {
   };
 }
 
-/** Creates a function that tells for each frame, in order, why the connection must end with it, if so. */
+/**
+ * Creates a function that returns, for each frame in order, why it must end the connection; undefined if it is valid.
+ */
 function createFaultFinder(): (frame: Frame, isAsked: boolean) => string | undefined {
   let isReady = false;
   let unasked = 0;

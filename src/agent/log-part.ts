@@ -102,12 +102,12 @@ export async function readStreamed(
 
 interface PartHandler {
   readonly place: PartPlace;
-  /** Answers false when it takes no more. */
+  /** Returns false if it needs no more bytes. */
   onBytes(bytes: Uint8Array): boolean | Promise<boolean>;
   readonly onSkip?: PartSink['onSkip'];
 }
 
-/** Asks for a part. The one that it resolves with has no bytes: the handler has them. */
+/** Requests a part. The handler receives its bytes; the part that this returns has none. */
 async function askPart(agent: StepAgent, command: string, { place, onBytes, onSkip }: PartHandler): Promise<LogPart> {
   let { offset } = place;
   let skipped: { from: number; to: number } | undefined;
@@ -117,7 +117,7 @@ async function askPart(agent: StepAgent, command: string, { place, onBytes, onSk
     return { kind: 'part', skipped, bytes: NOTHING, offset, base, isCut, isLast };
   }
   function reject(): Cut {
-    const message = `container "${place.container}" sends what it was not asked for`;
+    const message = `container "${place.container}" sends data that c3 did not request`;
     return { kind: 'cut', message, isFinal: true };
   }
   function onFrame(frame: Frame): LogPart | undefined | Promise<LogPart | undefined> {
@@ -158,7 +158,7 @@ async function askPart(agent: StepAgent, command: string, { place, onBytes, onSk
   const answer = await agent.perform(command, onFrame);
   if (answer.kind === 'answered') {
     if (answer.value.kind === 'none') await findRootAgain(agent);
-    // The rest of the answer is not wanted.
+    // Discard the rest of the answer.
     if (answer.value.kind === 'cut') agent.reset();
     return answer.value;
   }

@@ -183,7 +183,7 @@ describe.each(someShells)('under %s', (shell) => {
     const steps = setUp(shell);
     const reader = createReader(steps);
     const nothing = { begunAtMs: 0, lines: [] };
-    expect(await reader.tell('main', 'journal.')).toEqual({ kind: 'answered', value: nothing });
+    expect(await reader.readFiles('main', 'journal.')).toEqual({ kind: 'answered', value: nothing });
     expect(await reader.readPart(START)).toEqual({ kind: 'none' });
     expect(existsSync(steps.root)).toBe(false);
     const dir = steps.workspace.directory;
@@ -251,8 +251,8 @@ describe.each(someShells)('under %s', (shell) => {
     expect((statSync(file).mode & 0o777).toString(8)).toBe('644');
     writeFileSync(join(steps.root, steps.buildId, 'journal.other'), `${line}\ncut`);
     const reader = createReader(steps);
-    expect(await reader.tell('main', 'journal.')).toMatchObject({ value: { lines: [line, line, line] } });
-    expect(await reader.tell('main', 's1.times')).toMatchObject({ value: { lines: [] } });
+    expect(await reader.readFiles('main', 'journal.')).toMatchObject({ value: { lines: [line, line, line] } });
+    expect(await reader.readFiles('main', 's1.times')).toMatchObject({ value: { lines: [] } });
     reader.close();
   });
 
@@ -271,8 +271,8 @@ describe.each(someShells)('under %s', (shell) => {
     const noted = (size: number): string => `until grep -qs ' ${size}$' ${file}; do sleep 0.05; done`;
     await steps.run(`echo a; ${noted(2)}; echo b; ${noted(4)}`);
     const reader = createReader(steps);
-    const told = await reader.tell('main', 's1.times');
-    const times = told.kind === 'answered' ? told.value.lines.map((line) => line.split(' ').map(Number)) : [];
+    const answer = await reader.readFiles('main', 's1.times');
+    const times = answer.kind === 'answered' ? answer.value.lines.map((line) => line.split(' ').map(Number)) : [];
     expect(times.map(([, size]) => size)).toEqual([2, 4]);
     const [first = 0, second = 0] = times.map(([seconds]) => seconds);
     expect(first).toBeGreaterThanOrEqual(1);

@@ -8,11 +8,11 @@ import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from
 
 /** Reads the files that a build has left in its workspace, and changes nothing there. */
 export interface PartReader {
-  /** Reads the lines of all files of the build in a container whose names begin with `name`. */
-  tell(container: string, name: string): Promise<AgentAnswer<ToldLines>>;
+  /** Reads the lines of the build's files in a container whose names start with `name`. */
+  readFiles(container: string, name: string): Promise<AgentAnswer<FileLines>>;
   /**
-   * Reads a part of a log, at most 256 KiB. All callers share few connections, and none waits for a slow one. Callers
-   * that ask for the same at the same moment share one answer.
+   * Reads a part of a log, at most 256 KiB. All callers share few connections, and no caller waits for a slow one.
+   * Callers that request the same part at the same moment share one answer.
    */
   readPart(place: PartPlace): Promise<LogPart>;
   /** Opens a connection for one reader, who closes it. */
@@ -31,7 +31,7 @@ export interface PartStream {
   close(): void;
 }
 
-export interface ToldLines {
+export interface FileLines {
   /**
    * When c3 first came into the container with the build, in epoch milliseconds; 0: nothing of the build is there.
    */
@@ -44,15 +44,15 @@ export interface ToldLines {
  */
 const MAX_CONNECTIONS = 4;
 
-/** How often, and how long after a cut, a file is asked for again. */
+/** The number of requests for a file, and the pause before a request after a cut. */
 const MAX_ATTEMPTS = 4;
 const RETRY_MS = 250;
 
-/** Of a file: more than a journal or the times of a step have. An empty line costs memory too (A12). */
+/** The limit of a file. A journal and the times of a step are smaller. An empty line costs memory too (A12). */
 const MAX_TOLD_BYTES = 16 * 1024 * 1024;
 const LINE_COST_BYTES = 64;
 
-/** A log is sent whole up to this size. Of a larger one the middle is left out, unless all of it is wanted. */
+/** A larger log is sent without its middle, unless the caller requests all of it. */
 const SOFT_CAP = 16_777_216;
 /** No log is longer. */
 const NO_CAP = 1_000_000_000_000_000;
@@ -87,9 +87,9 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
   }
 
   return {
-    async tell(container, name) {
+    async readFiles(container, name) {
       for (let attempt = 1; ; attempt += 1) {
-        const answer = await use(container, async (agent) => await askLines(agent, `tell ${buildId} ${name}\n`));
+        const answer = await use(container, async (agent) => await readLinesOf(agent, `tell ${buildId} ${name}\n`));
         if (answer.kind === 'answered' || answer.isFinal || attempt === MAX_ATTEMPTS) return answer;
         await sleep(RETRY_MS, undefined, { ref: false });
       }
@@ -129,7 +129,7 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
   };
 }
 
-async function askLines(agent: StepAgent, command: string): Promise<AgentAnswer<ToldLines>> {
+async function readLinesOf(agent: StepAgent, command: string): Promise<AgentAnswer<FileLines>> {
   const lines: string[] = [];
   let bytes = 0;
   let others = 0;
@@ -145,7 +145,7 @@ async function askLines(agent: StepAgent, command: string): Promise<AgentAnswer<
   });
   if (answer.kind === 'cut') return answer;
   const arrival = await agent.ready();
-  // The rest of the answer is not wanted.
+  // Discard the rest of the answer.
   if (answer.value === 'enough') agent.reset();
   return arrival.kind === 'cut' ? arrival : { kind: 'answered', value: { begunAtMs: arrival.value.begunAtMs, lines } };
 }

@@ -34,37 +34,37 @@ export interface CopyRequest extends LogRequest {
   onBytes(bytes: Uint8Array): Promise<void> | void;
   /** Called where the middle of a huge log is left out. Default: nothing is left out. */
   readonly onSkip?: (bytes: number) => void;
-  /** Aborted: looks for more at once. */
+  /** Aborting it ends the current pause. */
   readonly wake?: AbortSignal;
 }
 
 type ReadPart = Extract<LogPart, { kind: 'part' }>;
 
 /**
- * The pause between two looks at a log without news, and after many of these. All readers look at the same moments,
- * so that those of one step share an answer.
+ * The pause between two reads of a log that did not grow, and after many of them. All readers read at the same
+ * moments, so that the readers of one step share an answer.
  */
-const LOOK_MS = 250;
-const QUIET_LOOK_MS = 1000;
+const READ_PAUSE_MS = 250;
+const QUIET_READ_PAUSE_MS = 1000;
 const QUIET_LOOKS = 20;
 
-/** How many looks a step gets to report its end after its build has ended. */
-const MAX_LATE_LOOKS = 12;
+/** After the build has ended, a step must report its end within this number of reads. */
+const MAX_LATE_READS = 12;
 
-/** How many requests in a row may fail. */
+/** The limit of consecutive requests that fail. */
 const MAX_FAILURES = 8;
 
 /** A part with fewer bytes reaches the end of the log (shell/log.sh). */
 const BLOCK_BYTES = 131_072;
 
 /**
- * Reads a log to its end, part by part; while the step runs, as it is written. Continues after cuts. Shares the
- * reader's connections.
+ * Reads a log to its end, part by part. While the step runs, it reads new output. It continues after cuts. It shares
+ * the reader's connections.
  */
 export async function followParts(reader: PartReader, request: FollowRequest): Promise<LogReading> {
   const { signal, within = async (work) => await work() } = request;
   const { container, stepId, onPart } = request;
-  return await readToEnd(request, QUIET_LOOK_MS, async (place) => {
+  return await readToEnd(request, QUIET_READ_PAUSE_MS, async (place) => {
     return await within(async () => {
       if (signal.aborted) return undefined;
       const part = await untilAborted(reader.readPart({ container, stepId, ...place }), signal);
@@ -75,7 +75,8 @@ export async function followParts(reader: PartReader, request: FollowRequest): P
 }
 
 /**
- * Copies a log to its end; while the step runs, as it is written. Continues after cuts. Has a connection of its own.
+ * Copies a log to its end. While the step runs, it copies new output. It continues after cuts. It has its own
+ * connection.
  */
 export async function copyLog(reader: PartReader, request: CopyRequest): Promise<LogReading> {
   const { signal, container, stepId, onBytes, onSkip } = request;
@@ -83,7 +84,7 @@ export async function copyLog(reader: PartReader, request: CopyRequest): Promise
   // It also ends a part that is on its way.
   signal.addEventListener('abort', stream.close, { once: true });
   try {
-    return await readToEnd(request, LOOK_MS, async (place) => {
+    return await readToEnd(request, READ_PAUSE_MS, async (place) => {
       const read = stream.readPart({ stepId, ...place, isWhole: onSkip === undefined }, { onBytes, onSkip });
       return await untilAborted(read, signal);
     });
@@ -101,7 +102,7 @@ async function readToEnd(
   let [offset, base] = [from, 0];
   let [quiet, failures] = [0, 0];
   async function pause(): Promise<void> {
-    const periodMs = quiet > QUIET_LOOKS ? quietLookMs : LOOK_MS;
+    const periodMs = quiet > QUIET_LOOKS ? quietLookMs : READ_PAUSE_MS;
     const wakes = wake === undefined || wake.aborted ? [signal] : [signal, wake];
     const ms = periodMs - (Date.now() % periodMs);
     await sleep(ms, undefined, { signal: AbortSignal.any(wakes), ref: false }).catch(() => {});
@@ -109,7 +110,7 @@ async function readToEnd(
   while (!signal.aborted) {
     const [wasAwaited, wasOver] = [isAwaited(), isOver()];
     const part = await read({ offset, base });
-    // A reader that wants no more may not have taken all of the part.
+    // A reader that was aborted may not have received all of the part.
     if (part === undefined || signal.aborted) break;
     switch (part.kind) {
       case 'part': {
@@ -133,7 +134,7 @@ async function readToEnd(
         if (part.isFinal || failures > MAX_FAILURES) return { kind: 'failed', to: offset, message: part.message };
         await pause();
     }
-    if (wasOver && quiet > MAX_LATE_LOOKS) {
+    if (wasOver && quiet > MAX_LATE_READS) {
       return { kind: 'failed', to: offset, message: 'the build has ended, and the step has not reported its end' };
     }
   }

@@ -11,7 +11,8 @@ import type { KeptConnections } from './connection-pool.ts';
  */
 export interface StepAgent {
   /**
-   * Sends one command and passes each frame to `onFrame` until that answers. One command at a time. Never rejects.
+   * Sends one command and passes each frame to `onFrame` until it returns a value. Runs one command at a time. Never
+   * rejects.
    */
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
   /** Opens the connection before the first command. */
@@ -23,8 +24,8 @@ export interface StepAgent {
   ready(): Promise<AgentAnswer<{ readonly begunAtMs: number }>>;
   /** Drops the connection. The next command opens another. */
   reset(): void;
-  /** Ends this agent and leaves its connection to the pool. Only between commands. */
-  leave(): void;
+  /** Ends this agent and returns its connection to the pool. Call it only between commands. */
+  release(): void;
   close(): void;
 }
 
@@ -47,7 +48,7 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
   let isClosed = false;
 
   async function open(): Promise<AgentConnection> {
-    const kept = options.kept?.take();
+    const kept = options.kept?.pop();
     if (kept === undefined) return openConnection(workspace, container, options);
     if (await kept.begin(options)) return kept;
     kept.close();
@@ -101,7 +102,7 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
       ).ready;
     },
     reset,
-    leave(): void {
+    release(): void {
       isClosed = true;
       void connection?.then((opened) => (options.kept && !opened.isOver ? options.kept.keep(opened) : opened.close()));
       connection = undefined;
@@ -114,8 +115,8 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
 }
 
 /**
- * A node reports the end of a container 0.5 to 2 s after nobody can connect to it any more, and later when the node
- * is busy.
+ * A node reports the end of a container 0.5 to 2 s after the last connection is possible, and later if the node is
+ * busy.
  */
 const LOSS_MS = 10_000;
 

@@ -72,7 +72,9 @@ export interface StepLimits {
   readonly reconnectMs: number;
   /** The time between TERM and KILL for a step that must end, in whole seconds. */
   readonly graceSeconds: number;
-  /** How long after its time limit, or a cancel, a step may take to report its end: the grace and a reconnect. */
+  /**
+   * After its time limit or a cancel, a step must report its end within this time: the grace period and a reconnect.
+   */
   readonly answerMs: number;
 }
 
@@ -85,7 +87,7 @@ export const DEFAULT_STEP_LIMITS: StepLimits = {
 
 const MAX_RECONNECT_MS = 5000;
 
-/** How often a launch is sent that did not arrive. */
+/** The limit of attempts to send a launch. */
 const MAX_LAUNCHES = 5;
 
 /** Runs a step. All ways in which a step can end are in this race. */
@@ -109,7 +111,7 @@ export async function runStep(agent: StepAgent, launch: StepLaunch, options: Ste
   }
 }
 
-/** What is known of a step while c3 waits for it. */
+/** The state of the wait for a step. */
 interface Progress {
   /** The step runs or has run, so it is not launched any more. */
   isStarted: boolean;
@@ -122,7 +124,7 @@ interface Progress {
   end: Buffer;
 }
 
-/** Launches the step and waits for its end, over as many connections as it takes. */
+/** Launches the step and waits for its end. Opens another connection whenever one breaks. */
 async function awaitEnd(
   agent: StepAgent,
   launch: StepLaunch,
@@ -167,7 +169,7 @@ async function awaitEnd(
     await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop checks `over`
     now.pauseMs = Math.min(now.pauseMs * 2, MAX_RECONNECT_MS);
   }
-  return { kind: 'lost', message: 'nobody waits for it any more' };
+  return { kind: 'lost', message: 'c3 has stopped waiting for it' };
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -189,9 +191,9 @@ function handleFrame(
   switch (frame.kind) {
     case 'data':
       now.isStarted = true;
-      // The image's own `sh` may answer in place of the agent (A12).
+      // The image's own `sh` may answer instead of the agent (A12).
       if (now.end.length + frame.bytes.length > MAX_END_BYTES)
-        return end({ kind: 'lost', message: 'its container sends a log that it was not asked for' });
+        return end({ kind: 'lost', message: 'its container sends a log that c3 did not request' });
       now.end = Buffer.concat([now.end, frame.bytes]);
       return undefined;
     case 'heartbeat':

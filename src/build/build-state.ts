@@ -1,8 +1,8 @@
 import type { Build } from './build.ts';
 
 /**
- * The state of a build at one moment. Reporters render it. It is immutable: each change creates a new state. Times are
- * epoch milliseconds.
+ * The state of a build at one moment. Reporters render it. It is immutable: each change creates a new state. Times
+ * are epoch milliseconds.
  */
 export interface BuildState {
   readonly build: Build;
@@ -41,7 +41,9 @@ export interface ForgeUrls {
 
 export type BuildPhase =
   | { readonly kind: 'queued' }
-  /** Before the first step. `detail` says why the build waits: "pulling image …", "another build of this repository". */
+  /**
+   * Before the first step. `detail` says why the build waits: "pulling image …", "another build of this repository".
+   */
   | { readonly kind: 'preparing'; readonly detail: string }
   | { readonly kind: 'running' }
   | { readonly kind: 'ended'; readonly ending: Ending };
@@ -58,13 +60,19 @@ export type Ending =
   | { readonly kind: 'cancelled'; readonly message: string }
   /** A newer build of the same ref cancelled it. */
   | { readonly kind: 'superseded'; readonly message: string }
-  /** c3.yaml, a sealed value in it, or the kubeconfig is wrong. `message` is the first of `problems`, where there are any. */
+  /**
+   * c3.yaml, a sealed value in it, or the kubeconfig is wrong. `message` is the first of `problems`, where there are
+   * any.
+   */
   | { readonly kind: 'config-error'; readonly message: string; readonly problems?: readonly ConfigProblem[] }
   /** The forge did not confirm the push. c3 opened nothing and ran nothing. */
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'infrastructure-error'; readonly message: string };
 
-/** An error in c3.yaml, or a rule of the operator that its job breaks. Its texts quote no value of c3.yaml that can be secret. */
+/**
+ * An error in c3.yaml, or a rule of the operator that its job breaks. Its texts quote no value of c3.yaml that can be
+ * secret.
+ */
 export interface ConfigProblem {
   /** `c3.yaml:4:5`: the line and the column. Undefined for a rule. */
   readonly location?: string;
@@ -124,8 +132,8 @@ export interface FailedLog {
   /** The size of the raw log. */
   readonly bytes: number;
   /**
-   * Reads the last `maxBytes` from the Pod, masked, plus at most the length of a secret. Resolves to whether it reached
-   * the end. Can be called again. Never rejects. The promise of `onBytes` is back-pressure.
+   * Reads the last `maxBytes` from the Pod, masked, plus at most the length of a secret. Resolves to whether it
+   * reached the end. Can be called again. Never rejects. The promise of `onBytes` is back-pressure.
    */
   copy(onBytes: (bytes: Uint8Array) => Promise<void> | void, options: LogCopyOptions): Promise<boolean>;
   /** Aborted when the time for the log is over. */

@@ -14,8 +14,8 @@ export type EventKind = 'push' | 'tag';
 export type Trust = 'protected' | 'other';
 
 /**
- * A build of one commit of one repository, because of an event of a ref. Every room uses this record. A webhook, a link
- * or the command line creates it. The forge's proof adds the trust.
+ * A build of one commit of one repository, because of an event of a ref. Every room uses this record. A webhook, a
+ * link or the command line creates it. The forge's proof adds the trust.
  */
 export interface Build {
   /** 12 hex digits. Two deliveries with the same content have the same id. */

@@ -8,7 +8,10 @@ import { ENDING_WORDS, formatDuration } from './words.ts';
  */
 export interface CommitStatus {
   readonly state: 'pending' | 'success' | 'failure' | 'error';
-  /** At most {@link MAX_DESCRIPTION_LENGTH} UTF-16 units, the build's id at the end: `passed in 8s (build 5f3a0c91d2e4)`. */
+  /**
+   * At most {@link MAX_DESCRIPTION_LENGTH} UTF-16 units, the build's id at the end: `passed in 8s (build
+   * 5f3a0c91d2e4)`.
+   */
   readonly description: string;
   readonly targetUrl?: string;
 }

@@ -13,8 +13,9 @@ import {
 import { toEventKind, UNKNOWN_COMMIT, type Build, type Ref, type Trust } from './build.ts';
 
 /**
- * The sealed part of a build page's address: what c3 needs to show the build, and the right of its holder (A14). c3 makes
- * a link only after the forge has proven the push. So a link that opens proves that the commit belonged to the ref then.
+ * The sealed part of a build page's address: what c3 needs to show the build, and the right of its holder (A14). c3
+ * makes a link only after the forge has proven the push. So a link that opens proves that the commit belonged to the
+ * ref then.
  */
 export interface BuildLink {
   readonly right: 'view' | 'control';
@@ -36,8 +37,8 @@ export function sealLink(keyring: Keyring, link: BuildLink): Promise<string> {
 }
 
 /**
- * Opens only what {@link sealLink} sealed. A value that was sealed with the public key or by `/encrypt` is not a link,
- * because such a link would give any user the right to control a build. Every fault has the same message.
+ * Opens only what {@link sealLink} sealed. A value that was sealed with the public key or by `/encrypt` is not a
+ * link, because such a link would give any user the right to control a build. Every fault has the same message.
  *
  * @throws {C3Error} SEALED_INVALID
  */
@@ -98,13 +99,13 @@ function fromHex(digits: string, byteLength: number): Uint8Array {
 /** @throws {RangeError | TypeError | C3Error} for bytes that {@link packLink} did not write */
 function unpackLink(bytes: Uint8Array): BuildLink {
   const reader = new ByteReader(bytes);
-  const [flags = 0] = reader.take(1);
+  const [flags = 0] = reader.read(1);
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const shaBytes = toShaBytes(flags);
   const right = has(FLAGS.control) ? 'control' : 'view';
-  const id = toHex(reader.take(BUILD_ID_BYTES));
-  const sha = toHex(reader.take(shaBytes));
-  const before = has(FLAGS.before) ? toHex(reader.take(shaBytes)) : undefined;
+  const id = toHex(reader.read(BUILD_ID_BYTES));
+  const sha = toHex(reader.read(shaBytes));
+  const before = has(FLAGS.before) ? toHex(reader.read(shaBytes)) : undefined;
   const scope = parseShortScope(unpackName(reader));
   const ref: Ref = {
     kind: has(FLAGS.tag) ? 'tag' : 'branch',
@@ -114,7 +115,7 @@ function unpackLink(bytes: Uint8Array): BuildLink {
   const trust = has(FLAGS.protected) ? 'protected' : 'other';
   const event = toEventKind(ref);
   const build = { id, scope, event, ref, sha, before, cause: 'webhook', trust, commit: UNKNOWN_COMMIT } as const;
-  return { right, build, token: unpack(reader.take(reader.left)) };
+  return { right, build, token: unpack(reader.read(reader.left)) };
 }
 
 class ByteReader {
@@ -129,22 +130,24 @@ class ByteReader {
     return this.#bytes.length - this.#at;
   }
 
-  take(count: number): Uint8Array {
+  read(count: number): Uint8Array {
     if (count > this.left) throw new RangeError('The bytes end too early');
     this.#at += count;
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
 }
 
-/** The characters of repositories and refs, six bits each: all characters of a scope, and the most frequent capitals. */
+/**
+ * The characters of repositories and refs, six bits each: all characters of a scope, and the most frequent capitals.
+ */
 const NAME_ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789-._/:ABCDEFGHIJKLMNOPRSTUVWZ';
 const PLAIN_NAME = /^[a-z0-9._/:A-PR-WZ-]*$/;
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /**
- * Writes the doubled length, plus 1 if the name has other characters: one byte below 128, else two, the lower seven bits
- * first. The characters follow, six bits each. A name with other characters follows as UTF-8, and its length counts
- * bytes.
+ * Writes the doubled length, plus 1 if the name has other characters: one byte below 128, else two, the lower seven
+ * bits first. The characters follow, six bits each. A name with other characters follows as UTF-8, and its length
+ * counts bytes.
  */
 function packName(name: string): Uint8Array {
   const isPlain = PLAIN_NAME.test(name);
@@ -154,12 +157,12 @@ function packName(name: string): Uint8Array {
 }
 
 function unpackName(reader: ByteReader): string {
-  const [low = 0] = reader.take(1);
-  const [high = 0] = low < 0x80 ? [] : reader.take(1);
+  const [low = 0] = reader.read(1);
+  const [high = 0] = low < 0x80 ? [] : reader.read(1);
   const size = (low & 0x7f) | (high << 7);
   const length = size >> 1;
-  if (size % 2 === 1) return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(reader.take(length));
-  const text = Buffer.from(reader.take(toByteLength(length))).toString('base64url');
+  if (size % 2 === 1) return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(reader.read(length));
+  const text = Buffer.from(reader.read(toByteLength(length))).toString('base64url');
   return translate(text.slice(0, length), BASE64URL, NAME_ALPHABET);
 }
 

@@ -1,6 +1,6 @@
 import type { BuildPhase, BuildState, Reporter } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
-import type { BuildRequest, TelegramOrder } from '../engine/index.ts';
+import type { BuildRequest, TelegramOptions } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
 import type { Log } from '../log.ts';
@@ -24,7 +24,7 @@ const MAX_UNPROVEN_WAITING = 24;
 export interface ReporterOrder {
   readonly request: BuildRequest;
   /** The `telegram:` part of c3.yaml, if c3.yaml was read. */
-  readonly order: TelegramOrder | undefined;
+  readonly order: TelegramOptions | undefined;
   /** Whether the forge has proven the push by now. It does so before the first report, or never. */
   isProven(): boolean;
 }

@@ -11,7 +11,7 @@ import type {
 } from '../build/index.ts';
 import { createMasking, type Masking } from '../sealing/index.ts';
 
-/** The only place where a build's state changes. Reports every change to all that are attached. */
+/** Changes the state of a build; nothing else changes it. Reports every change to the attached reporters. */
 export interface BuildProgress {
   readonly state: BuildState;
   /** Reports the current state to a reporter at once, and all changes from now on. */
@@ -33,11 +33,11 @@ export interface BuildProgress {
   endStep(index: number, phase: StepPhase, tail: string): void;
   /** Ends the build. Returns the ending as it is reported: masked. */
   end(ending: Ending): Ending;
-  /** Frees the tables that masking searches with. They are made again if something else comes. */
+  /** Frees the search tables of the masking. They are created again if they are needed. */
   rest(): void;
 }
 
-/** What is known of a step before it runs. */
+/** The state of a step before it runs. */
 export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 'group'> & {
   /** Why it never runs. */
   readonly skipped: string | undefined;

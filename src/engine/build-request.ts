@@ -6,7 +6,7 @@ import type { Purpose } from '../sealing/index.ts';
 import type { Cluster } from './cluster.ts';
 import type { ConnectionPool, StepLimits } from '../agent/index.ts';
 
-/** A build to run. Until the forge has proven it, everything in it is only what a webhook says. */
+/** A build to run. Until the forge has proven it, it is only the claim of a webhook. */
 export interface BuildRequest {
   readonly build: Build;
   readonly repository: Repository;
@@ -15,8 +15,8 @@ export interface BuildRequest {
   /** A c3 that died began this build: it continues from what its Pod holds. */
   readonly isResumed: boolean;
   /**
-   * Aborting cancels the build; with {@link Superseded} as the reason, a newer build takes its place. `finally` still
-   * runs.
+   * Aborting cancels the build. {@link Superseded} as the reason means that a newer build replaces it. `finally`
+   * still runs.
    */
   readonly signal: AbortSignal;
   /** Aborting also ends the wait for `finally`. */
@@ -35,7 +35,7 @@ export interface BuildDependencies {
   readonly createLinks?: (build: ProvenBuild) => Promise<BuildLinks>;
   /** Gets every state, from the first. */
   readonly onState?: (state: BuildState) => void;
-  /** Called once when the work is done and the Pod released. Only the reports are left, which may take long. */
+  /** Called once when the Pod is released. Only the last reports follow, which can be late. */
   readonly onOver?: (ending: Ending) => void;
   /** Lists what the operator does not allow in a job, a sentence each. */
   checkJob(manifest: JsonObject): readonly string[];
@@ -49,7 +49,7 @@ export interface BuildDependencies {
    * @param telegram the value in c3.yaml; undefined when c3.yaml has none, or could not be read
    * @throws {C3Error} TELEGRAM_INVALID
    */
-  openReporter(request: BuildRequest, telegram: TelegramOrder | undefined): Reporter;
+  openReporter(request: BuildRequest, telegram: TelegramOptions | undefined): Reporter;
   /** There is one in a process. */
   readonly connections: ConnectionPool;
   now(): number;
@@ -65,8 +65,8 @@ export interface BuildDependencies {
   readonly onOutput?: (index: number, bytes: Uint8Array) => void;
 }
 
-/** What c3.yaml says about Telegram. */
-export interface TelegramOrder {
+/** The Telegram options of c3.yaml. */
+export interface TelegramOptions {
   /** Opened. Undefined: the operator's. */
   readonly destination: string | undefined;
   readonly notify: Notify;

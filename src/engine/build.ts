@@ -3,7 +3,7 @@ import type { BuildState, Ending, FailedLog, Reporter } from '../build/index.ts'
 import { C3Error, toMessage } from '../errors.ts';
 import { createMasking, formatScope } from '../sealing/index.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
-import type { BuildDependencies, BuildRequest, TelegramOrder } from './build-request.ts';
+import type { BuildDependencies, BuildRequest, TelegramOptions } from './build-request.ts';
 import { planRoots } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
 import { prepare, type PreparedBuild } from './prepare.ts';
@@ -26,7 +26,7 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   progress.hide(createMasking(request.repository.gitAccess().secrets));
   const compared = compareWithPrevious(request, progress);
   const attached: { reporter?: Reporter } = {};
-  function attach(telegram: TelegramOrder | undefined): void {
+  function attach(telegram: TelegramOptions | undefined): void {
     attached.reporter ??= dependencies.openReporter(request, telegram);
     progress.attach(attached.reporter);
   }
@@ -46,7 +46,7 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   const logSent = sendLog(reporter, { request, outcome, state: progress.state });
   await logSent.then(() => outcome?.cleanUp?.()).catch(dependencies.onFault);
   dependencies.onOver?.(ending);
-  // Telegram may take its last message much later. A build that waits for that must keep little in memory.
+  // Telegram may accept the last message much later. A build that waits for this must keep little in memory.
   outcome = undefined;
   progress.rest();
   await reported;
@@ -54,13 +54,13 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
 }
 
 /**
- * Does all of the build but its reports. It is a function of its own so that what it needs is freed before they are
- * done.
+ * Runs all of the build except its last reports. A separate function lets the garbage collector free its memory
+ * before they are sent.
  */
 async function carryOut(
   request: BuildRequest,
   dependencies: BuildDependencies,
-  { progress, attach }: { progress: BuildProgress; attach: (telegram: TelegramOrder | undefined) => void },
+  { progress, attach }: { progress: BuildProgress; attach: (telegram: TelegramOptions | undefined) => void },
 ): Promise<Outcome> {
   try {
     const prepared = await prepare(request, dependencies, progress);
@@ -80,8 +80,8 @@ async function carryOut(
 const LOG_MS = 60_000;
 
 /**
- * Sends the log of the step that failed, before the Pod is released and the log may be deleted. Does nothing if
- * nobody wants it.
+ * Sends the log of the step that failed to the reporters that request it, before the Pod is released and the log may
+ * be deleted.
  */
 async function sendLog(
   reporter: Reporter | undefined,
@@ -168,7 +168,7 @@ async function runInWorkspace(
   }
 }
 
-function toTelegramOrder({ pipeline: { telegram }, secrets }: PreparedBuild): TelegramOrder | undefined {
+function toTelegramOrder({ pipeline: { telegram }, secrets }: PreparedBuild): TelegramOptions | undefined {
   return telegram && { destination: secrets.telegram, notify: telegram.notify, log: telegram.log };
 }
 
@@ -193,8 +193,8 @@ function toEnding(error: unknown): Ending {
 const MAX_COMPARE_MS = 5_000;
 
 /**
- * Asks the forge how the build before this one ended, and reports that to the progress. Never rejects. Only the end
- * waits for it.
+ * Reads from the forge how the previous build ended, and records it in the progress. Never rejects. Only the end of
+ * the build waits for it.
  */
 async function compareWithPrevious({ build, repository }: BuildRequest, progress: BuildProgress): Promise<void> {
   const sha = toComparedCommit(build);

@@ -148,7 +148,7 @@ it('makes a damaged warm work tree anew', () => {
   rmSync(join(tree, '.git', 'objects'), { recursive: true });
   writeFileSync(join(tree, '.git', 'objects'), 'not a directory');
   const result = checkOut(commit('file', 'two'));
-  expect(result).toMatchObject({ status: 0, stdout: 'c3: the warm work tree cannot be used, cloning anew\n' });
+  expect(result).toMatchObject({ status: 0, stdout: 'c3: the warm work tree cannot be used, cloning again\n' });
   expect(readFileSync(join(tree, 'file'), 'utf8')).toBe('two');
 });
 

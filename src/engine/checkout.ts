@@ -98,7 +98,7 @@ renew() {
   tidy; tidied=$?
   { [ -z "$fetching" ] || wait "$fetching"; } && [ "$tidied" -eq 0 ] && switch
 }
-if [ ! -d .git ]; then make; else renew || { echo "c3: the warm work tree cannot be used, cloning anew"; make; }; fi
+if [ ! -d .git ]; then make; else renew || { echo "c3: the warm work tree cannot be used, cloning again"; make; }; fi
 read_head
 if [ "$head" != "$C3_SHA" ]; then echo "c3: the work tree is not at $C3_SHA" >&2; exit 1; fi
 `;

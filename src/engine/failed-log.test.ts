@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FailedLog } from '../build/index.ts';
 import { toFile, useWorlds, type World } from '../../test/fakes/build-world.ts';
-import type { TelegramOrder } from './build-request.ts';
+import type { TelegramOptions } from './build-request.ts';
 
 const createWorld = useWorlds();
 
@@ -102,8 +102,8 @@ describe('the log of the step that failed', () => {
 });
 
 it('the reporter gets what c3.yaml says about Telegram, once that is read', async () => {
-  const told: (TelegramOrder | undefined)[] = [];
-  const onReporter = (telegram: TelegramOrder | undefined): void => void told.push(telegram);
+  const told: (TelegramOptions | undefined)[] = [];
+  const onReporter = (telegram: TelegramOptions | undefined): void => void told.push(telegram);
   const file = toFile('- main: echo', 'telegram: {to: aa.bb.cc.dd, notify: change, log: true}\n');
   await createWorld().run({ file, onReporter });
   await createWorld().run({ file: toFile('- main: echo', 'telegram: {notify: never}\n'), onReporter });

@@ -21,8 +21,8 @@ export interface FailedLogOptions {
 }
 
 /**
- * Opens the log of the first step that failed and may not fail. Returns undefined when there is none, or when it is
- * empty.
+ * Opens the log of the first step whose failure failed the build. Returns undefined if there is none, or if its log
+ * is empty.
  */
 export function openFailedLog(options: FailedLogOptions): FailedLog | undefined {
   const { state, logs, signal } = options;
@@ -67,7 +67,7 @@ async function copyMasked(
     await pass(masker.flush());
     return true;
   } catch {
-    // The receiver takes no more.
+    // The receiver needs no more bytes.
     return false;
   }
 }

@@ -1,5 +1,5 @@
 export { runBuild } from './build.ts';
-export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOrder } from './build-request.ts';
+export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOptions } from './build-request.ts';
 export { toFirstState } from './build-progress.ts';
 export { Cancelled, Superseded } from './verdict.ts';
 export { planRoots } from './checkout.ts';

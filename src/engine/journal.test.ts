@@ -46,7 +46,7 @@ describe('a journal', () => {
     const progress = createProgress();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     let text = '';
-    const note = (): void => void (text += journal.take('main', progress.state));
+    const note = (): void => void (text += journal.toCommands('main', progress.state));
     note();
     progress.link({ view: 'https://c3.example/b/look', control: 'https://c3.example/b/control' });
     progress.compare('failed');
@@ -64,17 +64,17 @@ describe('a journal', () => {
     note();
     expect(await readJournal(toLines(text), known())).toEqual(withoutTails(progress.state));
     expect(text).not.toContain('c3.example');
-    expect(journal.take('main', progress.state)).toBe('');
+    expect(journal.toCommands('main', progress.state)).toBe('');
   });
 
   it('notes in each container what is not noted there', async () => {
     const progress = createProgress();
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     progress.startStep(0, 1);
-    const first = toLines(journal.take('a', progress.state));
+    const first = toLines(journal.toCommands('a', progress.state));
     progress.endStep(0, { kind: 'passed' }, '');
     progress.startStep(1, 1);
-    const second = toLines(journal.take('b', progress.state));
+    const second = toLines(journal.toCommands('b', progress.state));
     expect(await readJournal(second, known())).toEqual(withoutTails(progress.state));
     expect((await readJournal(first, known()))?.steps[1]?.phase).toEqual({ kind: 'pending' });
     expect(await readJournal([...second, ...first], known())).toEqual(withoutTails(progress.state));
@@ -88,7 +88,7 @@ describe('a journal', () => {
         progress.warn([warning]);
         progress.endStep(0, { kind: 'lost', message }, '');
         progress.end({ kind: 'config-error', message, problems: [{ message: warning }] });
-        const commands = createJournal({ buildId: 'b1', epoch: 9 }).take('main', progress.state);
+        const commands = createJournal({ buildId: 'b1', epoch: 9 }).toCommands('main', progress.state);
         expect(commands).toMatch(/^(?:note b1 \{[!-~]+\}\n)+$/);
         for (const line of toLines(commands)) expect(line.length).toBeLessThan(4000);
         const read = await readJournal(toLines(commands), known());
@@ -105,10 +105,10 @@ describe('a journal', () => {
     const journal = createJournal({ buildId: 'b1', epoch: 1 });
     const lines: string[] = [];
     progress.startStep(0, 1);
-    lines.push(...toLines(journal.take('main', progress.state)));
+    lines.push(...toLines(journal.toCommands('main', progress.state)));
     progress.endStep(0, { kind: 'passed' }, '');
     progress.end({ kind: 'cancelled', message: 'The build was cancelled' });
-    lines.push(...toLines(journal.take('main', progress.state)));
+    lines.push(...toLines(journal.toCommands('main', progress.state)));
     const shuffled = fc.shuffledSubarray([...lines, ...lines], { minLength: lines.length * 2 });
     await fc.assert(
       fc.asyncProperty(shuffled, fc.nat({ max: 60 }), async (some, length) => {
@@ -125,13 +125,13 @@ describe('a journal', () => {
     dead.startStep(0, 1);
     dead.endStep(0, { kind: 'passed' }, '');
     dead.startStep(1, 1);
-    const first = toLines(createJournal({ buildId: 'b1', epoch: 3 }).take('main', dead.state));
+    const first = toLines(createJournal({ buildId: 'b1', epoch: 3 }).toCommands('main', dead.state));
     next.startStep(0, 1);
     next.endStep(0, { kind: 'passed' }, '');
     next.startStep(1, 1);
     next.endStep(1, { kind: 'passed' }, '');
     next.end({ kind: 'passed', allowed: [] });
-    const second = toLines(createJournal({ buildId: 'b1', epoch: 4 }).take('main', next.state));
+    const second = toLines(createJournal({ buildId: 'b1', epoch: 4 }).toCommands('main', next.state));
     const state = await readJournal([...second, ...first], known());
     expect(state).toMatchObject({
       phase: { kind: 'ended' },
@@ -148,7 +148,7 @@ describe('a journal', () => {
     progress.endStep(0, { kind: 'failed', exitCode: 1 }, '');
     progress.endStep(1, { kind: 'passed' }, '');
     progress.end({ kind: 'passed', allowed: ['step 0'] });
-    const lines = toLines(createJournal({ buildId: 'b1', epoch: 1 }).take('main', progress.state));
+    const lines = toLines(createJournal({ buildId: 'b1', epoch: 1 }).toCommands('main', progress.state));
     const base = known();
     const steps = base.steps.map((step) => ({ ...step, isAllowed: true }));
     expect((await readJournal(lines, { ...base, steps }))?.phase).toEqual(progress.state.phase);
@@ -181,12 +181,12 @@ describe('a journal', () => {
     for (let index = 0; index < 100; index += 1) {
       for (let attempt = 1; attempt <= 21; attempt += 1) {
         progress.startStep(index, attempt);
-        text += journal.take('main', progress.state);
+        text += journal.toCommands('main', progress.state);
         progress.endStep(index, { kind: 'failed', exitCode: 1 }, 'x'.repeat(8000));
       }
     }
     progress.end({ kind: 'failed', step: 'step 99', message: 'exit code 1' });
-    text += journal.take('main', progress.state);
+    text += journal.toCommands('main', progress.state);
     expect(text.length).toBeLessThan(1.1 * 1024 * 1024);
     expect(await readJournal(toLines(text), known(100))).toEqual(withoutTails(progress.state));
   });

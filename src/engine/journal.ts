@@ -4,17 +4,17 @@ import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-v
 import { yieldToEventLoop } from './event-loop.ts';
 
 /**
- * The state of a build for readers that come when no process leads it any more. c3 appends lines to
- * `journal.CONTAINER` in the Pod, together with other commands. A line has whole values, each under a key, and the
- * newest value counts. So it changes little when a line comes twice, late or never. What c3.yaml and a link say of a
- * build is in no line: every program in the Pod could write it.
+ * The state of a build, for readers after the process that ran the build has ended. c3 appends lines to
+ * `journal.CONTAINER` in the Pod, together with other commands. A line has complete values, each under a key, and the
+ * newest value counts. So a line that is repeated, late or lost does little harm. No line repeats data of c3.yaml or
+ * of a link, because every program in the Pod can write lines.
  */
 export interface Journal {
   /**
-   * Takes the commands that note in a container what is not noted there yet of a state. They go before another
-   * command.
+   * Returns the commands that record in a container the changes of a state since the last call. The caller sends them
+   * before another command.
    */
-  take(container: string, state: BuildState): string;
+  toCommands(container: string, state: BuildState): string;
 }
 
 /** A line of the journal: `{"e":7,"n":12,"v":{"step 3":{…}}}`, in ASCII and without a blank. */
@@ -27,21 +27,24 @@ interface Entry {
 }
 
 /**
- * For the values of one line. A longer value has a line of its own. A shell opens the file for each line, and reads
- * byte by byte.
+ * The limit of the values in one line. A longer value has a line of its own. Few lines are faster: a shell opens the
+ * file for each line.
  */
 const LINE_BYTES = 1000;
 
 /**
- * In one container: a hundred steps, each tried twenty times. Beyond it only the end is noted: a shell reads and
- * writes some megabytes a second, and that is the time of the build.
+ * The limit of a container's journal: enough for a hundred steps with twenty attempts each. Beyond it c3 records only
+ * the ending. A shell writes a few megabytes a second, so a longer journal would delay the build.
  */
 const MAX_NOTED_BYTES = 1024 * 1024;
 
-/** How much is read: the journals of several containers, since they may share a directory. */
+/** The limit of a read. It covers the journals of several containers, because they may share a directory. */
 const MAX_READ_BYTES = 8 * MAX_NOTED_BYTES;
 
-/** Lines that are read in one turn of the event loop. A tenant may write lines with hundreds of values (A12). */
+/**
+ * Lines that are parsed before the event loop runs other work. A tenant can write lines with hundreds of values
+ * (A12).
+ */
 const LINES_A_TURN = 16;
 
 /** No honest build has more warnings. */
@@ -51,7 +54,7 @@ export function createJournal({ buildId, epoch }: { readonly buildId: string; re
   const containers = new Map<string, { readonly noted: Map<string, string>; bytes: number }>();
   let count = 0;
   return {
-    take(container, state): string {
+    toCommands(container, state): string {
       const kept = containers.get(container) ?? { noted: new Map<string, string>(), bytes: 0 };
       containers.set(container, kept);
       if (kept.bytes > MAX_NOTED_BYTES && state.phase.kind !== 'ended') return '';
@@ -84,7 +87,10 @@ function toLines(
   return lines;
 }
 
-/** Lists what is noted of a state, by key. Readers have the names and containers of steps from c3.yaml. */
+/**
+ * Lists the values of a state that the journal records, by key. Readers get names and containers of steps from
+ * c3.yaml.
+ */
 function* listValues(state: BuildState): Generator<readonly [key: string, value: unknown]> {
   const { build, phase, endedAt } = state;
   yield ['build', { startedAt: state.startedAt, isWarm: state.isWarm, previous: state.previous }];
@@ -96,7 +102,7 @@ function* listValues(state: BuildState): Generator<readonly [key: string, value:
     if (step.phase.kind === 'pending') continue;
     yield [`step ${index}`, { phase: toShort(step.phase), attempt, startedAt, endedAt: step.endedAt }];
   }
-  // Last, so that a reader that has the end has all.
+  // The ending is last, so that a reader that has it has all values.
   yield [
     'phase',
     { phase: phase.kind === 'ended' ? { ...phase, ending: toShort(phase.ending) } : toShort(phase), endedAt },
@@ -127,9 +133,9 @@ function toAscii(value: unknown): string {
 
 /**
  * Reads the state from journals. `lines` come from one or several containers, in any order. Every program in the Pod
- * can write them: what makes no sense is passed over.
+ * can write them, so invalid values are ignored.
  *
- * @param known what c3.yaml and the link say, which no journal may change; the steps are as before their start
+ * @param known the state from c3.yaml and the link, which no journal may change; its steps have not started
  * @returns undefined when there is nothing
  */
 export async function readJournal(lines: readonly string[], known: BuildState): Promise<BuildState | undefined> {
@@ -153,8 +159,8 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
 }
 
 /**
- * Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one: all at once would
- * take 20 times the memory.
+ * Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one, because all values
+ * together need 20 times the memory.
  */
 function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { readonly text: string })[] {
   const entries: { e: number; n: number; text: string }[] = [];

@@ -33,7 +33,7 @@ async function withExits(reader: PartReader, state: BuildState): Promise<BuildSt
   if (state.phase.kind === 'ended') return state;
   const steps = state.steps.map(async (step, index) => {
     if (step.phase.kind !== 'running') return step;
-    const told = await reader.tell(step.container, `${toStepId(index, step.attempt)}.exit`);
+    const told = await reader.readFiles(step.container, `${toStepId(index, step.attempt)}.exit`);
     const note = told.kind === 'answered' ? parseExitNote(told.value.lines[0] ?? '') : undefined;
     return note ? { ...step, phase: toPhase(toResult(note)) } : step;
   });
@@ -47,7 +47,7 @@ type ContainerJournal =
   | Extract<NotedState, { kind: 'failed' }>;
 
 async function readContainer(reader: PartReader, container: string): Promise<ContainerJournal> {
-  const told = await reader.tell(container, 'journal.');
+  const told = await reader.readFiles(container, 'journal.');
   if (told.kind === 'cut') return told.isShellMissing ? { kind: 'none' } : { kind: 'failed', message: told.message };
   return told.value.begunAtMs === 0 ? { kind: 'none' } : { kind: 'read', ...told.value };
 }

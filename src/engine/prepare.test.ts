@@ -68,7 +68,7 @@ describe('before it asks the cluster for anything, a build', () => {
   it('warns of a hook URL that was sealed with an old key', async () => {
     const world = createWorld();
     await world.run({ isOldKey: true });
-    expect(last(world)?.warnings).toEqual(['the hook URL is sealed with an old key of this c3; make it anew']);
+    expect(last(world)?.warnings).toEqual(['the hook URL is sealed with an old key of this c3; make a new one']);
   });
 
   it.each(['success', 'failure', 'error'] as const)(

@@ -15,7 +15,7 @@ import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
 import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
 import type { BuildProgress } from './build-progress.ts';
 
-/** What is known before the cluster is asked for anything. */
+/** The result of the preparation, before any request to the cluster. */
 export type Prepared =
   | { readonly kind: 'ended'; readonly ending: Ending }
   /** The build has ended before, and was reported. It is not reported again. */
@@ -27,10 +27,10 @@ export interface PreparedBuild {
   readonly pipeline: Pipeline;
   readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly secrets: OpenedSecrets;
-  /** Of them, and of all that comes with them. */
+  /** Masks the secrets, the kubeconfig and the token. */
   readonly masking: Masking;
   readonly build: ProvenBuild;
-  /** Some c3 began it before. */
+  /** Another c3 process started it before. */
   readonly isResumed: boolean;
 }
 
@@ -43,8 +43,8 @@ export interface OpenedSecrets {
 export const PIPELINE_FILE = 'c3.yaml';
 
 /**
- * Prove → read c3.yaml → plan → open its secrets. Nothing of c3.yaml is opened before the forge has confirmed the
- * push.
+ * Prepares a build: prove → read c3.yaml → plan → open its secrets. Opens no secret before the forge has confirmed
+ * the push (A2).
  */
 export async function prepare(
   request: BuildRequest,
@@ -56,7 +56,7 @@ export async function prepare(
   // Both are requested while the forge checks the push; nothing is read from them before it has answered.
   const file = repository.readFile(PIPELINE_FILE, sha, signal);
   const before = findBuildStatus(repository.listStatuses(sha, signal), id);
-  // Without a handler, an early failure that nobody awaits would end the process.
+  // Without a handler, an early failure of a promise that is not awaited would end the process.
   for (const early of [file, before]) early.catch(() => {});
   const proof = await repository.prove(build, signal);
   if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
@@ -67,7 +67,7 @@ export async function prepare(
     const message = `this delivery was built before, as the commit's status "${state}" says`;
     return { kind: 'replayed', ending: { kind: 'skipped', message } };
   }
-  if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make it anew']);
+  if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make a new one']);
   const links = await dependencies.createLinks?.(proven);
   if (links) progress.link(links);
   await repository.setStatus(sha, formatCommitStatus(progress.state), signal);
@@ -83,7 +83,7 @@ export async function prepare(
   const secrets = await openSecrets(pipeline, dependencies, progress);
   const masked = maskAll(repository, secrets, dependencies);
   if (masked.kind === 'ended') return masked;
-  // A status that says "pending" was set by a c3 that did not live to set another.
+  // A pending status means that the c3 process that set it has ended without a final status.
   const isResumed = request.isResumed || state === 'pending';
   const { masking } = masked;
   return { kind: 'ready', build: proven, pipeline, plan, secrets, masking, isResumed };
@@ -91,7 +91,7 @@ export async function prepare(
 
 type Ended = Extract<Prepared, { kind: 'ended' }>;
 
-/** c3.yaml is not what it should be. */
+/** The build cannot run because of its c3.yaml. */
 interface Unusable {
   readonly kind: 'ended';
   readonly ending: Extract<Ending, { kind: 'config-error' }>;
@@ -107,7 +107,7 @@ function endForConfig(message: string, problems: readonly ConfigProblem[] = []):
 }
 
 export interface PipelineFile {
-  /** What the forge answered. */
+  /** The forge's response. */
   readonly answer: FileContent;
   readonly sha: string;
   readonly repository: Pick<Repository, 'lineUrl'>;
@@ -147,7 +147,7 @@ export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencie
   return first === undefined ? undefined : endForConfig(first, problems);
 }
 
-/** What changed is asked of the forge, never taken from the payload, and only when a condition wants to know. */
+/** Requests the changed paths from the forge, not from the payload, and only if a condition uses them. */
 async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
   const { event, ref, before, sha } = build;
   if (before === undefined || !needsPaths(pipeline)) return { event, ref };
@@ -165,7 +165,7 @@ export async function openSecrets(
     try {
       const { plaintext, isOldKey } = await dependencies.open(token, purpose);
       if (isOldKey)
-        progress.warn([`${PIPELINE_FILE} warning: ${where} is sealed with an old key of this c3; seal it anew`]);
+        progress.warn([`${PIPELINE_FILE} warning: ${where} is sealed with an old key of this c3; seal it again`]);
       return plaintext;
     } catch (error) {
       if (!(error instanceof C3Error)) throw error;
@@ -185,7 +185,7 @@ export async function openSecrets(
   };
 }
 
-/** Hides what nothing of a build may show; what cannot be hidden is not used. */
+/** Creates the masking of all secrets. Refuses secrets that are too long to be masked. */
 export function maskAll(
   repository: Pick<Repository, 'gitAccess'>,
   secrets: OpenedSecrets,

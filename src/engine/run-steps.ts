@@ -16,11 +16,14 @@ import { createJournal } from './journal.ts';
 import { runTask, type Part, type TaskContext } from './run-task.ts';
 import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
 
-export interface StepsOrder extends TaskSource {
+export interface StepsOptions extends TaskSource {
   /** The key for {@link createStepProofs}. */
   readonly proofKey: string;
   readonly workspace: Workspace;
-  /** A c3 that died began the build in this workspace: what ran does not run again, and the time limit goes on. */
+  /**
+   * Another c3 process started the build in this workspace. Steps that ran do not run again, and the time limit
+   * continues.
+   */
   readonly isResumed: boolean;
   readonly progress: BuildProgress;
   readonly masking: Masking;
@@ -46,16 +49,16 @@ export interface StepsOutcome {
   openLog(state: BuildState, signal: AbortSignal): FailedLog | undefined;
 }
 
-/** For all steps of `finally` together: other builds may wait for the Pod meanwhile. */
+/** The time limit for all steps of `finally` together. Other builds may wait for the Pod. */
 const FINALLY_MS = 10 * 60_000;
 
 /**
  * Runs the stages of a pipeline in order, and the steps of one stage at the same time. After a failure it runs only
- * steps that ask for that. At last, in any case, it runs `finally`. The first cause becomes the build's ending.
+ * steps whose condition allows that. It always runs `finally` last. The first cause becomes the build's ending.
  */
-export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
-  const { pipeline, progress, workspace } = order;
-  const tasks = planTasks(order);
+export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
+  const { pipeline, progress, workspace } = options;
+  const tasks = planTasks(options);
   const oversized = findOversizedVariable(tasks.all);
   if (oversized !== undefined) {
     return {
@@ -64,44 +67,44 @@ export async function runSteps(order: StepsOrder): Promise<StepsOutcome> {
       openLog: () => undefined,
     };
   }
-  const journal = createJournal({ buildId: order.build.id, epoch: workspace.epoch });
+  const journal = createJournal({ buildId: options.build.id, epoch: workspace.epoch });
   const roots = planRoots(pipeline);
-  const takeNotes = (container: string): string => journal.take(container, progress.state);
-  const buildId = order.build.id;
+  const takeNotes = (container: string): string => journal.toCommands(container, progress.state);
+  const buildId = options.build.id;
   const agents = createBuildAgents({
-    ...order,
+    ...options,
     buildId,
     roots,
     isReused: pipeline.pod.reuse,
     takeNotes,
-    reconnectMs: order.limits.reconnectMs,
+    reconnectMs: options.limits.reconnectMs,
   });
   for (const [container, count] of countAtOnce(tasks)) agents.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
   const logs = new Map<number, WrittenLog>();
   const reader = createPartReader({ workspace, buildId, roots });
-  const toProof = createStepProofs({ key: order.proofKey, buildId, workspaceId: workspace.id });
-  const course = createCourse({ ...order, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs, reader });
-  const spentMs = await findSpent(order, agents, tasks);
+  const toProof = createStepProofs({ key: options.proofKey, buildId, workspaceId: workspace.id });
+  const course = createCourse({ ...options, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs, reader });
+  const spentMs = await findSpent(options, agents, tasks);
   await course.walk(tasks.steps, {
     deadline: performance.now() + pipeline.timeoutMs - spentMs,
     limit: 'the time limit of the build',
-    signal: order.signal,
+    signal: options.signal,
   });
   await course.walk(tasks.finally, {
     deadline: performance.now() + FINALLY_MS,
     limit: 'the ten minutes that "finally" has',
-    signal: order.haltSignal ?? new AbortController().signal,
+    signal: options.haltSignal ?? new AbortController().signal,
   });
   return {
     ending: course.toEnding(),
     sweep: agents.sweep,
-    openLog: (state, signal) => openFailedLog({ ...order, state, signal, logs, reader }),
+    openLog: (state, signal) => openFailedLog({ ...options, state, signal, logs, reader }),
   };
 }
 
-/** What has happened in a build so far. */
+/** The course of a build so far. */
 interface Course {
   /** Runs the stages of a part, until one stops it. */
   walk(stages: TaskPlan['steps'], part: Part): Promise<void>;
@@ -153,10 +156,10 @@ function createCourse(context: TaskContext): Course {
 }
 
 /** Computes for how many milliseconds the build has run: 0, unless it is resumed. Compares the clocks of both c3s. */
-async function findSpent(order: StepsOrder, agents: BuildAgents, { all }: TaskPlan): Promise<number> {
+async function findSpent(options: StepsOptions, agents: BuildAgents, { all }: TaskPlan): Promise<number> {
   const now = Date.now();
   const [first] = all;
-  if (!order.isResumed || !first) return 0;
+  if (!options.isResumed || !first) return 0;
   const answer = await agents.use(first.container, async (agent) => await agent.ready());
   return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
 }

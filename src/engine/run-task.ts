@@ -28,7 +28,7 @@ export interface Part {
   readonly deadline: number;
   /** The name of the limit that is reached then: "the time limit of the build". */
   readonly limit: string;
-  /** Aborted: what runs of it is cancelled. */
+  /** Aborting cancels the tasks of this part that run. */
   readonly signal: AbortSignal;
 }
 
@@ -44,13 +44,13 @@ export interface TaskContext {
   readonly progress: BuildProgress;
   readonly masking: Masking;
   readonly limits: StepLimits;
-  /** Takes the commands that note what is not noted yet in a container of the build's state. */
+  /** Returns the commands that record the newest changes of the build's state in a container. */
   takeNotes(container: string): string;
-  /** Makes what a step's supervisor writes when the step has passed, by the step's id. */
+  /** Creates the proof that a step's supervisor writes when the step has passed, from the step's id. */
   toProof(stepId: string): string;
   /** What the tasks have left in the workspace, by their index. */
   readonly logs: Map<number, WrittenLog>;
-  /** Gets what a task writes, masked, as it is written. Without it nobody reads the log of a task that runs. */
+  /** Receives the masked output of a task while it runs. Without it, c3 does not read the log of a running task. */
   readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
 
@@ -69,7 +69,7 @@ export async function runTask(task: Task, part: Part, context: TaskContext): Pro
   });
 }
 
-/** Tells why an attempt is not begun. For a build that is resumed only the workspace knows whether it was. */
+/** Returns why an attempt must not start. For a resumed build, only the workspace knows whether it has started. */
 function findHindrance({ name }: Task, part: Part, { isResumed }: TaskContext): Ending | undefined {
   if (isResumed) return undefined;
   if (part.signal.aborted) return toCancelEnding(part.signal, `before step "${name}"`);
@@ -89,7 +89,7 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   let end: LogEnd = { size: 0, bytes: new Uint8Array(0) };
   const cancelling: StepAgent[] = [];
   const isLate = performance.now() >= part.deadline;
-  // A build that is resumed too late only asks how the step ended. A step that was never begun takes this as its end.
+  // A build that is resumed too late only reads how the step ended. A step that never started ends with this.
   if (isLate) await forestall(work, context);
   progress.startStep(task.index, attempt);
   const output = openOutput(work, context);
@@ -123,10 +123,10 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   return toVerdict(task, result, { tail, isPastLimit, limit: part.limit, signal: part.signal });
 }
 
-/** How much is kept of the output of a step that has no log in the workspace. */
+/** The limit of kept output of a step that has no log in the workspace. */
 const MAX_KEPT_BYTES = 16 * 1024;
 
-/** Prevents that a step is begun, if it was not begun yet. */
+/** Prevents the start of a step that has not started yet. */
 async function forestall({ task, attempt, agent }: Attempt, { build, limits }: TaskContext): Promise<void> {
   const command = `cancel ${build.id} ${toStepId(task.index, attempt)}\n`;
   // An agent that only sends heartbeats gets as long as a step that must end (A12).
@@ -135,15 +135,15 @@ async function forestall({ task, attempt, agent }: Attempt, { build, limits }: T
   clearTimeout(timer);
 }
 
-/** The output of an attempt for someone who reads it while it is written. */
+/** The output of an attempt, for a reader while the attempt runs. */
 interface Output {
-  /** Takes output that is in no log in the workspace. */
+  /** Adds output that is not in a log in the workspace. */
   push(bytes: Uint8Array): void;
   /** Resolves when all of it has been passed on. */
   finish(result: StepResult): Promise<void>;
 }
 
-/** How long the log of a lost step is still read. */
+/** The time limit for reading the log of a lost step. */
 const LOST_LOG_MS = 5_000;
 
 function openOutput({ task, attempt }: Attempt, { reader, masking, onOutput }: TaskContext): Output | undefined {
@@ -211,7 +211,7 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
   context.progress.warn([
     `Step "${name}" runs in container "${container}", which has no shell: it gets no variables and no working directory, and only the cluster reports its end`,
   ]);
-  // Nothing can find what it leaves behind.
+  // The sweep cannot find processes that this step leaves running.
   context.agents.condemn();
   if (context.isResumed)
     return { kind: 'lost', message: 'a container without a shell keeps no trace of whether it ran' };

@@ -78,7 +78,9 @@ export interface Delivery {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
-  /** Whether the hook's key allows a delivery without a signature. A signature that is present must still be valid. */
+  /**
+   * Whether the hook's key allows a delivery without a signature. A signature that is present must still be valid.
+   */
   readonly isSignatureOptional?: boolean;
 }
 
@@ -94,6 +96,8 @@ export interface Forge {
 }
 
 export interface OpenOptions {
-  /** Whether the forge has accepted the token before. Calls with other tokens share few connections. Default: true. */
+  /**
+   * Whether the forge has accepted the token before. Calls with other tokens share few connections. Default: true.
+   */
   isConfirmed?(): boolean;
 }

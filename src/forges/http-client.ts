@@ -69,7 +69,9 @@ export interface HttpClientOptions {
 const MAX_CONNECTIONS = 32;
 /** Slow calls of one repository leave connections for the others (A12). */
 const MAX_CALLS_PER_REPOSITORY = 8;
-/** Longer than most steps, so that the last status of a build finds an open connection. A server may close it earlier. */
+/**
+ * Longer than most steps, so that the last status of a build finds an open connection. A server may close it earlier.
+ */
 const KEEP_ALIVE_MS = 60_000;
 
 type SendResult =

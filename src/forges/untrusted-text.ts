@@ -11,8 +11,8 @@ const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u
 const MAX_READ_LENGTH = 10_000;
 
 /**
- * Returns the first line of an untrusted text: trimmed, without control characters, well-formed, and cut to `maxLength`
- * UTF-16 units.
+ * Returns the first line of an untrusted text: trimmed, without control characters, well-formed, and cut to
+ * `maxLength` UTF-16 units.
  */
 export function toPrintableLine(text: string, maxLength: number): string {
   const [firstLine = ''] = text

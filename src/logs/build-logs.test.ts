@@ -111,7 +111,7 @@ function viewLog(log: string, onFetch: () => void = () => {}): BuildView {
         kind: 'open',
         masking: createMasking([]),
         reader: {
-          tell: () => Promise.resolve({ kind: 'answered', value: { begunAtMs: 1, lines: [] } }),
+          readFiles: () => Promise.resolve({ kind: 'answered', value: { begunAtMs: 1, lines: [] } }),
           openStream: () => {
             throw new Error('nobody copies it');
           },

@@ -71,12 +71,12 @@ export function createBuildView(build: SeenBuild): BuildView {
 }
 
 /**
- * Tells why a step has no log. Returns undefined when it may have one. Waits for a step that has not begun, if this
- * process leads its build.
+ * Returns why a step has no log; undefined if it may have one. Waits for a step that has not started, if this process
+ * runs its build.
  */
 async function findHindrance(build: SeenBuild, run: StepRun, signal: AbortSignal): Promise<string | undefined> {
   let last = build.state;
-  // The notes of a build that goes on, or whose c3 died, may be incomplete. Its Pod knows more.
+  // The journal may be incomplete if the build continues, or if its c3 process ended. Its Pod has more.
   if (!build.isLed && last.phase.kind !== 'ended' && last.steps[run.index]) return undefined;
   for await (const state of build.changes(signal)) {
     last = state;
@@ -125,7 +125,7 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
   let partial = '';
 
   async function deliver(): Promise<void> {
-    for (let slice = lines.take(); slice.lines.length > 0; slice = lines.take()) {
+    for (let slice = lines.drain(); slice.lines.length > 0; slice = lines.drain()) {
       await yieldToEventLoop();
       if (signal.aborted) return;
       const shown = maskShownLines(slice.lines, log.masking);
@@ -168,15 +168,15 @@ async function readLines(build: SeenBuild, log: OpenedLog, { request, reader }: 
 }
 
 /**
- * Creates a function that tells when a line was written. A line that the watch has not noted was written in the last
- * second: the last one of a step that has ended, or the current one.
+ * Creates a function that returns when a line was written. A line that the watch has not recorded was written in the
+ * last second of the step, or in the current second.
  */
 async function createStamp(
   build: SeenBuild,
   { reader, container }: OpenedLog,
   { index, attempt }: StepRun,
 ): Promise<(line: PlacedLine) => number | undefined> {
-  const told = await reader.tell(container, `${toStepId(index, attempt)}.times`);
+  const told = await reader.readFiles(container, `${toStepId(index, attempt)}.times`);
   const times = readLogTimes(told.kind === 'answered' ? told.value.lines : []);
   function findLast(): number | undefined {
     const step = build.state.steps[index];

@@ -2,18 +2,18 @@ import type { Build, BuildState, CommitStatus, ConfigProblem, ForgeUrls, ReadSta
 import type { LogReading } from '../agent/index.ts';
 
 /**
- * What a reader with a link to a build can see. While the build runs in this process that is its state as it changes.
- * Else it is what its Pod and the forge know. This file has types only: `open-view.ts` creates them, the page shows
- * them.
+ * What a reader with a link to a build can see. While the build runs in this process, that is its current state.
+ * Otherwise it is what the Pod and the forge have recorded. This file contains only types: `open-view.ts` creates
+ * their values, and the page shows them.
  */
 export type BuildLook =
   | { readonly kind: 'seen'; readonly view: BuildView }
-  /** Neither this process nor a Pod knows the build any more, or no Pod ever did. */
+  /** This process does not run the build, and no Pod has its logs. */
   | { readonly kind: 'outcome'; readonly outcome: BuildOutcome }
   /** The forge or the cluster did not answer. `message` is a sentence. */
   | { readonly kind: 'failed'; readonly message: string };
 
-/** What the forge knows of a build, and what follows from its c3.yaml. */
+/** The outcome of a build according to the forge and to its c3.yaml. */
 export interface BuildOutcome {
   readonly build: Build;
   readonly urls: ForgeUrls;

@@ -21,7 +21,7 @@ function read(log: Buffer, secrets: readonly string[], from = START, cuts: reado
   const told: Told = { lines: [], ends: [] };
   function take(): void {
     for (let isAll = false; !isAll;) {
-      const { lines, end } = maker.take(2);
+      const { lines, end } = maker.drain(2);
       told.lines.push(...lines);
       told.ends.push({ end, count: told.lines.length });
       isAll = lines.length === 0;
@@ -76,7 +76,7 @@ describe('the lines of a log', () => {
     const log = Buffer.from(`a\n${long.join('')}\n${'\n'.repeat(2 * SLICE_LINES)}z\n`);
     const maker = createLogLines(START, createMasking([]));
     maker.push(log);
-    const slices = Array.from({ length: 5 }, () => maker.take());
+    const slices = Array.from({ length: 5 }, () => maker.drain());
     expect(slices.map(({ lines }) => lines.length)).toEqual([4, SLICE_LINES, SLICE_LINES, 4, 0]);
     for (const { lines } of slices)
       expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(SLICE_CHARACTERS);
@@ -99,11 +99,11 @@ describe('the lines of a log', () => {
     const maker = createLogLines(START, createMasking([secret]));
     maker.push(Buffer.from(`head\n${secret.slice(0, 11)}`));
     maker.breakOff();
-    expect(maker.take()).toEqual({ lines: [{ text: 'head', offset: 0, pieces: 0 }], end: { offset: 16, pieces: 0 } });
+    expect(maker.drain()).toEqual({ lines: [{ text: 'head', offset: 0, pieces: 0 }], end: { offset: 16, pieces: 0 } });
     const end = `${secret.slice(11)}\n${'-'.repeat(80)}\nlast\n`;
     maker.goOn(1000);
     maker.push(Buffer.from(end));
-    const { lines } = maker.take();
+    const { lines } = maker.drain();
     expect(lines.map(({ text }) => text)).toEqual(['-'.repeat(29), 'last']);
     expect(lines[0]?.offset).toBe(1063);
   });

@@ -4,7 +4,7 @@ import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
 
 /** Converts a raw log to masked lines. Pure, and linear in its input. */
 export interface LogLines {
-  /** Takes the next bytes of the raw log, from {@link toLeadIn} on. */
+  /** Adds the next bytes of the raw log, from {@link toLeadIn} on. */
   push(bytes: Uint8Array): void;
   /** Ends the log: the current line is the last one. */
   end(): void;
@@ -12,8 +12,11 @@ export interface LogLines {
   breakOff(): void;
   /** Ends the gap. */
   goOn(at: number): void;
-  /** Takes out the first whole lines, {@link SLICE_CHARACTERS} of text at most, and the position after them. */
-  take(maxLines?: number): { readonly lines: readonly PlacedLine[]; readonly end: LogPosition };
+  /**
+   * Removes and returns the first complete lines, at most {@link SLICE_CHARACTERS} of text, and the position after
+   * them.
+   */
+  drain(maxLines?: number): { readonly lines: readonly PlacedLine[]; readonly end: LogPosition };
   /** Returns the start of the next line, without an end that may be the start of a secret. */
   partial(): string;
 }
@@ -22,13 +25,13 @@ export interface PlacedLine {
   readonly text: string;
   /** Bytes of the raw log before the line. Equal for all pieces of a line. */
   readonly offset: number;
-  /** How many pieces of the line came before it. */
+  /** The number of pieces of the line before this one. */
   readonly pieces: number;
 }
 
 /**
- * How many lines, and UTF-16 units of text, are taken at once: all that is made of a slice is in memory at the same
- * time.
+ * The limits of one slice, in lines and in UTF-16 units. Everything that is made from a slice is in memory at the
+ * same time.
  */
 export const SLICE_LINES = 1_000;
 export const SLICE_CHARACTERS = 65_536;
@@ -80,13 +83,13 @@ export function createLogLines(from: LogPosition, masking: Pick<Masking, 'create
       [begin, pushed, shownFrom] = [at, at, at + MASK_REACH_BYTES];
       lines.breakOff(shownFrom);
     },
-    take: lines.take,
+    drain: lines.drain,
     partial: lines.partial,
   };
 }
 
 /** Divides bytes into lines, and long lines into pieces. */
-interface LineBuilder extends Pick<LogLines, 'take' | 'partial'> {
+interface LineBuilder extends Pick<LogLines, 'drain' | 'partial'> {
   /** Adds bytes to the line. */
   add(bytes: Uint8Array): void;
   /** Adds the rest of the line. The next line begins at an offset of the raw log. */
@@ -98,8 +101,8 @@ interface LineBuilder extends Pick<LogLines, 'take' | 'partial'> {
 function createLineBuilder(from: LogPosition): LineBuilder {
   const lines: PlacedLine[] = [];
   /**
-   * Of the current line: its offset, the text that is in no piece yet, the number of its pieces, how many of them are
-   * not wanted.
+   * The current line: its offset, the text that is in no piece yet, the number of its pieces, and how many of them to
+   * omit.
    */
   let [start, text, pieces, unwanted] = [from.offset, '', 0, from.pieces];
   /** For a line that comes in several chunks, which may end within a character. */
@@ -135,7 +138,7 @@ function createLineBuilder(from: LogPosition): LineBuilder {
       if (decoder) end(NOTHING, next);
       else [start, pieces, unwanted] = [next, 0, 0];
     },
-    take(maxLines = SLICE_LINES) {
+    drain(maxLines = SLICE_LINES) {
       const taken = lines.splice(0, countSlice(lines, maxLines));
       const next = lines[0] ?? { offset: start, pieces };
       return { lines: taken, end: { offset: next.offset, pieces: next.pieces } };

@@ -29,14 +29,14 @@ import { createPartReader } from '../agent/index.ts';
 import type { BuildLook, BuildOutcome, RunningBuild } from './build-view.ts';
 import type { Cluster } from '../engine/cluster.ts';
 
-/** The build that a link names, and who can say something about it. */
+/** The build that a link names, and the sources of its state. */
 export interface ViewRequest {
   readonly build: ProvenBuild;
   /** Uses the link's token, as long as the view is open. */
   readonly repository: Repository;
   /** The build, if this process runs it. */
   readonly running: RunningBuild | undefined;
-  /** Aborted when nobody waits for the view any more. */
+  /** Aborted when the view is no longer needed. */
   readonly signal: AbortSignal;
 }
 
@@ -50,13 +50,13 @@ export interface ViewDependencies extends Pick<
 }
 
 /**
- * Opens the view of a build. While this process leads the build the view has its state as it changes. Else it has
- * what c3 noted in the Pod, as far as the forge confirms it, or what the forge knows. A valid link proves that the
- * forge has confirmed the push, so c3.yaml is opened as in the build. Never rejects.
+ * Opens the view of a build. While this process runs the build, the view has its current state. Otherwise it has the
+ * state that c3 recorded in the Pod, as far as the forge confirms it, or the forge's status. A valid link proves that
+ * the forge has confirmed the push, so c3.yaml is opened as in the build. Never rejects.
  */
 export async function openView(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
   try {
-    return order.running ? openLed(order, order.running, dependencies) : await lookBack(order, dependencies);
+    return order.running ? openLed(order, order.running, dependencies) : await openRecorded(order, dependencies);
   } catch (error) {
     return toFailed(error, order, dependencies);
   }
@@ -69,8 +69,8 @@ function toFailed(error: unknown, { signal }: ViewRequest, { onFault }: ViewDepe
 }
 
 /**
- * Opens the view of a build that this process leads. Finds its Pod when a log is wanted: before that there may be
- * none.
+ * Opens the view of a build that this process runs. Finds its Pod only for the first log, because before that there
+ * may be none.
  */
 function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDependencies): BuildLook {
   let pod: Promise<OpenedPod | Failed> | undefined;
@@ -100,7 +100,7 @@ function openLed(order: ViewRequest, running: RunningBuild, dependencies: ViewDe
   return { kind: 'seen', view };
 }
 
-async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
+async function openRecorded(order: ViewRequest, dependencies: ViewDependencies): Promise<BuildLook> {
   const { build, repository, signal } = order;
   const asked = findBuildStatus(repository.listStatuses(build.sha, signal), build.id);
   const told = asked.then(
@@ -134,7 +134,7 @@ async function lookBack(order: ViewRequest, dependencies: ViewDependencies): Pro
 
 type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipeline };
 
-/** Only the forge knows something of the build. */
+/** Only the forge has a state of the build. */
 interface Nothing {
   readonly kind: 'nothing';
   readonly message: string;
@@ -204,7 +204,7 @@ function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-e
 }
 
 /**
- * Makes the state that the link and c3.yaml tell of a build that began. The journal tells which steps a condition
+ * Creates the state of a started build from the link and c3.yaml. The journal adds the steps that a condition
  * skipped.
  */
 function toKnownState(order: ViewRequest, pipeline: Pipeline): BuildState {

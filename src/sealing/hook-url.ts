@@ -12,7 +12,7 @@ export const MAX_HOOK_URL_CHARACTERS = 255;
 
 /**
  * Derives the secret with which the forge signs its deliveries: `base64url(HMAC-SHA256(token, "c3-webhook-v1\n" +
- * scope))`, 43 characters. So c3 stores nothing, and somebody who has only the hook URL cannot sign (A4).
+ * scope))`, 43 characters. So c3 stores nothing, and a user who has only the hook URL cannot sign (A4).
  */
 export function deriveWebhookSecret(accessToken: string, scope: Scope): string {
   return createHmac('sha256', accessToken)

@@ -1,19 +1,19 @@
 /** Finds many byte strings in one pass. */
 export interface PatternSearch {
   /**
-   * Calls `visit` for the longest pattern at each place where one starts, in order of these places. Matches may
+   * Calls `visit` for the longest pattern at each offset where one starts, in order of the offsets. Matches can
    * overlap.
    */
   eachMatch(bytes: Buffer, visit: (start: number, end: number) => void): void;
   /**
-   * Returns the first place where a pattern starts that `bytes` ends within, or the length of `bytes` if there is
-   * none.
+   * Returns the first offset at which `bytes` may end with the start of a pattern, or the length of `bytes` if there
+   * is none.
    */
   findOpenEnd(bytes: Buffer): number;
 }
 
 /**
- * Bytes that the skip table looks at together. Three tell base64 and hex texts apart better than two; four would gain
+ * Bytes in one block of the skip table. Three distinguish base64 and hex texts better than two. Four would gain
  * little.
  */
 const BLOCK_BYTES = 3;
@@ -26,7 +26,7 @@ const HASHES = 0x1_0000;
  *
  * A build has thousands of patterns, and many builds run at the same time. So an Aho–Corasick automaton takes too
  * much memory: 10 bytes for each byte of a pattern, where this takes one. A tenant chooses the patterns and the text.
- * So buckets by hash, or a radix tree, are too slow in the worst case (A12): here each place of a text costs at most
+ * So buckets by hash, or a radix tree, are too slow in the worst case (A12): here each offset of a text costs at most
  * about as many reads as the longest pattern has bytes.
  *
  * @param patterns Latin-1, a character for each byte; each at least 3 and at most 250 bytes long, no two equal
@@ -34,7 +34,7 @@ const HASHES = 0x1_0000;
 export function createPatternSearch(patterns: readonly string[]): PatternSearch {
   const sorted = new SortedPatterns(patterns);
   const longest = patterns.reduce((most, { length }) => Math.max(most, length), 0);
-  /** Of the window that skips. Without patterns no text has room for it. */
+  /** The width of the window that skips. Without patterns it is wider than any text. */
   const width = patterns.reduce((least, { length }) => Math.min(least, length), Infinity);
   const skips = createSkips(patterns, width);
   return {
@@ -119,7 +119,7 @@ class SortedPatterns {
     }
   }
 
-  /** Returns the length of the longest pattern that starts at a place, or 0. */
+  /** Returns the length of the longest pattern that starts at an offset, or 0. */
   findLongest(bytes: Buffer, start: number): number {
     const { index, sharedBefore } = this.find(bytes, start);
     // Every pattern there is the one that sorts last before the text, or a prefix of that one.
@@ -166,7 +166,7 @@ class SortedPatterns {
     return shared;
   }
 
-  /** Whether a pattern sorts after a text that it shares so many bytes with. */
+  /** Returns whether a pattern sorts after a text with which it shares its first `shared` bytes. */
   #isAfter(pattern: number, bytes: Buffer, start: number, shared: number): boolean {
     if (shared === this.#lengthOf(pattern)) return false;
     if (start + shared === bytes.length) return true;

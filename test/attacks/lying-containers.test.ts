@@ -73,7 +73,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     while (await container.say(Buffer.concat([Buffer.from(`D ${offset} ${size}\n`), Buffer.alloc(size)])))
       offset += size;
     expect(offset).toBe(MIB / 4);
-    const message = 'container "main" sends what it was not asked for';
+    const message = 'container "main" sends data that c3 did not request';
     expect(await asked).toEqual({ kind: 'cut', message, isFinal: true });
   });
 
@@ -94,7 +94,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
 
   it('makes c3 keep no more lines of a file than it has room for, empty ones neither', async () => {
     const container = createLyingContainer();
-    const asked = openReader(container).tell('main', 'journal.');
+    const asked = openReader(container).readFiles('main', 'journal.');
     await untilAsked(container, 'tell b journal.');
     expect(await container.repeat(Buffer.from('J\n'.repeat(MIB / 2)), PLENTY)).toBeLessThan(PLENTY);
     const told = await asked;
@@ -163,7 +163,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     const block = Buffer.alloc(65_536);
     await container.say(Buffer.concat([Buffer.from(`D 0 ${block.length}\n`), block, Buffer.from('H 65536\n')]));
     await container.say(Buffer.concat([Buffer.from(`D 0 ${2 * block.length}\n`), block, Buffer.of(0)]));
-    expect(await result).toEqual({ kind: 'lost', message: 'its container sends a log that it was not asked for' });
+    expect(await result).toEqual({ kind: 'lost', message: 'its container sends a log that c3 did not request' });
     expect(ends).toEqual([block.length]);
   });
 

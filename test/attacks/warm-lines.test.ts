@@ -101,7 +101,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
       });
       const swept = await agent.perform(`note ${says}\nsweep ${says}\n`, ({ kind }) => kind === 'swept' || undefined);
       expect(swept).toEqual({ kind: 'answered', value: true });
-      agent.leave();
+      agent.release();
       await workspace.release({ isClean: true });
       return workspace;
     };

@@ -10,7 +10,7 @@ import {
 } from '../../src/build/index.ts';
 import { createBuild } from './sample-build.ts';
 import { runBuild } from '../../src/engine/build.ts';
-import type { TelegramOrder } from '../../src/engine/build-request.ts';
+import type { TelegramOptions } from '../../src/engine/build-request.ts';
 import type { BuildLook, RunningBuild } from '../../src/logs/build-view.ts';
 import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
 import { createConnectionPool } from '../../src/agent/connection-pool.ts';
@@ -62,7 +62,7 @@ export interface Answers {
   finish: Reporter['finish'];
   onOver(ending: Ending): void;
   /** Called with the Telegram options of c3.yaml. */
-  onReporter(telegram: TelegramOrder | undefined): void;
+  onReporter(telegram: TelegramOptions | undefined): void;
   links: BuildLinks | undefined;
   /** Called with the request for links. */
   onLinks(build: Build): void;

@@ -97,7 +97,7 @@ export const viewTargets: readonly Target[] = [
           skip = Math.max(0, skip - chunk.length);
         }
         lines.end();
-        return JSON.stringify(lines.take());
+        return JSON.stringify(lines.drain());
       }
       ensure(read([whole]) === read(pieces), 'lines are the same wherever the log is cut');
       ensure(!read([whole]).includes('secret-secret'), 'no line shows a secret');

@@ -60,7 +60,8 @@ export async function readCommit(api: GithubApi, sha: string, signal: AbortSigna
 
 /**
  * Returns the paths that a push changed; undefined if they are not known. GitHub compares with the common ancestor of
- * both commits, so the list is complete only if `before` is that ancestor. The first page of commits contains all files.
+ * both commits, so the list is complete only if `before` is that ancestor. The first page of commits contains all
+ * files.
  *
  * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
  */

@@ -15,8 +15,8 @@ const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
 const MAX_BRACKETS = 200_000;
 
 /**
- * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks each
- * value that it returns, and uses no URL from the payload (A6, A8).
+ * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
+ * each value that it returns, and uses no URL from the payload (A6, A8).
  *
  * @throws {C3Error} PAYLOAD_INVALID if GitHub would not send such a payload
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
@@ -70,7 +70,9 @@ function toBefore(event: EventKind, value: unknown): string | undefined {
   return /^0+$/.test(before) ? undefined : before;
 }
 
-/** Counts brackets that open an object or an array. Brackets in strings count too, because an upper bound is enough. */
+/**
+ * Counts brackets that open an object or an array. Brackets in strings count too, because an upper bound is enough.
+ */
 function countBrackets(text: string): number {
   let count = 0;
   for (let index = 0; index < text.length; index += 1) {

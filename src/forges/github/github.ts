@@ -21,7 +21,9 @@ export interface GithubForge extends Forge {
 }
 
 const DEFAULT_LAG_MS = 1_000;
-/** Shared by all tokens that the forge has not accepted yet. A stranger can send such tokens and slow requests (A12). */
+/**
+ * Shared by all tokens that the forge has not accepted yet. A stranger can send such tokens and slow requests (A12).
+ */
 const MAX_UNCONFIRMED_CONNECTIONS = 8;
 
 /** Creates a client of GitHub or GitHub Enterprise Server. All repositories share its connections. */
@@ -62,9 +64,9 @@ export function createGithub(options: GithubOptions): GithubForge {
 }
 
 /**
- * Returns the header for git. GitHub accepts any token as the password of the user `x-access-token`. The header is valid
- * for the whole forge, because private submodules are other repositories. A user who may push can read the token in the
- * git container's environment anyway.
+ * Returns the header for git. GitHub accepts any token as the password of the user `x-access-token`. The header is
+ * valid for the whole forge, because private submodules are other repositories. A user who may push can read the
+ * token in the git container's environment anyway.
  */
 function toGitAccess(origin: string, webUrl: string, token: string): GitAccess {
   const credentials = Buffer.from(`x-access-token:${token}`).toString('base64');
