@@ -1,4 +1,4 @@
-import type { Scope } from '../sealing/scope.ts';
+import { formatScope, type Scope } from '../sealing/scope.ts';
 
 /** A branch or a tag. */
 export interface Ref {
@@ -74,4 +74,9 @@ export function toEventKind({ kind }: Ref): EventKind {
 /** Returns the commit with whose outcome c3 compares this build's outcome; undefined if there is none. */
 export function toComparedCommit({ cause, sha, before }: Build): string | undefined {
   return cause === 'rerun' ? sha : before;
+}
+
+/** Returns the fields that name a build in every line of c3's own log. */
+export function toLogFields({ id, scope, ref, sha }: Build): Readonly<Record<string, string>> {
+  return { build: id, repository: formatScope(scope), ref: formatRef(ref), sha };
 }

@@ -1,6 +1,6 @@
 import { toOneLine } from '../terminal/text.ts';
 import type { BuildState, Ending } from './build-state.ts';
-import { ENDING_WORDS, formatDuration } from './words.ts';
+import { DURATION, ENDING_WORDS, formatDuration } from './words.ts';
 
 /**
  * A commit status at the forge. This file has its codec: it writes the state of a build into a status, and reads the
@@ -178,9 +178,11 @@ function readFailed(rest: string): Ending | undefined {
   return { kind: 'failed', step: quoted === undefined ? rest.slice(4, end) : unquote(quoted), message };
 }
 
+const AFTER_DURATION = new RegExp(`^(?: after ${DURATION.source})?`);
+
 /** Reads ` after 8s: MESSAGE`, `: MESSAGE` or nothing. */
 function readMessage(rest: string): string | undefined {
-  const [head = ''] = /^(?: after \d[\d.hms ]{0,20})?/.exec(rest) ?? [];
+  const [head = ''] = AFTER_DURATION.exec(rest) ?? [];
   const tail = rest.slice(head.length);
   if (tail === '') return '';
   return tail.startsWith(': ') ? tail.slice(2) : undefined;

@@ -3,6 +3,7 @@ export {
   parseRef,
   toComparedCommit,
   toEventKind,
+  toLogFields,
   UNKNOWN_COMMIT,
   type Build,
   type BuildTarget,

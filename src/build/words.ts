@@ -101,6 +101,9 @@ export function capitalize(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
+/** Matches what {@link formatDuration} writes. The commit status is read back by it; build-page.js formats the same way. */
+export const DURATION: RegExp = /\d[\d.hms ]{0,20}/;
+
 /**
  * Formats a duration: `0.4s`, `8s`, `1m 12s`, `2h 5m`. It has at most the two largest units, rounded down, and tenths
  * below ten seconds. Any time above 0 is at least `0.1s`. A negative duration, from clocks that differ, is `0s`.

@@ -1,8 +1,8 @@
-import { type BuildLinks, sealLink } from '../build/index.ts';
+import { type Build, type BuildLinks, sealLink, toLogFields } from '../build/index.ts';
 import { matchRepo, type Config } from '../config/index.ts';
-import { createConnectionPool, DEFAULT_STEP_LIMITS } from '../agent/index.ts';
+import { createConnectionPool } from '../agent/index.ts';
 import { openView } from '../logs/index.ts';
-import { runBuild, type BuildDependencies, type BuildLimits, type ProvenBuild } from '../engine/index.ts';
+import { type BuildDependencies, DEFAULT_BUILD_LIMITS, type ProvenBuild, runBuild } from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
 import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
@@ -25,11 +25,6 @@ export interface C3 {
   close(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
   readonly buildCount: number;
 }
-
-/** An autoscaler may need minutes to add a node. */
-const START_TIMEOUT_MS = 10 * 60_000;
-
-const LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS };
 
 /**
  * Values that `/encrypt` seals per minute, for all callers together. Setting up a repository takes four. A caller who
@@ -65,8 +60,8 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         cancelPrevious: () => builds.cancelPrevious(request.build),
         openReporter: (_, order) => openReporter({ request, order, isProven: context.isProven }),
         connections,
-        onFault: toFaultNote(log, request.build.id),
-        limits: LIMITS,
+        onFault: toFaultNote(log, request.build),
+        limits: DEFAULT_BUILD_LIMITS,
       }),
   });
 
@@ -76,7 +71,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
     forgeFor: (scope) => forges.forgeFor(scope),
     checkScope,
     findRunning: builds.find,
-    open: (view) => openView(view, { ...openReading(view.build.scope), onFault: toFaultNote(log, view.build.id) }),
+    open: (view) => openView(view, { ...openReading(view.build.scope), onFault: toFaultNote(log, view.build) }),
   });
 
   const app = createApp({
@@ -117,8 +112,9 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   };
 }
 
-function toFaultNote(log: Log, build: string): (error: unknown) => void {
-  return (error) => log.error({ build, error: toMessage(error) }, 'a fault that no reporter could show');
+function toFaultNote(log: Log, build: Build): (error: unknown) => void {
+  return (error) =>
+    log.error({ ...toLogFields(build), error: toMessage(error) }, 'a fault that no reporter could show');
 }
 
 function createScopeCheck({ allowRepos }: Config): (scope: Scope) => void {

@@ -1,4 +1,4 @@
-import type { BuildPhase, BuildState, Reporter } from '../build/index.ts';
+import { type BuildPhase, type BuildState, type Reporter, toLogFields } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
 import type { BuildRequest, TelegramOptions } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
@@ -34,7 +34,7 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
   const throttle = new ChatThrottle(systemClock);
   const acquire = createUnprovenLimit();
   return ({ request, order, isProven }) => {
-    const fields = { build: request.build.id };
+    const fields = toLogFields(request.build);
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
     const reporters: Reporter[] = [
       createCommitStatusReporter({

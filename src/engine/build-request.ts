@@ -4,7 +4,7 @@ import type { ParsedPipeline } from '../pipeline/index.ts';
 import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
 import type { Purpose } from '../sealing/index.ts';
 import type { Cluster } from './cluster.ts';
-import type { ConnectionPool, StepLimits } from '../agent/index.ts';
+import { type ConnectionPool, DEFAULT_STEP_LIMITS, type StepLimits } from '../agent/index.ts';
 
 /** A build to run. Until the forge has proven it, it is only the claim of a webhook. */
 export interface BuildRequest {
@@ -78,3 +78,6 @@ export interface BuildLimits extends StepLimits {
   /** How long a new Pod may take to start. */
   readonly startTimeoutMs: number;
 }
+
+/** An autoscaler may need minutes to add a node for a new Pod. */
+export const DEFAULT_BUILD_LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: 10 * 60_000 };

@@ -1,4 +1,5 @@
 export { runBuild } from './build.ts';
+export { DEFAULT_BUILD_LIMITS } from './build-request.ts';
 export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOptions } from './build-request.ts';
 export { toFirstState } from './build-progress.ts';
 export { Cancelled, Superseded } from './verdict.ts';

@@ -4,6 +4,7 @@ export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
 export {
   createMasking,
   MASK_REACH_BYTES,
+  MASK_TEXT,
   type MaskedPiece,
   type Masker,
   type Masking,

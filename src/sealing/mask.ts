@@ -33,7 +33,9 @@ export interface MaskedPiece {
 /** Bytes before a byte of a stream, and after it, on which it can depend whether the byte is hidden. */
 export const MASK_REACH_BYTES: number = MAX_PATTERN_BYTES - 1;
 
-const MASK = Buffer.from('***');
+/** Replaces a secret. */
+export const MASK_TEXT: string = '***';
+const MASK = Buffer.from(MASK_TEXT);
 const NOTHING = Buffer.alloc(0);
 
 /** Hides the same secrets in any number of texts and streams. */

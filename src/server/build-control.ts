@@ -1,7 +1,6 @@
-import { type BuildLink, openLink, sealLink } from '../build/index.ts';
+import { type BuildLink, openLink, sealLink, toLogFields } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { formatScope } from '../sealing/index.ts';
 import { toBuildId, toHookId, type HookDependencies } from './hook.ts';
 import { LIMITS } from './limits.ts';
 import { responseHeaders } from './responses.ts';
@@ -24,13 +23,13 @@ export async function handleCancel(
   dependencies: ControlDependencies,
 ): Promise<Response> {
   const { build } = await openControlLink(request, sealed, dependencies);
-  const { id, scope } = build;
+  const { id } = build;
   if (!dependencies.builds.cancel(build, 'somebody with the control link')) {
     throw new C3Error('BUILD_ELSEWHERE', `This c3 does not run build ${id}, so it cannot cancel it`, {
       hint: 'see its page; if it has not ended and the c3 that ran it is gone, run it again',
     });
   }
-  dependencies.log.info({ build: id, repository: formatScope(scope) }, 'build cancelled from its page');
+  dependencies.log.info(toLogFields(build), 'build cancelled from its page');
   return redirect(sealed);
 }
 
@@ -57,7 +56,7 @@ export async function handleRerun(
   const id = toBuildId(hook, `run again ${previous.id} ${nonce}`);
   const build = { ...previous, id, cause: 'rerun', trust: undefined, commit: commit ?? previous.commit } as const;
   builds.start({ build, hook, token, repository, isOldKey: false });
-  log.info({ build: id, repository: formatScope(scope), again: previous.id }, 'build is run again');
+  log.info({ ...toLogFields(build), again: previous.id }, 'build is run again');
   // The proof of the old link holds for the new one: it is the same commit.
   return redirect(await sealLink(keyring, { ...link, build: { ...previous, id } }));
 }

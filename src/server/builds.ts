@@ -1,4 +1,4 @@
-import { type Build, type BuildState, type Ending, formatRef } from '../build/index.ts';
+import { type Build, type BuildState, type Ending, formatRef, toLogFields } from '../build/index.ts';
 import { Cancelled, Superseded, type BuildRequest } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
@@ -102,7 +102,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       const states = new BuildStates();
       const { signal } = cancel;
       const ended = run(given, { signal, haltSignal: halt.signal, states, releaseSlot }, options)
-        .catch((error: unknown) => log.error({ build: build.id, error: String(error) }, 'build failed inside c3'))
+        .catch((error: unknown) => log.error({ ...toLogFields(build), error: String(error) }, 'build failed inside c3'))
         .finally(() => running.delete(key));
       running.set(key, { build, cancel, states, ended });
       return true;
@@ -152,8 +152,7 @@ async function run(
   { signal, haltSignal, states, releaseSlot }: RunOptions,
   { run: runBuild, limits, log }: BuildsOptions,
 ): Promise<void> {
-  const { id, scope, ref, sha } = build;
-  const fields = { build: id, repository: formatScope(scope), ref: formatRef(ref), sha };
+  const fields = toLogFields(build);
   log.info(fields, 'build started');
   let [isProven, isOver] = [false, false];
   const proving: Repository = {

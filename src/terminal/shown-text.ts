@@ -1,4 +1,4 @@
-import type { Masking } from '../sealing/index.ts';
+import { MASK_TEXT, type Masking } from '../sealing/index.ts';
 import { readLine } from './text.ts';
 
 /**
@@ -71,7 +71,7 @@ function hide(bytes: Buffer, line: Range, masks: readonly Range[]): string {
   let text = '';
   let from = line.start;
   for (const { start, end } of masks) {
-    text += `${bytes.toString('utf8', from, Math.max(from, start))}***`;
+    text += `${bytes.toString('utf8', from, Math.max(from, start))}${MASK_TEXT}`;
     from = end;
   }
   return from < line.end ? text + bytes.toString('utf8', from, line.end) : text;

@@ -1,8 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { formatRef, type Ref } from '../../build/index.ts';
-import { DEFAULT_STEP_LIMITS, type ConnectionPool } from '../../agent/index.ts';
-import { runBuild, type BuildDependencies, type BuildRequest, type Cluster } from '../../engine/index.ts';
+import { type ConnectionPool } from '../../agent/index.ts';
+import {
+  type BuildDependencies,
+  type BuildRequest,
+  type Cluster,
+  DEFAULT_BUILD_LIMITS,
+  runBuild,
+} from '../../engine/index.ts';
 import { C3Error, toMessage } from '../../errors.ts';
 import type { Pipeline, PipelineEvent } from '../../pipeline/index.ts';
 import { createOutputLines, type OutputLines } from './view.ts';
@@ -27,9 +33,6 @@ export interface RunOrder {
   readonly isFresh: boolean;
   readonly signal: AbortSignal;
 }
-
-/** As on a server: the cluster may have to add a node. */
-const START_TIMEOUT_MS = 10 * 60_000;
 
 /** The branch of a build when HEAD is detached. */
 const DETACHED = 'detached';
@@ -114,7 +117,7 @@ export async function runOnce(order: RunOrder, { view, openCluster, connections 
     connections,
     now: Date.now,
     onFault: (error) => view.show({ kind: 'warning', message: toMessage(error) }),
-    limits: { ...DEFAULT_STEP_LIMITS, startTimeoutMs: START_TIMEOUT_MS },
+    limits: DEFAULT_BUILD_LIMITS,
   };
   await runBuild(toRequest(order, cluster.treePath), dependencies);
   return exitCode;
