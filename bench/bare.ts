@@ -7,20 +7,20 @@ import { parseKubeconfig } from '../src/kube/kubeconfig.ts';
 import { planPod } from '../src/kube/pod.ts';
 import { toPodsPath, watchPod } from '../src/kube/watch.ts';
 
-/** The bare measures: what anyone pays who talks to the cluster without c3. */
+/** Measures what a client of the cluster takes without c3. All times are in milliseconds. */
 export interface Bare {
-  /** A `kubectl exec POD -c CONTAINER -- true`, from start to exit. Milliseconds, like all that follow. */
+  /** Runs `kubectl exec POD -c CONTAINER -- true`; the time from its start to its exit. */
   kubectlExec(pod: string, container: string): Promise<number>;
-  /** A WebSocket exec of a program, from the request to its status, with all its output. */
+  /** Runs a program in a WebSocket exec; the time from the request to the status, with the complete output. */
   exec(pod: string, container: string, argv: readonly string[]): Promise<{ ms: number; bytes: number }>;
-  /** Creates a new Pod of this job, with everything that c3 adds to one, and waits until its containers run. Its name. */
+  /** Creates a new Pod of this job, with everything that c3 adds, and waits for its containers. Returns its name. */
   createPod(manifest: WorkspaceRequest['manifest']): Promise<string>;
   /**
-   * As c3 deletes a Pod that is used up, once its status says that it runs: a node that is to delete what it has not noticed may take a
-   * minute. Does not wait until it is gone.
+   * Deletes a Pod as c3 deletes a used one, without waiting for the end. It first waits until the status shows that the
+   * Pod runs: a node may take a minute to delete a Pod that it has not noticed.
    */
   deletePod(name: string): Promise<void>;
-  /** Waits until no Pod is being deleted and none but these is there: what a run left behind must not slow the next. */
+  /** Waits until only these Pods exist and none is being deleted, so that one run does not slow the next. */
   settle(keep?: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -93,7 +93,7 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
       for (;;) {
         const left = (await listPods()).filter((name) => !keep.includes(name));
         if (left.length === 0) return;
-        if (Date.now() > deadline) throw new Error(`Pods that nobody removes: ${left.join(', ')}`);
+        if (Date.now() > deadline) throw new Error(`These Pods were not removed in time: ${left.join(', ')}`);
         await sleep(LOOK_EVERY_MS);
       }
     },
@@ -104,7 +104,7 @@ export function createBare(options: { kubeconfig: string; kubeconfigPath: string
   };
 }
 
-/** What c3 would order for a build. */
+/** Creates the request that c3 makes for a build. */
 function toOrder(manifest: WorkspaceRequest['manifest']): WorkspaceRequest {
   return {
     manifest,

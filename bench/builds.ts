@@ -6,33 +6,33 @@ import type { JsonObject } from '../src/pipeline/pipeline.ts';
 import { openPods } from '../test/e2e/pods.ts';
 import { formatPipeline, type Target } from '../test/e2e/target.ts';
 
-/** When the webhook was sent, and when the final status arrived, epoch milliseconds. */
+/** The times of the webhook and of the final status, in epoch milliseconds. */
 export interface Timing {
   readonly sentAt: number;
   readonly endedAt: number;
 }
 
-/** Builds of one repository, started by a signed webhook that is sent by hand: the forge's own time is not c3's. */
+/** Builds of one repository. It sends the signed webhooks itself, because the forge's own time is not c3's. */
 export interface Builds {
-  /** The job of its builds. */
+  /** The job of the builds. */
   readonly manifest: JsonObject;
-  /** Makes these the steps of the next builds. `isReused`: in the warm Pod, else each in a new one. */
+  /** Sets the steps of the next builds. `isReused`: in the warm Pod; else each build gets a new one. */
   setSteps(steps: string, isReused: boolean): Promise<void>;
-  /** Pushes another commit; its sha. */
+  /** Pushes another commit and returns its sha. */
   commit(): Promise<string>;
-  /** Sends the webhook of a commit; when that was. */
+  /** Sends the webhook of a commit and returns the time. */
   send(sha: string): Promise<number>;
-  /** Sends it and waits for the end of its build. @throws when it does not pass */
+  /** Sends the webhook and waits for the end of the build. @throws when the build does not pass */
   run(sha: string): Promise<Timing>;
-  /** The address of the page of a commit's build, once its status shows it. */
+  /** Resolves with the address of the build page of a commit, when its status has it. */
   findPage(sha: string): Promise<string>;
-  /** A new commit and its build. */
+  /** Pushes a new commit and builds it. */
   build(): Promise<Timing>;
-  /** What the last build wrote into a file of the warm Pod. */
+  /** Reads a file that the last build wrote in the warm Pod. */
   read(file: string): Promise<string>;
-  /** What a shell prints in the container `main` of the warm Pod. */
+  /** Runs a shell script in the container `main` of the warm Pod and returns its output. */
   look(script: string): Promise<string>;
-  /** The warm Pod's name, if there is one. */
+  /** Returns the name of the warm Pod, if there is one. */
   findPod(): Promise<string | undefined>;
   pod(): Promise<string>;
   close(): Promise<void>;
@@ -41,9 +41,9 @@ export interface Builds {
 const PAGE_MS = 60_000;
 
 export interface BuildsTarget extends Target {
-  /** By which c3 goes to the cluster, where it is not the bench's own. */
+  /** The kubeconfig that c3 uses. Default: the benchmark's own. */
   readonly c3Kubeconfig?: string;
-  /** Of the c3 to which the webhooks go, where it is not the world's own. */
+  /** The URL of the c3 that receives the webhooks. Default: the world's c3. */
   readonly c3Url?: string;
 }
 

@@ -8,11 +8,11 @@ import { createCertificate } from '../dev/cluster/certificate.ts';
 import { toTlsOptions } from '../src/kube/connection.ts';
 import { parseKubeconfig, type ClusterAccess } from '../src/kube/kubeconfig.ts';
 
-/** A way to the API server that counts what goes through it, and nothing but that: the server's own metrics count everybody's. */
+/** A proxy for the API server that counts only its own requests: the server's metrics count those of all clients. */
 export interface CountingProxy {
-  /** Leads to the same namespace, by the proxy. */
+  /** Uses the same namespace through the proxy. */
   readonly kubeconfig: string;
-  /** Requests since the last call, by kind: `list pods`, `exec`. */
+  /** Returns the number of requests of each kind (`list pods`, `exec`) since the last call. */
   take(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
@@ -90,7 +90,11 @@ function toForward(access: ClusterAccess, { method = 'GET', url = '/', headers }
   };
 }
 
-/** `GET …/pods?watch=true` becomes `watch pods`. @see https://kubernetes.io/docs/reference/using-api/api-concepts/#api-verbs */
+/**
+ * Names a request: `GET …/pods?watch=true` is `watch pods`.
+ *
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#api-verbs
+ */
 function toKind({ method = 'GET', url = '/' }: IncomingMessage): string {
   const { pathname, searchParams } = new URL(url, 'https://api');
   const [resource = '', name, subresource] = pathname.replace(/^.*\/namespaces\/[^/]+\//, '').split('/');

@@ -19,8 +19,8 @@ import { createRequestsFigure } from './rows/requests.ts';
 import { createWarmRows } from './rows/warm.ts';
 
 /**
- * `npm run bench`: measures c3, as `npm run build` makes it, on a real Kubernetes against bare measures of the same run. Progress on
- * standard error. A row that is over its aim is no failure: this is a measure.
+ * `npm run bench`: compares the built c3 with bare measurements of the same run on a real Kubernetes. It prints the
+ * progress on standard error. A row above its limit does not fail the run.
  */
 interface Options {
   readonly runs?: string;
@@ -106,7 +106,9 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   else process.stdout.write(`${[formatRows(rows), formatFigures(figures)].join('\n\n')}\n`);
 }
 
-/** V8's flags as in the image that is deployed; no limit of deliveries: the bench sends more than a repository does. */
+/**
+ * Uses V8's flags of the deployed image. The rate limits are high: a benchmark sends more webhooks than a repository.
+ */
 function readSettings(): Record<string, string> {
   const image = readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8');
   const entry = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(image)?.[1] ?? '[]') as string[];
@@ -114,7 +116,7 @@ function readSettings(): Record<string, string> {
   return { NODE_OPTIONS: flags.join(' '), C3_RATE_LIMIT: '100000', C3_RATE_LIMIT_NEW: '100000' };
 }
 
-/** What is measured is what is published, not the source. */
+/** Builds the package: the benchmark measures what is published, not the source. */
 async function build(): Promise<void> {
   const child = spawn('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
   const code = await new Promise((resolve) => {

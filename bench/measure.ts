@@ -1,19 +1,19 @@
-/** One row of the table: what c3 does, against a bare measure taken in the same run, one after the other in turn. */
+/** One row of the table: c3 against a bare measurement. The runs of both alternate. */
 export interface Row {
   readonly name: string;
   readonly against: string;
-  /** The ratio that the product promises. */
+  /** The maximum ratio that c3 promises. */
   readonly atMost: number;
-  /** Where nobody says how many. Default {@link RUNS}; fewer for a row that takes minutes. */
+  /** The number of runs without `--runs`. Default: {@link RUNS}; fewer for a row that takes minutes. */
   readonly defaultRuns?: number;
   /** Called once, before the row is measured. */
   prepare(): Promise<void>;
-  /** Milliseconds of one run. */
+  /** Runs once and returns milliseconds. */
   c3(): Promise<number>;
   bare(): Promise<number>;
-  /** Called after each, and not measured: waits until nothing of it is left that would slow the next. */
+  /** Called after each run, outside the measurement: waits until nothing of the run can slow the next. */
   settle?(): Promise<void>;
-  /** Called once, after the row is measured: takes away what `prepare` made. */
+  /** Called once, after the row is measured: removes what `prepare` made. */
   finish?(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export interface RowResult {
   readonly runs: number;
 }
 
-/** A row that has nothing to be held against. */
+/** A single value, without a bare measurement. */
 export interface Figure {
   readonly name: string;
   readonly unit: 'MiB' | 'requests';
@@ -47,13 +47,16 @@ const RUNS = 20;
 
 export interface RowOptions {
   readonly runs: number | undefined;
-  /** Called after each, with the ratio so far. */
+  /** Called after each run, with the ratio so far. */
   onRun(run: number, of: number, ratio: number): void;
 }
 
-/** Interleaved, so that a machine that becomes slower slows both; medians, so that one hiccup counts for nothing. */
+/**
+ * Alternates the runs, so that a slow phase of the machine slows both, and compares medians, so that outliers do not
+ * count.
+ */
 export async function measureRow(row: Row, { runs = row.defaultRuns ?? RUNS, onRun }: RowOptions): Promise<RowResult> {
-  // The first of each warms caches and connections and is not counted; what takes minutes needs no warming.
+  // The first run of each fills caches and connections and does not count. A row that takes minutes needs no warm-up.
   const warmUps = row.defaultRuns === undefined ? 1 : 0;
   const c3: number[] = [];
   const bare: number[] = [];

@@ -4,7 +4,10 @@ import type { Row } from '../measure.ts';
 import { repeat, STAMP_STEP, TRUE_STEP } from './steps.ts';
 import { toDuration } from './warm.ts';
 
-/** Builds for which a Pod is created; the images are there. After each run its Pod is waited away: a node that removes one is slow. */
+/**
+ * Measures builds in new Pods whose images are present. Each run waits until its Pod is gone: nodes remove Pods
+ * slowly.
+ */
 export function createColdRows(builds: Builds, bare: Bare): Row[] {
   async function settle(): Promise<void> {
     const warm = await builds.findPod();
@@ -12,7 +15,7 @@ export function createColdRows(builds: Builds, bare: Bare): Row[] {
     await bare.settle();
   }
 
-  /** A new Pod and what `act` does in it; its deletion is not counted. */
+  /** Measures a new Pod and `act` in it, without its deletion. */
   async function inNewPod(act: (pod: string) => Promise<unknown>): Promise<number> {
     let pod = '';
     try {
@@ -53,7 +56,7 @@ export function createColdRows(builds: Builds, bare: Bare): Row[] {
       atMost: 1.3,
       prepare: async () => {
         await settle();
-        // Kept until the stamp was read; `settle` deletes it, so that the next push finds none.
+        // Kept until the stamp is read; `settle` deletes it, so that the next push finds no Pod.
         await builds.setSteps(STAMP_STEP, true);
       },
       c3: async () => {

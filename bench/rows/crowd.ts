@@ -8,15 +8,15 @@ import { repeat, TRUE_STEP } from './steps.ts';
 
 const PODS = 50;
 const STEPS = 5;
-/** As many as c3 opens at a time (src/kube/exec.ts). */
+/** The number of execs that c3 opens at a time (src/kube/exec.ts). */
 const OPENINGS = 12;
-/** One takes two minutes. */
+/** One run takes two minutes. */
 const RUNS = 3;
 
-/** Fifty repositories that are pushed to at the same moment, and fifty Pods without c3. */
+/** Compares simultaneous pushes to fifty repositories with fifty Pods without c3. */
 export interface Crowd {
   readonly row: Row;
-  /** The peak of c3's resident memory in all runs so far; runs once where there was none. */
+  /** Returns the peak of c3's resident memory in all runs so far. It runs once if there was no run. */
   peakMiB(): Promise<number>;
   close(): Promise<void>;
 }
@@ -57,7 +57,7 @@ export function createCrowd(world: World, target: BuildsTarget, bare: Bare): Cro
         await bare.exec(pod, 'main', ['true']);
         release();
       }
-      // At once, as c3 does with a Pod that is used up: the others pay for it in both.
+      // At once, as c3 deletes a used Pod: in both cases this slows the other Pods.
       deletions.push(bare.deletePod(pod));
     }
     const ms = await time(() => Promise.all(repositories.map(inPod)));

@@ -15,9 +15,9 @@ export interface MemoryContext {
   readonly world: World;
   readonly target: BuildsTarget;
   readonly crowd: Crowd;
-  /** What Node runs as c3. */
+  /** The file that Node runs as c3. */
   readonly program: string;
-  /** Of c3 before its first build. */
+  /** The memory of c3 before its first build. */
   readonly idleMiB: number;
 }
 
@@ -45,14 +45,17 @@ export function createMemoryFigures(context: MemoryContext): Figure[] {
   ];
 }
 
-/** The peak of a c3 of its own while a step writes the log and a reader of the raw log takes its first bytes only. */
+/**
+ * Returns the peak of a separate c3 while a step writes the log and a reader of the raw log reads only its first
+ * bytes.
+ */
 async function measureHugeLog({ world, target, program }: MemoryContext): Promise<number> {
   const c3 = await startC3(world.settings, program);
   const builds = await createBuilds(world, { ...target, c3Url: c3.url }, 'huge');
   try {
     await builds.setSteps(TRUE_STEP, true);
     await builds.build();
-    // Waits until the reader is there, then writes as fast as it can.
+    // Waits for the reader, then writes at full speed.
     await builds.setSteps(
       `- name: huge\n  main: echo go; until [ -e /c3/go ]; do sleep 0.1; done; rm /c3/go; yes 'a line of a log' | head -c ${GIBIBYTE}`,
       true,
@@ -75,7 +78,7 @@ async function measureHugeLog({ world, target, program }: MemoryContext): Promis
   }
 }
 
-/** A reader that takes the first bytes and no more, as a browser that has gone to sleep; undefined: there is no log yet. */
+/** Reads only the first bytes, like a suspended browser. Returns undefined if there is no log yet. */
 async function openStalled(url: string): Promise<IncomingMessage | undefined> {
   return await new Promise((resolve, reject) => {
     get(url, (answer) => {
@@ -97,7 +100,7 @@ async function until<T>(look: () => Promise<T | undefined>): Promise<NonNullable
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (Date.now() > deadline) throw new Error('What the memory of a huge log needs did not come about');
+    if (Date.now() > deadline) throw new Error(`The huge log did not start or end within ${PATIENCE_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

@@ -5,13 +5,13 @@ import { createBuilds, type Builds, type BuildsTarget } from '../builds.ts';
 import type { Row } from '../measure.ts';
 
 const BYTES = 500_000_000;
-/** One takes some ten seconds. */
+/** One run takes some ten seconds. */
 const RUNS = 5;
 const STEP = `- name: big
   main: echo $C3_BUILD_ID > /c3/build; yes 'a line of a log that is neither long nor short' | head -c ${BYTES}`;
 const CAT = 'cat "/c3/.c3/$(cat /c3/build)/s1.log"';
 
-/** The log of a step that has ended, by the route of the raw log, to its last byte. */
+/** Measures the download of an ended step's raw log, to its last byte. */
 export function createOutputRow(world: World, target: BuildsTarget, bare: Bare): Row {
   let made: { readonly builds: Builds; readonly url: string; readonly pod: string } | undefined;
   function opened(): NonNullable<typeof made> {
@@ -36,12 +36,12 @@ export function createOutputRow(world: World, target: BuildsTarget, bare: Bare):
       const ms = await time(async () => {
         bytes = await download(opened().url);
       });
-      if (bytes !== BYTES) throw new Error(`the route of the raw log brought ${bytes} bytes of ${BYTES}`);
+      if (bytes !== BYTES) throw new Error(`the raw log had ${bytes} bytes instead of ${BYTES}`);
       return ms;
     },
     async bare(): Promise<number> {
       const { ms, bytes } = await bare.exec(opened().pod, 'main', ['sh', '-c', CAT]);
-      if (bytes !== BYTES) throw new Error(`a bare exec brought ${bytes} bytes of ${BYTES}`);
+      if (bytes !== BYTES) throw new Error(`a bare exec printed ${bytes} bytes instead of ${BYTES}`);
       return ms;
     },
     async finish(): Promise<void> {
@@ -52,7 +52,7 @@ export function createOutputRow(world: World, target: BuildsTarget, bare: Bare):
   };
 }
 
-/** Resolves with the number of bytes. Not by `fetch`, which takes as much processor time as c3. */
+/** Downloads a URL and returns the number of bytes. `fetch` would use as much processor time as c3. */
 async function download(url: string): Promise<number> {
   return await new Promise((resolve, reject) => {
     get(url, (answer) => {

@@ -6,7 +6,7 @@ import { repeat, TRUE_STEP } from './steps.ts';
 
 const STEPS = 5;
 
-/** What a warm build asks of the API server. */
+/** Counts the requests of a warm build to the API server. */
 export function createRequestsFigure(world: World, target: BuildsTarget): Figure {
   return {
     name: `API requests of a warm build of ${STEPS} steps`,
@@ -19,12 +19,12 @@ export function createRequestsFigure(world: World, target: BuildsTarget): Figure
           repeat(STEPS, () => TRUE_STEP),
           true,
         );
-        // The first creates the Pod, the second is the first warm one.
+        // The first build creates the Pod, the second is the first warm one.
         await builds.build();
         await builds.build();
         proxy.take();
         const { endedAt } = await builds.build();
-        // What the build sends after its end, and what the next would need, count too.
+        // The requests after its end, and those for the next build, count too.
         await waitUntil(endedAt + AFTERMATH_MS);
         const counts = Object.entries(proxy.take());
         const value = counts.reduce((sum, [, count]) => sum + count, 0);
@@ -37,7 +37,7 @@ export function createRequestsFigure(world: World, target: BuildsTarget): Figure
   };
 }
 
-/** The sweep, the return of the Pod: far less than this; no timer of c3's runs out in it. */
+/** Longer than the sweep and the release of the Pod; no timer of c3 fires in it. */
 const AFTERMATH_MS = 1000;
 
 function waitUntil(at: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** Steps of c3.yaml for the rows. */
 export const TRUE_STEP = '- main: "true"';
 
-/** A step that notes when it ran: its first byte, as the clock of the machine says. */
+/** A step that writes the time of its first byte, by the clock of the machine. */
 export const STAMP_STEP = '- main: date +%s%N > /c3/stamp';
 
 export function repeat(count: number, toStep: (index: number) => string): string {

@@ -5,15 +5,15 @@ import { repeat, STAMP_STEP, TRUE_STEP } from './steps.ts';
 
 const STEPS = 20;
 
-/** Builds in a Pod that is there already. */
+/** Measures builds in an existing Pod. */
 export function createWarmRows(builds: Builds, bare: Bare): Row[] {
-  /** From the webhook to the first byte of the first step. */
+  /** Measures from the webhook to the first byte of the first step. */
   async function toFirstByte(): Promise<number> {
     const { sentAt } = await builds.build();
     return Number(await builds.read('/c3/stamp')) / 1e6 - sentAt;
   }
 
-  /** What one of the steps between two that note the time costs. */
+  /** Measures one step, by the times of the first and the last step. */
   async function perStep(): Promise<number> {
     await builds.build();
     const [first = 0, last = 0] = (await builds.read('/c3/stamps')).trim().split('\n').slice(-2).map(Number);
