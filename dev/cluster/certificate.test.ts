@@ -25,7 +25,7 @@ it.each(['127.0.0.1', '10.1.2.3', '::1', 'fd00::1:2', '2001:db8:0:0:1:2:3:4'])(
   },
 );
 
-it('is taken by a client that trusts its authority, and by no other', async () => {
+it('is trusted only by a client that trusts its authority', async () => {
   const { key, certificate, authority } = createCertificate('127.0.0.1');
   const server = createServer({ key, cert: certificate }, (socket) => socket.on('error', () => {}).end());
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -39,7 +39,7 @@ it('is taken by a client that trusts its authority, and by no other', async () =
   server.close();
 });
 
-it('is another each time', () => {
+it('is different each time', () => {
   const [first, second] = [createCertificate('127.0.0.1'), createCertificate('127.0.0.1')];
   expect(new X509Certificate(first.certificate).serialNumber).not.toBe(
     new X509Certificate(second.certificate).serialNumber,

@@ -5,12 +5,12 @@ import { isIP } from 'node:net';
 export interface Certificate {
   readonly key: string;
   readonly certificate: string;
-  /** What a client trusts. */
+  /** The authority that a client trusts. */
   readonly authority: string;
 }
 
 const LIFETIME_MS = 365 * 86_400_000;
-/** Clocks differ; a certificate that begins this very second may not have begun elsewhere. */
+/** Clocks differ: a certificate that is valid from this second may not be valid yet on another machine. */
 const BEGUN_BEFORE_MS = 3_600_000;
 
 /** Object identifiers: RFC 5758 §3.2, X.520 §6.2.2, RFC 5280 §4.2.1. */
@@ -20,13 +20,14 @@ const KEY_USAGE = [2, 5, 29, 15];
 const SUBJECT_ALT_NAME = [2, 5, 29, 17];
 const BASIC_CONSTRAINTS = [2, 5, 29, 19];
 
-/** Bits of keyUsage, the first on the left; the byte before says how many on the right are not used. */
+/** Bits of keyUsage, from the left. The first byte is the number of unused bits on the right. */
 const DIGITAL_SIGNATURE = [7, 0b1000_0000];
 const KEY_CERT_SIGN = [2, 0b0000_0100];
 
 /**
- * A certificate of its own authority for an IP address and `localhost`, good for a year: it lives no longer than one embedded
- * cluster. Written by hand, as Node makes keys and signatures but no certificates, and the packages that do bring twenty others.
+ * Creates a certificate for an IP address and `localhost` from a new authority. It is valid for a year, longer than
+ * an embedded cluster lives. It is encoded here because Node creates keys and signatures but no certificates, and the
+ * packages that do add twenty dependencies.
  *
  * @see https://www.rfc-editor.org/rfc/rfc5280#section-4.1
  */
@@ -80,7 +81,7 @@ function issue({ issuer, subject, key, signer }: Order, extensions: readonly Buf
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
 }
 
-/** DER: tag, length, content (X.690 §8.1, §10.1). */
+/** Encodes in DER: tag, length, content (X.690 §8.1, §10.1). */
 function tagged(tag: number, content: Buffer): Buffer {
   const { length } = content;
   if (length < 0x80) return Buffer.concat([Buffer.from([tag, length]), content]);
@@ -94,13 +95,13 @@ function sequence(...parts: readonly Buffer[]): Buffer {
   return tagged(0x30, Buffer.concat(parts));
 }
 
-/** Positive, in as few bytes as it can be: a first byte of 1 to 127. */
+/** Encodes a positive integer in the minimal form: its first byte is 1 to 127. */
 function integer(bytes: Buffer): Buffer {
   const first = (bytes[0] ?? 0) & 0x7f || 1;
   return tagged(0x02, Buffer.concat([Buffer.from([first]), bytes.subarray(1)]));
 }
 
-/** Base 128, but for the first two arcs, which are one. */
+/** Encodes in base 128; the first two arcs share one number. */
 function oid([first = 0, second = 0, ...arcs]: readonly number[]): Buffer {
   const bytes = arcs.flatMap((arc) => {
     const digits = [arc & 0x7f];
@@ -110,7 +111,9 @@ function oid([first = 0, second = 0, ...arcs]: readonly number[]): Buffer {
   return tagged(0x06, Buffer.from([first * 40 + second, ...bytes]));
 }
 
-/** GeneralizedTime, `20261122113400Z`; RFC 5280 wants UTCTime, `261122113400Z`, up to 2049. */
+/**
+ * Encodes as GeneralizedTime (`20261122113400Z`), or up to 2049 as UTCTime (`261122113400Z`), as RFC 5280 requires.
+ */
 function time(epochMs: number): Buffer {
   const digits = new Date(epochMs).toISOString().replace(/\.\d+|[-:T]/g, '');
   const year = Number(digits.slice(0, 4));
@@ -125,7 +128,7 @@ function extension(id: readonly number[], { isCritical }: { isCritical: boolean 
   return sequence(oid(id), ...(isCritical ? [TRUE] : []), tagged(0x04, value));
 }
 
-/** Four bytes or sixteen. */
+/** Returns the 4 or 16 bytes of an address. */
 function toAddressBytes(host: string): Buffer {
   if (isIP(host) !== 6) return Buffer.from(host.split('.').map(Number));
   const [head = '', tail] = host.split('::');

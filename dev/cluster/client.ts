@@ -29,7 +29,7 @@ export interface WatchLine {
 
 export interface ExecClient {
   readonly socket: WebSocket;
-  /** The end of the connection and all output before it. */
+  /** Resolves with the end of the connection and all output before it. */
   readonly ended: Promise<ExecResult>;
   /** Resolves with the stdout so far as soon as it contains the text. */
   waitForStdout(text: string): Promise<string>;

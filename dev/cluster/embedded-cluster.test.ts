@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client.close();
   await cluster.close();
-  // Fails when the cluster left anything.
+  // Fails when the cluster has left anything.
   rmdirSync(root);
 });
 
@@ -54,7 +54,7 @@ test('a Pod becomes ready, runs commands in its volume and leaves nothing when i
   expect(existsSync(join(root, readdirSync(root)[0] ?? '', 'pods', created.metadata.uid))).toBe(false);
 });
 
-test('containers of a Pod share its volumes, and what they write elsewhere stays their own', async () => {
+test('containers of a Pod share its volumes and nothing else that they write', async () => {
   const mount = [{ name: 'c3', mountPath: '/c3' }];
   const containers = ['main', 'other'].map((name) => ({
     name,
@@ -98,7 +98,7 @@ test('restarts by policy, with back-off', async () => {
   await client.call('DELETE', `${PODS}/crash`);
 });
 
-test('init containers run first, in order, and their failure is the Pod’s', async () => {
+test('init containers run first, in order, and when one fails, the Pod fails', async () => {
   const step = (name: string, script: string) => ({
     name,
     image: 'a',
@@ -134,7 +134,7 @@ test.each([
   await client.call('DELETE', `${PODS}/${name}`);
 });
 
-test('a Secret that no container mounts is not missed, one that is mounted is', async () => {
+test('a missing Secret is a problem only if a container mounts it', async () => {
   const volumes = [
     { name: 'c3', emptyDir: {} },
     { name: 'key', secret: { secretName: 'absent' } },
@@ -154,7 +154,7 @@ test('a Secret that no container mounts is not missed, one that is mounted is', 
   await client.call('DELETE', `${PODS}/mounted`);
 });
 
-test('says what it cannot do instead of doing something else', async () => {
+test('refuses features that it does not have', async () => {
   await client.create(toTestPod('entrypoint', { containers: [{ name: 'main', image: 'nginx' }] }));
   const pod = await client.waitForPod('entrypoint', (entry) => JSON.stringify(entry).includes('CreateContainerError'));
   expect(JSON.stringify(pod)).toContain('does not know the entrypoint of image');
@@ -166,7 +166,7 @@ test('says what it cannot do instead of doing something else', async () => {
   });
 });
 
-test('a Pod that fits no node, or lives longer than its deadline, says so', async () => {
+test('a Pod that fits no node, or exceeds its deadline, reports it', async () => {
   await client.create(toTestPod('misfit', { nodeSelector: { disk: 'ssd' } }));
   const misfit = await client.waitForPod('misfit', (pod) => pod.status.conditions !== undefined);
   expect(misfit?.status.conditions?.[0]).toMatchObject({ status: 'False', reason: 'Unschedulable' });
@@ -174,7 +174,7 @@ test('a Pod that fits no node, or lives longer than its deadline, says so', asyn
   expect((await finalPhase('late'))?.status).toMatchObject({ phase: 'Failed', reason: 'DeadlineExceeded' });
 });
 
-test('refuses what Kubernetes refuses, with its Status', async () => {
+test('refuses the same requests as Kubernetes, with the same Status', async () => {
   await client.create(toTestPod('twice'));
   const code = async (body: object, path = PODS) => {
     const answer = await client.call('POST', path, { body });

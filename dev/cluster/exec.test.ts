@@ -19,7 +19,7 @@ async function run(pod: string, script: string): Promise<{ stdout: string; code:
   return { stdout, code: status?.status === 'Success' ? 0 : Number(cause?.message ?? NaN) };
 }
 
-test('an exec reads stdin to the end that v5 can tell, and its output arrives whole', async () => {
+test('an exec reads stdin to its end, which only v5 transmits, and all its output arrives', async () => {
   await client.create(toTestPod('streams'));
   await client.waitForPod('streams', isReady);
   const exec = client.openExec(toExecPath('streams', ['sh', '-c', 'cat; seq 1 200000; echo done >&2']));
@@ -35,7 +35,7 @@ test('an exec reads stdin to the end that v5 can tell, and its output arrives wh
 test('forty execs at once each end with their own exit code and all of their output', async () => {
   await client.create(toTestPod('crowd'));
   await client.waitForPod('crowd', isReady);
-  // More than a socket's buffer holds, so that some programs end with output unread, and so short that they end at once.
+  // The output exceeds a socket's buffer, so that some programs end with unread output, and the programs end at once.
   const script = (index: number): string => `printf '%0${100_000 + index}d' 0; printf end >&2; exit ${index}`;
   const results = await Promise.all(
     Array.from({ length: 40 }, async (_, index) => {
@@ -46,7 +46,7 @@ test('forty execs at once each end with their own exit code and all of their out
   expect(results).toStrictEqual(Array.from({ length: 40 }, (_, index) => [100_000 + index, 'end', String(index)]));
 });
 
-test('a client that does not read blocks the program, and misses nothing when it reads again', async () => {
+test('a client that does not read blocks the program, and gets all output when it reads again', async () => {
   await client.create(toTestPod('slow'));
   await client.waitForPod('slow', isReady);
   const blocks = 160;
@@ -54,7 +54,7 @@ test('a client that does not read blocks the program, and misses nothing when it
   const exec = client.openExec(toExecPath('slow', ['sh', '-c', `echo up; ${script}`]));
   await exec.waitForStdout('up');
   exec.socket.pause();
-  // It has stopped when it gets no further while some other execs come and go.
+  // The program is blocked when its count stays the same during some other execs.
   const counts: number[] = [];
   do counts.push(Number((await run('slow', 'cat /c3/count')).stdout));
   while (counts.length < 5 || counts.slice(-5).some((count) => count !== counts.at(-1)));
@@ -65,7 +65,7 @@ test('a client that does not read blocks the program, and misses nothing when it
   expect(status?.status).toBe('Success');
 });
 
-test('an exec whose client is gone before the program starts has the end of its input', async () => {
+test('an exec whose client disconnects before the program starts reads the end of its input', async () => {
   await client.create(toTestPod('hasty'));
   await client.waitForPod('hasty', isReady);
   const exec = client.openExec(toExecPath('hasty', ['sh', '-c', 'mkfifo /c3/f; cat; echo ended > /c3/f']));
@@ -89,7 +89,7 @@ test('an exec outlives its connection, and dies with its container', async () =>
   expect((await second.ended).status?.details?.causes?.[0]?.message).toBe('137');
 });
 
-test('refuses an exec in the words of Kubernetes', async () => {
+test('refuses an exec with the text of Kubernetes', async () => {
   await client.create(toTestPod('words'));
   await client.waitForPod('words', isReady);
   const refused = async (path: string, protocols?: string[]) => (await client.openExec(path, protocols).ended).refused;
@@ -105,7 +105,7 @@ test('refuses an exec in the words of Kubernetes', async () => {
   expect(plain).toMatchObject({ code: 400, body: { message: 'Upgrade request required' } });
 });
 
-test('says which container is gone: before 101 with v4, in a status after 101 with v5', async () => {
+test('reports a missing container before 101 with v4, and in a status after 101 with v5', async () => {
   await client.create(toTestPod('done', { containers: [{ name: 'main', image: 'a', command: ['true'] }] }));
   await client.waitForPod('done', (pod) => pod.status.phase === 'Succeeded');
   const message = 'Internal error occurred: unable to upgrade connection: container not found ("main")';

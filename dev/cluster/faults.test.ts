@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true });
 });
 
-test('a request is refused as often as ordered, then served', async () => {
+test('a request is refused the given number of times, then served', async () => {
   const fault = cluster.faults.onRequest({ kind: 'list', times: 1 }, REFUSALS.unavailable);
   expect(await client.call('GET', PODS)).toMatchObject({ code: 503, body: { reason: 'ServiceUnavailable' } });
   expect(await client.call('GET', PODS)).toMatchObject({ code: 200 });
@@ -47,7 +47,7 @@ test('a held request waits until the fault is removed', async () => {
   expect(await answer).toMatchObject({ code: 200 });
 });
 
-test('a cut request does nothing, one whose answer is lost is done', async () => {
+test('a cut request has no effect, and one whose response is lost has its effect', async () => {
   cluster.faults.onRequest({ kind: 'create', times: 1 }, { kind: 'cut' });
   await expect(client.create(toTestPod('cut'))).rejects.toThrow('other side closed');
   expect(await client.call('GET', `${PODS}/cut`)).toMatchObject({ code: 404 });
@@ -69,12 +69,12 @@ test('an exec is cut before 101, after 101, after some bytes and after its statu
   expect(await end('after-status')).toStrictEqual({ stdout: 'hello\nend\n', status: 'Success', closeCode: 1006 });
 });
 
-test('an exec that is cut silently stays open and says nothing', async () => {
+test('an exec that is cut silently stays open and sends nothing', async () => {
   const exec = client.openExec(toExecPath('pod', ['sh', '-c', 'echo up; cat; echo more']));
   await exec.waitForStdout('up');
   expect(cluster.faults.cutExecs('silent')).toBe(1);
   exec.socket.send(Buffer.of(255, 0));
-  // The program has its end of input only through the connection that is dead: another exec sees it wait.
+  // The program would read the end of its input only through the dead connection: another exec sees that it waits.
   const other = await client.openExec(toExecPath('pod', ['sh', '-c', 'cat /proc/[0-9]*/cmdline'])).ended;
   expect(other.stdout).toContain('cat; echo more');
   expect(exec.socket.readyState).toBe(exec.socket.OPEN);
@@ -82,7 +82,7 @@ test('an exec that is cut silently stays open and says nothing', async () => {
   expect(await exec.ended).toMatchObject({ stdout: 'up\n', status: undefined });
 });
 
-test('a false Success comes while the program runs on', async () => {
+test('a false Success arrives while the program continues', async () => {
   const exec = client.openExec(toExecPath('pod', ['sh', '-c', 'echo up; sleep 1000']));
   await exec.waitForStdout('up');
   cluster.faults.cutExecs('false-success');
@@ -91,7 +91,7 @@ test('a false Success comes while the program runs on', async () => {
   expect(other.stdout).toContain('sleep\u00001000');
 });
 
-test('the API server dies and comes back on its port with its Pods and their processes', async () => {
+test('the API server stops and starts again on its port with its Pods and their processes', async () => {
   const exec = client.openExec(
     toExecPath('pod', ['sh', '-c', 'echo up; while [ ! -e /c3/go ]; do sleep 0.01; done; echo done > /c3/fine']),
   );
@@ -104,7 +104,7 @@ test('the API server dies and comes back on its port with its Pods and their pro
   expect((await client.openExec(toExecPath('pod', ['sh', '-c', script])).ended).stdout).toBe('done\n');
 });
 
-test('a watch gets bookmarks, ends, is cut, and is told 410 when it comes too late', async () => {
+test('a watch gets bookmarks, ends, is cut, and gets 410 from an old version', async () => {
   const first = client.watch(`${PODS}?watch=1&allowWatchBookmarks=true`)[Symbol.asyncIterator]();
   const added = await first.next();
   const version = (added.value as { object: { metadata: { resourceVersion: string } } }).object.metadata
@@ -127,7 +127,7 @@ test('a watch gets bookmarks, ends, is cut, and is told 410 when it comes too la
   expect(late.value).toMatchObject({ type: 'ERROR', object: { code: 410, reason: 'Expired' } });
 });
 
-test('a Pod is evicted, another loses its container for want of memory', async () => {
+test('a Pod is evicted, and a container of another one is killed for memory', async () => {
   await client.create(toTestPod('evicted'));
   await client.waitForPod('evicted', isReady);
   await cluster.faults.evict('evicted', 'The node was low on resource: memory.');
@@ -142,7 +142,7 @@ test('a Pod is evicted, another loses its container for want of memory', async (
   });
 });
 
-test('no Pod is scheduled until the scheduler may again', async () => {
+test('no Pod is scheduled until scheduling is allowed again', async () => {
   cluster.faults.unschedulable('1 Insufficient cpu.');
   await client.create(toTestPod('waiting'));
   const waiting = await client.waitForPod('waiting', (pod) => pod.status.conditions !== undefined);
@@ -151,7 +151,7 @@ test('no Pod is scheduled until the scheduler may again', async () => {
   expect((await client.waitForPod('waiting', isReady))?.status.phase).toBe('Running');
 });
 
-test('a node that goes silent makes its Pods unready, and takes up again what it was told meanwhile', async () => {
+test('the Pods of a disconnected node are not ready, and the node catches up when it is connected again', async () => {
   await client.create(toTestPod('silent'));
   await client.waitForPod('silent', isReady);
   const open = client.openExec(toExecPath('silent', ['sh', '-c', 'echo up; sleep 1000']));
@@ -171,7 +171,7 @@ test('a node that goes silent makes its Pods unready, and takes up again what it
   open.socket.terminate();
 });
 
-test('a Pod whose emptyDir outgrows its limit is evicted with the name of the volume', async () => {
+test('a Pod whose emptyDir exceeds its limit is evicted with the name of the volume', async () => {
   const volumes = [{ name: 'c3', emptyDir: { sizeLimit: '64Ki' } }];
   await client.create(toTestPod('full', { volumes }));
   await client.waitForPod('full', isReady);
@@ -183,7 +183,7 @@ test('a Pod whose emptyDir outgrows its limit is evicted with the name of the vo
   });
 });
 
-test('a Pod that is evicted by the API says so before it goes', async () => {
+test('a Pod that is evicted by the API reports it before it is deleted', async () => {
   await client.create(toTestPod('drained', { terminationGracePeriodSeconds: 600 }));
   await client.waitForPod('drained', isReady);
   const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'drained' } };

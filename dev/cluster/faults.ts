@@ -1,6 +1,6 @@
 import type { KubeStatus } from './objects.ts';
 
-/** What a request asks for; also how requests are counted. */
+/** The kind of a request, for faults and for the counts of requests. */
 export type RequestKind =
   | 'get'
   | 'list'
@@ -22,21 +22,23 @@ export type LeaseRequestKind = 'lease-get' | 'lease-list' | 'lease-create' | 'le
 export interface RequestRule {
   /** Default: every kind. */
   readonly kind?: RequestKind;
-  /** A Pod's or a Lease's name in the path; for `create`, which has none there, the name in the body is not looked at. */
+  /**
+   * The name of a Pod or a Lease in the path. A `create` has no name there, and the name in its body does not count.
+   */
   readonly name?: string;
-  /** How many requests it meets before it ends by itself; default: until `remove`. */
+  /** The number of requests that it applies to. Default: all until `remove`. */
   readonly times?: number;
 }
 
-/** What happens to a request that a rule meets. */
+/** The effect of a fault on a matching request. */
 export type RequestFault =
-  /** Answered with this Status, nothing done. */
+  /** Responds with this Status and does nothing else. */
   | { readonly kind: 'refuse'; readonly code: number; readonly reason: string; readonly message: string }
-  /** The connection is cut before anything is done. */
+  /** Cuts the connection before the request has an effect. */
   | { readonly kind: 'cut' }
-  /** It is done, and the connection is cut instead of the answer: the client cannot know. */
+  /** Applies the request and cuts the connection before the response: the client does not know the outcome. */
   | { readonly kind: 'lose-answer' }
-  /** It waits until the fault is removed, then goes on. */
+  /** Holds the request until the fault is removed, then handles it. */
   | { readonly kind: 'hold' };
 
 export interface ExecRule {
@@ -49,24 +51,25 @@ export interface ExecRule {
 export type ExecMoment = 'before-101' | 'after-101' | 'after-status' | { readonly afterBytes: number };
 
 /**
- * - `loud`: the connection is reset;
- * - `silent`: nothing more is sent or read, and the connection stays open, as when a middle box forgets it;
- * - `false-success`: a well-formed Success and a normal close, while the program runs on: what an API server does that loses its kubelet.
+ * - `loud`: resets the connection;
+ * - `silent`: sends and reads nothing more on an open connection, as when a middle box forgets it;
+ * - `false-success`: sends a well-formed Success and a normal close while the program continues, like an API server
+ *   that loses its kubelet.
  */
 export type ExecBreak = 'loud' | 'silent' | 'false-success';
 
-/** A fault that was ordered. */
+/** An active fault. */
 export interface Fault {
-  /** Resolves at the first request or exec it meets. */
+  /** Resolves at the first request or exec that it applies to. */
   readonly met: Promise<void>;
   hits(): number;
-  /** Ends it; held requests go on. */
+  /** Ends the fault; held requests continue. */
   remove(): void;
 }
 
-/** The faults of the API itself; those of Pods and of the server are in `EmbeddedCluster.faults` too. */
+/** The faults of the API. `EmbeddedCluster.faults` adds those of Pods and of the server. */
 export interface FaultPlan {
-  /** The first rule that fits is applied. */
+  /** Adds a fault. The first rule that matches a request applies. */
   onRequest(rule: RequestRule, fault: RequestFault): Fault;
   onExec(rule: ExecRule, fault: { readonly when: ExecMoment; readonly how: ExecBreak }): Fault;
   /** Ends all faults. */
@@ -78,7 +81,7 @@ export interface PlannedExecBreak {
   readonly how: ExecBreak;
 }
 
-/** The server's side: what to do with this request, counted as a hit. */
+/** The server's side: returns the fault of this request and counts a hit. */
 export interface FaultGate extends FaultPlan {
   takeRequest(
     kind: RequestKind,
@@ -151,7 +154,7 @@ function addEntry<Rule extends { readonly times?: number }, Action>(
   return entry;
 }
 
-/** The refusals a real cluster gives most often, in its words. */
+/** The most frequent refusals of a real cluster, with its texts. */
 export const REFUSALS: Readonly<
   Record<'quota' | 'admission' | 'forbidden' | 'unavailable', RequestFault & { kind: 'refuse' }>
 > = {

@@ -8,7 +8,7 @@ import { expect, test, vi } from 'vitest';
 
 import { createClient, isReady, toExecPath, toTestPod } from './client.ts';
 
-/** The user `nobody` of most systems: any number that is not root's would do. */
+/** The user `nobody` of most systems; any user but root works. */
 const NOBODY = 65534;
 const IS_ROOT = process.getuid?.() === 0;
 
@@ -65,7 +65,8 @@ test.each(
   await client.close();
   if (signal === 'SIGKILL') rmSync(kubeconfig);
   await untilEmpty(root);
-  // A process that dies closes its pipes, at which the directory goes, before the kernel kills its children for it.
+  // A dying process closes its pipes, which starts the removal of the directory, before the kernel kills its
+  // children.
   await vi.waitFor(() => expect(findProcesses(`sleep ${marker}`)).toStrictEqual([]));
   rmSync(root, { recursive: true });
 });

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { C3Error } from '../../src/errors.ts';
 import { createEmbeddedCluster } from './embedded-cluster.ts';
 
-/** Runs the embedded cluster alone: `node dev/cluster/main.ts [--kubeconfig FILE] [--port PORT]`, until it is interrupted. */
+/** Runs the embedded cluster alone until a signal: `node dev/cluster/main.ts [--kubeconfig FILE] [--port PORT]`. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {

@@ -98,7 +98,7 @@ describe('git', () => {
     expect(await reader.git('rev-parse', 'FETCH_HEAD')).toBe(sha);
   });
 
-  test('strangers and readers may not push', async () => {
+  test('users without write permission cannot push', async () => {
     await forge.createRepository({ owner: 'acme', name: 'shop' });
     const url = `${forge.origin}/acme/shop.git`;
     const reader = await clone(READER.token, 'reader');
@@ -109,7 +109,7 @@ describe('git', () => {
     await expect(stranger.git('push', '--quiet', url, 'main')).rejects.toThrow('could not read Username');
   });
 
-  test('a private repository is not there for those who may not read it', async () => {
+  test('a private repository is 404 for users who may not read it', async () => {
     await forge.createRepository({ owner: 'acme', name: 'vault', isPrivate: true });
     const url = `${forge.origin}/acme/vault.git`;
     const reader = await clone(READER.token, 'reader');
@@ -212,7 +212,7 @@ describe('webhooks', () => {
     expect(received[1]).toMatchObject({ body: received[0]?.body, headers: { 'x-github-delivery': first.guid } });
   });
 
-  test('a receiver that is not there is a failed delivery', async () => {
+  test('a delivery to a closed port fails', async () => {
     const repository = await forge.createRepository({ owner: 'acme', name: 'shop' });
     const { url } = await receiver();
     const [server] = receivers.splice(0) as [Server];
@@ -224,7 +224,7 @@ describe('webhooks', () => {
 });
 
 describe('the API', () => {
-  test('wants a token, and the right one', async () => {
+  test('requires a valid token', async () => {
     expect(await api('GET', '/user')).toMatchObject({ status: 401, body: { message: 'Requires authentication' } });
     expect(await api('GET', '/user', { token: 'wrong' })).toMatchObject({
       status: 401,
@@ -235,7 +235,7 @@ describe('the API', () => {
     expect(await api('GET', '/user', { token: OWNER.token })).toMatchObject({ status: 401 });
   });
 
-  test('tells what the token may do', async () => {
+  test('reports the permissions of the token', async () => {
     await pushed();
     const { token } = READER;
     expect(await api('GET', '/repos/acme/shop', { token })).toMatchObject({
@@ -245,7 +245,7 @@ describe('the API', () => {
     expect(await api('POST', `/repos/acme/shop/statuses/${'0'.repeat(40)}`, status)).toMatchObject({ status: 403 });
   });
 
-  test('notes what nobody should ask for', async () => {
+  test('records requests of unknown routes', async () => {
     await pushed();
     const { token } = OWNER;
     expect(await api('GET', '/repos/acme/shop/secrets', { token })).toMatchObject({
@@ -257,7 +257,7 @@ describe('the API', () => {
     expect(await forge.waitFor(find, deadline())).toMatchObject({ method: 'POST', login: 'acme' });
   });
 
-  test('keeps statuses, and refuses wrong ones', async () => {
+  test('stores statuses, and refuses invalid ones', async () => {
     const sha = await pushed();
     const { token } = OWNER;
     const set = (body: unknown, of = sha): Promise<unknown> =>
@@ -319,7 +319,7 @@ describe('the API', () => {
     expect(await writer.git('ls-remote', `${forge.origin}/acme/lib.git`)).not.toContain(evil);
   });
 
-  test('fails as told', async () => {
+  test('applies the planned faults', async () => {
     const { token } = OWNER;
     forge.faults.add({ match: /^GET .*\/user$/, kind: 'status', status: 502, times: 1 });
     expect(await api('GET', '/user', { token })).toMatchObject({ status: 502 });

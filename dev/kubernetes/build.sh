@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds a real Kubernetes (1.20.2) from Debian's source package into $C3_CLUSTER_DIR/bin, and installs the Debian packages
-# that running it takes. Debian 12, root; about 10 minutes on 2 cores the first time, a moment after that. A run that was
-# interrupted goes on where it was.
+# Builds a real Kubernetes (1.20.2) from Debian's source package into $C3_CLUSTER_DIR/bin, and installs the Debian
+# packages that it needs to run. Needs Debian 12 and root. The first run takes about 10 minutes on 2 cores, a later
+# one a moment. After an interruption it continues.
 . "$(dirname "$0")/settings.sh"
 need_root
 lock build
@@ -23,7 +23,8 @@ install_packages() {
   [ ${#absent[@]} -gt 0 ] || return 0
   phase "installing ${absent[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  # Where an init system runs, Debian would start etcd, containerd and the registry as services, on the ports up.sh needs.
+  # Where an init system runs, Debian would start etcd, containerd and the registry as services, on the ports up.sh
+  # needs.
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
@@ -77,8 +78,8 @@ if [ ! -d "$tree" ]; then
   mv "$tree.partial" "$tree"
 fi
 
-# Its go.mod predates the compiler's checks, so it is built in GOPATH mode. There the packages of staging are reached through
-# vendor/, which is part of the linker's name of the version's variables.
+# Its go.mod is older than the compiler's checks, so it is built in GOPATH mode. In that mode the packages of staging
+# are under vendor/, which is a part of the linker's name of the version's variables.
 export GOPATH=$src/gopath GO111MODULE=off CGO_ENABLED=0 GOCACHE=$src/gocache
 cd "$tree"
 if [ ! -f .c3-generated ]; then # the OpenAPI definitions are generated, not shipped

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes small images from programs of this machine, because none can be pulled: what the seed example names, and test images.
-#   images.sh [build]   into the cache, $C3_CLUSTER_DIR/images/<hash of what they are made from>
+# Makes small images from programs of this machine, because it cannot pull any: those of the seed example, and test
+# images.
+#   images.sh [build]   into the cache, $C3_CLUSTER_DIR/images/<hash of the inputs>
 #   images.sh load      build, then load localhost/pause:1 and localhost/busybox:1 into containerd
 #   images.sh push      build, then push the others into the registry
-# An image is an OCI layout of one uncompressed layer: nothing but tar and sha256sum is needed.
+# An image is an OCI layout with one uncompressed layer, which needs only tar and sha256sum.
 . "$(dirname "$0")/settings.sh"
 need_root
 lock images
@@ -19,11 +20,11 @@ inputs=$(describe_inputs | sha256sum | cut -c1-16)
 cache=$dir/images/$inputs
 trees=$cache.trees
 
-# Copies files to the same place below a root, with the libraries they need. /bin, /lib and the like are links into /usr there, as
-# on Debian, so every file goes below /usr.
+# Copies files to the same path below a root, with the libraries that they need. /bin, /lib and others are links into
+# /usr there, as on Debian, so every file goes below /usr.
 install_files() { # root, then files
   local root=$1 file place; shift
-  # ldd fails for a script or a static program, which needs no library.
+  # ldd fails for a script or a static program, which need no library.
   for file in "$@" $(ldd "$@" 2> /dev/null | grep -oE '/[^ :()]+' | sort -u || true); do
     place=$(realpath "$(dirname "$file")")
     case $place in /usr/*) ;; *) place=/usr$place ;; esac
@@ -88,7 +89,8 @@ make_static() { # root: one static program, called with the name of what it is t
   cp /bin/busybox "$1/busybox"
 }
 
-# Writes an image from a tree of files: its name, the tree, the user of its programs (- for root), and a command as a JSON list.
+# Writes an image from a tree of files: its name, the tree, the user of its programs (- for root), and a command as a
+# JSON list.
 image() {
   local name=$1 tree=$2 user=${3:--} command=${4:-'["/bin/sh"]'} layout layer content config manifest arch
   layout=$cache.partial/$name
@@ -140,7 +142,7 @@ build_images() {
   cp -a "$trees/busybox" "$trees/kubectl"
   install -m 755 "$bin/kubectl" "$trees/kubectl/usr/local/bin/kubectl"
 
-  # pause holds a Pod's namespaces. A shell, because it must end at SIGTERM and reap what a Pod with one process namespace orphans.
+  # pause holds a Pod's namespaces. It is a shell, because it must end at SIGTERM and reap the orphans of its Pod.
   image localhost/pause:1 "$trees/busybox" - \
     '["/bin/sh", "-c", "trap \"exit 0\" TERM INT; while :; do sleep 2147483647 & wait $!; done"]'
   image localhost/busybox:1 "$trees/busybox"
@@ -157,7 +159,7 @@ build_images() {
   image c3-test/nonroot:latest "$trees/busybox" 65534
   rm -rf "$trees"
   mv "$cache.partial" "$cache"
-  # Older versions of the cache are of no more use.
+  # Removes older versions of the cache.
   find "$dir/images" -mindepth 1 -maxdepth 1 ! -name "$inputs" -exec rm -rf {} +
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Acts on one program of the running cluster, for tests of what happens when it dies:
+# Acts on one program of the running cluster, for tests of its failures:
 #   program.sh kill|start|restart|pause|resume|status PROGRAM
-# PROGRAM: apiserver, kubelet, containerd, etcd, scheduler, controller-manager, registry. `kill` is SIGKILL and returns when the
-# process is gone; `start` uses the arguments of the first start and returns when the program answers; `pause` stops it where it is
-# (SIGSTOP) and `resume` lets it go on; `status` says by its exit code whether it runs.
+# PROGRAM: apiserver, kubelet, containerd, etcd, scheduler, controller-manager, registry. `kill` sends SIGKILL and
+# waits until the process is gone. `start` uses the arguments of the first start and waits until the program responds.
+# `pause` sends SIGSTOP, and `resume` sends SIGCONT. `status` exits with 0 if the program runs.
 . "$(dirname "$0")/settings.sh"
 need_root
 action=${1:-} program=${2:-}
@@ -18,7 +18,7 @@ kill_program() {
   reap "$program"
 }
 
-# The kubelet answers before it has reached containerd; the node's condition is refreshed only every 10 s, so it proves nothing here.
+# The kubelet responds before it is connected to containerd. The node's condition is only refreshed every 10 s.
 is_kubelet_healthy() { curl -fsS -m 5 --noproxy '*' http://127.0.0.1:$((kubelet_port - 2))/healthz; }
 
 start_program() {

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Starts a single-node Kubernetes on loopback and prints the path of an administrator's kubeconfig, alone on standard output:
+# Starts a single-node Kubernetes on loopback. Prints only the path of an administrator's kubeconfig on standard
+# output:
 #   up.sh [--registry]
-# --registry: also a registry on 127.0.0.1:5000, with the images of images.sh, which stands in for Docker Hub and every other.
-# Needs what build.sh makes. Root. Where the cluster is up already, it stays as it is; what an earlier one left behind is removed.
+# --registry: also starts a registry on 127.0.0.1:5000 with the images of images.sh, in place of Docker Hub and all
+# others. Needs root and the result of build.sh. A running cluster stays as it is. Remains of an earlier cluster are
+# removed.
 . "$(dirname "$0")/settings.sh"
 need_root
 registry=
@@ -55,10 +57,11 @@ for path in /var/log/pods /var/log/containers /var/lib/kubelet /usr/libexec/kube
   /run/docker.sock; do
   [ -e "$path" ] || echo "$path"
 done > "$run/made-on-host"
-# A cluster that does not come up is not left half up; the logs stay.
+# If the start fails, this removes everything but the logs.
 trap '[ $? -eq 0 ] || "$here/down.sh"' EXIT
 
-# Keys are made once, so that a kubeconfig stays good over down.sh and up.sh. Elliptic curves: RSA keys take seconds.
+# Keys are made once, so that a kubeconfig stays valid after down.sh and up.sh. Elliptic curves, because RSA keys take
+# seconds.
 if [ ! -f "$run/pki/ca.crt" ]; then
   say "making keys"
   pki=$run/pki.partial
@@ -96,13 +99,13 @@ write_kubeconfig admin
 write_kubeconfig kubelet
 umask 022
 
-# Any registry's name leads to ours, and `server` names it as the last resort too: no pull leaves the machine.
+# The names of all registries lead to ours. `server` names it as the last alternative too: no pull leaves the machine.
 cat > "$run/certs.d/_default/hosts.toml" <<T
 server = "http://127.0.0.1:$registry_port"
 [host."http://127.0.0.1:$registry_port"]
   capabilities = ["pull", "resolve"]
 T
-# restrict_oom_score_adj: lowering the score needs CAP_SYS_RESOURCE, which a container that this runs in may not have.
+# restrict_oom_score_adj: a lower score needs CAP_SYS_RESOURCE, which a container with this cluster may not have.
 cat > "$run/containerd.toml" <<T
 version = 2
 root = "$run/containerd"
@@ -134,12 +137,12 @@ cat > "$run/cni/10-c3.conflist" <<J
     "ranges": [[{"subnet": "$pod_subnet", "gateway": "$pod_gateway"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "loopback"}]}
 J
-# The limits on pulls and events are off: tests make in a second what a node does in an hour.
-# The kubelet of this version asks the API server five times a second: with many Pods at once a deleted one stands for minutes. The
-# rates are the defaults of 1.27 and later. How full volumes are it looks up once a minute; tests wait for it to evict.
-# A node that went silent is known as such after 16 s (the controller manager's grace), not 40: so the kubelet renews more often.
-# There is no DNS; that the gateway is named makes lookups fail at once, and spares every Pod a warning. The node's name is localhost because
-# the kubelet refuses a loopback address for its node.
+# Limits of pulls and events are off: tests cause in a second as many as a node in an hour. By default this kubelet
+# sends at most five requests a second to the API server, so that with many Pods a deletion takes minutes. The rates
+# here are the defaults of 1.27 and later. By default it measures volumes once a minute; tests wait for evictions. The
+# controller manager's grace for a silent node is 16 s, not 40, so the kubelet renews its Lease more often. There is
+# no DNS. With the gateway as the server, lookups fail at once, and Pods have no warning. The node's name is localhost
+# because the kubelet refuses a loopback address for its node.
 cat > "$run/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -168,9 +171,9 @@ imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 Y
 
-# The network would make the bridge with the first Pod; made now, a test's forge can listen on the gateway before that. With an address
-# of its own: else it takes the lowest of its Pods', which changes as they come and go, and those that are there lose the gateway for
-# as long as they remember the old one, a minute or so.
+# The network plugin would make the bridge with the first Pod. It exists now so that a test's forge can listen on the
+# gateway before. It has its own MAC address: else it has the lowest one of its Pods, which changes, and Pods lose the
+# gateway until they forget the old address, for about a minute.
 ip link add "$bridge" address 02:c3:00:00:00:01 type bridge
 ip address add "$pod_gateway/${pod_subnet#*/}" dev "$bridge"
 ip link set "$bridge" up
@@ -189,7 +192,7 @@ start apiserver "$bin/kube-apiserver" --etcd-servers="$etcd_url" --bind-address=
 start containerd containerd -c "$run/containerd.toml"
 
 wait_for 20 "containerd answers" containerd is_containerd_ready
-# Before the API server is ready: the kubelet first looks for Docker, for 5 s.
+# Starts before the API server is ready: the kubelet first searches for Docker, for 5 s.
 start kubelet "$bin/kubelet" --config="$run/kubelet.yaml" --kubeconfig="$run/kubelet.kubeconfig" --hostname-override=localhost \
   --container-runtime=remote --container-runtime-endpoint="unix://$socket" --root-dir="$run/kubelet" \
   --volume-plugin-dir="$run/kubelet/volume-plugins" --cert-dir="$run/kubelet-certificates"

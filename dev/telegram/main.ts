@@ -41,8 +41,8 @@ function toWholeNumber(text: string): number {
   return Number(text);
 }
 
-/** The first named one replaces the defaults. */
 let hasNamedChat = false;
+/** Replaces the defaults with the first value, and appends later ones. */
 function collectNumbers(text: string, previous: readonly number[]): readonly number[] {
   const before = hasNamedChat ? previous : [];
   hasNamedChat = true;

@@ -78,7 +78,7 @@ function deleteMessage(world: World, _bot: BotAccount, parameters: Parameters): 
   return true;
 }
 
-/** Nobody presses a button here, so any id is valid; only the limits are checked. */
+/** Accepts any id, because nobody presses a button here. It checks only the limits. */
 function answerCallbackQuery(_world: World, _bot: BotAccount, parameters: Parameters): true {
   const { callback_query_id: id, text } = parameters;
   if (typeof id !== 'string' || id === '')
@@ -204,8 +204,8 @@ function toStored(world: World, { bot, chat, parameters, version }: NewMessage):
 }
 
 /**
- * Returns the message that this one replies to. A missing one is an error, unless `allow_sending_without_reply` is set; the API
- * ignores that option in a forum topic.
+ * Returns the message that this one replies to. A missing one is an error, unless `allow_sending_without_reply` is
+ * set; the API ignores that option in a forum topic.
  */
 function findReply(world: World, chat: ChatAccount, parameters: Parameters): StoredMessage | undefined {
   const reply = toJson(parameters['reply_parameters']) as Record<string, unknown> | undefined;

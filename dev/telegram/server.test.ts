@@ -175,7 +175,7 @@ test('4,096 characters are counted after the entities are read', async () => {
   ).toMatchObject({ ok: true });
 });
 
-test('a group takes twenty messages a minute, edits included, and says how long to wait', async () => {
+test('a group accepts twenty messages a minute, edits included, and returns the time to wait', async () => {
   await call('sendMessage', { chat_id: GROUP, text: '0' });
   for (let count = 1; count < 20; count += 1) {
     now += 1_500;
@@ -192,7 +192,7 @@ test('a group takes twenty messages a minute, edits included, and says how long 
   expect(await call('sendMessage', { chat_id: GROUP, text: 'one more' })).toMatchObject({ ok: true });
 });
 
-test('a reply names its message, and may come without it where that is gone', async () => {
+test('a reply has the id of its message, and is optionally sent without it if that was deleted', async () => {
   await call('sendMessage', { chat_id: USER, text: 'a' });
   const reply = { chat_id: USER, text: 'b', reply_parameters: { message_id: 1, allow_sending_without_reply: true } };
   expect(await call('sendMessage', reply)).toMatchObject({ result: { reply_to_message: { message_id: 1 } } });
@@ -201,25 +201,25 @@ test('a reply names its message, and may come without it where that is gone', as
   expect(server.messages(USER).map(({ replyTo }) => replyTo)).toEqual([undefined, 1, undefined]);
 });
 
-test('an edit without buttons takes them away', async () => {
+test('an edit without buttons removes them', async () => {
   const reply_markup = { inline_keyboard: [[{ text: 'Log', url: 'https://c3.example/b/x', style: 'primary' }]] };
   await call('sendMessage', { chat_id: USER, text: 'a', reply_markup });
   await call('editMessageText', { chat_id: USER, message_id: 1, text: 'b' });
   expect(server.messages(USER)[0]?.versions.map((version) => version.replyMarkup)).toEqual([reply_markup, undefined]);
 });
 
-test('each bot has limits of its own', async () => {
+test('each bot has its own limits', async () => {
   for (const text of ['a', 'b', 'c']) await call('sendMessage', { chat_id: USER, text });
   expect(await call('sendMessage', { chat_id: USER, text: 'd' }, '7:other-bots-token')).toMatchObject({ ok: true });
 });
 
-test('a burst in any chat has to wait a second', async () => {
+test('after a burst in a chat the bot must wait a second', async () => {
   for (const text of ['a', 'b', 'c'])
     expect(await call('sendMessage', { chat_id: USER, text })).toMatchObject({ ok: true });
   expect(await call('sendMessage', { chat_id: USER, text: 'd' })).toMatchObject({ parameters: { retry_after: 1 } });
 });
 
-test('a removed bot and a migrated group are told as the real API does', async () => {
+test('a removed bot and a migrated group get the errors of the real API', async () => {
   server.faults.kick(GROUP);
   server.faults.kick(USER);
   server.faults.migrate(FORUM, -1002);
@@ -235,7 +235,7 @@ test('a removed bot and a migrated group are told as the real API does', async (
   });
 });
 
-test('a document is taken as an upload', async () => {
+test('a document is accepted as an upload', async () => {
   const form = new FormData();
   form.set('chat_id', String(USER));
   form.set('caption', 'the log');
@@ -261,7 +261,7 @@ test('webhooks and callback answers are checked', async () => {
   expect(await call('answerCallbackQuery', {})).toMatchObject({ ok: false });
 });
 
-test('waiting ends with the message, or with its signal', async () => {
+test('waiting ends with the message or with the signal', async () => {
   const waiting = server.waitFor((message) => newest(message).text === 'b', deadline());
   await call('sendMessage', { chat_id: USER, text: 'a' });
   await call('editMessageText', { chat_id: USER, message_id: 1, text: 'b' });

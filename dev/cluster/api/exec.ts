@@ -9,7 +9,10 @@ import type { RunningProgram } from '../node/running-program.ts';
 import type { KubeStatus, Pod } from '../objects.ts';
 import { ApiRefusal, badRequest, internalError } from './status.ts';
 
-/** Channels of the subprotocol: the first byte of each message. @see k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go */
+/**
+ * Channels of the subprotocol: the first byte of each message. @see
+ * k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go
+ */
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
@@ -31,7 +34,7 @@ export interface ExecRequest {
   readonly hasStderr: boolean;
 }
 
-/** @throws {ApiRefusal} 400, with the words of the API server or the kubelet */
+/** @throws {ApiRefusal} 400, with the text of the API server or the kubelet */
 export function parseExec(pod: Pod, query: URLSearchParams): ExecRequest {
   const isOn = (name: string): boolean => ['1', 'true'].includes(query.get(name) ?? '');
   const names = pod.spec.containers.map((container) => container.name);
@@ -141,7 +144,10 @@ interface SessionParts {
   readonly planned: PlannedExecBreak | undefined;
 }
 
-/** Connects a WebSocket and a process. If the socket closes, the process continues with closed stdin, and its output is dropped. */
+/**
+ * Connects a WebSocket and a process. If the socket closes, the process continues with closed stdin, and its output
+ * is dropped.
+ */
 function createSession(client: WebSocket, { request, planned }: SessionParts): RunningSession {
   let isSilent = false;
   let sent = 0;

@@ -24,6 +24,6 @@ test.each([
   expect(findTypeError(pod)).toBe(`json: cannot unmarshal ${problem}`);
 });
 
-test('takes null for nothing, and looks at no field that it does not know', () => {
+test('treats null as missing, and does not check unknown fields', () => {
   expect(findTypeError(inContainer({ command: null, env: null, resources: 1 }))).toBeUndefined();
 });

@@ -10,10 +10,10 @@ export interface PodApi {
   create(namespace: string, body: unknown, options: { readonly isDryRun: boolean }): Pod;
   /** @throws {ApiRefusal} 404 */
   get(namespace: string, name: string): Pod;
-  /** Merge-patch of labels and annotations; anything else of the patch must already be so. */
+  /** Merges a patch of labels and annotations. Any other field of the patch must equal the stored one. */
   patch(namespace: string, name: string, body: unknown): Pod;
   delete(namespace: string, name: string, options: DeleteOptions): Pod;
-  /** As `kubectl drain` does it: the Pod says that it is disrupted, and is deleted. */
+  /** Evicts a Pod, as `kubectl drain` does: sets the condition DisruptionTarget and deletes the Pod. */
   evict(namespace: string, name: string, options: DeleteOptions): KubeStatus;
 }
 
@@ -23,7 +23,7 @@ export interface DeleteOptions {
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
 }
 
-/** Of a name that the API server makes from `generateName`; it uses these letters and five of them. */
+/** The letters with which the API server completes a `generateName`; it appends five. */
 const NAME_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
 export function createPodApi(store: Store, kubelet: Kubelet): PodApi {
@@ -56,7 +56,7 @@ export function createPodApi(store: Store, kubelet: Kubelet): PodApi {
     };
     const marked = store.put('pods', { ...pod, metadata });
     kubelet.terminate(marked, seconds * 1000);
-    // With no grace the API server forgets the Pod at once, whatever its containers still do.
+    // Without a grace period the API server removes the Pod at once, even while its containers still run.
     if (seconds === 0) store.remove('pods', namespace, name);
     return marked;
   }
@@ -120,7 +120,7 @@ function checkVersion(pod: Pod, wanted: string | undefined): void {
   throw conflict('pods', pod.metadata.name, why);
 }
 
-/** RFC 7396: null removes. */
+/** Merges by RFC 7396: null removes a key. */
 function merge(before: Record<string, string> = {}, patch: Record<string, string | null>): Record<string, string> {
   const after = { ...before };
   for (const [key, value] of Object.entries(patch)) {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestKind } from '../faults.ts';
 import { badRequest, refusal } from './status.ts';
 
-/** As the API server's limit for a request's body. */
+/** The API server's limit for the body of a request. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
 /** The target of a request, from its method and URL. */

@@ -34,7 +34,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** The API server ends a watch that names no time after 30 to 60 minutes. */
+/** The API server ends a watch without a `timeoutSeconds` after 30 to 60 minutes. */
 const WATCH_TIMEOUT_MS = 30 * 60_000;
 
 const TYPES = {

@@ -8,12 +8,12 @@ import { type OrderContext, toOrder } from './sandbox-order.ts';
 
 export interface RunnerContext extends OrderContext {
   readonly imageExists: ImageOracle;
-  /** The first wait before a second restart, or before another try to pull; doubled up to 32 times. */
+  /** The delay before the second restart or the next attempt to pull. It doubles up to 32 times this value. */
   readonly backoffMs: number;
   readonly isInit: boolean;
   onChange(): void;
   onEvent(type: 'Normal' | 'Warning', reason: string, message: string): void;
-  /** Resolves after the time, at once when `signal` is aborted. */
+  /** Resolves after the time, or at once when `signal` is aborted. */
   pause(milliseconds: number): Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -22,15 +22,15 @@ export interface ContainerRunner {
   status(): ContainerStatus;
   sandbox(): Sandbox | undefined;
   logFile(): string;
-  /** Kills it; the reason is what its status will say instead of Error. */
+  /** Kills the container. Its status has this reason instead of Error. */
   kill(reason: string): void;
-  /** Until the container is over for good: by its restart policy, or because the Pod stops. True when it ended with 0. */
+  /** Runs the container until it does not restart any more. Resolves with whether its last exit code is 0. */
   run(): Promise<boolean>;
 }
 
-/** The longest back-off of the kubelet is 5 minutes, 32 times its first, 10 s. */
+/** The kubelet's longest back-off is 5 minutes, about 32 times its first one of 10 s. */
 const MAX_BACKOFF_FACTOR = 32;
-/** How long a failed pull is shown as such before it is shown as backing off. */
+/** The time between the states ErrImagePull and ImagePullBackOff. */
 const PULL_ERROR_MS = 1000;
 
 export function createContainerRunner(context: RunnerContext): ContainerRunner {
@@ -92,7 +92,7 @@ class Runner implements ContainerRunner {
       if ('terminated' in state) {
         const { exitCode } = state.terminated;
         if (signal.aborted || isOver(pod, isInit, exitCode)) return exitCode === 0;
-        // The first restart is at once, as the kubelet's.
+        // As with the kubelet, the first restart has no delay.
         if (this.#runs === 1) continue;
         const seconds = Math.round((this.#context.backoffMs * this.#factor) / 1000);
         const message = `back-off ${seconds}s restarting failed container=${container.name} pod=${pod.metadata.name}`;
@@ -105,7 +105,7 @@ class Runner implements ContainerRunner {
     return 'terminated' in this.#status.state && this.#status.state.terminated.exitCode === 0;
   }
 
-  /** One try to start. True when the container runs. */
+  /** Tries to start the container; returns whether it runs. */
   async #start(): Promise<boolean> {
     const context = this.#context;
     const problem = checkImage(context.container, context.imageExists);
@@ -123,7 +123,7 @@ class Runner implements ContainerRunner {
     return context.signal.aborted ? false : this.#launch(order.order);
   }
 
-  /** Events and states as of the kubelet: pkg/kubelet/images/image_manager.go */
+  /** Sets the kubelet's events and states: pkg/kubelet/images/image_manager.go */
   async #lackImage({ reason, message }: ImageProblem): Promise<void> {
     const { container, onEvent, pause, signal, backoffMs } = this.#context;
     const isPull = reason === 'ErrImagePull';

@@ -23,7 +23,7 @@ test.each([
   expect(parseImageName(image)).toStrictEqual({ kind: 'invalid', cause });
 });
 
-test('what is wrong with an image is told in the words of the kubelet and containerd', () => {
+test('a problem with an image has the text of the kubelet and containerd', () => {
   const told = (image: string, imagePullPolicy: 'Always' | 'Never' = 'Always') =>
     checkImage({ name: 'main', image, imagePullPolicy }, existsByDefault);
   expect(told('ubuntu')).toBeUndefined();

@@ -1,9 +1,9 @@
 import type { Container } from '../objects.ts';
 
-/** Whether an image exists; it makes no other difference: every container sees the machine's programs. */
+/** Returns whether an image exists. The image has no other effect: every container sees the machine's programs. */
 export type ImageOracle = (image: string) => boolean;
 
-/** By default every image exists, save one whose name contains `no-such` or whose registry is under `.invalid`. */
+/** By default every image exists except those with `no-such` in the name or a registry under `.invalid`. */
 export function existsByDefault(image: string): boolean {
   const host = image.split('/')[0] ?? '';
   return !image.includes('no-such') && !/\.invalid(?::\d+)?$/.test(host);
@@ -14,12 +14,13 @@ const REPOSITORY =
   /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$/;
 
 export type ImageName =
-  /** `name`: in full, with registry and tag, as container runtimes write it. */
+  /** `name`: the full name with registry and tag, as container runtimes write it. */
   { readonly kind: 'valid'; readonly name: string } | { readonly kind: 'invalid'; readonly cause: string };
 
 /**
- * Reads an image's name as the kubelet does. What stands before the first slash is a registry only with a dot, a port or the
- * name localhost, so that `UPPER/case` is a repository with a bad name. (Newer kubelets take `UPPER` for a registry.)
+ * Parses an image's name as the kubelet does. The part before the first slash is a registry only if it has a dot or a
+ * port, or is localhost: `UPPER/case` is a repository with an invalid name. (Newer kubelets parse `UPPER` as a
+ * registry.)
  *
  * @see https://github.com/distribution/reference/blob/main/normalize.go
  */
@@ -43,7 +44,7 @@ export interface ImageProblem {
   readonly message: string;
 }
 
-/** What the kubelet would say of a container's image, on containerd; undefined when it can be used. */
+/** Returns the kubelet's problem with a container's image, as with containerd; undefined if the image is usable. */
 export function checkImage(container: Container, exists: ImageOracle): ImageProblem | undefined {
   const { image } = container;
   const parsed = parseImageName(image);

@@ -2,20 +2,25 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 
-/** A program in a container. Nothing is lost by who comes late: its end is remembered, its output waits to be read. */
+/**
+ * A program in a container. Late callers lose nothing: the exit code is stored, and the output waits for a reader.
+ */
 export interface RunningProgram {
-  /** Undefined: it was started without. */
+  /** Undefined if the program was started without stdin. */
   readonly stdin: Writable | undefined;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** 128 + signal when it was killed. Never rejects. Output may still be unread then. */
+  /**
+   * Resolves with the exit code, or 128 + signal if it was killed. Never rejects. Some output may still be unread
+   * then.
+   */
   readonly exited: Promise<number>;
 }
 
 /**
- * Must be called in the turn of the event loop that started the child: a short program is over before its report is read. Node
- * then discards the output that nobody reads (`flushStdio` in lib/internal/child_process.js resumes the streams), unless
- * somebody listens for `readable`.
+ * Keeps the output of a started child until it is read. Call it in the turn of the event loop that started the child:
+ * a short program ends before its report is read, and Node then discards unread output (`flushStdio` in
+ * lib/internal/child_process.js resumes the streams) unless there is a listener for `readable`.
  */
 export function holdProgram(child: ChildProcess): RunningProgram {
   const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
@@ -24,7 +29,7 @@ export function holdProgram(child: ChildProcess): RunningProgram {
   return { stdin: child.stdin ?? undefined, stdout, stderr, exited: waitForExit(child) };
 }
 
-/** Never rejects; 128 + signal when it was killed, 128 when it could not be started. */
+/** Resolves with the exit code: 128 + signal if it was killed, 128 if it could not be started. Never rejects. */
 export function waitForExit(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
     child.once('error', () => resolve(128));

@@ -2,8 +2,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is an executable file. A shell's own `command -v`
- * would also find its built-in commands and, for a path, any file. Arguments: USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
+ * Ends with 127, and with runc's words on descriptor 3, unless ARGV[0] is an executable file. A shell's own `command
+ * -v` would also find its built-in commands and, for a path, any file. Arguments: USER_COUNT USER_PROGRAM{USER_COUNT}
+ * ARGV…
  */
 const FIND_PROGRAM = `
 refuse() {
@@ -31,18 +32,19 @@ find_program() {
 }`;
 
 /**
- * Builds a container's root and becomes its first process. Runs as process 1 of new mount, PID and UTS namespaces (and, without
- * root, of a user namespace in which it is root). The root is a tmpfs on an empty directory of the machine:
+ * Builds a container's root and becomes its first process. It runs as process 1 of new mount, PID and UTS namespaces
+ * (and, without root, of a user namespace in which it is root). The root is a tmpfs on an empty directory of the
+ * machine:
  *
- * - each top-level directory of the machine appears through an overlay whose upper layer is in the tmpfs: the container sees
- *   the machine's programs, and what it writes goes with it. Where the kernel has no overlay of a directory (another file system
- *   is mounted inside it), the directory itself is bound, read-only where the kernel allows that;
- * - /tmp and /run are new and empty, /proc shows the container's processes, /dev and /sys are the machine's. The file behind
- *   /etc/resolv.conf is bound, as the kubelet does, because it often lies in /run;
- * - volumes are bound after the change of root, so that no symbolic link of an image path can lead out of it.
+ * - An overlay shows each top-level directory of the machine. Its upper layer is in the tmpfs: the container sees the
+ *   machine's programs, and its changes disappear with it. If the kernel cannot overlay a directory (another file
+ *   system is mounted inside it), the directory itself is bound, read-only if the kernel allows that.
+ * - /tmp and /run are new and empty, /proc shows the container's processes, /dev and /sys are the machine's. The file
+ *   behind /etc/resolv.conf is bound, as the kubelet does, because it often is in /run.
+ * - Volumes are bound after the change of root, so that no symbolic link of an image path can lead out of it.
  *
- * ROOT_SCRIPT (see {@link writeRootScript}) makes what is the same for all containers of a cluster, in few processes.
- * Descriptor 3 reports the outcome: `ready PID` (the machine's number of this process), or the text of what went wrong.
+ * ROOT_SCRIPT (see {@link writeRootScript}) makes the common part of all containers of a cluster, in few processes.
+ * Descriptor 3 reports the outcome: `ready PID` (the machine's number of this process), or the text of the error.
  * Arguments: ROOT_SCRIPT HOSTNAME RESOLV PATH WORKDIR SETSID COUNT (SOURCE TARGET ro|rw){COUNT}
  * USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
@@ -85,8 +87,9 @@ exec "$setsid" "$@"
 `;
 
 /**
- * Writes the script that makes a container's root, and the table of its mounts, into `directory`; returns the script's path.
- * `root` is an empty directory that may serve every container at once: each mounts its root on it in its own namespace.
+ * Writes the script that makes a container's root, and the table of its mounts, into `directory`; returns the
+ * script's path. `root` is an empty directory. All containers can share it: each mounts its root on it in its own
+ * namespace.
  */
 export function writeRootScript(directory: string, root: string, isRoot: boolean): string {
   const top = readdirSync('/', { withFileTypes: true });
@@ -134,7 +137,7 @@ mount --all --fstab ${quote(mounts)} 2> /dev/null || {
   return file;
 }
 
-/** As fstab(5) wants it. */
+/** Escapes a path for fstab(5). */
 function escape(path: string): string {
   return path.replaceAll(' ', String.raw`\040`);
 }
@@ -144,13 +147,13 @@ function quote(text: string): string {
 }
 
 /**
- * Starts the first process of the PID namespace and tells how it ended as a shell does, 128 + signal. `unshare --fork` would
- * do, but that of util-linux 2.38 loses the signal ("sigprocmask unblock failed") and exits with 1.
+ * Starts the first process of the PID namespace and reports its end as a shell does: 128 + signal. `unshare --fork`
+ * of util-linux 2.38 loses the signal ("sigprocmask unblock failed") and exits with 1.
  */
 export const WAIT_SCRIPT: string = `exec 2> /dev/null; "$@"; exit $?`;
 
 /**
- * The first act of an exec, inside the container's namespaces and in a session of its own (runc gives each exec one).
+ * Starts the program of an exec inside the container's namespaces, in its own session (as runc does).
  * Descriptor 3 as above, `ready` alone. Arguments: WORKDIR PATH USER_COUNT USER_PROGRAM{USER_COUNT} ARGV…
  */
 export const EXEC_SCRIPT: string = `
@@ -167,9 +170,9 @@ exec "$@"
 `;
 
 /**
- * Outlives the cluster by a moment: its stdin is a pipe that the kernel closes when the cluster's process dies, however it
- * dies; then it removes the directory. The containers are killed by the kernel at the same instant (parent-death signal), and
- * may still write for a moment, hence the second and later tries. Argument: the directory.
+ * Removes the cluster's directory after the cluster's process has ended: its stdin is a pipe that the kernel closes
+ * then. The kernel kills the containers at the same time (parent-death signal). They may still write for a moment, so
+ * it tries more than once. Argument: the directory.
  */
 export const JANITOR_SCRIPT: string = `
 trap '' HUP INT TERM

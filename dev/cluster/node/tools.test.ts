@@ -23,7 +23,7 @@ function writeProgram(name: string, script: string): void {
   chmodSync(join(directory, name), 0o755);
 }
 
-test('names the program that this machine lacks, and the way out', async () => {
+test('names the missing program and the alternative', async () => {
   for (const name of ['mount', 'pivot_root', 'sh']) writeProgram(name, ':');
   await expect(findTools(`${directory}:relative`, [])).rejects.toMatchObject({
     code: 'CLUSTER_UNREACHABLE',
@@ -32,7 +32,7 @@ test('names the program that this machine lacks, and the way out', async () => {
   });
 });
 
-test('says in the kernel’s words why there is no container, names the way out and leaves nothing behind', async () => {
+test('reports the kernel’s reason when it can make no container, names the alternative and leaves nothing behind', async () => {
   writeProgram('unshare', 'echo "unshare: unshare failed: Operation not permitted" >&2; exit 1');
   vi.stubEnv('PATH', `${directory}:${process.env['PATH'] ?? ''}`);
   await expect(createEmbeddedCluster({ root: directory })).rejects.toMatchObject({

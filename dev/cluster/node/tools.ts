@@ -28,7 +28,7 @@ const EXTRA_DIRECTORIES: readonly string[] = [
 export const ALTERNATIVE = 'use a real cluster instead: --kubeconfig FILE --context NAME';
 
 /**
- * Looks in the directories of a PATH, then in `extra`.
+ * Finds the programs in the directories of a PATH, then in `extra`.
  *
  * @throws {C3Error} CLUSTER_UNREACHABLE when this is not Linux or a program is missing
  */

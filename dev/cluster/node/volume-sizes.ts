@@ -3,11 +3,12 @@ import { join } from 'node:path';
 
 import type { Pod } from '../objects.ts';
 
-/** The kubelet looks every 10 s; nobody wants to wait as long for a test. */
+/** The kubelet measures every 10 s, which is too slow for tests. */
 const LOOK_EVERY_MS = 250;
 
 /**
- * Tells, once, when an emptyDir has outgrown its `sizeLimit`, in the kubelet's words. Returns the function that ends it.
+ * Reports once, with the kubelet's text, when an emptyDir exceeds its `sizeLimit`. Returns the function that stops
+ * it.
  *
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/eviction/eviction_manager.go emptyDirLimitEviction
  */
@@ -42,7 +43,7 @@ export function watchSizes(
   };
 }
 
-/** Of all files; what disappears meanwhile counts as nothing. */
+/** Returns the size of all files. Files that disappear meanwhile do not count. */
 async function measure(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
   let size = 0;
@@ -63,7 +64,7 @@ const UNITS: Readonly<Record<string, number>> = {
   Gi: 2 ** 30,
 };
 
-/** A quantity as Kubernetes writes it; what is none of the usual ones limits nothing. */
+/** Parses a Kubernetes quantity. An unknown unit means no limit. */
 function toBytes(quantity: string): number {
   const [, number = '', unit = ''] = /^([\d.]+)([A-Za-z]*)$/.exec(quantity) ?? [];
   return Number(number) * (UNITS[unit] ?? Number.POSITIVE_INFINITY) || Number.POSITIVE_INFINITY;

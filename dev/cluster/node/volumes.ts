@@ -8,17 +8,17 @@ export type VolumeAnswer =
   | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * Makes a Pod's volumes; resolves with each one's real path on the machine. An emptyDir is a directory of the Pod, writable by
- * all. A hostPath without a type that does not exist is an empty directory of the Pod: a container runtime would make it on the
- * machine, which a development kit must not. There are no Secrets and ConfigMaps in this cluster, so those are not found,
- * unless optional; any other kind of volume is refused in words.
+ * Creates a Pod's volumes; resolves with the real path of each on the machine. An emptyDir is a directory of the Pod
+ * that everybody can write. A hostPath without a type that does not exist is an empty directory of the Pod: a
+ * container runtime would create it on the machine, which a development kit must not. Secrets and ConfigMaps do not
+ * exist in this cluster, so only optional ones are accepted. Other kinds of volumes are refused with a message.
  */
 export async function openVolumes(pod: Pod, directory: string): Promise<VolumeAnswer> {
   const sources = new Map<string, string>();
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
   const mounted = new Set(containers.flatMap(({ volumeMounts }) => volumeMounts?.map(({ name }) => name) ?? []));
   for (const volume of pod.spec.volumes ?? []) {
-    // As the kubelet, which sets up what a container mounts and nothing else.
+    // Like the kubelet, only volumes that a container mounts.
     if (!mounted.has(volume.name)) continue;
     const own = join(directory, volume.name);
     const answer = await openVolume(volume, own);
@@ -75,11 +75,11 @@ async function openHostPath(
 
 async function makeSharedDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
-  // Not by `mode`: the process's umask would take bits away.
+  // `mode` is not enough: the process's umask applies to it.
   await chmod(directory, 0o777);
 }
 
-/** Where a container sees which volume. */
+/** Returns the mounts of a container. */
 export async function toMounts(
   container: Container,
   sources: ReadonlyMap<string, string>,
