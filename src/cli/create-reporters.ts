@@ -21,7 +21,7 @@ const UNPROVEN_PER_MINUTE = 12;
 /** Messages about unproven builds that may wait for Telegram. Each of them holds a build. */
 const MAX_UNPROVEN_WAITING = 24;
 
-export interface ReporterOrder {
+export interface ReporterRequest {
   readonly request: BuildRequest;
   /** The `telegram:` part of c3.yaml, if c3.yaml was read. */
   readonly order: TelegramOptions | undefined;
@@ -30,7 +30,7 @@ export interface ReporterOrder {
 }
 
 /** Creates what makes the reporters of a build. They share Telegram's limits for each chat. */
-export function createReporterFactory(config: Config, log: Log): (order: ReporterOrder) => Reporter {
+export function createReporterFactory(config: Config, log: Log): (order: ReporterRequest) => Reporter {
   const throttle = new ChatThrottle(systemClock);
   const acquire = createUnprovenLimit();
   return ({ request, order, isProven }) => {
@@ -126,7 +126,7 @@ export function quietUnproven(
     isProven,
     acquire,
     onDropped,
-  }: Pick<ReporterOrder, 'isProven'> & { acquire(): Release | undefined; onDropped(): void },
+  }: Pick<ReporterRequest, 'isProven'> & { acquire(): Release | undefined; onDropped(): void },
 ): Reporter {
   let admission: 'proven' | 'dropped' | Release | undefined;
   function admit(): typeof admission {

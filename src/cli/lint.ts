@@ -13,7 +13,7 @@ import { escapeControls, readUserFile, type Terminal } from './terminal.ts';
 export interface LintFlags {
   /** The same as `format: json`. */
   readonly json?: boolean;
-  readonly format?: string;
+  readonly format?: 'text' | 'json' | 'github';
   readonly strict?: boolean;
   readonly fix?: boolean;
 }
@@ -26,10 +26,9 @@ const STANDARD_INPUT = 'standard input';
  * to the user. Exit code 0, or 1 when there is an error (with `--strict`, also for a warning).
  *
  * @param file `-` is standard input
- * @throws {C3Error} `USAGE_INVALID` when the file or the format does not exist
+ * @throws {C3Error} `USAGE_INVALID` when the file does not exist
  */
 export async function lint(terminal: Terminal, file: string, flags: LintFlags): Promise<number> {
-  const format = readFormat(flags);
   const source =
     file === '-'
       ? await terminal.readInput(MAX_PIPELINE_BYTES)
@@ -38,7 +37,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
   const { problems } = parsePipeline(fixed);
   const name = file === '-' ? STANDARD_INPUT : file;
   const errors = problems.filter(({ severity }) => severity === 'error').length;
-  switch (format) {
+  switch (flags.format ?? (flags.json === true ? 'json' : 'text')) {
     case 'json':
       terminal.print(escapeControls(JSON.stringify({ file: name, problems })));
       break;
@@ -51,12 +50,6 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
       break;
   }
   return errors > 0 || (flags.strict === true && problems.length > 0) ? 1 : 0;
-}
-
-function readFormat({ json, format }: LintFlags): 'text' | 'json' | 'github' {
-  if (format === 'text' || format === 'json' || format === 'github') return format;
-  if (format === undefined) return json === true ? 'json' : 'text';
-  throw new C3Error('USAGE_INVALID', `--format "${format}" is unknown`, { hint: 'text, json or github' });
 }
 
 /** Indents the scripts in the file that are not indented deep enough. Returns the new content. */

@@ -45,7 +45,7 @@ export async function runCli(
     .argument('[file]', 'the file to check; - reads standard input', 'c3.yaml')
     .option('--fix', 'correct the indentation of scripts in the file')
     .option('--strict', 'fail on warnings too')
-    .option('--format <format>', 'output format: text, json or github (default text)')
+    .addOption(new Option('--format <format>', 'output format (default text)').choices(['text', 'json', 'github']))
     .option('--json', 'same as --format json')
     .action(async (file: string, flags: LintFlags) => {
       exitCode = await (await import('./lint.ts')).lint(terminal, file, flags);

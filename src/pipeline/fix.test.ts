@@ -3,8 +3,7 @@ import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
-import { fixPipeline } from './fix.ts';
-import { parsePipeline } from './parse-pipeline.ts';
+import { fixPipeline, parsePipeline } from './parse-pipeline.ts';
 
 const root = join(import.meta.dirname, '../..');
 const seed = readFileSync(join(root, 'examples/seed.c3.yaml'), 'utf8');

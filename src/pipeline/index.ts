@@ -1,6 +1,5 @@
-export { fixPipeline } from './fix.ts';
 export { formatProblem, summarizeProblem, toVisible } from './format-problem.ts';
-export { MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
+export { fixPipeline, MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 export type { ParsedPipeline, Pipeline, Problem, Stage, Step } from './pipeline.ts';
 export { needsPaths, planPipeline, stepsOf } from './plan.ts';
 export type { PipelineEvent, Plan, PlannedStage, PlannedStep } from './plan.ts';

@@ -3,18 +3,16 @@ import type { Concurrency, ParsedPipeline, Pipeline, PodLife, Problem } from './
 import { stepsOf } from './plan.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
-import { checkContainers } from './read/check-containers.ts';
 import { checkCheckout, readCheckout } from './read/read-checkout.ts';
 import { createConditionReader } from './read/read-condition.ts';
-import { readJob } from './read/read-job.ts';
+import { checkContainers, readJob } from './read/read-job.ts';
 import { readKubeconfig, readTelegram } from './read/read-sealed.ts';
 import { readStages } from './read/read-steps.ts';
 import { child, readBoolean, readChild, readDuration, refuseKey, refuseUnknownKeys, toMap } from './read/read-value.ts';
 import { readEnv, readSecrets, refuseOverlap } from './read/read-variables.ts';
 import { pipelineConditionVocabulary } from './step-language.ts';
 import type { ComposedYaml } from './yaml/compose-yaml.ts';
-import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts';
-import { reportYamlErrors } from './yaml/explain-error.ts';
+import { composeYaml, MAX_LEXEMES, readYamlTokens, reportYamlErrors } from './yaml/compose-yaml.ts';
 import type { Repair } from './yaml/repair.ts';
 import { repairScripts } from './yaml/repair.ts';
 import type { YamlMap, YamlNode } from './yaml-tree.ts';
@@ -181,4 +179,26 @@ function readTimeout(node: YamlNode | undefined, maxAgeMs: number, problems: Pro
   if (timeoutMs === undefined || timeoutMs <= maxAgeMs) return timeoutMs ?? HOUR_MS;
   problems.error(node, 'timeout is longer than pod.max_age, the life of the Pod', 'shorten it, or raise pod.max_age');
   return timeoutMs;
+}
+
+export interface Fix {
+  readonly text: string;
+  /** The scripts that were indented, with their first and last line, from 1. */
+  readonly scripts: readonly { readonly key: string; readonly firstLine: number; readonly lastLine: number }[];
+}
+
+/**
+ * Indents every script as deep as it is read, and keeps every other byte. Returns undefined when there is nothing to
+ * repair, or when the result would still have an error. Sealed values do not count: no repair changes them.
+ */
+export function fixPipeline(source: string): Fix | undefined {
+  if (new TextEncoder().encode(source).length > MAX_PIPELINE_BYTES) return undefined;
+  const mark = source.startsWith('\uFEFF') ? '\uFEFF' : '';
+  const tokens = readYamlTokens(source.slice(mark.length));
+  const repair = tokens && repairScripts(tokens);
+  if (repair === undefined) return undefined;
+  const text = mark + repair.tokens.text;
+  if (parsePipeline(text, { withoutSeals: true }).pipeline === undefined) return undefined;
+  const scripts = repair.scripts.map(({ key, firstLine, lastLine }) => ({ key, firstLine, lastLine }));
+  return { text, scripts };
 }

@@ -47,14 +47,10 @@ export async function sealForPublicKey(jwks: unknown, plaintext: string, binding
   const key = await importJWK({ kty: 'OKP', crv: 'X25519', x }, 'ECDH-ES');
   const header = toHeader('ECDH-ES', kid, binding);
   const jwe = await new CompactEncrypt(pack(plaintext)).setProtectedHeader(header).encrypt(key);
-  const ephemeralKey = readEphemeralKey(jwe);
+  const [written = ''] = jwe.split('.');
+  const { epk } = readObject(parseJson(Buffer.from(written, 'base64url')));
+  const ephemeralKey = readString(readObject(epk)['x']) ?? '';
   return [kid, ephemeralKey, ...detachHeader(jwe, encodeHeader(header, ephemeralKey))].join('.');
-}
-
-function readEphemeralKey(jwe: string): string {
-  const [header = ''] = jwe.split('.');
-  const { epk } = readObject(parseJson(Buffer.from(header, 'base64url')));
-  return readString(readObject(epk)['x']) ?? '';
 }
 
 function findPublicKey(jwks: unknown): { kid: string; x: string } {

@@ -45,9 +45,8 @@ export function toLinkHeader(kid: string): Header {
  *   `kty`, the order in which jose writes them.
  */
 export function encodeHeader(header: Header, ephemeralKey?: string): string {
-  const whole =
-    ephemeralKey === undefined ? header : { ...header, epk: { x: ephemeralKey, crv: 'X25519', kty: 'OKP' } };
-  return Buffer.from(JSON.stringify(whole)).toString('base64url');
+  const epk = ephemeralKey === undefined ? {} : { epk: { x: ephemeralKey, crv: 'X25519', kty: 'OKP' } };
+  return Buffer.from(JSON.stringify({ ...header, ...epk })).toString('base64url');
 }
 
 /** Seals bytes under a header of `dir`. Returns `kid.iv.ciphertext.tag`. */

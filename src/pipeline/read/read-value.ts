@@ -88,14 +88,14 @@ export interface WordOptions<Word extends string> {
   readonly problems: ProblemList;
 }
 
-const trueWords: ReadonlySet<string> = new Set(['true', 'yes', 'on', '1']);
-const falseWords: ReadonlySet<string> = new Set(['false', 'no', 'off', '0']);
+/** What people write in place of `true` and `false`, also in quotes. */
+const TRUE_WORD = /^(?:true|yes|on|1)$/i;
+const FALSE_WORD = /^(?:false|no|off|0)$/i;
 
 export function readBoolean(node: YamlNode, what: string, problems: ProblemList): boolean | undefined {
   if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value;
-  const word = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
-  const isKnown = trueWords.has(word) || falseWords.has(word);
-  const hint = isKnown ? `write it as ${trueWords.has(word)}` : undefined;
+  const word = node.kind === 'scalar' ? String(node.value) : '';
+  const hint = TRUE_WORD.test(word) ? 'write it as true' : FALSE_WORD.test(word) ? 'write it as false' : undefined;
   problems.error(node, `${what} must be true or false, not ${describeKind(node)}`, hint);
   return undefined;
 }
@@ -131,8 +131,6 @@ export function readDuration(node: YamlNode, what: string, problems: ProblemList
   return undefined;
 }
 
-const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
-
 /**
  * Parses `90s`, `10m`, `1h30m`, `12h` to milliseconds: whole numbers with `h`, `m`, `s`, each at most once and in
  * this order. Returns undefined for anything else. This includes a bare number: some CI systems mean seconds, others
@@ -141,5 +139,6 @@ const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1
 export function parseDuration(text: string): number | undefined {
   const match = /^(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/.exec(text);
   if (match === null) return undefined;
-  return ['h', 'm', 's'].reduce((sum, unit, index) => sum + Number(match[index + 1] ?? 0) * (unitMs[unit] ?? 0), 0);
+  const [, hours = 0, minutes = 0, seconds = 0] = match;
+  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
 }

@@ -1,5 +1,6 @@
-import type { CST, Document } from 'yaml';
-import { Composer, Lexer, LineCounter, Parser, YAMLParseError } from 'yaml';
+import type { CST, Document, YAMLError } from 'yaml';
+import { Composer, isCollection, isNode, isPair, Lexer, LineCounter, Parser, YAMLParseError } from 'yaml';
+import type { Located, ProblemList } from '../problem-list.ts';
 
 /** A text as tokens of the parser. The repair reads them, and a document is composed from them once. */
 export interface YamlTokens {
@@ -64,4 +65,111 @@ export function composeYaml({ text, tokens, lineCounter }: YamlTokens): Composed
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** One mistake causes many errors of the parser. Only the first of them help. */
+const MAX_YAML_ERRORS = 10;
+
+interface Explanation {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+const quoteOrBlock = 'put the whole text in quotes, or on its own lines under "|"';
+const indentation: Explanation = {
+  message: 'this line is not indented like its neighbours',
+  hint: 'give all items the same indentation; indent a script deeper than its key',
+};
+const anchorOrAlias: Explanation = {
+  message: 'this anchor or alias is not valid',
+  hint: 'a value that begins with "&" or "*" is an anchor or an alias in YAML: put it in quotes if it is text',
+};
+const tag: Explanation = {
+  message: 'this tag is not valid',
+  hint: 'a value that begins with "!" is a tag in YAML: put it in quotes if it is text',
+};
+const noColon: Explanation = {
+  message: 'this line is neither "key: value" nor part of the text above',
+  hint: 'write `key: value`, or indent the line deeper than the key of the text above',
+};
+const other: Explanation = { message: 'this is not valid YAML' };
+
+/** By the parser's code. Its own sentences quote values, which can be secrets. */
+const explanations: Partial<Record<YAMLError['code'], Explanation>> = {
+  ALIAS_PROPS: anchorOrAlias,
+  BAD_ALIAS: anchorOrAlias,
+  MULTIPLE_ANCHORS: anchorOrAlias,
+  MULTIPLE_TAGS: tag,
+  TAG_RESOLVE_FAILED: tag,
+  BAD_COLLECTION_TYPE: tag,
+  BAD_DIRECTIVE: { message: 'this directive is unknown', hint: 'c3.yaml is YAML 1.2: remove the line' },
+  BAD_DQ_ESCAPE: {
+    message: 'this "\\" in double quotes does not begin an escape sequence',
+    hint: 'write "\\\\", or use single quotes',
+  },
+  BAD_INDENT: indentation,
+  BAD_SCALAR_START: { message: 'text cannot begin with this character', hint: 'put it in quotes' },
+  BLOCK_AS_IMPLICIT_KEY: {
+    message: 'this text contains ": ", or the next line is indented deeper than this key',
+    hint: `for text, ${quoteOrBlock}; for a key, align it with this one`,
+  },
+  BLOCK_IN_FLOW: { message: 'a block cannot be inside brackets', hint: quoteOrBlock },
+  KEY_OVER_1024_CHARS: { message: 'the key is longer than 1,024 characters' },
+  MISSING_CHAR: noColon,
+  MULTILINE_IMPLICIT_KEY: noColon,
+  MULTIPLE_DOCS: { message: 'a second document begins here', hint: 'c3.yaml is one document: remove the "---"' },
+  NON_STRING_KEY: { message: 'a key must be text', hint: 'not a list or a mapping' },
+  RESOURCE_EXHAUSTION: { message: 'the file is nested too deep' },
+  TAB_AS_INDENT: { message: 'the line is indented with a tab', hint: 'YAML is indented with spaces' },
+  UNEXPECTED_TOKEN: {
+    message: 'this text is not expected here',
+    hint: `a value that begins with a quote or a bracket ends where that closes: ${quoteOrBlock}`,
+  },
+};
+
+/** Reports the first parser error of each line, in words for people who do not know the grammar of YAML. */
+export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): void {
+  const lines = new Set<number>();
+  let unclosed: readonly Located[] | undefined;
+  for (const { code, pos } of yaml.document.errors) {
+    const at = { start: pos[0], end: pos[1] };
+    const line = problems.lineOf(at);
+    if (lines.has(line)) continue;
+    if (lines.size === MAX_YAML_ERRORS) return;
+    lines.add(line);
+    if (code === 'MISSING_CHAR' || code === 'BAD_INDENT') {
+      // The parser reports a quote or a bracket that is not closed at its end. The start helps more.
+      unclosed ??= findUnclosed(yaml);
+      const opener = unclosed.findLast(({ start, end }) => start < at.start && end >= at.start - 1);
+      if (opener !== undefined) {
+        const character = yaml.text.charAt(opener.start);
+        problems.error({ start: opener.start, end: opener.start + 1 }, `the ${character} is not closed`);
+        continue;
+      }
+    }
+    const lineStart = yaml.text.lastIndexOf('\n', at.start - 1) + 1;
+    const isTab = /^ *\t/.test(yaml.text.slice(lineStart, at.start + 1));
+    const { message, hint } = explanations[isTab ? 'TAB_AS_INDENT' : code] ?? other;
+    problems.error(at, message, hint);
+  }
+}
+
+const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", '[': ']', '{': '}' };
+
+/**
+ * Finds the values in quotes or brackets that are not closed, in order. The library's `visit` takes quadratic time.
+ */
+function findUnclosed({ document, text }: ComposedYaml): Located[] {
+  const found: Located[] = [];
+  const waiting: unknown[] = [document.contents];
+  while (waiting.length > 0) {
+    const node = waiting.pop();
+    if (isPair(node)) waiting.push(node.value, node.key);
+    if (!isNode(node)) continue;
+    const [start = 0, end = 0] = node.range ?? [];
+    const closer = closers[text.charAt(start)];
+    if (closer !== undefined && (end - start < 2 || text.charAt(end - 1) !== closer)) found.push({ start, end });
+    if (isCollection(node)) waiting.push(...node.items.toReversed());
+  }
+  return found;
 }
