@@ -41,7 +41,7 @@ export function logCrashes(source: EventEmitter, log: Log): void {
 
 /**
  * Returns code and message, never the error object: an error of `ws` or `undici` holds its socket, and with it keys.
- * Never throws, whatever was thrown.
+ * Never throws.
  */
 export function describeCrash(error: unknown): { code?: string; error: string } {
   try {

@@ -114,7 +114,7 @@ const NOT_SHOWN = 'not confirmed by the forge, so its texts are not shown';
 
 /**
  * Wraps a reporter to the operator's chat. It reports an unproven build only if there are few of them, and only in
- * c3's own words. Anybody can start such a build for any repository with a token of their own. They must not flood
+ * c3's own words. Any user can start such a build for any repository with their own token. They must not flood
  * the chat, show their texts there, or delay the builds of others (threats A2 and A12).
  *
  * @param options `acquire` acquires the right to one more message, which is released when the message was delivered

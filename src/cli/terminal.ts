@@ -91,7 +91,7 @@ function writeAll(descriptor: number, text: string): void {
     try {
       rest = rest.subarray(writeSync(descriptor, rest));
     } catch (error) {
-      // EAGAIN means that the pipe is full. Any other error means that nobody reads it.
+      // EAGAIN means that the pipe is full. Any other error means that the reader is gone.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
     }
   }

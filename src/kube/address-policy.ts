@@ -156,7 +156,7 @@ const MAX_KEPT = 1_000;
 const MAX_ADDRESSES = 32;
 
 /**
- * Creates a resolver for names that strangers chose. Equal names share a lookup. Domains take turns, so that the
+ * Creates a resolver for untrusted names. Equal names share a lookup. Domains are served in rotation, so that the
  * owner of many names delays only itself. A name that was resolved before is not waited for long.
  */
 export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {

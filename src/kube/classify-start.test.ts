@@ -188,7 +188,7 @@ describe('a Pod is still starting, with the reason', () => {
     const unschedulable = toPod({ metadata: { name: 'shop-1' }, status: { phase: 'Pending', conditions } });
     expect(classifyStart(unschedulable, NOTHING)).toEqual({
       kind: 'starting',
-      reason: `no node takes Pod shop-1: ${message}`,
+      reason: `no node accepts Pod shop-1: ${message}`,
     });
     expect(classifyStart(toPod({ metadata: { name: 'shop-1' } }), NOTHING)).toEqual({
       kind: 'starting',

@@ -173,7 +173,7 @@ export class UnreachableError extends C3Error {
   }
 }
 
-/** Tells whether a retry may succeed. */
+/** Returns whether a retry may succeed. */
 export function isTransient(error: unknown): error is UnreachableError {
   return error instanceof UnreachableError && error.isTransient;
 }

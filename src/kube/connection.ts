@@ -79,12 +79,12 @@ const TRANSIENT =
  */
 const NOT_READY = /not yet ready to handle request/i;
 
-/** Tells whether the server could not answer now, so that it has refused nothing. */
+/** Returns whether the server could not answer now, so that it has refused nothing. */
 export function isUnavailable({ code, message }: { readonly code: number; readonly message: string }): boolean {
   return code === 429 || code >= 500 || (code === 403 && NOT_READY.test(message));
 }
 
-/** Tells whether a retry of a refused request may succeed. */
+/** Returns whether a retry of a refused request may succeed. */
 export function isTransientAnswer(code: number, message: string): boolean {
   const isCertain = code < 500 || [502, 503, 504].includes(code);
   return isUnavailable({ code, message }) && (isCertain || TRANSIENT.test(message));
@@ -111,7 +111,7 @@ export class AuthGracePeriod {
     [this.#hasSucceeded, this.#deniedSince] = [true, undefined];
   }
 
-  /** Tells whether a refusal may be temporary. */
+  /** Returns whether a refusal may be temporary. */
   tolerates({ code }: { readonly code?: number }): boolean {
     if (!this.#hasSucceeded || (code !== 401 && code !== 403)) return false;
     this.#deniedSince ??= performance.now();

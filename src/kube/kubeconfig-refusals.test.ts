@@ -129,7 +129,7 @@ describe('a kubeconfig is refused with the name of the field', () => {
     [`${user}.token has characters`, { user: { token: `${SECRET}\r\nX-Evil: 1` } }],
     [`${cluster}.certificate-authority names a file`, { cluster: { 'certificate-authority': '/etc/passwd' } }],
     [`${cluster}.proxy-url would send the connection`, { cluster: { 'proxy-url': 'http://169.254.169.254' } }],
-    [`${cluster}.insecure-skip-tls-verify would let anybody`, { cluster: { 'insecure-skip-tls-verify': true } }],
+    [`${cluster}.insecure-skip-tls-verify would let any server`, { cluster: { 'insecure-skip-tls-verify': true } }],
     [`${cluster}.server is http://`, { cluster: { server: 'http://k8s.example.com' } }],
     [`${cluster}.server is not an https:// address`, { cluster: { server: 'file:///etc/passwd' } }],
     [`${cluster}.server carries a user name`, { cluster: { server: `https://a:${SECRET}@k8s.example.com` } }],

@@ -60,7 +60,7 @@ const REFUSALS: readonly (readonly [sentence: string, ...names: readonly string[
   ['names a file on the machine of c3; put its content in client-certificate-data', 'client-certificate'],
   ['names a file on the machine of c3; put its content in client-key-data', 'client-key'],
   ['would send the connection through another host', 'proxy-url'],
-  ['would let anybody pose as the cluster; give certificate-authority-data', 'insecure-skip-tls-verify'],
+  ['would let any server pose as the cluster; give certificate-authority-data', 'insecure-skip-tls-verify'],
   ['is basic authentication, which Kubernetes removed in 1.19', 'username', 'password'],
   ['is impersonation; use an account that has the rights itself', 'as', 'as-uid', 'as-groups', 'as-user-extra'],
 ];
@@ -110,7 +110,7 @@ function readServer(cluster: Section): { origin: string; basePath: string } {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const label = `${cluster.path}server`;
   if (url?.protocol === 'http:')
-    throw invalid(`${label} is http://, where anybody on the way reads the credentials; use https://`);
+    throw invalid(`${label} is http://, which sends the credentials in clear text; use https://`);
   if (url?.protocol !== 'https:') throw invalid(`${label} is not an https:// address`);
   if (url.username || url.password) throw invalid(`${label} carries a user name or password; use token`);
   if (/[?#]/.test(text)) throw invalid(`${label} carries a query or fragment`);

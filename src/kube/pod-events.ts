@@ -93,7 +93,7 @@ async function dispatchEvents(
   }
 }
 
-/** Tells whether Events show that all containers of a Pod have started. */
+/** Returns whether Events show that all containers of a Pod have started. */
 export function haveContainersStarted(
   { uid, containerNames }: Pick<Pod, 'uid' | 'containerNames'>,
   events: readonly PodEvent[],

@@ -30,7 +30,7 @@ export function findDisruption(pod: Pod): PodCondition | undefined {
 }
 
 /**
- * Tells whether the Pod's node has not reported to the API server for about 40 s. The API server then marks the Pod
+ * Returns whether the Pod's node has not reported to the API server for about 40 s. The API server then marks the Pod
  * as not ready, but leaves the node's last report about the containers. A failed readiness gate of the job looks the
  * same, but has a reason.
  *
@@ -209,7 +209,7 @@ function describeEnd(label: string, state: { exitCode: number; reason: string; m
 function describeUnscheduled(pod: Pod): string | undefined {
   const scheduled = pod.conditions.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status !== 'False') return undefined;
-  return `no node takes Pod ${pod.name}: ${shorten(scheduled.message || scheduled.reason)}`;
+  return `no node accepts Pod ${pod.name}: ${shorten(scheduled.message || scheduled.reason)}`;
 }
 
 function describeEvents(pod: Pod, { events }: StartHistory): string {

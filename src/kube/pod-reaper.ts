@@ -11,7 +11,7 @@ import { toPodsPath } from './watch.ts';
 export interface PodReaper {
   /** Warm Pods whose idle time is running. */
   readonly count: number;
-  /** Tells whether a build left the Pod unclean and c3 could not delete it at once. */
+  /** Returns whether a build left the Pod unclean and c3 could not delete it at once. */
   isUnfit(plan: PodPlan, uid: string): boolean;
   /** Cancels the deletion of a warm Pod, because a build uses it. */
   cancel(plan: PodPlan): void;
@@ -60,7 +60,7 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
   /** One sweep at a time: a slow cluster must not collect many of them. */
   let isSweeping = false;
 
-  /** Deletes a Pod that nobody uses or waits for. */
+  /** Deletes a Pod that no build uses or waits for. */
   async function deleteUnused(
     ref: LeaseRef,
     uid: string | undefined,

@@ -95,12 +95,12 @@ export function toScopeLabels({ labels }: PodPlan): Readonly<Record<string, stri
   return { 'app.kubernetes.io/managed-by': 'c3', [scope]: labels[scope] ?? '' };
 }
 
-/** Tells whether a Lease or Pod with these labels belongs to an earlier version of the plan's job. */
+/** Returns whether a Lease or Pod with these labels belongs to an earlier version of the plan's job. */
 export function isFormerJob(labels: Readonly<Record<string, string>>, plan: PodPlan): boolean {
   return Object.entries(plan.labels).every(([name, value]) => labels[name] === value);
 }
 
-/** Tells whether a Pod was created from this plan. */
+/** Returns whether a Pod was created from this plan. */
 export function isPlanned(pod: Pod, plan: PodPlan): boolean {
   return pod.annotations[HASH_ANNOTATION] === plan.specHash;
 }

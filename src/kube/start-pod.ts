@@ -34,7 +34,7 @@ export interface StartRequest {
   readonly lease: Lease;
   /** The Pod as it was seen while the Lease was requested; undefined when that may have changed. */
   readonly snapshot: PodSnapshot | undefined;
-  /** Tells whether the Pod with this UID must not be used again. */
+  /** Returns whether the Pod with this UID must not be used again. */
   readonly isUnfit: (uid: string) => boolean;
 }
 
@@ -159,7 +159,7 @@ class StartAttempt {
       : findMismatch(pod, plan, { neededMs, now: Date.now() });
     if (mismatch) return await this.#replace(pod, mismatch);
     const decision = this.#judge(pod);
-    // Somebody else created it and it cannot start. A new one may.
+    // Another process created it and it cannot start. A new one may.
     return decision?.kind === 'failed' ? await this.#replace(pod, decision.message) : decision;
   }
 

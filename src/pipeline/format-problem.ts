@@ -16,7 +16,7 @@ const MAX_SUMMARY_LENGTH = 140;
 
 /**
  * Formats a problem with an excerpt of the file, in two to four lines without a final line break. The excerpt shows
- * the file as it is, with secrets in clear text: only for the command line, where the file belongs to the user.
+ * the unchanged file, with secrets in clear text: only for the command line, where the file belongs to the user.
  *
  *     c3.yaml:4:5 error: unknown key "wen"
  *       3 |   - sh: y

@@ -42,7 +42,7 @@ export interface ProblemSource {
 }
 
 /**
- * Limits errors, and warnings, separately. Nobody reads more at once, and a hostile file can have tens of thousands.
+ * Limits errors, and warnings, separately. More are not useful, and a hostile file can have tens of thousands.
  */
 const MAX_PROBLEMS = 50;
 

@@ -10,7 +10,7 @@ export type Purpose =
   | { readonly kind: 'k8s' }
   /**
    * A Telegram destination, `telegram:` in c3.yaml. `operator`: without a bot's token, so that the operator's bot
-   * writes to it. Only a holder of `C3_SECRET` can seal for it. Otherwise anybody could make that bot write anywhere.
+   * writes to it. Only a holder of `C3_SECRET` can seal for it. Otherwise any user could make that bot write to any chat.
    * `/encrypt` cannot name this purpose, and a value sealed with the public key does not open for it.
    */
   | { readonly kind: 'telegram'; readonly bot?: 'operator' | undefined }

@@ -94,16 +94,16 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
     if (!isWhole || !key) throw new RangeError('Not a sealed value');
     const { purpose } = binding;
     if (parts.length === 5 && purpose.kind === 'telegram' && purpose.bot === 'operator') {
-      throw new RangeError('Anybody can seal with the public key');
+      throw new RangeError('Any user can seal with the public key');
     }
     const bytes = await openBytes(key, parts, toHeader(parts.length === 4 ? 'dir' : 'ECDH-ES', key.id, binding));
     const plaintext = unpack(bytes);
-    // Anybody can seal with the public key, unchecked. A token goes into a header; the other purposes have readers
+    // Any user can seal with the public key, without a check. A token goes into a header; the other purposes have readers
     // that check.
     if (purpose.kind === 'hook') checkPlaintext(purpose, plaintext);
     return { plaintext, isOldKey: key !== keyring.keys[0] };
   } catch {
-    // No cause: jose's messages would tell the cases apart wherever causes are logged or shown.
+    // No cause, because jose's messages would show the kind of the fault.
     throw new C3Error(
       'SEALED_INVALID',
       `${toSubject(binding)} does not open for ${formatScope(binding.scope)}: it is damaged, or was sealed for another repository or purpose`,

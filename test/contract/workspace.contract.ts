@@ -78,7 +78,7 @@ export function describeWorkspaces(fixture: ContractFixture): void {
         spec: { ...alone(), nodeSelector: { nowhere: 'true' } },
       };
       expect(await failure(request('w-nowhere', { manifest: nowhere }), 1_000)).toMatch(
-        /did not start within 1 s: no node takes Pod .*: 0\/\d+ nodes are available/,
+        /did not start within 1 s: no node accepts Pod .*: 0\/\d+ nodes are available/,
       );
     });
 

@@ -26,7 +26,7 @@
 umask 077
 say() { printf '%s\n' "$*" || exit 1; }
 
-# Whether another c3 has come with a greater epoch.
+# Succeeds when another c3 has come with a greater epoch.
 is_stale() {
   for _seen in "$_root"/epoch.*; do
     [ "${_seen##*.}" -gt "$_epoch" ] && return 0
@@ -63,7 +63,7 @@ find_root() {
 command_root() {
   IFS= read -r _first && IFS= read -r _second || exit 1
   if [ "$1" = read ]; then
-    # No epoch is greater: a reader takes the Pod from nobody, and nobody takes it from a reader.
+    # Every epoch is smaller: a reader does not take over the Pod, and no c3 takes it over from a reader.
     _epoch=999999999999999
     for _root in "$_first" "$_second"; do [ -d "$_root/$2" ] && break; done
     read_begun "$2"
@@ -99,8 +99,7 @@ command_note() {
   umask 077
 } 2> /dev/null
 
-# tell BUILD NAME: sends the lines of all files of the build whose names begin with NAME. No file of ours has longer
-# lines.
+# tell BUILD NAME: sends the lines of the build's files whose names start with NAME. c3's files have no longer lines.
 command_tell() {
   for _file in "$_root/$1/$2"*; do
     while IFS= read -r _line; do [ "${#_line}" -gt 4000 ] || say "J $_line"; done < "$_file"
@@ -108,13 +107,13 @@ command_tell() {
   say "T"
 }
 
-# Sets _begun. When two came at once, the earlier counts.
+# Sets _begun. If two came at the same time, the earlier one counts.
 read_begun() {
   _begun=0
   for _file in "$_root/$1"/begun.*; do [ -e "$_file" ] && { _begun=${_file##*.}; return; }; done
 }
 
-# cancel BUILD STEP: tells the watch to end a step. Claims a step that never started, so that it never starts.
+# cancel BUILD STEP: makes the watch end a step. Claims a step that has not started, so that it never starts.
 command_cancel() {
   is_stale && refuse
   _step=$_root/$1/$2

@@ -17,8 +17,8 @@ take_size() {
   _size=${5:-0}
 }
 
-# Sets _now, in seconds. A nap takes longer than it says, by a sixth in a container with little CPU. Without
-# /proc/uptime naps count.
+# Sets _now, in seconds. Counting sleeps is not exact: in a container with little CPU a sleep is a sixth longer. It is
+# the fallback without /proc/uptime.
 take_time() { read -r _now _rest < /proc/uptime && _now=${_now%%.*} || _now=$((_now + 1)); } 2> /dev/null
 
 # The end of a log that goes with a heartbeat: 8 KiB are shown, and masking needs some bytes before them.
@@ -50,7 +50,7 @@ await_end() {
     if is_led; then
       beat
     elif read_exit && [ -z "$_ended" ]; then
-      # It may have noted the exit code in the moment before it ended: hence the second look.
+      # It may have written the exit code just before it ended, so the file is read again.
       report "L its supervisor in the container was killed"
       return
     fi
@@ -70,8 +70,8 @@ beat() {
   say "H $_size"
 }
 
-# Sends the last word on a step. A c3 that lost the Pod to another c3 gets none: the other one kills what runs here,
-# after it has raised the fence, and such an end is not how the step ended.
+# Sends how a step ended. A c3 that lost the Pod to another c3 gets nothing: the other c3 raises the fence and then
+# kills what runs here, and such an end is not the result of the step.
 report() {
   is_stale && refuse
   say "$1"
@@ -83,11 +83,11 @@ report_exit() {
   report "X $_size $_code $_why $_end $_sign"
 }
 
-# Whether the agent that runs the step is alive.
+# Succeeds when the agent that runs the step is alive.
 is_led() { read -r _pid _start _rest 2> /dev/null < "$_step.claim"; is_alive "$_pid" "$_start"; }
 
-# Whether the step was claimed a moment ago, so that its files come next. A claim exists before it is filled, so a
-# claim whose maker does not seem to live is tolerated for a while.
+# Succeeds when the step was claimed a moment ago, so that its files come next. A claim exists before it has content,
+# so a claim of a process that does not seem to run is tolerated for a while.
 is_awaited() {
   [ -e "$_step.claim" ] && [ ! -e "$_step.log" ] || return 1
   is_led && return 0
@@ -150,8 +150,8 @@ send_end() {
   [ "$_size" -le "$_offset" ] || send 1 "$((_size - _offset))"
 }
 
-# Sends a frame of COUNT blocks of BYTES bytes from $_offset on. The file has them, unless the step empties it in this
-# very moment. Zeros take the place of what is gone then: a short frame would end the connection.
+# Sends a frame of COUNT blocks of BYTES bytes from $_offset on. The file has them, unless the step empties it at this
+# moment. Zeros then replace the missing bytes, because a short frame would end the connection.
 send() {
   {
     say "D $_offset $(($1 * $2))"

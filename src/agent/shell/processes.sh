@@ -1,7 +1,7 @@
 # What /proc says about processes. Only builtins read it: one fork costs more than all lines of a process.
 
 # Sets _state, _parent, _group, _session and _start (clock ticks since boot) of a process, and _pid, also for "self".
-# A process id and its start name one process for ever. A name may contain blanks, brackets and line ends, so the
+# A process id and its start identify one process. A name may contain blanks, brackets and line ends, so the
 # fields begin after the last bracket.
 examine() {
   _stat_text=
@@ -13,10 +13,11 @@ examine() {
   _state=$1 _parent=$2 _group=$3 _session=$4 _start=${20}
 }
 
-# Whether the process PID that started at START is alive. A zombie is not.
+# Succeeds when the process PID that started at START is alive. A zombie is not.
 is_alive() { examine "$1" && [ "$_start" = "$2" ] && [ "$_state" != Z ]; }
 
-# Whether a process has a build's cookie in its environment: PID BUILD. A read drops the zero bytes between variables.
+# Succeeds when a process has a build's cookie in its environment: PID BUILD. A read drops the zero bytes between
+# variables.
 has_cookie() {
   while IFS= read -r _environ_line || [ -n "$_environ_line" ]; do
     case $_environ_line in *"C3_BUILD_ID=$2"*) return 0 ;; esac
@@ -24,7 +25,7 @@ has_cookie() {
   return 1
 }
 
-# Whether a process descends from another: PID ANCESTOR.
+# Succeeds when a process descends from another: PID ANCESTOR.
 descends() {
   set -- "$1" "$2" "$1"
   while [ "$3" -gt 1 ] && examine "$3"; do

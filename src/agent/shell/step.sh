@@ -1,6 +1,6 @@
 # Runs a step. The agent itself is the step's supervisor and waits for it in the foreground, so the step starts with
-# no signal ignored, and nothing but the step must be forked. The supervisor needs nobody outside the container: after
-# a cut it still notes the exit code.
+# no signal ignored, and only the step must be forked. The supervisor depends on nothing outside the container: after
+# a cut it still writes the exit code.
 
 # Reads lines up to the end mark into _taken, 64 at a time, since each append copies what is there. Variables and
 # scripts are in no file: containers share the directory, and another container must neither read secrets there nor
@@ -28,7 +28,7 @@ command_run() {
     1) await_end; return ;;
     2) no_room ;;
   esac
-  # Reserves room for what is noted later, in case the disk is full by then.
+  # Reserves space for later notes, in case the disk is full by then.
   note "$_step.exit" pending && note "$_step.pid" pending && note "$_step.why" pending || no_room
   printf '%s\n' "$3 $4 $_epoch $_my_pid-$_my_start $_step" >&5
   count_kills; _kills_before=$_kills
@@ -48,7 +48,7 @@ count_kills() {
   done
 } 2> /dev/null
 
-# Becomes the step. Notes its process id before it looks at the fence. A c3 that raises the fence reads the process
+# Becomes the step. Writes its process id before it checks the fence. A c3 that raises the fence reads the process
 # ids after that (read_leaders). So the launch of a c3 that has lost the Pod either sees the fence here, or is found
 # and killed there.
 become_step() {
@@ -80,7 +80,7 @@ finish_step() {
   _child= _why=exited
   recall "$_step.pid" && _child=$_word
   if [ "$_child" = refused ]; then
-    # The c3 that has the Pod now may want this very step.
+    # The c3 that has the Pod now may run this step.
     rm -f "$_step.log" "$_step.pid" "$_step.why" "$_step.exit" "$_step.claim"
     refuse
   fi

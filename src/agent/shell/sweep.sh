@@ -25,8 +25,8 @@ read_leaders() {
   _leaders=' '
   for _file in "$_root/$1"/*.pid; do
     recall "$_file" || continue
-    # Linux gives no number anew while a session or a group has it. When another process has it, nothing of ours is
-    # left there.
+    # Linux does not reuse a number while a session or a group has it. If another process has it, no process of this
+    # step is left.
     examine "$_word" && [ "$_start" != "$_number" ] && continue
     _leaders="$_leaders$_word $_word-$_number "
   done

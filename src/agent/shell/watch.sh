@@ -20,10 +20,10 @@ watch() {
   done
 } 2> /dev/null
 
-# Whether the step has ended, however: its exit code is there, or its files are gone.
+# Succeeds when the step has ended: its exit code exists, or its files are gone.
 is_over() { ! read_exit || [ -n "$_ended" ]; }
 
-# The reporter: a process of its own, since a connection that takes nothing blocks its writer. `wake` wakes
+# The reporter: a separate process, because a connection that accepts no bytes blocks its writer. `wake` wakes
 # it once it has announced itself.
 report_end() {
   trap '' USR1
@@ -45,13 +45,13 @@ keep_limits() {
     _elapsed=$((_now - _began))
     [ -n "$_child" ] || { recall "$_step.pid" && _child=$_word; }
     is_led || {
-      # Nobody is left to note how the step ends: it is lost, and must not go on unseen.
+      # No process is left to write how the step ends: it is lost, so it must not continue.
       signal KILL
       return
     }
     [ -f "$_step.cancel" ] && { stop cancelled; return; }
     [ "$_elapsed" -ge "$_seconds" ] && { stop timed-out; return; }
-    # A huge log fills the disk of its node long before anybody reads it. `ulimit -f` would limit the step's own files
+    # A huge log fills the disk of its node. `ulimit -f` would limit the step's own files
     # too.
     take_size && [ "$_size" -gt "$_hard_cap" ] && { stop log-limit; return; }
     [ "$_size" != "$_noted" ] && { [ "$_elapsed" -le "$_exact_seconds" ] || [ "${_elapsed%0}" != "$_elapsed" ]; } && {

@@ -46,7 +46,7 @@ export function readVariables(terminal: Terminal, path: string | undefined): Rec
   for (const [name, value] of Object.entries(parseEnv(readUserFile(terminal, path)))) {
     if (!/^[A-Za-z_]\w*$/.test(name) || name.startsWith('C3_')) {
       throw new C3Error('USAGE_INVALID', `"${path}": "${name.slice(0, 40)}" cannot be a variable's name`, {
-        hint: 'letters, digits and "_", not beginning with a digit, nor with C3_',
+        hint: 'letters, digits and "_"; it must not start with a digit or with C3_',
       });
     }
     variables[name] = value ?? '';

@@ -69,8 +69,8 @@ export interface RunParts {
 }
 
 /**
- * Runs the very build that a server would run, with the working tree in the forge's place, and answers the exit code.
- * Never rejects.
+ * Runs the same build as a server, with the working tree instead of the forge, and returns the exit code. Never
+ * rejects.
  */
 export async function runOnce(order: RunOrder, { view, openCluster, connections }: RunParts): Promise<number> {
   const { pipeline, tree } = order;
@@ -91,7 +91,7 @@ export async function runOnce(order: RunOrder, { view, openCluster, connections 
   let names: readonly string[] = [];
   let before: Parameters<typeof toEvents>[0];
   const dependencies: BuildDependencies = {
-    // What stands in the pipeline is the value itself.
+    // The pipeline contains the plain value.
     open: (token) => Promise.resolve({ plaintext: token, isOldKey: false }),
     openCluster: () => cluster,
     openReporter: () => ({
@@ -144,7 +144,7 @@ function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => 
   };
 }
 
-/** Creates a repository that stands for the working tree. It has no forge. */
+/** Creates a repository that represents the working tree. It has no forge. */
 function createTreeRepository(treePath: () => string): BuildRequest['repository'] {
   return {
     prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),

@@ -77,9 +77,9 @@ const MAX_TRIES = 2;
 const MAX_WORDS = 4000;
 
 /**
- * Fetches the snapshot. `git fetch` speaks to a `git upload-pack` that it reaches over standard input and output. Two
- * `dd` connect it to them; the `cat` of busybox would wait for more bytes. The result, `K PATH` or a message, goes to
- * standard error. The script is an argv, so it holds nothing of the build.
+ * Fetches the snapshot. `git fetch` talks to a `git upload-pack` over standard input and output. Two `dd` connect them;
+ * the `cat` of busybox would wait for more bytes. The result, `K PATH` or a message, goes to standard error. The script
+ * is an argv, so it contains no data of the build.
  */
 const RECEIVER = `
 fail() { echo "$1" >&2; exit 1; }

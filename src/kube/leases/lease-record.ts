@@ -7,7 +7,7 @@ import { isUnavailable } from '../connection.ts';
 export interface LeaseRecord {
   /** The resourceVersion. Empty for a record that was never stored. */
   readonly version: string;
-  /** `BUILD@NONCE`. Empty when nobody holds the Lease. */
+  /** `BUILD@NONCE`. Empty when the Lease is free. */
   readonly holder: string;
   readonly durationMs: number;
   /** When the holder last renewed or released the Lease, in epoch milliseconds by its own clock. */
@@ -123,14 +123,14 @@ export function nextEpoch(last: number, now: number): number {
   return Math.max(last + 1, Math.floor((now - EPOCH_BASE_MS) / 1000));
 }
 
-/** Tells whether nobody holds the Lease, as far as this claimant knows. */
+/** Returns whether the Lease is free, as far as this claimant knows. */
 export function isFree(record: LeaseRecord, claimant: Claimant, holderMs: number): boolean {
   const { holder } = record;
   if (holder === '' || holder.endsWith(`@${claimant.nonce}`)) return true;
   return (claimant.isResumed && holder.startsWith(`${claimant.build}@`)) || holderMs >= record.durationMs;
 }
 
-/** Decides what to do about a Lease: take it, enter the queue, or read it again later. */
+/** Decides what to do about a Lease: acquire it, join the queue, or read it again later. */
 export function planMove(record: LeaseRecord, claimant: Claimant, observation: Observation): 'take' | 'queue' | 'wait' {
   const [head = claimant.identity] = record.queue;
   const isNext = head === claimant.identity || observation.headMs >= HEAD_MS;

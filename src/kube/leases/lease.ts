@@ -7,8 +7,8 @@ export interface Lease {
   readonly epoch: number;
   readonly warnings: readonly string[];
   /**
-   * Whether nobody else can have used the Pod since this client released the Lease, so that a snapshot taken
-   * meanwhile is valid.
+   * Whether no other process can have used the Pod since this client released the Lease. A snapshot since then is
+   * valid.
    */
   readonly isUndisputed: boolean;
   /**
@@ -16,7 +16,7 @@ export interface Lease {
    * are no Leases that could tell.
    */
   readonly startedIn: string | undefined;
-  /** The UID of a Pod that must not be used again, whatever its state is. Empty when there is none. */
+  /** The UID of a Pod that must not be used again, in any state. Empty when there is none. */
   readonly unfitPod: string;
   /**
    * Settles, once, with a sentence when another c3 holds the Lease. While the API server is away, nobody can take the
@@ -40,7 +40,7 @@ export interface Lease {
    */
   release(unfitPod?: string): Promise<void>;
   /**
-   * Deletes the Lease, because the Pod is gone. If somebody waits for the Pod or another build began in it, the Lease
+   * Deletes the Lease, because the Pod is gone. If a build waits for the Pod or another build started in it, the Lease
    * is released instead.
    */
   remove(): Promise<void>;
@@ -146,7 +146,7 @@ export function holdLease({ store, record: taken, request, onReleased, ...held }
 
 type Change = (before: LeaseRecord) => LeaseRecord;
 
-/** Stores a changed record while its holder has the Lease. Creates the Lease again if somebody deleted it. */
+/** Stores a changed record while its holder has the Lease. Creates the Lease again if it was deleted. */
 async function changeOurs(
   store: LeaseStore,
   record: LeaseRecord,

@@ -26,15 +26,15 @@ import {
  */
 export interface Leases {
   /**
-   * Waits until this build may use the Pod, first come, first served among processes. Costs one request if nobody
-   * else used the Pod.
+   * Waits until this build may use the Pod, first come, first served among processes. Costs one request if no
+   * other process used the Pod.
    */
   acquire(request: LeaseRequest, options: Pick<OpenWorkspaceOptions, 'signal' | 'onWaiting'>): Promise<LeaseAnswer>;
   /**
-   * Takes the Lease of a Pod in order to delete the Pod, if nobody uses it or waits for it. Removes the record of its
+   * Acquires the Lease of a Pod to delete the Pod, if no build uses it or waits for it. Removes the record of its
    * builds.
    *
-   * @param seen the Lease as it was some time ago. It is claimed only if it has not changed.
+   * @param seen an earlier version of the Lease. It is claimed only if it has not changed.
    */
   claimUnused(
     ref: LeaseRef,
@@ -82,7 +82,7 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
   }
   function hold({ request, store }: Attempt, { record, isUndisputed }: HeldRecord): Lease {
     const onReleased = (last: LeaseRecord): void => {
-      // If somebody waits for the Lease, it will change at once.
+      // If a build waits for the Lease, it will change at once.
       if (last.queue.length === 0) remembered.set(toPodKey(request.plan), last);
     };
     return holdLease({ store, record, request, isUndisputed, renewMs: limits.renewMs, onReleased });
@@ -139,7 +139,7 @@ type NotWritten = Exclude<Written, { kind: 'stored' }>;
 /**
  * Tries until the Lease is taken.
  *
- * @param known the Lease as this client released it. Then one request is enough, if nobody else used it.
+ * @param known the version that this client released. One request is enough, if no other process used it.
  */
 async function waitForLease(
   attempt: Attempt,
@@ -173,7 +173,7 @@ async function waitForLease(
   return { kind: 'aborted' };
 }
 
-/** Tries once. `record` is the Lease as it was read last; undefined when there is none. */
+/** Tries once. `record` is the version that was read last; undefined if there is none. */
 async function tryOnce(
   { request, claimant, store, observe, limits }: Attempt,
   record: LeaseRecord | undefined,

@@ -37,7 +37,7 @@ export function readSecrets(node: YamlNode | undefined, problems: ProblemList): 
   );
 }
 
-/** Refuses a name in both `env` and `secrets`: nobody could know which value a step gets. */
+/** Refuses a name in both `env` and `secrets`: the value of the step would be ambiguous. */
 export function refuseOverlap(root: YamlMap, problems: ProblemList): void {
   const env = child(root, 'env');
   const secrets = child(root, 'secrets');
