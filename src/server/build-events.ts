@@ -18,8 +18,8 @@ const RENEW_VIEW_MS = 10_000;
 const MAX_SENTENCE_LENGTH = 1_000;
 
 /**
- * Handles `GET /b/<sealed>/events`: sends what happens after the page, or after `Last-Event-ID`, as server-sent events;
- * with `Accept: text/plain`, the live log as text.
+ * Handles `GET /b/<sealed>/events`: sends what happens after the page, or after `Last-Event-ID`, as server-sent
+ * events; with `Accept: text/plain`, the live log as text.
  *
  * - `state`: title, icon, the parts of the page that have changed by their element's id, and new steps
  * - `log`: lines of a step
@@ -84,8 +84,8 @@ async function writeEvents(write: Write, { opened, page, position, signal }: Eve
 }
 
 /**
- * Writes the live log for a terminal, `curl -N -H 'Accept: text/plain' …/events`: each line after the name of its step,
- * without colours.
+ * Writes the live log for a terminal, `curl -N -H 'Accept: text/plain' …/events`: each line after the name of its
+ * step, without colours.
  */
 async function writeLiveText(write: Write, found: BuildLook, signal: AbortSignal): Promise<void> {
   if (found.kind !== 'seen') return write(`== ${found.kind === 'failed' ? found.message : found.outcome.message} ==\n`);

@@ -8,8 +8,8 @@ import { streamText, type Write } from './stream-text.ts';
 const RAW_LOG_WEIGHT = 4;
 
 /**
- * Handles `GET /b/<sealed>/log`: the raw log of a step. `?step=` is its name or id, `&attempt=` by default the newest.
- * Without them: the logs of all steps, each with a heading.
+ * Handles `GET /b/<sealed>/log`: the raw log of a step. `?step=` is its name or id, `&attempt=` by default the
+ * newest. Without them: the logs of all steps, each with a heading.
  */
 export async function handleBuildLog(
   request: Request,
@@ -18,9 +18,9 @@ export async function handleBuildLog(
 ): Promise<Response> {
   const { found, link, release } = await openView(sealed, request.signal, RAW_LOG_WEIGHT);
   const selected = selectLogs(found, new URL(request.url).searchParams);
-  if (selected.kind === 'none' || request.method === 'HEAD') {
+  if (selected instanceof Response || request.method === 'HEAD') {
     release();
-    return selected.kind === 'none' ? textResponse(selected.status, selected.message) : textResponse(200, '');
+    return selected instanceof Response ? selected : textResponse(200, '');
   }
   const body = streamText({
     signals: [request.signal, closing],
@@ -36,22 +36,16 @@ export async function handleBuildLog(
 }
 
 interface SelectedLogs {
-  readonly kind: 'some';
   readonly view: BuildView;
   readonly runs: readonly StepRun[];
   readonly hasHeadings: boolean;
 }
 
-interface NoLog {
-  readonly kind: 'none';
-  readonly status: number;
-  readonly message: string;
-}
-
-function selectLogs(found: BuildLook, query: URLSearchParams): SelectedLogs | NoLog {
-  if (found.kind === 'failed') return { kind: 'none', status: 503, message: found.message };
+/** Returns a response if there is no such log. */
+function selectLogs(found: BuildLook, query: URLSearchParams): SelectedLogs | Response {
+  if (found.kind === 'failed') return textResponse(503, found.message);
   if (found.kind === 'outcome') {
-    return { kind: 'none', status: 404, message: `There is no log: ${found.outcome.message}` };
+    return textResponse(404, `There is no log: ${found.outcome.message}`);
   }
   const { view } = found;
   const steps = toPageSteps(view.state.steps);
@@ -60,17 +54,17 @@ function selectLogs(found: BuildLook, query: URLSearchParams): SelectedLogs | No
     const runs = [...steps.entries()].flatMap(([index, { hasLog, state }]) => {
       return hasLog ? [{ index, attempt: state.attempt }] : [];
     });
-    return { kind: 'some', view, runs, hasHeadings: true };
+    return { view, runs, hasHeadings: true };
   }
   const index = steps.findIndex(({ id, state }) => id === wanted || state.name === wanted);
   const step = steps[index];
-  if (!step) return { kind: 'none', status: 404, message: 'The build has no such step' };
+  if (!step) return textResponse(404, 'The build has no such step');
   const newest = step.state.attempt;
   const attempt = Number(query.get('attempt') ?? newest);
   if (!step.hasLog || !Number.isInteger(attempt) || attempt < 1 || attempt > newest) {
-    return { kind: 'none', status: 404, message: 'The step does not have this log, or not yet' };
+    return textResponse(404, 'The step does not have this log, or not yet');
   }
-  return { kind: 'some', view, runs: [{ index, attempt }], hasHeadings: false };
+  return { view, runs: [{ index, attempt }], hasHeadings: false };
 }
 
 async function copyLogs(write: Write, { view, runs, hasHeadings }: SelectedLogs, signal: AbortSignal): Promise<void> {

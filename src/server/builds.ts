@@ -72,9 +72,10 @@ export interface BuildsOptions {
 interface StartedBuild {
   readonly build: Build;
   readonly cancel: AbortController;
-  readonly states: BuildStates;
+  /** Undefined before the first state. */
+  states: BuildStates | undefined;
   /** Resolves when the build and its reports are done. */
-  readonly ended: Promise<void>;
+  ended: Promise<void>;
 }
 
 export function createBuilds(options: BuildsOptions): Builds {
@@ -99,19 +100,18 @@ export function createBuilds(options: BuildsOptions): Builds {
       if (running.has(key)) return false;
       const releaseSlot = limits.acquireBuildSlot({ hook, repository: formatScope(build.scope) });
       const cancel = new AbortController();
-      const states = new BuildStates();
-      const { signal } = cancel;
-      const ended = run(given, { signal, haltSignal: halt.signal, states, releaseSlot }, options)
+      const started: StartedBuild = { build, cancel, states: undefined, ended: Promise.resolve() };
+      running.set(key, started);
+      started.ended = run(given, { started, haltSignal: halt.signal, releaseSlot }, options)
         .catch((error: unknown) => log.error({ ...toLogFields(build), error: String(error) }, 'build failed inside c3'))
         .finally(() => running.delete(key));
-      running.set(key, { build, cancel, states, ended });
       return true;
     },
-    find: (build) => running.get(toKey(build))?.states.running,
+    find: (build) => running.get(toKey(build))?.states,
     cancel(build, by): boolean {
       const found = running.get(toKey(build));
       // A build that has ended may still be reported.
-      if (found?.states.newest?.phase.kind === 'ended') return false;
+      if (found?.states?.state.phase.kind === 'ended') return false;
       found?.cancel.abort(new Cancelled(by));
       return found !== undefined;
     },
@@ -139,17 +139,10 @@ export function createBuilds(options: BuildsOptions): Builds {
   };
 }
 
-interface RunOptions {
-  readonly signal: AbortSignal;
-  readonly haltSignal: AbortSignal;
-  readonly states: BuildStates;
-  readonly releaseSlot: Release;
-}
-
 /** Resolves when the build and its reports are done. */
 async function run(
   { build, hook, token, repository, isOldKey }: NewBuild,
-  { signal, haltSignal, states, releaseSlot }: RunOptions,
+  { started, haltSignal, releaseSlot }: { started: StartedBuild; haltSignal: AbortSignal; releaseSlot: Release },
   { run: runBuild, limits, log }: BuildsOptions,
 ): Promise<void> {
   const fields = toLogFields(build);
@@ -170,13 +163,17 @@ async function run(
     log.info({ ...fields, ending: ending.kind }, describe(ending));
     releaseSlot();
   }
+  function onState(state: BuildState): void {
+    if (started.states) started.states.add(state);
+    else started.states = new BuildStates(state);
+  }
   try {
+    const { signal } = started.cancel;
     const request = { build, repository: proving, isOldKey, isResumed: false, signal, haltSignal };
-    const onState = (state: BuildState): void => states.add(state);
     onOver(await runBuild(request, { token, isProven: () => isProven, onState, onOver }));
     log.info(fields, 'build reported');
   } finally {
-    states.end();
+    started.states?.end();
     releaseSlot();
   }
 }
@@ -194,31 +191,21 @@ function toRefKey({ scope, ref }: Build): string {
 }
 
 /** The states of a running build. Keeps only the newest one, so a slow watcher misses some and delays nobody. */
-class BuildStates {
-  #newest: BuildState | undefined;
+class BuildStates implements RunningBuild {
+  #newest: BuildState;
   #isOver = false;
   #changed = Promise.withResolvers<void>();
 
-  get newest(): BuildState | undefined {
+  constructor(first: BuildState) {
+    this.#newest = withoutLinks(first);
+  }
+
+  get state(): BuildState {
     return this.#newest;
   }
 
-  /** The build as a watcher sees it; undefined before the first state. */
-  get running(): RunningBuild | undefined {
-    const first = this.#newest;
-    if (first === undefined) return undefined;
-    const getState = (): BuildState => this.#newest ?? first;
-    return {
-      get state() {
-        return getState();
-      },
-      changes: (signal) => this.#watch(signal),
-    };
-  }
-
   add(state: BuildState): void {
-    // A14: everybody sees this state, and a viewer must not get the control link.
-    this.#newest = { ...state, links: undefined };
+    this.#newest = withoutLinks(state);
     this.#wake();
   }
 
@@ -228,18 +215,13 @@ class BuildStates {
     this.#wake();
   }
 
-  readonly #wake = (): void => {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  };
-
-  async *#watch(signal: AbortSignal): AsyncGenerator<BuildState, void> {
+  async *changes(signal: AbortSignal): AsyncGenerator<BuildState, void> {
     let shown: BuildState | undefined;
-    // Also wakes the other watchers, which find nothing new.
+    // It also wakes the other watchers, which find nothing new.
     signal.addEventListener('abort', this.#wake);
     try {
       while (!signal.aborted) {
-        if (this.#newest !== undefined && this.#newest !== shown) yield (shown = this.#newest);
+        if (this.#newest !== shown) yield (shown = this.#newest);
         else if (this.#isOver) return;
         else await this.#changed.promise;
       }
@@ -247,4 +229,14 @@ class BuildStates {
       signal.removeEventListener('abort', this.#wake);
     }
   }
+
+  readonly #wake = (): void => {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  };
+}
+
+/** A14: everybody sees this state, and a viewer must not get the control link. */
+function withoutLinks(state: BuildState): BuildState {
+  return { ...state, links: undefined };
 }

@@ -29,8 +29,8 @@ export interface EncryptDependencies {
 
 /**
  * Handles `POST /encrypt?repo=HOST/OWNER/NAME&for=PURPOSE`, whose body is the plaintext. A hook may have
- * `&signature=optional`. The response is the sealed value as text; for a hook, its URL and the webhook's secret on two
- * lines. With `Accept: application/json` it is `{token}` or `{url, secret}`.
+ * `&signature=optional`. The response is the sealed value as text; for a hook, its URL and the webhook's secret on
+ * two lines. With `Accept: application/json` it is `{token}` or `{url, secret}`.
  */
 export async function handleEncrypt(request: Request, dependencies: EncryptDependencies): Promise<Response> {
   const { searchParams } = new URL(request.url);

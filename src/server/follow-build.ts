@@ -22,8 +22,8 @@ export interface BuildFollower {
 const MAX_PARTS = 2;
 
 /**
- * Follows the state of a build, and at the same time the log of each step that has begun: its newest attempt. Resolves
- * when there will be no other state and no other line. Never rejects.
+ * Follows the state of a build, and at the same time the log of each step that has begun: its newest attempt.
+ * Resolves when there will be no other state and no other line. Never rejects.
  */
 export async function followBuild(view: BuildView, follower: BuildFollower, signal: AbortSignal): Promise<void> {
   /** The newest attempt of each step that is being read, by the step's index. */

@@ -26,8 +26,8 @@ export interface HookDependencies {
 }
 
 /**
- * Handles `POST /hook?key=…`. It opens the key before it reads the body (A12), checks the signature over the raw bytes
- * before it parses them (A4), and responds before the build does anything.
+ * Handles `POST /hook?key=…`. It opens the key before it reads the body (A12), checks the signature over the raw
+ * bytes before it parses them (A4), and responds before the build does anything.
  */
 export async function handleHook(request: Request, dependencies: HookDependencies): Promise<Response> {
   const { keyring, builds, limits, bodies } = dependencies;

@@ -81,8 +81,8 @@ export interface BuildClaim {
 
 /**
  * Limits what one process does for webhooks (A12). A *hook* is a repository with a token, as the key in a hook URL
- * seals them. Anybody can seal a token of their own for any repository. So a hook has limits of its own only after the
- * forge has confirmed its token. Until then it is *new*, and shares one bucket with all new hooks.
+ * seals them. Anybody can seal a token of their own for any repository. So a hook has limits of its own only after
+ * the forge has confirmed its token. Until then it is *new*, and shares one bucket with all new hooks.
  */
 export class HookLimits {
   readonly #options: Required<HookLimitsOptions>;
@@ -124,8 +124,8 @@ export class HookLimits {
   }
 
   /**
-   * Acquires a slot for a build. All confirmed hooks of a repository share `maxBuilds` slots. A new hook has as many of
-   * its own, so that a stranger cannot fill those of the repository's owner.
+   * Acquires a slot for a build. All confirmed hooks of a repository share `maxBuilds` slots. A new hook has as many
+   * of its own, so that a stranger cannot fill those of the repository's owner.
    *
    * @throws {LimitError}
    */

@@ -62,8 +62,15 @@ export async function listen(
   { host, port, onFault, limits: given }: ListenOptions,
 ): Promise<Listener> {
   const limits = { ...LIMITS, ...given };
+  function toFaultResponse(error: unknown): Response {
+    onFault(error);
+    return toErrorResponse(error);
+  }
   const handle = getRequestListener(
-    (request, bindings) => respond(() => fetchSafely(app, request, onFault), bindings as HttpBindings),
+    async (request, bindings) => {
+      const fetch = async (): Promise<Response> => await app.fetch(request);
+      return await respond(() => fetch().catch(toFaultResponse), bindings as HttpBindings);
+    },
     // The default reads the rest of a refused body, up to 64 MB.
     { hostname: host, autoCleanupIncoming: false },
   );
@@ -74,10 +81,9 @@ export async function listen(
       headersTimeout: limits.headersMs,
       connectionsCheckingInterval: limits.checkEveryMs,
     },
-    limitConnections(handle),
+    limitConnections(handle, limits.stallMs),
   );
   server.maxConnections = MAX_CONNECTIONS;
-  server.timeout = limits.stallMs;
   server.listen(port, host);
   await once(server, 'listening');
   const { family, address, port: bound } = server.address() as AddressInfo;
@@ -91,7 +97,10 @@ export async function listen(
 type Handle = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
 
 /** Closes a connection that sends more requests than it reads responses, and one that reads nothing (A12). */
-function limitConnections(handle: Handle): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+function limitConnections(
+  handle: Handle,
+  stallMs: number,
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const unanswered = new WeakMap<Socket, number>();
   return (incoming, outgoing) => {
     const { socket } = incoming;
@@ -99,6 +108,7 @@ function limitConnections(handle: Handle): (incoming: IncomingMessage, outgoing:
     if (count >= MAX_UNANSWERED) return void socket.destroy();
     unanswered.set(socket, count + 1);
     outgoing.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    socket.setTimeout(stallMs);
     // By a reset: after any other end, a proxy that speaks HTTP/1.0 takes the response for complete.
     outgoing.on('timeout', () => void (outgoing.writableLength > 0 && socket.resetAndDestroy()));
     void handle(incoming, outgoing);
@@ -134,21 +144,9 @@ async function respond(fetch: () => Promise<Response>, { incoming }: HttpBinding
   socket.on('resume', () => socket.pause());
   // Node would destroy it now. The reset for unread input could overtake the response (RFC 9112 §9.6).
   socket.destroySoon = () => {
+    socket.setTimeout(0);
     socket.end();
     setTimeout(() => socket.destroy(), LINGER_MS).unref();
   };
   return response;
-}
-
-async function fetchSafely(
-  app: Pick<Hono, 'fetch'>,
-  request: Request,
-  onFault: ListenOptions['onFault'],
-): Promise<Response> {
-  try {
-    return await app.fetch(request);
-  } catch (error) {
-    onFault(error);
-    return toErrorResponse(error);
-  }
 }

@@ -50,7 +50,7 @@ export interface ViewLimits {
   readonly maxReadersInAll: number;
   /** Readers of the repositories of one owner. The others stay free for other owners. */
   readonly maxReadersOfOwner: number;
-  /** Views that one token opens in a minute, of builds that run elsewhere or ended. Each takes up to three calls of the forge. */
+  /** Views a minute that one token opens of builds that do not run here. Each takes up to three forge calls. */
   readonly opensPerMinute: number;
   /** How long a view without readers stays open. A page asks for its events next, and perhaps for a log. */
   readonly idleMs: number;
@@ -80,8 +80,13 @@ export function createOpenViews(options: OpenViewsOptions): OpenViews {
   const newest = new Map<string, View>();
   const opens = new KeyedTokenBucket({ perMinute: limits.opensPerMinute, maxKeys: MAX_TOKENS });
 
+  /** Creates a view. Closes the oldest one without readers, if there are too many. @throws {LimitError} */
   function create(key: string, { build, token }: BuildLink, running: RunningBuild | undefined): View {
-    makeRoom(views, limits);
+    if (views.size >= limits.maxViews) {
+      const idle = [...views].find(({ readers }) => readers === 0);
+      if (!idle) throw new LimitError('c3 shows as many builds as it can', RETRY_AFTER_MS);
+      void idle.close();
+    }
     const repository = options.forgeFor(build.scope).openRepository(build.scope, token);
     const closing = new AbortController();
     const view = new View(options.open({ build, repository, running, signal: closing.signal }), {
@@ -141,14 +146,6 @@ export function createOpenViews(options: OpenViewsOptions): OpenViews {
   };
 }
 
-/** Closes the oldest view without readers, if there are too many views. @throws {LimitError} */
-function makeRoom(views: ReadonlySet<View>, { maxViews }: ViewLimits): void {
-  if (views.size < maxViews) return;
-  const idle = [...views].find(({ readers }) => readers === 0);
-  if (!idle) throw new LimitError('c3 shows as many builds as it can', RETRY_AFTER_MS);
-  void idle.close();
-}
-
 /** @throws {LimitError} if the views have too many readers for another one of this weight */
 function checkReaders(
   what: string,
@@ -171,8 +168,6 @@ class View {
   readonly owner: string;
   readonly found: Promise<BuildLook>;
   readonly #options: SharedViewOptions;
-  /** Resolves when it is known what was found. */
-  readonly #opening: Promise<void>;
   #opened: { readonly found: BuildLook; readonly at: number } | undefined;
   #readers = 0;
   #isRetired = false;
@@ -183,9 +178,7 @@ class View {
     this.owner = options.owner;
     this.found = found;
     this.#options = options;
-    this.#opening = found.then((known) => {
-      this.#opened = { found: known, at: performance.now() };
-    });
+    void found.then((known) => (this.#opened = { found: known, at: performance.now() }));
   }
 
   /** The sum of the readers' weights. */
@@ -230,8 +223,8 @@ class View {
   async #close(): Promise<void> {
     clearTimeout(this.#idle);
     this.#options.onClose();
-    await this.#opening;
-    if (this.#opened?.found.kind === 'seen') this.#opened.found.view.close();
+    const found = await this.found;
+    if (found.kind === 'seen') found.view.close();
   }
 }
 

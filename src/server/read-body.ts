@@ -4,8 +4,8 @@ import { LimitError, LIMITS, type Limits } from './limits.ts';
 /** Reads the bodies of all requests of a process, so that it can limit them together (A12). */
 export interface BodyReader {
   /**
-   * Reads a body of at most `maxBytes`. A body whose header announces more is refused before its first byte is read. A
-   * refused body stays unread: `listen` handles its connection.
+   * Reads a body of at most `maxBytes`. A body whose header announces more is refused before its first byte is read.
+   * A refused body stays unread: `listen` handles its connection.
    *
    * @throws {C3Error} BODY_TOO_LARGE, BODY_UNREADABLE; {LimitError} if it had to go for others
    */

@@ -35,7 +35,7 @@ export function textResponse(status: number, text: string): Response {
   return new Response(`${text}\n`, { status, headers: responseHeaders('text/plain; charset=utf-8') });
 }
 
-/** Returns the headers of every response. No browser stores, frames or guesses the type of it, or follows it (A11). */
+/** Returns the headers of every response: no browser stores it, frames it, or guesses its type (A11). */
 export function responseHeaders(contentType: string): Record<string, string> {
   return {
     'content-type': contentType,

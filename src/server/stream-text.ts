@@ -7,7 +7,7 @@ export type Write = (content: string | Uint8Array) => Promise<void>;
 export interface StreamOptions {
   /** The signals that end the stream: that of the request, and that of the server. */
   readonly signals: readonly AbortSignal[];
-  /** Writes everything. Its signal aborts when the reader leaves, or one of `signals` does. Later errors are ignored. */
+  /** Writes everything. Its signal aborts when the reader leaves or a signal does; later errors are ignored. */
   produce(write: Write, signal: AbortSignal): Promise<void>;
   /** Called once, when `produce` has ended. */
   onEnd(): void;
