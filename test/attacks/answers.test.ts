@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPath, useOutsider } from './outsider.ts';
 
-describe('A11 An answer that a browser would run, keep or pass on', () => {
+describe('A11 A response with active content', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
-  it('forbids every answer to load, frame, submit, keep, guess or refer to anything', async () => {
+  it('has headers on every response that forbid loading, frames, forms, caching, sniffing and referrers', async () => {
     const hook = await fixture.setUp();
     const answers = await Promise.all([
       outsider.send('/', { method: 'GET' }),
@@ -36,7 +36,7 @@ describe('A11 An answer that a browser would run, keep or pass on', () => {
     }
   });
 
-  it('gives back a path, a parameter or a name as text, whatever it is', async () => {
+  it('returns a path, a parameter or a name as text only', async () => {
     const script = '<script>alert(1)</script>';
     const paths = [
       `/${script}`,
@@ -51,7 +51,7 @@ describe('A11 An answer that a browser would run, keep or pass on', () => {
     }
   });
 
-  it('lets no request put a header into an answer', async () => {
+  it('has no header that a request injects', async () => {
     const hook = await fixture.setUp();
     const { headers } = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=hook%0d%0aset-cookie:%20a=b`, {
       body: 'x',
@@ -59,7 +59,7 @@ describe('A11 An answer that a browser would run, keep or pass on', () => {
     expect(headers).not.toHaveProperty('set-cookie');
   });
 
-  it('lets Telegram fetch nothing that is linked in a message, and links nothing but the web', async () => {
+  it('disables link previews in Telegram, and links only to web addresses', async () => {
     const hook = await fixture.setUp();
     await fixture.push(hook.user, { 'c3.yaml': formatPipeline(fixture.target, hook.k8s, '- main: echo') });
     const calls = fixture.world.telegram.calls.filter(({ method }) => /sendMessage|editMessageText/i.test(method));

@@ -9,7 +9,10 @@ describe('A1 A sealed value that is copied to another place', () => {
 
   const CLOSED = 'it is damaged, or was sealed for another repository or purpose';
 
-  /** Pushes a c3.yaml with the value to the attacker's own repository, where the rest is right. Returns the commit status. */
+  /**
+   * Pushes a c3.yaml with the value to the attacker's own repository. The rest of the file is valid. Returns the
+   * commit status.
+   */
   async function push(mine: SetUp, { k8s = mine.k8s, extra = '' }: { k8s?: string; extra?: string }): Promise<string> {
     let told = '';
     await outsider.spare(async () => {

@@ -3,7 +3,7 @@ import { formatPipeline } from '../e2e/target.ts';
 import { isLong } from '../random.ts';
 import { useOutsider } from './outsider.ts';
 
-/** Everything that a process of a container can read of itself, of its neighbours and of the shared volume. */
+/** Prints everything that a process of a container can read about itself, its neighbours and the shared volume. */
 const LOOK = [
   'sh',
   '-c',
@@ -14,7 +14,7 @@ describe('A10 The credential of the checkout', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
-  /** A build whose git container holds a step while `look` looks around in the Pod. */
+  /** Runs `look` in the Pod while the build's git container is in a step. */
   async function lookInto(look: (pod: string) => Promise<void>): Promise<void> {
     const hook = await fixture.setUp();
     const before = new Set(outsider.cluster.pods().map(({ metadata }) => metadata.name));
@@ -39,7 +39,7 @@ describe('A10 The credential of the checkout', () => {
     return [token, Buffer.from(`x-access-token:${token}`).toString('base64'), encodeURIComponent(token)];
   }
 
-  it('is nowhere in the processes, environments and files that another container of the Pod sees', async () => {
+  it('is not in the processes, environments and files that another container of the Pod sees', async () => {
     await lookInto(async (pod) => {
       const seen = await fixture.pods.run(pod, 'main', LOOK);
       expect(seen).toContain('repositoryformatversion');
@@ -47,7 +47,7 @@ describe('A10 The credential of the checkout', () => {
     });
   });
 
-  it('is in no file, command line or setting of git in its own container', async () => {
+  it('is not in a file, command line or setting of git in its own container', async () => {
     await lookInto(async (pod) => {
       const look =
         'cat /proc/[0-9]*/cmdline; echo; find / -xdev -newer /c3 -type f -size -200k -path "/c3/*" -exec cat {} + 2> /dev/null; cat /c3/project/.git/config ~/.gitconfig ~/.netrc 2> /dev/null';
@@ -57,9 +57,9 @@ describe('A10 The credential of the checkout', () => {
     });
   });
 
-  it('passes through no file that another container of the Pod could read at the right moment', async () => {
+  it('is never in a file that another container of the Pod could read, even for a moment', async () => {
     const hook = await fixture.setUp();
-    // The longer it looks, the surer it is to come at the moment; what it finds first is enough.
+    // More rounds find a short moment more probably; one hit is enough.
     const look = 'cat /c3/.c3/*/* /c3/.c3/*/*/* | grep -a Authorizatio[n] && touch /c3/found || :';
     const watch = `( while [ ! -e /c3/stop ]; do touch /c3/looked; ${look}; done ) > /dev/null 2>&1 &`;
     const steps = [
@@ -73,7 +73,7 @@ describe('A10 The credential of the checkout', () => {
     expect(text).toMatch(/^✅/);
   });
 
-  it('runs no script that another container of the Pod has put in the place of a step', async () => {
+  it('is safe from a script that another container of the Pod writes in place of a step', async () => {
     const hook = await fixture.setUp();
     const replace = 'for f in /c3/.c3/*/*scrip*; do [ ! -e $f ] || echo "env > /c3/loot" > $f; done';
     const watch = `( while [ ! -e /c3/stop ]; do touch /c3/looked; ${replace}; done ) > /dev/null 2>&1 &`;
@@ -86,9 +86,9 @@ describe('A10 The credential of the checkout', () => {
     expect(await fixture.push(hook.user, { 'c3.yaml': source })).toMatchObject({ status: { state: 'success' } });
   });
 
-  it('passes no step that fails, though another container of the Pod writes that it has passed', async () => {
+  it('is safe from a forged success that another container of the Pod writes for a failed step', async () => {
     const hook = await fixture.setUp();
-    // The checkout is s0, the watch s1.
+    // The checkout is s0, the background loop s1.
     const forge = 'for f in /c3/.c3/*/s2.exit; do [ ! -e $f ] || echo "0 exited end" > $f; done';
     const watch = `( while :; do ${forge}; sleep 0.01; done ) > /dev/null 2>&1 &`;
     const steps = [`- main: ${JSON.stringify(watch)}`, '- git: sleep 1; exit 3'].join('\n');
@@ -97,7 +97,7 @@ describe('A10 The credential of the checkout', () => {
     expect(['failure', 'error']).toContain(status.state);
   });
 
-  it('is not in the Pod as the cluster stores it, nor is any secret or script of a step', async () => {
+  it('is not in the Pod object that the cluster stores, nor is a secret or script of a step', async () => {
     await lookInto(() => {
       const stored = JSON.stringify(outsider.cluster.pods());
       for (const spelling of [...spellings(), '/c3/held']) expect(stored).not.toContain(spelling);
@@ -116,7 +116,7 @@ describe('A10 The credential of the checkout', () => {
     }
   });
 
-  it('does not reach what a build planted in the repository: hooks, filters, attributes, monitors, worktree settings', async () => {
+  it('is not passed to hooks, filters, attributes, monitors and worktree settings that a build left in the repository', async () => {
     const hook = await fixture.setUp();
     const plant = [
       'printf "#!/bin/sh\\ntouch /c3/pwned; env >> /c3/loot\\n" > /c3/evil.sh; chmod +x /c3/evil.sh',
@@ -145,7 +145,7 @@ describe('A10 The credential of the checkout', () => {
     });
   });
 
-  it('checks out the pushed files, whatever a build put in their place: replaced objects, shallow files, links', async () => {
+  it('checks out the pushed files in spite of replaced objects, shallow files and links of an earlier build', async () => {
     const hook = await fixture.setUp();
     const plant = [
       'evil=$(echo evil | git hash-object -w --stdin); git replace "$(git rev-parse HEAD:file)" "$evil"',

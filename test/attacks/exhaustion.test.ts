@@ -9,8 +9,8 @@ import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
 const MIB = 1024 * 1024;
 
-describe('A12 A request or a file that costs more than it should', () => {
-  // A c3 of its own: these tests use up its limits.
+describe('A12 A request or a file with a high cost', () => {
+  // Has its own c3: these tests use up its limits.
   const outsider = useOutsider({});
   const { fixture } = outsider;
 
@@ -20,17 +20,17 @@ describe('A12 A request or a file that costs more than it should', () => {
 
   function open(bytes: string): Socket {
     const socket = connect(Number(new URL(fixture.world.c3.url).port), '127.0.0.1', () => socket.write(bytes));
-    return socket.on('error', () => {}); // a reset is the end, too
+    return socket.on('error', () => {}); // a reset also ends the connection
   }
 
-  /** All that comes until c3 ends the connection. */
+  /** Resolves with all data until c3 ends the connection. */
   function readAll(socket: Socket): Promise<string> {
     let text = '';
     socket.on('data', (data) => (text += data.toString('latin1'))).resume();
     return new Promise((resolve) => void socket.once('close', () => resolve(text)));
   }
 
-  /** Bytes as they are; resolves with the first bytes of the answer, or with nothing when the connection ends without one. */
+  /** Sends raw bytes; resolves with the first bytes of the response, or with '' if there is none. */
   function sendRaw(bytes: string): Promise<string> {
     return new Promise((resolve) => {
       const socket = open(bytes);
@@ -42,24 +42,24 @@ describe('A12 A request or a file that costs more than it should', () => {
     });
   }
 
-  /** Of c3's process, in bytes. */
+  /** Returns the resident memory of c3's process in bytes. */
   function readMemory(): number {
     const status = readFileSync(`/proc/${fixture.world.c3.pid}/status`, 'utf8');
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
-  it('answers a hook with a wrong key before a byte of its 25 MB has been sent', async () => {
+  it('refuses a hook with a wrong key before a byte of its 25 MB arrives', async () => {
     const { user } = await fixture.setUp();
     const head = `POST /hook?key=aa.bb.cc.dd&repo=${user.scope} HTTP/1.1\r\nhost: c3\r\ncontent-type: application/json\r\ncontent-length: 26214400\r\n\r\n`;
     expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  it('answers a hook of a repository that it does not serve before a byte of its body has been sent', async () => {
+  it('refuses a hook of a repository that it does not serve before a byte of its body arrives', async () => {
     const head = `POST /hook?key=aa.bb.cc.dd&repo=evil.example/a/b HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214400\r\n\r\n`;
     expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 403 /);
   });
 
-  it('refuses a body that says it is too large before a byte of it has been sent, the right key or not', async () => {
+  it('refuses a body with a too large content-length before a byte arrives, with a right key and a wrong one', async () => {
     const hook = await fixture.setUp();
     const head = `POST ${toPath(hook.url)} HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214400\r\n\r\n`;
     expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 413 /);
@@ -67,7 +67,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     expect(await sendRaw(encrypt)).toMatch(/^HTTP\/1\.1 413 /);
   });
 
-  it('refuses a body that lies about its size as soon as it shows', async () => {
+  it('refuses a body with a false content-length as soon as it exceeds the limit', async () => {
     const hook = await fixture.setUp();
     const { status } = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=k8s`, {
       headers: { 'transfer-encoding': 'chunked' },
@@ -77,7 +77,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     await expectAlive();
   });
 
-  it('refuses headers without end, by size and by number', async () => {
+  it('refuses endless headers, by size and by number', async () => {
     const one = `GET /healthz HTTP/1.1\r\nhost: c3\r\nx: ${'a'.repeat(100_000)}\r\n\r\n`;
     expect(await sendRaw(one)).toMatch(/^HTTP\/1\.1 431 /);
     const many = `GET /healthz HTTP/1.1\r\nhost: c3\r\n${Array.from({ length: 9000 }, (_, index) => `x${index}: y\r\n`).join('')}\r\n`;
@@ -87,7 +87,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     await expectAlive();
   });
 
-  it('refuses a request with two lengths, so that no proxy sees another one in it', async () => {
+  it('refuses a request with two lengths, which a proxy could split into two requests', async () => {
     const both =
       'POST /hook HTTP/1.1\r\nhost: c3\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: c3\r\n\r\n';
     expect(await sendRaw(both)).toMatch(/^HTTP\/1\.1 400 /);
@@ -95,7 +95,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  it('begins four of the thousand requests that come in one piece, and holds no answer that nobody reads', async () => {
+  it('begins four of a thousand pipelined requests, and buffers no response for a client that does not read', async () => {
     const one = 'GET / HTTP/1.1\r\nHost: c3\r\nAccept: text/html\r\n\r\n';
     const flood = one.repeat(Math.floor((64 * 1024) / one.length));
     const before = readMemory();
@@ -103,13 +103,13 @@ describe('A12 A request or a file that costs more than it should', () => {
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
     await expectAlive();
     const answers = await Promise.all(sockets.map(readAll));
-    // The system may make two or three pieces of it.
+    // The system may deliver it in two or three pieces.
     for (const text of answers) expect(text.split('HTTP/1.1 200').length - 1).toBeLessThan(20);
     expect(readMemory() - before).toBeLessThan(200 * MIB);
     await expectAlive();
   });
 
-  it('ends a body in pieces of one byte, its key right or not, and keeps none of them', async () => {
+  it('ends a body in chunks of one byte, with a right key and a wrong one, and keeps no chunk', async () => {
     const hook = await fixture.setUp();
     const before = readMemory();
     const sent = [toPath(hook.url), '/hook', '/nowhere'].flatMap((path) => {
@@ -121,7 +121,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     await expectAlive();
   });
 
-  it('parses a signed body of two million brackets, or of a number without end, into a refusal', async () => {
+  it('refuses a signed body of two million brackets, or of an endless number', async () => {
     const hook = await fixture.setUp();
     for (const body of [
       '['.repeat(2_000_000),
@@ -138,7 +138,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     await expectAlive();
   });
 
-  it('reads a signed form of millions of fields no further than to its second one', async () => {
+  it('stops reading a signed form of millions of fields at the second one', async () => {
     const hook = await fixture.setUp();
     for (const body of [
       'a&'.repeat(2_500_000),
@@ -151,7 +151,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     await expectAlive();
   });
 
-  it('parses few large bodies of hooks that no forge has confirmed, and the small ones of others', async () => {
+  it('parses few large bodies of unconfirmed hooks at a time, and still the small ones of others', async () => {
     const c3 = await startC3(fixture.world.settings);
     try {
       const hooks = [await fixture.setUp({ c3 }), await fixture.setUp({ c3 })] as const;
@@ -178,7 +178,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     expect(await outsider.send(toPath(hook.url), { headers, body })).toMatchObject({ status: 400 });
   });
 
-  it('goes on serving others during a flood of forged hooks', async () => {
+  it('continues to serve others during a flood of forged hooks', async () => {
     const [hook, other] = [await fixture.setUp(), await fixture.setUp()];
     const body = JSON.stringify(toPayload(hook, '1'.repeat(40)));
     const flood = Array.from({ length: 300 }, () =>
@@ -189,7 +189,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     for (const { status } of await Promise.all(flood)) expect([401, 429]).toContain(status);
   });
 
-  it('does not let whoever knows a hook URL, and not its secret, use up the deliveries of its owner', async () => {
+  it('does not let a sender without the secret use up the deliveries of a hook URL', async () => {
     const c3 = await startC3({ ...fixture.world.settings, C3_RATE_LIMIT: '5' });
     try {
       const hook = await fixture.setUp({ c3 });
@@ -206,9 +206,9 @@ describe('A12 A request or a file that costs more than it should', () => {
     }
   });
 
-  it("tells the operator's chat of few pushes that nobody has proven, however they end, and no word of theirs", async () => {
+  it("reports few unconfirmed pushes to the operator's chat, without their text", async () => {
     const hook = await fixture.setUp();
-    // As GitHub answers a token that has used up its hour.
+    // GitHub's response to a token that has used up its hourly limit.
     const end = fixture.world.forge.faults.add({
       match: new RegExp(`/repos/${hook.user.fullName}(?:/|$)`),
       kind: 'status',
@@ -235,7 +235,7 @@ describe('A12 A request or a file that costs more than it should', () => {
     end();
   });
 
-  it('ends no build and no process on a forge that answers nonsense', async () => {
+  it('survives invalid responses of the forge, with its builds', async () => {
     const hook = await fixture.setUp();
     const answers = [
       '',
@@ -270,7 +270,7 @@ describe('A12 A c3.yaml that is a bomb', () => {
     problems: expect.arrayContaining([expect.objectContaining({ severity: 'error' })]),
   };
 
-  it('does not write out a billion laughs', () => {
+  it('does not expand a billion laughs', () => {
     const lines = ['a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]'];
     for (let level = 1; level < 20; level += 1) {
       lines.push(`a${level}: &a${level} [${Array.from({ length: 9 }, () => `*a${level - 1}`).join(', ')}]`);
@@ -280,21 +280,21 @@ describe('A12 A c3.yaml that is a bomb', () => {
     );
   });
 
-  it('compares no key with every other', () => {
+  it('finds duplicate keys without comparing all pairs', () => {
     expect({
       pipeline: undefined,
       ...parsePipeline(Array.from({ length: 9_000 }, (_, index) => `k${index}: `).join('\n')),
     }).toMatchObject(REFUSED);
   });
 
-  it('ends at a depth that no Pod has', () => {
+  it('stops at a depth that no Pod has', () => {
     for (const open of ['[', '{a: ', '- ', '? ', '!!seq [', '&a ['])
       expect({ pipeline: undefined, ...parsePipeline(open.repeat(Math.floor(65_000 / open.length))) }).toMatchObject(
         REFUSED,
       );
   });
 
-  it('merges no map into itself or into a thousand others', () => {
+  it('does not merge a map into itself or into a thousand others', () => {
     expect({ pipeline: undefined, ...parsePipeline(`a: &a {<<: *a}`) }).toMatchObject(REFUSED);
     const merges = Array.from({ length: 2_000 }, () => '*a').join(', ');
     expect({
@@ -307,7 +307,7 @@ describe('A12 A c3.yaml that is a bomb', () => {
 
   const slowGlob = `${'*a'.repeat(127)}b`;
 
-  it('compares the globs that two hundred steps share by an alias with a branch once', () => {
+  it('compares globs that two hundred steps share by an alias only once with a branch', () => {
     const one = `- {a: x, when: *w}\n`;
     const first = `- a: x\n- {a: x, when: &w {branch: ['${Array.from({ length: 4 }, () => slowGlob).join("', '")}']}}\n`;
     const { pipeline } = parsePipeline(`${HEAD}steps:\n${first}${one.repeat(98)}finally:\n${one.repeat(100)}`);
@@ -316,11 +316,11 @@ describe('A12 A c3.yaml that is a bomb', () => {
     expect(planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'a'.repeat(244) } }, work).kind).toBe(
       'run',
     );
-    // Four globs of 255 characters, each of which may be led to every place: not two hundred times that.
+    // Four globs of 255 characters, each with every position as a candidate: not two hundred times that.
     expect(1_000_000 - work.left).toBeLessThan(4 * 256 * 256);
   });
 
-  it('refuses more globs of branches than can be compared soon', () => {
+  it('refuses branch globs that take too long to compare', () => {
     const globs = Array.from({ length: 200 }, (_, index) => `'${slowGlob.slice(0, 250)}${index}'`);
     const steps = globs.map((glob) => `- {a: x, when: {branch: ${glob}}}\n`);
     expect({
@@ -329,7 +329,7 @@ describe('A12 A c3.yaml that is a bomb', () => {
     }).toMatchObject(REFUSED);
   });
 
-  it('takes what a push has changed for unknown where to compare it would take long', () => {
+  it('builds as if the changed paths were unknown if they take too long to compare', () => {
     const { pipeline } = parsePipeline(`${HEAD}steps: [a: x]\nwhen: {path: ['${slowGlob}']}\n`);
     if (pipeline === undefined) throw new Error('It is no pipeline');
     const event = { event: 'push', ref: { kind: 'branch', name: 'main' } } as const;
@@ -338,7 +338,7 @@ describe('A12 A c3.yaml that is a bomb', () => {
     expect(planPipeline(pipeline, { ...event, paths }).kind).toBe('run');
   });
 
-  it('refuses a file that is larger than 64 KiB unread', () => {
+  it('refuses a file larger than 64 KiB without parsing it', () => {
     expect({ pipeline: undefined, ...parsePipeline('#'.repeat(64 * 1024 + 1)) }).toMatchObject(REFUSED);
   });
 });

@@ -3,11 +3,11 @@ import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPayload, useOutsider } from './outsider.ts';
 
-describe('A2 A signed webhook that names what nobody with the right to push has pushed', () => {
+describe('A2 A signed webhook for a commit that no user with write permission pushed', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
-  /** A repository with its first commit on main, built. */
+  /** Creates a repository and builds its first commit on main. */
   async function setUpBuilt(token?: string): Promise<SetUp & { head: string }> {
     const hook = await fixture.setUp(token === undefined ? {} : { token });
     const { sha } = await hook.user.push({ file: 'one' }, 'first');
@@ -68,7 +68,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     expect(fixture.world.forge.statuses.filter(({ sha }) => sha === hook.head)).toEqual([]);
   });
 
-  it('opens nothing when the author of the commit bears the name of an owner', async () => {
+  it('opens nothing when the author of the commit has the name of an owner', async () => {
     const token = 'github_pat_of_a_name_thief_0123456789';
     fixture.world.forge.setUser({ login: 'mallory', token, permissions: { '*': 'read' } });
     const hook = await setUpBuilt(token);
@@ -82,7 +82,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     expect(await outsider.refuse(hook, payload, /may not push/)).not.toBe('');
   });
 
-  it('opens nothing when the right to push has been taken away', async () => {
+  it('opens nothing when the permission to push was revoked', async () => {
     const token = 'github_pat_of_a_leaver_0123456789';
     fixture.world.forge.setUser({ login: 'leaver', token, permissions: { '*': 'write' } });
     const hook = await fixture.setUp({ token });
@@ -95,7 +95,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     });
   });
 
-  it('opens nothing when the token has been revoked', async () => {
+  it('opens nothing when the token was revoked', async () => {
     const token = 'github_pat_that_was_revoked_0123456789';
     fixture.world.forge.setUser({ login: 'gone', token, permissions: { '*': 'write' } });
     const hook = await fixture.setUp({ token });
@@ -137,7 +137,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     }
   });
 
-  it('opens nothing when the repository answers under another name', async () => {
+  it('opens nothing when the repository has another name', async () => {
     const hook = await setUpBuilt();
     const end = fixture.world.forge.faults.add({
       match: new RegExp(`^GET /api/v3/repos/${hook.user.fullName}(?:\\?|$)`),
@@ -155,7 +155,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     }
   });
 
-  it('opens nothing for a commit that a forced push has taken off the branch', async () => {
+  it('opens nothing for a commit that a forced push removed from the branch', async () => {
     const hook = await setUpBuilt();
     const evil = await hook.user.push(toEvil(hook), 'evil');
     await hook.user.waitForEnd(evil.sha);
@@ -165,7 +165,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     expect(await outsider.refuse(hook, toPayload(hook, evil.sha), /is not reachable/)).not.toBe('');
   });
 
-  it('opens nothing for a branch that was deleted, and for one that was made anew elsewhere', async () => {
+  it('opens nothing for a deleted branch, and for one that was created again at another commit', async () => {
     const hook = await setUpBuilt();
     const old = await hook.user.push({ file: 'old' }, 'old', 'refs/heads/topic');
     await hook.user.waitForEnd(old.sha);
@@ -177,7 +177,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     expect(await outsider.refuse(hook, { ...payload, before: hook.head }, /is not reachable/)).not.toBe('');
   });
 
-  it('opens nothing for a commit that exists nowhere', async () => {
+  it('opens nothing for a commit that does not exist', async () => {
     const hook = await setUpBuilt();
     expect(await outsider.refuse(hook, toPayload(hook, 'beef'.repeat(10)), /is not reachable/)).not.toBe('');
   });
@@ -200,7 +200,7 @@ describe('A2 A signed webhook that names what nobody with the right to push has 
     });
   });
 
-  it('refuses the payload of another repository, however well it is signed', async () => {
+  it('refuses the payload of another repository, even with a valid signature', async () => {
     const [hook, other] = [await setUpBuilt(), await setUpBuilt()];
     await outsider.spare(async () => {
       for (const fullName of [

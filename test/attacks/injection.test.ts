@@ -5,11 +5,11 @@ import { formatPipeline } from '../e2e/target.ts';
 import { toPayload, useOutsider } from './outsider.ts';
 import { deadline } from '../time-limits.ts';
 
-describe('A8 Text from outside that would become a command, an option or markup', () => {
+describe('A8 Foreign text that could become a command, an option or markup', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 
-  it('hands a branch name full of shell to the steps as a variable, and to git as a ref', async () => {
+  it('passes a branch name with shell syntax to the steps as a variable, and to git as a ref', async () => {
     const hook = await fixture.setUp();
     const branch = `a'";$(touch\${IFS}/c3/pwned)\`touch\${IFS}/c3/pwned\`&|<b>%s$C3_SHA`;
     const steps =
@@ -23,7 +23,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(text).toContain(branch);
   });
 
-  it('hands a commit message full of shell to the steps as a variable', async () => {
+  it('passes a commit message with shell syntax to the steps as a variable', async () => {
     const hook = await fixture.setUp();
     const subject = `'; touch /c3/pwned; $(touch /c3/pwned) \`id\` "$C3_SHA" %d \\n`;
     const source = formatPipeline(
@@ -35,7 +35,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(await hook.user.waitForEnd(sha)).toMatchObject({ state: 'success' });
   });
 
-  it('hands a secret with quotes, line ends and shell in it to the steps as it is', async () => {
+  it('passes a secret with quotes, line ends and shell syntax to the steps unchanged', async () => {
     const hook = await fixture.setUp();
     const secret = `it's "so"; touch /c3/pwned\n$(touch /c3/pwned)\n'\\''`;
     const sealed = await hook.user.seal('secret:S', secret);
@@ -50,7 +50,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     });
   });
 
-  it('sets nothing in the environment of a step but C3_* from an event', async () => {
+  it('sets only C3_* variables from an event in the environment of a step', async () => {
     const hook = await fixture.setUp();
     const hostile = {
       LD_PRELOAD: '/c3/evil.so',
@@ -86,7 +86,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     ['has a space', 'refs/heads/a b'],
     ['has a line end', 'refs/heads/a\nb'],
     ['has a NUL', 'refs/heads/a\0b'],
-    ['climbs', 'refs/heads/../../config'],
+    ['has ".." in its path', 'refs/heads/../../config'],
     ['is a range', 'refs/heads/a..b'],
     ['is a reflog', 'refs/heads/a@{1}'],
     ['has a colon, as a refspec', 'refs/heads/a:refs/heads/b'],
@@ -111,7 +111,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     const source = formatPipeline(fixture.target, hook.k8s, '- main: echo');
     const { sha } = await hook.user.push({ 'c3.yaml': source }, 'harmless', ref);
     await hook.user.waitForEnd(sha);
-    // Another delivery of the same push: the forge confirms it, and not what it says besides.
+    // Another delivery of the same push: the forge confirms the commit, but not the other fields.
     const hostile = `<b>x</b> &lt; &#60; <a href="tg://user?id=1">y</a> @everybody \u001b]8;;http://evil\u0007z\u001b[31m \u202egnp.exe \u0000end`;
     const author = { name: '</b></a><i>admin</i>' };
     const payload = toPayload(hook, sha, { ref, head_commit: { id: sha, message: hostile, author } });
@@ -129,7 +129,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   });
 
-  it('shows nothing in Telegram of what a push says that no forge has confirmed', async () => {
+  it('shows no text of an unconfirmed push in Telegram', async () => {
     const hook = await fixture.setUp();
     const sha = 'abcdef2'.padEnd(40, '0');
     const payload = toPayload(hook, sha, {
@@ -157,7 +157,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(`${text}${status.description}`).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|http:\/\/evil/);
   });
 
-  it('does not take the output of a step for its end', async () => {
+  it('does not parse the output of a step as its end', async () => {
     const hook = await fixture.setUp();
     const fake = String.raw`printf 'X 0 0 exited\nL\nS clean\nX 20 0 exited\nD 0 5\n'; exit 5`;
     const source = formatPipeline(fixture.target, hook.k8s, `- main: ${JSON.stringify(fake)}`);
@@ -166,7 +166,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     });
   });
 
-  it('writes one line of JSON to its log for a request, whatever its path', async () => {
+  it('logs a request with a hostile path as one line of JSON', async () => {
     const before = fixture.world.c3.log.length;
     await outsider.send('/x%0a%7B%22level%22:60%7D%1b[2J', { headers: { 'user-agent': 'a\tb' } });
     await outsider.send(`/hook?key=x%0a{"level":60}&repo=${fixture.world.forge.host}/a/b`);
@@ -174,7 +174,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     for (const line of fixture.world.c3.log) expect((JSON.parse(line) as { level: number }).level).toBeLessThan(60);
   });
 
-  it('refuses variables in c3.yaml that change the shell under the steps, or pretend to be of c3', () => {
+  it('refuses variables in c3.yaml that change the shell of the steps or have the prefix of c3', () => {
     const names = [
       'LD_PRELOAD',
       'LD_LIBRARY_PATH',
@@ -205,7 +205,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     }
   });
 
-  it('pollutes no prototype by a key of c3.yaml', () => {
+  it('sets no prototype from a key of c3.yaml', () => {
     const source = formatPipeline(
       { kubeconfig: '', forgeHost: '', images: { git: 'g', main: 'm' } },
       'aa.bb.cc.dd',
@@ -217,7 +217,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(Object.prototype.toString.call({})).toBe('[object Object]');
   });
 
-  it('pollutes no prototype by a field of a payload', async () => {
+  it('sets no prototype from a field of a payload', async () => {
     const hook = await fixture.setUp();
     const body = `{"__proto__": {"kind": "push", "deleted": true}, "constructor": {"prototype": {"polluted": 1}}, ${JSON.stringify(toPayload(hook, '1'.repeat(40))).slice(1)}`;
     const payload = JSON.parse(body) as object;
@@ -226,7 +226,7 @@ describe('A8 Text from outside that would become a command, an option or markup'
     expect(await outsider.send('/healthz', { method: 'GET' })).toMatchObject({ status: 200, text: 'ok' });
   });
 
-  it('prints a hostile c3.yaml on the terminal of c3 lint without its escape sequences', async () => {
+  it('removes the escape sequences of a hostile c3.yaml from the output of c3 lint', async () => {
     const printed: string[] = [];
     const source = 'k8s: x\n"\\e]0;owned\\a\\e[2J": 1\nsteps: "\\u009b31m"\n# \u001b[31m\n';
     for (const text of [source, source.replaceAll('\\e', '\u001b')]) {

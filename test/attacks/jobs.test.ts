@@ -5,7 +5,7 @@ import { startC3, type C3Process } from '../../dev/demo/c3-process.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { useOutsider } from './outsider.ts';
 
-describe('A7 A job that reaches for its node, where the operator forbids it', () => {
+describe('A7 A job that uses its node against the policy of the operator', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   let c3: C3Process;
@@ -77,7 +77,7 @@ describe('A7 A job that reaches for its node, where the operator forbids it', ()
   });
 });
 
-describe('A7 A c3 that was broken into', () => {
+describe('A7 A compromised c3', () => {
   const documents = parseAllDocuments(readFileSync(new URL('../../deploy/kubernetes.yaml', import.meta.url), 'utf8'));
   const objects = documents.map((document) => document.toJS() as Record<string, unknown>);
 
@@ -105,7 +105,7 @@ describe('A7 A c3 that was broken into', () => {
     expect(objects.filter(({ kind }) => kind === 'ClusterRole' || kind === 'ClusterRoleBinding')).toEqual([]);
   });
 
-  it("gets from a tenant only rights to one namespace's Pods, and no wildcard, Secret or node", () => {
+  it('gets permissions from a tenant only for the Pods of one namespace, and no wildcard, Secret or node', () => {
     const text = readFileSync(new URL('../../deploy/tenant-role.yaml', import.meta.url), 'utf8');
     const roles = parseAllDocuments(text).map(
       (document) => document.toJS() as { kind: string; rules?: { resources: string[]; verbs: string[] }[] },

@@ -17,7 +17,7 @@ import { formatPipeline } from '../e2e/target.ts';
 import { toPath, toPayload, useOutsider, type Answer } from './outsider.ts';
 import { deadline } from '../time-limits.ts';
 
-/** Whether a process of this machine, as those of containers are here, was started by such words. */
+/** Returns whether a process with this command line runs on this machine, where the containers run too. */
 function isRunning(...argv: readonly string[]): boolean {
   return readdirSync('/proc').some((id) => {
     try {
@@ -28,8 +28,8 @@ function isRunning(...argv: readonly string[]): boolean {
   });
 }
 
-describe('A14 A link to a build that nobody gave', () => {
-  // A forge of its own: these tests count all requests that c3 sends to it.
+describe('A14 A link to a build that c3 did not create', () => {
+  // Has its own forge: these tests count all requests that c3 sends to it.
   const outsider = useOutsider({});
   const { fixture } = outsider;
   const NONCE = 'nonce=AbCdEfGhIjKlMnOpQrStUv';
@@ -44,7 +44,7 @@ describe('A14 A link to a build that nobody gave', () => {
     return parseKeyring(fixture.world.settings['C3_SECRET'] ?? '');
   }
 
-  /** What the page's form sends. */
+  /** Sends the form of the page. */
   function post(sealed: string, action: string, headers: Record<string, string> = {}): Promise<Answer> {
     return outsider.send(`/b/${sealed}/${action}`, { headers: { ...FORM, ...headers }, body: NONCE });
   }
@@ -53,7 +53,7 @@ describe('A14 A link to a build that nobody gave', () => {
     return outsider.send(`/b/${sealed}${rest}`, { method: 'GET' });
   }
 
-  /** The answers to all that a link is for, for which nothing is asked of the forge or of the cluster. */
+  /** Tries all uses of a link, and expects no request to the forge or the cluster. Returns the responses. */
   async function tryAll(sealed: string): Promise<Answer[]> {
     const requests = fixture.world.forge.requests.length;
     const answers: Answer[] = [];
@@ -68,13 +68,13 @@ describe('A14 A link to a build that nobody gave', () => {
   interface Begun {
     readonly hook: SetUp;
     readonly sha: string;
-    /** As the commit status has it. */
+    /** The view link, as in the commit status. */
     readonly look: string;
-    /** As only Telegram has it. */
+    /** The control link, as only in Telegram. */
     readonly control: string;
   }
 
-  /** A build that runs until it is cancelled. */
+  /** Starts a build that runs until it is cancelled. */
   async function begin(): Promise<Begun> {
     const hook = await fixture.setUp();
     const seconds = `1000.${randomInt(100_000_000)}`;
@@ -91,7 +91,7 @@ describe('A14 A link to a build that nobody gave', () => {
     return { hook, sha, look, control };
   }
 
-  /** The build was left alone until now; ends it. */
+  /** Expects that the build still runs, and cancels it. */
   async function expectRunning({ hook, sha, control }: Begun): Promise<void> {
     const ofBuild = fixture.world.forge.statuses.filter((status) => status.sha === sha);
     expect(ofBuild.map(({ state }) => state)).toEqual(['pending']);
@@ -109,7 +109,7 @@ describe('A14 A link to a build that nobody gave', () => {
     });
   }
 
-  it('opens nothing that was sealed with the public key, by the command or by /encrypt', async () => {
+  it('opens no value that was sealed with the public key, by the command or by /encrypt', async () => {
     const hook = await fixture.setUp();
     const scope = parseScope(hook.user.scope);
     const jwks = toJwks(keyring());
@@ -124,21 +124,21 @@ describe('A14 A link to a build that nobody gave', () => {
     }
   });
 
-  it("takes a hook's key for no link, and a link for no hook's key", async () => {
+  it("does not accept a hook's key as a link, or a link as a hook's key", async () => {
     const hook = await fixture.setUp();
     expect(await tryAll(new URL(hook.url).searchParams.get('key') ?? '')).toMatchObject(ALL_REFUSED);
     const key = await sealLink(keyring(), linkOf(hook));
     expect(await outsider.send(toPath(hook.url, { key }), { body: '{}' })).toMatchObject({ status: 401 });
   });
 
-  it('opens no link of another c3, though its key has the same name', async () => {
+  it('opens no link of another c3 whose key has the same id', async () => {
     const hook = await fixture.setUp();
     const sealed = await sealLink(parseKeyring(formatSecret(randomBytes(32))), linkOf(hook));
     expect(await tryAll(keyring().keys[0].id + sealed.slice(2))).toMatchObject(ALL_REFUSED);
     expect(await tryAll(sealed)).toMatchObject(ALL_REFUSED);
   });
 
-  it('makes of a link to look none to control by changing any of its bits', async () => {
+  it('does not accept a view link with any bit changed as a control link', async () => {
     const hook = await fixture.setUp();
     const parts = (await sealLink(keyring(), linkOf(hook, { right: 'view' }))).split('.');
     const ciphertext = Buffer.from(parts[2] ?? '', 'base64url');
@@ -149,7 +149,7 @@ describe('A14 A link to a build that nobody gave', () => {
     }
   });
 
-  it('cancels nothing and runs nothing by a link to look', async () => {
+  it('cancels and reruns nothing with a view link', async () => {
     const begun = await begin();
     await outsider.spare(async () => {
       expect(await post(begun.look, 'cancel')).toMatchObject({ status: 403 });
@@ -158,7 +158,7 @@ describe('A14 A link to a build that nobody gave', () => {
     await expectRunning(begun);
   });
 
-  it('cancels nothing and runs nothing for a form of another site', async () => {
+  it('cancels and reruns nothing for a form of another site', async () => {
     const begun = await begin();
     const own = new URL(fixture.world.c3.url).origin;
     const foreign: Record<string, string>[] = [
@@ -178,7 +178,7 @@ describe('A14 A link to a build that nobody gave', () => {
     await expectRunning(begun);
   });
 
-  it('cancels nothing and runs nothing by whatever follows links: GET, HEAD and OPTIONS', async () => {
+  it('cancels and reruns nothing on GET, HEAD and OPTIONS, which link previews send', async () => {
     const begun = await begin();
     await outsider.spare(async () => {
       for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
@@ -191,7 +191,7 @@ describe('A14 A link to a build that nobody gave', () => {
     await expectRunning(begun);
   });
 
-  it('shows the link to control in no commit status and in no answer to a webhook, and both links in no log', async () => {
+  it('has the control link in no commit status and no response to a webhook, and no link in the log', async () => {
     const begun = await begin();
     await get(begun.look);
     await get(begun.control);
@@ -210,7 +210,7 @@ describe('A14 A link to a build that nobody gave', () => {
     for (const sealed of [begun.look, begun.control]) expect(log).not.toContain(sealed.slice(3, 19));
   });
 
-  it('makes no link for a push that the forge does not confirm', async () => {
+  it('creates no link for a push that the forge does not confirm', async () => {
     const hook = await fixture.setUp();
     const { sha } = await hook.user.push({ file: 'one' }, 'before the token may only read');
     await hook.user.waitForEnd(sha);
@@ -220,7 +220,7 @@ describe('A14 A link to a build that nobody gave', () => {
     expect(targets.filter(({ targetUrl }) => targetUrl !== null)).toEqual([]);
   });
 
-  it('runs a build again only where the forge still confirms it', async () => {
+  it('reruns a build only if the forge still confirms it', async () => {
     const begun = await begin();
     await expectRunning(begun);
     fixture.world.forge.setPermission(fixture.world.owner.token, begun.hook.user.fullName, 'read');
@@ -231,7 +231,7 @@ describe('A14 A link to a build that nobody gave', () => {
     fixture.world.forge.setPermission(fixture.world.owner.token, begun.hook.user.fullName, 'admin');
   });
 
-  it('starts one build for a form that is sent many times at once', async () => {
+  it('starts one build for many simultaneous submissions of a form', async () => {
     const begun = await begin();
     await expectRunning(begun);
     const answers = await Promise.all(Array.from({ length: 8 }, () => post(begun.control, 'rerun')));
@@ -253,9 +253,9 @@ describe('A14 A link to a build that nobody gave', () => {
     );
   });
 
-  it('lets nobody keep, frame, index or refer on a page, and lets it load and send nothing elsewhere', async () => {
+  it('forbids caching, frames, indexing and referrers of a page, and its requests to other hosts', async () => {
     const begun = await begin();
-    // The raw log of a build that runs has no end before it.
+    // The raw log of a running build ends with the build.
     await expectRunning(begun);
     for (const rest of ['', '/log']) {
       const { headers } = await get(begun.look, rest);

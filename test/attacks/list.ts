@@ -3,29 +3,32 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** The rows of the threat model and their subjects, worst first. */
 const ROWS: Readonly<Record<string, string>> = {
   A1: 'Copied or changed ciphertext',
-  A2: 'A push that nobody made',
+  A2: 'A forged push',
   A3: 'Forks, pull requests and shared Pods',
   A4: 'Spoofed and replayed webhooks',
   A5: 'Hostile kubeconfigs',
-  A6: 'Tokens carried to another address',
+  A6: 'Tokens sent to another address',
   A7: 'Hostile jobs, and a c3 that was broken into',
   A8: 'Injection',
   A9: 'Secrets in what others read',
   A10: 'The credential of the checkout',
-  A11: 'What a browser makes of an answer',
+  A11: 'Active content in responses',
   A12: 'Exhaustion',
   A13: 'The keys of c3',
   A14: 'Links to builds',
 };
 
 export interface Attack {
-  /** `A5`. */
+  /** For example `A5`. */
   readonly row: string;
   readonly title: string;
   readonly file: string;
 }
 
-/** Every test of this folder, as it stands in the source: a title is a text in quotes behind `it(`, or the first of each row of a table. */
+/**
+ * Parses the tests of this folder: a title is the quoted text after `it(`, completed with the first cell of each row
+ * of a table.
+ */
 export function listAttacks(): Attack[] {
   const folder = new URL('.', import.meta.url);
   const files = readdirSync(folder)
@@ -34,7 +37,7 @@ export function listAttacks(): Attack[] {
   return files.flatMap((file) => parseTests(file, readFileSync(new URL(file, folder), 'utf8')));
 }
 
-/** As Markdown: a heading for each row, and under the name of its file a line for each test. */
+/** Renders Markdown: a heading for each row, and for each file a list of its tests. */
 export function renderAttacks(attacks: readonly Attack[]): string {
   return Object.entries(ROWS)
     .map(([row, about]) => `### ${row} ${about}\n\n${renderRow(attacks.filter((attack) => attack.row === row))}`)
@@ -51,7 +54,7 @@ function renderRow(attacks: readonly Attack[]): string {
     .join('\n');
 }
 
-/** Titles name variables and markup, which Markdown would take for its own. */
+/** Escapes the Markdown in a title. */
 function escape(title: string): string {
   return title.replaceAll(/[\\`*_<>[\]$]/g, String.raw`\$&`);
 }

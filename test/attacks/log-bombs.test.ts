@@ -7,15 +7,15 @@ import { useOutsider } from './outsider.ts';
 const ESC = '\u001B';
 const BEL = '\u0007';
 const OUTPUT_BYTES = (isLong ? 512 : 128) * 1024;
-/** What is shown of an output may be so many times its size: of lines of eight bytes each that are 240 columns wide. */
+/** The maximum ratio of shown to printed bytes: 40 for lines of eight bytes that are 240 columns wide. */
 const MAX_RATIO = 40;
-/** Of c3, in mebibytes: a page that is made as a whole does not go into it. */
+/** The heap of c3 in MiB, too small for a page that is built as a whole. */
 const HEAP = 200;
 
 const LINK = `${ESC}]8;;http://${'&'.repeat(2_000)}${BEL}`;
 const NO_LINK = `${ESC}]8;;${BEL}`;
 
-/** Lines as long as c3 shows them in one, which begin so and go on so. */
+/** Creates the longest line that c3 shows, from a start and a repeated unit. */
 function fill(head: string, unit: string): string {
   return `${head}${unit.repeat(Math.floor((16_384 - head.length) / unit.length))}\n`;
 }
@@ -29,7 +29,7 @@ describe('A12 Output that costs more to show than to print', () => {
   });
   afterAll(async () => await c3?.stop());
 
-  /** A build of which a step prints this; resolves with where it is looked at. */
+  /** Builds a step that prints this; resolves with the URL of its page. */
   async function print(output: string): Promise<string> {
     const { user, k8s } = await fixture.setUp(c3 && { c3 });
     const source = formatPipeline(fixture.target, k8s, '- main: cat bomb\n  name: bomb');
@@ -39,12 +39,12 @@ describe('A12 Output that costs more to show than to print', () => {
   }
 
   it.each([
-    ['a link in which each letter has a style of its own', fill(LINK, `${ESC}[1mX${ESC}[mX`)],
+    ['a link with its own style for each letter', fill(LINK, `${ESC}[1mX${ESC}[mX`)],
     ['a link that is cut into a thousand pieces', fill(`${LINK}${'x'.repeat(6_000)}\r${NO_LINK}`, `${ESC}[Cy`)],
-    ['a long line that is erased again and again', fill('x'.repeat(8_000), `${ESC}[2Kx`)],
+    ['a long line that is erased repeatedly', fill('x'.repeat(8_000), `${ESC}[2Kx`)],
     ['columns that are far to the right', `${ESC}[240GX\n`],
     ['nothing but line ends', '\n'],
-  ])('shows %s at a bounded cost, to several at once, and goes on serving others', async (_, line) => {
+  ])('shows %s to several readers at a bounded cost, and continues to serve others', async (_, line) => {
     const output = line.repeat(Math.floor(OUTPUT_BYTES / line.length));
     const page = await print(output);
     async function measure(address: string, accept: string): Promise<number> {

@@ -19,7 +19,7 @@ const START: PartPlace = { container: 'main', stepId: 's0', offset: 0, base: 0 }
 
 const TASK = createTask({ index: 0, run: { kind: 'script', text: 'true' } });
 
-/** More often than this nobody need say the same. */
+/** More than the maximum number of equal messages. */
 const PLENTY = 2000;
 
 async function openInto({ workspace }: LyingContainer): Promise<AgentConnection> {
@@ -34,7 +34,7 @@ function openAgent({ workspace }: LyingContainer): StepAgent {
   return createStepAgent(workspace, 'main', { buildId: 'b', epoch: 1, roots: ROOTS, silenceMs: 45_000 });
 }
 
-/** A step in it. */
+/** Runs a step in the container. */
 function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): Promise<StepResult> {
   const open = (): StepAgent => openAgent(container);
   return runStep(
@@ -58,13 +58,13 @@ function runIn(container: LyingContainer, options: Partial<StepOptions> = {}): P
   );
 }
 
-/** Resolves once c3 has asked something. */
+/** Resolves once c3 has sent the command. */
 async function untilAsked(container: LyingContainer, command: string): Promise<void> {
   await expect.poll(() => container.heard).toContain(command);
 }
 
-describe('A12 An image whose sh speaks the language of the agent', () => {
-  it('makes c3 keep no more of a log than the part that it asked for', async () => {
+describe('A12 An image whose sh imitates the agent', () => {
+  it('cannot make c3 keep more of a log than the requested part', async () => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);
     await untilAsked(container, 'part b s0');
@@ -78,13 +78,13 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
   });
 
   it.each([
-    ['goes on elsewhere in the log', 'D 7 1\nx'],
-    ['leaves out a part that is not there', 'K 7 9\n'],
-    ['leaves out something twice', 'K 0 9\nK 9 20\n'],
-    ['ends elsewhere', 'X 7 0 exited end\n'],
-    ['says that there is more elsewhere', 'P 7 0\n'],
-    ['speaks of its life for ever', 'H 0\n'.repeat(100)],
-  ])('is not believed when it %s', async (_what, words) => {
+    ['continues at another offset of the log', 'D 7 1\nx'],
+    ['skips a part that does not exist', 'K 7 9\n'],
+    ['skips a part twice', 'K 0 9\nK 9 20\n'],
+    ['ends at another offset', 'X 7 0 exited end\n'],
+    ['announces more at another offset', 'P 7 0\n'],
+    ['sends endless heartbeats', 'H 0\n'.repeat(100)],
+  ])('is refused when it %s', async (_what, words) => {
     const container = createLyingContainer();
     const asked = openReader(container).readPart(START);
     await untilAsked(container, 'part b s0');
@@ -92,7 +92,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(await asked).toMatchObject({ kind: 'cut', isFinal: true });
   });
 
-  it('makes c3 keep no more lines of a file than it has room for, empty ones neither', async () => {
+  it('cannot make c3 keep more lines of a file than its limit, even empty ones', async () => {
     const container = createLyingContainer();
     const asked = openReader(container).readFiles('main', 'journal.');
     await untilAsked(container, 'tell b journal.');
@@ -101,7 +101,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(told.kind === 'answered' && told.value.lines.length).toBe((16 * MIB) / 64);
   });
 
-  it('makes c3 keep no more of its standard error than the end, on none of many connections', async () => {
+  it('cannot make c3 keep more of its standard error than the end, on any of many connections', async () => {
     await collectGarbage();
     const before = process.memoryUsage().heapUsed;
     const lines: AgentConnection[] = [];
@@ -115,7 +115,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(lines).toHaveLength(20);
   });
 
-  it('is cut off when it goes on though nobody asks', async () => {
+  it('is disconnected when it sends without a command', async () => {
     const container = createLyingContainer();
     const line = await openInto(container);
     expect(await container.repeat(Buffer.from('H 0\n'), PLENTY)).toBe(1000);
@@ -125,17 +125,17 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     });
   });
 
-  it('is cut off when it answers before it has said that it is there', async () => {
+  it('is disconnected when it answers before its hello', async () => {
     const container = createLyingContainer('T\n');
     const line = await openInto(container);
     expect(await line.over).toMatchObject({ isFinal: true, message: expect.stringContaining('before it was ready') });
   });
 
   it.each([
-    ['signs of life', 'H 0\n'],
+    ['heartbeats', 'H 0\n'],
     ['pieces of a log', 'D 0 1\nx'],
-    ['places of which the log is left out', 'K 0 1\n'],
-  ])('leaves everybody else their turn while it floods c3 with %s', async (_what, first) => {
+    ['skipped parts of a log', 'K 0 1\n'],
+  ])('does not block the event loop when it floods c3 with %s', async (_what, first) => {
     const container = createLyingContainer();
     let turns = 0;
     const flood = new AbortController();
@@ -155,7 +155,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(await result).toEqual({ kind: 'exited', exitCode: 3 });
   });
 
-  it('ends a step, and passes none, whose end of a log is larger than an agent sends', async () => {
+  it('fails a step when it sends a larger log end than an agent does', async () => {
     const container = createLyingContainer();
     const ends: number[] = [];
     const result = runIn(container, { onLog: ({ bytes }) => void ends.push(bytes.length) });
@@ -167,7 +167,7 @@ describe('A12 An image whose sh speaks the language of the agent', () => {
     expect(ends).toEqual([block.length]);
   });
 
-  it('holds up no build for ever that is taken up again too late, by speaking of its life', async () => {
+  it('cannot delay a build that is resumed too late with endless heartbeats', async () => {
     const container = createLyingContainer();
     const progress = createBuildProgress(createBuild(), { urls: { repository: '', commit: '' }, now: Date.now });
     progress.plan([TASK], true);

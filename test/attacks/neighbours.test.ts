@@ -16,8 +16,11 @@ import { createOpenViews } from '../../src/server/open-views.ts';
 import { encrypt, SECRET, serveApp, type ServedApp } from '../fakes/served-app.ts';
 import { toHeaders, toPath } from './outsider.ts';
 
-describe('A12 A repository that takes what all share', () => {
-  /** Delivers pushes until one is refused; how many were taken. Where it is confirmed, the forge does so after each. */
+describe('A12 A repository that uses up shared resources', () => {
+  /**
+   * Delivers pushes until one is refused; returns the number of accepted ones. `isConfirmed`: the forge confirms each
+   * push.
+   */
   async function fill(
     served: ServedApp,
     repo: string,
@@ -34,7 +37,7 @@ describe('A12 A repository that takes what all share', () => {
     }
   }
 
-  it('gets no more builds by any number of tokens, nor by strangers with theirs', async () => {
+  it('gets no more builds with many tokens, and loses none to the tokens of strangers', async () => {
     const served = serveApp({ maxBuilds: 5, rateLimitNew: 1_000 });
     for (let n = 0; n < 20; n += 1)
       await fill(served, 'github.com/acme/victim', { token: `stranger-${n}`, isConfirmed: false });
@@ -47,7 +50,7 @@ describe('A12 A repository that takes what all share', () => {
   });
 });
 
-describe('A12 Readers that take nothing of what they ask for', () => {
+describe('A12 Readers that do not read the responses', () => {
   const keyring = parseKeyring(SECRET);
   const step = { name: 's', phase: { kind: 'passed' }, attempt: 1, isAllowed: false, startedAt: 1, endedAt: 2 };
   const state = { source: {}, phase: { kind: 'ended', ending: { kind: 'passed' } }, steps: [step], warnings: [] };
@@ -84,7 +87,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
     await views.close();
   });
 
-  it('keep no more than a third of all places, and those for seconds', async () => {
+  it('hold at most a third of the connections, and only for seconds', async () => {
     listener = await listen(app, { host: '127.0.0.1', port: 0, onFault: () => {}, limits: { stallMs: 10_000 } });
     const { origin, port } = new URL(listener.origin);
     async function toUrl(owner: string, buildId: string): Promise<string> {
@@ -92,14 +95,14 @@ describe('A12 Readers that take nothing of what they ask for', () => {
       const link = createLink({ scope, id: buildId, trust: 'other', token: owner });
       return `${origin}/b/${await sealLink(keyring, link)}/log`;
     }
-    /** The status of a raw log, of which no more is read. */
+    /** Returns the status of a raw log, without reading its body. */
     async function ask(url: string): Promise<number> {
       const gone = new AbortController();
       const { status } = await fetch(url, { signal: gone.signal });
       gone.abort();
       return status;
     }
-    // All at once: a slow machine must not end the first before the last has come.
+    // All at once: a slow machine must not end the first one before it opens the last one.
     const urls = await Promise.all(Array.from({ length: 80 }, (_, n) => toUrl('mallory', `${n % 10}`.repeat(12))));
     for (const url of urls) {
       const socket = connect(Number(port), '127.0.0.1').pause();
@@ -112,7 +115,7 @@ describe('A12 Readers that take nothing of what they ask for', () => {
   });
 });
 
-describe('A12 Calls of the forge that take long', () => {
+describe('A12 Slow calls of the forge', () => {
   const REF = { kind: 'branch', name: 'main' } as const;
   const SHA = '1'.repeat(40);
   let held = 0;
@@ -127,7 +130,7 @@ describe('A12 Calls of the forge that take long', () => {
     server.close();
   });
 
-  it('leave all connections but eight to hooks that are confirmed, whatever strangers ask for', async () => {
+  it('leave all connections but eight to confirmed hooks during requests of strangers', async () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     forges = createForges([{ kind: 'github', origin, apiBase: origin }]);
@@ -140,7 +143,7 @@ describe('A12 Calls of the forge that take long', () => {
         .forgeFor(scope)
         .openRepository(scope, `token${n}`, options)
         .prove({ ref: REF, sha: SHA }, never);
-      proof.catch(() => {}); // the connections end before it does
+      proof.catch(() => {}); // the connections end first
     }
     const scope = { host, owner: 'acme', name: 'shop' };
     const repository = forges.forgeFor(scope).openRepository(scope, 'token');

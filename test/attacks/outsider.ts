@@ -11,13 +11,16 @@ export interface Outsider {
   readonly cluster: EmbeddedCluster;
   /** Sends an HTTP request to c3 without any correction. */
   send(path: string, message?: Message): Promise<Answer>;
-  /** A push event of the hook's repository with these changes, signed with the hook's secret. */
+  /** Sends a push event of the hook's repository with these changes, signed with the hook's secret. */
   deliver(hook: Pick<SetUp, 'url' | 'secret'>, payload: object, headers?: Message['headers']): Promise<Answer>;
   /** Runs `act`, and expects no new Pod and no new exec. */
   spare(act: () => Promise<void>): Promise<void>;
-  /** Resolves with the sentence that says, in these words, why the build of this commit was refused. */
+  /** Resolves with the reason why the build of this commit was refused; it matches `reason`. */
   waitForRefusal(sha: string, reason?: RegExp): Promise<string>;
-  /** Delivers a push that must be refused before anything was opened or started; resolves with the reason, which is to be told in these words. */
+  /**
+   * Delivers a push that c3 must refuse before it opens or starts anything. Resolves with the reason, which matches
+   * `reason`.
+   */
   refuse(hook: SetUp, payload: object, reason: RegExp): Promise<string>;
 }
 
@@ -33,7 +36,7 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** Registers the hooks that make and remove c3 and everything around it; its members are there once the tests run. */
+/** Registers the hooks that create and close c3 and its environment. The members exist when the tests run. */
 export function useOutsider(settings?: Readonly<Record<string, string>>): Outsider {
   let made: EmbeddedCluster | undefined;
   beforeAll(async () => {
@@ -95,7 +98,7 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
   };
 }
 
-/** The headers of a delivery as GitHub sends it. */
+/** Creates the headers of a delivery as GitHub sends it. */
 export function toHeaders(secret: string, body: string | Buffer): Record<string, string> {
   return {
     'content-type': 'application/json',
@@ -109,7 +112,7 @@ export function toSignature(secret: string, body: string | Buffer): string {
   return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 }
 
-/** The body of a push event with what c3 reads of it. */
+/** Creates the body of a push event with the fields that c3 reads. */
 export function toPayload(hook: Pick<SetUp, 'user'>, sha: string, changes: object = {}): { after: string } {
   return {
     ref: 'refs/heads/main',
@@ -123,7 +126,7 @@ export function toPayload(hook: Pick<SetUp, 'user'>, sha: string, changes: objec
   } as { after: string };
 }
 
-/** The part of a hook URL that c3 is asked with. */
+/** Returns the path and the query of a hook URL. */
 export function toPath(url: string, parameters: Readonly<Record<string, string>> = {}): string {
   const { pathname, searchParams } = new URL(url);
   for (const [name, value] of Object.entries(parameters)) searchParams.set(name, value);

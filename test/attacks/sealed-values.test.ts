@@ -68,7 +68,8 @@ describe('A1 A sealed value that is changed', () => {
       const token = await sealIt();
       for (const index of parts.keys()) {
         const bits = Buffer.from(token.split('.')[index + 1] ?? '', 'base64url').length * 8;
-        // The highest bit of an X25519 point has no effect (RFC 7748 §5), but the header that contains it is authenticated.
+        // The highest bit of an X25519 point has no effect (RFC 7748 §5), but the header that contains it is
+        // authenticated.
         expect(await refusalsOf(Array.from({ length: bits }, (_, bit) => flip(token, index + 1, bit)))).toEqual(ALIKE);
       }
     }
@@ -82,7 +83,7 @@ describe('A1 A sealed value that is changed', () => {
     }
   });
 
-  it('does not open if its bytes are spelled in another way', async () => {
+  it('does not open if its bytes are encoded in another way', async () => {
     const token = await seal(keyring, TOKEN, BINDING);
     const [id = '', iv = '', text = '', tag = ''] = token.split('.');
     // A tag's last character has four bits that no byte uses.
@@ -103,7 +104,7 @@ describe('A1 A sealed value that is changed', () => {
     ).toEqual(ALIKE);
   });
 
-  it('does not open when it has one form and claims the other', async () => {
+  it('does not open when its form differs from its declared form', async () => {
     const symmetric = (await seal(keyring, TOKEN, BINDING)).split('.');
     const [id = '', epk = '', ...rest] = (await sealForPublicKey(jwks, TOKEN, BINDING)).split('.');
     expect(await refusalsOf([[id, ...rest].join('.'), [symmetric[0], epk, ...symmetric.slice(1)].join('.')])).toEqual(

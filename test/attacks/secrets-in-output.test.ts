@@ -5,7 +5,7 @@ import type { SetUp } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 
-describe('A9 A secret that would show in what others read', () => {
+describe('A9 A secret in public output', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   const SECRET = 'corr3ct h0rse/battery+staple';
@@ -129,7 +129,7 @@ describe('A9 A secret that would show in what others read', () => {
     }
   });
 
-  it('is not shown if it stands in clear text in place of a sealed value', async () => {
+  it('is not shown if it is in clear text in place of a sealed value', async () => {
     const hook = await fixture.setUp();
     const token = 'glpat-in-clear-text-by-mistake';
     const source = formatPipeline(

@@ -25,7 +25,7 @@ const TELEGRAM: Binding = { scope: SCOPE, purpose: { kind: 'telegram' } };
 const open = createOpener(keyring, TOKEN);
 const CLOSED = { code: 'SEALED_INVALID' };
 
-/** What `c3 encrypt --for telegram` makes of a text with the operator's secret. */
+/** Runs `c3 encrypt --for telegram` with the operator's secret on a text. */
 async function encrypt(text: string): Promise<string> {
   const [out, err]: [string[], string[]] = [[], []];
   await runCli(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'telegram'], {
@@ -43,7 +43,7 @@ async function encrypt(text: string): Promise<string> {
 describe("A1 A chat for the operator's bot that the operator did not choose", () => {
   const { send } = useOutsider();
 
-  it('is sealed by no request, under no name of a purpose', async () => {
+  it('cannot be sealed by a request, with any purpose', async () => {
     const refused = await send('/encrypt?repo=github.com/acme/shop&for=telegram', { method: 'POST', body: CHAT });
     expect([refused.status, refused.text]).toEqual([
       400,
@@ -55,21 +55,21 @@ describe("A1 A chat for the operator's bot that the operator did not choose", ()
     }
   });
 
-  it('does not open when it was sealed with the public key, for whatever purpose', async () => {
+  it('does not open when it was sealed with the public key, for any purpose', async () => {
     const forged = await sealForPublicKey(jwks, CHAT, OPERATORS);
     await expect(open(forged, TELEGRAM)).rejects.toMatchObject(CLOSED);
     await expect(openSealed(keyring, forged, OPERATORS)).rejects.toMatchObject(CLOSED);
     await expect(sealForPublicKey(jwks, CHAT, TELEGRAM)).rejects.toMatchObject({ code: 'PLAINTEXT_INVALID' });
   });
 
-  it('does not open in another repository than that for which the operator sealed it', async () => {
+  it('opens only in the repository for which the operator sealed it', async () => {
     const sealed = await encrypt(CHAT);
     expect(JSON.parse((await open(sealed, TELEGRAM)).plaintext)).toEqual({ chat: -1001234567890, token: TOKEN });
     const scope = parseScope('github.com/mallory/shop');
     await expect(open(sealed, { ...TELEGRAM, scope })).rejects.toMatchObject(CLOSED);
   });
 
-  it('is refused where the operator has no bot', async () => {
+  it('is refused if the operator has no bot', async () => {
     const sealed = await encrypt(CHAT);
     await expect(createOpener(keyring, undefined)(sealed, TELEGRAM)).rejects.toMatchObject({
       code: 'TELEGRAM_INVALID',
@@ -78,8 +78,8 @@ describe("A1 A chat for the operator's bot that the operator did not choose", ()
   });
 });
 
-describe("A12 Somebody else's chat", () => {
-  it('is written to at once, whatever somebody sends there with a made-up token of the same bot', async () => {
+describe('A12 A chat of another user', () => {
+  it('gets its messages without delay during a flood with an invalid token of the same bot', async () => {
     const { clock, server, create, close } = await openReporting({ hasLimits: true });
     try {
       const before = clock.now();
@@ -98,8 +98,8 @@ describe("A12 Somebody else's chat", () => {
   });
 });
 
-describe('A9 Links with rights in what others read', () => {
-  it('are in no log, though Telegram quotes the address of a button that it refuses', async () => {
+describe('A9 Control links in logs', () => {
+  it('are not in the log when Telegram quotes the URL of a button that it refuses', async () => {
     const { server, create, finish, warnings, close } = await openReporting();
     try {
       const reporter = create();

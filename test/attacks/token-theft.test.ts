@@ -7,7 +7,7 @@ import { toHeaders, toPath, toPayload, useOutsider } from './outsider.ts';
 import { createTrap, type Trap } from './trap.ts';
 import { deadline } from '../time-limits.ts';
 
-describe('A6 An address that would carry the token away', () => {
+describe('A6 An address that would receive the token', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
   const traps: Trap[] = [];
@@ -21,7 +21,7 @@ describe('A6 An address that would carry the token away', () => {
     return trap;
   }
 
-  it('calls no address that a payload names', async () => {
+  it('calls no address of a payload', async () => {
     const trap = await setTrap();
     const hook = await fixture.setUp();
     const source = formatPipeline(fixture.target, hook.k8s, '- main: grep -q c3.yaml c3.yaml || test -e c3.yaml');
@@ -145,7 +145,7 @@ describe('A6 An address that would carry the token away', () => {
     expect(JSON.stringify(trap.requests)).not.toContain(fixture.world.owner.token);
   });
 
-  it('calls no forge that the operator has not named, whatever the hook URL says', async () => {
+  it('calls no forge of a hook URL that the operator does not allow', async () => {
     const trap = await setTrap();
     const hook = await fixture.setUp();
     const host = new URL(trap.origin).host;
@@ -167,7 +167,7 @@ describe('A6 An address that would carry the token away', () => {
     expect(trap.requests).toEqual([]);
   });
 
-  it('follows no redirect of the Bot API, whose addresses hold the token', async () => {
+  it('follows no redirect of the Bot API, whose URLs contain the token', async () => {
     const inner = await setTrap();
     const outer = await createTrap(
       (incoming, answer) => void answer.writeHead(307, { location: `${inner.origin}${incoming.url}` }).end(),

@@ -8,10 +8,10 @@ import { answerJson, createFakeApiServer } from '../contract/fake-api-server.ts'
 import { REQUEST } from './request.ts';
 import { deadline } from '../time-limits.ts';
 
-/** An API server that gives every Pod one and the same UID, and an agent in each that takes whatever it is told. */
+/** An API server that gives all Pods the same UID, with an agent in each that accepts every command. */
 interface Tenant {
   readonly kubeconfig: string;
-  /** All that c3 has said over its execs, one text for each. */
+  /** The text that c3 sent over each exec. */
   readonly heard: readonly string[];
   close(): Promise<void>;
 }
@@ -74,13 +74,13 @@ function toOutput(text: string): Buffer {
   return Buffer.concat([Buffer.from([1]), Buffer.from(text)]);
 }
 
-describe('A5 A cluster that says its Pods are those of another', () => {
+describe("A5 A cluster whose Pods have the UIDs of another cluster's Pods", () => {
   const open: (() => unknown)[] = [];
   afterEach(async () => {
     await Promise.all(open.splice(0).map((close) => close()));
   });
 
-  /** One c3, with builds that leave their line to the next one. */
+  /** Creates one c3 whose builds leave their connections to the next one. */
   function createBuilds(): (tenant: Tenant, says: string, changes?: Partial<WorkspaceRequest>) => Promise<Workspace> {
     const clusters = createClusterPool({ allowNets: ['127.0.0.0/8'] });
     const lines = createConnectionPool();
@@ -112,7 +112,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
     return tenants;
   }
 
-  it("gives a cluster that tells the UID of another's Pod no line into that Pod", async () => {
+  it('does not get a connection into the Pod of another cluster with the same UID', async () => {
     const [build, [victim, attacker]] = [createBuilds(), await createTenants()];
     const { id } = await build(victim, 'victims-secret');
     expect(await build(attacker, 'attackers-script')).toMatchObject({ id });
@@ -120,7 +120,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
     expect(attacker.heard).toEqual([expect.stringContaining('attackers-script')]);
   });
 
-  it("sends no build over the line of a cluster that told the UID of the build's Pod before", async () => {
+  it('gets no build of another cluster over a connection that it opened for the same UID before', async () => {
     const [build, [victim, attacker]] = [createBuilds(), await createTenants()];
     await build(attacker, 'attackers-script');
     await build(victim, 'victims-secret');
@@ -129,7 +129,7 @@ describe('A5 A cluster that says its Pods are those of another', () => {
     expect(victim.heard).toEqual([expect.stringContaining('victims-secret')]);
   });
 
-  it('shares no line between repositories of one kubeconfig, nor between a protected branch and another, whatever UIDs it tells', async () => {
+  it('shares no connection between repositories of one kubeconfig, or between protected and other branches', async () => {
     const [build, [tenant]] = [createBuilds(), await createTenants()];
     await build(tenant, 'one');
     await build(tenant, 'two', { scope: 'git.example.com/acme/other' });

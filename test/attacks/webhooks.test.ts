@@ -5,14 +5,14 @@ import { formatPipeline } from '../e2e/target.ts';
 import { toHeaders, toPath, toPayload, toSignature, useOutsider, type Answer, type Message } from './outsider.ts';
 
 describe('A4 A webhook that the forge did not send, or sent before', () => {
-  // A forge of its own: these tests count all requests that c3 sends to it.
+  // Has its own forge: these tests count all requests that c3 sends to it.
   const outsider = useOutsider({});
   const { fixture } = outsider;
   const SHA = '1'.repeat(40);
 
   const UNAUTHORIZED = { status: 401, text: expect.stringMatching(/signature|signed/i) };
 
-  /** c3's answer, for which it asked nobody and started nothing. */
+  /** Returns c3's response, and expects that c3 sent no request and started nothing. */
   async function answerTo(hook: SetUp, message: Message): Promise<Answer> {
     const requests = fixture.world.forge.requests.length;
     const answers: Answer[] = [];
@@ -72,7 +72,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     ).toMatchObject(UNAUTHORIZED);
   });
 
-  it("refuses a delivery signed with what stands in the hook URL, with nothing, or with another hook's secret", async () => {
+  it("refuses a delivery signed with the key of the hook URL, with an empty secret, or with another hook's secret", async () => {
     const [hook, other] = [await fixture.setUp(), await fixture.setUp()];
     const body = JSON.stringify(toPayload(hook, SHA));
     const key = new URL(hook.url).searchParams.get('key') ?? '';
@@ -91,7 +91,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     }
   });
 
-  it('does not say more of a wrong signature than of a missing one: neither quotes what would be right', async () => {
+  it('reports a wrong signature like a missing one, and never the right one', async () => {
     const hook = await fixture.setUp();
     const body = JSON.stringify(toPayload(hook, SHA));
     const { text } = await answerTo(hook, { headers: toHeaders('guess', body), body });
@@ -99,7 +99,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     expect(text).not.toContain(toSignature(hook.secret, body).slice(7));
   });
 
-  it('cannot be talked out of the signature by the URL', async () => {
+  it('requires the signature regardless of the URL parameters', async () => {
     const hook = await fixture.setUp();
     const body = JSON.stringify(toPayload(hook, SHA));
     await outsider.spare(async () => {
@@ -111,7 +111,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     });
   });
 
-  it('takes a delivery without a signature only where the key was sealed for that, and a wrong signature never', async () => {
+  it('accepts an unsigned delivery only for a key that was sealed for it, and never a wrong signature', async () => {
     const hook = await fixture.setUp();
     const query = `/encrypt?repo=${hook.user.scope}&for=hook`;
     const { text } = await outsider.send(`${query}&signature=optional`, { body: fixture.world.owner.token });
@@ -129,7 +129,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     });
   });
 
-  it('takes no webhook by another method than POST', async () => {
+  it('accepts a webhook only as POST', async () => {
     const hook = await fixture.setUp();
     const path = toPath(hook.url);
     for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
@@ -137,7 +137,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     }
   });
 
-  it('reads a signed body as nothing else than the event and the type that it is', async () => {
+  it('starts nothing for a signed body under another event or content type', async () => {
     const hook = await fixture.setUp();
     const body = JSON.stringify(toPayload(hook, SHA));
     const headers = toHeaders(hook.secret, body);
@@ -155,7 +155,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     });
   });
 
-  /** A repository whose build waits for its gate, with what the forge delivered. */
+  /** Starts a build that waits; returns its repository, the delivery and the function that continues it. */
   async function startHeld(): Promise<{ hook: SetUp; sha: string; body: string; release(): void }> {
     const hook = await fixture.setUp();
     const held = fixture.world.forge.faults.add({ match: /\/contents\/c3\.yaml/, kind: 'delay', ms: 1_500 });
@@ -166,7 +166,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     return { hook, sha, body, release: held };
   }
 
-  it('starts no second build for a delivery that is sent again under a new id while the first runs', async () => {
+  it('starts no second build for a delivery that is replayed under a new id while the first build runs', async () => {
     const { hook, sha, body, release } = await startHeld();
     const again = await Promise.all(
       Array.from({ length: 4 }, () => outsider.send(toPath(hook.url), { headers: toHeaders(hook.secret, body), body })),
@@ -179,7 +179,7 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     expect(fixture.world.forge.statuses.filter((one) => one.sha === sha && one.state === 'pending')).toHaveLength(1);
   });
 
-  it('starts one build for two equal deliveries at the same moment', async () => {
+  it('starts one build for two simultaneous equal deliveries', async () => {
     const hook = await fixture.setUp();
     await hook.user.tree.git('remote', 'add', 'origin', hook.user.cloneUrl);
     const sha = await hook.user.tree.commit({ file: 'x' }, 'no webhook for this branch');
@@ -195,14 +195,14 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
     expect(answers.filter(({ text }) => /already running/.test(text))).toHaveLength(1);
   });
 
-  it('builds nothing again when a recorded delivery of an ended build is sent again under a new id', async () => {
+  it('builds nothing again when the delivery of an ended build is replayed under a new id', async () => {
     const { hook, sha, body, release } = await startHeld();
     release();
     await hook.user.waitForEnd(sha);
     const findEnds = (): string[] =>
       fixture.world.c3.log.filter((line) => line.includes('build ended') && line.includes(sha));
     await expect.poll(findEnds).toHaveLength(1);
-    // Until its last report has arrived it counts as running.
+    // The build counts as running until its last report has arrived.
     const isReported = (): boolean =>
       fixture.world.c3.log.some((line) => line.includes('build reported') && line.includes(sha));
     await expect.poll(isReported).toBe(true);
@@ -211,14 +211,14 @@ describe('A4 A webhook that the forge did not send, or sent before', () => {
       const headers = { ...toHeaders(hook.secret, body), 'x-github-hook-id': '99', 'user-agent': 'curl' };
       const answer = await outsider.send(toPath(hook.url), { headers, body });
       expect(answer).toMatchObject({ status: 202, text: expect.stringMatching(/^build [0-9a-f]+$/) });
-      // It asks the forge, learns that this very build has ended, and is quiet.
+      // c3 asks the forge, learns that this build has ended, and reports nothing.
       await expect.poll(findEnds).toHaveLength(2);
       expect(findEnds()[1]).toContain('this delivery was built before');
     });
     expect(fixture.world.forge.statuses).toHaveLength(statuses);
   });
 
-  it('does not let the address in a request decide what hook URLs begin with', async () => {
+  it('does not build hook URLs from the address of a request', async () => {
     const hook = await fixture.setUp();
     const { text } = await outsider.send(`/encrypt?repo=${hook.user.scope}&for=hook`, {
       headers: {
