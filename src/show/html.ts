@@ -14,6 +14,34 @@ export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
+export interface DocumentOptions {
+  readonly title: string;
+  readonly style: string;
+  /** More elements of the head. Default: none. */
+  readonly head?: string;
+}
+
+/** Renders a page up to its `main`. */
+export function openDocument({ title, style, head = '' }: DocumentOptions): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex, nofollow">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}</title>
+${head}<style>${style}</style>
+</head>
+<body>
+`;
+}
+
+/** Renders the end of a page. */
+export function closeDocument(script: string): string {
+  return `<script type="module">${script}</script>\n</body>\n</html>\n`;
+}
+
 /** Renders data for the page's script. No data can end the element or begin a comment. */
 export function toDataElement(id: string, data: unknown): string {
   const json = JSON.stringify(data).replaceAll('<', String.raw`\u003c`);

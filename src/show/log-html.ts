@@ -45,30 +45,20 @@ export function renderLines(
   lines: readonly LogLine[],
   { id, from }: { id: string; from: LinePosition },
 ): RenderedLines {
-  const chunks: { first: number; html: string }[] = [];
+  const lists: { first: number; items: string[] }[] = [];
   let { line, style } = from;
-  let [seconds, length]: [number | undefined, number] = [undefined, 0];
-  let chunk: { first: number; items: string[] } | undefined;
-  function endChunk(): void {
-    if (!chunk) return;
-    const html = chunk.items.join('');
-    chunks.push({ first: chunk.first, html });
-    length += html.length;
-  }
+  let seconds: number | undefined;
   for (const { text, seconds: written } of lines) {
     line += 1;
-    if (!chunk || line % CHUNK_LINES === 1) {
-      endChunk();
-      chunk = { first: line, items: [] };
-    }
+    if (lists.length === 0 || line % CHUNK_LINES === 1) lists.push({ first: line, items: [] });
     const time = written === undefined || written === seconds ? '' : ` data-t=${formatElapsed(written)}`;
     seconds = written;
     const styled = styleLine(text, style);
     style = styled.style;
-    chunk.items.push(`<li id=${id}-L${line}${time}>${renderSpans(styled.spans, text.length)}`);
+    lists.at(-1)?.items.push(`<li id=${id}-L${line}${time}>${renderSpans(styled.spans, text.length)}`);
   }
-  endChunk();
-  return { chunks, length, end: { line, style } };
+  const chunks = lists.map(({ first, items }) => ({ first, html: items.join('') }));
+  return { chunks, length: chunks.reduce((sum, { html }) => sum + html.length, 0), end: { line, style } };
 }
 
 /** Renders the beginning of a line that is not complete yet. */
@@ -153,8 +143,6 @@ type Rgb = readonly [number, number, number];
  * build-page.css.
  */
 const LOG_BACKGROUND: Rgb = [13, 17, 23];
-const WHITE: Rgb = [255, 255, 255];
-const BLACK: Rgb = [0, 0, 0];
 /** The minimum for text. @see WCAG 2.2, 1.4.3 */
 const MIN_CONTRAST = 4.5;
 
@@ -172,30 +160,28 @@ const SIXTEEN =
 export function formatPalette(): string {
   const colours = Array.from({ length: 256 }, (_, number) => ({ number, rgb: SIXTEEN[number] ?? toRgb(number) }));
   return [
-    ...colours.map(({ number, rgb }) => `.b${number}{background:${toHex(rgb)};color:${toTextColour(rgb)}}`),
+    ...colours.map(
+      ({ number, rgb }) =>
+        `.b${number}{background:${toHex(rgb)};color:${luminance(rgb) > MIDDLE_LUMINANCE ? '#000' : '#fff'}}`,
+    ),
     ...colours.map(({ number, rgb }) => `.f${number}{color:${toHex(lighten(rgb))}}.r${number}{color:${toHex(rgb)}}`),
   ].join('');
 }
 
-function toTextColour(background: Rgb): string {
-  return contrast(background, BLACK) > contrast(background, WHITE) ? '#000' : '#fff';
-}
+/** On a brighter background, black text has more contrast than white text. */
+const MIDDLE_LUMINANCE = 0.179;
 
 /** Mixes in as little white as is needed to make the colour readable. */
 function lighten(rgb: Rgb): Rgb {
+  const least = MIN_CONTRAST * (luminance(LOG_BACKGROUND) + 0.05) - 0.05;
   for (let part = 0; part < 20; part++) {
     const mixed = rgb.map((value) => Math.round(value + ((255 - value) * part) / 20)) as unknown as Rgb;
-    if (contrast(mixed, LOG_BACKGROUND) >= MIN_CONTRAST) return mixed;
+    if (luminance(mixed) >= least) return mixed;
   }
-  return WHITE;
+  return [255, 255, 255];
 }
 
-/** Returns the contrast ratio of WCAG 2.2. */
-function contrast(one: Rgb, other: Rgb): number {
-  const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
-  return (light + 0.05) / (dark + 0.05);
-}
-
+/** Returns the relative luminance of WCAG 2.2. */
 function luminance(rgb: Rgb): number {
   const [red = 0, green = 0, blue = 0] = rgb.map((value) =>
     value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4,

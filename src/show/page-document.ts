@@ -1,6 +1,6 @@
-import { describeBuild, type Words } from '../build/index.ts';
+import { describeBuild, type Build, type Words } from '../build/index.ts';
 import type { BuildLook, BuildOutcome, BuildView } from '../logs/build-view.ts';
-import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy } from './html.ts';
+import { closeDocument, escapeHtml, openDocument, readBrowserFiles, toDataElement, toSecurityPolicy } from './html.ts';
 import { CHUNK_LINES, formatPalette, type LinePosition, type LogChunk } from './log-html.ts';
 import {
   renderControls,
@@ -12,6 +12,7 @@ import {
   toIcon,
   toTitle,
   type PageOptions,
+  type PageParts,
 } from './page-parts.ts';
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
 
@@ -25,11 +26,9 @@ const REFRESH_SECONDS = 5;
 
 /** Renders the page from its beginning to the first step. */
 export function renderOpening(view: Pick<BuildView, 'state' | 'isLed'>, options: PageOptions): string {
-  const { state } = view;
-  const parts = renderParts(view, options);
-  const words = describeBuild(state);
-  return `${renderHead(words, toTitle(words, state.build), { isLive: state.phase.kind !== 'ended' })}
-${renderTop(parts.get('summary'), parts.get('controls'), parts.get('notices'))}
+  const { build, phase } = view.state;
+  const top = { parts: renderParts(view, options), isLive: phase.kind !== 'ended' };
+  return `${renderTop(describeBuild(view.state), build, top)}
 <section aria-labelledby="steps-title">
 <div class="bar"><h2 id="steps-title">Steps</h2><label><input type="checkbox" id="times"> Times</label>
 <button type="button" id="fold" hidden>Open all</button><a href="${escapeHtml(options.sealed)}/log">Raw log</a></div>
@@ -63,12 +62,8 @@ export function renderEmptySteps(view: Pick<BuildView, 'state' | 'isLed'>, optio
 
 /** Renders the lists of a log. Each piece continues where the previous one ended. */
 export function renderChunks(chunks: readonly LogChunk[]): string {
-  return chunks
-    .map(({ first, html }) => {
-      const isNewList = first % CHUNK_LINES === 1;
-      return `${isNewList ? `${first === 1 ? '' : '</ol>'}<ol start=${first}>` : ''}${html}`;
-    })
-    .join('');
+  const toTag = (first: number): string => `${first === 1 ? '' : '</ol>'}<ol start=${first}>`;
+  return chunks.map(({ first, html }) => (first % CHUNK_LINES === 1 ? toTag(first) + html : html)).join('');
 }
 
 /** Renders a sentence instead of lines. */
@@ -105,10 +100,12 @@ ${live === undefined ? '' : toDataElement('live', live)}${FOOT}`;
 export function renderShortPage(look: Exclude<BuildLook, { kind: 'seen' }>, options: PageOptions): string {
   const outcome = look.kind === 'outcome' ? look.outcome : undefined;
   const words = outcome ? describeOutcome(outcome) : CANNOT_BE_SHOWN;
-  const notices = look.kind === 'outcome' ? renderOutcome(look.outcome) : renderSentence(look.message);
-  const controls = renderControls(options, { isRunning: false });
-  return `${renderHead(words, toTitle(words, outcome?.build), { isLive: false })}
-${renderTop(renderSummary(words, outcome, []), controls, notices)}
+  const parts = new Map([
+    ['summary', renderSummary(words, outcome, [])],
+    ['controls', renderControls(options, { isRunning: false })],
+    ['notices', look.kind === 'outcome' ? renderOutcome(look.outcome) : renderSentence(look.message)],
+  ]);
+  return `${renderTop(words, outcome?.build, { parts, isLive: false })}
 </main>
 ${FOOT}`;
 }
@@ -130,32 +127,20 @@ function renderOutcome({ status, message, problems }: BuildOutcome): string {
   return `${renderSentence(status?.text ?? '')}<p class="quiet">c3 can show no more: ${escapeHtml(message)}</p>`;
 }
 
-function renderTop(summary = '', controls = '', notices = ''): string {
-  return `<div class="top"><div id="summary">${summary}</div><div id="controls">${controls}</div></div>
+/** Renders the page up to its notices. */
+function renderTop(
+  words: Words,
+  build: Build | undefined,
+  { parts, isLive }: { parts: PageParts; isLive: boolean },
+): string {
+  const refresh = `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>\n`;
+  const head = `<link rel="icon" id="icon" href="${toIcon(words.tone)}">\n${isLive ? refresh : ''}`;
+  const [summary, controls, notices] = ['summary', 'controls', 'notices'].map((id) => parts.get(id) ?? '');
+  return `${openDocument({ title: toTitle(words, build), style, head })}<main>
+<p id="spoken" class="spoken" role="status"></p>
+<p id="connection" role="status" hidden></p>
+<div class="top"><div id="summary">${summary}</div><div id="controls">${controls}</div></div>
 <div id="notices">${notices}</div>`;
 }
 
-function renderHead({ tone }: Words, title: string, { isLive }: { readonly isLive: boolean }): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex, nofollow">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)}</title>
-<link rel="icon" id="icon" href="${toIcon(tone)}">
-${isLive ? `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>\n` : ''}<style>${style}</style>
-</head>
-<body>
-<main>
-<p id="spoken" class="spoken" role="status"></p>
-<p id="connection" role="status" hidden></p>
-`;
-}
-
-const FOOT = `<button type="button" id="jump" hidden>Jump to end</button>
-<script type="module">${script}</script>
-</body>
-</html>
-`;
+const FOOT = `<button type="button" id="jump" hidden>Jump to end</button>\n${closeDocument(script)}`;

@@ -8,6 +8,7 @@ import {
   type BuildPhase,
   type BuildState,
   type ConfigProblem,
+  type StepState,
   type Tone,
   type Words,
 } from '../build/index.ts';
@@ -64,8 +65,9 @@ export function toIcon(tone: Tone): string {
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
+/** The colour is that of page.css with the name of the tone, if it has one. */
 function renderSymbol(tone: Tone): string {
-  return `<svg class="symbol ${tone}" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="8"/><path d="${SHAPES[tone].path}"/></svg>`;
+  return `<svg class="symbol ${tone}" color="var(--${tone}, var(--quiet))" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="8"/><path d="${SHAPES[tone].path}"/></svg>`;
 }
 
 /** Lines in a square of 16 by 16, drawn on a disc, and the colour of the disc in the icon. */
@@ -86,7 +88,9 @@ export function renderSummary(
   facts: readonly string[],
 ): string {
   const heading = `<h1>${renderSymbol(tone)}<span>${escapeHtml(capitalize(word))}</span></h1>`;
-  return subject === undefined ? heading : heading + renderCommit(subject) + renderFactLine(facts);
+  if (subject === undefined) return heading;
+  const line = facts.filter((fact) => fact !== '').join('<span aria-hidden="true"> · </span>');
+  return heading + renderCommit(subject) + (line === '' ? '' : `<p class="facts quiet">${line}</p>`);
 }
 
 function renderCommit({ build, urls }: Pick<BuildState, 'build' | 'urls'>): string {
@@ -99,12 +103,8 @@ function renderCommit({ build, urls }: Pick<BuildState, 'build' | 'urls'>): stri
     `<p class="push">${renderLink(urls.repository, escapeHtml(toRepository(build)))}`,
     ref === '' ? '' : ` <span class="ref">${build.ref.kind === 'tag' ? 'tag ' : ''}${escapeHtml(ref)}</span>`,
     ` ${renderLink(urls.commit, `<code>${escapeHtml(build.sha.slice(0, 7))}</code>`)}</p>`,
-    subject === '' ? '' : `<p class="subject">${escapeHtml(subject)}${by}</p>`,
+    subject === '' ? '' : `<p>${escapeHtml(subject)}${by}</p>`,
   ].join('');
-}
-
-function renderFactLine(facts: readonly string[]): string {
-  return facts.length === 0 ? '' : `<p class="facts quiet">${facts.join('<span aria-hidden="true"> · </span>')}</p>`;
 }
 
 /** Links to a web address. Renders `inner` alone for any other address. */
@@ -118,44 +118,38 @@ function toRepository({ scope }: Build): string {
 }
 
 function renderFacts(state: BuildState, now: number): string[] {
-  const { startedAt, endedAt, isWarm, phase, previous } = state;
+  const { startedAt, isWarm, phase, previous } = state;
   const started = new Date(startedAt).toISOString();
-  const isOver = phase.kind === 'ended';
+  const isFailure = phase.kind === 'ended' && describeBuild(state).tone === 'failed';
   return [
-    renderTime({ startedAt, endedAt, isRunning: !isOver }, now),
-    ...(isWarm === undefined ? [] : [isWarm ? 'warm Pod' : 'cold Pod']),
-    ...(isOver && previous === 'failed' && describeBuild(state).tone === 'failed'
-      ? ['the previous build failed too']
-      : []),
+    renderTime(state, now),
+    isWarm === undefined ? '' : isWarm ? 'warm Pod' : 'cold Pod',
+    isFailure && previous === 'failed' ? 'the previous build failed too' : '',
     `<time datetime="${started}">${started.slice(0, 16).replace('T', ' ')} UTC</time>`,
   ];
 }
 
+const RUNNING: ReadonlySet<string> = new Set<BuildPhase['kind']>(['queued', 'preparing', 'running']);
+
 /** Renders a duration. The page's script updates a running one, which starts at `data-since`. */
-function renderTime(
-  { startedAt, endedAt, isRunning }: { startedAt: number; endedAt: number | undefined; isRunning: boolean },
-  now: number,
-): string {
-  if (!isRunning) return endedAt === undefined ? '' : `<span>${formatDuration(endedAt - startedAt)}</span>`;
-  return `<span data-since="${startedAt}">${formatDuration(now - startedAt)}</span>`;
+function renderTime({ startedAt, endedAt, phase }: BuildState | StepState, now: number): string {
+  if (startedAt === undefined) return '';
+  if (RUNNING.has(phase.kind)) return `<span data-since="${startedAt}">${formatDuration(now - startedAt)}</span>`;
+  return endedAt === undefined ? '' : `<span>${formatDuration(endedAt - startedAt)}</span>`;
 }
 
 function renderNotices({ phase, warnings }: BuildState, isLed: boolean): string {
+  // The first problem of c3.yaml is the sentence of its ending.
+  const problems = phase.kind === 'ended' && phase.ending.kind === 'config-error' ? (phase.ending.problems ?? []) : [];
   return [
-    renderExplanation(phase),
+    problems.length > 0 ? renderProblems(problems) : renderSentence(toBuildSentence(phase) ?? ''),
     ...warnings.map(renderWarning),
-    phase.kind === 'ended' || isLed
-      ? ''
-      : '<p class="warning">This c3 does not run this build, and knows no other c3 that does. The page shows what the Pod contains.</p>',
+    phase.kind === 'ended' || isLed ? '' : LED_BY_ANOTHER,
   ].join('');
 }
 
-/** Renders the sentence of a state. The first problem of c3.yaml is the sentence of its ending. */
-function renderExplanation(phase: BuildPhase): string {
-  if (phase.kind === 'ended' && phase.ending.kind === 'config-error' && phase.ending.problems?.length)
-    return renderProblems(phase.ending.problems);
-  return renderSentence(toBuildSentence(phase) ?? '');
-}
+const LED_BY_ANOTHER =
+  '<p class="warning">This c3 does not run this build, and knows no other c3 that does. The page shows what the Pod contains.</p>';
 
 export function renderSentence(text: string): string {
   const line = toOneLine(text, MAX_SENTENCE_LENGTH);
@@ -197,14 +191,13 @@ export function renderControls(
 
 function renderStepSummary({ title, state }: PageStep, now: number): string {
   const { tone, word, note } = describeStep(state);
-  const { startedAt, endedAt, phase, attempt, group } = state;
+  const { attempt, group } = state;
   const notes = [
-    ...(group === undefined ? [] : ['in parallel']),
-    ...(attempt > 1 ? [`attempt ${attempt}`] : []),
-    ...(note === undefined ? [] : [toOneLine(note, MAX_SENTENCE_LENGTH)]),
-  ];
-  const time =
-    startedAt === undefined ? '' : renderTime({ startedAt, endedAt, isRunning: phase.kind === 'running' }, now);
+    group === undefined ? '' : 'in parallel',
+    attempt > 1 ? `attempt ${attempt}` : '',
+    toOneLine(note ?? '', MAX_SENTENCE_LENGTH),
+  ].filter((text) => text !== '');
+  const time = renderTime(state, now);
   return [
     renderSymbol(tone),
     `<h3>${escapeHtml(title)}<span class="spoken"> ${word}</span></h3>`,

@@ -1,4 +1,12 @@
-import { escapeHtml, readBrowserFiles, toDataElement, toSecurityPolicy, type Page } from './html.ts';
+import {
+  closeDocument,
+  escapeHtml,
+  openDocument,
+  readBrowserFiles,
+  toDataElement,
+  toSecurityPolicy,
+  type Page,
+} from './html.ts';
 
 export interface StartPageOptions {
   /** c3's public base URL, without a trailing slash. */
@@ -16,17 +24,7 @@ const contentSecurityPolicy = toSecurityPolicy(script, style, { isInteractive: f
 /** Renders `GET /`: what c3 is, and a form that seals a value in the browser. Readable without a script. */
 export function renderStartPage({ baseUrl, publicKey }: StartPageOptions): Page {
   const data = toDataElement('c3', { baseUrl, publicKey: { kid: publicKey.kid, x: publicKey.x } });
-  const html = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>c3</title>
-<style>${style}</style>
-</head>
-<body>
-<main class="narrow">
+  const html = `${openDocument({ title: 'c3', style })}<main class="narrow">
 <h1>c3</h1>
 <p>A minimal, stateless CI/CD service for Kubernetes. A push starts a build in a Pod of your own cluster. One Telegram message
 shows its progress. c3 stores nothing: secrets are sealed, and only this c3 can open them, only for their repository.
@@ -72,9 +70,6 @@ makes a shorter URL, or check the URL of the webhook after you have saved it.</p
 <a href="/schema.json">/schema.json</a>.</p>
 </main>
 ${data}
-<script type="module">${script}</script>
-</body>
-</html>
-`;
+${closeDocument(script)}`;
   return { html, contentSecurityPolicy };
 }

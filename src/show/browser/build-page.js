@@ -106,10 +106,6 @@ function addTools() {
   document.addEventListener('click', (event) => {
     if (event.target.classList?.contains('copy')) void copy(event.target);
   });
-  document.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape') return;
-    for (const question of document.querySelectorAll('.confirm[open]')) question.open = false;
-  });
   showCopyButtons();
 }
 
@@ -185,9 +181,7 @@ function follow({ from, now }) {
     listen('end', ({ message }) => {
       source.close();
       clearInterval(timer);
-      jump.hidden = true;
-      removeEventListener('scroll', onScroll);
-      removeEventListener('resize', onScroll);
+      jump.remove();
       showConnection(message === undefined ? '' : `The updates have ended: ${message}`);
     });
     // EventSource's own reconnect stops when a proxy answers with an error while c3 restarts.

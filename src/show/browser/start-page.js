@@ -104,26 +104,17 @@ function isDestination(text) {
  * short.
  */
 function pack(text) {
-  const isPlain = !/^[A-Za-z0-9_-]+$/.test(text);
-  return isPlain
-    ? Uint8Array.from([0, ...encoder.encode(text)])
-    : decodeBase64url(FILLERS[3 - (text.length % 4)] + text);
+  if (!/^[A-Za-z0-9_-]+$/.test(text)) return Uint8Array.from([0, ...encoder.encode(text)]);
+  const binary = atob((FILLERS[3 - (text.length % 4)] + text).replaceAll('-', '+').replaceAll('_', '/'));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }
 
 /** Runs one round of the Concat KDF, which yields the 256 bits of the key. See RFC 7518 §4.6.2. */
 async function deriveKey(agreed) {
   const algorithm = encoder.encode('A256GCM');
-  const parts = [number(1), new Uint8Array(agreed), number(algorithm.length), algorithm];
-  const noParties = [number(0), number(0), number(256)];
-  return await globalThis.crypto.subtle.digest('SHA-256', join([...parts, ...noParties]));
-}
-
-function number(value) {
-  return Uint8Array.from([value >>> 24, value >>> 16, value >>> 8, value]);
-}
-
-function join(parts) {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
+  const noParties = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+  const round = [0, 0, 0, 1, ...new Uint8Array(agreed), 0, 0, 0, algorithm.length, ...algorithm, ...noParties];
+  return await globalThis.crypto.subtle.digest('SHA-256', Uint8Array.from(round));
 }
 
 function encodeBase64url(bytes) {
@@ -131,36 +122,30 @@ function encodeBase64url(bytes) {
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-function decodeBase64url(text) {
-  return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
-}
-
 /** Shows the form and handles it. The rest of the page needs no script. */
-function start(page) {
-  const form = page.querySelector('form');
-  const { baseUrl, publicKey } = JSON.parse(page.getElementById('c3').textContent);
-  const find = (id) => page.getElementById(id);
-  const [repo, purpose, secretName, value] = ['repo', 'for', 'name', 'value'].map(find);
-  const [answer, fault] = ['answer', 'fault'].map(find);
+function start() {
+  const find = (id) => document.getElementById(id);
+  const form = document.querySelector('form');
+  const { baseUrl, publicKey } = JSON.parse(find('c3').textContent);
+  const [purpose, value, answer, fault] = ['for', 'value', 'answer', 'fault'].map(find);
 
   function choose() {
     find('name-field').hidden = purpose.value !== 'secret';
-    for (const note of page.querySelectorAll('[data-for]')) note.hidden = note.dataset.for !== purpose.value;
+    for (const note of document.querySelectorAll('[data-for]')) note.hidden = note.dataset.for !== purpose.value;
     answer.hidden = true;
   }
 
   async function sealForm() {
-    const scope = toScope(repo.value);
-    const named = purpose.value === 'secret' ? `secret:${secretName.value.trim()}` : purpose.value;
+    const scope = toScope(find('repo').value);
+    const name = find('name').value.trim();
+    const named = purpose.value === 'secret' ? `secret:${name}` : purpose.value;
     const plaintext = value.value.replace(/\r?\n$/, '');
     const mistake =
       scope === undefined ? 'The repository must have the form HOST/OWNER/NAME' : findMistake(named, plaintext);
     if (mistake !== undefined) throw new Error(mistake);
     const token = await sealForPublicKey(publicKey, plaintext, { scope, purpose: named });
-    if (named !== 'hook')
-      return show([[named === 'k8s' || named === 'telegram' ? `${named}:` : `${secretName.value.trim()}:`, token]]);
-    const shown = /^github\.com\/[^/]+\/[^/]+$/.test(scope) ? scope.slice('github.com/'.length) : scope;
-    const url = `${baseUrl}/hook?key=${token}&repo=${shown}`;
+    if (named !== 'hook') return show([[`${purpose.value === 'secret' ? name : named}:`, token]]);
+    const url = `${baseUrl}/hook?key=${token}&repo=${scope.replace(/^github\.com\/(?=[^/]+\/[^/]+$)/, '')}`;
     show([
       ['Payload URL', url],
       ['Secret', await deriveWebhookSecret(plaintext, scope)],
@@ -169,8 +154,7 @@ function start(page) {
   }
 
   function show(lines) {
-    const list = find('sealed');
-    list.replaceChildren(...lines.flatMap(([label, text]) => toLine(page, label, text)));
+    find('sealed').replaceChildren(...lines.flatMap(createLine));
     answer.hidden = false;
     value.value = '';
     answer.focus();
@@ -191,20 +175,18 @@ function start(page) {
   form.hidden = false;
 }
 
-function toLine(page, label, text) {
-  const [term, description, code, copy] = ['dt', 'dd', 'code', 'button'].map((name) => page.createElement(name));
+function createLine([label, text]) {
+  const [term, description, code, copy] = ['dt', 'dd', 'code', 'button'].map((name) => document.createElement(name));
   term.textContent = label;
   code.textContent = text;
-  copy.type = 'button';
   copy.textContent = 'Copy';
-  copy.setAttribute('aria-label', `Copy ${label}`);
-  copy.addEventListener('click', () => {
-    void navigator.clipboard.writeText(text).then(() => {
-      copy.textContent = 'Copied';
-    });
+  copy.ariaLabel = `Copy ${label}`;
+  copy.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = 'Copied';
   });
   description.append(code, ' ', copy);
   return [term, description];
 }
 
-if (typeof document !== 'undefined') start(document);
+if (typeof document !== 'undefined') start();
