@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Clock, ReporterLog } from '../reporter.ts';
-import type { ChatSeat, ChatThrottle } from './chat-throttle.ts';
-import type { TelegramClient } from './client.ts';
+import type { ChatSeat, ChatThrottle, Rank, Turn } from './chat-throttle.ts';
+import type { TelegramClient, TelegramResponse } from './client.ts';
 import type { TelegramDestination } from './destination.ts';
 
+/** The pauses after transient faults. Each is twice as long as the one before. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 
@@ -16,7 +17,8 @@ export interface ChatSessionOptions {
 }
 
 /**
- * One build's access to its chat. Everything that the build sends uses it. It follows a group that gets another id.
+ * One build's access to its chat. Everything that the build sends uses it. If the group becomes a supergroup with
+ * another id, the session continues there, although the sealed destination still has the old id.
  */
 export class ChatSession {
   readonly client: TelegramClient;
@@ -27,6 +29,8 @@ export class ChatSession {
   readonly #thread: number | undefined;
   #seat: ChatSeat;
   #chat: number | string;
+  #pauseMs = FIRST_PAUSE_MS;
+  #pausedUntil = 0;
 
   constructor({ client, destination, throttle, clock, log }: ChatSessionOptions) {
     const { token, chat, thread } = destination;
@@ -42,8 +46,19 @@ export class ChatSession {
     this.#seat = throttle.join(this.#bot, chat);
   }
 
-  get seat(): ChatSeat {
-    return this.#seat;
+  /** Asks to send one message, not before the pause after a transient fault is over. */
+  ask(rank: Rank): Turn {
+    return this.#seat.ask(rank, this.#pausedUntil);
+  }
+
+  /** Counts a message that is sent without a turn. */
+  spend(): void {
+    this.#seat.spend();
+  }
+
+  /** When Telegram last accepted a message from any build in this chat; 0: never. */
+  get lastDeliveryAt(): number {
+    return this.#seat.chat.lastDeliveryAt;
   }
 
   get chat(): number | string {
@@ -55,37 +70,26 @@ export class ChatSession {
     return { chat_id: this.#chat, ...(this.#thread === undefined ? {} : { message_thread_id: this.#thread }) };
   }
 
-  /** Continues in the supergroup that the group became. The sealed destination still has the old id. */
-  moveTo(chat: number): void {
-    if (chat === this.#chat) return;
-    this.#seat.leave();
-    this.#seat = this.throttle.join(this.#bot, chat);
-    this.#chat = chat;
-    this.log.warn(`The group became a supergroup with the id ${chat}: seal the destination again with this id`);
+  /** Applies what a response says about the chat: a delivery, a pause, or a new id. */
+  note(response: TelegramResponse): void {
+    const now = this.clock.now();
+    if (response.kind === 'delivered') {
+      this.#seat.chat.lastDeliveryAt = now;
+      this.#pauseMs = FIRST_PAUSE_MS;
+    } else if (response.kind === 'wait') {
+      this.#seat.block(now + response.ms);
+    } else if (response.kind === 'transient') {
+      this.#pausedUntil = now + this.#pauseMs;
+      this.#pauseMs = Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
+    } else if (response.kind === 'migrated' && response.chat !== this.#chat) {
+      this.#seat.leave();
+      this.#seat = this.throttle.join(this.#bot, response.chat);
+      this.#chat = response.chat;
+      this.log.warn(`The group became a supergroup with the id ${this.#chat}: seal the destination again with this id`);
+    }
   }
 
   leave(): void {
     this.#seat.leave();
-  }
-}
-
-/** The pauses after transient faults. Each is twice as long as the one before. */
-export class Backoff {
-  readonly #clock: Clock;
-  #nextMs = FIRST_PAUSE_MS;
-  /** The end of the current pause, in epoch milliseconds. */
-  until = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(): void {
-    this.until = this.#clock.now() + this.#nextMs;
-    this.#nextMs = Math.min(this.#nextMs * 2, MAX_PAUSE_MS);
-  }
-
-  reset(): void {
-    this.#nextMs = FIRST_PAUSE_MS;
   }
 }

@@ -80,45 +80,36 @@ export interface Turn {
 export class ChatSeat {
   /** The number of its last grant. Among equal ranks, the seat with the lowest number is next. */
   servedAt = 0;
-  readonly #chat: Chat;
+  readonly chat: Chat;
   readonly #onWaiting: () => void;
   #hasLeft = false;
 
   constructor(chat: Chat, onWaiting: () => void) {
-    this.#chat = chat;
+    this.chat = chat;
     this.#onWaiting = onWaiting;
     chat.seats += 1;
   }
 
   /** Asks to send one message, not before a time. */
   ask(rank: Rank, notBefore = 0): Turn {
-    const turn = this.#chat.ask({ rank, notBefore, seat: this });
+    const turn = this.chat.ask({ rank, notBefore, seat: this });
     if (isOfEndedBuild(rank)) this.#onWaiting();
     return turn;
   }
 
   /** Counts a message that is sent without a turn. */
   spend(): void {
-    this.#chat.countSent(this);
-  }
-
-  noteDelivery(): void {
-    this.#chat.noteDelivery();
-  }
-
-  /** When Telegram last accepted a message from any build in this chat; 0: never. */
-  get lastDeliveryAt(): number {
-    return this.#chat.lastDeliveryAt;
+    this.chat.countSent(this);
   }
 
   /** Grants nothing in this chat before a time, because Telegram asked for it. */
   block(until: number): void {
-    this.#chat.block(until);
+    this.chat.block(until);
   }
 
   /** Ends the build's part. A second call has no effect. */
   leave(): void {
-    if (!this.#hasLeft) this.#chat.seats -= 1;
+    if (!this.#hasLeft) this.chat.seats -= 1;
     this.#hasLeft = true;
   }
 }
@@ -135,8 +126,10 @@ function isOfEndedBuild(rank: Rank): boolean {
   return rank === 'final' || rank === 'notification';
 }
 
+/** A chat, which builds share. */
 class Chat {
   seats = 0;
+  /** When Telegram last accepted a message; 0: never. */
   lastDeliveryAt = 0;
   readonly #clock: Clock;
   readonly #isGroup: boolean;
@@ -196,10 +189,6 @@ class Chat {
     // A count instead of a time, because times can be equal.
     this.#served += 1;
     seat.servedAt = this.#served;
-  }
-
-  noteDelivery(): void {
-    this.lastDeliveryAt = this.#clock.now();
   }
 
   block(until: number): void {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createTelegramClient } from './client.ts';
-import type { TelegramResponse } from './response.ts';
+import type { TelegramResponse } from './client.ts';
 
 const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
 

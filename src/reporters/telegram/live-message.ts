@@ -1,12 +1,12 @@
 import type { BuildState } from '../../build/index.ts';
 import { toMessage } from '../../errors.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { Backoff, type ChatSession } from './chat-session.ts';
+import type { ChatSession } from './chat-session.ts';
 import type { Rank } from './chat-throttle.ts';
+import type { TelegramResponse } from './client.ts';
 import { toMessageFields, type MessageFields } from './markup.ts';
 import { renderMessage, toButtons } from './message.ts';
 import { renderNotification, wantsNotification } from './notification.ts';
-import type { TelegramResponse } from './response.ts';
 
 /** How often the running time is updated when nothing else changes. It uses 6 of a group's 20 messages a minute. */
 const REFRESH_MS = 10_000;
@@ -25,7 +25,7 @@ interface Delivered {
 
 /** What to do next. Times are epoch milliseconds. */
 type Next =
-  | { readonly kind: 'message' | 'notification'; readonly rank: Rank; readonly notBefore: number }
+  | { readonly kind: 'message' | 'notification'; readonly rank: Rank; readonly state: BuildState }
   /** Wait until a time, or until something changes. */
   | { readonly kind: 'idle'; readonly until: number }
   | { readonly kind: 'done' };
@@ -37,7 +37,6 @@ type Next =
 export class LiveMessage {
   readonly #session: ChatSession;
   readonly #notify: Notify;
-  readonly #backoff: Backoff;
   readonly #finalMessage = Promise.withResolvers<number | undefined>();
   #messageId: number | undefined;
   #latest: BuildState | undefined;
@@ -57,7 +56,6 @@ export class LiveMessage {
   constructor(session: ChatSession, notify: Notify) {
     this.#session = session;
     this.#notify = notify;
-    this.#backoff = new Backoff(session.clock);
   }
 
   /** Resolves to the message's id when the final state was delivered, or to undefined when it was given up. */
@@ -85,7 +83,9 @@ export class LiveMessage {
         const next = this.#toNext();
         if (next.kind === 'done') return;
         if (!(await this.#waitFor(next)) || next.kind === 'idle') continue;
-        if ((await this.#send(next.kind)) === 'stop') return;
+        const isNotification = next.kind === 'notification';
+        const outcome = isNotification ? this.#sendNotification(next.state) : this.#sendMessage(next.state);
+        if ((await outcome) === 'stop') return;
       }
     } catch (error) {
       this.#giveUp(toMessage(error));
@@ -95,21 +95,21 @@ export class LiveMessage {
   }
 
   #toNext(): Next {
-    const notBefore = this.#backoff.until;
     const isFinal = this.#finalSince !== undefined;
-    if (this.#latest === undefined) return { kind: 'done' };
-    if (this.#delivered === undefined || this.#isChanged(this.#latest, this.#delivered)) {
+    const state = this.#latest;
+    if (state === undefined) return { kind: 'done' };
+    if (this.#delivered === undefined || this.#isChanged(state, this.#delivered)) {
       const rank = this.#messageId === undefined ? 'first' : 'edit';
-      return { kind: 'message', rank: isFinal ? 'final' : rank, notBefore };
+      return { kind: 'message', rank: isFinal ? 'final' : rank, state };
     }
     if (isFinal) {
       this.#finalMessage.resolve(this.#messageId);
-      return this.#isNotificationDue() ? { kind: 'notification', rank: 'notification', notBefore } : { kind: 'done' };
+      return this.#isNotificationDue(state) ? { kind: 'notification', rank: 'notification', state } : { kind: 'done' };
     }
-    const age = this.#session.clock.now() - this.#latest.startedAt;
-    const refreshAt = this.#delivered.at + Math.min(Math.max(REFRESH_MS, Math.floor(age / 10)), MAX_REFRESH_MS);
-    if (refreshAt > this.#session.clock.now()) return { kind: 'idle', until: refreshAt };
-    return { kind: 'message', rank: 'edit', notBefore };
+    const now = this.#session.clock.now();
+    const intervalMs = Math.min(Math.max(REFRESH_MS, Math.floor((now - state.startedAt) / 10)), MAX_REFRESH_MS);
+    const refreshAt = this.#delivered.at + intervalMs;
+    return refreshAt > now ? { kind: 'idle', until: refreshAt } : { kind: 'message', rank: 'edit', state };
   }
 
   /** Returns whether more than the running time differs from what was delivered. */
@@ -117,13 +117,13 @@ export class LiveMessage {
     return JSON.stringify(this.#toFields(state, delivered.at)) !== delivered.key;
   }
 
-  #isNotificationDue(): boolean {
-    return this.#latest !== undefined && !this.#hasNotified && wantsNotification(this.#latest, this.#notify);
+  #isNotificationDue(state: BuildState): boolean {
+    return !this.#hasNotified && wantsNotification(state, this.#notify);
   }
 
   /** Returns whether the time for `next` has come. False means that something changed before. */
   async #waitFor(next: Exclude<Next, { kind: 'done' }>): Promise<boolean> {
-    const { clock, seat } = this.#session;
+    const { clock } = this.#session;
     const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
     this.#wake = wake;
     const giveUpAt = this.#toGiveUpAt();
@@ -131,10 +131,10 @@ export class LiveMessage {
     const until = isIdle ? next.until : giveUpAt;
     // Makes one last attempt before it gives up, even if Telegram asked for a longer wait.
     if (!isIdle && clock.now() >= giveUpAt) {
-      seat.spend();
+      this.#session.spend();
       return true;
     }
-    const turn = isIdle ? undefined : seat.ask(next.rank, next.notBefore);
+    const turn = isIdle ? undefined : this.#session.ask(next.rank);
     const cancelTimer = Number.isFinite(until) ? clock.setTimer(wake, until - clock.now()) : undefined;
     try {
       await Promise.race([woken, turn?.granted ?? woken]);
@@ -147,7 +147,7 @@ export class LiveMessage {
   /** While the chat accepts messages of others, this build's will follow; but not if only this build's fail. */
   #toGiveUpAt(): number {
     if (this.#finalSince === undefined) return Infinity;
-    const quietSince = Math.max(this.#finalSince, this.#session.seat.lastDeliveryAt);
+    const quietSince = Math.max(this.#finalSince, this.#session.lastDeliveryAt);
     return Math.min(quietSince, this.#troubleSince ?? Infinity) + GIVE_UP_AFTER_MS;
   }
 
@@ -156,19 +156,13 @@ export class LiveMessage {
     return toMessageFields(renderMessage(state, { now: state.endedAt ?? now }), { isPlain: this.#isPlain, buttons });
   }
 
-  async #send(kind: 'message' | 'notification'): Promise<'continue' | 'stop'> {
-    const state = this.#latest;
-    if (state === undefined) return 'stop';
-    return kind === 'notification' ? await this.#sendNotification(state) : await this.#sendMessage(state);
-  }
-
   async #sendMessage(state: BuildState): Promise<'continue' | 'stop'> {
     const { client, clock, chat, target } = this.#session;
     const at = clock.now();
     const fields = this.#toFields(state, at);
     this.#sentButtons = fields.reply_markup !== undefined;
     // If the build ended before its first message, that message is the notification.
-    const isNotification = this.#messageId === undefined && this.#isNotificationDue();
+    const isNotification = this.#messageId === undefined && this.#isNotificationDue(state);
     const response =
       this.#messageId === undefined
         ? await client.sendMessage({ ...target, ...fields, disable_notification: !isNotification })
@@ -195,24 +189,17 @@ export class LiveMessage {
   }
 
   #handle(response: TelegramResponse, onDelivery: (messageId: number | undefined) => void): 'continue' | 'stop' {
-    const { clock, log, seat } = this.#session;
+    this.#session.note(response);
     switch (response.kind) {
       case 'delivered':
         onDelivery(response.messageId);
         if (this.#messageId === undefined) return this.#giveUp('it accepted a message but did not return its id');
-        seat.noteDelivery();
         this.#troubleSince = undefined;
-        this.#backoff.reset();
         return 'continue';
       case 'wait':
-        seat.block(clock.now() + response.ms);
-        return this.#noteTrouble(response.reason);
       case 'transient':
-        this.#backoff.add();
         return this.#noteTrouble(response.reason);
       case 'migrated':
-        this.#session.moveTo(response.chat);
-        return this.#restart();
       case 'message-gone':
         return this.#restart();
       case 'reply-gone':
@@ -224,7 +211,9 @@ export class LiveMessage {
       case 'unparsable':
         if (this.#isPlain) return this.#giveUp(response.reason);
         this.#isPlain = true;
-        log.warn(`Telegram refused the markup of a message, so it is sent as plain text: ${response.reason}`);
+        this.#session.log.warn(
+          `Telegram refused the markup of a message, so it is sent as plain text: ${response.reason}`,
+        );
         return 'continue';
       case 'permanent':
         return this.#giveUp(response.reason);

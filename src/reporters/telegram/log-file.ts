@@ -1,7 +1,7 @@
 import type { FailedLog } from '../../build/index.ts';
 import { clip, toOneLine } from '../../terminal/text.ts';
 import { trimEnd } from '../../trim-end.ts';
-import { Backoff, type ChatSession } from './chat-session.ts';
+import type { ChatSession } from './chat-session.ts';
 import { oneLine } from './markup.ts';
 
 /**
@@ -26,7 +26,6 @@ export interface LogFile {
 export async function sendLogFile(session: ChatSession, file: LogFile): Promise<void> {
   const { log } = file;
   const aborted = whenAborted(log.signal);
-  const backoff = new Backoff(session.clock);
   function giveUp(reason: string): void {
     const step = toOneLine(log.step, MAX_STEP_LENGTH);
     session.log.warn(`The log of step "${step}" was not sent to Telegram: ${reason}`);
@@ -36,36 +35,19 @@ export async function sendLogFile(session: ChatSession, file: LogFile): Promise<
   if (message === 'aborted') return giveUp(TIME_OUT);
   let isReply = true;
   while (!log.signal.aborted) {
-    const turn = session.seat.ask('log', backoff.until);
+    const turn = session.ask('log');
     await Promise.race([turn.granted, aborted]);
     if (turn.cancel() || log.signal.aborted) break;
     const response = await upload(session, file, isReply ? message : undefined);
-    switch (response.kind) {
-      case 'delivered':
-        return session.seat.noteDelivery();
-      case 'wait':
-        session.seat.block(session.clock.now() + response.ms);
-        break;
-      case 'transient':
-        backoff.add();
-        break;
-      case 'migrated':
-        session.moveTo(response.chat);
-        isReply = false;
-        break;
-      case 'reply-gone':
-        if (!isReply) return giveUp('Telegram missed the message to reply to, but this was not a reply');
-        isReply = false;
-        break;
-      case 'unread':
-        return giveUp('c3 could not read it to its end');
-      case 'message-gone':
-      case 'buttons-refused':
-        return giveUp('Telegram sent a response that does not match the request');
-      case 'unparsable':
-      case 'permanent':
-        return giveUp(response.reason);
-    }
+    if (response.kind === 'unread') return giveUp('c3 could not read it to its end');
+    session.note(response);
+    if (response.kind === 'delivered') return;
+    if (response.kind === 'wait' || response.kind === 'transient') continue;
+    if (response.kind === 'migrated' || (response.kind === 'reply-gone' && isReply)) isReply = false;
+    else
+      return giveUp(
+        'reason' in response ? response.reason : 'Telegram sent a response that does not match the request',
+      );
   }
   giveUp(TIME_OUT);
 }

@@ -72,13 +72,11 @@ export interface MessageFields {
   readonly reply_markup?: InlineKeyboardMarkup;
 }
 
-export interface MessageFieldsOptions {
-  /** Whether Telegram has refused the markup. */
-  readonly isPlain: boolean;
-  readonly buttons?: InlineKeyboardMarkup | undefined;
-}
-
-export function toMessageFields({ html, plain }: Markup, { isPlain, buttons }: MessageFieldsOptions): MessageFields {
+/** @param isPlain whether Telegram has refused the markup */
+export function toMessageFields(
+  { html, plain }: Markup,
+  { isPlain, buttons }: { isPlain: boolean; buttons?: InlineKeyboardMarkup | undefined },
+): MessageFields {
   return {
     ...(isPlain ? { text: plain } : { text: html, parse_mode: 'HTML' }),
     // Otherwise Telegram fetches the linked pages.

@@ -13,6 +13,7 @@ import {
   type StepState,
 } from '../../build/index.ts';
 import { toOneLine, toPlainText } from '../../terminal/text.ts';
+import { toOutcome } from './notification.ts';
 import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } from './markup.ts';
 
 /**
@@ -185,17 +186,18 @@ function toProblems(problems: readonly ConfigProblem[]): Markup {
     const sentence = join([...position, oneLine(message, MAX_PROBLEM_LENGTH)], ' ');
     return hint === undefined ? [sentence] : [sentence, join([text('→'), oneLine(hint, MAX_PROBLEM_LENGTH)], ' ')];
   });
-  const hidden = problems.length - MAX_PROBLEMS;
-  const more = hidden > 0 ? text(`… ${formatCount(hidden, 'more problem')}`) : undefined;
-  return join([...shown, more], '\n');
+  return join([...shown, countMore(problems.length - MAX_PROBLEMS, 'more problem')], '\n');
 }
 
 function toWarnings(warnings: readonly string[]): Markup {
   const shown = warnings
     .slice(0, MAX_WARNINGS)
     .map((warning) => join([text('⚠️'), oneLine(warning, MAX_WARNING_LENGTH)], ' '));
-  const hidden = warnings.length - shown.length;
-  return join([...shown, hidden > 0 ? text(`… ${formatCount(hidden, 'more warning')}`) : undefined], '\n');
+  return join([...shown, countMore(warnings.length - MAX_WARNINGS, 'more warning')], '\n');
+}
+
+function countMore(count: number, noun: string): Markup | undefined {
+  return count > 0 ? text(`… ${formatCount(count, noun)}`) : undefined;
 }
 
 function toFooter(state: BuildState, now: number): Markup {
@@ -220,18 +222,6 @@ export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | 
 
 /** The page offers a re-run of every build. */
 function isRerunWanted(ending: Ending): boolean {
-  switch (ending.kind) {
-    case 'passed':
-      return ending.allowed.length > 0;
-    case 'superseded':
-    case 'skipped':
-    case 'refused':
-      return false;
-    case 'failed':
-    case 'timed-out':
-    case 'cancelled':
-    case 'config-error':
-    case 'infrastructure-error':
-      return true;
-  }
+  if (ending.kind === 'passed') return ending.allowed.length > 0;
+  return ending.kind === 'cancelled' || toOutcome(ending) === 'failed';
 }

@@ -12,33 +12,19 @@ export function wantsNotification({ phase, previous }: BuildState, notify: Notif
   if (phase.kind !== 'ended' || notify === 'never') return false;
   const outcome = toOutcome(phase.ending);
   if (outcome === undefined) return false;
-  switch (notify) {
-    case 'always':
-      return true;
-    case 'failure':
-      return outcome === 'failed' || previous === 'failed';
-    case 'change':
-      // If the previous outcome is unknown, a failure may be the first.
-      return outcome === 'failed' ? previous !== 'failed' : previous === 'failed';
-  }
+  const wasFailure = previous === 'failed';
+  if (notify === 'always') return true;
+  if (notify === 'failure') return outcome === 'failed' || wasFailure;
+  // A change. If the previous outcome is unknown, a failure may be the first.
+  return (outcome === 'failed') !== wasFailure;
 }
 
 /** Returns undefined for what somebody did on purpose, and for a refused push. */
-function toOutcome(ending: Ending): 'passed' | 'failed' | undefined {
-  switch (ending.kind) {
-    case 'passed':
-      return 'passed';
-    case 'failed':
-    case 'timed-out':
-    case 'config-error':
-    case 'infrastructure-error':
-      return 'failed';
-    case 'cancelled':
-    case 'superseded':
-    case 'skipped':
-    case 'refused':
-      return undefined;
-  }
+export function toOutcome({ kind }: Ending): 'passed' | 'failed' | undefined {
+  if (kind === 'passed') return 'passed';
+  return kind === 'cancelled' || kind === 'superseded' || kind === 'skipped' || kind === 'refused'
+    ? undefined
+    : 'failed';
 }
 
 /**

@@ -181,9 +181,8 @@ function createLine([label, text]) {
   code.textContent = text;
   copy.textContent = 'Copy';
   copy.ariaLabel = `Copy ${label}`;
-  copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(text);
-    copy.textContent = 'Copied';
+  copy.addEventListener('click', () => {
+    void navigator.clipboard.writeText(text).then(() => (copy.textContent = 'Copied'));
   });
   description.append(code, ' ', copy);
   return [term, description];
