@@ -3,7 +3,7 @@ import type { CommitStatus, Ending } from '../build/index.ts';
 import { createEnded, createState, FAILED, PASSED, RUNNING, START } from '../../dev/telegram/build-states.ts';
 import { createFakeClock } from '../../dev/telegram/fake-clock.ts';
 import { C3Error } from '../errors.ts';
-import { createCommitStatusReporter } from './commit-status-reporter.ts';
+import { createCommitStatusReporter } from './reporter.ts';
 
 interface Setup {
   readonly faults: readonly Error[];

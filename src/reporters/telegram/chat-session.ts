@@ -51,14 +51,8 @@ export class ChatSession {
     return this.#seat.ask(rank, this.#pausedUntil);
   }
 
-  /** Counts a message that is sent without a turn. */
-  spend(): void {
-    this.#seat.spend();
-  }
-
-  /** When Telegram last accepted a message from any build in this chat; 0: never. */
-  get lastDeliveryAt(): number {
-    return this.#seat.chat.lastDeliveryAt;
+  get seat(): ChatSeat {
+    return this.#seat;
   }
 
   get chat(): number | string {

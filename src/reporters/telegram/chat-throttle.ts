@@ -54,7 +54,7 @@ export class ChatThrottle {
   join(bot: string, chatId: number | string): ChatSeat {
     const chats = this.#chats;
     for (const [key, chat] of chats) {
-      if (chat.isForgettable() || (chats.size >= MAX_CHATS && chat.isEmpty)) chats.delete(key);
+      if (chat.isForgettable() || (chats.size >= MAX_CHATS && chat.seats === 0)) chats.delete(key);
     }
     const key = `${bot} ${chatId}`;
     const chat = chats.get(key) ?? new Chat(this.#clock, isGroupChat(chatId));
@@ -64,8 +64,8 @@ export class ChatThrottle {
 
   #limitWaiting(): void {
     const chats = [...this.#chats.values()];
-    if (chats.reduce((sum, { endedWaiting }) => sum + endedWaiting, 0) <= MAX_WAITING) return;
-    chats.reduce((a, b) => (b.endedWaiting > a.endedWaiting ? b : a)).dropOldest();
+    if (chats.reduce((sum, { ended }) => sum + ended.length, 0) <= MAX_WAITING) return;
+    chats.reduce((a, b) => (b.ended.length > a.ended.length ? b : a)).dropOldest();
   }
 }
 
@@ -145,17 +145,13 @@ class Chat {
     this.#isGroup = isGroup;
   }
 
-  get isEmpty(): boolean {
-    return this.seats === 0;
-  }
-
-  /** How many messages of ended builds wait. */
-  get endedWaiting(): number {
-    return [...this.#waiting].filter(({ rank }) => isOfEndedBuild(rank)).length;
+  /** The messages of ended builds that wait, the oldest first. */
+  get ended(): readonly Waiting[] {
+    return [...this.#waiting].filter(({ rank }) => isOfEndedBuild(rank));
   }
 
   dropOldest(): void {
-    const oldest = [...this.#waiting].find(({ rank }) => isOfEndedBuild(rank));
+    const [oldest] = this.ended;
     if (oldest === undefined) return;
     this.#waiting.delete(oldest);
     oldest.reject(new Error(`more than ${MAX_WAITING} messages wait`));
@@ -164,7 +160,7 @@ class Chat {
   /** Returns whether no build uses the chat and no limit outlasts the builds. */
   isForgettable(): boolean {
     const now = this.#clock.now();
-    return this.isEmpty && this.#blockedUntil <= now && (this.#sent.at(-1) ?? 0) + WINDOW_MS <= now;
+    return this.seats === 0 && this.#blockedUntil <= now && (this.#sent.at(-1) ?? 0) + WINDOW_MS <= now;
   }
 
   ask(request: TurnRequest): Turn {
@@ -199,7 +195,6 @@ class Chat {
   /** Grants what may be sent now, and sets a timer for the next. */
   #schedule(): void {
     this.#cancelTimer();
-    this.#cancelTimer = (): void => undefined;
     const now = this.#clock.now();
     const due = [...this.#waiting].map((waiting) => ({ waiting, at: Math.max(now, this.#toEarliest(waiting)) }));
     due.sort((a, b) => a.at - b.at || compareRequests(a.waiting, b.waiting));

@@ -35,7 +35,7 @@ export interface TelegramClientOptions {
   /** `https://api.telegram.org`, or the address of your own Bot API server. */
   readonly apiBase: string;
   /** Default: the global one. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof fetch | undefined;
 }
 
 /** @see https://core.telegram.org/bots/api#making-requests */
@@ -83,7 +83,7 @@ export function createTelegramClient(options: TelegramClientOptions): TelegramCl
       // Rejects when the request has ended and cancelled the stream. The response says why.
       const isRead = writeForm()
         .catch(() => true)
-        .finally(() => writer.abort().catch(() => {}));
+        .finally(() => void writer.abort().catch(() => {}));
       const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` };
       const init = { headers, body: readable, duplex: 'half', signal: upload.signal } as const;
       const response = await call('sendDocument', init);
@@ -170,43 +170,25 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
  * texts are in Client.cpp of the Bot API server.
  */
 function readResponse(status: number, body: string, token: string): TelegramResponse {
-  const { ok, result, description: sentence, error_code: code, parameters } = readObject(parseJson(body));
-  const description = readString(sentence);
-  if (ok === true) {
-    const { message_id: messageId } = readObject(result);
-    return { kind: 'delivered', messageId: readInteger(messageId) };
-  }
+  const { ok, result, description: sentence, error_code: errorCode, parameters } = readObject(parseJson(body));
+  if (ok === true) return { kind: 'delivered', messageId: readInteger(readObject(result)['message_id']) };
+  // It may quote the address of a button, which grants the right to cancel the build.
+  const description = readString(sentence)
+    ?.replaceAll(token, '***')
+    .replaceAll(/https?:\/\/[^\s'"]+/gi, '…')
+    .slice(0, MAX_DESCRIPTION_LENGTH);
   if (ok !== false || description === undefined)
     return { kind: 'transient', reason: `HTTP ${status} and no response of a Bot API` };
-  const { retry_after: retryAfter, migrate_to_chat_id: newChat } = readObject(parameters);
-  return readRefusal({
-    code: readInteger(code) ?? status,
-    // It may quote the address of a button, which grants the right to cancel the build.
-    description: description
-      .replaceAll(token, '***')
-      .replaceAll(/https?:\/\/[^\s'"]+/gi, '…')
-      .slice(0, MAX_DESCRIPTION_LENGTH),
-    retryAfterSeconds: readInteger(retryAfter),
-    newChat: readInteger(newChat),
-  });
-}
-
-interface Refusal {
-  /** Telegram's own: 400, 401, 403, 404, 429, 500. */
-  readonly code: number;
-  readonly description: string;
-  readonly retryAfterSeconds: number | undefined;
-  readonly newChat: number | undefined;
-}
-
-function readRefusal({ code, description, retryAfterSeconds, newChat }: Refusal): TelegramResponse {
+  const { retry_after: retryAfter, migrate_to_chat_id: migratedTo } = readObject(parameters);
+  const code = readInteger(errorCode) ?? status;
   const reason = `${code} ${description}`;
   if (code === 429) {
-    const seconds = Math.max(1, retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS);
+    const seconds = Math.max(1, readInteger(retryAfter) ?? DEFAULT_RETRY_AFTER_SECONDS);
     return { kind: 'wait', ms: Math.min(seconds, MAX_RETRY_AFTER_SECONDS) * 1000, reason };
   }
   if (code >= 500) return { kind: 'transient', reason };
-  if (newChat !== undefined) return { kind: 'migrated', chat: newChat };
+  const chat = readInteger(migratedTo);
+  if (chat !== undefined) return { kind: 'migrated', chat };
   const text = description.toLowerCase();
   // Telegram already has this text: an earlier request was delivered, but its response was lost.
   if (text.includes('message is not modified')) return { kind: 'delivered', messageId: undefined };

@@ -5,8 +5,7 @@ import type { ChatSession } from './chat-session.ts';
 import type { Rank } from './chat-throttle.ts';
 import type { TelegramResponse } from './client.ts';
 import { toMessageFields, type MessageFields } from './markup.ts';
-import { renderMessage, toButtons } from './message.ts';
-import { renderNotification, wantsNotification } from './notification.ts';
+import { renderMessage, renderNotification, toButtons, wantsNotification } from './message.ts';
 
 /** How often the running time is updated when nothing else changes. It uses 6 of a group's 20 messages a minute. */
 const REFRESH_MS = 10_000;
@@ -16,12 +15,6 @@ const MAX_REFRESH_MS = 60_000;
 const GIVE_UP_AFTER_MS = 600_000;
 /** How often a message is sent again because it was deleted or the group got another id. */
 const MAX_RESTARTS = 3;
-
-/** The newest state that was delivered: its fields as JSON, and the time for which they were rendered. */
-interface Delivered {
-  readonly key: string;
-  readonly at: number;
-}
 
 /** What to do next. Times are epoch milliseconds. */
 type Next =
@@ -37,10 +30,12 @@ type Next =
 export class LiveMessage {
   readonly #session: ChatSession;
   readonly #notify: Notify;
-  readonly #finalMessage = Promise.withResolvers<number | undefined>();
+  /** Resolves to the message's id when the final state was delivered, or to undefined when it was given up. */
+  readonly final: PromiseWithResolvers<number | undefined> = Promise.withResolvers();
   #messageId: number | undefined;
   #latest: BuildState | undefined;
-  #delivered: Delivered | undefined;
+  /** The newest state that was delivered: its fields as JSON, and the time for which they were rendered. */
+  #delivered: { readonly key: string; readonly at: number } | undefined;
   /** When the last state became known. */
   #finalSince: number | undefined;
   /** Since when nothing of this build is delivered, although its state is final. */
@@ -58,11 +53,6 @@ export class LiveMessage {
     this.#notify = notify;
   }
 
-  /** Resolves to the message's id when the final state was delivered, or to undefined when it was given up. */
-  get finalMessage(): Promise<number | undefined> {
-    return this.#finalMessage.promise;
-  }
-
   update(state: BuildState): void {
     this.#latest = state;
     if (state.phase.kind === 'ended') this.#finalSince ??= this.#session.clock.now();
@@ -72,7 +62,7 @@ export class LiveMessage {
   /** Declares the newest state final. */
   close(): void {
     this.#finalSince ??= this.#session.clock.now();
-    if (this.#latest === undefined) this.#finalMessage.resolve(undefined);
+    if (this.#latest === undefined) this.final.resolve(undefined);
     this.#wake();
   }
 
@@ -90,7 +80,7 @@ export class LiveMessage {
     } catch (error) {
       this.#giveUp(toMessage(error));
     } finally {
-      this.#finalMessage.resolve(undefined);
+      this.final.resolve(undefined);
     }
   }
 
@@ -103,7 +93,7 @@ export class LiveMessage {
       return { kind: 'message', rank: isFinal ? 'final' : rank, state };
     }
     if (isFinal) {
-      this.#finalMessage.resolve(this.#messageId);
+      this.final.resolve(this.#messageId);
       return this.#isNotificationDue(state) ? { kind: 'notification', rank: 'notification', state } : { kind: 'done' };
     }
     const now = this.#session.clock.now();
@@ -113,8 +103,8 @@ export class LiveMessage {
   }
 
   /** Returns whether more than the running time differs from what was delivered. */
-  #isChanged(state: BuildState, delivered: Delivered): boolean {
-    return JSON.stringify(this.#toFields(state, delivered.at)) !== delivered.key;
+  #isChanged(state: BuildState, { key, at }: { readonly key: string; readonly at: number }): boolean {
+    return JSON.stringify(this.#toFields(state, at)) !== key;
   }
 
   #isNotificationDue(state: BuildState): boolean {
@@ -131,7 +121,7 @@ export class LiveMessage {
     const until = isIdle ? next.until : giveUpAt;
     // Makes one last attempt before it gives up, even if Telegram asked for a longer wait.
     if (!isIdle && clock.now() >= giveUpAt) {
-      this.#session.spend();
+      this.#session.seat.spend();
       return true;
     }
     const turn = isIdle ? undefined : this.#session.ask(next.rank);
@@ -147,7 +137,7 @@ export class LiveMessage {
   /** While the chat accepts messages of others, this build's will follow; but not if only this build's fail. */
   #toGiveUpAt(): number {
     if (this.#finalSince === undefined) return Infinity;
-    const quietSince = Math.max(this.#finalSince, this.#session.lastDeliveryAt);
+    const quietSince = Math.max(this.#finalSince, this.#session.seat.chat.lastDeliveryAt);
     return Math.min(quietSince, this.#troubleSince ?? Infinity) + GIVE_UP_AFTER_MS;
   }
 

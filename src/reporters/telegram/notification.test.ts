@@ -5,7 +5,7 @@ import { createEnded, createState, FAILED, LINKS, PASSED } from '../../../dev/te
 import { newest } from '../../../dev/telegram/world.ts';
 import { GROUP, openReporting, PRIVATE, TOPIC, type Reporting } from '../../../test/fakes/telegram-reporting.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
-import { wantsNotification, renderNotification } from './notification.ts';
+import { wantsNotification, renderNotification } from './message.ts';
 import { deadline } from '../../../test/time-limits.ts';
 
 const QUEUED = createState({ kind: 'queued' });

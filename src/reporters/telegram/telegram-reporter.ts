@@ -33,17 +33,15 @@ export interface TelegramReporterOptions {
  */
 export function createTelegramReporter(options: TelegramReporterOptions): Reporter {
   const { destination, apiBase, throttle, log, clock = systemClock } = options;
-  const own = options.fetch === undefined ? {} : { fetch: options.fetch };
-  const client = createTelegramClient({ token: destination.token, apiBase, ...own });
+  const client = createTelegramClient({ token: destination.token, apiBase, fetch: options.fetch });
   const session = new ChatSession({ client, destination, throttle, clock, log });
   const message = new LiveMessage(session, options.notify ?? 'failure');
   let buildId = '';
   let delivery: Promise<void> | undefined;
   let file: Promise<void> | undefined;
 
-  function sendLog(failed: FailedLog): Promise<void> {
-    file = sendLogFile(session, { log: failed, buildId, message: message.finalMessage });
-    return file;
+  async function sendLog(log: FailedLog): Promise<void> {
+    await (file = sendLogFile(session, { log, buildId, message: message.final.promise }));
   }
 
   return {
