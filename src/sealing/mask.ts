@@ -17,10 +17,7 @@ export interface Masker {
 }
 
 /** As {@link Masker}, but returns pieces with their offsets in the stream. */
-export interface PieceMasker {
-  push(chunk: Uint8Array): readonly MaskedPiece[];
-  flush(): readonly MaskedPiece[];
-}
+export type PieceMasker = Pick<MaskedStream, 'push' | 'flush'>;
 
 export interface MaskedPiece {
   readonly bytes: Uint8Array;
@@ -78,7 +75,7 @@ export function createMasking(secrets: readonly string[]): Masking {
     mask(text) {
       const stream = new MaskedStream(getSearch());
       const pieces = [...stream.push(Buffer.from(text)), ...stream.flush()];
-      return pieces.some(({ isMask }) => isMask) ? join(pieces).toString() : text;
+      return pieces.some(({ isMask }) => isMask) ? Buffer.concat(pieces.map(({ bytes }) => bytes)).toString() : text;
     },
     createMasker: (blindBytes = 0) => createMasker(getSearch, blindBytes),
     createPieceMasker: () => new MaskedStream(getSearch()),
@@ -92,7 +89,11 @@ export function createMasking(secrets: readonly string[]): Masking {
 function createMasker(getSearch: () => PatternSearch, blindBytes: number): Masker {
   let stream: PieceMasker | undefined;
   let shownFrom = blindBytes;
-  const show = (pieces: readonly MaskedPiece[]): Buffer => join(pieces.flatMap((piece) => cutPiece(piece, shownFrom)));
+  function show(pieces: readonly MaskedPiece[]): Uint8Array {
+    const shown = pieces.filter(({ isMask, offset }) => !isMask || offset >= shownFrom);
+    const parts = shown.map(({ bytes, offset }) => bytes.subarray(Math.max(0, shownFrom - offset)));
+    return (parts.length === 1 ? parts[0] : undefined) ?? Buffer.concat(parts);
+  }
   return {
     push: (chunk) => show((stream ??= new MaskedStream(getSearch())).push(chunk)),
     flush() {
@@ -103,7 +104,7 @@ function createMasker(getSearch: () => PatternSearch, blindBytes: number): Maske
   };
 }
 
-class MaskedStream implements PieceMasker {
+class MaskedStream {
   readonly #search: PatternSearch;
   /** Bytes of the stream that were returned or hidden. */
   #offset = 0;
@@ -154,17 +155,4 @@ class MaskedStream implements PieceMasker {
     this.#hiddenBytes = Math.max(0, done - end);
     return pieces;
   }
-}
-
-/** Cuts off what a piece has before an offset of the stream. */
-function cutPiece(piece: MaskedPiece, shownFrom: number): readonly MaskedPiece[] {
-  if (piece.offset >= shownFrom) return [piece];
-  if (piece.isMask) return [];
-  return [{ ...piece, bytes: piece.bytes.subarray(shownFrom - piece.offset) }];
-}
-
-function join(pieces: readonly MaskedPiece[]): Buffer {
-  const [first] = pieces;
-  if (pieces.length === 1 && first) return Buffer.from(first.bytes.buffer, first.bytes.byteOffset, first.bytes.length);
-  return Buffer.concat(pieces.map(({ bytes }) => bytes));
 }

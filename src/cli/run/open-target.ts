@@ -142,13 +142,9 @@ function find(files: readonly Found[], { list, member, name }: { list: string; m
 function refusePrograms(user: UnknownObject, name: string): void {
   const program = ['exec', 'auth-provider'].find((field) => isJsonObject(user[field]));
   if (program === undefined) return;
-  throw new C3Error(
-    'KUBECONFIG_INVALID',
-    `The user "${name}" of the kubeconfig gets its token from a program (${program}), which c3 does not run`,
-    {
-      hint: `make a token, kubectl create token SERVICEACCOUNT, and put it into a copy of kubectl config view --minify --flatten --raw, as users[0].user.token in place of ${program}`,
-    },
-  );
+  const hint = `make a token, kubectl create token SERVICEACCOUNT, and put it into a copy of kubectl config view --minify --flatten --raw, as users[0].user.token in place of ${program}`;
+  const message = `The user "${name}" of the kubeconfig gets its token from a program (${program}), which c3 does not run`;
+  throw new C3Error('KUBECONFIG_INVALID', message, { hint });
 }
 
 function inline(terminal: Terminal, { fields, folder }: Found): UnknownObject {
