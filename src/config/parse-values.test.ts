@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import {
+  matchRepo,
   parseBaseUrl,
   parseCount,
   parseForges,
@@ -154,5 +155,34 @@ describe('parseCount', () => {
 
   it.each(['0', '-1', '1.5', '1e3', '1000000', '01'])('refuses %s', (text) => {
     expect(parseCount(text)).toStrictEqual({ mistake: `is "${text}", not a whole number from 1 to 999999` });
+  });
+});
+
+describe('matchRepo', () => {
+  it.each([
+    ['**', 'github.com/acme/shop'],
+    ['github.com/acme/shop', 'github.com/acme/shop'],
+    ['github.com/acme/*', 'github.com/acme/shop'],
+    ['github.com/*/shop', 'github.com/acme/shop'],
+    ['*/acme/sh*', '127.0.0.1:3000/acme/shop'],
+    ['gitlab.com/acme/**', 'gitlab.com/acme/back/end/shop'],
+  ])('matches %s and %s', (glob, scope) => {
+    expect(matchRepo([glob], scope)).toBe(true);
+  });
+
+  it.each([
+    ['github.com/acme/*', 'gitlab.com/acme/back/shop'],
+    ['gitlab.com/acme/*', 'gitlab.com/acme/back/shop'],
+    ['github.com/acme/*', 'github.com/acme-evil/shop'],
+    ['github.com/acme/*', 'xgithub.com/acme/shop'],
+    ['github.com/acme/shop', 'github.com/acme/shop2'],
+    ['github.com/acme/*', 'githubxcom/acme/shop'],
+  ])('does not match %s and %s', (glob, scope) => {
+    expect(matchRepo([glob], scope)).toBe(false);
+  });
+
+  it('matches if any glob matches, and never without a glob', () => {
+    expect(matchRepo(['github.com/a/*', 'github.com/b/*'], 'github.com/b/c')).toBe(true);
+    expect(matchRepo([], 'github.com/b/c')).toBe(false);
   });
 });

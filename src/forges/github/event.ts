@@ -42,9 +42,8 @@ function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
   const ref = parseRef(fullRef);
   if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
   const after = requireSha(payload['after'], 'after');
-  if (payload['deleted'] === true || /^0+$/.test(after)) {
-    return { kind: 'ignored', scope, reason: 'the ref was deleted' };
-  }
+  const isDeleted = payload['deleted'] === true || /^0+$/.test(after);
+  if (isDeleted) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
   const message = readString(commit?.['message']) ?? '';
   const [skipMark] = SKIP_MARK.exec(message) ?? [];
@@ -55,12 +54,10 @@ function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
   // For an annotated tag, `after` is the tag object. Only `head_commit` has the commit that the tag points at:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
   const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
-  const facts = {
-    subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
-    author: toAuthor(commit?.['author']) || toAuthor(payload['pusher']),
-  };
+  const subject = toPrintableLine(message, MAX_SUBJECT_LENGTH);
+  const author = toAuthor(commit?.['author']) || toAuthor(payload['pusher']);
   const before = toBefore(event, payload['before']);
-  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: facts } };
+  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: { subject, author } } };
 }
 
 /** Returns undefined for a tag and for a new branch. GitHub writes the commit before a new branch as zeros. */
@@ -75,9 +72,8 @@ function toBefore(event: EventKind, value: unknown): string | undefined {
  */
 function countBrackets(text: string): number {
   let count = 0;
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    if (code === 0x5b || code === 0x7b) count += 1;
+  for (const bracket of ['[', '{']) {
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) count += 1;
   }
   return count;
 }
@@ -147,8 +143,8 @@ function tryParseScope(text: string): Scope | undefined {
 
 function toAuthor(value: unknown): string {
   const { name, username } = readObject(value);
-  const [first, second] = [name, username].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
-  return first || second || '';
+  const names = [name, username].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
+  return names.find((text) => text !== '') ?? '';
 }
 
 function requireSha(value: unknown, field: string): string {

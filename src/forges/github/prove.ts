@@ -9,7 +9,8 @@ import type { CommitOptions } from './commits.ts';
 /** A tag can point at a tag, which can point at another tag. Longer chains are not useful. */
 const MAX_TAG_DEPTH = 4;
 
-type Head = { kind: 'head'; sha: string; isProtected: boolean } | { kind: 'no'; message: string };
+type Refusal = Extract<Proof, { kind: 'refused' }>;
+type Head = { kind: 'head'; sha: string; isProtected: boolean } | Refusal;
 
 /**
  * Asks the forge two questions at the same time: whether the token may push, and whether the commit is reachable from
@@ -18,11 +19,9 @@ type Head = { kind: 'head'; sha: string; isProtected: boolean } | { kind: 'no'; 
  * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
  */
 export async function prove(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
-  const [permission, reachable] = await Promise.all([
-    proveMayPush(api, options.signal),
-    proveReachable(api, target, options),
-  ]);
-  return permission ?? reachable;
+  const permission = proveMayPush(api, options.signal);
+  const [refusal, reachable] = await Promise.all([permission, proveReachable(api, target, options)]);
+  return refusal ?? reachable;
 }
 
 export interface ProveOptions {
@@ -32,7 +31,7 @@ export interface ProveOptions {
 }
 
 /** Returns the refusal; undefined if the token may push. */
-async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Proof | undefined> {
+async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Refusal | undefined> {
   const scope = formatScope(api.scope);
   const response = await api.get('', signal);
   const moved = refuse(`${scope} was renamed or moved; seal the token for its new name`);
@@ -66,7 +65,7 @@ async function proveReachable(api: GithubApi, target: BuildTarget, options: Prov
 async function proveOnce(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Proof> {
   const head =
     target.ref.kind === 'branch' ? await readBranch(api, target, signal) : await readTag(api, target, signal);
-  if (head.kind === 'no') return refuse(head.message);
+  if (head.kind === 'refused') return head;
   if (head.sha === target.sha || (await isAncestor(api, head.sha, { sha: target.sha, signal }))) {
     return { kind: 'proven', trust: head.isProtected ? 'protected' : 'other' };
   }
@@ -103,17 +102,17 @@ async function readTag(api: GithubApi, target: BuildTarget, signal: AbortSignal)
     if (typeof sha !== 'string' || type !== 'tag') {
       return type === 'commit' && typeof sha === 'string'
         ? { kind: 'head', sha, isProtected: false }
-        : { kind: 'no', message: `ref ${formatRef(target.ref)} does not point at a commit` };
+        : refuse(`ref ${formatRef(target.ref)} does not point at a commit`);
     }
     path = `/git/tags/${sha}`;
   }
-  return { kind: 'no', message: `ref ${formatRef(target.ref)} points at a chain of more than ${MAX_TAG_DEPTH} tags` };
+  return refuse(`ref ${formatRef(target.ref)} points at a chain of more than ${MAX_TAG_DEPTH} tags`);
 }
 
-function toNoHead(target: BuildTarget, status: number, diagnosis: string): Head {
+function toNoHead(target: BuildTarget, status: number, diagnosis: string): Refusal {
   return status === 404 || status === 301
-    ? { kind: 'no', message: `ref ${formatRef(target.ref)} no longer exists` }
-    : { kind: 'no', message: `the forge does not show ref ${formatRef(target.ref)}: ${diagnosis}` };
+    ? refuse(`ref ${formatRef(target.ref)} no longer exists`)
+    : refuse(`the forge does not show ref ${formatRef(target.ref)}: ${diagnosis}`);
 }
 
 /**
@@ -128,6 +127,6 @@ async function isAncestor(api: GithubApi, head: string, { sha, signal }: CommitO
   return status === 'behind' || status === 'identical';
 }
 
-function refuse(message: string): Proof {
+function refuse(message: string): Refusal {
   return { kind: 'refused', message };
 }

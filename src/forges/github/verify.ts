@@ -18,16 +18,14 @@ export function verifyDelivery(delivery: Delivery, webhookSecret: string): Verif
   const header = delivery.headers['x-hub-signature-256'];
   if (header === undefined && delivery.isSignatureOptional === true) return { bytes: delivery.body, verified: true };
   if (header === undefined || header === '') {
-    throw new C3Error('SIGNATURE_MISSING', 'The webhook is not signed: it has no X-Hub-Signature-256 header', {
-      hint: HINT,
-    });
+    const message = 'The webhook is not signed: it has no X-Hub-Signature-256 header';
+    throw new C3Error('SIGNATURE_MISSING', message, { hint: HINT });
   }
   const [, hex] = /^sha256=([0-9a-f]{64})$/.exec(header) ?? [];
   const expected = createHmac('sha256', webhookSecret).update(delivery.body).digest();
   if (hex === undefined || !timingSafeEqual(Buffer.from(hex, 'hex'), expected)) {
-    throw new C3Error('SIGNATURE_INVALID', "The webhook's signature does not match its body and this hook key", {
-      hint: HINT,
-    });
+    const message = "The webhook's signature does not match its body and this hook key";
+    throw new C3Error('SIGNATURE_INVALID', message, { hint: HINT });
   }
   return { bytes: delivery.body, verified: true };
 }
