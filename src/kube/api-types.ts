@@ -104,28 +104,28 @@ export function toPod(value: unknown): Pod {
   const containers = list(spec['containers']);
   return {
     ...toMetadata(root),
-    nodeName: text(spec['nodeName']),
-    isDeleting: text(readObject(root['metadata'])['deletionTimestamp']) !== '',
+    nodeName: toShortText(spec['nodeName']),
+    isDeleting: toShortText(readObject(root['metadata'])['deletionTimestamp']) !== '',
     activeDeadlineSeconds: readInteger(spec['activeDeadlineSeconds']),
     memoryLimits: Object.fromEntries(
       containers.flatMap(({ name, resources }) => {
-        const limit = text(readObject(readObject(resources)['limits'])['memory']);
-        return limit ? [[text(name), limit]] : [];
+        const limit = toShortText(readObject(readObject(resources)['limits'])['memory']);
+        return limit ? [[toShortText(name), limit]] : [];
       }),
     ),
-    phase: text(status['phase']),
-    reason: text(status['reason']),
-    message: text(status['message'], MAX_MESSAGE),
+    phase: toShortText(status['phase']),
+    reason: toShortText(status['reason']),
+    message: toShortText(status['message'], MAX_MESSAGE),
     startedAt: toTime(status['startTime']),
     conditions: list(status['conditions']).map(({ type, status, reason, message }) => ({
-      type: text(type),
-      status: text(status),
-      reason: text(reason),
-      message: text(message, MAX_MESSAGE),
+      type: toShortText(type),
+      status: toShortText(status),
+      reason: toShortText(reason),
+      message: toShortText(message, MAX_MESSAGE),
     })),
     initContainers: toContainerStatuses(status['initContainerStatuses']),
     containers: toContainerStatuses(status['containerStatuses']),
-    containerNames: containers.map(({ name }) => text(name)),
+    containerNames: containers.map(({ name }) => toShortText(name)),
     isReadyOnceStarted: containers.every(
       ({ readinessProbe, startupProbe, lifecycle }) =>
         (readinessProbe ?? startupProbe ?? readObject(lifecycle)['postStart']) === undefined,
@@ -137,11 +137,11 @@ export function toPodEvent(value: unknown): PodEvent {
   const { reason, message, involvedObject } = readObject(value);
   const { name, uid, fieldPath } = readObject(involvedObject);
   return {
-    reason: text(reason),
-    message: text(message, MAX_EVENT_MESSAGE),
-    podName: text(name),
-    podUid: text(uid),
-    fieldPath: text(fieldPath),
+    reason: toShortText(reason),
+    message: toShortText(message, MAX_EVENT_MESSAGE),
+    podName: toShortText(name),
+    podUid: toShortText(uid),
+    fieldPath: toShortText(fieldPath),
   };
 }
 
@@ -155,9 +155,9 @@ export function toList(value: unknown): { items: readonly unknown[]; resourceVer
 export function toMetadata(value: unknown): Metadata {
   const { name, uid, resourceVersion, labels, annotations } = readObject(readObject(value)['metadata']);
   return {
-    name: text(name),
-    uid: text(uid),
-    resourceVersion: text(resourceVersion),
+    name: toShortText(name),
+    uid: toShortText(uid),
+    resourceVersion: toShortText(resourceVersion),
     labels: ownTexts(labels),
     annotations: ownTexts(annotations),
   };
@@ -172,12 +172,12 @@ export function toStatus(value: unknown): Status {
   // The exit code of an exec is one of the causes:
   // https://pkg.go.dev/k8s.io/apimachinery/pkg/util/remotecommand#NonZeroExitCodeReason
   const cause = causes.find((candidate) => candidate['reason'] === 'ExitCode');
-  const exitCode = cause && /^\d{1,3}$/.test(text(cause['message'])) ? Number(cause['message']) : undefined;
+  const exitCode = cause && /^\d{1,3}$/.test(toShortText(cause['message'])) ? Number(cause['message']) : undefined;
   return {
-    status: text(root['status']),
+    status: toShortText(root['status']),
     code: readInteger(root['code']) ?? 0,
-    reason: text(root['reason']),
-    message: text(root['message'], MAX_MESSAGE),
+    reason: toShortText(root['reason']),
+    message: toShortText(root['message'], MAX_MESSAGE),
     exitCode,
   };
 }
@@ -186,8 +186,8 @@ function toContainerStatuses(value: unknown): readonly ContainerStatus[] {
   const statuses = list(value);
   const maxMessage = Math.min(MAX_MESSAGE, Math.floor(MAX_CONTAINER_MESSAGES / statuses.length));
   return statuses.map(({ name, image, ready, restartCount, state, lastState }) => ({
-    name: text(name),
-    image: text(image, MAX_IMAGE),
+    name: toShortText(name),
+    image: toShortText(image, MAX_IMAGE),
     isReady: ready === true,
     restartCount: readInteger(restartCount) ?? 0,
     state: toContainerState(readObject(state), maxMessage),
@@ -198,7 +198,7 @@ function toContainerStatuses(value: unknown): readonly ContainerStatus[] {
 function toContainerState({ waiting, running, terminated }: UnknownObject, maxMessage: number): ContainerState {
   if (running && !terminated) return { kind: 'running' };
   const { exitCode, reason, message } = readObject(terminated || waiting);
-  const cause = { reason: text(reason), message: text(message, maxMessage) };
+  const cause = { reason: toShortText(reason), message: toShortText(message, maxMessage) };
   if (terminated) return { kind: 'terminated', exitCode: readInteger(exitCode) ?? 0, ...cause };
   return waiting ? { kind: 'waiting', ...cause } : { kind: 'unknown' };
 }
@@ -208,7 +208,7 @@ function list(value: unknown, maxLength: number = MAX_ENTRIES): readonly Unknown
 }
 
 /** Reads a text and cuts it. It is empty for any other value. */
-export function text(value: unknown, maxLength: number = MAX_NAME): string {
+export function toShortText(value: unknown, maxLength: number = MAX_NAME): string {
   return typeof value === 'string' ? truncate(value, maxLength) : '';
 }
 
@@ -216,7 +216,7 @@ export function text(value: unknown, maxLength: number = MAX_NAME): string {
 function ownTexts(value: unknown): Readonly<Record<string, string>> {
   const given = readObject(value);
   return Object.fromEntries(
-    OWN_NAMES.flatMap((name) => (Object.hasOwn(given, name) ? [[name, text(given[name], MAX_ANNOTATION)]] : [])),
+    OWN_NAMES.flatMap((name) => (Object.hasOwn(given, name) ? [[name, toShortText(given[name], MAX_ANNOTATION)]] : [])),
   );
 }
 
@@ -227,6 +227,6 @@ export function truncate(value: string, maxLength: number): string {
 
 /** Reads an RFC 3339 time into epoch milliseconds. */
 export function toTime(value: unknown): number | undefined {
-  const time = Date.parse(text(value));
+  const time = Date.parse(toShortText(value));
   return Number.isNaN(time) ? undefined : time;
 }

@@ -1,5 +1,5 @@
 import { parseJson, readArray, readInteger, readObject } from '../../json.ts';
-import { text, toList, toMetadata, toTime } from '../api-types.ts';
+import { toList, toMetadata, toShortText, toTime } from '../api-types.ts';
 import { UnreachableError, type KubeAnswer, type KubeClient } from '../client.ts';
 import { isUnavailable } from '../connection.ts';
 
@@ -72,11 +72,11 @@ export function toRecord(value: unknown): LeaseRecord {
   );
   return {
     version: resourceVersion,
-    holder: text(spec['holderIdentity']),
+    holder: toShortText(spec['holderIdentity']),
     durationMs: (readInteger(spec['leaseDurationSeconds']) ?? 0) * 1000,
     renewedAt: toTime(spec['renewTime']) ?? 0,
     epoch: readInteger(spec['leaseTransitions']) ?? 0,
-    unfitPod: text(annotations[UNFIT_ANNOTATION], MAX_IDENTITY),
+    unfitPod: toShortText(annotations[UNFIT_ANNOTATION], MAX_IDENTITY),
     queue: (queue ?? []).filter(isIdentity).slice(0, MAX_QUEUE),
     builds: (builds ?? [])
       .map(readArray)
