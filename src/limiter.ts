@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { C3Error } from './errors.ts';
 
 /** Limits on concurrency, rate and memory. */
@@ -276,4 +277,15 @@ export async function readAtMost(
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+let lastTurn = Promise.resolve();
+
+/**
+ * Waits until the event loop has run other work. Callers continue one at a time. Long work that calls this between
+ * its pieces does not delay incoming requests or other long work.
+ */
+export function yieldToEventLoop(): Promise<void> {
+  lastTurn = lastTurn.then(() => setImmediate());
+  return lastTurn;
 }

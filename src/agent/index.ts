@@ -1,7 +1,7 @@
 export { createBuildAgents, type BuildAgents } from './build-agents.ts';
 export { createConnectionPool, type ConnectionPool } from './connection-pool.ts';
 export { parseExitNote } from './frames.ts';
-export { createPartReader, type PartReader } from './part-reader.ts';
+export { createPartReader, type PartReader, type FileLines } from './part-reader.ts';
 export { runPlainStep } from './plain-step.ts';
 export { copyLog, followParts, type LogReading } from './read-log.ts';
 export { formatArgv } from './shell.ts';

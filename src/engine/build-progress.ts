@@ -1,6 +1,5 @@
 import type {
   Build,
-  BuildLinks,
   BuildPhase,
   BuildState,
   Ending,
@@ -21,11 +20,8 @@ export interface BuildProgress {
    * before.
    */
   hide(masking: Masking): void;
-  /** Records what the forge has proven. */
-  prove(build: Build): void;
-  link(links: BuildLinks): void;
-  /** Records how the build before it ended. */
-  compare(previous: 'passed' | 'failed'): void;
+  /** Records the proven build, its links, or how the build before it ended. */
+  note(facts: Partial<Pick<BuildState, 'build' | 'links' | 'previous'>>): void;
   prepare(detail: string): void;
   warn(warnings: readonly string[]): void;
   plan(steps: readonly PlannedState[], isWarm: boolean): void;
@@ -87,9 +83,7 @@ export function createBuildProgress(build: Build, { urls, now }: ProgressOptions
     hide(shown): void {
       masking = shown;
     },
-    prove: (proven) => change({ build: proven }),
-    link: (links) => change({ links }),
-    compare: (previous) => change({ previous }),
+    note: change,
     prepare: (detail) => change({ phase: { kind: 'preparing', detail: masking.mask(detail) } }),
     warn(warnings): void {
       if (warnings.length === 0) return;

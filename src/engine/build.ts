@@ -5,7 +5,6 @@ import { createMasking, formatScope } from '../sealing/index.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOptions } from './build-request.ts';
 import { planRoots } from './checkout.ts';
-import type { Workspace } from './cluster.ts';
 import { prepare, type PreparedBuild } from './prepare.ts';
 import { runSteps } from './run-steps.ts';
 import { toBuildEnvironment } from './tasks.ts';
@@ -64,10 +63,11 @@ async function carryOut(
 ): Promise<Outcome> {
   try {
     const prepared = await prepare(request, dependencies, progress);
-    if (prepared.kind === 'replayed') return { ending: prepared.ending, isReplayed: true };
-    if (prepared.kind === 'ended') return { ending: prepared.ending };
-    attach(toTelegramOrder(prepared));
-    progress.hide(prepared.masking);
+    if (prepared.kind === 'ended') return prepared;
+    const { secrets, pipeline } = prepared;
+    const { telegram } = pipeline;
+    attach(telegram && { destination: secrets.telegram, notify: telegram.notify, log: telegram.log });
+    progress.hide(secrets.masking);
     return await runInCluster(request, dependencies, progress, prepared);
   } catch (error) {
     if (request.signal.aborted) return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
@@ -110,66 +110,47 @@ async function runInCluster(
   progress: BuildProgress,
   prepared: PreparedBuild,
 ): Promise<Outcome> {
-  const { limits } = dependencies;
-  const { pipeline } = prepared;
-  const cluster = dependencies.openCluster(prepared.secrets.kubeconfig);
-  const answer = await cluster.openWorkspace(
+  const { build, pipeline, secrets, isResumed } = prepared;
+  const { signal } = request;
+  const answer = await dependencies.openCluster(secrets.kubeconfig).openWorkspace(
     {
       manifest: pipeline.job.manifest,
-      scope: formatScope(prepared.build.scope),
-      trustClass: prepared.build.trust,
+      scope: formatScope(build.scope),
+      trustClass: build.trust,
       root: planRoots(pipeline)[0],
-      buildId: prepared.build.id,
-      isResumed: prepared.isResumed,
-      reuse: pipeline.pod.reuse,
-      idleMs: pipeline.pod.idleMs,
-      maxAgeMs: pipeline.pod.maxAgeMs,
+      buildId: build.id,
+      isResumed,
+      ...pipeline.pod,
       neededMs: pipeline.timeoutMs,
     },
-    { signal: request.signal, startTimeoutMs: limits.startTimeoutMs, onWaiting: (reason) => progress.prepare(reason) },
+    {
+      signal,
+      startTimeoutMs: dependencies.limits.startTimeoutMs,
+      onWaiting: (reason) => progress.prepare(reason),
+    },
   );
   if (answer.kind === 'failed') return { ending: { kind: 'infrastructure-error', message: answer.message } };
-  if (answer.kind === 'aborted') {
-    return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
-  }
-  progress.warn(answer.workspace.warnings);
-  return runInWorkspace(request, dependencies, progress, { ...prepared, workspace: answer.workspace });
-}
-
-async function runInWorkspace(
-  request: BuildRequest,
-  dependencies: BuildDependencies,
-  progress: BuildProgress,
-  { workspace, ...prepared }: PreparedBuild & { readonly workspace: Workspace },
-): Promise<Outcome> {
-  const { limits, connections, onOutput } = dependencies;
-  const { build } = prepared;
-  const { repository, signal } = request;
-  const gitAccess = repository.gitAccess();
+  if (answer.kind === 'aborted') return { ending: toCancelEnding(signal, BEFORE_STEPS) };
+  const { workspace } = answer;
+  progress.warn(workspace.warnings);
   try {
     const { ending, sweep, openLog } = await runSteps({
+      ...request,
+      ...dependencies,
       ...prepared,
-      proofKey: prepared.secrets.kubeconfig,
+      proofKey: secrets.kubeconfig,
       workspace,
-      gitAccess,
+      gitAccess: request.repository.gitAccess(),
       environment: toBuildEnvironment(build),
-      secrets: prepared.secrets.environment,
+      secrets: secrets.environment,
+      masking: secrets.masking,
       progress,
-      signal,
-      haltSignal: request.haltSignal,
-      limits,
-      connections,
-      onOutput,
     });
     return { ending, openLog, cleanUp: async () => workspace.release({ isClean: await sweep() }) };
   } catch (error) {
     await workspace.release({ isClean: false });
     throw error;
   }
-}
-
-function toTelegramOrder({ pipeline: { telegram }, secrets }: PreparedBuild): TelegramOptions | undefined {
-  return telegram && { destination: secrets.telegram, notify: telegram.notify, log: telegram.log };
 }
 
 function toEnding(error: unknown): Ending {
@@ -205,5 +186,5 @@ async function compareWithPrevious({ build, repository }: BuildRequest, progress
   });
   const asked = findOutcome(repository.listStatuses(sha, tooLate)).catch(() => undefined);
   const outcome = await Promise.race([asked, late]);
-  if (outcome !== undefined) progress.compare(outcome);
+  if (outcome !== undefined) progress.note({ previous: outcome });
 }

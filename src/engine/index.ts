@@ -1,11 +1,10 @@
 export { runBuild } from './build.ts';
 export { DEFAULT_BUILD_LIMITS } from './build-request.ts';
 export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOptions } from './build-request.ts';
-export { toFirstState } from './build-progress.ts';
+export { createBuildProgress, toFirstState } from './build-progress.ts';
 export { Cancelled, Superseded } from './verdict.ts';
 export { planRoots } from './checkout.ts';
 export type * from './cluster.ts';
-export { yieldToEventLoop } from './event-loop.ts';
 export { readNotedState } from './noted-state.ts';
-export { checkJob, maskAll, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
+export { checkJob, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
 export { planTasks, toStepId } from './tasks.ts';

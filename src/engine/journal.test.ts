@@ -48,8 +48,8 @@ describe('a journal', () => {
     let text = '';
     const note = (): void => void (text += journal.toCommands('main', progress.state));
     note();
-    progress.link({ view: 'https://c3.example/b/look', control: 'https://c3.example/b/control' });
-    progress.compare('failed');
+    const links = { view: 'https://c3.example/b/look', control: 'https://c3.example/b/control' };
+    progress.note({ links, previous: 'failed' });
     progress.warn(['a warning', 'another\none']);
     progress.startStep(0, 1);
     note();

@@ -1,7 +1,6 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../build/index.ts';
-import { isJsonObject, parseJson, readObject, type UnknownObject } from '../json.ts';
-import { parseBuildFacts, parseBuildPhase, parseStep, toText } from './journal-values.ts';
-import { yieldToEventLoop } from './event-loop.ts';
+import { isJsonObject, parseJson, readInteger, readObject, readString } from '../json.ts';
+import { yieldToEventLoop } from '../limiter.ts';
 
 /**
  * The state of a build, for readers after the process that ran the build has ended. c3 appends lines to
@@ -41,14 +40,23 @@ const MAX_NOTED_BYTES = 1024 * 1024;
 /** The limit of a read. It covers the journals of several containers, because they may share a directory. */
 const MAX_READ_BYTES = 8 * MAX_NOTED_BYTES;
 
-/**
- * Lines that are parsed before the event loop runs other work. A tenant can write lines with hundreds of values
- * (A12).
- */
+/** Lines that are parsed before other work runs. A tenant can write lines with hundreds of values (A12). */
 const LINES_A_TURN = 16;
 
 /** No honest build has more warnings. */
 const MAX_WARNINGS = 20;
+
+/**
+ * For a text in a line. The longest line has two texts and a name, and the agent's protocol allows 4 KiB
+ * (`frames.ts`).
+ */
+const MAX_TEXT_BYTES = 1200;
+
+/** c3.yaml allows far fewer. */
+const MAX_ATTEMPT = 10_000;
+
+/** The latest time of a Date, in epoch milliseconds. @see https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const MAX_TIME = 8.64e15;
 
 export function createJournal({ buildId, epoch }: { readonly buildId: string; readonly epoch: number }): Journal {
   const containers = new Map<string, { readonly noted: Map<string, string>; bytes: number }>();
@@ -87,43 +95,22 @@ function toLines(
   return lines;
 }
 
-/**
- * Lists the values of a state that the journal records, by key. Readers get names and containers of steps from
- * c3.yaml.
- */
+/** Lists the recorded values of a state, by key. Readers get names and containers of steps from c3.yaml. */
 function* listValues(state: BuildState): Generator<readonly [key: string, value: unknown]> {
-  const { build, phase, endedAt } = state;
-  yield ['build', { startedAt: state.startedAt, isWarm: state.isWarm, previous: state.previous }];
+  const { build, startedAt, isWarm, previous } = state;
+  yield ['build', { startedAt, isWarm, previous }];
   yield ['commit', { subject: toText(build.commit.subject), author: toText(build.commit.author) }];
   for (const [index, warning] of state.warnings.slice(0, MAX_WARNINGS).entries())
     yield [`warning ${index}`, toText(warning)];
   for (const [index, step] of state.steps.entries()) {
-    const { attempt, startedAt } = step;
-    if (step.phase.kind === 'pending') continue;
-    yield [`step ${index}`, { phase: toShort(step.phase), attempt, startedAt, endedAt: step.endedAt }];
+    const noted = toNotedStep(step);
+    if (noted) yield [`step ${index}`, noted];
   }
   // The ending is last, so that a reader that has it has all values.
-  yield [
-    'phase',
-    { phase: phase.kind === 'ended' ? { ...phase, ending: toShort(phase.ending) } : toShort(phase), endedAt },
-  ];
+  yield ['phase', toNotedPhase(state)];
 }
 
-/**
- * Shortens texts so that they fit into a line. Leaves out lists: the steps have the names, and c3.yaml has the
- * problems.
- */
-function toShort(value: BuildPhase | Ending | StepPhase): object {
-  const parts = Object.entries(value).filter(([, part]) => !Array.isArray(part));
-  return Object.fromEntries(
-    parts.map(([key, part]: [string, unknown]) => [key, typeof part === 'string' ? toText(part) : part]),
-  );
-}
-
-/**
- * Formats a value without blanks and line ends, which separate words and commands, and in ASCII, since some shells
- * change other bytes.
- */
+/** Formats a value in ASCII, since some shells change other bytes, and without blanks, which separate words. */
 function toAscii(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[^!-~]/g,
@@ -144,14 +131,13 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
   const warnings: string[] = [];
   for (const [count, { text }] of sortEntries(lines).entries()) {
     if (count % LINES_A_TURN === 0) await yieldToEventLoop();
-    const values = parseValues(text);
-    isTold ||= values !== undefined;
-    for (const [key, value] of Object.entries(values ?? {})) {
-      const [kind, number] = key.split(' ');
+    const values = readObject(parseJson(text))['v'];
+    isTold ||= isJsonObject(values);
+    for (const [key, value] of Object.entries(readObject(values))) {
+      const [kind = '', number] = key.split(' ');
       const index = Number(number);
-      if (kind === 'step') state = withStep(state, index, value);
-      else if (kind === 'warning' && index < MAX_WARNINGS && typeof value === 'string') warnings[index] = toText(value);
-      else state = withFacts(state, key, value);
+      if (kind !== 'warning') state = withValue(state, { kind, index, value });
+      else if (index < MAX_WARNINGS && typeof value === 'string') warnings[index] = toText(value);
     }
   }
   if (!isTold) return undefined;
@@ -176,28 +162,33 @@ function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { r
   return entries.toSorted((one, other) => one.e - other.e || one.n - other.n);
 }
 
-function parseValues(text: string): UnknownObject | undefined {
-  const values = readObject(parseJson(text))['v'];
-  return isJsonObject(values) ? values : undefined;
-}
-
-function withFacts(state: BuildState, kind: string, value: unknown): BuildState {
-  if (kind === 'phase') return { ...state, ...parseBuildPhase(value) };
-  const { startedAt, commit, ...facts } = parseBuildFacts(kind, value);
-  return {
-    ...state,
-    ...facts,
-    ...(commit === undefined ? {} : { build: { ...state.build, commit } }),
-    // A c3 that resumed the build started later.
-    startedAt: Math.min(state.startedAt, startedAt ?? Number.POSITIVE_INFINITY),
-  };
-}
-
-function withStep(state: BuildState, index: number, value: unknown): BuildState {
-  const before = state.steps[index];
-  const told = before && parseStep(value);
-  if (!told) return state;
-  return { ...state, steps: state.steps.with(index, { ...before, ...told, ...keepTimes(before, told) }) };
+function withValue(
+  state: BuildState,
+  { kind, index, value }: { readonly kind: string; readonly index: number; readonly value: unknown },
+): BuildState {
+  const { startedAt, isWarm, previous, subject, author } = readObject(value);
+  switch (kind) {
+    case 'build':
+      return {
+        ...state,
+        // A c3 that resumed the build started later.
+        startedAt: Math.min(state.startedAt, toTime(startedAt) ?? Number.POSITIVE_INFINITY),
+        isWarm: typeof isWarm === 'boolean' ? isWarm : undefined,
+        previous: previous === 'passed' || previous === 'failed' ? previous : undefined,
+      };
+    case 'commit':
+      return { ...state, build: { ...state.build, commit: { subject: toWords(subject), author: toWords(author) } } };
+    case 'phase':
+      return { ...state, ...toNotedPhase(value) };
+    case 'step': {
+      const before = state.steps[index];
+      const noted = before && toNotedStep(value);
+      if (!noted) return state;
+      return { ...state, steps: state.steps.with(index, { ...before, ...noted, ...keepTimes(before, noted) }) };
+    }
+    default:
+      return state;
+  }
 }
 
 /** Keeps the first times of a step: a c3 that resumes a build reports what ran before as if it ran now. */
@@ -210,11 +201,99 @@ function keepTimes(before: StepState, now: Pick<StepState, 'phase' | 'attempt'>)
 function withAllowed(state: BuildState): BuildState {
   if (state.phase.kind !== 'ended' || state.phase.ending.kind !== 'passed') return state;
   const allowed = state.steps
-    .filter(({ isAllowed, phase }) => isAllowed && isFailure(phase.kind))
+    .filter(({ isAllowed, phase: { kind } }) => isAllowed && (kind === 'failed' || kind === 'timed-out'))
     .map(({ name }) => name);
   return { ...state, phase: { kind: 'ended', ending: { kind: 'passed', allowed } } };
 }
 
-function isFailure(kind: StepState['phase']['kind']): boolean {
-  return kind === 'failed' || kind === 'timed-out';
+/**
+ * The fields of each kind, for writing and for reading. A journal has no lists: the steps have the names, and c3.yaml
+ * has the problems.
+ */
+type KindFields<T extends { readonly kind: string }> = {
+  readonly [K in T['kind']]: {
+    readonly [F in Exclude<keyof Extract<T, { readonly kind: K }>, 'kind' | 'allowed' | 'problems'>]: (
+      value: unknown,
+    ) => Extract<T, { readonly kind: K }>[F];
+  };
+};
+
+const MESSAGE = { message: toWords };
+
+const ENDINGS: KindFields<Ending> = {
+  passed: {},
+  failed: { step: toWords, ...MESSAGE },
+  'config-error': MESSAGE,
+  skipped: MESSAGE,
+  'timed-out': MESSAGE,
+  cancelled: MESSAGE,
+  superseded: MESSAGE,
+  refused: MESSAGE,
+  'infrastructure-error': MESSAGE,
+};
+
+const BUILD_PHASES: KindFields<Exclude<BuildPhase, { readonly kind: 'ended' }>> = {
+  queued: {},
+  preparing: { detail: toWords },
+  running: {},
+};
+
+/** A step that is pending is not noted. */
+const STEP_PHASES: KindFields<Exclude<StepPhase, { readonly kind: 'pending' }>> = {
+  running: {},
+  passed: {},
+  failed: { exitCode: (value) => readInteger(value, { min: 0, max: 255 }) },
+  'timed-out': {},
+  cancelled: {},
+  lost: MESSAGE,
+  skipped: { reason: (value) => (typeof value === 'string' ? toText(value) : undefined) },
+};
+
+/** Copies the fields of a kind from any value. Returns undefined for an unknown kind. */
+function toKind<T extends { readonly kind: string }>(value: unknown, kinds: KindFields<T>): T | undefined {
+  const object = readObject(value);
+  const kind = readString(object['kind']) ?? '';
+  if (!Object.hasOwn(kinds, kind)) return undefined;
+  const fields = kinds[kind as T['kind']] as Readonly<Record<string, (value: unknown) => unknown>>;
+  return { kind, ...Object.fromEntries(Object.entries(fields).map(([key, to]) => [key, to(object[key])])) } as T;
+}
+
+/** Copies what is noted of the phase of a build. Returns nothing when it makes no sense. */
+function toNotedPhase(value: unknown): Partial<Pick<BuildState, 'phase' | 'endedAt'>> {
+  const fields = readObject(value);
+  const { kind, ending } = readObject(fields['phase']);
+  const known = kind === 'ended' ? toKind(ending, ENDINGS) : undefined;
+  const phase: BuildPhase | undefined = known
+    ? { kind: 'ended', ending: known }
+    : toKind(fields['phase'], BUILD_PHASES);
+  return phase ? { phase, endedAt: toTime(fields['endedAt']) } : {};
+}
+
+/** Copies what is noted of a step. Returns undefined when it makes no sense. */
+function toNotedStep(value: unknown): Pick<StepState, 'phase' | 'attempt' | 'startedAt' | 'endedAt'> | undefined {
+  const fields = readObject(value);
+  const phase = toKind(fields['phase'], STEP_PHASES);
+  const attempt = readInteger(fields['attempt'], { min: 1, max: MAX_ATTEMPT });
+  if (!phase || attempt === undefined) return undefined;
+  return { phase, attempt, startedAt: toTime(fields['startedAt']), endedAt: toTime(fields['endedAt']) };
+}
+
+/** Cuts a text to what fits into a line of a journal. */
+function toText(text: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += /[!#-[\]-~]/.test(character) ? 1 : 6 * character.length;
+    if (bytes > MAX_TEXT_BYTES) return `${text.slice(0, end)}…`;
+    end += character.length;
+  }
+  return text;
+}
+
+function toWords(value: unknown): string {
+  return toText(readString(value) ?? '');
+}
+
+function toTime(value: unknown): number | undefined {
+  return readInteger(value, { min: 0, max: MAX_TIME });
 }

@@ -1,5 +1,5 @@
 import type { BuildState } from '../build/index.ts';
-import { parseExitNote, toResult, type PartReader } from '../agent/index.ts';
+import { parseExitNote, toResult, type PartReader, type FileLines } from '../agent/index.ts';
 import { readJournal } from './journal.ts';
 import { toStepId } from './tasks.ts';
 import { toPhase } from './verdict.ts';
@@ -25,7 +25,8 @@ export async function readNotedState(reader: PartReader, known: BuildState): Pro
   journals.push(...(await Promise.all(rest.map(async (container) => await readContainer(reader, container)))));
   const whole = await toState(journals, known);
   if (whole) return { kind: 'found', state: await withExits(reader, whole) };
-  return journals.find((journal) => journal.kind === 'failed') ?? { kind: 'none' };
+  const message = journals.find(({ failure }) => failure !== undefined)?.failure;
+  return message === undefined ? { kind: 'none' } : { kind: 'failed', message };
 }
 
 /** Adds the ends of steps that ended after the last note. */
@@ -40,22 +41,22 @@ async function withExits(reader: PartReader, state: BuildState): Promise<BuildSt
   return { ...state, steps: await Promise.all(steps) };
 }
 
-type ContainerJournal =
-  | { readonly kind: 'read'; readonly begunAtMs: number; readonly lines: readonly string[] }
-  /** The build was never there, or is not there any more. */
-  | { readonly kind: 'none' }
-  | Extract<NotedState, { kind: 'failed' }>;
+interface ContainerJournal extends FileLines {
+  /** Why the container could not be read. */
+  readonly failure?: string;
+}
 
 async function readContainer(reader: PartReader, container: string): Promise<ContainerJournal> {
   const told = await reader.readFiles(container, 'journal.');
-  if (told.kind === 'cut') return told.isShellMissing ? { kind: 'none' } : { kind: 'failed', message: told.message };
-  return told.value.begunAtMs === 0 ? { kind: 'none' } : { kind: 'read', ...told.value };
+  if (told.kind === 'answered') return told.value;
+  return { begunAtMs: 0, lines: [], ...(told.isShellMissing ? {} : { failure: told.message }) };
 }
 
+/** Returns undefined when the build was never in the containers, or is not there any more. */
 async function toState(journals: readonly ContainerJournal[], known: BuildState): Promise<BuildState | undefined> {
-  const read = journals.filter((journal) => journal.kind === 'read');
-  if (read.length === 0) return undefined;
-  const begun = { ...known, startedAt: Math.min(...read.map(({ begunAtMs }) => begunAtMs)) };
-  const lines = read.flatMap((journal) => journal.lines);
-  return (await readJournal(lines, begun)) ?? begun;
+  const begun = journals.filter(({ begunAtMs }) => begunAtMs !== 0);
+  if (begun.length === 0) return undefined;
+  const state = { ...known, startedAt: Math.min(...begun.map(({ begunAtMs }) => begunAtMs)) };
+  const lines = begun.flatMap((journal) => journal.lines);
+  return (await readJournal(lines, state)) ?? state;
 }

@@ -15,29 +15,34 @@ import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
 import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
 import type { BuildProgress } from './build-progress.ts';
 
-/** The result of the preparation, before any request to the cluster. */
-export type Prepared =
-  | { readonly kind: 'ended'; readonly ending: Ending }
-  /** The build has ended before, and was reported. It is not reported again. */
-  | { readonly kind: 'replayed'; readonly ending: Ending }
-  | PreparedBuild;
+/** A build that ends before the cluster is asked for anything. */
+interface Ended<T extends Ending = Ending> {
+  readonly kind: 'ended';
+  readonly ending: T;
+  /** It was built and reported before, so it is not reported again. */
+  readonly isReplayed?: boolean;
+}
+
+/** The build cannot run because of its c3.yaml. */
+type Unusable = Ended<Extract<Ending, { kind: 'config-error' }>>;
 
 export interface PreparedBuild {
   readonly kind: 'ready';
   readonly pipeline: Pipeline;
   readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly secrets: OpenedSecrets;
-  /** Masks the secrets, the kubeconfig and the token. */
-  readonly masking: Masking;
   readonly build: ProvenBuild;
   /** Another c3 process started it before. */
   readonly isResumed: boolean;
 }
 
 export interface OpenedSecrets {
+  readonly kind: 'opened';
   readonly kubeconfig: string;
   readonly telegram: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
+  /** Masks the secrets, the kubeconfig and the token. */
+  readonly masking: Masking;
 }
 
 export const PIPELINE_FILE = 'c3.yaml';
@@ -50,7 +55,7 @@ export async function prepare(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-): Promise<Prepared> {
+): Promise<Ended | PreparedBuild> {
   const { build, repository, signal } = request;
   const { id, sha } = build;
   // Both are requested while the forge checks the push; nothing is read from them before it has answered.
@@ -61,15 +66,15 @@ export async function prepare(
   const proof = await repository.prove(build, signal);
   if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
   const proven: ProvenBuild = { ...build, trust: proof.trust };
-  progress.prove(proven);
+  progress.note({ build: proven });
   const state = (await before)?.state;
   if (state !== undefined && state !== 'pending') {
     const message = `this delivery was built before, as the commit's status "${state}" says`;
-    return { kind: 'replayed', ending: { kind: 'skipped', message } };
+    return { ...end({ kind: 'skipped', message }), isReplayed: true };
   }
   if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make a new one']);
   const links = await dependencies.createLinks?.(proven);
-  if (links) progress.link(links);
+  if (links) progress.note({ links });
   await repository.setStatus(sha, formatCommitStatus(progress.state), signal);
 
   const read = readPipeline({ answer: await file, sha, repository }, dependencies, progress);
@@ -80,30 +85,20 @@ export async function prepare(
   const refused = checkJob(pipeline, dependencies);
   if (refused) return refused;
   if (pipeline.concurrency.cancelPrevious) dependencies.cancelPrevious();
-  const secrets = await openSecrets(pipeline, dependencies, progress);
-  const masked = maskAll(repository, secrets, dependencies);
-  if (masked.kind === 'ended') return masked;
+  const secrets = await openSecrets({ pipeline, repository }, dependencies, progress);
+  if (secrets.kind === 'ended') return secrets;
   // A pending status means that the c3 process that set it has ended without a final status.
   const isResumed = request.isResumed || state === 'pending';
-  const { masking } = masked;
-  return { kind: 'ready', build: proven, pipeline, plan, secrets, masking, isResumed };
+  return { kind: 'ready', build: proven, pipeline, plan, secrets, isResumed };
 }
 
-type Ended = Extract<Prepared, { kind: 'ended' }>;
-
-/** The build cannot run because of its c3.yaml. */
-interface Unusable {
-  readonly kind: 'ended';
-  readonly ending: Extract<Ending, { kind: 'config-error' }>;
-}
-
-function end(ending: Ending): Ended {
+function end<T extends Ending>(ending: T): Ended<T> {
   return { kind: 'ended', ending };
 }
 
 function endForConfig(message: string, problems: readonly ConfigProblem[] = []): Unusable {
   const shown = problems.length === 0 ? {} : { problems };
-  return { kind: 'ended', ending: { kind: 'config-error', message, ...shown } };
+  return end({ kind: 'config-error', message, ...shown });
 }
 
 export interface PipelineFile {
@@ -155,12 +150,21 @@ async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pi
   return { event, ref, ...(paths === undefined ? {} : { paths }) };
 }
 
-/** @throws {C3Error} SEALED_INVALID, with the place of the value */
+export interface SecretsOptions {
+  readonly pipeline: Pipeline;
+  readonly repository: Pick<Repository, 'gitAccess'>;
+}
+
+/**
+ * Opens the sealed values of c3.yaml, and creates their masking. Refuses secrets that are too long to be masked.
+ *
+ * @throws {C3Error} SEALED_INVALID, with the place of the value
+ */
 export async function openSecrets(
-  pipeline: Pipeline,
-  dependencies: Pick<BuildDependencies, 'open'>,
+  { pipeline, repository }: SecretsOptions,
+  dependencies: Pick<BuildDependencies, 'open' | 'listSecrets'>,
   progress: Pick<BuildProgress, 'warn'>,
-): Promise<OpenedSecrets> {
+): Promise<Unusable | OpenedSecrets> {
   async function open(token: string, purpose: Purpose, where: string): Promise<string> {
     try {
       const { plaintext, isOldKey } = await dependencies.open(token, purpose);
@@ -178,23 +182,13 @@ export async function openSecrets(
     pipeline.telegram?.to === undefined ? undefined : open(pipeline.telegram.to, { kind: 'telegram' }, 'telegram'),
     ...names.map((name) => open(pipeline.secrets[name] ?? '', { kind: 'secret', name }, `secrets.${name}`)),
   ]);
-  return {
-    kubeconfig,
-    telegram,
-    environment: Object.fromEntries(names.map((name, index) => [name, values[index] ?? ''])),
-  };
-}
-
-/** Creates the masking of all secrets. Refuses secrets that are too long to be masked. */
-export function maskAll(
-  repository: Pick<Repository, 'gitAccess'>,
-  secrets: OpenedSecrets,
-  { listSecrets }: Pick<BuildDependencies, 'listSecrets'>,
-): Unusable | { readonly kind: 'masked'; readonly masking: Masking } {
-  const others = listSecrets?.(secrets) ?? [];
-  const masking = createMasking([...repository.gitAccess().secrets, ...Object.values(secrets.environment), ...others]);
-  if (!masking.isTooMuch()) return { kind: 'masked', masking };
-  return endForConfig(
-    `${PIPELINE_FILE}: its secrets are too long to be hidden in what c3 shows: with their lines, and in all encodings, they take more than 2 MiB; use fewer or shorter ones`,
-  );
+  const others = dependencies.listSecrets?.({ kubeconfig, telegram }) ?? [];
+  const masking = createMasking([...repository.gitAccess().secrets, ...values, ...others]);
+  if (masking.isTooMuch()) {
+    return endForConfig(
+      `${PIPELINE_FILE}: its secrets are too long to be hidden in what c3 shows: with their lines, and in all encodings, they take more than 2 MiB; use fewer or shorter ones`,
+    );
+  }
+  const environment = Object.fromEntries(names.map((name, index) => [name, values[index] ?? '']));
+  return { kind: 'opened', kubeconfig, telegram, environment, masking };
 }

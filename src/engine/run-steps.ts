@@ -1,41 +1,28 @@
 import { createHmac } from 'node:crypto';
 import type { BuildState, Ending, FailedLog } from '../build/index.ts';
-import type { Masking } from '../sealing/index.ts';
-import type { BuildProgress } from './build-progress.ts';
-import type { Workspace } from './cluster.ts';
-import {
-  createBuildAgents,
-  createPartReader,
-  type BuildAgents,
-  type ConnectionPool,
-  type StepLimits,
-} from '../agent/index.ts';
-import { openFailedLog, type WrittenLog } from './failed-log.ts';
+import { createBuildAgents, createPartReader, type BuildAgents, type ConnectionPool } from '../agent/index.ts';
 import { planRoots, planWorkdir } from './checkout.ts';
 import { createJournal } from './journal.ts';
-import { runTask, type Part, type TaskContext } from './run-task.ts';
-import { findOversizedVariable, planTasks, type Task, type TaskPlan, type TaskSource } from './tasks.ts';
+import { runTask, type TaskContext } from './run-task.ts';
+import { openFailedLog } from './step-log.ts';
+import { findOversizedVariable, planTasks, type TaskPlan, type TaskSource } from './tasks.ts';
+import type { Part } from './verdict.ts';
 
-export interface StepsOptions extends TaskSource {
+export interface StepsOptions
+  extends TaskSource, Pick<TaskContext, 'workspace' | 'progress' | 'masking' | 'limits' | 'onOutput'> {
   /** The key for {@link createStepProofs}. */
   readonly proofKey: string;
-  readonly workspace: Workspace;
   /**
    * Another c3 process started the build in this workspace. Steps that ran do not run again, and the time limit
    * continues.
    */
   readonly isResumed: boolean;
-  readonly progress: BuildProgress;
-  readonly masking: Masking;
   /** Aborted: the build is cancelled. `finally` still runs. */
   readonly signal: AbortSignal;
   /** Aborted: `finally` is cancelled too. */
   readonly haltSignal?: AbortSignal | undefined;
-  readonly limits: StepLimits;
   /** Default: every build opens its own connections. */
   readonly connections?: ConnectionPool;
-  /** Gets what a step writes, masked, while it runs, in order. `index` is that of `BuildState.steps`. */
-  readonly onOutput?: ((index: number, bytes: Uint8Array) => void) | undefined;
 }
 
 export interface StepsOutcome {
@@ -58,6 +45,7 @@ const FINALLY_MS = 10 * 60_000;
  */
 export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   const { pipeline, progress, workspace } = options;
+  const buildId = options.build.id;
   const tasks = planTasks(options);
   const oversized = findOversizedVariable(tasks.all);
   if (oversized !== undefined) {
@@ -67,10 +55,9 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
       openLog: () => undefined,
     };
   }
-  const journal = createJournal({ buildId: options.build.id, epoch: workspace.epoch });
+  const journal = createJournal({ buildId, epoch: workspace.epoch });
   const roots = planRoots(pipeline);
   const takeNotes = (container: string): string => journal.toCommands(container, progress.state);
-  const buildId = options.build.id;
   const agents = createBuildAgents({
     ...options,
     buildId,
@@ -82,77 +69,74 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   for (const [container, count] of countAtOnce(tasks)) agents.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
-  const logs = new Map<number, WrittenLog>();
-  const reader = createPartReader({ workspace, buildId, roots });
-  const toProof = createStepProofs({ key: options.proofKey, buildId, workspaceId: workspace.id });
-  const course = createCourse({ ...options, agents, takeNotes, toProof, workdir: planWorkdir(pipeline), logs, reader });
+  const context = {
+    ...options,
+    agents,
+    takeNotes,
+    toProof: createStepProofs({ key: options.proofKey, buildId, workspaceId: workspace.id }),
+    workdir: planWorkdir(pipeline),
+    logs: new Map(),
+    reader: createPartReader({ workspace, buildId, roots }),
+  };
+  const course: Course = { cause: undefined, allowed: [], loss: undefined };
+  void workspace.lost.then((message) => {
+    course.loss = message;
+  });
   const spentMs = await findSpent(options, agents, tasks);
-  await course.walk(tasks.steps, {
+  const steps = {
     deadline: performance.now() + pipeline.timeoutMs - spentMs,
     limit: 'the time limit of the build',
     signal: options.signal,
-  });
-  await course.walk(tasks.finally, {
+  };
+  await runStages(tasks.steps, steps, { context, course });
+  const last = {
     deadline: performance.now() + FINALLY_MS,
     limit: 'the ten minutes that "finally" has',
     signal: options.haltSignal ?? new AbortController().signal,
-  });
+  };
+  await runStages(tasks.finally, last, { context, course });
   return {
-    ending: course.toEnding(),
+    ending: course.cause ?? { kind: 'passed', allowed: course.allowed },
     sweep: agents.sweep,
-    openLog: (state, signal) => openFailedLog({ ...options, state, signal, logs, reader }),
+    openLog: (state, signal) => openFailedLog(context, state, signal),
   };
 }
 
 /** The course of a build so far. */
 interface Course {
-  /** Runs the stages of a part, until one stops it. */
-  walk(stages: TaskPlan['steps'], part: Part): Promise<void>;
-  toEnding(): Ending;
+  /** The first cause why the build does not pass. */
+  cause: Ending | undefined;
+  /** The steps whose failure is allowed and that failed. */
+  readonly allowed: string[];
+  /** Why the workspace is lost. */
+  loss: string | undefined;
 }
 
-function createCourse(context: TaskContext): Course {
-  let cause: Ending | undefined;
-  const allowed: string[] = [];
-  let loss: string | undefined;
-  void context.workspace.lost.then((message) => {
-    loss = message;
-  });
-
-  /** Chooses the tasks of a stage that run after what has happened. */
-  function choose(stage: readonly Task[]): Task[] {
-    const status = cause === undefined ? 'success' : 'failure';
-    return stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
-  }
-
-  async function runStage(tasks: readonly Task[], part: Part): Promise<'go on' | 'stop'> {
-    const verdicts = await Promise.all(
-      tasks.map(async (task) => ({ task, verdict: await runTask(task, part, context) })),
-    );
-    // In their order in c3.yaml, not in the order of their ends, so that a resumed build has the same result.
-    for (const { task, verdict } of verdicts) {
-      if (verdict.kind === 'failed' && task.isAllowed) allowed.push(task.name);
-      else if (verdict.kind !== 'passed') cause ??= verdict.ending;
+/** Runs the stages of a part, until one stops it. */
+async function runStages(
+  stages: TaskPlan['steps'],
+  part: Part,
+  { context, course }: { readonly context: TaskContext; readonly course: Course },
+): Promise<void> {
+  for (const stage of stages) {
+    const status = course.cause === undefined ? 'success' : 'failure';
+    const tasks = stage.filter(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes(status));
+    const [first] = tasks;
+    if (first === undefined) continue;
+    // A step that should run and does not is a cause. Without one the build would count as passed.
+    if (course.loss !== undefined) {
+      course.cause ??= { kind: 'infrastructure-error', message: `Step "${first.name}" was not begun: ${course.loss}` };
+      return;
     }
-    return verdicts.some(({ verdict }) => verdict.kind === 'stopped') ? 'stop' : 'go on';
+    const verdicts = await Promise.all(tasks.map(async (task) => await runTask(task, part, context)));
+    // In their order in c3.yaml, not in the order of their ends, so that a resumed build has the same result.
+    for (const [index, verdict] of verdicts.entries()) {
+      const task = tasks[index];
+      if (verdict.kind === 'failed' && task?.isAllowed === true) course.allowed.push(task.name);
+      else if (verdict.kind !== 'passed') course.cause ??= verdict.ending;
+    }
+    if (verdicts.some(({ kind }) => kind === 'stopped')) return;
   }
-
-  return {
-    async walk(stages, part): Promise<void> {
-      for (const stage of stages) {
-        const tasks = choose(stage);
-        const [first] = tasks;
-        if (first === undefined) continue;
-        // A step that should run and does not is a cause. Without one the build would count as passed.
-        if (loss !== undefined) {
-          cause ??= { kind: 'infrastructure-error', message: `Step "${first.name}" was not begun: ${loss}` };
-          return;
-        }
-        if ((await runStage(tasks, part)) === 'stop') return;
-      }
-    },
-    toEnding: () => cause ?? { kind: 'passed', allowed },
-  };
 }
 
 /** Computes for how many milliseconds the build has run: 0, unless it is resumed. Compares the clocks of both c3s. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LogEnd } from '../agent/index.ts';
 import { createMasking } from '../sealing/index.ts';
 import { toPlainText } from '../terminal/text.ts';
-import { toShownTail } from './shown-tail.ts';
+import { toShownTail } from './step-log.ts';
 
 const KIB = 1024;
 /** As the agent sends it (shell/log.sh). */

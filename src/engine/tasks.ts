@@ -60,26 +60,23 @@ export function planTasks(source: TaskSource): TaskPlan {
     return added;
   }
   const gitEnvironment = checkout === false ? {} : toGitEnvironment(source.gitAccess, checkout);
-  const first: Task[][] =
-    checkout === false
-      ? []
-      : [
-          [
-            add({
-              kind: 'checkout',
-              name: 'checkout',
-              container: checkout.container,
-              run: { kind: 'script', text: formatCheckoutScript(checkout, build) },
-              env: { ...source.environment, ...gitEnvironment },
-              timeoutMs: undefined,
-              retry: 0,
-              isAllowed: false,
-              group: undefined,
-              skipped: undefined,
-              runsAfter: ['success'],
-            }),
-          ],
-        ];
+  const steps: Task[][] = [];
+  if (checkout !== false) {
+    const task = add({
+      kind: 'checkout',
+      name: 'checkout',
+      container: checkout.container,
+      run: { kind: 'script', text: formatCheckoutScript(checkout, build) },
+      env: { ...source.environment, ...gitEnvironment },
+      timeoutMs: undefined,
+      retry: 0,
+      isAllowed: false,
+      group: undefined,
+      skipped: undefined,
+      runsAfter: ['success'],
+    });
+    steps.push([task]);
+  }
   function toTasks({ steps }: PlannedStage): Task[] {
     const group = steps.length > 1 ? all.length : undefined;
     return steps.map(({ step, skipped, runsAfter }) => {
@@ -91,13 +88,7 @@ export function planTasks(source: TaskSource): TaskPlan {
         name: step.name,
         container: step.container,
         run: step.run,
-        env: {
-          ...pipeline.env,
-          ...step.env,
-          ...source.secrets,
-          ...source.environment,
-          ...(isGit ? gitEnvironment : {}),
-        },
+        env: { ...pipeline.env, ...step.env, ...source.secrets, ...source.environment, ...(isGit && gitEnvironment) },
         timeoutMs: step.timeoutMs,
         retry: step.retry,
         isAllowed: step.allowFailure,
@@ -107,7 +98,7 @@ export function planTasks(source: TaskSource): TaskPlan {
       });
     });
   }
-  const steps = [...first, ...plan.steps.map(toTasks)];
+  steps.push(...plan.steps.map(toTasks));
   return { steps, finally: plan.finally.map(toTasks), all };
 }
 

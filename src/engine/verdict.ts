@@ -12,14 +12,21 @@ export type Verdict =
   /** Nothing else of this part of the build runs. */
   | { readonly kind: 'stopped'; readonly ending: Ending };
 
-export interface Circumstances {
+/** A part of a build: its steps, or its `finally`. */
+export interface Part {
+  /** Milliseconds, monotonic. */
+  readonly deadline: number;
+  /** The name of the limit that is reached then: "the time limit of the build". */
+  readonly limit: string;
+  /** Aborting cancels the tasks of this part that run. */
+  readonly signal: AbortSignal;
+}
+
+export interface Circumstances extends Pick<Part, 'limit' | 'signal'> {
   /** The end of its output. */
   readonly tail: string;
   /** Whether its part of the build has no time left. */
   readonly isPastLimit: boolean;
-  /** "the time limit of the build" */
-  readonly limit: string;
-  readonly signal: AbortSignal;
 }
 
 export function toVerdict(task: Task, result: StepResult, circumstances: Circumstances): Verdict {

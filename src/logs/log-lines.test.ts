@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMasking } from '../sealing/index.ts';
-import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
-import { createLogLines, SLICE_CHARACTERS, SLICE_LINES, toLeadIn, type PlacedLine } from './log-lines.ts';
+
+import {
+  createLogLines,
+  MAX_LINE_CHARACTERS,
+  SLICE_CHARACTERS,
+  SLICE_LINES,
+  toLeadIn,
+  type LogPosition,
+  type PlacedLine,
+} from './log-lines.ts';
 
 const START: LogPosition = { offset: 0, pieces: 0 };
 

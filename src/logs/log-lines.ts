@@ -1,6 +1,16 @@
 import { TextDecoder } from 'node:util';
 import { MASK_REACH_BYTES, type MaskedPiece, type Masking } from '../sealing/index.ts';
-import { MAX_LINE_CHARACTERS, type LogPosition } from './build-view.ts';
+
+/** A position between two lines of a log. */
+export interface LogPosition {
+  /** Bytes of the raw log before the line. */
+  readonly offset: number;
+  /** For a line that comes in pieces: how many of them came before. */
+  readonly pieces: number;
+}
+
+/** UTF-16 units. */
+export const MAX_LINE_CHARACTERS = 16_384;
 
 /** Converts a raw log to masked lines. Pure, and linear in its input. */
 export interface LogLines {
@@ -166,4 +176,34 @@ function createDecoder(): TextDecoder {
 
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit < 0xdc00;
+}
+
+/**
+ * Reads when each part of a step's log was written, as the watch in its container noted it (agent/shell/watch.sh). A
+ * note has the form `SECONDS BYTES`: the log's size after so many seconds of the step. Every program in the container
+ * can write them, so notes that make no sense are ignored (A12).
+ *
+ * @returns a function that finds how many whole seconds after the step's start the byte at an offset of the raw log
+ *   was written. It returns undefined for a byte that was written in the last second that is noted, or later.
+ */
+export function readLogTimes(lines: readonly string[]): (offset: number) => number | undefined {
+  const notes: { readonly seconds: number; readonly size: number }[] = [];
+  for (const line of lines) {
+    const [, seconds, size] = /^(\d{1,9}) (\d{1,15})$/.exec(line) ?? [];
+    const last = notes.at(-1);
+    const note = { seconds: Number(seconds), size: Number(size) };
+    // A log that was emptied starts again; its offsets go on.
+    if (size !== undefined && (!last || (note.seconds > last.seconds && note.size > last.size))) notes.push(note);
+  }
+  return (offset) => {
+    let [low, high] = [0, notes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((notes[middle]?.size ?? 0) > offset) high = middle;
+      else low = middle + 1;
+    }
+    // The watch notes a second when it is over.
+    const found = notes[low];
+    return found && Math.max(0, found.seconds - 1);
+  };
 }

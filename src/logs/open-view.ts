@@ -11,11 +11,11 @@ import type { Repository } from '../forges/forge.ts';
 import type { PlannedStage } from '../pipeline/index.ts';
 import type { Pipeline, Stage } from '../pipeline/pipeline.ts';
 import { formatScope } from '../sealing/index.ts';
-import { createBuildView, type LogSource } from './build-logs.ts';
+import { createBuildView, type BuildLook, type BuildOutcome, type LogSource, type RunningBuild } from './build-view.ts';
 import {
   type BuildDependencies,
   checkJob,
-  maskAll,
+  createBuildProgress,
   openSecrets,
   PIPELINE_FILE,
   planRoots,
@@ -26,7 +26,6 @@ import {
   toFirstState,
 } from '../engine/index.ts';
 import { createPartReader } from '../agent/index.ts';
-import type { BuildLook, BuildOutcome, RunningBuild } from './build-view.ts';
 import type { Cluster } from '../engine/cluster.ts';
 
 /** The build that a link names, and the sources of its state. */
@@ -141,10 +140,7 @@ interface Nothing {
   readonly problems?: readonly ConfigProblem[];
 }
 
-interface Failed {
-  readonly kind: 'failed';
-  readonly message: string;
-}
+type Failed = Extract<BuildLook, { kind: 'failed' }>;
 
 /** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} the forge's refusal */
 async function openPod(order: ViewRequest, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
@@ -157,36 +153,30 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
   const refused = checkJob(pipeline, dependencies);
   if (refused) return toNothing(refused.ending);
   try {
-    const secrets = await openSecrets(pipeline, dependencies, SILENT);
-    const masked = maskAll(repository, secrets, dependencies);
-    if (masked.kind === 'ended') return toNothing(masked.ending);
-    const { masking } = masked;
-    const cluster = dependencies.openCluster(secrets.kubeconfig);
-    const { reuse, maxAgeMs } = pipeline.pod;
-    const looked = await cluster.findWorkspace(
+    const secrets = await openSecrets({ pipeline, repository }, dependencies, SILENT);
+    if (secrets.kind === 'ended') return toNothing(secrets.ending);
+    const { masking } = secrets;
+    const roots = planRoots(pipeline);
+    const looked = await dependencies.openCluster(secrets.kubeconfig).findWorkspace(
       {
         manifest: pipeline.job.manifest,
         scope: formatScope(build.scope),
         trustClass: build.trust,
-        root: planRoots(pipeline)[0],
+        root: roots[0],
         buildId,
-        reuse,
-        maxAgeMs,
+        ...pipeline.pod,
       },
       { signal },
     );
     if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
     if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
     const { workspace } = looked;
-    const parts = createPartReader({ workspace, buildId, roots: planRoots(pipeline) });
-    const reader = {
-      ...parts,
-      close(): void {
-        parts.close();
-        workspace.close();
-      },
+    const reader = createPartReader({ workspace, buildId, roots });
+    const close = (): void => {
+      reader.close();
+      workspace.close();
     };
-    return { kind: 'open', name: workspace.name, pipeline, reader, masking };
+    return { kind: 'open', name: workspace.name, pipeline, reader: { ...reader, close }, masking };
   } catch (error) {
     if (!(error instanceof C3Error) || !OF_THE_FILE.includes(error.code)) throw error;
     return { kind: 'nothing', message: toSentence(error) };
@@ -207,27 +197,17 @@ function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-e
  * Creates the state of a started build from the link and c3.yaml. The journal adds the steps that a condition
  * skipped.
  */
-function toKnownState(order: ViewRequest, pipeline: Pipeline): BuildState {
+function toKnownState({ build, repository }: ViewRequest, pipeline: Pipeline): BuildState {
   const { all } = planTasks({
     pipeline,
     plan: { kind: 'run', steps: pipeline.steps.map(toPlanned), finally: pipeline.finally.map(toPlanned) },
-    build: order.build,
-    gitAccess: order.repository.gitAccess(),
+    build,
+    gitAccess: repository.gitAccess(),
     environment: {},
     secrets: {},
   });
-  return {
-    build: order.build,
-    urls: order.repository.urls(order.build.sha),
-    phase: { kind: 'running' },
-    steps: all.map(toFirstState),
-    warnings: [],
-    isWarm: undefined,
-    previous: undefined,
-    links: undefined,
-    startedAt: 0,
-    endedAt: undefined,
-  };
+  const { state } = createBuildProgress(build, { urls: repository.urls(build.sha), now: () => 0 });
+  return { ...state, phase: { kind: 'running' }, steps: all.map(toFirstState) };
 }
 
 function toPlanned(stage: Stage): PlannedStage {

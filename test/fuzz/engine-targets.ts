@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { createBuild } from '../fakes/sample-build.ts';
 import { toBuildEnvironment } from '../../src/engine/tasks.ts';
 import { createFrameDecoder, type Frame } from '../../src/agent/frames.ts';
-import { toShownTail } from '../../src/engine/shown-tail.ts';
+import { toShownTail } from '../../src/engine/step-log.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { formatArgv, formatExports } from '../../src/agent/shell.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';

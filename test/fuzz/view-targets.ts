@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import { type BuildState, UNKNOWN_COMMIT } from '../../src/build/index.ts';
 import { createBuild } from '../fakes/sample-build.ts';
 import { readJournal } from '../../src/engine/journal.ts';
-import { createLogLines, toLeadIn } from '../../src/logs/log-lines.ts';
-import { readLogTimes } from '../../src/logs/build-logs.ts';
+import { createLogLines, readLogTimes, toLeadIn } from '../../src/logs/log-lines.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
@@ -72,7 +71,7 @@ export const viewTargets: readonly Target[] = [
     fc.tuple(fc.array(fc.oneof(mutated(['1 10', '2 30', '9 31']), anyText), { maxLength: 9 }), fc.nat({ max: 50 })),
     ([lines, offset]) => {
       const times = readLogTimes(lines);
-      const [early, late] = [times.find(offset), times.find(offset + 1)];
+      const [early, late] = [times(offset), times(offset + 1)];
       ensure(early === undefined || (Number.isSafeInteger(early) && early >= 0), 'a second is a whole number');
       ensure(late === undefined || (early !== undefined && early <= late), 'what comes later was not written earlier');
     },

@@ -8,8 +8,7 @@ import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
 import { createRunning } from '../../test/fakes/running-build.ts';
 import { createEnded, FAILED } from '../../dev/telegram/build-states.ts';
 import { createMasking } from '../sealing/index.ts';
-import { createBuildView } from './build-logs.ts';
-import type { BuildView } from './build-view.ts';
+import { createBuildView, type BuildView } from './build-view.ts';
 import { SLICE_CHARACTERS, SLICE_LINES } from './log-lines.ts';
 import { WAIT_MS } from '../../test/time-limits.ts';
 
