@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { stringify } from 'yaml';
 import { createCertificate } from '../dev/cluster/certificate.ts';
-import { toTlsOptions } from '../src/kube/connection.ts';
+import { toTlsOptions } from '../src/kube/cluster-connection.ts';
 import { parseKubeconfig, type ClusterAccess } from '../src/kube/kubeconfig.ts';
 
 /** A proxy for the API server that counts only its own requests: the server's metrics count those of all clients. */

@@ -3,7 +3,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
-import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
+import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './cluster-connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { createReadBudget, readBody, readLines, type ReadBudget } from './response-reader.ts';
 

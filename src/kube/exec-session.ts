@@ -2,7 +2,7 @@ import type { WebSocket } from 'ws';
 import type { ExecEnd, ExecOptions, ExecSession } from '../engine/cluster.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
-import { describeFault } from './connection.ts';
+import { describeFault } from './cluster-connection.ts';
 
 export interface SessionLimits {
   readonly pingEveryMs: number;

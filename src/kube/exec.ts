@@ -6,7 +6,7 @@ import type { ExecAnswer, ExecOptions, Workspace } from '../engine/cluster.ts';
 import { parseJson } from '../json.ts';
 import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
 import { toStatus, truncate } from './api-types.ts';
-import { AuthGracePeriod, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './connection.ts';
+import { AuthGracePeriod, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './cluster-connection.ts';
 import { openSession, type SessionLimits } from './exec-session.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
 import { toPodsPath } from './watch.ts';

@@ -3,7 +3,7 @@ import { C3Error } from '../errors.ts';
 import { parseJson, readObject } from '../json.ts';
 import { toList, toMetadata, toPod, toStatus, type Pod } from './api-types.ts';
 import { isTransient, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
-import { AuthGracePeriod, isUnavailable } from './connection.ts';
+import { AuthGracePeriod, isUnavailable } from './cluster-connection.ts';
 
 /** A Pod, or its absence, with the resourceVersion of the list that showed it. */
 export interface PodSnapshot {

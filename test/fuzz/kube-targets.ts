@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import type { ExecEnd } from '../../src/engine/cluster.ts';
 import { toList, toPod, toPodEvent, toStatus } from '../../src/kube/api-types.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
-import { describeFault } from '../../src/kube/connection.ts';
+import { describeFault } from '../../src/kube/cluster-connection.ts';
 import { openSession } from '../../src/kube/exec-session.ts';
 import { toRecord } from '../../src/kube/leases/lease-record.ts';
 import { findLoss } from '../../src/kube/pod-health.ts';

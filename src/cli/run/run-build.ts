@@ -24,7 +24,7 @@ export interface EventFlags {
 }
 
 /** One run of a pipeline for one snapshot. */
-export interface RunOrder {
+export interface RunRequest {
   /** `k8s` and the secrets hold plain values. */
   readonly pipeline: Pipeline;
   readonly tree: WorkingTree;
@@ -72,16 +72,16 @@ export interface RunParts {
  * Runs the same build as a server, with the working tree instead of the forge, and returns the exit code. Never
  * rejects.
  */
-export async function runOnce(order: RunOrder, { view, openCluster, connections }: RunParts): Promise<number> {
-  const { pipeline, tree } = order;
+export async function runOnce(request: RunRequest, { view, openCluster, connections }: RunParts): Promise<number> {
+  const { pipeline, tree } = request;
   const outputs = new Map<number, OutputLines>();
   let exitCode = CANCELLED;
   const cluster = createTreeCluster(openCluster(pipeline.k8s), {
     pipeline,
     tree,
-    sha: order.snapshot.sha,
+    sha: request.snapshot.sha,
     scope: toPodScope(tree),
-    isFresh: order.isFresh,
+    isFresh: request.isFresh,
   });
 
   function tellLines(step: number, texts: readonly string[]): void {
@@ -119,11 +119,11 @@ export async function runOnce(order: RunOrder, { view, openCluster, connections 
     onFault: (error) => view.show({ kind: 'warning', message: toMessage(error) }),
     limits: DEFAULT_BUILD_LIMITS,
   };
-  await runBuild(toRequest(order, cluster.treePath), dependencies);
+  await runBuild(toRequest(request, cluster.treePath), dependencies);
   return exitCode;
 }
 
-function toRequest({ tree, snapshot, event, signal }: RunOrder, treePath: () => string): BuildRequest {
+function toRequest({ tree, snapshot, event, signal }: RunRequest, treePath: () => string): BuildRequest {
   const { sha, subject, author } = snapshot;
   return {
     build: {

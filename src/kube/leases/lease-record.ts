@@ -1,7 +1,7 @@
 import { parseJson, readArray, readInteger, readObject } from '../../json.ts';
 import { toList, toMetadata, toShortText, toTime } from '../api-types.ts';
 import { UnreachableError, type KubeAnswer, type KubeClient } from '../client.ts';
-import { isUnavailable } from '../connection.ts';
+import { isUnavailable } from '../cluster-connection.ts';
 
 /** The content of a Pod's Lease: its holder, who waits for the Pod, and which builds began in it. */
 export interface LeaseRecord {

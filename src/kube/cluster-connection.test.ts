@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { generate } from 'selfsigned';
 import { describe, expect, test } from 'vitest';
 import { createClient } from './client.ts';
-import { isTransientAnswer, toTlsOptions } from './connection.ts';
+import { isTransientAnswer, toTlsOptions } from './cluster-connection.ts';
 
 test('printed options of a connection do not show the key', async () => {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'c3' }], { keySize: 2048 });
