@@ -1,11 +1,10 @@
 import { findOutcome, toComparedCommit } from '../build/index.ts';
 import type { BuildState, Ending, FailedLog, Reporter } from '../build/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
-import { createMasking, formatScope } from '../sealing/index.ts';
+import { createMasking } from '../sealing/index.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOptions } from './build-request.ts';
-import { planRoots } from './checkout.ts';
-import { prepare, type PreparedBuild } from './prepare.ts';
+import { prepare, toWorkspaceQuery, type PreparedBuild } from './prepare.ts';
 import { runSteps } from './run-steps.ts';
 import { toBuildEnvironment } from './tasks.ts';
 import { toCancelEnding } from './verdict.ts';
@@ -72,7 +71,7 @@ async function carryOut(
   } catch (error) {
     if (request.signal.aborted) return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
     if (!(error instanceof C3Error)) dependencies.onFault(error);
-    return { ending: toEnding(error) };
+    return { ending: toFaultEnding(error) };
   }
 }
 
@@ -113,16 +112,7 @@ async function runInCluster(
   const { build, pipeline, secrets, isResumed } = prepared;
   const { signal } = request;
   const answer = await dependencies.openCluster(secrets.kubeconfig).openWorkspace(
-    {
-      manifest: pipeline.job.manifest,
-      scope: formatScope(build.scope),
-      trustClass: build.trust,
-      root: planRoots(pipeline)[0],
-      buildId: build.id,
-      isResumed,
-      ...pipeline.pod,
-      neededMs: pipeline.timeoutMs,
-    },
+    { ...toWorkspaceQuery(pipeline, build), isResumed, idleMs: pipeline.pod.idleMs, neededMs: pipeline.timeoutMs },
     {
       signal,
       startTimeoutMs: dependencies.limits.startTimeoutMs,
@@ -153,7 +143,8 @@ async function runInCluster(
   }
 }
 
-function toEnding(error: unknown): Ending {
+/** Converts anything that was thrown to the ending of a build. */
+export function toFaultEnding(error: unknown): Extract<Ending, { readonly message: string }> {
   if (!(error instanceof C3Error))
     return { kind: 'infrastructure-error', message: `c3 itself failed: ${toMessage(error)}` };
   const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;

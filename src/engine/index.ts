@@ -1,4 +1,4 @@
-export { runBuild } from './build.ts';
+export { runBuild, toFaultEnding } from './build.ts';
 export { DEFAULT_BUILD_LIMITS } from './build-request.ts';
 export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, TelegramOptions } from './build-request.ts';
 export { createBuildProgress, toFirstState } from './build-progress.ts';
@@ -6,5 +6,5 @@ export { Cancelled, Superseded } from './verdict.ts';
 export { planRoots } from './checkout.ts';
 export type * from './cluster.ts';
 export { readNotedState } from './noted-state.ts';
-export { checkJob, openSecrets, PIPELINE_FILE, readPipeline } from './prepare.ts';
+export { checkJob, openSecrets, PIPELINE_FILE, readPipeline, toWorkspaceQuery } from './prepare.ts';
 export { planTasks, toStepId } from './tasks.ts';

@@ -11,9 +11,11 @@ import {
   type Plan,
   type Problem,
 } from '../pipeline/index.ts';
-import { createMasking, type Masking, type Purpose } from '../sealing/index.ts';
+import { createMasking, formatScope, type Masking, type Purpose } from '../sealing/index.ts';
 import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
 import type { BuildProgress } from './build-progress.ts';
+import { planRoots } from './checkout.ts';
+import type { WorkspaceQuery } from './cluster.ts';
 
 /** A build that ends before the cluster is asked for anything. */
 interface Ended<T extends Ending = Ending> {
@@ -191,4 +193,18 @@ export async function openSecrets(
   }
   const environment = Object.fromEntries(names.map((name, index) => [name, values[index] ?? '']));
   return { kind: 'opened', kubeconfig, telegram, environment, masking };
+}
+
+/** Returns what the name of a build's workspace is computed from. */
+export function toWorkspaceQuery(pipeline: Pipeline, { id, scope, trust }: ProvenBuild): WorkspaceQuery {
+  const { reuse, maxAgeMs } = pipeline.pod;
+  return {
+    manifest: pipeline.job.manifest,
+    scope: formatScope(scope),
+    trustClass: trust,
+    root: planRoots(pipeline)[0],
+    buildId: id,
+    reuse,
+    maxAgeMs,
+  };
 }

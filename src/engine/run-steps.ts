@@ -153,10 +153,8 @@ function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
   const counts = new Map<string, number>();
   for (const stage of [...steps, ...last]) {
     const tasks = stage.filter(({ skipped }) => skipped === undefined);
-    for (const { container } of tasks) {
-      const count = tasks.filter((task) => task.container === container).length;
-      counts.set(container, Math.max(count, counts.get(container) ?? 0));
-    }
+    for (const [container, { length }] of Map.groupBy(tasks, (task) => task.container))
+      counts.set(container, Math.max(length, counts.get(container) ?? 0));
   }
   return counts;
 }

@@ -6,11 +6,10 @@ import {
   findBuildStatus,
   type ForgeReport,
 } from '../build/index.ts';
-import { C3Error, type ErrorCode } from '../errors.ts';
+import { C3Error } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
 import type { PlannedStage } from '../pipeline/index.ts';
 import type { Pipeline, Stage } from '../pipeline/pipeline.ts';
-import { formatScope } from '../sealing/index.ts';
 import { createBuildView, type BuildLook, type BuildOutcome, type LogSource, type RunningBuild } from './build-view.ts';
 import {
   type BuildDependencies,
@@ -23,7 +22,9 @@ import {
   type ProvenBuild,
   readNotedState,
   readPipeline,
+  toFaultEnding,
   toFirstState,
+  toWorkspaceQuery,
 } from '../engine/index.ts';
 import { createPartReader } from '../agent/index.ts';
 import type { Cluster } from '../engine/cluster.ts';
@@ -62,7 +63,7 @@ export async function openView(order: ViewRequest, dependencies: ViewDependencie
 }
 
 function toFailed(error: unknown, { signal }: ViewRequest, { onFault }: ViewDependencies): Failed {
-  if (error instanceof C3Error) return { kind: 'failed', message: toSentence(error) };
+  if (error instanceof C3Error) return { kind: 'failed', message: toFaultEnding(error).message };
   if (!signal.aborted) onFault(error);
   return { kind: 'failed', message: signal.aborted ? 'aborted' : 'c3 itself failed' };
 }
@@ -145,7 +146,7 @@ type Failed = Extract<BuildLook, { kind: 'failed' }>;
 /** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} the forge's refusal */
 async function openPod(order: ViewRequest, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
   const { build, repository, signal } = order;
-  const { sha, id: buildId } = build;
+  const { sha } = build;
   const answer = await repository.readFile(PIPELINE_FILE, sha, signal);
   const read = readPipeline({ answer, sha, repository }, dependencies, SILENT);
   if (read.kind === 'ended') return toNothing(read.ending);
@@ -156,35 +157,23 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
     const secrets = await openSecrets({ pipeline, repository }, dependencies, SILENT);
     if (secrets.kind === 'ended') return toNothing(secrets.ending);
     const { masking } = secrets;
-    const roots = planRoots(pipeline);
-    const looked = await dependencies.openCluster(secrets.kubeconfig).findWorkspace(
-      {
-        manifest: pipeline.job.manifest,
-        scope: formatScope(build.scope),
-        trustClass: build.trust,
-        root: roots[0],
-        buildId,
-        ...pipeline.pod,
-      },
-      { signal },
-    );
+    const cluster = dependencies.openCluster(secrets.kubeconfig);
+    const looked = await cluster.findWorkspace(toWorkspaceQuery(pipeline, build), { signal });
     if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
     if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
     const { workspace } = looked;
-    const reader = createPartReader({ workspace, buildId, roots });
+    const reader = createPartReader({ workspace, buildId: build.id, roots: planRoots(pipeline) });
     const close = (): void => {
       reader.close();
       workspace.close();
     };
     return { kind: 'open', name: workspace.name, pipeline, reader: { ...reader, close }, masking };
   } catch (error) {
-    if (!(error instanceof C3Error) || !OF_THE_FILE.includes(error.code)) throw error;
-    return { kind: 'nothing', message: toSentence(error) };
+    const ending = toFaultEnding(error);
+    if (ending.kind !== 'config-error') throw error;
+    return toNothing(ending);
   }
 }
-
-/** Faults of the sealed values in c3.yaml. */
-const OF_THE_FILE: readonly ErrorCode[] = ['SEALED_INVALID', 'KUBECONFIG_INVALID', 'TELEGRAM_INVALID'];
 
 /** The build has reported the warnings already. */
 const SILENT = { warn: (): void => {} };
@@ -225,8 +214,4 @@ async function toOutcome(
   const commit = (await repository.readCommit(build.sha, signal)) ?? build.commit;
   const urls = repository.urls(build.sha);
   return { kind: 'outcome', outcome: { build: { ...build, commit }, urls, status, message, problems } };
-}
-
-function toSentence(error: C3Error): string {
-  return error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
 }
