@@ -69,7 +69,7 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   for (const [container, count] of countAtOnce(tasks)) agents.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
-  const context = {
+  const context: TaskContext = {
     ...options,
     agents,
     takeNotes,
