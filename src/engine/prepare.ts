@@ -77,7 +77,9 @@ export async function prepare(
   if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make a new one']);
   const links = await dependencies.createLinks?.(proven);
   if (links) progress.note({ links });
-  await repository.setStatus(sha, formatCommitStatus(progress.state), signal);
+  // The status does not change again before the end, so it says what is true from now on.
+  const running = formatCommitStatus({ ...progress.state, phase: { kind: 'running' } });
+  await repository.setStatus(sha, running, signal);
 
   const read = readPipeline({ answer: await file, sha, repository }, dependencies, progress);
   if (read.kind === 'ended') return read;
