@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import type { ConnectionPool } from './connection-pool.ts';
-import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
+import { Semaphore } from '../limiter.ts';
+import { createStepAgent, type ConnectionPool, type StepAgent } from './step-agent.ts';
 
 /**
  * The agents of a build. Each container has as many as the steps that run there at the same time. Later steps reuse
@@ -98,14 +98,11 @@ interface Sweeper {
 }
 
 async function sweepAll(sweepers: readonly Sweeper[], options: BuildAgentsOptions): Promise<boolean> {
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), SWEEP_MS);
-  const late = new Promise<boolean>((resolve) => {
-    timeout.signal.addEventListener('abort', () => resolve(false), { once: true });
-  });
-  const swept = Promise.all(sweepers.map(async (sweeper) => await sweepOne(sweeper, options, timeout.signal)));
+  const over = new AbortController();
+  const late = sleep(SWEEP_MS, false, { signal: over.signal }).catch(() => false);
+  const swept = Promise.all(sweepers.map(async (sweeper) => await sweepOne(sweeper, options, over.signal)));
   const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), late]);
-  clearTimeout(timer);
+  over.abort();
   return isClean;
 }
 
@@ -123,4 +120,48 @@ async function sweepOne({ agent, notes }: Sweeper, options: BuildAgentsOptions, 
     await sleep(options.reconnectMs, undefined, { ref: false });
   }
   return false;
+}
+
+/** Agents in one container, opened when they are needed and used again. */
+export interface AgentPool {
+  readonly all: readonly StepAgent[];
+  /** Lends an agent to `work` alone. Waits while all are in use. */
+  use<T>(work: (agent: StepAgent) => Promise<T>): Promise<T>;
+  /** Opens agents ahead, up to `count`. */
+  warmUp(count: number): void;
+  close(): void;
+}
+
+export function createAgentPool(open: () => StepAgent, maxAgents: number): AgentPool {
+  const slots = new Semaphore(maxAgents);
+  const all: StepAgent[] = [];
+  const free: StepAgent[] = [];
+  function add(): StepAgent {
+    const agent = open();
+    all.push(agent);
+    return agent;
+  }
+  return {
+    all,
+    async use(work) {
+      return await slots.run(async () => {
+        const agent = free.pop() ?? add();
+        try {
+          return await work(agent);
+        } finally {
+          free.push(agent);
+        }
+      });
+    },
+    warmUp(count): void {
+      while (all.length < Math.min(count, maxAgents)) {
+        const agent = add();
+        agent.warmUp();
+        free.push(agent);
+      }
+    },
+    close(): void {
+      for (const agent of all) agent.close();
+    },
+  };
 }

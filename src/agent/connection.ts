@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ExecEnd, ExecSession, Workspace } from '../engine/cluster.ts';
 import { createFrameDecoder, type Frame } from './frames.ts';
 import { agentArgv, agentProgram } from './shell.ts';
@@ -20,6 +20,12 @@ export type AgentAnswer<T> =
        */
       readonly isRefused?: boolean;
     };
+
+/**
+ * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader 0
+ * means that the container has nothing of the build.
+ */
+export type Ready = AgentAnswer<{ readonly begunAtMs: number }>;
 
 export type Cut = Extract<AgentAnswer<never>, { kind: 'cut' }>;
 
@@ -65,7 +71,7 @@ export interface AgentConnection {
   /** Gives an open connection to another build. Resolves with whether the agent answered. */
   begin(build: { readonly buildId: string; readonly epoch: number }): Promise<boolean>;
   /** When c3 first came here with the current build. */
-  readonly ready: Promise<AgentAnswer<{ begunAtMs: number }>>;
+  readonly ready: Promise<Ready>;
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
   close(): void;
 }
@@ -79,19 +85,15 @@ export async function openConnection(
   container: string,
   options: ConnectionOptions,
 ): Promise<AgentConnection> {
-  const receiver = createReceiver();
+  const receiver = new Receiver();
   const answer = await workspace.exec(container, agentArgv, {
-    signal: receiver.signal,
+    signal: receiver.breach.signal,
     onStdout: receiver.receive,
     onStderr: receiver.receiveStderr,
   });
   if (answer.kind === 'refused') {
-    return createDeadConnection({
-      kind: 'cut',
-      message: answer.message,
-      isFinal: !answer.isTransient,
-      isRefused: true,
-    });
+    const { message, isTransient } = answer;
+    return createDeadConnection({ kind: 'cut', message, isFinal: !isTransient, isRefused: true });
   }
   const { session } = answer;
   const over = session.done.then((end) => toCut(end, container, receiver));
@@ -125,7 +127,7 @@ export async function openConnection(
 
   send(`${agentProgram}${formatRoot(container, options)}`);
   const silence = watchSilence(session, options.silenceMs, receiver);
-  let ready = Promise.race([receiver.ready, over]);
+  let ready = Promise.race([receiver.ready.promise, over]);
   void ready.then(() => clearInterval(silence));
   return {
     get isOver() {
@@ -137,13 +139,13 @@ export async function openConnection(
     },
     perform,
     async begin(build): Promise<boolean> {
-      const late = Promise.withResolvers<undefined>();
-      const timer = setTimeout(() => late.resolve(undefined), ANSWER_MS);
+      const settled = new AbortController();
+      const late = sleep(ANSWER_MS, undefined, { signal: settled.signal }).catch(() => undefined);
       ready = perform(formatRoot(container, { ...options, ...build }), (frame) =>
         frame.kind === 'ready' ? frame : undefined,
       );
-      const answer = await Promise.race([ready, late.promise]);
-      clearTimeout(timer);
+      const answer = await Promise.race([ready, late]);
+      settled.abort();
       return answer?.kind === 'answered';
     },
     close: () => session.close(),
@@ -157,102 +159,80 @@ function formatRoot(container: string, { buildId, epoch, isReader, roots }: Conn
 }
 
 /** Receives the output of an agent, and passes its frames to the current command. */
-interface Receiver {
+class Receiver {
   /** Aborted when the agent breaks the protocol. */
-  readonly signal: AbortSignal;
-  readonly fault: string | undefined;
-  readonly stderr: string;
-  /** Milliseconds, monotonic. */
-  readonly lastSignOfLife: number;
+  readonly breach: AbortController = new AbortController();
   /** Resolves with the agent's first frame. */
-  readonly ready: Promise<AgentAnswer<{ begunAtMs: number }>>;
-  receive(chunk: Uint8Array): Promise<void>;
-  receiveStderr(chunk: Uint8Array): void;
-  /** Resolves with the first answer that is not undefined. */
-  listen<T>(onFrame: OnFrame<T>): Promise<T>;
-  ignore(): void;
-}
+  readonly ready: PromiseWithResolvers<Ready> = Promise.withResolvers();
+  /** Milliseconds, monotonic. */
+  lastSignOfLife: number = performance.now();
+  fault: string | undefined;
+  #stderr: Uint8Array = new Uint8Array(0);
+  #onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
+  readonly #decoder = createFrameDecoder();
+  #isReady = false;
+  #received = 0;
+  #unasked = 0;
 
-function createReceiver(): Receiver {
-  const controller = new AbortController();
-  const decoder = createFrameDecoder();
-  const ready = Promise.withResolvers<AgentAnswer<{ begunAtMs: number }>>();
-  let onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
-  let fault: string | undefined;
-  let stderr: Uint8Array = new Uint8Array(0);
-  let lastSignOfLife = performance.now();
-  const findFault = createFaultFinder();
-  let received = 0;
-
-  return {
-    signal: controller.signal,
-    get fault() {
-      return fault;
-    },
-    get stderr() {
-      // It may begin within a character.
-      return Buffer.from(stderr)
-        .toString('utf8')
-        .replace(/^\uFFFD+/, '');
-    },
-    get lastSignOfLife() {
-      return lastSignOfLife;
-    },
-    ready: ready.promise,
-    async receive(chunk): Promise<void> {
-      lastSignOfLife = performance.now();
-      for (const frame of decoder.push(chunk)) {
-        fault ??= findFault(frame, onFrame !== undefined);
-        if (fault !== undefined) {
-          controller.abort();
-          return;
-        }
-        if (frame.kind === 'ready') ready.resolve({ kind: 'answered', value: frame });
-        const handled = onFrame?.(frame);
-        if (handled) await handled;
-        received += 1;
-        if (received % FRAMES_A_TURN === 0) await nextTurn();
+  readonly receive = async (chunk: Uint8Array): Promise<void> => {
+    this.lastSignOfLife = performance.now();
+    for (const frame of this.#decoder.push(chunk)) {
+      this.fault ??= this.#findFault(frame);
+      if (this.fault !== undefined) {
+        this.breach.abort();
+        return;
       }
-      // A slow handler of frames is not a silent agent.
-      lastSignOfLife = performance.now();
-    },
-    receiveStderr(chunk): void {
-      // A copy: a part of a chunk would keep all of it in memory.
-      stderr = Buffer.concat([stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
-    },
-    listen<T>(handle: OnFrame<T>) {
-      lastSignOfLife = performance.now();
-      return new Promise((resolve: (value: T) => void) => {
-        function settle(value: T | undefined): void {
-          if (value === undefined) return;
-          onFrame = undefined;
-          resolve(value);
-        }
-        onFrame = (frame): Promise<void> | void => {
-          const value = handle(frame);
-          return value instanceof Promise ? value.then(settle) : settle(value);
-        };
-      });
-    },
-    ignore(): void {
-      onFrame = undefined;
-    },
+      if (frame.kind === 'ready') this.ready.resolve({ kind: 'answered', value: frame });
+      const handled = this.#onFrame?.(frame);
+      if (handled) await handled;
+      this.#received += 1;
+      if (this.#received % FRAMES_A_TURN === 0) await nextTurn();
+    }
+    // A slow handler of frames is not a silent agent.
+    this.lastSignOfLife = performance.now();
   };
-}
 
-/**
- * Creates a function that returns, for each frame in order, why it must end the connection; undefined if it is valid.
- */
-function createFaultFinder(): (frame: Frame, isAsked: boolean) => string | undefined {
-  let isReady = false;
-  let unasked = 0;
-  return (frame, isAsked) => {
-    if (frame.kind === 'fault') return frame.message;
-    isReady ||= frame.kind === 'ready';
-    if (!isReady) return 'the agent sent a frame before it was ready';
-    unasked = isAsked ? 0 : unasked + 1;
-    return unasked > MAX_UNASKED_FRAMES ? 'the agent goes on sending without a command' : undefined;
+  readonly receiveStderr = (chunk: Uint8Array): void => {
+    // A copy: a part of a chunk would keep all of it in memory.
+    this.#stderr = Buffer.concat([this.#stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
   };
+
+  get stderr(): string {
+    // It may begin within a character.
+    return Buffer.from(this.#stderr)
+      .toString('utf8')
+      .replace(/^\uFFFD+/, '')
+      .trim();
+  }
+
+  /** Resolves with the first answer that is not undefined. */
+  listen<T>(handle: OnFrame<T>): Promise<T> {
+    this.lastSignOfLife = performance.now();
+    const { promise, resolve } = Promise.withResolvers<T>();
+    const settle = (value: T | undefined): void => {
+      if (value === undefined) return;
+      this.ignore();
+      resolve(value);
+    };
+    this.#onFrame = (frame): Promise<void> | void => {
+      const value = handle(frame);
+      return value instanceof Promise ? value.then(settle) : settle(value);
+    };
+    return promise;
+  }
+
+  ignore(): void {
+    this.#onFrame = undefined;
+  }
+
+  /** Returns why this frame must end the connection; undefined if it is valid. */
+  #findFault(frame: Frame): string | undefined {
+    if (frame.kind === 'fault') return frame.message;
+    this.#isReady ||= frame.kind === 'ready';
+    if (!this.#isReady) return 'the agent sent a frame before it was ready';
+    this.#unasked = this.#onFrame ? 0 : this.#unasked + 1;
+    return this.#unasked > MAX_UNASKED_FRAMES ? 'the agent goes on sending without a command' : undefined;
+  }
 }
 
 function watchSilence(session: ExecSession, silenceMs: number, receiver: Receiver): NodeJS.Timeout {
@@ -287,13 +267,8 @@ function toCut(end: ExecEnd, container: string, { fault, stderr }: Receiver): Cu
     (NOT_FOUND_CODES.includes(end.exitCode) ||
       (/executable file not found|no such file or directory/i.test(end.message) && !OUT_OF_REACH.test(end.message)));
   if (isMissingShell) {
-    return {
-      kind: 'cut',
-      message: `container "${container}" has no POSIX shell "sh": ${end.message}`,
-      isFinal: true,
-      isShellMissing: true,
-    };
+    const message = `container "${container}" has no POSIX shell "sh": ${end.message}`;
+    return { kind: 'cut', message, isFinal: true, isShellMissing: true };
   }
-  const details = stderr.trim() === '' ? end.message : `${end.message}: ${stderr.trim()}`;
-  return { kind: 'cut', message: details, isFinal: false };
+  return { kind: 'cut', message: stderr === '' ? end.message : `${end.message}: ${stderr}`, isFinal: false };
 }

@@ -35,22 +35,14 @@ export type Frame =
  */
 export interface ExitNote {
   readonly exitCode: number;
-  readonly why: ExitReason;
+  readonly why: (typeof EXIT_REASONS)[number];
   readonly proof: string;
 }
 
 /**
  * `out-of-memory`: not exit code 0, and the kernel killed a process of the container for memory while the step ran.
  */
-export type ExitReason = 'exited' | 'out-of-memory' | 'timed-out' | 'cancelled' | 'log-limit';
-
-const EXIT_REASONS: readonly string[] = [
-  'exited',
-  'out-of-memory',
-  'timed-out',
-  'cancelled',
-  'log-limit',
-] satisfies ExitReason[];
+const EXIT_REASONS = ['exited', 'out-of-memory', 'timed-out', 'cancelled', 'log-limit'] as const;
 
 /** No line of the protocol is longer. */
 const MAX_LINE_BYTES = 4096;
@@ -123,46 +115,39 @@ export function createFrameDecoder(): FrameDecoder {
 }
 
 function parseFrame(line: string): Frame | { offset: number; length: number } | undefined {
-  const [verb, ...words] = line.split(' ');
+  const [verb = '', first, second, ...others] = line.split(' ');
+  const text = line.slice(verb.length + 1);
+  // A word that is not a count gives NaN, and every comparison with NaN is false.
+  const [one, two] = [toCount(first), toCount(second)];
   switch (verb) {
-    case 'R': {
-      const begunAtMs = toCount(words[0]);
-      return begunAtMs === undefined ? undefined : { kind: 'ready', begunAtMs, root: words.slice(1).join(' ') };
-    }
-    case 'K': {
-      const [from, to] = [toCount(words[0]), toCount(words[1])];
-      return from === undefined || to === undefined || to <= from ? undefined : { kind: 'skipped', from, to };
-    }
-    case 'D': {
-      const [offset, length] = [toCount(words[0]), toCount(words[1])];
-      return offset === undefined || !length || length > MAX_FRAME_BYTES ? undefined : { offset, length };
-    }
+    case 'R':
+      return one >= 0 ? { kind: 'ready', begunAtMs: one, root: [second, ...others].join(' ') } : undefined;
+    case 'K':
+      return two > one ? { kind: 'skipped', from: one, to: two } : undefined;
+    case 'D':
+      return one >= 0 && two > 0 && two <= MAX_FRAME_BYTES ? { offset: one, length: two } : undefined;
     case 'X': {
-      const [offset, note] = [toCount(words[0]), parseExitNote(words.slice(1).join(' '))];
-      return offset === undefined || note === undefined ? undefined : { kind: 'exit', offset, ...note };
+      const note = parseExitNote([second, ...others].join(' '));
+      return one >= 0 && note ? { kind: 'exit', offset: one, ...note } : undefined;
     }
-    case 'P': {
-      const [offset, base] = [toCount(words[0]), toCount(words[1])];
-      return offset === undefined || base === undefined ? undefined : { kind: 'part-sent', offset, base };
-    }
+    case 'P':
+      return one >= 0 && two >= 0 ? { kind: 'part-sent', offset: one, base: two } : undefined;
     case 'J':
-      return { kind: 'text', text: words.join(' ') };
+      return { kind: 'text', text };
     case 'T':
       return { kind: 'told' };
-    case 'H': {
-      const size = toCount(words[0]);
-      return size === undefined ? undefined : { kind: 'heartbeat', size };
-    }
+    case 'H':
+      return one >= 0 ? { kind: 'heartbeat', size: one } : undefined;
     case 'L':
-      return { kind: 'lost', message: words.join(' ') };
+      return { kind: 'lost', message: text };
     case 'N':
       return { kind: 'never-started' };
     case 'C':
       return { kind: 'cancel-noted' };
     case 'S':
-      return { kind: 'swept', isClean: words[0] === 'clean' };
+      return { kind: 'swept', isClean: first === 'clean' };
     case 'E':
-      return { kind: 'fault', message: words.join(' ') };
+      return { kind: 'fault', message: text };
     default:
       return undefined;
   }
@@ -175,14 +160,11 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
 export function parseExitNote(line: string): ExitNote | undefined {
   const [, code, why, proof = ''] = /^(\d{1,3}) ([a-z-]+) end(?: ([!-~]*))? *$/.exec(line) ?? [];
   const exitCode = toCount(code);
-  if (exitCode === undefined || exitCode > 255 || !isExitReason(why)) return undefined;
-  return { exitCode, why, proof };
+  const reason = EXIT_REASONS.find((known) => known === why);
+  return exitCode <= 255 && reason ? { exitCode, why: reason, proof } : undefined;
 }
 
-function isExitReason(text: string | undefined): text is ExitReason {
-  return text !== undefined && EXIT_REASONS.includes(text);
-}
-
-function toCount(text: string | undefined): number | undefined {
-  return text !== undefined && /^(?:0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : undefined;
+/** Returns NaN when the text is not a whole number in decimal digits. */
+function toCount(text: string | undefined): number {
+  return text !== undefined && /^(?:0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : Number.NaN;
 }

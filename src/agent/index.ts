@@ -1,5 +1,5 @@
 export { createBuildAgents, type BuildAgents } from './build-agents.ts';
-export { createConnectionPool, type ConnectionPool } from './connection-pool.ts';
+export { createConnectionPool, type ConnectionPool } from './step-agent.ts';
 export { parseExitNote } from './frames.ts';
 export { createPartReader, type PartReader, type FileLines } from './part-reader.ts';
 export { runPlainStep } from './plain-step.ts';

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
 import { copyLog, type CopyRequest, type LogReading } from './read-log.ts';
-import type { LogPart, PartPlace } from './log-part.ts';
-import { createPartReader, type PartReader } from './part-reader.ts';
+import { createPartReader, type LogPart, type PartPlace, type PartReader } from './part-reader.ts';
 
 const MIB = 1024 * 1024;
 

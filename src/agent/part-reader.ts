@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import { SILENCE_MS } from './build-agents.ts';
-import type { AgentAnswer } from './connection.ts';
-import { MAX_OTHER_FRAMES, readShared, readStreamed, SHARED_BLOCKS, STREAM_BLOCKS } from './log-part.ts';
-import type { LogPart, PartPlace, PartSink } from './log-part.ts';
-import { createAgentPool, createStepAgent, type AgentPool, type StepAgent } from './step-agent.ts';
+import { createAgentPool, SILENCE_MS, type AgentPool } from './build-agents.ts';
+import type { AgentAnswer, Cut } from './connection.ts';
+import { MAX_FRAME_BYTES, type Frame } from './frames.ts';
+import { createStepAgent, type StepAgent } from './step-agent.ts';
 
 /** Reads the files that a build has left in its workspace, and changes nothing there. */
 export interface PartReader {
@@ -39,9 +38,43 @@ export interface FileLines {
   readonly lines: readonly string[];
 }
 
-/**
- * Shared connections into one container: the build has its own there, and a container runtime tolerates few dozen.
- */
+export interface PartPlace {
+  readonly container: string;
+  readonly stepId: string;
+  /** In bytes of the raw log. */
+  readonly offset: number;
+  /** From the part before; 0 for the first. */
+  readonly base: number;
+}
+
+export type LogPart =
+  | {
+      readonly kind: 'part';
+      /** Left out before the bytes: too much of the log lies before its end. */
+      readonly skipped: { readonly from: number; readonly to: number } | undefined;
+      readonly bytes: Uint8Array;
+      /** The offset after it. */
+      readonly offset: number;
+      readonly base: number;
+      /** The connection broke in the middle of it. */
+      readonly isCut: boolean;
+      /** The step has ended, and this is the end of its log. */
+      readonly isLast: boolean;
+    }
+  /** There is no such step. */
+  | { readonly kind: 'none' }
+  /** The step will never report an end; why, in a clause. */
+  | { readonly kind: 'lost'; readonly message: string }
+  | Cut;
+
+export interface PartSink {
+  /** The promise is back-pressure. */
+  onBytes(bytes: Uint8Array): Promise<void> | void;
+  /** Called before the bytes that follow a gap of so many bytes. */
+  readonly onSkip?: ((bytes: number) => void) | undefined;
+}
+
+/** Shared connections into one container. A container runtime tolerates few dozen. */
 const MAX_CONNECTIONS = 4;
 
 /** The number of requests for a file, and the pause before a request after a cut. */
@@ -51,6 +84,17 @@ const RETRY_MS = 250;
 /** The limit of a file. A journal and the times of a step are smaller. An empty line costs memory too (A12). */
 const MAX_TOLD_BYTES = 16 * 1024 * 1024;
 const LINE_COST_BYTES = 64;
+
+/**
+ * The agent sends blocks of this size (shell/log.sh), and fewer bytes only at the end of the log. Hundreds of readers
+ * may keep a shared part in memory, so it is small.
+ */
+export const BLOCK_BYTES = 131_072;
+const SHARED_BLOCKS = 2;
+const STREAM_BLOCKS = MAX_FRAME_BYTES / BLOCK_BYTES;
+
+/** Frames in an answer that do not belong to it, such as the start of the agent (A12). */
+const MAX_OTHER_FRAMES = 8;
 
 /** A larger log is sent without its middle, unless the caller requests all of it. */
 const SOFT_CAP = 16_777_216;
@@ -70,13 +114,8 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
   let isClosed = false;
 
   function open(container: string): StepAgent {
-    const agent = createStepAgent(workspace, container, {
-      buildId,
-      roots,
-      epoch: 0,
-      isReader: true,
-      silenceMs: SILENCE_MS,
-    });
+    const agentOptions = { buildId, roots, epoch: 0, isReader: true, silenceMs: SILENCE_MS };
+    const agent = createStepAgent(workspace, container, agentOptions);
     if (isClosed) agent.close();
     return agent;
   }
@@ -84,6 +123,10 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
     const pool = pools.get(container) ?? createAgentPool(() => open(container), MAX_CONNECTIONS);
     pools.set(container, pool);
     return await pool.use(work);
+  }
+
+  function formatPart({ stepId, offset, base }: Omit<PartPlace, 'container'>, cap: number, blocks: number): string {
+    return `part ${buildId} ${stepId} ${offset} ${base} ${cap} ${blocks}\n`;
   }
 
   return {
@@ -95,10 +138,9 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
       }
     },
     async readPart(place): Promise<LogPart> {
-      const { container, stepId, offset, base } = place;
-      const command = `part ${buildId} ${stepId} ${offset} ${base} ${SOFT_CAP} ${SHARED_BLOCKS}\n`;
-      const key = `${container} ${command}`;
-      const asked = parts.get(key) ?? use(container, async (agent) => await readShared(agent, command, place));
+      const command = formatPart(place, SOFT_CAP, SHARED_BLOCKS);
+      const key = `${place.container} ${command}`;
+      const asked = parts.get(key) ?? use(place.container, async (agent) => await readShared(agent, command, place));
       parts.set(key, asked);
       try {
         return await asked;
@@ -110,10 +152,9 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
       const agent = open(container);
       streams.add(agent);
       return {
-        async readPart({ stepId, offset, base, isWhole }, sink): Promise<LogPart> {
-          const cap = isWhole ? NO_CAP : SOFT_CAP;
-          const command = `part ${buildId} ${stepId} ${offset} ${base} ${cap} ${STREAM_BLOCKS}\n`;
-          return await readStreamed(agent, command, { container, stepId, offset, base }, sink);
+        async readPart({ isWhole, ...place }, sink): Promise<LogPart> {
+          const command = formatPart(place, isWhole ? NO_CAP : SOFT_CAP, STREAM_BLOCKS);
+          return await readStreamed(agent, command, { ...place, container }, sink);
         },
         close(): void {
           streams.delete(agent);
@@ -148,4 +189,109 @@ async function readLinesOf(agent: StepAgent, command: string): Promise<AgentAnsw
   // Discard the rest of the answer.
   if (answer.value === 'enough') agent.reset();
   return arrival.kind === 'cut' ? arrival : { kind: 'answered', value: { begunAtMs: arrival.value.begunAtMs, lines } };
+}
+
+/** Reads a part into memory. Copies: a piece, however small, keeps the chunk in which it came. */
+async function readShared(agent: StepAgent, command: string, place: PartPlace): Promise<LogPart> {
+  let bytes = new Uint8Array(0);
+  let size = 0;
+  const part = await askPart(agent, command, place, (piece) => {
+    if (size + piece.length > SHARED_BLOCKS * BLOCK_BYTES) return false;
+    if (bytes.length === 0) bytes = new Uint8Array(SHARED_BLOCKS * BLOCK_BYTES);
+    bytes.set(piece, size);
+    size += piece.length;
+    return true;
+  });
+  return part.kind === 'part' ? { ...part, bytes: bytes.slice(0, size) } : part;
+}
+
+/** Passes the bytes of a part on as they come. */
+async function readStreamed(
+  agent: StepAgent,
+  command: string,
+  place: PartPlace,
+  { onBytes, onSkip }: PartSink,
+): Promise<LogPart> {
+  let passing: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  let size = 0;
+  async function pass(bytes: Uint8Array): Promise<void> {
+    try {
+      await onBytes(bytes);
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  async function take(piece: Uint8Array): Promise<boolean> {
+    size += piece.length;
+    if (size > STREAM_BLOCKS * BLOCK_BYTES) return false;
+    passing = pass(piece);
+    await passing;
+    return failure === undefined;
+  }
+  const part = await askPart(agent, command, place, take, onSkip);
+  // After a cut the last bytes may still be on their way.
+  await passing;
+  if (failure) throw failure.error;
+  return part;
+}
+
+/** Requests a part. `onBytes` receives its bytes, and returns false if it needs no more. The result has none. */
+async function askPart(
+  agent: StepAgent,
+  command: string,
+  place: PartPlace,
+  onBytes: (bytes: Uint8Array) => boolean | Promise<boolean>,
+  onSkip?: PartSink['onSkip'],
+): Promise<LogPart> {
+  let { offset } = place;
+  let skipped: { from: number; to: number } | undefined;
+  let others = 0;
+  let hasBytes = false;
+  function end({ base = place.base, isCut = false, isLast = false }): LogPart {
+    return { kind: 'part', skipped, bytes: new Uint8Array(0), offset, base, isCut, isLast };
+  }
+  function reject(): Cut {
+    return { kind: 'cut', message: `container "${place.container}" sends data that c3 did not request`, isFinal: true };
+  }
+  function onFrame(frame: Frame): LogPart | undefined | Promise<LogPart | undefined> {
+    switch (frame.kind) {
+      case 'data': {
+        if (frame.offset !== offset) return reject();
+        offset += frame.bytes.length;
+        hasBytes = true;
+        const taken = onBytes(frame.bytes);
+        if (typeof taken === 'boolean') return taken ? undefined : reject();
+        return taken.then((isTaken) => (isTaken ? undefined : reject()));
+      }
+      case 'skipped':
+        if (frame.from !== offset || skipped !== undefined || hasBytes) return reject();
+        skipped = { from: frame.from, to: frame.to };
+        offset = frame.to;
+        onSkip?.(frame.to - frame.from);
+        return undefined;
+      case 'part-sent':
+        return frame.offset === offset ? end({ base: frame.base }) : reject();
+      case 'exit':
+        return frame.offset === offset ? end({ isLast: true }) : reject();
+      case 'lost':
+        return frame;
+      case 'never-started':
+        return { kind: 'none' };
+      default:
+        others += 1;
+        return others > MAX_OTHER_FRAMES ? reject() : undefined;
+    }
+  }
+  const answer = await agent.perform(command, onFrame);
+  if (answer.kind === 'answered') {
+    // An agent that started before the build does not know where the files of the build are.
+    const arrival = answer.value.kind === 'none' ? await agent.ready() : undefined;
+    const isEarly = arrival?.kind === 'answered' && arrival.value.begunAtMs === 0;
+    // Discard the rest of the answer.
+    if (isEarly || answer.value.kind === 'cut') agent.reset();
+    return answer.value;
+  }
+  // What has arrived need not come again.
+  return answer.isFinal || !hasBytes ? answer : end({ isCut: true });
 }

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecAnswer, ExecEnd, Workspace } from '../engine/cluster.ts';
+import type { ExecAnswer, Workspace } from '../engine/cluster.ts';
 import { awaitLoss } from './step-agent.ts';
-import { untilAborted } from './step.ts';
-import type { StepResult } from './step.ts';
+import { delay, lost, untilAborted, type StepResult } from './step.ts';
 
 export interface PlainStep {
   readonly container: string;
@@ -45,9 +44,9 @@ export async function runPlainStep(
   try {
     return await Promise.race([
       run(workspace, step, { ...options, over: over.signal }),
-      workspace.lost.then((message): StepResult => ({ kind: 'lost', message })),
-      after(step.timeoutMs, over.signal),
-      cancelled(options.signal, over.signal),
+      workspace.lost.then(lost),
+      delay(step.timeoutMs, over.signal).then((): StepResult => ({ kind: 'timed-out' })),
+      untilAborted(options.signal, over.signal).then((): StepResult => ({ kind: 'cancelled' })),
     ]);
   } finally {
     over.abort();
@@ -66,25 +65,10 @@ async function run(
     if (answer.kind === 'open' || !answer.isTransient || opening === MAX_OPENINGS) break;
     await sleep(REOPEN_MS, undefined, { ref: false });
   }
-  if (answer.kind === 'refused') return { kind: 'lost', message: (await awaitLoss(workspace)) ?? answer.message };
-  const result = toResult(await answer.session.done);
-  if (result.kind === 'lost') return { ...result, message: (await awaitLoss(workspace)) ?? result.message };
-  const isDoubtful = result.exitCode === 0 || result.exitCode > SIGNALLED;
-  if (isDoubtful) await sleep(SETTLE_MS, undefined, { ref: false });
-  return result;
-}
-
-function toResult(end: ExecEnd): Extract<StepResult, { kind: 'exited' | 'lost' }> {
-  if (end.kind === 'status' && end.exitCode !== undefined) return { kind: 'exited', exitCode: end.exitCode };
-  return { kind: 'lost', message: `how it ended is unknown: ${end.message}` };
-}
-
-async function after(ms: number, over: AbortSignal): Promise<StepResult> {
-  await sleep(ms, undefined, { signal: over, ref: false }).catch(() => new Promise(() => {}));
-  return { kind: 'timed-out' };
-}
-
-async function cancelled(signal: AbortSignal, over: AbortSignal): Promise<StepResult> {
-  await untilAborted(signal, over);
-  return { kind: 'cancelled' };
+  if (answer.kind === 'refused') return lost((await awaitLoss(workspace)) ?? answer.message);
+  const end = await answer.session.done;
+  const exitCode = end.kind === 'status' ? end.exitCode : undefined;
+  if (exitCode === undefined) return lost((await awaitLoss(workspace)) ?? `how it ended is unknown: ${end.message}`);
+  if (exitCode === 0 || exitCode > SIGNALLED) await sleep(SETTLE_MS, undefined, { ref: false });
+  return { kind: 'exited', exitCode };
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogPart, PartPlace } from './log-part.ts';
-import type { PartReader } from './part-reader.ts';
+import { BLOCK_BYTES, type LogPart, type PartPlace, type PartReader } from './part-reader.ts';
 
 export type LogReading =
   /** The step has ended, and its whole log, `to` bytes, was read. */
@@ -54,16 +53,12 @@ const MAX_LATE_READS = 12;
 /** The limit of consecutive requests that fail. */
 const MAX_FAILURES = 8;
 
-/** A part with fewer bytes reaches the end of the log (shell/log.sh). */
-const BLOCK_BYTES = 131_072;
-
 /**
  * Reads a log to its end, part by part. While the step runs, it reads new output. It continues after cuts. It shares
  * the reader's connections.
  */
 export async function followParts(reader: PartReader, request: FollowRequest): Promise<LogReading> {
-  const { signal, within = async (work) => await work() } = request;
-  const { container, stepId, onPart } = request;
+  const { signal, container, stepId, onPart, within = async (work) => await work() } = request;
   return await readToEnd(request, QUIET_READ_PAUSE_MS, async (place) => {
     return await within(async () => {
       if (signal.aborted) return undefined;

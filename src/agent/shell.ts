@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
  * What c3 sends to a container's shell. The scripts are in shell/*.sh, where a shell can check them. Nothing of a
  * build is ever in an argv: the API server logs argv, and the processes of a container see each other's (A4).
  */
-const program = ['processes', 'log', 'step', 'watch', 'sweep', 'agent'].map(readScript).join('');
+const program = ['processes', 'log', 'step', 'agent'].map(readScript).join('');
 
 const END_OF_BOOT = '#c3-boot-end';
 

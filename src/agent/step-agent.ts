@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import { Semaphore } from '../limiter.ts';
-import { openConnection, type AgentAnswer, type AgentConnection } from './connection.ts';
-import type { ConnectionOptions, Cut, OnFrame } from './connection.ts';
-import type { KeptConnections } from './connection-pool.ts';
+import { openConnection } from './connection.ts';
+import type { AgentAnswer, AgentConnection, ConnectionOptions, Cut, OnFrame, Ready } from './connection.ts';
 
 /**
  * c3's access to one container for one build. It opens a connection when one is needed, keeps it over the steps,
@@ -17,11 +15,8 @@ export interface StepAgent {
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
   /** Opens the connection before the first command. */
   warmUp(): void;
-  /**
-   * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader
-   * 0 means that the container has nothing of the build.
-   */
-  ready(): Promise<AgentAnswer<{ readonly begunAtMs: number }>>;
+  /** Opens the connection, and waits for the agent. */
+  ready(): Promise<Ready>;
   /** Drops the connection. The next command opens another. */
   reset(): void;
   /** Ends this agent and returns its connection to the pool. Call it only between commands. */
@@ -79,7 +74,7 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
   }
 
   /** Returns false when c3 has come here before with this build and nothing is left of that. */
-  function noteBegin(arrival: AgentAnswer<{ begunAtMs: number }>): boolean {
+  function noteBegin(arrival: Ready): boolean {
     // A reader may come before the build.
     if (arrival.kind === 'answered') begunAtMs ||= arrival.value.begunAtMs;
     return arrival.kind === 'cut' || arrival.value.begunAtMs === begunAtMs;
@@ -132,46 +127,89 @@ export async function awaitLoss({ lost }: Pick<Workspace, 'lost'>): Promise<stri
   return message;
 }
 
-/** Agents in one container, opened when they are needed and used again. */
-export interface AgentPool {
-  readonly all: readonly StepAgent[];
-  /** Lends an agent to `work` alone. Waits while all are in use. */
-  use<T>(work: (agent: StepAgent) => Promise<T>): Promise<T>;
-  /** Opens agents ahead, up to `count`. */
-  warmUp(count: number): void;
+/**
+ * Connections that builds left open into warm workspaces, for the next build there. Opening a connection takes about
+ * as long as a short step. There is one pool in a process.
+ */
+export interface ConnectionPool {
+  /**
+   * Finds the connections into one container, by the key of the workspace. A cluster can report the UID of another
+   * cluster's Pod, so the UID is not the key (A5).
+   */
+  of(workspace: Pick<Workspace, 'key'>, container: string): KeptConnections;
   close(): void;
 }
 
-export function createAgentPool(open: () => StepAgent, maxAgents: number): AgentPool {
-  const slots = new Semaphore(maxAgents);
-  const all: StepAgent[] = [];
-  const free: StepAgent[] = [];
-  function add(): StepAgent {
-    const agent = open();
-    all.push(agent);
-    return agent;
+export interface KeptConnections {
+  /** Removes and returns the newest connection that is still open. */
+  pop(): AgentConnection | undefined;
+  /** Adds a connection: steps that run at the same time have one each. */
+  keep(connection: AgentConnection): void;
+}
+
+export interface ConnectionPoolLimits {
+  readonly keepMs?: number;
+  readonly maxConnections?: number;
+}
+
+/** The next push usually comes within minutes. An idle exec costs a goroutine in an API server. */
+const KEEP_MS = 10 * 60_000;
+
+/** Across all clusters of a process. */
+const MAX_CONNECTIONS = 200;
+
+export function createConnectionPool({
+  keepMs = KEEP_MS,
+  maxConnections = MAX_CONNECTIONS,
+}: ConnectionPoolLimits = {}): ConnectionPool {
+  /** Oldest first. */
+  const kept = new Set<Kept>();
+  /** The connections whose end this pool awaits. */
+  const watched = new WeakSet<AgentConnection>();
+
+  function forget(one: Kept): void {
+    clearTimeout(one.timer);
+    kept.delete(one);
   }
+  function drop(one: Kept): void {
+    forget(one);
+    one.connection.close();
+  }
+
+  function pop(key: string): AgentConnection | undefined {
+    // The newest connection: those of a wide build that no other build needs then expire.
+    const found = [...kept].findLast((one) => one.key === key && !one.connection.isOver);
+    if (found) forget(found);
+    return found?.connection;
+  }
+  function keep(key: string, connection: AgentConnection): void {
+    for (const oldest of kept) {
+      if (kept.size < maxConnections) break;
+      drop(oldest);
+    }
+    const one: Kept = { key, connection, timer: setTimeout(() => drop(one), keepMs).unref() };
+    kept.add(one);
+    // Once: a connection that comes back after each build would otherwise collect a listener each time.
+    if (watched.has(connection)) return;
+    watched.add(connection);
+    void connection.over.then(() => {
+      for (const ended of kept) if (ended.connection === connection) forget(ended);
+    });
+  }
+
   return {
-    all,
-    async use(work) {
-      return await slots.run(async () => {
-        const agent = free.pop() ?? add();
-        try {
-          return await work(agent);
-        } finally {
-          free.push(agent);
-        }
-      });
-    },
-    warmUp(count): void {
-      while (all.length < Math.min(count, maxAgents)) {
-        const agent = add();
-        agent.warmUp();
-        free.push(agent);
-      }
+    of(workspace, container) {
+      const key = JSON.stringify([workspace.key, container]);
+      return { pop: () => pop(key), keep: (connection) => keep(key, connection) };
     },
     close(): void {
-      for (const agent of all) agent.close();
+      for (const one of kept) drop(one);
     },
   };
+}
+
+interface Kept {
+  readonly key: string;
+  readonly connection: AgentConnection;
+  readonly timer: NodeJS.Timeout;
 }

@@ -59,7 +59,7 @@ describe.each(shells)('a step under %s', (shell) => {
   });
 
   it("has its container's variables as they are, whatever they are called", async () => {
-    const program = ['processes', 'log', 'step', 'watch', 'sweep', 'agent']
+    const program = ['processes', 'log', 'step', 'agent']
       .map((name) => readFileSync(new URL(`shell/${name}.sh`, import.meta.url), 'utf8'))
       .join('');
     const words = new Set(program.match(/\b[a-z][a-z0-9_]*/g));

@@ -100,7 +100,7 @@ export async function runStep(agent: StepAgent, launch: StepLaunch, options: Ste
   try {
     return await Promise.race([
       ended,
-      options.lost.then((message): StepResult => ({ kind: 'lost', message })),
+      options.lost.then(lost),
       pastDeadline(launch, options, over.signal),
       cancelled(launch, options, over.signal),
     ]);
@@ -111,111 +111,93 @@ export async function runStep(agent: StepAgent, launch: StepLaunch, options: Ste
   }
 }
 
+export function lost(message: string): StepResult {
+  return { kind: 'lost', message };
+}
+
+/** Launches the step and waits for its end. Opens another connection whenever one breaks. */
+async function awaitEnd(agent: StepAgent, launch: StepLaunch, options: AwaitOptions): Promise<StepResult> {
+  const { limits, over } = options;
+  const progress: Progress = { isStarted: false, lastContact: performance.now(), end: NOTHING };
+  let launches = 0;
+  let pauseMs = limits.reconnectMs;
+
+  while (!over.aborted) {
+    // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel
+    // claims it. The cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one,
+    // and withdrawn it since.
+    const isCancelledEarly = !progress.isStarted && options.signal.aborted;
+    const isLaunch = !progress.isStarted && !isCancelledEarly;
+    if (isLaunch) launches += 1;
+    const command = isLaunch
+      ? formatLaunch(launch, limits.graceSeconds)
+      : `${isCancelledEarly ? formatCancel(launch) : ''}wait ${launch.buildId} ${launch.stepId}\n`;
+    const begunAt = performance.now();
+    progress.end = NOTHING;
+    const answer = await agent.perform(command, (frame) => {
+      progress.lastContact = performance.now();
+      return handleFrame(frame, progress, launch.proof, options);
+    });
+    if (answer.kind === 'answered' && answer.value !== 'never-started') return answer.value;
+    const message = answer.kind === 'cut' ? answer.message : 'it did not start';
+    if (answer.kind === 'cut' && answer.isShellMissing) return { kind: 'no-shell', message };
+    if (answer.kind === 'cut' ? answer.isFinal : launches >= MAX_LAUNCHES) return lost(message);
+    if (performance.now() - progress.lastContact > limits.outOfReachMs) {
+      return lost(`its container was out of reach for ${Math.round(limits.outOfReachMs / 1000)} s: ${message}`);
+    }
+    // A connection that breaks early is not opened again and again without a longer pause.
+    if (performance.now() - begunAt > MAX_RECONNECT_MS) pauseMs = limits.reconnectMs;
+    await sleep(pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop checks `over`
+    pauseMs = Math.min(pauseMs * 2, MAX_RECONNECT_MS);
+  }
+  return lost('c3 has stopped waiting for it');
+}
+
+type AwaitOptions = StepOptions & { readonly over: AbortSignal };
+
 /** The state of the wait for a step. */
 interface Progress {
   /** The step runs or has run, so it is not launched any more. */
   isStarted: boolean;
-  launches: number;
-  /** Before the next connection. */
-  pauseMs: number;
   /** Milliseconds, monotonic. */
   lastContact: number;
   /** The bytes of the log that came since the last heartbeat. */
   end: Buffer;
 }
 
-/** Launches the step and waits for its end. Opens another connection whenever one breaks. */
-async function awaitEnd(
-  agent: StepAgent,
-  launch: StepLaunch,
-  options: StepOptions & { readonly over: AbortSignal },
-): Promise<StepResult> {
-  const { limits, over } = options;
-  const now: Progress = {
-    isStarted: false,
-    launches: 0,
-    pauseMs: limits.reconnectMs,
-    lastContact: performance.now(),
-    end: NOTHING,
-  };
-
-  while (!over.aborted) {
-    // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel
-    // claims it. The cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one,
-    // and withdrawn it since.
-    const isCancelledEarly = !now.isStarted && options.signal.aborted;
-    const isLaunch = !now.isStarted && !isCancelledEarly;
-    if (isLaunch) now.launches += 1;
-    const command = isLaunch
-      ? formatLaunch(launch, limits.graceSeconds)
-      : `${isCancelledEarly ? formatCancel(launch) : ''}wait ${launch.buildId} ${launch.stepId}\n`;
-    const begunAt = performance.now();
-    now.end = NOTHING;
-    const answer = await agent.perform(command, (frame) => {
-      now.lastContact = performance.now();
-      return handleFrame(frame, now, { ...options, proof: launch.proof });
-    });
-    if (answer.kind === 'answered' && answer.value.kind === 'ended') return answer.value.result;
-    const message = answer.kind === 'cut' ? answer.message : 'it did not start';
-    if (answer.kind === 'cut' && answer.isShellMissing) return { kind: 'no-shell', message };
-    if (answer.kind === 'cut' && answer.isFinal) return { kind: 'lost', message };
-    if (answer.kind === 'answered' && now.launches >= MAX_LAUNCHES) return { kind: 'lost', message };
-    if (performance.now() - now.lastContact > limits.outOfReachMs) {
-      const seconds = Math.round(limits.outOfReachMs / 1000);
-      return { kind: 'lost', message: `its container was out of reach for ${seconds} s: ${message}` };
-    }
-    // A connection that breaks early is not opened again and again without a longer pause.
-    if (performance.now() - begunAt > MAX_RECONNECT_MS) now.pauseMs = limits.reconnectMs;
-    await sleep(now.pauseMs, undefined, { signal: over, ref: false }).catch(() => {}); // the loop checks `over`
-    now.pauseMs = Math.min(now.pauseMs * 2, MAX_RECONNECT_MS);
-  }
-  return { kind: 'lost', message: 'c3 has stopped waiting for it' };
-}
-
 const NOTHING = Buffer.alloc(0);
-
-type Answer = { readonly kind: 'ended'; readonly result: StepResult } | { readonly kind: 'never-started' };
 
 function handleFrame(
   frame: Frame,
-  now: Progress,
-  { onLog, over, proof }: Pick<StepOptions, 'onLog'> & { readonly over: AbortSignal; readonly proof: string },
-): Answer | undefined {
-  function end(result: StepResult): Answer {
-    return { kind: 'ended', result };
-  }
+  progress: Progress,
+  proof: string,
+  { onLog, over }: AwaitOptions,
+): StepResult | 'never-started' | undefined {
   function reportLog(size: number): void {
-    if (!over.aborted && (size === 0 || now.end.length > 0)) onLog?.({ size, bytes: now.end });
-    now.end = NOTHING;
+    if (!over.aborted && (size === 0 || progress.end.length > 0)) onLog?.({ size, bytes: progress.end });
+    progress.end = NOTHING;
   }
   switch (frame.kind) {
     case 'data':
-      now.isStarted = true;
+      progress.isStarted = true;
       // The image's own `sh` may answer instead of the agent (A12).
-      if (now.end.length + frame.bytes.length > MAX_END_BYTES)
-        return end({ kind: 'lost', message: 'its container sends a log that c3 did not request' });
-      now.end = Buffer.concat([now.end, frame.bytes]);
+      if (progress.end.length + frame.bytes.length > MAX_END_BYTES)
+        return lost('its container sends a log that c3 did not request');
+      progress.end = Buffer.concat([progress.end, frame.bytes]);
       return undefined;
     case 'heartbeat':
-      now.isStarted = true;
+      progress.isStarted = true;
       reportLog(frame.size);
       return undefined;
     case 'exit':
       reportLog(frame.offset);
-      return end(toProvenResult(frame, proof));
+      return toProvenResult(frame, proof);
     case 'lost':
-      return end(frame);
+      return frame;
     case 'never-started':
       // A step that ran and left no trace must not run again.
-      return now.isStarted ? end({ kind: 'lost', message: 'its files in the container were removed' }) : frame;
-    case 'skipped':
-    case 'part-sent':
-    case 'text':
-    case 'told':
-    case 'ready':
-    case 'cancel-noted':
-    case 'swept':
-    case 'fault':
+      return progress.isStarted ? lost('its files in the container were removed') : 'never-started';
+    default:
       return undefined;
   }
 }
@@ -226,7 +208,7 @@ function handleFrame(
  */
 function toProvenResult(exit: ExitNote, proof: string): StepResult {
   if (exit.why !== 'exited' || exit.exitCode !== 0 || exit.proof === proof) return toResult(exit);
-  return { kind: 'lost', message: 'its exit file says that it passed, but its supervisor did not write that' };
+  return lost('its exit file says that it passed, but its supervisor did not write that');
 }
 
 /** Converts what a step's exit file says. */
@@ -238,7 +220,7 @@ export function toResult({ exitCode, why }: Omit<ExitNote, 'proof'>): StepResult
 /** The supervisor keeps the time limit. When it does not report, the step is lost. */
 async function pastDeadline(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
   await delay(launch.timeoutMs + options.limits.answerMs, over);
-  return { kind: 'lost', message: 'it did not end at its time limit' };
+  return lost('it did not end at its time limit');
 }
 
 /** Sends a cancel to the supervisor, which then ends the step. `awaitEnd` reports how. */
@@ -246,20 +228,17 @@ async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSi
   await untilAborted(options.signal, over);
   const agent = options.openAgent();
   over.addEventListener('abort', () => agent.close(), { once: true });
-  void sendCancel(agent, launch, { over, pauseMs: options.limits.reconnectMs });
+  void sendCancel(agent, launch, options.limits.reconnectMs, over);
   await delay(options.limits.answerMs, over);
-  return { kind: 'lost', message: 'it was cancelled and did not report that it ended' };
+  return lost('it was cancelled and did not report that it ended');
 }
 
 /** Sends a cancel until it is noted. */
-async function sendCancel(
-  agent: StepAgent,
-  launch: StepLaunch,
-  { over, pauseMs }: { over: AbortSignal; pauseMs: number },
-): Promise<void> {
-  const command = formatCancel(launch);
+async function sendCancel(agent: StepAgent, launch: StepLaunch, pauseMs: number, over: AbortSignal): Promise<void> {
   while (!over.aborted) {
-    const answer = await agent.perform(command, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
+    const answer = await agent.perform(formatCancel(launch), ({ kind }) =>
+      kind === 'cancel-noted' ? true : undefined,
+    );
     if (answer.kind === 'answered') return;
     await sleep(pauseMs, undefined, { ref: false });
   }
@@ -276,7 +255,7 @@ export async function untilAborted(signal: AbortSignal, over: AbortSignal): Prom
 }
 
 /** Resolves after `ms`; never once `over` is aborted. Splits a long delay into pieces that a timer can hold. */
-async function delay(ms: number, over: AbortSignal): Promise<void> {
+export async function delay(ms: number, over: AbortSignal): Promise<void> {
   const MAX_TIMER_MS = 2 ** 31 - 1;
   for (let left = ms; left > 0; left -= MAX_TIMER_MS) {
     try {

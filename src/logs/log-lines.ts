@@ -179,7 +179,7 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 /**
- * Reads when each part of a step's log was written, as the watch in its container noted it (agent/shell/watch.sh). A
+ * Reads when each part of a step's log was written, as the watch in its container noted it (agent/shell/step.sh). A
  * note has the form `SECONDS BYTES`: the log's size after so many seconds of the step. Every program in the container
  * can write them, so notes that make no sense are ignored (A12).
  *

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { Workspace, WorkspaceRequest } from '../../src/engine/cluster.ts';
-import { createStepAgent } from '../../src/agent/step-agent.ts';
-import { createConnectionPool } from '../../src/agent/connection-pool.ts';
+import { createConnectionPool, createStepAgent } from '../../src/agent/step-agent.ts';
 import { createClusterPool } from '../../src/kube/index.ts';
 import { answerJson, createFakeApiServer } from '../contract/fake-api-server.ts';
 import { REQUEST } from './request.ts';

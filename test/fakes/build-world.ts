@@ -13,7 +13,7 @@ import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOptions } from '../../src/engine/build-request.ts';
 import type { BuildLook, RunningBuild } from '../../src/logs/build-view.ts';
 import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
-import { createConnectionPool } from '../../src/agent/connection-pool.ts';
+import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { openView } from '../../src/logs/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
 import { C3Error } from '../../src/errors.ts';

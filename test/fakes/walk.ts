@@ -3,7 +3,7 @@ import type { BuildState, Ending } from '../../src/build/index.ts';
 import { createBuild } from './sample-build.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { ExecAnswer, ExecOptions } from '../../src/engine/cluster.ts';
-import { createConnectionPool } from '../../src/agent/connection-pool.ts';
+import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { runSteps } from '../../src/engine/run-steps.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';
 import type { Pipeline, Stage, Step } from '../../src/pipeline/pipeline.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { createConnectionPool } from '../../src/agent/connection-pool.ts';
+import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { startBuild } from './build-run.ts';
 import { useFaultCluster } from './fault-cluster.ts';
 

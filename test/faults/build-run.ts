@@ -2,7 +2,7 @@ import { createBuild } from '../fakes/sample-build.ts';
 import { toBuildEnvironment } from '../../src/engine/tasks.ts';
 import { createBuildProgress } from '../../src/engine/build-progress.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import type { ConnectionPool } from '../../src/agent/connection-pool.ts';
+import type { ConnectionPool } from '../../src/agent/step-agent.ts';
 import { runSteps, type StepsOutcome } from '../../src/engine/run-steps.ts';
 import type { StepLimits } from '../../src/agent/step.ts';
 import { planPipeline } from '../../src/pipeline/index.ts';

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { createConnectionPool, type ConnectionPool } from '../../src/agent/connection-pool.ts';
+import { createConnectionPool, type ConnectionPool } from '../../src/agent/step-agent.ts';
 import { startBuild } from './build-run.ts';
 import { useFaultCluster } from './fault-cluster.ts';
 import { isLong } from '../random.ts';
