@@ -50,19 +50,6 @@ describe('a semaphore', () => {
     expect(semaphore).toMatchObject({ held: 0, waiting: 0 });
   });
 
-  it('refuses a caller when too many wait', async () => {
-    const semaphore = new Semaphore(1, { maxWaiting: 1 });
-    const release = await semaphore.acquire();
-    const second = semaphore.acquire();
-    await expect(semaphore.acquire()).rejects.toMatchObject({
-      code: 'RATE_LIMITED',
-      message: '1 callers wait already',
-    });
-    release();
-    (await second)();
-    expect(semaphore.held).toBe(0);
-  });
-
   it('releases the slot of work that fails', async () => {
     const semaphore = new Semaphore(1);
     await expect(semaphore.run(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed');

@@ -1,15 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { C3Error } from './errors.ts';
 
 /** Limits on concurrency, rate and memory. */
 
 /** Releases a slot. Only the first call has an effect. */
 export type Release = () => void;
-
-export interface SemaphoreOptions {
-  /** Callers that may wait at the same time. Default: any number. */
-  readonly maxWaiting?: number;
-}
 
 /**
  * Allows `capacity` holders at the same time. Other callers wait in order of arrival. With a capacity of 1 it is a
@@ -17,14 +11,12 @@ export interface SemaphoreOptions {
  */
 export class Semaphore {
   readonly #capacity: number;
-  readonly #maxWaiting: number;
   /** The callers that wait, in order of arrival. Each function gives a slot to its caller. */
   readonly #queue = new Set<() => void>();
   #held = 0;
 
-  constructor(capacity: number, { maxWaiting = Infinity }: SemaphoreOptions = {}) {
+  constructor(capacity: number) {
     this.#capacity = capacity;
-    this.#maxWaiting = maxWaiting;
   }
 
   /** Slots that are held now. */
@@ -40,16 +32,12 @@ export class Semaphore {
   /**
    * Acquires a slot, and waits for one if none is free. A free slot is held before this function returns.
    *
-   * @throws the signal's reason, if it is aborted before a slot is free; {C3Error} RATE_LIMITED if too many callers
-   *   wait
+   * @throws the signal's reason, if it is aborted before a slot is free
    */
   async acquire(signal?: AbortSignal): Promise<Release> {
     signal?.throwIfAborted();
     const release = this.tryAcquire();
     if (release) return release;
-    if (this.#queue.size >= this.#maxWaiting) {
-      throw new C3Error('RATE_LIMITED', `${this.#queue.size} callers wait already`);
-    }
     await this.#wait(signal);
     return this.#createRelease();
   }
@@ -101,13 +89,11 @@ export class Semaphore {
 /** A {@link Semaphore} for each key. It keeps only keys that are held or awaited. */
 export class KeyedSemaphore {
   readonly #capacity: number;
-  readonly #options: SemaphoreOptions;
   readonly #semaphores = new Map<string, Semaphore>();
 
-  /** The limits are those of one key. */
-  constructor(capacity: number, options: SemaphoreOptions = {}) {
+  /** The capacity is that of one key. */
+  constructor(capacity: number) {
     this.#capacity = capacity;
-    this.#options = options;
   }
 
   /** The number of keys that are held. */
@@ -122,7 +108,7 @@ export class KeyedSemaphore {
   /** As {@link Semaphore.acquire}. */
   async acquire(key: string, signal?: AbortSignal): Promise<Release> {
     signal?.throwIfAborted();
-    const semaphore = this.#semaphores.get(key) ?? new Semaphore(this.#capacity, this.#options);
+    const semaphore = this.#semaphores.get(key) ?? new Semaphore(this.#capacity);
     this.#semaphores.set(key, semaphore);
     const release = await semaphore.acquire(signal);
     return () => {

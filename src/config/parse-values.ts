@@ -42,13 +42,16 @@ export function parsePort(text: string): Parsed<number> {
 }
 
 export function parseLogLevel(text: string): Parsed<LogLevel> {
-  const value = LOG_LEVELS.find((level) => level === text);
-  return value ? { value } : { mistake: `is "${text}", not one of ${LOG_LEVELS.join(', ')}` };
+  return parseWord(text, LOG_LEVELS);
 }
 
 export function parsePodPolicy(text: string): Parsed<PodPolicy> {
-  const value = POD_POLICIES.find((policy) => policy === text);
-  return value ? { value } : { mistake: `is "${text}", not one of ${POD_POLICIES.join(', ')}` };
+  return parseWord(text, POD_POLICIES);
+}
+
+function parseWord<Word extends string>(text: string, words: readonly Word[]): Parsed<Word> {
+  const value = words.find((word) => word === text);
+  return value ? { value } : { mistake: `is "${text}", not one of ${words.join(', ')}` };
 }
 
 /** Parses a positive number in decimal digits. */
@@ -63,8 +66,7 @@ export function parseCount(text: string): Parsed<number> {
  */
 export function parseNets(text: string): Parsed<readonly string[]> {
   const nets: string[] = [];
-  for (const entry of text.split(',').map((part) => part.trim())) {
-    if (entry === '' && text.trim() === '') break;
+  for (const entry of splitList(text)) {
     const [address = '', prefix, ...others] = entry.split('/');
     const bits = { 4: 32, 6: 128 }[isIP(address)];
     const length = prefix === undefined ? bits : /^[0-9]{1,3}$/.test(prefix) ? Number(prefix) : undefined;
@@ -108,8 +110,7 @@ export function parseBotToken(text: string): Parsed<string> {
 export function parseForges(text: string): Parsed<readonly ForgeSetting[]> {
   const byHost = new Map([[new URL(GITHUB.origin).host, GITHUB]]);
   const seen = new Set<string>();
-  for (const entry of text.split(',').map((part) => part.trim())) {
-    if (entry === '' && text.trim() === '') break;
+  for (const entry of splitList(text)) {
     const parsed = parseForge(entry);
     if ('mistake' in parsed) return parsed;
     const { host } = new URL(parsed.value.origin);
@@ -171,6 +172,11 @@ function toPattern(glob: string): RegExp {
     .map((part) => (part === '*' ? '[^/]*' : part.startsWith('**') ? '.*' : part.replace(/[.\\+?^${}()|[\]]/g, '\\$&')))
     .join('');
   return new RegExp(`^${source}$`);
+}
+
+/** Splits at commas. An empty text has no entries. */
+function splitList(text: string): string[] {
+  return text.trim() === '' ? [] : text.split(',').map((part) => part.trim());
 }
 
 /** Quotes a text without the password that its URL may contain. */

@@ -58,9 +58,7 @@ interface Source {
 
 function refuseMistakes({ mistakes }: Source): void {
   if (mistakes.length === 0) return;
-  throw new C3Error('CONFIG_INVALID', mistakes.join('\n'), {
-    hint: 'docs/settings.md describes each setting',
-  });
+  throw new C3Error('CONFIG_INVALID', mistakes.join('\n'), { hint: 'docs/settings.md describes each setting' });
 }
 
 /**
@@ -82,10 +80,9 @@ function readSetting<Name extends SettingName>(name: Name, source: Source): Sett
 /** Returns the text of the flag or of the variable. */
 function findText(name: SettingName, { env, flags }: Source): string | undefined {
   const flag = (flags as Environment)[name]?.trim();
-  if (flag) return flag;
   const variable = SETTINGS[name].env;
-  const text = env[variable]?.trim();
-  return text === undefined || text === '' || isFromService(variable, text) ? undefined : text;
+  const text = env[variable]?.trim() ?? '';
+  return flag || (isFromService(variable, text) ? undefined : text || undefined);
 }
 
 function readSealing(source: Source, readFile: ReadFile): Pick<SettingValues, 'secret' | 'port' | 'url'> {
