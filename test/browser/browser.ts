@@ -1,6 +1,8 @@
 import { chromium, type Browser } from 'playwright-core';
 
-/** Quiet: a browser that calls nobody but the pages under test. Root needs `--no-sandbox`. The caller closes it. */
+/**
+ * Opens a browser that sends requests only to the pages under test. Root needs `--no-sandbox`. The caller closes it.
+ */
 export async function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',

@@ -13,7 +13,7 @@ const ESC = '\u001B';
 
 let server: PageServer;
 let browser: Browser;
-/** What the browser itself complained about: something that the policy stopped, an error nobody caught. */
+/** The errors in the browser's console: violations of the policy, and exceptions that no code caught. */
 let complaints: string[];
 
 beforeAll(async () => {
@@ -48,8 +48,8 @@ function show(name: string, build: FakeBuild): void {
   server.show(name, () => ({ kind: 'seen', view: build.view }));
 }
 
-describe('a build that runs', () => {
-  test('is shown as it goes on: lines, the state, the steps, the title and the icon', async () => {
+describe('the page of a running build', () => {
+  test('updates its lines, state, steps, title and icon', async () => {
     const build = createRunning();
     build.write(2, 'first\n');
     show('look-live', build);
@@ -77,7 +77,7 @@ describe('a build that runs', () => {
     await page.context().close();
   });
 
-  test('gets its steps when they are known, opens the one that begins and closes the one that passed', async () => {
+  test('adds steps when they are known, opens a step that starts and closes a step that passed', async () => {
     const build = createFakeBuild(createState({ kind: 'preparing', detail: 'pulling image alpine/git' }));
     show('look-steps', build);
     const page = await open('/b/look-steps');
@@ -98,7 +98,7 @@ describe('a build that runs', () => {
     await page.context().close();
   });
 
-  test('is followed at the bottom, and left alone where somebody reads', async () => {
+  test('follows the end of the log, and does not scroll when the reader is elsewhere', async () => {
     const build = createRunning();
     build.write(2, 'a line\n'.repeat(300));
     show('look-follow', build);
@@ -116,7 +116,7 @@ describe('a build that runs', () => {
     await page.context().close();
   });
 
-  test('goes on after this c3 went away and came back, no line lost and none twice', async () => {
+  test('continues after c3 restarts, without lost or repeated lines', async () => {
     const build = createRunning();
     build.write(2, 'one\n');
     const first = await openPageServer();
@@ -136,7 +136,7 @@ describe('a build that runs', () => {
     await second.close();
   });
 
-  test('is cancelled by whoever may, after a question, by keyboard', async () => {
+  test('cancels the build by keyboard, after a confirmation, if the link allows it', async () => {
     show('control-cancel', createRunning());
     const page = await open('/b/control-cancel');
     await page.getByText('Cancel', { exact: true }).focus();
@@ -154,8 +154,8 @@ describe('a build that runs', () => {
   });
 });
 
-describe('a build that has ended', () => {
-  test('is run again by whoever may, and the page becomes the new build’s', async () => {
+describe('the page of an ended build', () => {
+  test('runs the build again if the link allows it, and leads to the new build', async () => {
     show('control-ended', createFailed('no\n'));
     show('control-new', createRunning());
     const page = await open('/b/control-ended', { javaScriptEnabled: false });
@@ -167,7 +167,7 @@ describe('a build that has ended', () => {
     await page.context().close();
   });
 
-  test('has lines with addresses, which a click on a number gives, and a range with shift', async () => {
+  test('puts a line in the address on a click on its number, and a range on a shift-click', async () => {
     show('look-lines', createFailed('a line\n'.repeat(1_000)));
     const page = await open('/b/look-lines#git-L1');
     await page.locator('#step-git[open] .hit#git-L1').waitFor();
@@ -184,7 +184,7 @@ describe('a build that has ended', () => {
     await page.context().close();
   });
 
-  test('is searched whole by the browser itself, far from what is on the screen too', async () => {
+  test('lets the browser search the whole log, also outside the screen', async () => {
     show('look-find', createFailed(`${'a line\n'.repeat(5_000)}needle in the hay\n${'a line\n'.repeat(5_000)}`));
     const page = await open('/b/look-find');
     expect(await page.evaluate<boolean>(`find('needle in the hay')`)).toBe(true);
@@ -194,7 +194,7 @@ describe('a build that has ended', () => {
     await page.context().close();
   });
 
-  test('gives its log without numbers and times, to the clipboard and raw', async () => {
+  test('copies the log without numbers and times, and links to the raw log', async () => {
     show('look-copy', createFailed(`${ESC}[31mred${ESC}[0m\n\nand more\n`));
     const page = await open('/b/look-copy');
     await page.locator('#step-test').getByRole('button', { name: 'Copy' }).click();
@@ -207,7 +207,7 @@ describe('a build that has ended', () => {
     await page.context().close();
   });
 
-  test('shows the elapsed time of lines on demand, with or without a script', async () => {
+  test('shows the elapsed times of lines on request, without a script', async () => {
     const build = createRunning(FAILED);
     build.write(2, 'one\ntwo\n', { seconds: 75 });
     build.endLog(2);
@@ -220,7 +220,7 @@ describe('a build that has ended', () => {
     await page.context().close();
   });
 
-  test('is all there without a script, and one that runs loads itself again', async () => {
+  test('works without a script, and then reloads while the build runs', async () => {
     show('look-plain', createFailed('no\n'));
     const running = createRunning();
     running.write(2, 'so far\n');
@@ -238,7 +238,7 @@ describe('a build that has ended', () => {
   });
 });
 
-describe('whatever is shown', () => {
+describe('every page', () => {
   const config: BuildState = createEnded(
     {
       kind: 'config-error',
@@ -283,7 +283,7 @@ describe('whatever is shown', () => {
   const names = ['control-running', 'control-failed', 'look-config', 'look-gone', 'look-trouble'];
 
   test.each(names.flatMap((name) => (['light', 'dark'] as const).map((scheme) => [name, scheme] as const)))(
-    '%s has no serious fault for people with a screen reader or weak eyes, %s',
+    '%s has no serious accessibility problem in %s colours',
     async (name, colorScheme) => {
       const page = await open(`/b/${name}`, { colorScheme });
       await page.evaluate(axe.source);
@@ -296,14 +296,14 @@ describe('whatever is shown', () => {
     },
   );
 
-  test.each(names)('%s fits a phone: nothing is wider than the screen', async (name) => {
+  test.each(names)('%s fits a phone: no element is wider than the screen', async (name) => {
     const page = await open(`/b/${name}`, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
     await page.evaluate(`document.getElementById('times')?.click()`);
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     await page.context().close();
   });
 
-  test('its colours follow the system', async () => {
+  test('has the colours of the system', async () => {
     const ground = 'getComputedStyle(document.body).backgroundColor';
     const colours = await Promise.all(
       (['light', 'dark'] as const).map(async (colorScheme) => {
@@ -317,7 +317,7 @@ describe('whatever is shown', () => {
   });
 });
 
-test('nothing that a build writes or is called runs, loads or leaves the page', async () => {
+test('output and names of a build run no script, load nothing and stay text', async () => {
   const evil = `"><img src=x onerror="console.error('ran')"><script>console.error('ran')</script>`;
   const state = createEnded(
     { kind: 'failed', step: evil, message: evil },
@@ -355,6 +355,6 @@ test('nothing that a build writes or is called runs, loads or leaves the page', 
   await page.context().close();
 });
 
-test('every look is released when its reader has gone', async () => {
+test('every view is released after its reader has left', async () => {
   await expect.poll(() => server.released).toBe(server.opened);
 });

@@ -3,7 +3,7 @@ import type { BuildState } from '../../src/build/index.ts';
 import { FAILED, RUNNING } from '../../dev/telegram/build-states.ts';
 import { createFakeBuild, type FakeBuild } from './fake-view.ts';
 
-/** `git` and `lint` have passed, `test` runs. */
+/** Creates a build in which `git` and `lint` have passed and `test` runs. */
 export function createRunning(state: BuildState = RUNNING): FakeBuild {
   const build = createFakeBuild(state);
   for (const [index, step] of state.steps.entries()) {
@@ -14,7 +14,7 @@ export function createRunning(state: BuildState = RUNNING): FakeBuild {
   return build;
 }
 
-/** `test` has failed, and wrote this. */
+/** Creates a build in which `test` wrote this log and failed. */
 export function createFailed(log: string): FakeBuild {
   const build = createRunning(FAILED);
   build.write(2, log);
@@ -22,7 +22,7 @@ export function createFailed(log: string): FakeBuild {
   return build;
 }
 
-/** Whether any of an element is on the screen. */
+/** Returns whether any part of an element is on the screen. */
 export function isInView(page: Page, selector: string): Promise<boolean> {
   return page.evaluate<boolean>(`(() => {
     const { top, bottom } = document.querySelector(${JSON.stringify(selector)}).getBoundingClientRect();

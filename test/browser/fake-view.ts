@@ -2,27 +2,27 @@ import type { BuildState } from '../../src/build/index.ts';
 import type { BuildView, LineReader, LogLine } from '../../src/logs/index.ts';
 import type { LogReading } from '../../src/agent/read-log.ts';
 
-/** A build in memory, to be looked at: its state and its logs change when the test says so. */
+/** A build in memory with a view. The test changes its state and its logs. */
 export interface FakeBuild {
   readonly view: BuildView;
-  /** How many readers of logs there are. */
+  /** The number of readers of logs. */
   readonly readers: number;
   readonly linesRead: number;
   show(state: BuildState): void;
-  /** Adds to the log of a step; it may end within a line. */
+  /** Appends to the log of a step. The text may end within a line. */
   write(index: number, text: string, options?: { attempt?: number; seconds?: number }): void;
-  /** The log is whole; `failure`: cannot be read to its end. */
+  /** Ends the log. With `failure`, it cannot be read to its end. */
   endLog(index: number, options?: { attempt?: number; failure?: string; cut?: number }): void;
 }
 
 interface FakeLog {
   bytes: Buffer;
-  /** By the offset at which a line begins. */
+  /** The key is the offset at which a line begins. */
   readonly seconds: Map<number, number>;
   ending: { failure: string | undefined; cut: number | undefined } | undefined;
 }
 
-/** As many lines come at once. */
+/** The number of lines in one slice. */
 const BATCH_LINES = 1_000;
 
 export function createFakeBuild(first: BuildState, { isLed = true }: { isLed?: boolean } = {}): FakeBuild {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 
 const DEFAULT_PATH = '/usr/bin/chromium';
 
-/** Debian's Chromium, installed where there is none and this is root on Debian; `CHROMIUM` names another's path. */
+/** Finds Debian's Chromium. Root on Debian installs it if it is missing. `CHROMIUM` is the path of another browser. */
 export default function findChromium(): void {
   const path = process.env['CHROMIUM'] ?? DEFAULT_PATH;
   process.env['CHROMIUM'] = path;

@@ -18,7 +18,7 @@ afterAll(async () => {
   await server.close();
 });
 
-/** Of 100 bytes or so: one word in colour, as most tools write, and a time, a level and a word, as some do. */
+/** Lines of about 100 bytes: with one coloured word, as most tools write, and with a time, a level and a word. */
 const LINES: readonly [name: string, line: (number: number) => string][] = [
   [
     'one colour a line',
@@ -31,18 +31,20 @@ const LINES: readonly [name: string, line: (number: number) => string][] = [
   ],
 ];
 
-test.each(LINES)('a log of 100,000 lines with %s opens, jumps and scrolls; how fast is printed', async (name, line) => {
-  const log = Array.from({ length: 100_000 }, (_, index) => line(index + 1)).join('');
-  const build = createFailed(log);
-  server.show('look-big', () => ({ kind: 'seen', view: build.view }));
-  const page = await browser.newPage({ viewport: { width: 1_280, height: 900 } });
-  await page.goto(`${server.origin}/b/look-big#test-L70000`);
-  const timing = await page.evaluate<{ load: number; paint: number }>(`({
+test.each(LINES)(
+  'a log of 100,000 lines with %s opens, jumps to a line and scrolls (prints the times)',
+  async (name, line) => {
+    const log = Array.from({ length: 100_000 }, (_, index) => line(index + 1)).join('');
+    const build = createFailed(log);
+    server.show('look-big', () => ({ kind: 'seen', view: build.view }));
+    const page = await browser.newPage({ viewport: { width: 1_280, height: 900 } });
+    await page.goto(`${server.origin}/b/look-big#test-L70000`);
+    const timing = await page.evaluate<{ load: number; paint: number }>(`({
     load: performance.getEntriesByType('navigation')[0].loadEventEnd,
     paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
   })`);
-  await expect.poll(() => isInView(page, '#test-L70000')).toBe(true);
-  const frames = await page.evaluate<number[]>(`(async () => {
+    await expect.poll(() => isInView(page, '#test-L70000')).toBe(true);
+    const frames = await page.evaluate<number[]>(`(async () => {
     const frames = [];
     for (let frame = 0, before = performance.now(); frame < 120; frame++) {
       scrollBy(0, 300);
@@ -52,13 +54,14 @@ test.each(LINES)('a log of 100,000 lines with %s opens, jumps and scrolls; how f
     }
     return frames.sort((one, other) => one - other);
   })()`);
-  expect(await page.locator('#log-test li').count()).toBe(100_000);
-  await page.close();
-  process.stdout.write(
-    `100,000 lines, ${name}, ${(log.length / 1e6).toFixed(1)} MB: first paint ${timing.paint.toFixed(0)} ms, loaded ${timing.load.toFixed(0)} ms; ` +
-      `frames while scrolling: median ${frames[60]?.toFixed(0)} ms, 95th percentile ${frames[114]?.toFixed(0)} ms\n`,
-  );
-});
+    expect(await page.locator('#log-test li').count()).toBe(100_000);
+    await page.close();
+    process.stdout.write(
+      `100,000 lines, ${name}, ${(log.length / 1e6).toFixed(1)} MB: first paint ${timing.paint.toFixed(0)} ms, loaded ${timing.load.toFixed(0)} ms; ` +
+        `frames while scrolling: median ${frames[60]?.toFixed(0)} ms, 95th percentile ${frames[114]?.toFixed(0)} ms\n`,
+    );
+  },
+);
 
 test('a page that follows an endless log keeps its newest 200,000 lines', async () => {
   const build = createRunning();

@@ -7,21 +7,21 @@ import { handleBuildLog } from '../../src/server/build-log.ts';
 import { handleBuildPage } from '../../src/server/build-page.ts';
 import { listen } from '../../src/server/listen.ts';
 
-/** The pages of builds that a test makes up, over a real socket. */
+/** A server of the pages of fake builds, on a real socket. */
 export interface PageServer {
   readonly origin: string;
-  /** Addresses end in it. `look-…` may look, `control-…` may control. */
+  /** Adds a build. Its address ends in `sealed`: `look-…` is read-only, `control-…` grants control. */
   show(sealed: string, look: () => BuildLook): void;
-  /** What was sent by forms, newest last. */
+  /** The submitted forms, the newest last. */
   readonly posts: readonly { readonly path: string; readonly body: string; readonly origin: string | null }[];
   readonly released: number;
   readonly opened: number;
-  /** Ends everything, as a c3 that ends. `open` takes the same port again. */
+  /** Ends all connections, like a c3 that stops. The port is free for the next server. */
   close(): Promise<void>;
 }
 
 export interface PageServerOptions {
-  /** 0: the system chooses. */
+  /** 0: the system chooses a free port. */
   readonly port?: number;
   now?(): number;
 }

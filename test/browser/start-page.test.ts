@@ -14,9 +14,9 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} };
 let c3: C3;
 let browser: Browser;
 let page: Page;
-/** Every request that the page caused. */
+/** Every request that the page made. */
 let requests: string[];
-/** What the browser itself complained about: a script that the policy stopped, an error nobody caught. */
+/** The errors in the browser's console: violations of the policy, and exceptions that no code caught. */
 let complaints: string[];
 
 beforeAll(async () => {
@@ -67,7 +67,7 @@ describe('the start page', () => {
     expect(complaints).toStrictEqual([]);
   });
 
-  test('the hook URL works as it is: a signed ping is answered', async () => {
+  test('makes a hook URL that answers a signed ping', async () => {
     await fill({ repo: 'github.com/acme/shop', for: 'hook', value: 'ghp_abcdefgh12345678' });
     const [url = '', webhookSecret = ''] = await page.locator('#sealed code').allTextContents();
     const body = JSON.stringify({ zen: 'Keep it simple', repository: { full_name: 'acme/shop' } });
@@ -84,7 +84,7 @@ describe('the start page', () => {
     expect(await answer.text()).toBe('pong: the webhook of github.com/acme/shop works\n');
   });
 
-  test('seals a secret for its name, copies it, and forgets the value', async () => {
+  test('seals a secret for its name, copies it and clears the value', async () => {
     await fill({ repo: 'github.com/acme/shop', for: 'secret', name: 'DEPLOY_KEY', value: 'größe\nline 2' });
     await page.getByRole('button', { name: 'Copy DEPLOY_KEY' }).click();
     await page.getByText('Copied').waitFor();
@@ -102,18 +102,18 @@ describe('the start page', () => {
       'An access token contains only ASCII letters, digits and punctuation, and no spaces',
     ],
     [{ repo: 'github.com/a/b', for: 'k8s', value: ' ' }, 'The value is empty'],
-  ])('says what is wrong with %o', async (values, sentence) => {
+  ])('reports what is wrong with %o', async (values, sentence) => {
     await fill(values);
     await page.getByRole('alert').filter({ hasText: sentence }).waitFor();
     expect(await page.locator('#answer').isVisible()).toBe(false);
   });
 
-  test('says what to do when the hook URL is longer than GitHub may take', async () => {
+  test('explains what to do when the hook URL may be too long for GitHub', async () => {
     await fill({ repo: `github.com/acme/${'x'.repeat(60)}`, for: 'hook', value: `github_pat_${'a'.repeat(82)}` });
     expect(await page.locator('#too-long').isVisible()).toBe(true);
   });
 
-  test('is used by keyboard alone', async () => {
+  test('works with only a keyboard', async () => {
     await page.getByLabel('Repository').focus();
     await page.keyboard.type('github.com/acme/shop');
     await page.keyboard.press('Tab');
@@ -125,7 +125,7 @@ describe('the start page', () => {
     expect(await page.locator(':focus').getAttribute('id')).toBe('answer');
   });
 
-  test('without a script shows everything but the form', async () => {
+  test('shows everything except the form without a script', async () => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const plain = await context.newPage();
     await plain.goto(c3.origin);

@@ -8,7 +8,7 @@ interface Picture {
   readonly name: string;
   readonly build: FakeBuild;
   readonly options: BrowserContextOptions;
-  /** Text that is there when the page is. */
+  /** Text that shows that the page is complete. */
   readonly text: string;
 }
 
@@ -42,7 +42,7 @@ const FAILING = [
   '',
 ].join('\n');
 
-/** A link to control, in the light and the dark, on a screen and a phone. */
+/** Takes pictures of pages with control, in light and dark colours, on a screen and on a phone. */
 export async function* drawBuildPages(browser: Browser, folder: string): AsyncGenerator<string> {
   const server = await openPageServer({ now: () => START + 38_000 });
   const screen = { viewport: { width: 1_000, height: 690 }, deviceScaleFactor: 1.5 };

@@ -5,8 +5,8 @@ import { drawBuildPages } from './build-pages.ts';
 import { drawTelegramMessages } from './telegram-messages.ts';
 
 /**
- * Draws the README's pictures, of the Telegram message and of the build page. Needs Debian's packages chromium,
- * fonts-noto-color-emoji and fonts-dejavu-core; CHROMIUM names another browser's path.
+ * Takes the README's pictures of Telegram messages and build pages. Needs Debian's packages chromium,
+ * fonts-noto-color-emoji and fonts-dejavu-core. CHROMIUM is the path of another browser.
  */
 const FOLDER = fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
 

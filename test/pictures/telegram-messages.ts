@@ -11,14 +11,14 @@ const TOKEN = '110201543:for-the-pictures';
 const CHAT = -1001234567890;
 const WAIT_MS = 20_000;
 
-/** What each picture shows, and how many seconds into the build. */
+/** The state that each picture shows, and the time since the start of the build. */
 const PICTURES: readonly { readonly name: string; readonly state: BuildState; readonly afterMs: number }[] = [
   { name: 'running', state: RUNNING, afterMs: 38_000 },
   { name: 'passed', state: PASSED, afterMs: 96_000 },
   { name: 'failed', state: FAILED, afterMs: 54_000 },
 ];
 
-/** The real reporter sends builds to the stand-in, and the browser shows them. */
+/** Reports builds to the fake Bot API with the real reporter, and takes pictures of its page. */
 export async function* drawTelegramMessages(browser: Browser, folder: string): AsyncGenerator<string> {
   for (const { name, state, afterMs } of PICTURES) {
     const clock = createFakeClock(START);
@@ -40,7 +40,7 @@ export async function* drawTelegramMessages(browser: Browser, folder: string): A
       await server.waitFor(({ versions }) => versions.length === 1, AbortSignal.timeout(WAIT_MS));
       clock.pass(afterMs);
       reporter.report({ ...state, links });
-      // Of a build that still runs it sends what is known.
+      // For a running build, the reporter sends the newest state.
       await clock.jumpUntil(reporter.finish());
       if (newest(server.messages()[0] ?? fail('no message arrived')).text.includes('Preparing'))
         fail('no edit arrived');
@@ -61,11 +61,11 @@ async function photograph(browser: Browser, server: TelegramServer, path: string
   });
   try {
     await page.goto(`${server.url}/`);
-    // A build that failed has a second one, the reply that rings.
+    // A failed build has a second message, the notification.
     const bubble = page.locator('.message').first();
     await bubble.waitFor({ timeout: WAIT_MS });
     for (const quote of await bubble.locator('.expandable').all()) await quote.click();
-    // Transparent around the bubble's corners, for light and dark pages.
+    // Transparent corners suit light and dark pages.
     await page.addStyleTag({ content: 'body { background: none }' });
     await bubble.screenshot({ path, omitBackground: true });
   } finally {
