@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { runCli } from './cli/run-cli.ts';
+import { runCli } from './cli/commands.ts';
 
 process.exit(await runCli(process.argv.slice(2)));

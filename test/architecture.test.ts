@@ -107,7 +107,7 @@ test('exports are named, never default', () => {
 
 test('the process is ended in main.ts alone, and its environment is read in cli alone', () => {
   expect(filesWith(/\bprocess\.exit\(/)).toStrictEqual(['main.ts']);
-  expect(filesWith(/\bprocess\.env\b/)).toStrictEqual(['cli/run-cli.ts']);
+  expect(filesWith(/\bprocess\.env\b/)).toStrictEqual(['cli/commands.ts']);
 });
 
 test('no listener is taken off by the option `signal`: Node may forget to, and the process then keeps all that it knows', () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 
-import { runCli } from '../src/cli/run-cli.ts';
+import { runCli } from '../src/cli/commands.ts';
 import { tellError, type Terminal } from '../src/cli/terminal.ts';
 import { SETTINGS } from '../src/config/index.ts';
 import { C3Error, type ErrorCode } from '../src/errors.ts';

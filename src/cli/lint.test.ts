@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { runCli } from './run-cli.ts';
+import { runCli } from './commands.ts';
 import type { Terminal } from './terminal.ts';
 
 const seed = readFileSync(join(import.meta.dirname, '../../examples/seed.c3.yaml'), 'utf8');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/pipeline/index.ts';
-import { runCli } from '../../src/cli/run-cli.ts';
+import { runCli } from '../../src/cli/commands.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { toPayload, useOutsider } from './outsider.ts';
 import { deadline } from '../time-limits.ts';

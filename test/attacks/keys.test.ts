@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { runCli } from '../../src/cli/run-cli.ts';
+import { runCli } from '../../src/cli/commands.ts';
 import { readConfig } from '../../src/config/index.ts';
 import { formatSecret, openSealed, parseKeyring, parseScope, seal } from '../../src/sealing/index.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSealed, parseHookQuery, parseKeyring, parseScope, toJwks, type Purpose } from '../sealing/index.ts';
-import { runCli } from './run-cli.ts';
+import { runCli } from './commands.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
 const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
