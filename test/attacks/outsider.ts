@@ -45,7 +45,7 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
   const fixture = useFixture(openSharedTarget, settings);
 
   function cluster(): EmbeddedCluster {
-    if (made === undefined) throw new Error('the cluster is not there before the tests run');
+    if (made === undefined) throw new Error('the cluster does not exist before the tests run');
     return made;
   }
 

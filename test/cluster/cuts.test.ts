@@ -11,7 +11,7 @@ beforeAll(async () => {
   workspace = real.overRelay(await real.openWorkspace());
 });
 
-/** The launch alone is 32 kB; a TLS handshake, the request and the agent's program come before it. */
+/** The launch alone is 32 kB. A TLS handshake, the request and the agent's program precede it. */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;
 /** Waits without output for a file of the test. */
 const QUIET = 'echo started; until [ -e "/c3/go.$ID" ]; do sleep 0.05; done; echo done';
@@ -20,8 +20,9 @@ const NOISY =
   'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.005; done; echo done';
 
 /**
- * What an exec starts has no parent that its container knows of; what the agent starts, which bears the same name, has. Not this
- * shell itself, whose command line names the agent too.
+ * Kills the agent. A process that an exec starts has no parent in the container, and a process that the agent starts
+ * has the same name and a parent. The script excludes its own shell, whose command line contains the agent's name
+ * too.
  */
 const KILL_AGENTS = `for file in /proc/[0-9]*/cmdline; do
   pid=\${file#/proc/}; pid=\${pid%/cmdline}
@@ -30,7 +31,7 @@ const KILL_AGENTS = `for file in /proc/[0-9]*/cmdline; do
   esac
 done 2> /dev/null`;
 
-/** Where on its way to the log's end a connection breaks. */
+/** Where a connection breaks on its way to the end of the log. */
 const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: number][] = [
   ['in the TLS handshake', 'sent', 200],
   ['before the 101', 'received', 1500],

@@ -3,7 +3,7 @@ import type { User } from '../../dev/demo/user.ts';
 import { useFixture } from '../e2e/fixture.ts';
 import { openTarget } from './target.ts';
 
-/** Containers of one Pod, each a kind of image that people use (docs/real-cluster.md), and what is odd about it. */
+/** Containers of one Pod. Each has an image of a common kind (docs/real-cluster.md) with its peculiarity. */
 const CONTAINERS: readonly [name: string, image: string, more: string][] = [
   ['dash', 'c3-test/debian', ''],
   ['bash', 'c3-test/bash', ''],
@@ -15,7 +15,7 @@ const CONTAINERS: readonly [name: string, image: string, more: string][] = [
 ];
 const SHELLS = [...CONTAINERS.map(([name]) => name), 'unmounted'];
 
-/** Writes to both streams, leaves a daemon behind, and shows that the work tree is there where the volume is. */
+/** Writes to both streams, leaves a daemon, and checks the work tree on the volume. */
 const SCRIPT = `echo out of $C3_BUILD_ID; echo err >&2; sleep 1000 & test "$(pwd)" = /c3/project`;
 
 describe('a build on a real Kubernetes', () => {
@@ -50,13 +50,13 @@ ${steps}
     const { status, text } = await fixture.push(user, { 'c3.yaml': format(steps) });
     expect({ status, text }).toMatchObject({ status: { state: 'success' } });
     for (const name of SHELLS) expect(text).toMatch(new RegExp(`✅ ${name}`));
-    // Nothing was left that could not be ended: the Pod serves the next build.
+    // All processes were ended: the Pod serves the next build.
     const again = await fixture.push(user, { 'c3.yaml': format(steps) });
     expect(again).toMatchObject({ status: { state: 'success' } });
     expect(again.text).toContain('warm');
   });
 
-  it.each(SHELLS)('has the exit code and the last words of a step in %s', async (name) => {
+  it.each(SHELLS)('reports the exit code and the last output of a step in %s', async (name) => {
     const { status, text } = await fixture.push(user, { 'c3.yaml': format(`- ${name}: echo the end; exit 7`) });
     expect(status).toMatchObject({
       state: 'failure',
@@ -65,7 +65,7 @@ ${steps}
     expect(text).toContain('the end');
   });
 
-  it('runs a list command where there is no shell, and tells its output and its exit code', async () => {
+  it('runs a list command without a shell, and reports its output and its exit code', async () => {
     const passed = await fixture.push(user, { 'c3.yaml': format('- static: [/busybox, "true"]') });
     expect(passed).toMatchObject({ status: { state: 'success' } });
     const source = format('- static: [/busybox, cat, /etc/hostname, /nothing]');
@@ -77,7 +77,7 @@ ${steps}
     expect(failed.text).toContain('/nothing');
   });
 
-  it('says of a script where there is no shell what to do about it', async () => {
+  it('refuses a script in an image without a shell, with a hint', async () => {
     const { status, text } = await fixture.push(user, { 'c3.yaml': format('- static: echo never') });
     expect(status.state).not.toBe('success');
     expect(text).toMatch(/container "static" has no .*shell.*list/s);

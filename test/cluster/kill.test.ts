@@ -17,10 +17,10 @@ trap "" TERM
 until [ "$(cat /proc/[0-9]*/cmdline 2> /dev/null | tr "\\0" "\\n" | grep -c '^100[1-6]$')" -eq 6 ]; do sleep 0.05; done
 echo up > "/c3/up.$C3_BUILD_ID"`;
 
-/** The `sleep`s in the Pod that live. What is dead and waits for its parent has no command line. */
+/** Lists the living `sleep`s in the Pod. A zombie has no command line. */
 const LIST_LIVING = `for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $file; echo; done 2> /dev/null | grep '^sleep 100[0-9] $'; :`;
 
-/** The last of what the step runs. */
+/** Waits until the last command of the step ends. */
 const UNTIL_ENDED = `while cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\\0' ' ' | grep -q 'sleep 100[7]'; do sleep 0.1; done; echo ended`;
 
 async function untilUp(workspace: Workspace, buildId: string): Promise<void> {
@@ -31,7 +31,7 @@ async function untilUp(workspace: Workspace, buildId: string): Promise<void> {
 describe.each(['ubuntu', 'c3-test/busybox'])('a step on a real Kubernetes in image %s', (image) => {
   const manifest = toManifest({ image });
 
-  /** Nothing is left, or c3 says that something is, and then the Pod is not used again. */
+  /** Expects that no process is left, or that c3 reports the Pod as unclean and does not use it again. */
   async function expectNothingLeft(workspace: Workspace, isClean: boolean): Promise<void> {
     const left = isClean ? await real.look(workspace.name, LIST_LIVING) : '';
     expect(left).toBe('');
@@ -41,7 +41,7 @@ describe.each(['ubuntu', 'c3-test/busybox'])('a step on a real Kubernetes in ima
     await next.release({ isClean: true });
   }
 
-  test('that is cancelled ends with children, background jobs, daemons and all that ignores TERM', async () => {
+  test('that is cancelled ends with its children, background jobs, daemons and processes that ignore TERM', async () => {
     const workspace = await real.openWorkspace({ manifest });
     const build = startBuild(workspace, [`${LEAVE_BEHIND}\nwhile :; do sleep 1007; done`, 'echo never']);
     await untilUp(workspace, build.buildId);
@@ -52,7 +52,7 @@ describe.each(['ubuntu', 'c3-test/busybox'])('a step on a real Kubernetes in ima
     await expectNothingLeft(workspace, await sweep());
   });
 
-  test('that reaches its time limit ends with all of that too', async () => {
+  test('that reaches its time limit ends with all these processes too', async () => {
     const workspace = await real.openWorkspace({ manifest });
     const build = startBuild(workspace, [`${LEAVE_BEHIND}\nwhile :; do sleep 1007; done`], { timeoutMs: 4000 });
     const { ending, sweep } = await build.outcome;
@@ -60,11 +60,11 @@ describe.each(['ubuntu', 'c3-test/busybox'])('a step on a real Kubernetes in ima
     await expectNothingLeft(workspace, await sweep());
   });
 
-  test('that reaches its time limit while c3 is away is ended all the same', async () => {
+  test('that reaches its time limit while c3 is disconnected still ends', async () => {
     const workspace = real.overRelay(await real.openWorkspace({ manifest }));
     const build = startBuild(workspace, [`${LEAVE_BEHIND}\nwhile :; do sleep 1007; done`], { timeoutMs: 4000 });
     await untilUp(workspace, build.buildId);
-    // The connection is silent, and so is every new one, until nothing of the step's own processes is left.
+    // The connection and every new one are silent until the step's own processes have ended.
     for (let index = 0; index < 50; index += 1)
       real.proxy.plan.push({ direction: 'sent', afterBytes: 0, how: 'silent' });
     real.proxy.cutAll('silent');
@@ -83,7 +83,7 @@ describe.each(['ubuntu', 'c3-test/busybox'])('a step on a real Kubernetes in ima
     await expectNothingLeft(workspace, await sweep());
   });
 
-  test('that leaves more dead processes than the main process will ever collect costs the Pod its warmth', async () => {
+  test('that leaves too many zombies for the main process ends the reuse of its Pod', async () => {
     const workspace = await real.openWorkspace({ manifest });
     const orphans = 'i=0; while [ $i -lt 220 ]; do i=$((i + 1)); (sleep 1000 &); done';
     const { ending, sweep } = await startBuild(workspace, [orphans]).outcome;

@@ -10,13 +10,13 @@ const real = useRealCluster();
 interface Loss {
   readonly what: string;
   readonly manifest?: ReturnType<typeof toManifest>;
-  /** Done once the step runs. */
+  /** Called when the step runs. */
   act(workspace: Workspace): Promise<unknown>;
-  /** What the build's end says. */
+  /** The message of the build. */
   readonly words: RegExp;
 }
 
-/** Of the main process of a container, which the step does not see coming: waits for a file, then does it. */
+/** Makes the main process of a container wait for a file, then run the command. */
 const onSign = (command: string): JsonObject => ({
   command: ['sh', '-c', `until [ -e /c3/sign ]; do sleep 0.1; done; ${command}`],
 });
@@ -68,9 +68,9 @@ const LOSSES: readonly Loss[] = [
   },
 ];
 
-/** At the same time: most of it is waiting for the node, which looks at its disks every ten seconds. */
+/** Concurrent, because the tests mostly wait for the node, which measures its disks every ten seconds. */
 describe.concurrent('a build on a real Kubernetes', () => {
-  test.for(LOSSES)('$what ends as an infrastructure error in the words of the cluster', async (loss, { expect }) => {
+  test.for(LOSSES)('$what ends as an infrastructure error with the reason of the cluster', async (loss, { expect }) => {
     const index = LOSSES.indexOf(loss);
     const order = { scope: `git.example.com/acme/loss${index}`, manifest: loss.manifest ?? toManifest() };
     const workspace = await real.openWorkspace(order);
@@ -85,11 +85,11 @@ describe.concurrent('a build on a real Kubernetes', () => {
     await next.release({ isClean: false });
   });
 
-  // Where the kernel kills the whole container, as it does since Kubernetes 1.28 with cgroups of version 2, the container is lost.
+  // Since Kubernetes 1.28 with cgroups of version 2, the kernel kills the whole container, and the build loses it.
   test.for([
     ['tail /dev/zero', 137],
     ['tail /dev/zero || exit 5', 5],
-  ] as const)('of which `%s` is killed for memory fails with %i and says why', async ([script, code], { expect }) => {
+  ] as const)('whose `%s` is killed for memory fails with %i and the reason', async ([script, code], { expect }) => {
     const manifest = toManifest({ resources: { limits: { memory: '32Mi' } } });
     const workspace = await real.openWorkspace({ scope: `git.example.com/acme/hungry${code}`, manifest });
     const { ending, sweep } = await startBuild(workspace, ['true', script]).outcome;

@@ -5,21 +5,21 @@ import { useFixture } from '../e2e/fixture.ts';
 import { formatPipeline } from '../e2e/target.ts';
 import { openTarget } from './target.ts';
 
-/** A thousand take five minutes. */
+/** The default takes less than a minute, a thousand builds take five. */
 const BUILDS = Number(process.env['C3_TEST_BUILDS'] ?? 140);
-/** What the first builds open for good: pooled connections, modules, compiled code. */
+/** The first builds open pooled connections, modules and compiled code, which stay. */
 const WARM_UP = 40;
-/** Fewer than a repository may have waiting. */
+/** Below the limit of waiting builds of a repository. */
 const AT_ONCE = 5;
-/** Builds whose files are kept in a Pod (src/agent/shell). */
+/** The number of builds whose files are kept in a Pod (src/agent/shell). */
 const KEPT = 10;
-/** V8 lets garbage grow to some size before it looks; what leaks with every build is far above this after a thousand. */
+/** V8 collects garbage late. A leak in every build exceeds this after a thousand builds. */
 const GROWTH_MIB = 80;
 
 describe('many builds in one warm Pod of a real Kubernetes', () => {
   const fixture = useFixture(openTarget, {
     C3_RATE_LIMIT: '100000',
-    // As in deploy/Dockerfile: what is young is not what leaks.
+    // As in deploy/Dockerfile: young objects do not count as leaks.
     NODE_OPTIONS: '--max-semi-space-size=2',
   });
   let made: SetUp;
@@ -27,7 +27,7 @@ describe('many builds in one warm Pod of a real Kubernetes', () => {
     made = await fixture.setUp();
   });
 
-  /** Pushes some, which wait for their turn in the Pod, and waits until all have ended. */
+  /** Pushes builds that use the Pod one after the other, and waits for the end of all. */
   async function build(from: number, to: number): Promise<void> {
     const { user, k8s } = made;
     const steps = '- main: echo one; sh -c "echo two" | cat; sleep 0 & wait $!';
@@ -45,7 +45,7 @@ describe('many builds in one warm Pod of a real Kubernetes', () => {
     expect(others).toEqual([]);
     return Number(await fixture.pods.run(pod, 'main', ['sh', '-c', script]));
   }
-  /** A zombie counts: it stays in /proc until its parent waits for it, and this Pod's PID 1 never does. */
+  /** Counts zombies too: one stays in /proc until its parent waits for it, and this Pod's PID 1 never does. */
   const countProcesses = async (): Promise<number> => await look('set -- /proc/[0-9]*; echo $#');
   const countFiles = async (): Promise<number> => await look('ls -R /c3/.c3 | wc -l');
   function readC3(): { handles: number; mebibytes: number } {
@@ -58,7 +58,7 @@ describe('many builds in one warm Pod of a real Kubernetes', () => {
     await build(0, WARM_UP);
     const before = { processes: await countProcesses(), files: await countFiles(), c3: readC3() };
     await build(WARM_UP, BUILDS);
-    // The sweep of the last build comes after its end.
+    // The sweep of the last build follows its end.
     await expect.poll(countProcesses).toBeLessThanOrEqual(before.processes);
     expect(await countFiles()).toBeLessThanOrEqual(before.files);
     expect(await look('ls /c3/.c3 | grep -c "^[0-9a-f]\\{12\\}$"')).toBeLessThanOrEqual(KEPT);

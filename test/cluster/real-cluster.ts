@@ -12,27 +12,29 @@ import { toBuildId, WORKSPACE_REQUEST } from '../faults/fault-cluster.ts';
 import { openTarget } from './target.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** The real cluster with c3's own way into it, by the production code of `kube` and `engine`. */
+/** The real cluster, with a connection of the production code of `kube` and `engine`. */
 export interface RealCluster {
   readonly cluster: Cluster;
-  /** A relay that can cut, on the way of some execs and of nothing else: a plan for the next connection finds an exec. */
+  /** A proxy for the execs of {@link overRelay} only, so that a planned cut hits an exec. */
   readonly proxy: CuttingProxy;
-  /** For what is done to the cluster. */
+  /** Changes the cluster for a test. */
   readonly client: KubeClient;
   readonly namespace: string;
   openWorkspace(changes?: Partial<WorkspaceRequest>): Promise<Workspace>;
-  /** The same workspace with its execs over the relay. */
+  /** Returns the same workspace with its execs through the proxy. */
   overRelay(workspace: Workspace): Workspace;
-  /** What a shell prints in the container `main`, not by the relay. @throws when the cluster refuses the exec */
+  /**
+   * Returns what a shell prints in the container `main`, without the proxy. @throws when the cluster refuses the exec
+   */
   look(pod: string, script: string): Promise<string>;
-  /** Of the namespace, also those that are being deleted. */
+  /** Returns the Pods of the namespace, also those that are being deleted. */
   podNames(): Promise<string[]>;
 }
 
-/** Short time limits, so that c3 notices a silent cut soon; in production it takes a minute. */
+/** Short time limits, so that c3 detects a silent cut soon. In production it takes a minute. */
 const QUICK_EXECS = { pingEveryMs: 300, silenceMs: 1500, stalledInputMs: 1500, closeMs: 500, handshakeMs: 3000 };
 
-/** In production two minutes: a node that comes back has the step's end. */
+/** Two minutes in production, in case the node comes back with the step's end. */
 const SILENT_NODE_MS = 5_000;
 
 interface Made extends Pick<RealCluster, 'proxy' | 'client' | 'namespace' | 'cluster'> {
@@ -60,7 +62,7 @@ export function useRealCluster(): RealCluster {
   let made: Made | undefined;
 
   function get(): Made {
-    if (!made) throw new Error('the cluster is not there before the tests run');
+    if (!made) throw new Error('the cluster does not exist before the tests run');
     return made;
   }
   beforeAll(async () => {
@@ -114,7 +116,7 @@ export function useRealCluster(): RealCluster {
   };
 }
 
-/** A job of one container, `main`, that sleeps, with a volume at /c3. */
+/** Creates a job of one container, `main`, that sleeps, with a volume at /c3. */
 export function toManifest(container: JsonObject = {}, spec: JsonObject = {}): JsonObject {
   const main = {
     name: 'main',
@@ -129,7 +131,7 @@ export function toManifest(container: JsonObject = {}, spec: JsonObject = {}): J
     metadata: { name: 'real' },
     spec: {
       restartPolicy: 'Never',
-      // A main process that heeds no TERM is killed after this.
+      // A main process that ignores TERM is killed after this.
       terminationGracePeriodSeconds: 1,
       volumes: [{ name: 'c3', emptyDir: {} }],
       containers: [main],

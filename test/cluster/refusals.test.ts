@@ -7,7 +7,7 @@ import { formatPipeline } from '../e2e/target.ts';
 import { openTarget } from './target.ts';
 import { WAIT_MS } from '../time-limits.ts';
 
-/** A namespace of its own, in which a quota allows no Pod. */
+/** A separate namespace whose quota allows no Pod. */
 const NAMESPACE = 'c3-test-quota';
 
 describe('a real Kubernetes that refuses the Pod', () => {
@@ -34,7 +34,7 @@ describe('a real Kubernetes that refuses the Pod', () => {
     };
     await send('POST', `/api/v1/namespaces/${NAMESPACE}/resourcequotas`, quota);
     const account = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`;
-    // Admission wants both: the account that every Pod gets, and the quota's status, which a controller writes.
+    // Admission needs the default account and the status of the quota, which a controller writes.
     await vi.waitUntil(async () => (await get(account)).includes('"uid"'), { timeout: WAIT_MS, interval: 200 });
     const status = `/api/v1/namespaces/${NAMESPACE}/resourcequotas/none`;
     await vi.waitUntil(async () => (await get(status)).includes('"used":{"pods":"0"}'), {
@@ -47,7 +47,7 @@ describe('a real Kubernetes that refuses the Pod', () => {
     await client.close();
   });
 
-  it('for its quota has its words reported at once', async () => {
+  it('for its quota is reported at once with the message', async () => {
     const { user } = await fixture.setUp();
     const document = parseDocument(fixture.target.kubeconfig);
     document.setIn(['contexts', 0, 'context', 'namespace'], NAMESPACE);

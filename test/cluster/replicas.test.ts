@@ -32,7 +32,7 @@ describe('two c3 on a real Kubernetes', () => {
     await second.exited;
   });
 
-  /** Pushes to a branch, of which one c3 is told, by hand: the forge knows of no webhook. */
+  /** Pushes to a branch, and sends the webhook to one c3. The forge has no webhook. */
   async function push(steps: string, branch: string, to: string): Promise<string> {
     const source = formatPipeline(fixture.target, k8s, steps).replace('name: shop', `name: job${number}`);
     const sha = await user.tree.commit({ 'c3.yaml': source }, `for ${branch}`);
@@ -58,7 +58,7 @@ describe('two c3 on a real Kubernetes', () => {
     return pod === undefined ? '' : await fixture.pods.run(pod, 'main', ['sh', '-c', script]);
   }
 
-  it('give one Pod to one build at a time', async () => {
+  it('use one Pod for one build at a time', async () => {
     const steps = `- main: |
     echo begin $C3_BUILD_ID >> /c3/story
     sleep 1
@@ -72,7 +72,7 @@ describe('two c3 on a real Kubernetes', () => {
     for (let index = 0; index < 8; index += 2) expect(lines[index + 1]).toBe(lines[index]?.replace('begin', 'end'));
   });
 
-  it('never run in one Pod at the same time, even when one comes back that the other took for dead', async () => {
+  it('never run in one Pod at the same time, even if a c3 resumes after its Lease was taken over', async () => {
     const hold = `- main: |
     echo first >> /c3/story; until [ -e /c3/go ]; do sleep 0.1; done; echo first end >> /c3/story
 - main: echo stale >> /c3/story`;
@@ -90,7 +90,8 @@ describe('two c3 on a real Kubernetes', () => {
       state: 'error',
       description: expect.stringMatching(/another c3|taken over/),
     });
-    // What the dead one's build had started was ended before the next began, and nothing of it was started afterwards.
+    // The processes of the suspended c3's build ended before the next build began, and no other one started
+    // afterwards.
     expect(await look('cat /c3/story')).toBe('first\nsecond\n');
   });
 });

@@ -5,7 +5,7 @@ import { createWorld, type World } from '../../dev/demo/world.ts';
 import { openPods, type Pods } from '../e2e/pods.ts';
 import { openTarget } from './target.ts';
 
-/** Only `k8s:` is filled in; everything else is the file as it stands, the under-indented block scalar too. */
+/** Fills in `k8s:` only. The rest of the file is unchanged, also the under-indented block scalar. */
 async function fillIn(k8s: string): Promise<string> {
   const seed = await readFile(new URL('../../examples/seed.c3.yaml', import.meta.url), 'utf8');
   expect(seed).toContain('k8s: <encrypted-k8s-config>\n');
@@ -49,7 +49,7 @@ describe('the reference c3.yaml on a real Kubernetes', () => {
     return pod;
   }
 
-  it('runs to the end, with a private submodule, and says what it repaired', async () => {
+  it('runs to the end with a private submodule, and reports what c3 repaired', async () => {
     const { sha } = await user.push({}, 'First push');
     const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
     expect(status).toMatchObject({ state: 'success' });
@@ -88,7 +88,7 @@ describe('the reference c3.yaml on a real Kubernetes', () => {
     expect(clojure.slice(clojure.lastIndexOf('clojure -A:jar'))).toContain('file ./new.txt');
   });
 
-  it('leaves the token nowhere in the Pod', async () => {
+  it('leaves no token in the Pod', async () => {
     const pod = await findPod();
     const { token } = world.owner;
     const credentials = Buffer.from(`x-access-token:${token}`).toString('base64');

@@ -6,11 +6,11 @@ import { toManifest, useRealCluster } from './real-cluster.ts';
 
 const real = useRealCluster();
 
-/** A node looks at its containers once a second: of a few new Pods, it sees some only after c3 has come in. */
+/** A node checks its containers once a second: it notices some of a few new Pods only after c3 uses them. */
 const TRIES = 5;
 
 describe.concurrent('a new Pod of a real Kubernetes', () => {
-  test('is used before its status says that it runs', async ({ expect }) => {
+  test('is used before its status shows that it runs', async ({ expect }) => {
     const phases: string[] = [];
     for (let count = 0; count < TRIES && !phases.includes('Pending'); count += 1) {
       const scope = `git.example.com/acme/early${count}`;
@@ -24,7 +24,7 @@ describe.concurrent('a new Pod of a real Kubernetes', () => {
     expect(phases).toContain('Pending');
   });
 
-  // Not here: a startupProbe, of whose success a kubelet of 1.20 may tell a minute late.
+  // Without a startupProbe: a kubelet of 1.20 may report its success a minute late.
   test.for<[string, JsonObject]>([
     [
       'readinessProbe',

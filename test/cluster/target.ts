@@ -3,17 +3,17 @@ import { afterAll } from 'vitest';
 import { createNamespace, type OwnNamespace } from '../../dev/kubernetes/namespace.ts';
 import type { Target } from '../e2e/target.ts';
 
-/** Only a cluster of our own may be broken. */
+/** Tests may break only a cluster that was started here. */
 export const isOurs: boolean = process.env['C3_TEST_OWN_CLUSTER'] === '1';
 
 let namespace: Promise<OwnNamespace> | undefined;
 
-/** Every file of tests has a namespace of its own on the cluster, so that they may run side by side. */
+/** Creates a namespace for each test file, so that the files can run at the same time. */
 afterAll(async () => {
   await (await namespace)?.remove();
 });
 
-/** The cluster that main.ts started, or that KUBECONFIG names. */
+/** The cluster that main.ts started, or that of KUBECONFIG. */
 export async function openTarget(): Promise<Target> {
   const path = process.env['KUBECONFIG'];
   if (path === undefined) throw new Error('KUBECONFIG is not set: run these tests with npm run test:cluster');

@@ -140,7 +140,7 @@ export function createContractFixture(getTarget: () => Promise<ContractTarget>):
       clearTimeout(timer);
       stop.abort();
     }
-    throw new Error(`Pod ${podName(stem)} did not get there: ${JSON.stringify(last)}`);
+    throw new Error(`Pod ${podName(stem)} did not reach the expected state: ${JSON.stringify(last)}`);
   }
   async function startPod(stem: string, spec: JsonObject): Promise<Pod> {
     const answer = await create(stem, spec);

@@ -3,7 +3,7 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** From a push to its end over HTTP, on any cluster. */
+/** Tests pushes from the webhook to the end of the build, on any cluster. */
 export function describeBuilds(name: string, getTarget: () => Promise<Target>): void {
   describe(`a push to a repository whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);
@@ -28,7 +28,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(text).toContain('cold');
     });
 
-    it('finds the Pod warm at the second push, with a clean work tree at the new revision', async () => {
+    it('reuses the Pod at the second push, with a clean work tree at the new revision', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps =
         '- main: test ! -e left-over && touch left-over && test "$(cat file)" = "$(git log -1 --format=%s 2> /dev/null || cat file)"';
@@ -64,7 +64,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(answer).toMatchObject({ status: 200, body: expect.stringMatching(/^ignored: .*delete/) });
     });
 
-    it('gives git steps the means to reach the forge, and leaves no trace of the token', async () => {
+    it('gives git steps access to the forge, and leaves no trace of the token', async () => {
       const { user, k8s } = await fixture.setUp();
       const library = await fixture.setUp();
       await library.user.push({ code: 'from the library' }, 'library');
@@ -78,7 +78,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(status).toMatchObject({ state: 'success' });
     });
 
-    it('fails with the step, its exit code and the end of its output, and skips what follows', async () => {
+    it('fails with the step, its exit code and the end of its output, and skips later steps', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps = '- main: echo about to break; exit 3\n  name: test\n- main: echo never\n  name: deploy';
       const { status, text } = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps) });
@@ -91,7 +91,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(text).toMatch(/deploy · skipped/);
     });
 
-    it('masks secrets in what it reports', async () => {
+    it('masks secrets in its reports', async () => {
       const { user, k8s } = await fixture.setUp();
       const secret = await user.seal('secret:DEPLOY_KEY', 'correct horse battery');
       const source = formatPipeline(

@@ -31,7 +31,9 @@ export interface Fixture {
   readonly target: Target;
   readonly world: World;
   readonly pods: Pods;
-  /** Creates a repository with a webhook. `token`: replaces the owner's. `c3`: another c3 that receives the webhook. */
+  /**
+   * Creates a repository with a webhook. `token`: replaces the owner's. `c3`: another c3 that receives the webhook.
+   */
   setUp(options?: { token?: string; c3?: C3Process }): Promise<SetUp>;
   push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome>;
   /** Runs `act` and expects no new Pod. */
@@ -47,7 +49,10 @@ let number = 0;
 
 let sharedWorld: Promise<World> | undefined;
 
-/** Returns the world that the files of this worker share. The limit of new webhooks a minute is high enough for all of them. */
+/**
+ * Returns the world that the files of this worker share. The limit of new webhooks a minute is high enough for all of
+ * them.
+ */
 function getSharedWorld(forgeHost: string): Promise<World> {
   if (sharedWorld === undefined) {
     sharedWorld = createWorld({ forgeHost, hasLimits: false, settings: { C3_RATE_LIMIT_NEW: '3000' } });
@@ -57,14 +62,14 @@ function getSharedWorld(forgeHost: string): Promise<World> {
 }
 
 /**
- * Registers the hooks that set the fixture up. With `settings` the file has its own forge and a c3 with these settings; without
- * them it shares both with the other files of its worker.
+ * Registers the hooks that set the fixture up. With `settings` the file has its own forge and a c3 with these
+ * settings; without them it shares both with the other files of its worker.
  */
 export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly<Record<string, string>>): Fixture {
   let made: { target: Target; world: World; pods: Pods } | undefined;
 
   function get(): { target: Target; world: World; pods: Pods } {
-    if (made === undefined) throw new Error('the fixture is not there before the tests run');
+    if (made === undefined) throw new Error('the fixture does not exist before the tests run');
     return made;
   }
 

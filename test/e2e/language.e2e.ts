@@ -3,14 +3,14 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** The conditions and the order of steps in c3.yaml, from a push to its end, on any cluster. */
+/** Tests the conditions and the order of steps in c3.yaml, on any cluster. */
 export function describeLanguage(name: string, getTarget: () => Promise<Target>): void {
   describe(`a c3.yaml whose builds run on ${name}`, () => {
     const fixture = useFixture(getTarget);
     const format = (k8s: string, steps: string, extra = ''): string =>
       formatPipeline(fixture.target, k8s, steps, extra);
 
-    it('runs steps at once, again and at last, and passes with the failures that it allows', async () => {
+    it('runs parallel, retried and final steps, and passes with allowed failures', async () => {
       const { user, k8s } = await fixture.setUp();
       const meet = (mine: string, other: string): string =>
         `touch ${mine}; i=0; until [ -e ${other} ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done`;
@@ -43,7 +43,7 @@ finally:
       expect(text).toMatch(/⏭ release · skipped: .*when\.event\n✅ clean up/);
     });
 
-    it('is left out for a ref or for paths that it does not name, quietly', async () => {
+    it('is skipped without a report for other refs or paths', async () => {
       const { user, k8s } = await fixture.setUp();
       const source = format(k8s, '- main: echo', "when: {branch: main, path: ['src/**', c3.yaml]}\n");
       await fixture.push(user, { 'c3.yaml': source });
@@ -65,7 +65,7 @@ finally:
       expect(await fixture.push(user, { 'src/a': 'x' })).toMatchObject({ status: { state: 'success' } });
     });
 
-    it('is not read for a commit that asks to be skipped', async () => {
+    it('is not read for a commit with [skip ci]', async () => {
       const { user, k8s } = await fixture.setUp();
       const { sha } = await user.push({ 'c3.yaml': format(k8s, '- main: echo') }, 'Draft\n\n[skip ci]');
       expect(await user.waitForAnswer(sha)).toEqual({
@@ -74,7 +74,7 @@ finally:
       });
     });
 
-    it('lets a newer push take the place of an older one', async () => {
+    it('cancels an older build of the branch for a newer push', async () => {
       const { user, k8s } = await fixture.setUp();
       const extra = 'concurrency: {cancel_previous: true}\n';
       const steps = `- main: touch /c3/up; sleep 600
@@ -99,7 +99,7 @@ finally:
       expect(text).toContain('✅ tidy');
     });
 
-    it('is not built twice from one delivery, whenever that comes again', async () => {
+    it('is built once for a repeated delivery, during the build and after it', async () => {
       const { user, k8s, url, secret } = await fixture.setUp();
       const { sha, answer } = await fixture.push(user, { 'c3.yaml': format(k8s, '- main: echo') });
       const [, id] = answer.body.split(' ');

@@ -5,12 +5,12 @@ import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
-/** One mistake at a time, with its message, on any cluster. Nothing hangs, and nothing runs that must not. */
+/** Tests one mistake at a time, with its message, on any cluster. No build hangs, and no forbidden step runs. */
 export function describeMistakes(name: string, getTarget: () => Promise<Target>): void {
-  describe(`with one thing wrong, and builds on ${name}, c3`, () => {
+  describe(`with one mistake, and builds on ${name}, c3`, () => {
     const fixture = useFixture(getTarget);
 
-    it('refuses a payload of another repository than the key is of', async () => {
+    it('refuses a payload of a repository other than that of the key', async () => {
       const [mine, other] = [await fixture.setUp(), await fixture.setUp()];
       const body = await fixture.recordDelivery(other.user);
       await fixture.expectNoPod(async () => {
@@ -47,7 +47,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('says that there is no c3.yaml', async () => {
+    it('reports a missing c3.yaml', async () => {
       const { user } = await fixture.setUp();
       await fixture.expectNoPod(async () => {
         const { sha, status, text } = await fixture.push(user, { file: 'one' });
@@ -59,7 +59,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('shows where YAML is broken, and nothing of the file', async () => {
+    it('reports the position of a YAML error, without the content of the file', async () => {
       const { user, k8s } = await fixture.setUp();
       await fixture.expectNoPod(async () => {
         const source = formatPipeline(fixture.target, k8s, '- main: [echo');
@@ -74,7 +74,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('names the container that a step means', async () => {
+    it('suggests the container for a misspelt one', async () => {
       const { user, k8s } = await fixture.setUp();
       await fixture.expectNoPod(async () => {
         const { status, text } = await fixture.push(user, {
@@ -88,7 +88,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('refuses a kubeconfig by the name of what it must not hold', async () => {
+    it('refuses a kubeconfig with the name of its forbidden field', async () => {
       const { user } = await fixture.setUp();
       const document = parseDocument(fixture.target.kubeconfig);
       document.setIn(['clusters', 0, 'cluster', 'proxy-url'], 'http://127.0.0.1:1');
@@ -112,7 +112,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('says that the cluster cannot be reached', async () => {
+    it('reports a cluster that it cannot reach', async () => {
       const { user } = await fixture.setUp();
       const k8s = await user.seal(
         'k8s',
@@ -128,7 +128,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       expect(text).toMatch(/^💥 Infrastructure error/);
     });
 
-    it("says in the cluster's words why an image cannot be pulled", async () => {
+    it("reports the cluster's reason when an image cannot be pulled", async () => {
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(
         { ...fixture.target, images: { ...fixture.target.images, main: 'registry.invalid/no-such-image:1' } },
@@ -141,7 +141,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       expect(text).toMatch(/container "main"/);
     });
 
-    it("says in the cluster's words why the job is refused", async () => {
+    it("reports the cluster's reason when the job is refused", async () => {
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(fixture.target, k8s, '- main: echo').replace(
         'restartPolicy: Never',
@@ -157,7 +157,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('shows at once what keeps a Pod from being scheduled, and is cancelled by a second signal', async () => {
+    it('reports at once why a Pod is not scheduled, and cancels the build at a second signal', async () => {
       const c3 = await startC3(fixture.world.settings);
       const { user, k8s } = await fixture.setUp({ c3 });
       const source = formatPipeline(fixture.target, k8s, '- main: echo').replace(
@@ -196,10 +196,10 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
-    it('opens nothing for a commit that is not on the ref, though the forge serves it', async () => {
+    it('opens nothing for a commit that is not on the ref, even if the forge serves it', async () => {
       const { user, k8s, url, secret, repository } = await fixture.setUp();
       const body = await fixture.recordDelivery(user);
-      // As on GitHub, the parent serves a fork's commits to everybody who knows their sha.
+      // As on GitHub, the parent serves a fork's commits by sha.
       const fork = await fixture.world.forge.createFork(repository, 'mallory');
       const stray = await user.tree.commit(
         { 'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo stray') },

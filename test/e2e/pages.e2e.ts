@@ -61,7 +61,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       throw new Error(`the live log ended without "${words}":\n${text}`);
     }
 
-    it('is what the commit status leads to, from the beginning to the end, and shows what the steps wrote', async () => {
+    it('is linked by the commit status from the beginning to the end, and shows the output of the steps', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps = "- main: echo 'a line & <markup>'\n  name: unit tests\n- main: echo second";
       const { sha, status } = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps) });
@@ -78,7 +78,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect((await read(`${status.targetUrl}/log`)).text).toMatch(/unit tests[^]*a line & <markup>\n[^]*second\n/);
     });
 
-    it('shows the log while it is written, and cancels the build, which does what it does at last', async () => {
+    it('shows the live log, and cancels the build, whose final steps still run', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps = '- main: echo begun; sleep 1000\n  name: long\nfinally:\n- main: echo tidied\n  name: tidy';
       const { sha } = await user.push({ 'c3.yaml': formatPipeline(fixture.target, k8s, steps) }, 'runs for long');
@@ -93,13 +93,13 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
         ),
       });
       expect((await read(control)).text).toMatch(/Cancelled[^]*tidied/);
-      // Until its c3 has tidied up after it, to cancel it once more changes nothing.
+      // During the final steps, another cancel changes nothing.
       const cancelAgain = async (): Promise<number> =>
         (await fetch(`${control}/cancel`, { method: 'POST', redirect: 'manual' })).status;
       await expect.poll(cancelAgain).toBe(409);
     });
 
-    it('is live for whoever looks by another c3, which ends what it streams when it is stopped', async () => {
+    it('is live on another c3, which ends its streams when it stops', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps = '- main: echo begun; sleep 1000\n  name: long';
       const { sha } = await user.push({ 'c3.yaml': formatPipeline(fixture.target, k8s, steps) }, 'runs for long');
@@ -121,9 +121,9 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect(await user.waitForEnd(sha)).toMatchObject({ state: 'error' });
     });
 
-    it('builds the commit again as another build, which is told to be fixed when it passes', async () => {
+    it('reruns the commit as a new build, which is reported as fixed when it passes', async () => {
       const { user, k8s } = await fixture.setUp();
-      // The Pod is warm at the second time.
+      // The second run uses a warm Pod.
       const steps = '- main: test -e /c3/tried || { touch /c3/tried; exit 3; }\n  name: flaky';
       const { sha, status } = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps) });
       expect(status).toMatchObject({ state: 'failure' });
@@ -140,7 +140,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect((await read(passed.targetUrl ?? '')).text).toMatch(/Passed|Fixed/);
     });
 
-    it('shows a build that has ended, and its logs, by a c3 that knows nothing of it', async () => {
+    it('shows an ended build and its logs on a new c3', async () => {
       const { user, k8s } = await fixture.setUp();
       const secret = await user.seal('secret:DEPLOY_KEY', 'correct horse battery');
       const source = formatPipeline(
@@ -170,7 +170,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       }
     });
 
-    it('shows what is wrong with a c3.yaml, for which no Pod ever was', async () => {
+    it('shows the problems of a c3.yaml, without a Pod', async () => {
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(fixture.target, k8s, '- main: echo\n  wen: {branch: main}');
       const { status } = await fixture.push(user, { 'c3.yaml': source });
@@ -182,7 +182,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       expect(text).toContain('did you mean');
     });
 
-    it('shows a build after later ones of the same Pod; without the Pod it says so, and how the build ended', async () => {
+    it('shows an earlier build of the same Pod, and without the Pod how the build ended', async () => {
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(fixture.target, k8s, '- main: echo first');
       const { status } = await fixture.push(user, { 'c3.yaml': source });

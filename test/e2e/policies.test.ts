@@ -4,7 +4,7 @@ import { openSharedTarget } from '../fakes/shared-cluster.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline } from './target.ts';
 
-describe('what the operator has set', () => {
+describe('a policy of the operator', () => {
   const fixture = useFixture(openSharedTarget);
 
   async function withC3(settings: Record<string, string>, act: (c3: C3Process) => Promise<void>): Promise<void> {
@@ -16,7 +16,7 @@ describe('what the operator has set', () => {
     }
   }
 
-  it('keeps c3 from a cluster in a network that is not open', async () => {
+  it('refuses a cluster in a network that is not allowed', async () => {
     await withC3({ C3_ALLOW_NETS: '10.0.0.0/8' }, async (c3) => {
       const { user, k8s } = await fixture.setUp({ c3 });
       await fixture.expectNoPod(async () => {
@@ -29,7 +29,7 @@ describe('what the operator has set', () => {
     });
   });
 
-  it('keeps c3 from a cluster whose name leads into a network that is not open', async () => {
+  it('refuses a cluster whose name resolves to a network that is not allowed', async () => {
     await withC3({ C3_ALLOW_NETS: '10.0.0.0/8' }, async (c3) => {
       const { user } = await fixture.setUp({ c3 });
       const k8s = await user.seal('k8s', fixture.target.kubeconfig.replace('//127.0.0.1:', '//localhost:'));
@@ -42,7 +42,7 @@ describe('what the operator has set', () => {
     });
   });
 
-  it('refuses a job that the policy forbids, by field and rule, and runs one that it allows', async () => {
+  it('refuses a forbidden job with its field and rule, and runs an allowed one', async () => {
     await withC3({ C3_POD_POLICY: 'baseline' }, async (c3) => {
       const { user, k8s } = await fixture.setUp({ c3 });
       const allowed = formatPipeline(fixture.target, k8s, '- main: echo');
@@ -57,7 +57,7 @@ describe('what the operator has set', () => {
     });
   });
 
-  it('hides the token of the kubeconfig where a step prints it', async () => {
+  it('masks the token of the kubeconfig in the output of a step', async () => {
     const { user, k8s } = await fixture.setUp();
     const token = /token: "?([\w.-]+)/.exec(fixture.target.kubeconfig)?.[1] ?? '';
     expect(token.length).toBeGreaterThan(8);

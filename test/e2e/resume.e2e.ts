@@ -11,7 +11,7 @@ const hold = (name: string): string =>
 const note = (name: string): string => `echo ${name} >> /c3/runs`;
 
 interface Story {
-  /** Of the Pod. */
+  /** The name of the Pod. */
   readonly name: string;
   /** The running step when c3 is killed. */
   readonly running: string;
@@ -82,7 +82,7 @@ finally:
 
 /** Kills c3 during builds; another c3 receives their deliveries again. */
 export function describeResume(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a c3 that comes after one that was killed, with builds on ${name},`, () => {
+  describe(`a c3 after a killed one, with builds on ${name},`, () => {
     const fixture = useFixture(getTarget);
 
     async function begin(story: Story, made: SetUp): Promise<string> {
@@ -106,7 +106,7 @@ export function describeResume(name: string, getTarget: () => Promise<Target>): 
       expect(answer.status).toBe(202);
     }
 
-    it('takes each up where its Pod says it is: every step ran once, with its whole log and the right ending', async () => {
+    it('resumes each build at the state in its Pod: every step ran once, with its complete log and the right ending', async () => {
       const killed = await startC3(fixture.world.settings);
       const builds: { story: Story; made: SetUp; sha: string }[] = [];
       for (const story of STORIES) {

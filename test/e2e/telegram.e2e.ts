@@ -13,7 +13,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       return fixture.world.telegram.waitFor(find, deadline());
     }
 
-    it('rings for a failure, sends the masked log as a file, and says when it is fixed', async () => {
+    it('notifies of a failure, sends the masked log as a file, and reports when it is fixed', async () => {
       const { user, k8s } = await fixture.setUp();
       const { bot, chat } = fixture.world;
       const telegram = await user.seal('telegram', JSON.stringify({ token: bot, chat }));
@@ -43,7 +43,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       await waitFor((one) => !one.isSilent && /fixed in|✅ Fixed/.test(newest(one).text));
     });
 
-    it('is silent where c3.yaml says so', async () => {
+    it('is silent if c3.yaml configures it', async () => {
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(fixture.target, k8s, '- main: exit 1', 'telegram: {notify: never}\n');
       const { sha, text, answer } = await fixture.push(user, { 'c3.yaml': source });

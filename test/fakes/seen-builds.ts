@@ -27,7 +27,7 @@ export function useSeenBuilds(): SeenBuilds {
     world?.close();
   });
   function get(): World {
-    if (!world) throw new Error('the world is not there before the tests run');
+    if (!world) throw new Error('the world does not exist before the tests run');
     return world;
   }
   return {

@@ -48,7 +48,7 @@ const FAULTS: readonly [what: string, act: () => Promise<unknown> | number][] = 
 ];
 
 test.each(FAULTS)(
-  'a connection that %s between two builds costs the second neither its Pod nor a step',
+  'a connection that %s between two builds does not affect the Pod or the steps of the second',
   async (_what, act) => {
     const file = join(faults.volumeOf(first), 'builds');
     expect(await build(1)).toBe(first.id);
@@ -59,7 +59,7 @@ test.each(FAULTS)(
 );
 
 test.each(['loud', 'false-success'] as const)(
-  'a connection that is cut (%s) after the last step does not cost the warm Pod',
+  'a connection that is cut (%s) after the last step does not end the reuse of the Pod',
   async (how) => {
     const workspace = await faults.openWorkspace();
     const { ending, sweep } = await startBuild(workspace, ['true'], { connections }).outcome;

@@ -27,8 +27,7 @@ touch "/c3/up.$C3_BUILD_ID"
 while :; do sleep 1008; done`;
 
 /**
- * The `sleep`s in the Pod that live, those of supervisors apart, sorted. What is dead and waits for its parent has no
- * command line.
+ * Lists the living `sleep`s in the Pod in order, except those of supervisors. A zombie has no command line.
  */
 async function listLiving(): Promise<string[]> {
   const script = `for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $file; echo; done 2> /dev/null`;
@@ -39,7 +38,7 @@ async function listLiving(): Promise<string[]> {
     .sort();
 }
 
-test('a cancel ends a step with its children, background jobs, daemons and all that ignores TERM', async () => {
+test('a cancel ends a step with its children, background jobs, daemons and processes that ignore TERM', async () => {
   const build = startBuild(workspace, [TREE, 'echo never']);
   await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
   expect(await listLiving()).toEqual([
@@ -53,7 +52,7 @@ test('a cancel ends a step with its children, background jobs, daemons and all t
   expect(await listLiving()).toEqual(['sleep 100000']);
 });
 
-test('a time limit ends all of that too', async () => {
+test('a time limit ends all these processes too', async () => {
   const { ending, sweep } = await startBuild(workspace, [TREE], { timeoutMs: 2000 }).outcome;
   expect(ending).toEqual({ kind: 'timed-out', message: 'Step "1" was ended at the time limit of the build' });
   expect(await sweep()).toBe(true);
@@ -67,7 +66,7 @@ test('a step that passed leaves none of its background jobs and daemons', async 
   expect(await listLiving()).toEqual(['sleep 100000']);
 });
 
-test('a cancel while the connection is cut ends the step all the same', async () => {
+test('a cancel while the connection is cut still ends the step', async () => {
   const build = startBuild(workspace, [TREE]);
   await expect.poll(() => existsSync(join(faults.volumeOf(workspace), `up.${build.buildId}`))).toBe(true);
   faults.embedded.faults.onExec({ times: 2 }, { when: 'before-101', how: 'loud' });

@@ -56,7 +56,7 @@ describe.each(CUTS)('a step whose connection is cut (%s, %i times)', (how, times
     await expectWhole(faults, { pod: workspace.name, step });
   });
 
-  test('after the status of an agent that was killed runs once and keeps its log', async () => {
+  test('after the status of a killed agent runs once and keeps its log', async () => {
     const fault = faults.embedded.faults.onExec({ times: 1 }, { when: 'after-status', how });
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
@@ -69,7 +69,7 @@ describe.each(CUTS)('a step whose connection is cut (%s, %i times)', (how, times
 
 describe('a step whose exec says Success falsely', () => {
   test.each(['after-101', { afterBytes: 1 }, { afterBytes: 30 }, { afterBytes: 70_000 }] as const)(
-    'at %o, twice, is followed to its true end',
+    'at %o, twice, is followed to its own end',
     async (when) => {
       const fault = faults.embedded.faults.onExec({ times: 2 }, { when, how: 'false-success' });
       const step = startStep(workspace, BINARY);
@@ -81,7 +81,7 @@ describe('a step whose exec says Success falsely', () => {
   test.each([
     ['is quiet', QUIET],
     ['writes', NOISY],
-  ])('while it %s is followed to its true end', async (_what, body) => {
+  ])('while it %s is followed to its own end', async (_what, body) => {
     const step = startStep(workspace, body);
     await step.seen('started');
     expect(faults.embedded.faults.cutExecs('false-success')).toBeGreaterThan(0);
@@ -90,7 +90,7 @@ describe('a step whose exec says Success falsely', () => {
   });
 });
 
-test('a step of whose first exec nothing arrives any more, while the API server answers every ping, is followed to its end', async () => {
+test('a step whose first exec sends nothing any more, while the API server answers every ping, is followed to its end', async () => {
   let isStuck = false;
   let execs = 0;
   const stuck: Workspace = {

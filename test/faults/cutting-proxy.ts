@@ -1,18 +1,13 @@
 import { createServer, connect, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-/**
- * What becomes of one connection: cut at a byte, wherever in a TLS record, a WebSocket frame or a log frame that is.
- */
+/** The cut of one connection at a byte, at any position in a TLS record, a WebSocket frame or a log frame. */
 export interface Cut {
   /** The counted bytes: those that c3 sends, or those that it receives. */
   readonly direction: 'sent' | 'received';
   /** The number of bytes before the cut. */
   readonly afterBytes: number;
-  /**
-   * `loud`: both ends are reset. `silent`: both stay open and hear nothing more, as when a middle box forgets the
-   * connection.
-   */
+  /** `loud`: resets both ends. `silent`: both stay open without data, as when a middle box forgets the connection. */
   readonly how: 'loud' | 'silent';
 }
 

@@ -25,7 +25,7 @@ export interface EngineOrder {
 // The process kills itself later, without writing the cache.
 flushCompileCache();
 
-/** Runs steps as c3 does, until the process kills itself. Its argument is the order as JSON. */
+/** Runs steps as c3 does, until the process kills itself. Its argument is an {@link EngineOrder} as JSON. */
 const order = JSON.parse(process.argv[2] ?? '') as EngineOrder;
 const { directory, buildId, death } = order;
 

@@ -66,7 +66,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   let made: { embedded: EmbeddedCluster; pool: ClusterPool; cluster: Cluster; pods: Pods } | undefined;
 
   function get(): { embedded: EmbeddedCluster; cluster: Cluster; pods: Pods } {
-    if (!made) throw new Error('the cluster is not there before the tests run');
+    if (!made) throw new Error('the cluster does not exist before the tests run');
     return made;
   }
   beforeAll(async () => {
@@ -143,7 +143,7 @@ export function useProxiedCluster(options: Pick<FaultClusterOptions, 'execs'> = 
   return {
     faults,
     get proxy() {
-      if (!made) throw new Error('the proxy is not there before the tests run');
+      if (!made) throw new Error('the proxy does not exist before the tests run');
       return made;
     },
   };

@@ -19,14 +19,14 @@ async function listSleeps(pod: string): Promise<string> {
   );
 }
 
-test('a background process that emptied its environment is found by its session, and the Pod stays', async () => {
+test('a background process that emptied its environment is found by its session, and the Pod is used again', async () => {
   const workspace = await faults.openWorkspace();
   expect(await leave(workspace, 'env -i sleep 2001 & sh -c "env -i sleep 2002 &"; sleep 0.1')).toBe(true);
   expect(await listSleeps(workspace.name)).toBe('sleep 100000 \n');
   await workspace.release({ isClean: true });
 });
 
-test('a daemon that emptied its environment and left its session costs the Pod', async () => {
+test('a daemon that emptied its environment and left its session ends the reuse of the Pod', async () => {
   const workspace = await faults.openWorkspace();
   const isUp =
     'for file in /proc/[0-9]*/cmdline; do [ "$(tr "\\0" " " < $file)" = "sleep 2003 " ] && exit 0; done; exit 1';
@@ -35,7 +35,7 @@ test('a daemon that emptied its environment and left its session costs the Pod',
   await workspace.release({ isClean: false });
 });
 
-test('what somebody else runs in the container by an exec of his own is left alone, and costs nothing', async () => {
+test('a process of a foreign exec in the container keeps running, and the Pod stays clean', async () => {
   const workspace = await faults.openWorkspace();
   const other = await workspace.exec('main', ['sleep', '2004'], {
     signal: new AbortController().signal,
@@ -49,7 +49,7 @@ test('what somebody else runs in the container by an exec of his own is left alo
   await workspace.release({ isClean: false });
 });
 
-test('a step that leaves more dead processes than a Pod should hold costs the Pod', async () => {
+test('a step that leaves too many zombies ends the reuse of its Pod', async () => {
   const workspace = await faults.openWorkspace();
   const orphans = 'i=0; while [ "$i" -lt 220 ]; do (sh -c "sleep 0.2" &); i=$((i + 1)); done; sleep 1';
   expect(await leave(workspace, orphans)).toBe(false);

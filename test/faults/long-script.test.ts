@@ -6,7 +6,7 @@ const SLOW_INPUT = { silenceMs: 20_000, stalledInputMs: 60_000 };
 
 const world = useProxiedCluster({ execs: SLOW_INPUT });
 
-test('a script longer than any c3.yaml whose sending is cut half-way runs once and keeps its log', async () => {
+test('a script longer than any c3.yaml that is cut during its transfer runs once and keeps its log', async () => {
   const { faults, proxy } = world;
   const workspace = await faults.openWorkspace();
   proxy.plan.push({ direction: 'sent', afterBytes: 60_000, how: 'loud' });

@@ -11,7 +11,7 @@ function toManifest(): JsonObject {
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'memory' }, spec: { containers: [container] } };
 }
 
-test('of builds that ran at the same time nothing is held once they are over', async () => {
+test('nothing of concurrent builds is kept in memory after their end', async () => {
   const scopes = Array.from({ length: 6 }, (_, index) => `forge.example/acme/memory-${index}`);
   const held: WeakRef<object>[] = [];
   async function open(scope: string) {

@@ -9,8 +9,9 @@ import { setUp, shells, type LocalSteps } from '../fakes/local-steps.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 /**
- * The events of a step. The model states what must hold despite all of them: the step runs once or never; it ends with its
- * own exit code, or cancelled, or lost if its supervisor was killed; each holder reads its complete log, in order.
+ * The events of a step. The model states what must hold despite all of them: the step runs once or never; it ends
+ * with its own exit code, or cancelled, or lost if its supervisor was killed; each holder reads its complete log, in
+ * order.
  */
 type Event =
   /** Cuts the connections, and the next ones after these numbers of bytes. */
@@ -50,7 +51,7 @@ interface Holder {
   log(): string;
 }
 
-/** Obeys the files `orders.1`, `orders.2`, …: each has a number of lines to write, or `end`. */
+/** Reads the files `orders.1`, `orders.2`, …: each has a number of lines to write, or `end`. */
 function toScript(directory: string, { exitCode, padding }: Schedule): string {
   return `# ${'x'.repeat(padding)}
 echo run >> ${directory}/ran
@@ -159,7 +160,7 @@ function hold(steps: LocalSteps, script: string, epoch: number): Holder {
   return { controller, result: run(), log: () => Buffer.concat(log).toString() };
 }
 
-/** If there is one by now. */
+/** Kills the step's supervisor if there is one by now. */
 function killSupervisor({ root, buildId }: LocalSteps): void {
   const claim = join(root, buildId, 's1.claim');
   if (!existsSync(join(root, buildId, 's1.log'))) return;

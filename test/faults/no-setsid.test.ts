@@ -13,7 +13,7 @@ const MANIFEST = toManifest('bare', {
   env: [{ name: 'PATH', value: '/c3/bin' }],
 });
 
-test('where there is no setsid, what an abandoned build left running ends when the next one arrives', async () => {
+test('without setsid, the processes of an abandoned build end when the next build begins', async () => {
   const workspace = await faults.openWorkspace({ manifest: MANIFEST });
   const look = async (script: string): Promise<string> => await faults.look(workspace.name, script);
   await expect.poll(() => look('cat /c3/installed; command -v setsid; true').catch(String)).toBe('\n');

@@ -62,7 +62,7 @@ function expected(step: StepRun): Told {
 }
 
 describe.each(['loud', 'silent', 'false-success'] as const)('connections that are cut (%s)', (how: ExecBreak) => {
-  test('in the midst of reading cost no reader a byte', async () => {
+  test('during reading lose no byte for any reader', async () => {
     const step = startStep(workspace, BODY);
     await step.seen('line 5');
     const reader = await openReader(step);
@@ -80,7 +80,7 @@ describe.each(['loud', 'silent', 'false-success'] as const)('connections that ar
   });
 });
 
-test('readers that take nothing more hold up neither the step nor each other', async () => {
+test('readers that stop reading block neither the step nor each other', async () => {
   const step = startStep(workspace, BODY);
   await step.seen('line 5');
   const reader = await openReader(step);

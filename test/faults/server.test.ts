@@ -9,7 +9,7 @@ const NOISY =
   'echo started; i=0; until [ -e "/c3/go.$ID" ]; do i=$((i + 1)); echo "line $i"; sleep 0.02; done; echo done';
 
 describe('a step', () => {
-  test('goes on while the API server is dead, and is followed to its end when that is back', async () => {
+  test('continues while the API server is down, and is followed to its end when it is up again', async () => {
     const workspace = await faults.openWorkspace();
     const step = startStep(workspace, NOISY);
     await step.seen('line 10');
@@ -22,7 +22,7 @@ describe('a step', () => {
     await workspace.release({ isClean: true });
   });
 
-  test('that ends while the API server is dead has the exit code and the log that it had', async () => {
+  test('that ends while the API server is down keeps its exit code and its log', async () => {
     const workspace = await faults.openWorkspace();
     const step = startStep(
       workspace,
@@ -44,7 +44,7 @@ describe('a step', () => {
     [429, 'TooManyRequests', 'too many requests, please try again later'],
     [500, 'InternalError', 'error dialing backend: EOF'],
     [503, 'ServiceUnavailable', 'apiserver is shutting down'],
-  ])('runs once though execs are refused with %i in passing, before and during it', async (code, reason, message) => {
+  ])('runs once although some execs are refused with %i before and during it', async (code, reason, message) => {
     const workspace = await faults.openWorkspace();
     const refuse = () =>
       faults.embedded.faults.onRequest({ kind: 'exec', times: 3 }, { kind: 'refuse', code, reason, message });
@@ -63,7 +63,7 @@ describe('a step', () => {
 });
 
 describe('a workspace', () => {
-  test.each(['list', 'create', 'watch'] as const)('opens though a %s is refused twice in passing', async (kind) => {
+  test.each(['list', 'create', 'watch'] as const)('opens although a %s is refused twice', async (kind) => {
     const refuse = {
       kind: 'refuse',
       code: 503,
@@ -77,7 +77,7 @@ describe('a workspace', () => {
     await workspace.release({ isClean: true });
   });
 
-  test('is made once though the answer to its creation is lost', async () => {
+  test('is created once although the response to its creation is lost', async () => {
     faults.embedded.faults.onRequest({ kind: 'create', times: 1 }, { kind: 'lose-answer' });
     const before = faults.embedded.stats().create;
     const others = new Set(faults.embedded.pods().map(({ metadata }) => metadata.uid));

@@ -5,7 +5,7 @@ import { useFaultCluster } from './fault-cluster.ts';
 const faults = useFaultCluster();
 
 /**
- * Waits its turn, runs one step that notes when it begins and ends, and gives the Pod back. Resolves with the Pod's
+ * Acquires the Pod, runs one step that records its begin and its end, and releases the Pod. Resolves with the Pod's
  * id.
  */
 async function build(number: number, reasons: string[] = []): Promise<string> {
@@ -32,7 +32,7 @@ function expectedOrder(count: number): string {
   return Array.from({ length: count }, (_, index) => `begin ${index + 1}\nend ${index + 1}\n`).join('');
 }
 
-test('of two builds that want the same Pod one waits, and says for what', async () => {
+test('when two builds request the same Pod, one waits and reports it', async () => {
   const [first, second]: [string[], string[]] = [[], []];
   const ids = await Promise.all([build(1, first), build(2, second)]);
   expect(new Set(ids).size).toBe(1);
@@ -41,7 +41,7 @@ test('of two builds that want the same Pod one waits, and says for what', async 
   expect(await readOrder()).toBe(expectedOrder(2));
 });
 
-test('five builds have the same Pod one after another in the order in which they came, also when connections are cut', async () => {
+test('five builds use the same Pod in the order of their requests, also when connections are cut', async () => {
   faults.embedded.faults.onExec({ times: 3 }, { when: { afterBytes: 20 }, how: 'loud' });
   const ids = await Promise.all([1, 2, 3, 4, 5].map(async (number) => await build(number)));
   expect(new Set(ids).size).toBe(1);

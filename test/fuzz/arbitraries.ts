@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 
-/** Pieces at which parsers have broken before: what controls, what names, what is markup, what is syntax. */
+/** Strings that break parsers: control characters, unusual letters, special names, markup and syntax. */
 const CONTROLS = [
   '\0',
   '\n',
@@ -24,7 +24,7 @@ const TROUBLE = [CONTROLS, LETTERS, NAMES, SIGNS, SYNTAX, MORE_SYNTAX].flat();
 
 const trouble: fc.Arbitrary<string> = fc.constantFrom(...TROUBLE);
 
-/** Text of any kind: of ASCII, of all of Unicode, of halves of characters, of trouble alone. */
+/** Text of ASCII, of all of Unicode, of halves of surrogate pairs, or of the troublesome strings above. */
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   { weight: 2, arbitrary: fc.string({ maxLength: 60 }) },
   { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
@@ -78,7 +78,7 @@ function apply(text: string, { kind, at, length, text: piece }: Change, other: s
   }
 }
 
-/** Any JSON, with the given names among its keys, so that readers find something where they look. */
+/** Any JSON. Its keys often have the given names, so that readers find fields. */
 export function jsonWith(names: readonly string[], values: readonly unknown[] = []): fc.Arbitrary<unknown> {
   const key = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...names) }, { weight: 1, arbitrary: anyText });
   return fc.letrec<{ value: unknown }>((tie) => ({
@@ -93,7 +93,7 @@ export function jsonWith(names: readonly string[], values: readonly unknown[] = 
   })).value;
 }
 
-/** A real object of which any member may be gone or be something else. */
+/** A real object with any members removed or replaced. */
 export function bent(sample: unknown, other: fc.Arbitrary<unknown> = jsonWith(['a'])): fc.Arbitrary<unknown> {
   const paths = listPaths(sample);
   return fc
@@ -114,7 +114,7 @@ function setAt(value: unknown, [name, ...rest]: readonly string[], to: unknown):
   return copy;
 }
 
-/** Bytes in pieces that are cut anywhere. */
+/** Bytes, cut into pieces at any positions. */
 export function inPieces(bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<{ whole: Buffer; pieces: Buffer[] }> {
   return fc
     .tuple(bytes, fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 }))
@@ -124,7 +124,7 @@ export function inPieces(bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<{ whole: Buf
     });
 }
 
-/** The texts of all files of a folder of the repository whose names end so. */
+/** Returns the texts of the files in a folder of the repository whose names have this ending. */
 export function readCorpus(folder: string, ending: string): string[] {
   const directory = new URL(`../../${folder}/`, import.meta.url);
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })

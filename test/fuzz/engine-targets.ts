@@ -15,7 +15,7 @@ const conversations = [
   'N\nL\nC\nE no room\n',
 ];
 
-/** Pieces of one data frame count as one: where a connection cuts them is nobody's business. */
+/** Joins adjacent data frames: the positions of cuts do not matter. */
 function join(frames: readonly Frame[]): string[] {
   const joined: string[] = [];
   let open: { offset: number; bytes: Buffer } | undefined;
@@ -25,7 +25,7 @@ function join(frames: readonly Frame[]): string[] {
   };
   for (const frame of frames) {
     if (frame.kind === 'data') {
-      ensure(open === undefined || frame.offset >= open.offset, 'data comes in order');
+      ensure(open === undefined || frame.offset >= open.offset, 'data arrives in order');
       open = { offset: frame.offset, bytes: Buffer.concat([open?.bytes ?? Buffer.alloc(0), frame.bytes]) };
     } else {
       flush();
@@ -36,7 +36,10 @@ function join(frames: readonly Frame[]): string[] {
   return joined;
 }
 
-/** Reads one word as POSIX 2.2.2 and 2.2.1 tell: text in single quotes is itself, a backslash outside takes the next character. */
+/**
+ * Reads a word by POSIX 2.2.1 and 2.2.2: single quotes keep their text, and a backslash outside keeps the next
+ * character.
+ */
 function readWord(source: string, at: number): { text: string; end: number } {
   let text = '';
   let index = at;
@@ -50,7 +53,7 @@ function readWord(source: string, at: number): { text: string; end: number } {
       text += source.charAt(index + 1);
       index += 2;
     } else {
-      ensure(/[\w=]/.test(source.charAt(index)), 'nothing stands outside of quotes that a shell would heed');
+      ensure(/[\w=]/.test(source.charAt(index)), 'no character outside quotes is special to a shell');
       text += source.charAt(index);
       index += 1;
     }
@@ -74,7 +77,7 @@ export const engineTargets: readonly Target[] = [
       const many = join(pieces.flatMap((piece) => [...inMany.push(piece)]));
       ensure(JSON.stringify(one) === JSON.stringify(many), 'frames are the same wherever they are cut');
       const fault = one.findIndex((frame) => frame.startsWith('{"kind":"fault","message":"the agent sent'));
-      ensure(fault === -1 || fault === one.length - 1, 'nothing comes out after nonsense');
+      ensure(fault === -1 || fault === one.length - 1, 'no frame follows invalid data');
     },
   ),
 
@@ -90,8 +93,8 @@ export const engineTargets: readonly Target[] = [
     ([bytes, more]) => {
       const text = toShownTail({ size: bytes.length + more, bytes }, createMasking([]));
       const whole = Buffer.from(bytes).toString('utf8');
-      ensure(more > 0 || text === whole, 'a small log is shown whole');
-      ensure(Buffer.byteLength(text) <= 3 * bytes.length, 'a tail is as short as its bytes');
+      ensure(more > 0 || text === whole, 'a small log is shown completely');
+      ensure(Buffer.byteLength(text) <= 3 * bytes.length, 'a tail is not longer than its bytes');
     },
   ),
 
@@ -107,7 +110,7 @@ export const engineTargets: readonly Target[] = [
       ensure(read === argument, 'an argument is one word for a shell');
       at = end + 1;
     }
-    ensure(at === command.length, 'there is nothing behind the last argument');
+    ensure(at === command.length, 'nothing follows the last argument');
   }),
 
   defineTarget('event-variables', fc.tuple(anyText, anyText, anyText), ([name, subject, author]) => {
@@ -115,12 +118,12 @@ export const engineTargets: readonly Target[] = [
     const variables = toBuildEnvironment(build);
     ensure(
       Object.keys(variables).every((key) => key === 'CI' || /^C3(?:_[A-Z_]+)?$/.test(key)),
-      'an event sets variables of c3 alone',
+      'an event sets only variables of c3',
     );
   }),
 ];
 
-/** Whether this machine's own shell agrees, once: the reader above is only as good as what it was written after. */
+/** Reads the text back with this machine's shell, to check the reader above once. */
 export function askShell(text: string): string {
   return spawnSync('sh', ['-c', `${formatExports({ NAME: text })}printf %s "$NAME"`], { encoding: 'utf8' }).stdout;
 }

@@ -21,7 +21,7 @@ interface Example {
 const SHA = '6113728f27ae82c7b1a177c8d03f9e96e0adf246';
 const TARGET = { ref: { kind: 'branch', name: 'main' }, sha: SHA } as const;
 
-// Its own import of JSON lacks the attribute that Node wants.
+// Its own import of JSON lacks the attribute that Node requires.
 const known = createRequire(import.meta.url)('@octokit/webhooks-examples') as readonly Example[];
 const payloads = [
   ...readCorpus('test/fixtures/github', '.json'),
@@ -42,7 +42,7 @@ const refs = [
 const body = fc.string({ unit: 'binary', maxLength: 50 });
 const signatures = ['sha256=', `sha256=${'0'.repeat(64)}`, createHmac('sha256', 's').update('').digest('hex')];
 
-/** What an API may answer: any status, any JSON whose members have the names that are looked for, or none. */
+/** A response of an API: any status, and JSON with known names or anything else. */
 const answer: fc.Arbitrary<HttpResponse> = fc
   .tuple(
     fc.oneof(
@@ -130,7 +130,7 @@ export const forgeTargets: readonly Target[] = [
       const verified = orRefusal(() =>
         verifyDelivery({ headers: { 'x-hub-signature-256': signature }, body: bytes }, 's'),
       );
-      ensure((verified === 'refused') === (signature !== right), 'one signature alone is right');
+      ensure((verified === 'refused') === (signature !== right), 'only one signature is valid');
     }
   }),
 
@@ -151,10 +151,10 @@ export const forgeTargets: readonly Target[] = [
       const parsed = orRefusal(() => parseEvent('github.com', headers, { bytes, verified: true }));
       if (parsed === 'refused' || parsed.kind !== 'build') return;
       const { ref, sha, commit } = parsed.build;
-      ensure(isSafeRef(formatRef(ref)), 'the ref of a push is one for git');
+      ensure(isSafeRef(formatRef(ref)), 'the ref of a push is valid for git');
       ensure(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(sha), 'a sha is lower-case hex of full length');
-      ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e]/u.test(commit.subject + commit.author), 'what is shown is one line');
-      ensure(commit.subject.length <= 200 && commit.author.length <= 100, 'what is shown is short');
+      ensure(!/[\p{Cc}\u2028\u2029\u202a-\u202e]/u.test(commit.subject + commit.author), 'the shown text is one line');
+      ensure(commit.subject.length <= 200 && commit.author.length <= 100, 'the shown text is short');
     },
   ),
 
@@ -165,7 +165,8 @@ export const forgeTargets: readonly Target[] = [
       anyText.map((text) => `refs/heads/${text}`),
     ),
     (ref) => {
-      if (isRefName(ref)) ensure(isSafeRef(ref) && ref.length <= 255, 'an accepted ref is one of git’s, and no option');
+      if (isRefName(ref))
+        ensure(isSafeRef(ref) && ref.length <= 255, 'an accepted ref is valid for git, and is no option');
     },
   ),
 
@@ -181,11 +182,11 @@ export const forgeTargets: readonly Target[] = [
     const texts = answers.filter(({ status }) => status === 200).map(({ body }) => Buffer.from(body).toString());
     ensure(
       texts.some((text) => /"push":true/.test(text) && text.includes('acme/shop')),
-      'who may push is proven by an answer',
+      'a response proves the permission to push',
     );
     ensure(
       texts.some((text) => text.includes('"main"')),
-      'the ref is proven by an answer',
+      'a response proves the ref',
     );
   }),
 
@@ -193,7 +194,7 @@ export const forgeTargets: readonly Target[] = [
     const file = await orRefusalLater(() => readFile(createApi(answers), 'c3.yaml', { sha: SHA, signal }));
     ensure(
       file === 'refused' || file.kind !== 'found' || file.text.length <= answers[0]!.body.length,
-      'a file is what was answered',
+      'a file is the response',
     );
     await orRefusalLater(() =>
       setStatus(createApi(answers), SHA, {
@@ -210,12 +211,12 @@ export const forgeTargets: readonly Target[] = [
     const commit = await orRefusalLater(() => readCommit(createApi(answers), SHA, signal));
     ensure(
       commit === 'refused' || commit === undefined || !/\p{Cc}/u.test(commit.subject + commit.author),
-      'a commit is called in one line',
+      'the name of a commit is one line',
     );
     const paths = await orRefusalLater(() => changedPaths(createApi(answers), SHA, { sha: SHA, signal }));
     ensure(
       paths === 'refused' || paths === undefined || paths.every((path) => typeof path === 'string'),
-      'paths are texts',
+      'paths are strings',
     );
   }),
 ];

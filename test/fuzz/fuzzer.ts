@@ -1,16 +1,16 @@
 import { Worker } from 'node:worker_threads';
 import type { Finished, Job } from './worker.ts';
 
-/** Runs targets in a thread of their own, so that an input that never comes back is found out too. */
+/** Runs targets in their own thread, so that it can report an input that never returns. */
 export interface Fuzzer {
-  /** Undefined when everything held, else what broke and how to see it again. */
+  /** Resolves with undefined, or with the failure and how to reproduce it. */
   run(job: Job): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
 /**
- * One input takes microseconds; this much is a loop without end, or work that grows faster than the input. Generous, since a
- * machine that is busy with other things may stop any thread for a while.
+ * The time limit of one input, which takes microseconds: more means an endless loop, or work that grows faster than
+ * the input. It is long because a busy machine may pause a thread.
  */
 const MAX_INPUT_MS = 5_000;
 
@@ -26,14 +26,14 @@ export function createFuzzer(): Fuzzer {
     let last = -1;
     const timer = setInterval(() => {
       const now = Atomics.load(inputs, 0);
-      // Before the first input the thread loads its modules, which is nobody's fault.
+      // Before the first input the thread loads its modules, which may take long.
       if (now !== last || now === 0) {
         last = now;
         return;
       }
       void current.terminate();
       worker = undefined;
-      settle(`${target} did not come back from input ${now} of seed ${seed} within ${MAX_INPUT_MS / 1000} s`);
+      settle(`${target} did not return from input ${now} of seed ${seed} within ${MAX_INPUT_MS / 1000} s`);
     }, MAX_INPUT_MS);
     return () => clearInterval(timer);
   }

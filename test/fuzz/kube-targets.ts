@@ -82,7 +82,7 @@ const anyAnswer = fc.oneof(
   jsonWith(['metadata', 'spec', 'status', 'name', 'items', 'type', 'object']),
 );
 
-/** A server's end of an exec, of which the frames are given. */
+/** The server's end of an exec that sends these frames. */
 async function follow(frames: readonly Buffer[], closes: boolean): Promise<{ end: ExecEnd; stdout: Buffer }> {
   const socket = Object.assign(new EventEmitter(), {
     isPaused: false,
@@ -118,25 +118,25 @@ const execFrame = fc
   )
   .map(([channel, text]) => Buffer.concat([Buffer.of(channel), Buffer.from(text)]));
 
-/** What a cluster answers. */
+/** Any response of a cluster. */
 export const kubeTargets: readonly Target[] = [
   defineTarget('kubernetes-answers', fc.tuple(anyAnswer, anyAnswer), ([one, other]) => {
     const [before, after] = [toPod(one), toPod(other)];
     const loss = findLoss(after, before);
-    ensure(loss === undefined || loss !== '', 'a loss is told in words');
+    ensure(loss === undefined || loss !== '', 'a loss has a message');
     const verdict = classifyStart(after, { events: [toPodEvent(one)], pullMessages: new Map() });
     ensure(['ready', 'starting', 'failed'].includes(verdict.kind), 'a start is one of three');
     const told = toStatus(one);
     ensure(told.exitCode === undefined || (told.exitCode >= 0 && told.exitCode <= 999), 'an exit code is a number');
-    ensure(Array.isArray(toList(one).items), 'a list is one');
+    ensure(Array.isArray(toList(one).items), 'a list is an array');
     const record = toRecord(one);
     ensure(
       Array.isArray(record.queue) && Number.isFinite(record.renewedAt) && Number.isFinite(record.durationMs),
-      'a record of a Lease is whole',
+      'a record of a Lease is complete',
     );
     ensure(
       record.queue.every((entry) => typeof entry === 'string'),
-      'who waits has a name',
+      'a waiting container has a name',
     );
   }),
 
@@ -157,7 +157,7 @@ export const kubeTargets: readonly Target[] = [
         try {
           for (const line of lines) yield await Promise.resolve(line);
         } finally {
-          // Also when the reader leaves it in the middle, to begin anew.
+          // Also if the reader leaves it early, to start again.
           over.abort();
         }
       }
@@ -174,7 +174,7 @@ export const kubeTargets: readonly Target[] = [
           ensure(state === undefined || typeof state.name === 'string', 'a state is a Pod or none');
         }
       });
-      ensure(count <= lines.length + 1, 'no state is invented');
+      ensure(count <= lines.length + 1, 'there are not more states than lines');
     },
   ),
 
@@ -184,10 +184,10 @@ export const kubeTargets: readonly Target[] = [
     async ([frames, closes]) => {
       const { end, stdout } = await follow(frames, closes);
       const whole = Buffer.concat(frames.filter((frame) => frame[0] === 1).map((frame) => frame.subarray(1)));
-      ensure(whole.subarray(0, stdout.length).equals(stdout), 'output is what arrived, in order');
+      ensure(whole.subarray(0, stdout.length).equals(stdout), 'the output is all that arrived, in order');
       const statuses = frames.filter((frame) => frame[0] === 3).map((frame) => frame.subarray(1).toString());
       if (end.kind === 'status' && end.exitCode === 0)
-        ensure(statuses.join('').includes('"Success"'), 'success is told by a status');
+        ensure(statuses.join('').includes('"Success"'), 'only a status means success');
     },
   ),
 
@@ -199,7 +199,7 @@ export const kubeTargets: readonly Target[] = [
       for (let level = 0; level < depth; level += 1)
         error = level % 2 === 0 ? new Error('', { cause: error }) : new AggregateError([error], '');
       const fault = describeFault(error);
-      ensure(fault.message !== '' && fault.message.length <= 500, 'a fault is told in words');
+      ensure(fault.message !== '' && fault.message.length <= 500, 'a fault has a message');
     },
   ),
 ];

@@ -13,7 +13,7 @@ const USAGE = `usage: npm run fuzz -- [--runs N] [--only TARGET[,TARGET…]] [--
 targets: ${targets.map(({ name }) => name).join(', ')}
 `;
 
-/** So many inputs at a time, each lot with a seed of its own: progress can be told, and memory is given back. */
+/** The number of inputs with one seed. After each lot it reports the progress and frees memory. */
 const LOT = 10_000;
 
 interface Plan {
@@ -30,10 +30,10 @@ interface Row {
   readonly failure: string | undefined;
 }
 
-/** Inputs done, by the target that is being given them. */
+/** The number of done inputs of each running target. */
 const running = new Map<string, number>();
 
-/** Progress on standard error, a table on standard output, exit code 1 for a finding. */
+/** Prints the progress on standard error and a table on standard output. Exits with 1 if a target failed. */
 const plan = readPlan();
 if (plan === undefined) {
   process.stderr.write(USAGE);
@@ -44,7 +44,7 @@ if (plan === undefined) {
   process.exitCode = rows.some(({ failure }) => failure !== undefined) ? 1 : 0;
 }
 
-/** Undefined for what is not to be understood. */
+/** Parses the options; undefined if they are invalid. */
 function readPlan(): Plan | undefined {
   const options = {
     runs: { type: 'string', default: '100000' },
@@ -95,7 +95,7 @@ async function fuzz(target: string, runs: number, seed: number): Promise<Row> {
   return row;
 }
 
-/** In a terminal one line that is written over; without one a line for every tenth lot of `target`, and for its end. */
+/** Rewrites one line on a terminal. Otherwise prints a line for every tenth lot of `target`. */
 function showProgress(target: string, runs: number): void {
   const { stderr } = process;
   const lines = [...running].map(([name, done]) => `${name}: ${done} of ${runs}`);

@@ -36,7 +36,7 @@ export const pageTargets: readonly Target[] = [
     ensure(html.split('<li').length - 1 === lines.length, 'a line is one line');
     for (const line of lines) {
       const shown = readLine(line.text).replaceAll('\t', '    ').trim();
-      ensure(shown === '' || toPlainText(line.text).trim() === shown, 'a page shows what a message shows');
+      ensure(shown === '' || toPlainText(line.text).trim() === shown, 'a page and a message show the same text');
     }
   }),
 
@@ -49,9 +49,12 @@ export const pageTargets: readonly Target[] = [
       /^<(?:\/?(?:style|head|body|main|div|p|h[1-3]|span|a|code|time|pre|section|label|button|details|summary|form|svg|ul|li)|input|circle|path)[ >]/;
     ensure(
       tags.every((tag) => allowed.test(tag)),
-      'no text became an element',
+      'no text becomes an element',
     );
-    ensure(!/href="(?!https?:\/\/|AA\.b\.c\.d\/|data:image)/.test(inside), 'a link leads to the web or to its log');
+    ensure(
+      !/href="(?!https?:\/\/|AA\.b\.c\.d\/|data:image)/.test(inside),
+      'a link is a web address or the link to its log',
+    );
   }),
 
   defineTarget('step-ids', fc.array(anyText, { maxLength: 20 }), (names) => {
@@ -68,10 +71,10 @@ export const pageTargets: readonly Target[] = [
     mutated([genuine, formatPositions(new Map(), LINK), 'AAAAAAAAAAAAAAAA.0.1']),
     (text) => {
       const positions = parsePositions(text, LINK);
-      // Base64 has more than one spelling of the same proof.
+      // Base64 can encode the same proof in more than one way.
       const rest = text.slice(text.indexOf('.'));
       const isGenuine = positions === undefined || formatPositions(positions, LINK).slice(16) === rest;
-      ensure(isGenuine, 'a position is one that was given away');
+      ensure(isGenuine, 'a position was issued by c3');
     },
   ),
 ];

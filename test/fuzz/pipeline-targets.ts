@@ -8,7 +8,7 @@ import { defineTarget, ensure, type Target } from './target.ts';
 
 const corpus = [...readCorpus('test/fixtures/c3-yaml', '.yaml'), ...readCorpus('examples', '.yaml')];
 
-/** Lines as YAML has them, in no order that makes sense. */
+/** Lines of YAML in random order. */
 const soup = fc
   .array(
     fc.tuple(
@@ -64,13 +64,13 @@ function checkParsed(source: string): void {
     ensure(problem.line >= 1 && problem.line <= lines && problem.column >= 1, 'a problem has a place in the file');
     const shown = `${formatProblem(problem, source)}\n${summarizeProblem(problem)}`;
     // oxlint-disable-next-line no-control-regex -- that is what must not be there
-    ensure(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(shown), 'what is shown of a problem moves no cursor');
+    ensure(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(shown), 'the text of a problem has no control character');
     ensure(summarizeProblem(problem).length <= 140, 'a summary fits a commit status');
   }
   if (pipeline === undefined) return;
   const event = { event: 'push', ref: { kind: 'branch', name: 'main' }, paths: ['src/a.ts'] } as const;
   const plan = planPipeline(pipeline, event);
-  ensure(plan.kind === 'skipped' || plan.steps.length > 0, 'what runs has steps');
+  ensure(plan.kind === 'skipped' || plan.steps.length > 0, 'a pipeline that runs has steps');
   for (const name of [...Object.keys(pipeline.env), ...Object.keys(pipeline.secrets)]) {
     ensure(
       /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(?:C3_|LD_PRELOAD$|BASH_ENV$|PATH$)/.test(name),
@@ -101,7 +101,7 @@ export const pipelineTargets: readonly Target[] = [
     ([patterns, text]) => {
       for (const pattern of patterns) {
         const glob = parseGlob(pattern);
-        if (glob.kind === 'invalid') ensure(glob.message !== '', 'what is wrong with a glob is said');
+        if (glob.kind === 'invalid') ensure(glob.message !== '', 'an invalid glob has a message');
         else ensure(typeof glob.matches(text) === 'boolean', 'a glob matches or does not');
         const isPlain = pattern !== '' && /^[\w./-]+$/.test(pattern);
         if (isPlain && glob.kind === 'glob') ensure(glob.matches(pattern), 'a name matches itself');
@@ -109,7 +109,7 @@ export const pipelineTargets: readonly Target[] = [
       const matches = createMatcher(patterns);
       ensure(
         createMatcher([...patterns, '**'])(text) && !createMatcher([...patterns, '!**'])(text),
-        'the last word counts',
+        'the last matching pattern wins',
       );
       ensure(typeof matches(text) === 'boolean', 'a list matches or does not');
     },
@@ -124,7 +124,7 @@ export const pipelineTargets: readonly Target[] = [
     ([glob, scope]) => {
       const isMatch = matchRepo([glob], scope);
       if (!glob.includes('*')) ensure(isMatch === (glob === scope), 'a glob without a star is a name');
-      ensure(!matchRepo([], scope), 'no glob allows nothing');
+      ensure(!matchRepo([], scope), 'an empty list of globs allows nothing');
     },
   ),
 ];

@@ -28,7 +28,7 @@ const hostileUsers = [
   '<<: {exec: {}}',
 ];
 
-/** What must never be asked of a cluster that is shared: each of these in any of the lists. */
+/** Forbidden requests to a shared cluster: each in any of the lists. */
 const FORBIDDEN: readonly JsonObject[] = [
   { privileged: true },
   { capabilities: { add: ['SYS_ADMIN'] } },
@@ -37,7 +37,7 @@ const FORBIDDEN: readonly JsonObject[] = [
   { windowsOptions: { hostProcess: true } },
 ];
 
-/** The ways to write an IPv4 address in a URL. */
+/** The forms of an IPv4 address in a URL. */
 const SPELLINGS: readonly ((octets: readonly number[]) => string)[] = [
   (octets) => octets.join('.'),
   (octets) => String(octets.reduce((sum, octet) => sum * 256 + octet, 0)),
@@ -76,7 +76,7 @@ const order: Omit<WorkspaceRequest, 'manifest'> = {
   neededMs: 1,
 };
 
-/** What a tenant hands in: the way to a cluster, and the Pod. */
+/** The input of a tenant: the access to a cluster, and the Pod. */
 export const policyTargets: readonly Target[] = [
   defineTarget(
     'kubeconfig',
@@ -97,12 +97,12 @@ export const policyTargets: readonly Target[] = [
           throw error;
         }
       });
-      ensure(!message.includes(TOKEN), 'a refusal holds no token');
+      ensure(!message.includes(TOKEN), 'a refusal contains no token');
       if (access === 'refused') return;
-      ensure(/^https:\/\/[^/@\s]+$/.test(access.origin), 'the address is one of https');
+      ensure(/^https:\/\/[^/@\s]+$/.test(access.origin), 'the address is an https URL');
       ensure(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/.test(access.namespace), 'the namespace is a name');
       ensure(access.token === undefined || /^[\x21-\x7e]+$/.test(access.token), 'the token fits a header');
-      ensure(listKubeconfigSecrets(text).length > 0, 'who has access has a secret');
+      ensure(listKubeconfigSecrets(text).length > 0, 'an access contains a secret');
     },
   ),
 
@@ -139,7 +139,7 @@ export const policyTargets: readonly Target[] = [
           ? object['spec']
           : {}
       ) as JsonObject;
-      ensure(checkPodSecurity(object, 'tenant').length === 0, 'a tenant may ask anything of a cluster of his own');
+      ensure(checkPodSecurity(object, 'tenant').length === 0, 'a tenant may request anything from their own cluster');
       const others = Array.isArray(given[list]) ? given[list] : [];
       const hostile = {
         ...object,
@@ -148,11 +148,11 @@ export const policyTargets: readonly Target[] = [
       for (const level of ['baseline', 'restricted'] as const) {
         ensure(
           checkPodSecurity(object, level).every((sentence) => sentence.length > 0 && sentence.length < 1_000),
-          'each offence is a sentence',
+          'each violation has a message',
         );
         ensure(
           checkPodSecurity(hostile, level).some((sentence) => sentence.includes(list)),
-          'what is forbidden is found in every list',
+          'a violation is found in every list',
         );
       }
     },
@@ -167,10 +167,10 @@ export const policyTargets: readonly Target[] = [
         { ...order, manifest: JSON.parse(JSON.stringify(manifest)) as JsonObject },
         { namespace: 'default' },
       );
-      ensure(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(plan.name), 'a Pod has a name that Kubernetes takes');
+      ensure(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(plan.name), 'Kubernetes accepts the name of a Pod');
       const metadata = plan.manifest['metadata'] as { annotations: Record<string, string> };
-      ensure(metadata.annotations['c3.build/spec-hash'] === plan.specHash, 'what c3 says of a Pod is of c3');
-      ensure(metadata.annotations['c3.build/scope'] === order.scope, 'a Pod is of one repository');
+      ensure(metadata.annotations['c3.build/spec-hash'] === plan.specHash, 'the annotations of c3 are set by c3');
+      ensure(metadata.annotations['c3.build/scope'] === order.scope, 'a Pod belongs to one repository');
     },
   ),
 ];

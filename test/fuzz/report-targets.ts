@@ -21,7 +21,7 @@ import { defineTarget, ensure, orRefusal, type Target } from './target.ts';
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
 const BOT = '123456789:AAEabcdefghijklmnopqrstuvwxyz-_0123';
 
-/** What programs write, and worse. */
+/** Output of programs, and worse. */
 export const output: fc.Arbitrary<string> = fc.oneof(
   anyText,
   fc
@@ -87,7 +87,7 @@ const phase: fc.Arbitrary<BuildPhase> = fc.oneof(
   fc.record({ kind: fc.constant('preparing' as const), detail: long }),
   ending.map((one) => ({ kind: 'ended', ending: one }) as const),
 );
-/** Any build, and texts of strangers all over it. */
+/** Any build, with untrusted texts in all fields. */
 export const state: fc.Arbitrary<BuildState> = fc.record({
   build: fc
     .record({
@@ -131,21 +131,21 @@ const settings = {
 export const reportTargets: readonly Target[] = [
   defineTarget('terminal-text', long, (text) => {
     const plain = toPlainText(text);
-    ensure(plain.isWellFormed() && !INVISIBLE.test(plain), 'plain text has nothing that a terminal obeys');
-    ensure(toPlainText(plain) === plain, 'plain text stays as it is');
+    ensure(plain.isWellFormed() && !INVISIBLE.test(plain), 'plain text has no control character for a terminal');
+    ensure(toPlainText(plain) === plain, 'plain text does not change');
     const line = toOneLine(text, 20);
-    ensure(line.length <= 20 && !line.includes('\n') && line.isWellFormed(), 'one line is one, and short');
-    ensure(clip(plain, 5).length <= 5, 'what is clipped is short');
+    ensure(line.length <= 20 && !line.includes('\n') && line.isWellFormed(), 'a line is one line, and short');
+    ensure(clip(plain, 5).length <= 5, 'clipped text is short');
   }),
 
   defineTarget('telegram-html', state, (one) => {
     const { html, plain } = renderMessage(one, { now: 5_000 });
     const { text, nodes } = parseTelegramHtml(html);
-    ensure(text === plain, 'what is seen is what was meant: no text became markup');
-    ensure(plain.length <= 4_096 && Buffer.byteLength(html) <= 32_768, 'Telegram takes a message of this length');
+    ensure(text === plain, 'no text becomes markup');
+    ensure(plain.length <= 4_096 && Buffer.byteLength(html) <= 32_768, 'Telegram accepts a message of this length');
     ensure(!INVISIBLE.test(plain.replaceAll('\u2060', '')), 'a message has no control character');
-    ensure(!/@\w/.test(JSON.stringify(nodes.filter((node) => node.kind === 'text'))), 'nobody is mentioned');
-    ensure(!/href="(?!https?:\/\/)/.test(html), 'a link leads to the web');
+    ensure(!/@\w/.test(JSON.stringify(nodes.filter((node) => node.kind === 'text'))), 'no text mentions a user');
+    ensure(!/href="(?!https?:\/\/)/.test(html), 'a link is a web address');
   }),
 
   defineTarget('commit-status', state, (one) => {
@@ -153,7 +153,7 @@ export const reportTargets: readonly Target[] = [
     ensure(description.length <= 140 && !/[\p{Cc}\u2028\u2029]/u.test(description), 'a description is one short line');
     const isGood =
       one.phase.kind === 'ended' && (one.phase.ending.kind === 'passed' || one.phase.ending.kind === 'skipped');
-    ensure((told === 'success') === isGood, 'nothing else is a success');
+    ensure((told === 'success') === isGood, 'success means that the build passed or was skipped');
   }),
 
   defineTarget(
@@ -187,7 +187,7 @@ export const reportTargets: readonly Target[] = [
       ensure(/^[0-9]+:[\w-]+$/.test(destination.token), 'a token is one segment of a path');
       ensure(
         typeof destination.chat === 'string' ? /^@\w+$/.test(destination.chat) : Number.isSafeInteger(destination.chat),
-        'a chat is one',
+        'a chat is a name or a number',
       );
     },
   ),
@@ -201,14 +201,14 @@ export const reportTargets: readonly Target[] = [
       const env = { ...settings, ...Object.fromEntries(changes) };
       try {
         const config = readConfig(env, {}, () => '');
-        ensure(Object.isFrozen(config) && config.forges.length > 0, 'a configuration is whole and stays as it is');
+        ensure(Object.isFrozen(config) && config.forges.length > 0, 'a configuration is complete and frozen');
       } catch (error) {
         orRefusal(() => {
           throw error;
         });
         ensure(
           !(error as Error).message.includes(BOT) || changes.some(([, value]) => value.includes(BOT)),
-          'a mistake quotes no token',
+          'a message quotes no token',
         );
       }
     },

@@ -63,21 +63,24 @@ export const sealingTargets: readonly Target[] = [
     const query = orRefusal(() => parseHookQuery(new URLSearchParams(text)));
     if (query === 'refused') return;
     ensure(/^[\w-]+(?:\.[\w-]+){3,4}$/.test(query.key), 'a key has four or five parts');
-    ensure(formatScope(parseScope(formatScope(query.scope))) === formatScope(query.scope), 'a scope is read back');
+    ensure(
+      formatScope(parseScope(formatScope(query.scope))) === formatScope(query.scope),
+      'a scope is parsed to itself',
+    );
   }),
 
   defineTarget('link', fc.oneof(mutated([...LINKS, ...TOKENS]), anyText), async (sealed) => {
     const opened = await orRefusalLater(() => openLink(keyring, sealed));
     if (opened === 'refused') return;
-    ensure(LINKS.includes(sealed) && opened.token === LINK.token, 'only a link that was sealed opens');
-    ensure((opened.right === 'control') === (sealed === LINKS[1]), 'and with its own right');
+    ensure(LINKS.includes(sealed) && opened.token === LINK.token, 'only a sealed link opens');
+    ensure((opened.right === 'control') === (sealed === LINKS[1]), 'a link keeps its right');
   }),
 
   defineTarget('sealed-token', fc.oneof(mutated(TOKENS), anyText), async (token) => {
     const opened = await orRefusalLater(() => openSealed(keyring, token, BINDING));
     ensure(
       opened === 'refused' || (TOKENS.includes(token) && opened.plaintext === PLAINTEXT),
-      'only what was sealed opens',
+      'only a sealed value opens',
     );
   }),
 
@@ -85,14 +88,14 @@ export const sealingTargets: readonly Target[] = [
     const scope = orRefusal(() => parseScope(text));
     if (scope === 'refused') return;
     const formatted = formatScope(scope);
-    ensure(/^[a-z0-9.:_/-]+$/.test(formatted), 'a scope is of lower-case ASCII');
-    ensure(!formatted.split('/').some((part) => part === '' || part === '.' || part === '..'), 'no segment climbs');
-    ensure(formatScope(parseScope(formatted)) === formatted, 'a scope is read back');
+    ensure(/^[a-z0-9.:_/-]+$/.test(formatted), 'a scope is lower-case ASCII');
+    ensure(!formatted.split('/').some((part) => part === '' || part === '.' || part === '..'), 'no segment is ".."');
+    ensure(formatScope(parseScope(formatted)) === formatted, 'a scope is parsed to itself');
   }),
 
   defineTarget('purpose', mutated(purposeTexts), (text) => {
     const purpose = orRefusal(() => parsePurpose(text));
-    ensure(purpose === 'refused' || formatPurpose(purpose) === text, 'a purpose has one spelling');
+    ensure(purpose === 'refused' || formatPurpose(purpose) === text, 'a purpose has one form');
   }),
 
   defineTarget('keyring', mutated([SECRET, `${SECRET},${SECRET}`, Buffer.alloc(32, 1).toString('hex')]), (text) => {
@@ -116,7 +119,7 @@ export const sealingTargets: readonly Target[] = [
       const token = await orRefusalLater(() => seal(keyring, text, binding));
       if (token === 'refused') return;
       const { plaintext } = await openSealed(keyring, token, binding);
-      ensure(plaintext === text, 'what was sealed opens to what it was');
+      ensure(plaintext === text, 'a sealed value opens to its plaintext');
     },
   ),
 
@@ -127,16 +130,16 @@ export const sealingTargets: readonly Target[] = [
       const masker = createMasking([secret]).createMasker();
       const masked = Buffer.concat([...pieces.map((piece) => Buffer.from(masker.push(piece))), masker.flush()]);
       const expected = createMasking([secret]).mask(whole.toString());
-      ensure(masked.toString() === expected, 'a stream is masked as its text is, wherever it is cut');
+      ensure(masked.toString() === expected, 'a stream is masked like its text, wherever it is cut');
       // A mask beside what stands around it may happen to spell a secret that is made of asterisks itself.
       if (!secret.includes('*')) {
-        ensure(!masked.includes(secret), 'a secret never comes through');
-        ensure(!masked.includes(spelling), 'nor does it in another spelling');
+        ensure(!masked.includes(secret), 'a masked text contains no secret');
+        ensure(!masked.includes(spelling), 'a masked text contains no encoded secret');
       }
       // In bytes: a spelling may end within a character.
       const rest = masked.toString('latin1').split('***');
       const isRest = rest.every((piece) => whole.toString('latin1').includes(piece));
-      ensure(isRest || whole.includes('*'), 'the rest is as it was');
+      ensure(isRest || whole.includes('*'), 'the rest does not change');
     },
   ),
 ];

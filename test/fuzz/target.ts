@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { C3Error } from '../../src/errors.ts';
 
-/** One reader of what others wrote, with what must hold of it for every input. */
+/** A parser of untrusted input, with its properties for every input. */
 export interface Target {
   /** In kebab-case. */
   readonly name: string;
-  /** Rejects with fast-check's report when some input breaks it. `onRun` is called before each input. */
+  /** Rejects with fast-check's report if an input breaks a property. Calls `onRun` before each input. */
   check(options: CheckOptions): Promise<void>;
 }
 
@@ -15,7 +15,7 @@ export interface CheckOptions {
   onRun(): void;
 }
 
-/** @param holds throws, or rejects, when the input breaks what must hold */
+/** @param holds throws or rejects if the input breaks a property */
 export function defineTarget<Input>(
   name: string,
   arbitrary: fc.Arbitrary<Input>,
@@ -33,7 +33,10 @@ export function defineTarget<Input>(
   };
 }
 
-/** What `read` answers, or `refused` when it says no in the one way it may: a fault of the closed list, in a sentence that can be shown. */
+/**
+ * Returns the result of `read`, or `refused` if it throws a C3Error of the closed list with a message that can be
+ * shown.
+ */
 export function orRefusal<Output>(read: () => Output): Output | 'refused' {
   try {
     return read();
@@ -50,14 +53,14 @@ export async function orRefusalLater<Output>(read: () => Promise<Output>): Promi
   }
 }
 
-/** Longer than any sentence with its quotes; a kubeconfig's or a payload's text would be longer. */
+/** Longer than any message with its quotes, and shorter than a kubeconfig or a payload. */
 const MAX_SENTENCE_LENGTH = 2_500;
 
 function checkRefusal(error: unknown): 'refused' {
   if (!(error instanceof C3Error)) throw error;
   const { message } = error;
   ensure(message !== '' && message.length <= MAX_SENTENCE_LENGTH, 'a refusal is one sentence');
-  ensure(error.code !== 'INTERNAL', 'a refusal is no fault of c3 itself');
+  ensure(error.code !== 'INTERNAL', 'a refusal is not an internal error');
   return 'refused';
 }
 

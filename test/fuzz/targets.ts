@@ -9,7 +9,7 @@ import { sealingTargets } from './sealing-targets.ts';
 import type { Target } from './target.ts';
 import { viewTargets } from './view-targets.ts';
 
-/** Every parser that reads what others wrote. `npm test` gives each a few inputs, `npm run fuzz` as many as are asked for. */
+/** All parsers of untrusted input. `npm test` runs each with few inputs, `npm run fuzz` with a given number. */
 export const targets: readonly Target[] = [
   ...sealingTargets,
   ...forgeTargets,

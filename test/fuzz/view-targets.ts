@@ -46,8 +46,8 @@ const known: BuildState = {
 const MAX_TEXT = 1201;
 
 function checkTexts(value: unknown): void {
-  if (typeof value === 'string') ensure(value.length <= MAX_TEXT, 'no text of a journal is long');
-  if (typeof value === 'number') ensure(Number.isSafeInteger(value) && value >= 0, 'numbers are whole');
+  if (typeof value === 'string') ensure(value.length <= MAX_TEXT, 'every text of a journal is short');
+  if (typeof value === 'number') ensure(Number.isSafeInteger(value) && value >= 0, 'numbers are integers');
   if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) checkTexts(part);
 }
 
@@ -59,11 +59,14 @@ export const viewTargets: readonly Target[] = [
     const { build, urls, links } = state;
     ensure(
       JSON.stringify([{ ...build, commit: UNKNOWN_COMMIT }, urls]) === JSON.stringify([known.build, known.urls]),
-      'a journal changes nothing that the link says',
+      'a journal changes no field of the link',
     );
-    ensure(links === undefined, 'a journal makes no links');
+    ensure(links === undefined, 'a journal creates no links');
     ensure(state.steps.length === 2 && state.steps.every(({ name }) => name === 'a'), 'steps are those of c3.yaml');
-    ensure(!Number.isNaN(state.startedAt) && state.startedAt <= known.startedAt, 'a build began when it began');
+    ensure(
+      !Number.isNaN(state.startedAt) && state.startedAt <= known.startedAt,
+      'a build does not start later than its link says',
+    );
   }),
 
   defineTarget(
@@ -72,8 +75,8 @@ export const viewTargets: readonly Target[] = [
     ([lines, offset]) => {
       const times = readLogTimes(lines);
       const [early, late] = [times(offset), times(offset + 1)];
-      ensure(early === undefined || (Number.isSafeInteger(early) && early >= 0), 'a second is a whole number');
-      ensure(late === undefined || (early !== undefined && early <= late), 'what comes later was not written earlier');
+      ensure(early === undefined || (Number.isSafeInteger(early) && early >= 0), 'a second is an integer');
+      ensure(late === undefined || (early !== undefined && early <= late), 'times of lines do not decrease');
     },
   ),
 

@@ -1,14 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { targets } from './targets.ts';
 
-/** What the worker is asked; it answers with a {@link Finished}. */
+/** A request to the worker. It answers with a {@link Finished}. */
 export interface Job {
   readonly target: string;
   readonly runs: number;
   readonly seed: number;
 }
 
-/** `failure`: fast-check's report; undefined when everything held. */
+/** `failure`: fast-check's report; undefined if all properties held. */
 export interface Finished {
   readonly failure: string | undefined;
 }
@@ -18,7 +18,7 @@ const port = parentPort;
 
 port?.on('message', ({ target, runs, seed }: Job) => {
   const chosen = targets.find(({ name }) => name === target);
-  // Shared: whoever watches sees that another input has begun.
+  // The fuzzer sees in shared memory that the next input has begun.
   const onRun = (): void => void Atomics.add(inputs, 0, 1);
   Promise.resolve(chosen?.check({ runs, seed, onRun })).then(
     () => port.postMessage({ failure: undefined } satisfies Finished),
@@ -26,7 +26,7 @@ port?.on('message', ({ target, runs, seed }: Job) => {
   );
 });
 
-/** What broke, and fast-check's own words on how to see it again. */
+/** Returns fast-check's report with the way to reproduce the failure, and the cause. */
 function toReport(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause, message } = error;

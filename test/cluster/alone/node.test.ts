@@ -10,7 +10,7 @@ import { startBuild, type BuildRun } from '../../faults/build-run.ts';
 import { toManifest, useRealCluster } from '../real-cluster.ts';
 import { isOurs } from '../target.ts';
 
-/** As in production: the node's own silence is told long before. */
+/** As in production, because c3 detects the silence of the node long before. */
 const PATIENT = { outOfReachMs: 300_000 };
 
 const execute = promisify(execFile);
@@ -41,16 +41,16 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', () => {
   async function kubectl(...argv: string[]): Promise<void> {
     await execute(kubectlPath(), argv);
   }
-  /** The node has noticed that the Pod runs, and told of it. */
+  /** Waits until the node has reported that the Pod runs. */
   async function untilNoticed({ name }: Workspace): Promise<void> {
     await kubectl('wait', '--for=condition=Ready', '--timeout=20s', '-n', real.namespace, `pod/${name}`);
   }
 
-  test('that is drained ends as an infrastructure error in the words of the cluster', async () => {
+  test('that is drained ends as an infrastructure error with the reason of the cluster', async () => {
     const manifest = { ...toManifest(), metadata: { name: 'real', labels: { 'c3.test': 'drained' } } };
     const workspace = await real.openWorkspace({ manifest });
     const build = await begin(workspace);
-    // Before that it would take a minute to go, for which the drain waits.
+    // The deletion of a Pod that the node has not noticed takes a minute, and the drain would wait for it.
     await untilNoticed(workspace);
     try {
       await kubectl('drain', 'localhost', '--pod-selector=c3.test=drained', '--force', '--delete-emptydir-data');
@@ -65,7 +65,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', () => {
     await workspace.release({ isClean: await sweep() });
   });
 
-  test('that goes silent ends as an infrastructure error that says so', async () => {
+  test('that is disconnected ends as an infrastructure error that names the node', async () => {
     const workspace = await real.openWorkspace();
     const build = await begin(workspace);
     await untilNoticed(workspace);
@@ -78,7 +78,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', () => {
       await continueKubelet();
     }
     await expect.poll(isNodeReady).toBe(true);
-    // The Pod of which nobody knew is not used again.
+    // The Pod of the silent node is not used again.
     const next = await real.openWorkspace();
     expect(next.id).not.toBe(workspace.id);
     expect((await startBuild(next, ['true']).outcome).ending).toMatchObject({ kind: 'passed' });
@@ -91,7 +91,7 @@ describe.runIf(isOurs)('a build on a node of a real Kubernetes', () => {
     try {
       const volumes = [{ name: 'c3', hostPath: { path: disk, type: 'Directory' } }];
       const workspace = await real.openWorkspace({ manifest: toManifest({}, { volumes }) });
-      // A step that fills it itself, and one that only writes output, of which there is then no room left.
+      // One step fills the disk, and the other one writes output that has no room.
       const full = startBuild(workspace, ['dd if=/dev/zero of=/c3/big bs=64k', 'echo never']);
       const first = await full.outcome;
       expect(first.ending.kind).toBeOneOf(['failed', 'infrastructure-error']);

@@ -47,8 +47,8 @@ describe.runIf(isOurs)('a step on a real Kubernetes', () => {
     await pods.close();
   });
 
-  it.each(FAULTS)('runs once, to its true end, while %s', async (name, act) => {
-    // Ends only after the fault: it waits for a file that the test makes once the cluster is back.
+  it.each(FAULTS)('runs once to its own end while %s', async (name, act) => {
+    // Ends after the fault: it waits for a file that the test creates when the cluster is back.
     const steps = `- main: |
     echo run >> /c3/ran
     i=0; while [ ! -e /c3/go ] && [ $i -lt 1000 ]; do i=$((i + 1)); sleep 0.1; done
