@@ -76,7 +76,7 @@ test.each([
   ['bad', ['sh', '-c', 'exit 3'], 'Failed', { exitCode: 3, reason: 'Error' }],
   ['killed', ['sh', '-c', 'trap "exit 9" TERM; kill 1'], 'Failed', { exitCode: 9, reason: 'Error' }],
   ['absent', ['no-such-program'], 'Failed', { exitCode: 128, reason: 'StartError' }],
-])('a Pod that ends (%s) is told as the kubelet tells it', async (name, command, phase, terminated) => {
+])('a Pod that ends (%s) has the status of the kubelet', async (name, command, phase, terminated) => {
   await client.create(toTestPod(name, { containers: [{ name: 'main', image: 'a', command }] }));
   const pod = await finalPhase(name);
   expect(pod?.status.phase).toBe(phase);

@@ -128,7 +128,7 @@ test.each([
   ['/no/such', 'stat /no/such: no such file or directory'],
   ['/etc/passwd', 'permission denied'],
   ['cd', 'executable file not found in $PATH'],
-])('an exec of %s runs nothing and says why', async (file, why) => {
+])('an exec of %s fails with the reason', async (file, why) => {
   const name = `refuses-${file.replaceAll('/', '')}`;
   await client.create(toTestPod(name));
   await client.waitForPod(name, isReady);

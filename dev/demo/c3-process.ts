@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** A `c3 serve` in a process of its own, as an operator starts it. */
+/** A separate `c3 serve` process, as an operator starts it. */
 export interface C3Process {
   /** Its base URL. */
   readonly url: string;
@@ -22,8 +22,8 @@ const START_MS = 30_000;
 const SOURCE = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /**
- * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: the file that
- * Node runs; default: c3 from its source.
+ * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: the
+ * file that Node runs; default: c3 from its source.
  */
 export async function startC3(
   settings: Readonly<Record<string, string>>,

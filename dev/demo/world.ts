@@ -36,7 +36,7 @@ export interface WorldOptions {
   readonly program?: string;
 }
 
-/** c3 ends after its last message, and a chat accepts one a second. After this time c3 is killed: nobody reads the rest. */
+/** c3 ends after its last message, and a chat accepts one a second. After this time c3 is killed without the rest. */
 const STOP_MS = 5_000;
 
 const GROUP = -1_002_003_004_005;

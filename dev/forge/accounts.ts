@@ -4,7 +4,10 @@ export type Permission = 'read' | 'write' | 'admin';
 export interface User {
   readonly login: string;
   readonly token: string;
-  /** The permission for each repository, by lower-case `owner/name`; `*` is the default. Everybody may read public ones. */
+  /**
+   * The permission for each repository, by lower-case `owner/name`; `*` is the default. Everybody may read public
+   * ones.
+   */
   readonly permissions: Readonly<Record<string, Permission>>;
 }
 
@@ -15,7 +18,10 @@ export interface Accounts {
   setPermission(token: string, fullName: string, permission: Permission | undefined): void;
   /** Revokes a token: the forge answers it with 401. */
   revokeToken(token: string): void;
-  /** Returns the user of an `Authorization` header: Bearer, `token`, or Basic with the token as the password. `invalid`: the header has an unknown token. */
+  /**
+   * Returns the user of an `Authorization` header: Bearer, `token`, or Basic with the token as the password.
+   * `invalid`: the header has an unknown token.
+   */
   authenticate(header: string | undefined): User | 'anonymous' | 'invalid';
 }
 
@@ -35,7 +41,7 @@ export function createAccounts(users: readonly User[]): Accounts {
     setPermission(token, fullName, permission) {
       const user = byToken.get(token);
       if (user === undefined) {
-        throw new Error(`no user has the token whose permission for ${fullName} is to be set`);
+        throw new Error(`cannot set the permission for ${fullName}: no user has this token`);
       }
       const { [fullName.toLowerCase()]: _, ...others } = user.permissions;
       const changed = permission === undefined ? others : { ...others, [fullName.toLowerCase()]: permission };

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What goes wrong with each request whose `METHOD /path?query` matches. */
+/** A fault for each request whose `METHOD /path?query` matches. */
 export type Fault = { readonly match: RegExp; /** How often; default always. */ readonly times?: number } & (
   | {
       readonly kind: 'status';

@@ -34,7 +34,7 @@ install_packages() {
   logged apt-get install -qy --no-install-recommends "${absent[@]}"
 }
 
-# Fetches the source package with an apt state of its own: the system's sources, read as deb-src.
+# Fetches the source package with a separate apt state: the system's sources, read as deb-src.
 fetch_source() {
   local sources=/etc/apt/sources.list.d/debian.sources apt=$src/apt opts
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"

@@ -35,7 +35,7 @@ describe('the real Kubernetes', () => {
     expect(/^pod_gateway=(\S+)/m.exec(settings)?.[1]).toBe(podGateway);
   });
 
-  it('says which script failed when a program to be killed does not run', async () => {
+  it('names the failed script when it kills a program that does not run', async () => {
     const env = { ...process.env, C3_CLUSTER_DIR: directory };
     await expect(killApiServer({ env })).rejects.toMatchObject({
       code: 'CLUSTER_UNREACHABLE',

@@ -17,7 +17,10 @@ export interface RealKubernetes {
 }
 
 export interface StartOptions {
-  /** Whether to start a registry with the images of `images.sh`, in place of Docker Hub and all others. Default: false. */
+  /**
+   * Whether to start a registry with the images of `images.sh`, in place of Docker Hub and all others. Default:
+   * false.
+   */
   readonly registry?: boolean;
   readonly signal?: AbortSignal;
   /** The source of KUBECONFIG and the C3_CLUSTER_* variables. Default: this process's environment. */
@@ -25,8 +28,9 @@ export interface StartOptions {
 }
 
 /**
- * Starts the single-node Kubernetes of this folder, or uses the one that KUBECONFIG names. The first start on a machine
- * builds it, which takes about 10 minutes, and prints the progress on standard error. It needs root on Debian 12.
+ * Starts the single-node Kubernetes of this folder, or uses the one that KUBECONFIG names. The first start on a
+ * machine builds it, which takes about 10 minutes, and prints the progress on standard error. It needs root on Debian
+ * 12.
  *
  * @throws {C3Error} KUBECONFIG_INVALID when KUBECONFIG names no readable file; CLUSTER_UNREACHABLE when a script fails, after
  * it has printed the reason on standard error.
@@ -69,14 +73,16 @@ export async function startApiServer(options: ScriptOptions = {}): Promise<void>
   await runScript(['program.sh', 'start', 'apiserver'], options);
 }
 
-/** Restarts our cluster's kubelet: execs are cut, containers keep running. Resolves when it responds, after about 6 s. */
+/**
+ * Restarts our cluster's kubelet: execs are cut, containers keep running. Resolves when it responds, after about 6 s.
+ */
 export async function restartKubelet(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'restart', 'kubelet'], options);
 }
 
 /**
- * Restarts our cluster's containerd: execs are cut, containers keep running. Resolves when it responds. The kubelet reconnects
- * some seconds later, and refuses execs until then.
+ * Restarts our cluster's containerd: execs are cut, containers keep running. Resolves when it responds. The kubelet
+ * reconnects some seconds later, and refuses execs until then.
  */
 export async function restartContainerd(options: ScriptOptions = {}): Promise<void> {
   await runScript(['program.sh', 'restart', 'containerd'], options);
@@ -118,7 +124,7 @@ async function runScript(argv: readonly string[], options: ScriptOptions): Promi
   const { exitCode, stdout } = await endOfScript(argv, options);
   if (exitCode === 0) return stdout.trim();
   const message = `Run dev/kubernetes/${argv.join(' ')}: it ended with exit code ${exitCode ?? 'none, by a signal'}`;
-  throw new C3Error('CLUSTER_UNREACHABLE', message, { hint: 'the lines above tell why; see docs/real-cluster.md' });
+  throw new C3Error('CLUSTER_UNREACHABLE', message, { hint: 'read the lines above, and docs/real-cluster.md' });
 }
 
 function endOfScript(

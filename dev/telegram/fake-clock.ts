@@ -6,7 +6,7 @@ export interface FakeClock extends Clock {
   jump(): Promise<number>;
   /** Jumps from timer to timer until the promise settles, and settles like it. */
   jumpUntil<T>(promise: Promise<T>): Promise<T>;
-  /** Stops this clock until the promise settles: work in real time takes no time of this clock. */
+  /** Stops this clock until the promise settles: work in real time does not advance it. */
   hold<T>(promise: Promise<T>): Promise<T>;
   /** Advances the time; timers that are due fire with the next {@link FakeClock.jump}. */
   pass(ms: number): void;

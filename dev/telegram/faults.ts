@@ -14,7 +14,7 @@ export interface Faults {
   fail(method: string, code: number, description: string): void;
   /** 429. */
   flood(method: string, retryAfterSeconds: number): void;
-  /** The response comes from something else than the Bot API, such as a proxy's error page. */
+  /** The response is not one of the Bot API, but for example a proxy's error page. */
   garble(method: string, status: number): void;
   cut(method: string): void;
   loseAnswer(method: string): void;

@@ -1,6 +1,7 @@
 /**
- * Parses Telegram's HTML strictly. It refuses what the real API refuses, with the same texts. It also refuses what the real API
- * silently drops (unknown attributes, entities inside `pre` and `code`): that is a mistake of the sender.
+ * Parses Telegram's HTML strictly. It refuses the same input as the real API, with the same texts. It also refuses
+ * what the real API silently drops (unknown attributes, entities inside `pre` and `code`): that is a mistake of the
+ * sender.
  *
  * @see https://core.telegram.org/bots/api#html-style
  */

@@ -161,7 +161,7 @@ async function poll() {
 poll();
 `;
 
-/** Returns the page at `/`. It loads nothing from elsewhere. */
+/** Returns the page at `/`. It loads nothing from other hosts. */
 export function renderViewer(): string {
   return `<!doctype html>
 <html lang="en">

@@ -11,7 +11,7 @@ export interface ChatAccount {
   /** Private chats above 0; groups below; supergroups and channels begin with -100. */
   readonly id: number;
   readonly title?: string;
-  /** Of a public chat, without `@`. */
+  /** The name of a public chat, without `@`. */
   readonly username?: string;
   /** Topics, if it is a forum. */
   readonly threads?: readonly number[];

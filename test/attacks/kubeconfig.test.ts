@@ -10,7 +10,7 @@ import { createTrap, type Trap } from './trap.ts';
 import { REQUEST } from './request.ts';
 import { deadline } from '../time-limits.ts';
 
-/** Stands for a service account's token, which must never leave this machine. */
+/** A sample of a service account's token, which must never leave this machine. */
 const SECRET = 'the-service-account-token-of-c3-itself';
 const directory = mkdtempSync(join(tmpdir(), 'c3-attack-'));
 const secretFile = join(directory, 'token');

@@ -34,7 +34,7 @@ describe.concurrent('a new Pod of a real Kubernetes', () => {
       },
     ],
     ['postStart', { lifecycle: { postStart: { exec: { command: ['sh', '-c', 'sleep 2; echo > /c3/ready'] } } } }],
-  ])('with a %s is used once that is through', async ([what, changes], { expect }) => {
+  ])('with a %s is used after its success', async ([what, changes], { expect }) => {
     const scope = `git.example.com/acme/${what.toLowerCase()}`;
     const workspace = await real.openWorkspace({ scope, manifest: toManifest(changes), reuse: false });
     expect(await real.look(workspace.name, 'ls /c3')).toContain('ready');

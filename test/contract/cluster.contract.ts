@@ -67,7 +67,7 @@ function describeApi(fixture: ContractFixture): void {
       expect(answer.kind === 'refused' && answer.message).toMatch(/EnvVar.*value/i);
     });
 
-    test('answers 404 for what is not there', async () => {
+    test('answers 404 for a missing Pod', async () => {
       expect(await read('nothing')).toMatchObject({ kind: 'refused', code: 404, reason: 'NotFound' });
       expect(await remove(podName('nothing'))).toMatchObject({ kind: 'refused', code: 404, reason: 'NotFound' });
     });

@@ -31,8 +31,8 @@ export interface ContractFaults {
 export const NEVER: AbortSignal = new AbortController().signal;
 
 /**
- * What the contract's tests share: connections, and Pods with the random name of the run, which are deleted at its
- * end.
+ * The shared parts of the contract's tests: connections, and Pods with the random name of the run, which are deleted
+ * at its end.
  */
 export interface ContractFixture {
   /** Connects and starts the Pod "main" with containers "a" and "b" that share /c3. */

@@ -7,7 +7,7 @@ export interface Requests {
   /** Creates a request for a Pod with one sleeping container, "a". Its name starts with `stem`. */
   request(stem: string, changes?: Partial<WorkspaceRequest>): WorkspaceRequest;
   answerTo(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<{ answer: WorkspaceAnswer; reasons: string[] }>;
-  /** Opens a workspace. Fails when there is none. */
+  /** Opens a workspace. Fails without one. */
   open(wanted: WorkspaceRequest, options?: AnswerOptions): Promise<Workspace>;
 }
 

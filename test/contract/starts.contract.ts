@@ -118,7 +118,7 @@ export function describeStarts(fixture: ContractFixture): void {
 /** A container of the embedded cluster starts in a tenth of this time. */
 const EARLY_MS = 1_000;
 
-/** Tells whether there is no answer after a while. */
+/** Returns whether there is no answer after a while. */
 async function isOpen(answer: Promise<unknown>): Promise<boolean> {
   const early = new Promise((resolve) => setTimeout(resolve, EARLY_MS, EARLY_MS));
   return (await Promise.race([answer, early])) === EARLY_MS;

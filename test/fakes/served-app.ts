@@ -16,7 +16,7 @@ import { createBodyReader, type BodyLimits } from '../../src/server/read-body.ts
 export const SECRET = 'YzMtdGVzdC1zZWNyZXQtb2YtMzItYnl0ZXMtISEhISE';
 export const TOKEN: string = `github_pat_${'x'.repeat(82)}`;
 
-/** An app whose builds run until `end` is called. Its forge confirms every push, and its clock stands still. */
+/** An app whose builds run until `end` is called. Its forge confirms every push, and its clock is stopped. */
 export interface ServedApp {
   readonly app: Hono;
   readonly builds: Builds;

@@ -30,14 +30,11 @@ export interface FaultCluster {
   /** Opens the workspace as a reader does, by c3's own client. */
   see(): Promise<FoundWorkspace>;
   /**
-   * The directory of this machine that the workspace's container sees as /c3; there also while the API server is
-   * dead.
+   * The directory of this machine that is /c3 in the workspace's container. It exists even when the API server is
+   * down.
    */
   volumeOf(workspace: Workspace): string;
-  /**
-   * What a shell prints in a Pod's only container; by another client, which no planned fault of c3's connections
-   * meets.
-   */
+  /** Returns what a shell prints in a Pod's only container. It uses another client, which has no planned faults. */
   look(pod: string, script: string): Promise<string>;
 }
 

@@ -3,7 +3,7 @@ import type { Workspace } from '../../src/engine/cluster.ts';
 import { startStep, useFaultCluster } from './fault-cluster.ts';
 
 /**
- * In the container, where the kernel shows it its own cgroup, is a volume: steps write there what the kernel would.
+ * A volume replaces the container's own cgroup: steps write there what the kernel would write.
  */
 const CGROUP = '/sys/fs/cgroup';
 const faults = useFaultCluster();

@@ -45,7 +45,7 @@ describe('a step', () => {
 });
 
 /**
- * One to six cuts; few are silent, for each takes the time that c3 needs to notice. Small positions are as likely as
+ * One to six cuts; few are silent, because c3 needs some time to notice each. Small positions are as likely as
  * great ones.
  */
 function planCuts(random: Random): Cut[] {

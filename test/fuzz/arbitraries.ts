@@ -52,7 +52,7 @@ const change: fc.Arbitrary<Change> = fc.record({
   text: fc.oneof(trouble, anyText),
 });
 
-/** Real texts with a few changes, or none: most of what breaks a parser is nearly right. */
+/** Real texts with few changes or none: most texts that break a parser are almost valid. */
 export function mutated(corpus: readonly string[]): fc.Arbitrary<string> {
   return fc
     .tuple(fc.constantFrom(...corpus), fc.constantFrom(...corpus), fc.array(change, { maxLength: 5 }))

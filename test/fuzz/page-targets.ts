@@ -11,7 +11,7 @@ import { anyText, mutated } from './arbitraries.ts';
 import { output, state } from './report-targets.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
 
-/** What the page writes around a line's text, and nothing else. */
+/** The only markup that the page writes around a line's text. */
 const LINE_MARKUP =
   /<li id=s-L\d+>|<span class=(?:[a-z0-9]+|"[a-z0-9 ]+")>|<\/span>|<a href="https?:[^"<>]*" rel="noopener noreferrer nofollow">|<\/a>/g;
 const ORDER: PageOptions = { sealed: 'AA.b.c.d', canControl: true, nonce: 'n'.repeat(22), now: 1 };

@@ -40,7 +40,7 @@ const scopeTexts = [
 const purposeTexts = ['hook', 'k8s', 'telegram', 'secret:DEPLOY_KEY', 'hook:signature=optional'];
 const queries = [`key=${TOKENS[0]}&repo=acme/shop`, `key=${TOKENS[1]}&repo=ghe.example.com/a/b&signature=optional`];
 
-/** A text in which a secret stands, in one of the spellings in which programs print one. */
+/** A text with a secret, in one of the encodings in which programs print it. */
 const spelled = fc
   .tuple(
     fc.string({ unit: 'binary', minLength: 8, maxLength: 40 }).filter((secret) => secret.trim().length >= 8),
@@ -131,7 +131,7 @@ export const sealingTargets: readonly Target[] = [
       const masked = Buffer.concat([...pieces.map((piece) => Buffer.from(masker.push(piece))), masker.flush()]);
       const expected = createMasking([secret]).mask(whole.toString());
       ensure(masked.toString() === expected, 'a stream is masked like its text, wherever it is cut');
-      // A mask beside what stands around it may happen to spell a secret that is made of asterisks itself.
+      // A mask and the text beside it may form a secret that contains asterisks.
       if (!secret.includes('*')) {
         ensure(!masked.includes(secret), 'a masked text contains no secret');
         ensure(!masked.includes(spelling), 'a masked text contains no encoded secret');

@@ -28,7 +28,7 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /**
  * Streams changes as lines of JSON until the time is over, the client goes away or the stream is ended.
  *
- * @throws {ApiRefusal} 504 for a version of the future. One that is too old answers 200 and a 410 in an ERROR event.
+ * @throws {ApiRefusal} 504 for a future version. A version that is too old gets 200 and a 410 in an ERROR event.
  */
 export function openWatch(store: Store, request: WatchRequest, response: ServerResponse): OpenWatch {
   const { resource, matches, resourceVersion } = request;
