@@ -16,8 +16,8 @@ export interface Bare {
   /** Creates a new Pod of this job, with everything that c3 adds, and waits for its containers. Returns its name. */
   createPod(manifest: WorkspaceRequest['manifest']): Promise<string>;
   /**
-   * Deletes a Pod as c3 deletes a used one, without waiting for the end. It first waits until the status shows that the
-   * Pod runs: a node may take a minute to delete a Pod that it has not noticed.
+   * Deletes a Pod as c3 deletes a used one, without waiting for the end. It first waits until the status shows that
+   * the Pod runs: a node may take a minute to delete a Pod that it has not noticed.
    */
   deletePod(name: string): Promise<void>;
   /** Waits until only these Pods exist and none is being deleted, so that one run does not slow the next. */

@@ -67,7 +67,10 @@ export interface ClusterFaults extends FaultPlan {
   oomKill(pod: string, container: string): void;
   /** Stops scheduling Pods, with this message; undefined starts it again. */
   unschedulable(message: string | undefined): void;
-  /** Disconnects the node: its Pods become not ready, execs hang or fail, and no Pod starts or ends. Containers keep running. */
+  /**
+   * Disconnects the node: its Pods become not ready, execs hang or fail, and no Pod starts or ends. Containers keep
+   * running.
+   */
   stopNode(): void;
   /** Connects the node again; it catches up with the changes. */
   startNode(): void;
@@ -77,9 +80,9 @@ export interface ClusterFaults extends FaultPlan {
 }
 
 /**
- * Starts a cluster of one node in this process. Its containers share the machine's network and programs, have their own
- * file tree, processes and host name, and ignore `resources`. They die with this process, whatever signal ends it.
- * An exec's streams are socket pairs, not pipes: a program cannot open /dev/stdin and /dev/stdout again.
+ * Starts a cluster of one node in this process. Its containers share the machine's network and programs, have their
+ * own file tree, processes and host name, and ignore `resources`. They die with this process, whatever signal ends
+ * it. An exec's streams are socket pairs, not pipes: a program cannot open /dev/stdin and /dev/stdout again.
  *
  * @throws {C3Error} CLUSTER_UNREACHABLE when this machine cannot make namespaces; the hint names the alternative
  */

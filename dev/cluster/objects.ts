@@ -1,6 +1,6 @@
 /**
- * The Kubernetes objects of the embedded cluster, with the fields that it reads or writes. Other fields stay in the JSON and are
- * not declared here.
+ * The Kubernetes objects of the embedded cluster, with the fields that it reads or writes. Other fields stay in the
+ * JSON and are not declared here.
  *
  * @see https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.32/#pod-v1-core
  */

@@ -9,7 +9,10 @@ export interface Script {
   tell(label: string, text: string): void;
   quote(text: string): void;
   fail(error: unknown): void;
-  /** Prints the first line of a commit's message after each change. `from`: the start of the times, in epoch milliseconds. */
+  /**
+   * Prints the first line of a commit's message after each change. `from`: the start of the times, in epoch
+   * milliseconds.
+   */
   follow(telegram: TelegramServer, sha: string, from: number): { stop(): void };
 }
 

@@ -18,7 +18,10 @@ export interface ForgeServerOptions {
   readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;
-  /** The host in {@link ForgeServer.origin}, if clients (for example Pods) reach it by another name than `host`. Default: `host`. */
+  /**
+   * The host in {@link ForgeServer.origin}, if clients (for example Pods) reach it by another name than `host`.
+   * Default: `host`.
+   */
   readonly publicHost?: string;
   readonly users?: readonly User[];
 }
@@ -43,7 +46,10 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   /** Every answered request, in order. */
   readonly requests: readonly LoggedRequest[];
   readonly faults: Faults;
-  /** Resolves with the first result of `find`, now or after a request, status or delivery. Rejects with the signal's reason. */
+  /**
+   * Resolves with the first result of `find`, now or after a request, status or delivery. Rejects with the signal's
+   * reason.
+   */
   waitFor<T>(find: () => T | undefined, signal: AbortSignal): Promise<T>;
   close(): Promise<void>;
 }
@@ -60,7 +66,10 @@ const HOOK_DEFAULTS = {
   isInsecure: false,
 } as const;
 
-/** Starts a forge for tests and demonstrations: GitHub's API and webhooks for real bare git repositories on this machine. */
+/**
+ * Starts a forge for tests and demonstrations: GitHub's API and webhooks for real bare git repositories on this
+ * machine.
+ */
 export async function createForgeServer(options: ForgeServerOptions): Promise<ForgeServer> {
   const accounts = createAccounts(options.users ?? []);
   const faults = createFaults();

@@ -18,7 +18,8 @@ interface ObjectReader {
 }
 
 /**
- * Reads the object of a name in the syntax of `git rev-parse` (`refs/heads/main^{commit}`, `SHA:path`); undefined if it does not exist.
+ * Reads the object of a name in the syntax of `git rev-parse` (`refs/heads/main^{commit}`, `SHA:path`); undefined if
+ * it does not exist.
  *
  * @see https://git-scm.com/docs/git-cat-file#_batch_output
  */
@@ -75,7 +76,9 @@ function openReader(directory: string, environment: Readonly<Record<string, stri
   return reader;
 }
 
-/** Parses the first complete response: `SHA TYPE SIZE`, a line end, the bytes, a line end; or one line with an error. */
+/**
+ * Parses the first complete response: `SHA TYPE SIZE`, a line end, the bytes, a line end; or one line with an error.
+ */
 function takeAnswer(unread: Buffer): { object: GitObject | undefined; length: number } | undefined {
   const lineEnd = unread.indexOf(10);
   if (lineEnd < 0) return undefined;

@@ -50,8 +50,8 @@ export interface Repositories {
 const FORK_NAMESPACE = 'refs/forks';
 
 /**
- * Creates bare repositories below `root`. A post-receive hook writes each push, over HTTP or to the path, into a spool directory,
- * which this process watches.
+ * Creates bare repositories below `root`. A post-receive hook writes each push, over HTTP or to the path, into a
+ * spool directory, which this process watches.
  */
 export async function createRepositories(
   root: string,

@@ -65,7 +65,10 @@ export function refuse(status: number, message: string, errors?: readonly unknow
   };
 }
 
-/** Returns the page of a list that `per_page` and `page` name. As on GitHub, the default is 30 items and the maximum 100. */
+/**
+ * Returns the page of a list that `per_page` and `page` name. As on GitHub, the default is 30 items and the maximum
+ * 100.
+ */
 export function toPage<T>(items: readonly T[], query: URLSearchParams): readonly T[] {
   const length = Math.min(Math.max(Number(query.get('per_page') ?? 30), 1), 100);
   const start = (Math.max(Number(query.get('page') ?? 1), 1) - 1) * length;

@@ -57,7 +57,10 @@ export function createSmartHttp(accounts: Accounts): SmartHttp {
   };
 }
 
-/** Returns the HTTP status of a refusal, or `undefined`. Its value does not reveal to strangers whether a private repository exists. */
+/**
+ * Returns the HTTP status of a refusal, or `undefined`. Its value does not reveal to strangers whether a private
+ * repository exists.
+ */
 function toRefusal(user: User | 'anonymous' | 'invalid', target: GitRequest): number | undefined {
   const isPush = target.service === 'git-receive-pack' || target.query.includes('service=git-receive-pack');
   if (user === 'invalid') {

@@ -17,7 +17,9 @@ export interface OwnNamespace {
 const ACCOUNT_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 
-/** Creates a namespace; resolves when it accepts Pods. @throws when the cluster refuses it, or accepts no Pod in time */
+/**
+ * Creates a namespace; resolves when it accepts Pods. @throws when the cluster refuses it, or accepts no Pod in time
+ */
 export async function createNamespace(kubeconfig: string, stem: string): Promise<OwnNamespace> {
   const name = `${stem}-${randomBytes(3).toString('hex')}`;
   const client = createClient(parseKubeconfig(kubeconfig));

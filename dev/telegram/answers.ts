@@ -1,4 +1,6 @@
-/** Response bodies of the Bot API, with the texts of tdlib/telegram-bot-api (Client.cpp, Query.cpp, HttpConnection). */
+/**
+ * Response bodies of the Bot API, with the texts of tdlib/telegram-bot-api (Client.cpp, Query.cpp, HttpConnection).
+ */
 export interface Answer {
   readonly status: number;
   readonly body: object;

@@ -5,7 +5,9 @@ const MAX_CALLBACK_DATA_BYTES = 64;
 
 const STYLES: ReadonlySet<unknown> = new Set(['danger', 'success', 'primary']);
 
-/** Telegram refuses a host without a dot, such as `localhost`: https://github.com/rubenlagus/TelegramBots/issues/302. */
+/**
+ * Telegram refuses a host without a dot, such as `localhost`: https://github.com/rubenlagus/TelegramBots/issues/302.
+ */
 function isOfTheInternet(host: string): boolean {
   return host.includes('.') || host.startsWith('[');
 }

@@ -18,7 +18,9 @@ export interface TelegramServerOptions {
   readonly host?: string;
   readonly bots: readonly BotAccount[];
   readonly chats: readonly ChatAccount[];
-  /** Whether a chat accepts only 20 messages a minute (groups) and 3 in 3 seconds, as the real one. Default: false. */
+  /**
+   * Whether a chat accepts only 20 messages a minute (groups) and 3 in 3 seconds, as the real one. Default: false.
+   */
   readonly hasLimits?: boolean;
   /** Epoch milliseconds. Default: the system's clock. */
   readonly now?: () => number;
@@ -44,7 +46,10 @@ export interface TelegramServer {
   close(): Promise<void>;
 }
 
-/** Starts a Bot API on loopback. It is stricter than the real one, uses its error texts and keeps every version of each message. */
+/**
+ * Starts a Bot API on loopback. It is stricter than the real one, uses its error texts and keeps every version of
+ * each message.
+ */
 export async function createTelegramServer(options: TelegramServerOptions): Promise<TelegramServer> {
   const now = options.now ?? Date.now;
   const watchers = new Set<(message: StoredMessage) => void>();

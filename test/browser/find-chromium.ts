@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 
 const DEFAULT_PATH = '/usr/bin/chromium';
 
-/** Finds Debian's Chromium. Root on Debian installs it if it is missing. `CHROMIUM` is the path of another browser. */
+/**
+ * Finds Debian's Chromium. Root on Debian installs it if it is missing. `CHROMIUM` is the path of another browser.
+ */
 export default function findChromium(): void {
   const path = process.env['CHROMIUM'] ?? DEFAULT_PATH;
   process.env['CHROMIUM'] = path;

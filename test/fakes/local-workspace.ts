@@ -30,7 +30,9 @@ export function isShellInstalled(shell: Shell): boolean {
 }
 
 export interface LocalWorkspaceOptions {
-  /** The existing directory of another process's workspace, which is kept. Default: a new one, which `close` removes. */
+  /**
+   * The existing directory of another process's workspace, which is kept. Default: a new one, which `close` removes.
+   */
   readonly directory?: string;
   readonly epoch?: number;
   /** Programs that are not installed in it. */

@@ -48,7 +48,8 @@ export function createLeaseApi(store: Store): LeaseApi {
         throw badRequest('the name of the object does not match the name on the URL');
       }
       const before = store.get('leases', namespace, name);
-      // https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/coordination/lease/strategy.go: AllowCreateOnUpdate
+      // https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/coordination/lease/strategy.go:
+      // AllowCreateOnUpdate
       if (!before) return add(namespace, lease);
       const { resourceVersion } = lease.metadata;
       if (!resourceVersion) {

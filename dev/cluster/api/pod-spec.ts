@@ -9,12 +9,14 @@ const SUBDOMAIN_RULE =
 const LABEL_RULE =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
-/** Parts of a Pod that this cluster cannot implement. It refuses them, because they would change what the Pod does. */
+/**
+ * Parts of a Pod that this cluster cannot implement. It refuses them, because they would change what the Pod does.
+ */
 const UNSUPPORTED = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'envFrom'] as const;
 
 /**
- * Parses a posted Pod and adds the API server's defaults. Fields that only restrict (capabilities, seccomp, resources) are
- * stored without effect.
+ * Parses a posted Pod and adds the API server's defaults. Fields that only restrict (capabilities, seccomp,
+ * resources) are stored without effect.
  *
  * @throws {ApiRefusal} 400 if it is not a Pod, 422 with causes if a field is wrong or not supported
  */

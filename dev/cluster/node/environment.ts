@@ -5,8 +5,8 @@ export type EnvironmentAnswer =
   | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * Returns a container's environment: the machine's PATH, HOME and HOSTNAME as in an image, then the Pod's variables with
- * `$(NAME)` expanded. No Secret or ConfigMap is found: the cluster has none.
+ * Returns a container's environment: the machine's PATH, HOME and HOSTNAME as in an image, then the Pod's variables
+ * with `$(NAME)` expanded. No Secret or ConfigMap is found: the cluster has none.
  */
 export function toEnvironment(pod: Pod, container: Container, path: string): EnvironmentAnswer {
   const environment: Record<string, string> = { PATH: path, HOME: '/root', HOSTNAME: hostnameOf(pod) };
@@ -32,7 +32,10 @@ export function toEnvironment(pod: Pod, container: Container, path: string): Env
   return { kind: 'ready', environment };
 }
 
-/** `$(NAME)` becomes the value, `$$` becomes `$`, and an unknown name stays as it is: the rule for command, args and env. */
+/**
+ * `$(NAME)` becomes the value, `$$` becomes `$`, and an unknown name stays as it is: the rule for command, args and
+ * env.
+ */
 export function expand(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replace(/\$(?:\$|\(([^()]+)\))/g, (whole, name: string | undefined) =>
     name === undefined ? '$' : (environment[name] ?? whole),

@@ -42,7 +42,10 @@ export interface PodWorker {
   publish(): void;
   /** Kills everything and leaves the Pod as Failed with this verdict. */
   fail(verdict: Verdict): Promise<void>;
-  /** SIGTERM, then SIGKILL after the grace; resolves when no process and no directory is left. A later, shorter grace counts. */
+  /**
+   * SIGTERM, then SIGKILL after the grace; resolves when no process and no directory is left. A later, shorter grace
+   * counts.
+   */
   stop(graceMs: number): Promise<void>;
 }
 

@@ -53,8 +53,8 @@ const EXEC_FAILED = 'OCI runtime exec failed: exec failed: ';
 const MAX_REPORT_BYTES = 4096;
 
 /**
- * Starts a container; resolves when its program is about to be executed. It dies with this process, by the parent-death
- * signal: set after the user namespace is made, because a change of credentials clears it.
+ * Starts a container; resolves when its program is about to be executed. It dies with this process, by the
+ * parent-death signal: set after the user namespace is made, because a change of credentials clears it.
  */
 export async function startSandbox(order: SandboxOrder, tools: Tools): Promise<SandboxAnswer> {
   const namespaces = [tools.unshare, '--mount', '--uts', '--pid', tools.sh, '-c', WAIT_SCRIPT, 'c3'];
@@ -201,7 +201,10 @@ async function readEnd(logFile: string): Promise<string> {
   }
 }
 
-/** Reads until `ready`, or until the last process that has the descriptor ends; unshare and nsenter keep it while they wait. */
+/**
+ * Reads until `ready`, or until the last process that has the descriptor ends; unshare and nsenter keep it while they
+ * wait.
+ */
 function readReport(child: ChildProcess): Promise<string> {
   const stream = child.stdio[3] as Readable;
   return new Promise((resolve) => {
