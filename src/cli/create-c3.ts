@@ -12,7 +12,8 @@ import { parseDestination } from '../reporters/index.ts';
 import { formatScope, parseKeyring, type Keyring, type Scope } from '../sealing/index.ts';
 import { createApp, createBodyReader, createBuilds, createOpenViews, HookLimits, listen } from '../server/index.ts';
 import { describeCrash } from './create-log.ts';
-import { createOpener, createReporterFactory, type Opener } from './create-reporters.ts';
+import { createOpener, type Opener } from './create-opener.ts';
+import { createReporterFactory } from './create-reporters.ts';
 
 /** A running server. */
 export interface C3 {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { LINKS, PASSED } from '../../dev/telegram/build-states.ts';
-import { createOpener } from '../../src/cli/create-reporters.ts';
+import { createOpener } from '../../src/cli/create-opener.ts';
 import { runCli } from '../../src/cli/commands.ts';
 import {
   formatSecret,
