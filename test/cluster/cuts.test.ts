@@ -31,19 +31,20 @@ const KILL_AGENTS = `for file in /proc/[0-9]*/cmdline; do
   esac
 done 2> /dev/null`;
 
-/** Where a connection breaks on its way to the end of the log. */
-const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: number][] = [
-  ['in the TLS handshake', 'sent', 200],
-  ['before the 101', 'received', 1500],
-  ['in the program of the agent', 'sent', 6000],
-  ['in the launch', 'sent', 25_000],
-  ['in the first frame of the log', 'received', 20_000],
-  ['in the middle of the log', 'received', 250_000],
+/** Where a connection breaks: the first runs the step, the second reads its log. */
+const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: number, connection: 1 | 2][] = [
+  ['in the TLS handshake', 'sent', 200, 1],
+  ['before the 101', 'received', 1500, 1],
+  ['in the program of the agent', 'sent', 6000, 1],
+  ['in the launch', 'sent', 25_000, 1],
+  ['in the first frame of the log', 'received', 20_000, 2],
+  ['in the middle of the log', 'received', 250_000, 2],
 ];
 
 describe.each(['loud', 'silent'] as const)('a step on a real Kubernetes whose connection is cut (%s)', (how) => {
-  test.each(POINTS)('%s runs once and keeps its log', async (_where, direction, afterBytes) => {
+  test.each(POINTS)('%s runs once and keeps its log', async (_where, direction, afterBytes, connection) => {
     const before = real.proxy.cutCount;
+    if (connection === 2) real.proxy.plan.push(undefined);
     real.proxy.plan.push({ direction, afterBytes, how });
     await expectWhole(real, { pod: workspace.name, step: startStep(workspace, LONG_SCRIPT) });
     expect(real.proxy.cutCount - before).toBe(1);

@@ -14,8 +14,8 @@ export interface Cut {
 /** A proxy between c3 and an API server, which forwards bytes and cuts connections. */
 export interface CuttingProxy {
   readonly port: number;
-  /** The cuts of the next connections, in order; later connections are not cut. */
-  readonly plan: Cut[];
+  /** The cuts of the next connections, in order. Undefined, or a later connection: no cut. */
+  readonly plan: (Cut | undefined)[];
   /** The number of planned cuts that have happened. */
   readonly cutCount: number;
   /** Cuts all open connections; returns their number. */
@@ -26,7 +26,7 @@ export interface CuttingProxy {
 export async function createCuttingProxy(targetPort: number): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
   const live = new Set<(how: Cut['how']) => void>();
-  const plan: Cut[] = [];
+  const plan: (Cut | undefined)[] = [];
   let cutCount = 0;
 
   function keep(socket: Socket): Socket {
