@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecAnswer, Workspace } from '../engine/cluster.ts';
 import { awaitLoss } from './step-agent.ts';
-import { delay, lost, untilAborted, type StepResult } from './step.ts';
+import { delay, lost, whenAborted, type StepResult } from './step.ts';
 
 export interface PlainStep {
   readonly container: string;
@@ -46,7 +46,7 @@ export async function runPlainStep(
       run(workspace, step, { ...options, over: over.signal }),
       workspace.lost.then(lost),
       delay(step.timeoutMs, over.signal).then((): StepResult => ({ kind: 'timed-out' })),
-      untilAborted(options.signal, over.signal).then((): StepResult => ({ kind: 'cancelled' })),
+      whenAborted(options.signal, over.signal).then((): StepResult => ({ kind: 'cancelled' })),
     ]);
   } finally {
     over.abort();

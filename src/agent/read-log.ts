@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { untilAborted } from '../limiter.ts';
 import { BLOCK_BYTES, type LogPart, type PartPlace, type PartReader } from './part-reader.ts';
 
 export type LogReading =
@@ -138,17 +139,4 @@ async function readToEnd(
 
 function isCaughtUp({ isCut, skipped, offset }: ReadPart, from: Pick<PartPlace, 'offset'>): boolean {
   return !isCut && offset - (skipped?.to ?? from.offset) < BLOCK_BYTES;
-}
-
-/** Resolves with undefined when it is aborted first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  if (signal.aborted) return undefined;
-  const aborted = Promise.withResolvers<undefined>();
-  const onAbort = (): void => aborted.resolve(undefined);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -225,7 +225,7 @@ async function pastDeadline(launch: StepLaunch, options: StepOptions, over: Abor
 
 /** Sends a cancel to the supervisor, which then ends the step. `awaitEnd` reports how. */
 async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
-  await untilAborted(options.signal, over);
+  await whenAborted(options.signal, over);
   const agent = options.openAgent();
   over.addEventListener('abort', () => agent.close(), { once: true });
   void sendCancel(agent, launch, options.limits.reconnectMs, over);
@@ -245,7 +245,7 @@ async function sendCancel(agent: StepAgent, launch: StepLaunch, pauseMs: number,
 }
 
 /** Resolves when `signal` is aborted; never once `over` is. */
-export async function untilAborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
+export async function whenAborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const aborted = Promise.withResolvers<unknown>();
   signal.addEventListener('abort', aborted.resolve, { once: true });

@@ -1,6 +1,6 @@
 import { type BuildLink, openLink } from '../build/index.ts';
 import type { Forge } from '../forges/forge.ts';
-import { KeyedTokenBucket } from '../limiter.ts';
+import { KeyedTokenBucket, untilAborted } from '../limiter.ts';
 import type { BuildLook, RunningBuild, ViewRequest } from '../logs/index.ts';
 import { formatScope, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildIdentity } from './builds.ts';
@@ -134,7 +134,9 @@ export function createOpenViews(options: OpenViewsOptions): OpenViews {
       checkReaders('this build', [view], { weight, max: limits.maxReaders });
       const release = view.addReader(weight);
       try {
-        return { link, found: await orAborted(view.found, signal), release };
+        const found = await untilAborted(view.found, signal);
+        if (found === undefined) throw signal.reason;
+        return { link, found, release };
       } catch (error) {
         release();
         throw error;
@@ -237,18 +239,5 @@ function isFinal(found: BuildLook): boolean {
       return found.outcome.status !== undefined && found.outcome.status.state !== 'pending';
     case 'failed':
       return false;
-  }
-}
-
-/** @throws the signal's reason, once it is aborted */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
