@@ -41,7 +41,7 @@ export interface FileLines {
 export interface PartPlace {
   readonly container: string;
   readonly stepId: string;
-  /** In bytes of the raw log. */
+  /** The position in the raw log, in bytes. */
   readonly offset: number;
   /** From the part before; 0 for the first. */
   readonly base: number;

@@ -34,7 +34,7 @@ describe.each(shells)('a step under %s', (shell) => {
     expect(part.kind === 'part' && Buffer.from(part.bytes).toString()).toBe(`${workdir}|\n`);
     expect(await step.sweep()).toBe(true);
     reader.close();
-    // Of all builds but ten the files are removed.
+    // A sweep removes the files of all builds except the newest ten.
     for (let build = 0; build < 12; build += 1) mkdirSync(join(step.root, `old-${build}`));
     for (let build = 0; build < 12; build += 1) writeFileSync(join(step.root, `old-${build}`, 'swept.main'), '');
     expect(await step.sweep(step.openAgent())).toBe(true);

@@ -47,7 +47,7 @@ export type StepResult =
 
 /** The end of a step's log, raw. */
 export interface LogEnd {
-  /** Of the whole log, in bytes. */
+  /** The size of the whole log, in bytes. */
   readonly size: number;
   /** The last bytes of it: all of a small log, else at least 8 KiB and {@link MASK_REACH_BYTES} more. */
   readonly bytes: Uint8Array;

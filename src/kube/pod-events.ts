@@ -82,7 +82,7 @@ async function dispatchEvents(
   { followers, stop, ready }: NamespaceWatch,
 ): Promise<void> {
   const target = { namespace, objects: 'Events', fieldSelector: 'involvedObject.kind=Pod' } as const;
-  // Of the list, only the version is used, from which the watch starts.
+  // The watch starts from the version of the list. The items are not used.
   const limits = { listQuery: { limit: '1' }, silenceMs: QUIET_WATCH_MS, signal: stop.signal };
   for await (const change of listAndWatch(client, { ...target, ...limits })) {
     if ('items' in change) ready.resolve();

@@ -57,7 +57,7 @@ export interface BuildView {
 export type RunningBuild = Pick<BuildView, 'state' | 'changes'>;
 
 export interface StepRun {
-  /** Of `BuildState.steps`. */
+  /** The index in `BuildState.steps`. */
   readonly index: number;
   /** From 1. */
   readonly attempt: number;

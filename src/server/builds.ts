@@ -43,7 +43,7 @@ export type BuildIdentity = Pick<Build, 'id' | 'scope'>;
 
 export interface NewBuild {
   readonly build: Build;
-  /** Whose limits it counts for (see {@link HookLimits}). */
+  /** The hook whose limits the build counts against (see {@link HookLimits}). */
   readonly hook: string;
   /** The access token of the hook's key. */
   readonly token: string;

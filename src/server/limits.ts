@@ -72,7 +72,7 @@ export interface HookLimitsOptions {
   now?(): number;
 }
 
-/** Whose build it is. */
+/** The hook and the repository that a build slot belongs to. */
 export interface BuildClaim {
   readonly hook: string;
   /** `host/owner/name`. */
