@@ -80,7 +80,7 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
     }
     const pumped = pump().catch(() => {});
     child.stderr.on('data', (chunk: Buffer) => void options.onStderr(chunk));
-    child.on('exit', (code) => {
+    child.on('close', (code) => {
       children.delete(child);
       void pumped.then(() =>
         done.resolve({ kind: 'status', exitCode: code ?? 137, message: `exit code ${code ?? 137}` }),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
 import { toTestGitEnvironment } from '../../../test/fakes/git-environment.ts';
+import type { ExecEnd } from '../../engine/cluster.ts';
 import type { Workspace } from '../../engine/index.ts';
 import { createLocalWorkspace, isShellInstalled, type LocalWorkspace } from '../../../test/fakes/local-workspace.ts';
 import { sendTree, type SendAnswer } from './send-tree.ts';
@@ -148,6 +149,25 @@ it.skipIf(!isShellInstalled('busybox'))('says that a container has no git', asyn
   workspace.close();
   workspace = createLocalWorkspace('busybox');
   expect(await send()).toMatchObject({
+    kind: 'failed',
+    message: 'The working tree could not be sent to container "git": this container has no git',
+  });
+});
+
+it('waits for what the container says after a write to it failed', async () => {
+  commit('one');
+  const exec: LocalWorkspace['exec'] = (_container, _argv, { onStderr }) => {
+    const end = Promise.withResolvers<ExecEnd>();
+    const write = (): Promise<void> => {
+      setImmediate(() => {
+        void onStderr(Buffer.from('this container has no git\n'));
+        end.resolve({ kind: 'status', exitCode: 1, message: 'exit code 1' });
+      });
+      return Promise.reject(new Error('write EPIPE'));
+    };
+    return Promise.resolve({ kind: 'open', session: { write, done: end.promise, close: () => {} } });
+  };
+  expect(await send({ workspace: { ...workspace, exec } })).toMatchObject({
     kind: 'failed',
     message: 'The working tree could not be sent to container "git": this container has no git',
   });

@@ -131,6 +131,14 @@ async function sendOnce(workspace: Workspace, order: SendOptions, tries: number)
   try {
     if (opened.kind === 'refused') return { kind: 'failed', message: opened.message };
     const { session } = opened;
+    const write = async (data: string | Uint8Array): Promise<void> => {
+      try {
+        await session.write(data);
+      } catch (error) {
+        await session.done; // the program has ended, and its message may still arrive
+        throw error;
+      }
+    };
     upload = await startUpload(order);
     const child = upload;
     let complaint = '';
@@ -139,13 +147,13 @@ async function sendOnce(workspace: Workspace, order: SendOptions, tries: number)
     closed.catch(() => {}); // awaited below
     void session.done.then(() => child.kill());
     const format = order.sha.length === 64 ? 'sha256' : 'sha1';
-    await session.write(`${format} ${order.depth} ${tries}\n${order.directories.join('\n')}\n`);
+    await write(`${format} ${order.depth} ${tries}\n${order.directories.join('\n')}\n`);
     let bytes = 0;
     for await (const chunk of child.stdout) {
       bytes += (chunk as Buffer).length;
       if (bytes > MAX_PACK_BYTES) throw new Error(`it has more than ${MAX_PACK_BYTES / 1024 ** 3} GiB`);
       silence.refresh();
-      await session.write(chunk as Buffer);
+      await write(chunk as Buffer);
     }
     const [code, killedBy] = (await closed) as [number | null, string | null];
     if (code !== 0 && killedBy === null)
