@@ -20,7 +20,7 @@ export type Frame =
   | { readonly kind: 'text'; readonly text: string }
   /** The file has no more lines. */
   | { readonly kind: 'told' }
-  /** The step runs. `size`: of its log. The data before this frame is the end of it. */
+  /** The step runs. `size`: the size of its log, in bytes. The data before this frame is the end of it. */
   | { readonly kind: 'heartbeat'; readonly size: number }
   /** It cannot be known how the step ended. `message`: why, in a clause. */
   | { readonly kind: 'lost'; readonly message: string }

@@ -13,7 +13,7 @@ function patternsOf(...secrets: readonly string[]): string[] {
 
 describe('toSpellings', () => {
   it('are these, and no others', () => {
-    // Of 8 bytes base64 makes 10 2/3 characters: each of the three places begins and ends elsewhere in a character.
+    // Base64 turns 8 bytes into 10 2/3 characters: each of the three places begins and ends elsewhere in a character.
     expect(toSpellings('a?>~&"b!').toSorted()).toEqual(
       [
         'a?>~&"b!',

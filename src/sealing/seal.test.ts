@@ -24,7 +24,7 @@ const ways = [
   { way: 'the secret', sealIt: (text: string, bound = binding) => seal(keyring, text, bound) },
   { way: 'the public key', sealIt: (text: string, bound = binding) => sealForPublicKey(jwks, text, bound) },
 ];
-/** Of base64url, by value. */
+/** The digits of base64url, in the order of their values. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const SENTENCE =
   'The sealed secret KEY does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose';
