@@ -46,7 +46,7 @@ class LongestFirst extends BaseSequencer {
 const config: ReturnType<typeof defineConfig> = defineConfig({
   test: {
     // More than a small machine has cores: most tests wait for processes more than they compute.
-    maxWorkers: 8,
+    maxWorkers: 12,
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -109,7 +109,7 @@ function toOrder(manifest: WorkspaceRequest['manifest']): WorkspaceRequest {
   return {
     manifest,
     scope: 'git.example.com/acme/bare',
-    trustClass: 'protected',
+    owner: 'refs/heads/main',
     root: '/c3/.c3',
     buildId: 'bare',
     isResumed: false,

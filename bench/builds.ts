@@ -18,8 +18,8 @@ export interface Builds {
   readonly manifest: JsonObject;
   /** Sets the steps of the next builds. `isReused`: in the warm Pod; else each build gets a new one. */
   setSteps(steps: string, isReused: boolean): Promise<void>;
-  /** Pushes another commit and returns its sha. */
-  commit(): Promise<string>;
+  /** Pushes another commit with these changes and returns its sha. Default: an empty commit. */
+  commit(files?: Readonly<Record<string, string>>): Promise<string>;
   /** Sends the webhook of a commit and returns the time. */
   send(sha: string): Promise<number>;
   /** Sends the webhook and waits for the end of the build. @throws when the build does not pass */
@@ -30,8 +30,8 @@ export interface Builds {
   build(): Promise<Timing>;
   /** Reads a file that the last build wrote in the warm Pod. */
   read(file: string): Promise<string>;
-  /** Runs a shell script in the container `main` of the warm Pod and returns its output. */
-  look(script: string): Promise<string>;
+  /** Runs a shell script in a container of the warm Pod and returns its output. Default: `main`. */
+  look(script: string, container?: string): Promise<string>;
   /** Returns the name of the warm Pod, if there is one. */
   findPod(): Promise<string | undefined>;
   pod(): Promise<string>;
@@ -55,31 +55,25 @@ export async function createBuilds(world: World, target: BuildsTarget, name: str
   const pods = await openPods(target.kubeconfig);
   let isReused = true;
 
+  /** A name of its own: the Pods of all repositories are in one namespace. */
+  function format(steps: string, extra?: string): string {
+    return formatPipeline(target, k8s, steps, extra).replace('metadata: {name: shop}', `metadata: {name: ${name}}`);
+  }
   async function findPod(): Promise<string | undefined> {
-    return (await pods.names()).find((one) => one.startsWith('shop-'));
+    return (await pods.names()).find((one) => one.startsWith(`${name}-`));
   }
   async function pod(): Promise<string> {
     const found = await findPod();
     if (found === undefined) throw new Error('there is no warm Pod');
     return found;
   }
-  async function commit(): Promise<string> {
-    const sha = await user.tree.commit({}, `build ${Math.random()}`);
+  async function commit(files: Readonly<Record<string, string>> = {}): Promise<string> {
+    const sha = await user.tree.commit(files, `build ${Math.random()}`);
     await user.tree.git('push', '--quiet', '--force', user.cloneUrl, 'HEAD:refs/heads/main');
     return sha;
   }
-  async function send(sha: string): Promise<number> {
-    const body = toPayload(user.fullName, sha);
-    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
-    const sentAt = Date.now();
-    const answer = await fetch(url.replace(world.c3.url, target.c3Url ?? world.c3.url), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': signature },
-      body,
-    });
-    if (answer.status !== 202) throw new Error(await answer.text());
-    return sentAt;
-  }
+  const hookUrl = url.replace(world.c3.url, target.c3Url ?? world.c3.url);
+  const send = async (sha: string): Promise<number> => await sendPush(hookUrl, secret, toPayload(user.fullName, sha));
   async function run(sha: string): Promise<Timing> {
     const sentAt = await send(sha);
     const status = await user.waitForEnd(sha);
@@ -88,14 +82,14 @@ export async function createBuilds(world: World, target: BuildsTarget, name: str
     return { sentAt, endedAt: Date.parse(status.createdAt) };
   }
 
-  async function look(script: string): Promise<string> {
-    return await pods.run(await pod(), 'main', ['sh', '-c', script]);
+  async function look(script: string, container = 'main'): Promise<string> {
+    return await pods.run(await pod(), container, ['sh', '-c', script]);
   }
 
   return {
     look,
     send,
-    manifest: (parse(formatPipeline(target, 'k8s', '')) as { job: JsonObject }).job,
+    manifest: (parse(format('')) as { job: JsonObject }).job,
     findPod,
     pod,
     commit,
@@ -103,7 +97,7 @@ export async function createBuilds(world: World, target: BuildsTarget, name: str
     async setSteps(steps, reuse): Promise<void> {
       isReused = reuse;
       const extra = isReused ? '' : 'pod: {reuse: false}\n';
-      await user.tree.commit({ 'c3.yaml': formatPipeline(target, k8s, steps, extra) }, 'steps');
+      await user.tree.commit({ 'c3.yaml': format(steps, extra) }, 'steps');
     },
     async findPage(sha): Promise<string> {
       const status = await world.forge.waitFor(
@@ -119,6 +113,19 @@ export async function createBuilds(world: World, target: BuildsTarget, name: str
   };
 }
 
+/** Returns the time of the webhook. */
+async function sendPush(url: string, secret: string, body: string): Promise<number> {
+  const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+  const sentAt = Date.now();
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': signature },
+    body,
+  });
+  if (answer.status !== 202) throw new Error(await answer.text());
+  return sentAt;
+}
+
 function toPayload(fullName: string, sha: string): string {
   return JSON.stringify({
     ref: 'refs/heads/main',
@@ -131,4 +138,10 @@ function toPayload(fullName: string, sha: string): string {
     head_commit: { id: sha, message: 'build', author: { name: 'bench' } },
     pusher: { name: 'bench' },
   });
+}
+
+/** Builds a commit, by default a new one, and returns the time from its webhook to the stamp of its first step. */
+export async function toFirstByte(builds: Builds, sha?: string): Promise<number> {
+  const { sentAt } = await builds.run(sha ?? (await builds.commit()));
+  return Number(await builds.read('/c3/stamp')) / 1e6 - sentAt;
 }

@@ -11,8 +11,10 @@ import { createBuilds, type Builds, type BuildsTarget } from './builds.ts';
 import { formatFigures, formatRows, measureRow, readFigure } from './measure.ts';
 import type { Figure, FigureResult, Row, RowResult } from './measure.ts';
 import { readMemoryMiB } from './memory.ts';
+import { createCheckoutRows, createProcessesFigure } from './rows/checkout.ts';
 import { createColdRows } from './rows/cold.ts';
 import { createCrowd, type Crowd } from './rows/crowd.ts';
+import { createFarForgeFigure } from './rows/far-forge.ts';
 import { createMemoryFigures } from './rows/memory.ts';
 import { createOutputRow } from './rows/output.ts';
 import { createRequestsFigure } from './rows/requests.ts';
@@ -84,7 +86,13 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   const isWanted = ({ name }: Row | Figure): boolean => options.only === undefined || name.includes(options.only);
   const rows: RowResult[] = [];
   const output = createOutputRow(world, target, bare);
-  const all = [...createWarmRows(builds, bare), ...createColdRows(builds, bare), output, crowd.row];
+  const all = [
+    ...createWarmRows(builds, bare),
+    ...createColdRows(builds, bare),
+    output,
+    crowd.row,
+    ...createCheckoutRows(builds, bare),
+  ];
   const runs = options.runs === undefined ? undefined : Number(options.runs);
   for (const row of all.filter(isWanted)) {
     function onRun(run: number, of: number, ratio: number): void {
@@ -97,7 +105,9 @@ async function measureAll(options: Options, { world, target, bare, builds, crowd
   }
   const figures: FigureResult[] = [];
   const memory = createMemoryFigures({ world, target, crowd, program: PROGRAM, idleMiB });
-  for (const figure of [createRequestsFigure(world, target), ...memory].filter(isWanted)) {
+  const counts = [createRequestsFigure(world, target), createProcessesFigure(builds)];
+  const farForge = createFarForgeFigure({ world, target, program: PROGRAM });
+  for (const figure of [...counts, farForge, ...memory].filter(isWanted)) {
     const result = await readFigure(figure);
     figures.push(result);
     process.stderr.write(`${result.name}: ${result.value} ${result.unit}\n`);

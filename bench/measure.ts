@@ -30,7 +30,7 @@ export interface RowResult {
 /** A single value, without a bare measurement. */
 export interface Figure {
   readonly name: string;
-  readonly unit: 'MiB' | 'requests';
+  readonly unit: 'MiB' | 'requests' | 'processes' | 'round trips';
   readonly atMost?: number;
   read(): Promise<{ value: number; detail?: string }>;
 }
@@ -82,7 +82,7 @@ export async function readFigure({ name, unit, atMost, read }: Figure): Promise<
   return { name, unit, ...(await read()), ...(atMost === undefined ? {} : { atMost }) };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? Number.NaN;

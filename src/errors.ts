@@ -20,11 +20,12 @@ export type ErrorCode =
   | 'FORGE_UNAUTHORIZED'
   | 'FORGE_REFUSED'
   | 'FORGE_UNREACHABLE'
+  | 'STATUS_LIMIT' // the forge accepts no more statuses of a commit
   | 'KUBECONFIG_INVALID'
   | 'CLUSTER_UNREACHABLE'
   | 'CLUSTER_REFUSED' // the API server refused: 401, 403, 409, 422, admission, quota
   | 'TELEGRAM_INVALID' // a sealed Telegram destination that is not valid
-  | 'CONTROL_REFUSED' // a link that may only view, or a form of another site
+  | 'CONTROL_REFUSED' // a link that may only view, a form of another site, or a token that may not push
   | 'BUILD_ELSEWHERE' // no build of that name runs in this process
   | 'DRAINING'
   | 'INTERNAL';

@@ -63,7 +63,7 @@ describe('a translation runs for the events of its original', () => {
   const tag: PipelineEvent = { event: 'tag', ref: { kind: 'tag', name: 'v1.2.3' } };
 
   test.each<[string, PipelineEvent, readonly string[] | string]>([
-    ['github-flask-tests', { ...main, paths: ['docs/index.rst', 'README.md'] }, 'no changed path matches when.path'],
+    ['github-flask-tests', { ...main, paths: ['docs/index.rst', 'README.md'] }, 'nothing to do for these paths'],
     [
       'github-flask-tests',
       { event: 'push', ref: { kind: 'branch', name: '2.2.x' }, paths: ['src/flask/app.py'] },
@@ -88,7 +88,7 @@ describe('a translation runs for the events of its original', () => {
       ['cli docs', 'build', 'prepare', 'next version', 'copy', 'deploy', 'forget the key'],
     ],
     ['woodpecker-xyaml', main, ['editorconfig + vet', 'test with 1.15 + test with 1.20']],
-    ['tekton-pac-go', { ...main, paths: ['docs/x.md'] }, 'no changed path matches when.path'],
+    ['tekton-pac-go', { ...main, paths: ['docs/x.md'] }, 'nothing to do for these paths'],
     [
       'gitlab-veloren',
       { event: 'push', ref: { kind: 'branch', name: 'topic' } },

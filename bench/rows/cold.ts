@@ -1,5 +1,5 @@
 import { time, type Bare } from '../bare.ts';
-import type { Builds } from '../builds.ts';
+import { toFirstByte, type Builds } from '../builds.ts';
 import type { Row } from '../measure.ts';
 import { repeat, STAMP_STEP, TRUE_STEP } from './steps.ts';
 import { toDuration } from './warm.ts';
@@ -59,10 +59,7 @@ export function createColdRows(builds: Builds, bare: Bare): Row[] {
         // Kept until the stamp is read; `settle` deletes it, so that the next push finds no Pod.
         await builds.setSteps(STAMP_STEP, true);
       },
-      c3: async () => {
-        const { sentAt } = await builds.build();
-        return Number(await builds.read('/c3/stamp')) / 1e6 - sentAt;
-      },
+      c3: () => toFirstByte(builds),
       bare: () => inNewPod((pod) => bare.kubectlExec(pod, 'main')),
       settle,
     },

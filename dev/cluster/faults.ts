@@ -156,7 +156,10 @@ function addEntry<Rule extends { readonly times?: number }, Action>(
 
 /** The most frequent refusals of a real cluster, with its texts. */
 export const REFUSALS: Readonly<
-  Record<'quota' | 'admission' | 'forbidden' | 'unavailable', RequestFault & { kind: 'refuse' }>
+  Record<
+    'quota' | 'quotaRace' | 'admission' | 'webhookAway' | 'webhookDenial' | 'forbidden' | 'unavailable',
+    RequestFault & { kind: 'refuse' }
+  >
 > = {
   quota: {
     kind: 'refuse',
@@ -164,12 +167,32 @@ export const REFUSALS: Readonly<
     reason: 'Forbidden',
     message: 'pods "c3" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=10, limited: pods=10',
   },
+  quotaRace: {
+    kind: 'refuse',
+    code: 409,
+    reason: 'Conflict',
+    message:
+      'Operation cannot be fulfilled on resourcequotas "compute": the object has been modified; please apply your changes to the latest version and try again',
+  },
   admission: {
     kind: 'refuse',
     code: 403,
     reason: 'Forbidden',
     message:
       'pods "c3" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes (volume "docker-sock"), runAsNonRoot != true',
+  },
+  webhookAway: {
+    kind: 'refuse',
+    code: 500,
+    reason: 'InternalError',
+    message:
+      'Internal error occurred: failed calling webhook "mutate.example.com": failed to call webhook: Post "https://hook.hooks.svc:443/mutate?timeout=10s": no endpoints available for service "hook"',
+  },
+  webhookDenial: {
+    kind: 'refuse',
+    code: 403,
+    reason: 'Forbidden',
+    message: 'admission webhook "validate.example.com" denied the request: image "busybox:1" is not signed',
   },
   forbidden: {
     kind: 'refuse',

@@ -66,7 +66,8 @@ export function createStore(): Store {
   function remove(resource: Resource, namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
     const previous = objects[resource].get(key);
-    if (previous === undefined) return;
+    // An object with a finalizer stays, marked as deleted. Here nothing removes a finalizer.
+    if (previous === undefined || (previous.metadata.finalizers ?? []).length > 0) return;
     objects[resource].delete(key);
     revision += 1;
     const object = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(revision) } };

@@ -13,8 +13,8 @@ export interface User {
   readonly fullName: string;
   readonly cloneUrl: string;
   readonly tree: WorkTree;
-  /** Seals a value with `POST /encrypt`. @throws the error message of the response */
-  seal(purpose: string, value: string): Promise<string>;
+  /** Seals a value with `POST /encrypt`, for all refs or for one pattern. @throws the error message of the response */
+  seal(purpose: string, value: string, ref?: string): Promise<string>;
   /** Creates the webhook through the forge's API. */
   createHook(url: string, secret: string): Promise<void>;
   /** Commits the files and pushes them. Returns the commit's sha and the time of the push. */
@@ -51,8 +51,9 @@ export async function createUser(
     fullName,
     cloneUrl,
     tree,
-    async seal(purpose, value): Promise<string> {
-      const url = `${c3.url}/encrypt?repo=${encodeURIComponent(scope)}&for=${encodeURIComponent(purpose)}`;
+    async seal(purpose, value, ref): Promise<string> {
+      const query = new URLSearchParams({ repo: scope, for: purpose, ...(ref === undefined ? {} : { ref }) });
+      const url = `${c3.url}/encrypt?${query.toString()}`;
       const answer = await fetch(url, { method: 'POST', body: value, signal: AbortSignal.timeout(REQUEST_MS) });
       const text = (await answer.text()).trimEnd();
       if (!answer.ok) throw new Error(text);

@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly forgePort?: number;
   /** Whether the fake Telegram limits messages to a chat, as the real one does. Default: true. */
   readonly hasLimits?: boolean;
+  /** {@link ForgeServerOptions.deliveryTimeoutMs} */
+  readonly deliveryTimeoutMs?: number;
   /** Additional settings of c3. */
   readonly settings?: Readonly<Record<string, string>>;
   /** The file that Node runs as c3; default: its source. */
@@ -51,6 +53,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     host: options.forgeHost ?? '127.0.0.1',
     ...(options.forgePort === undefined ? {} : { port: options.forgePort }),
     users: [{ ...owner, permissions: { '*': 'admin' } }],
+    deliveryTimeoutMs: options.deliveryTimeoutMs,
   });
   const hasLimits = options.hasLimits ?? true;
   // c3 sends at most 20 messages a minute to a group, also without limits here. A private chat has no such limit.

@@ -2,7 +2,7 @@
 export interface Changes {
   /** Reports a change: all waiting callers check again. */
   announce(): void;
-  /** Resolves with the first result of `find`, now or after a change. Rejects with the signal's reason. */
+  /** Resolves with the first result of `find`, now or after a change. Rejects with what it throws, or the signal's reason. */
   waitFor<T>(find: () => T | undefined, signal: AbortSignal): Promise<T>;
 }
 
@@ -29,11 +29,14 @@ function waitFor<T>(watchers: Set<() => void>, find: () => T | undefined, signal
       reject(signal.reason as Error);
     };
     const check = (): void => {
-      const found = find();
-      if (found !== undefined) {
-        end();
+      try {
+        const found = find();
+        if (found === undefined) return;
         resolve(found);
+      } catch (error) {
+        reject(error);
       }
+      end();
     };
     if (signal.aborted) {
       onAbort();

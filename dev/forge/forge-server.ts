@@ -24,6 +24,8 @@ export interface ForgeServerOptions {
    */
   readonly publicHost?: string;
   readonly users?: readonly User[];
+  /** How long a webhook may take. Default: ten seconds, as at GitHub. */
+  readonly deliveryTimeoutMs?: number | undefined;
 }
 
 export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' | 'revokeToken'> {
@@ -75,7 +77,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
   const faults = createFaults();
   const changes = createChanges();
   const onChange = (): void => changes.announce();
-  const webhooks = createWebhooks(onChange);
+  const webhooks = createWebhooks(onChange, options.deliveryTimeoutMs);
   const statuses: Status[] = [];
   const requests: LoggedRequest[] = [];
   const closing = new AbortController();

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { describeListenFault } from '../../src/cli/terminal.ts';
 import { createForgeServer } from './forge-server.ts';
 
 interface Options {
@@ -25,7 +26,10 @@ const program: Command = new Command('forge')
   .option('--login <name>', 'login of the administrator', 'acme')
   .action(run);
 
-await program.parseAsync();
+await program.parseAsync().catch((error: unknown) => {
+  const text = describeListenFault(error) ?? (error instanceof Error ? error.message : String(error));
+  program.error(`forge: error: ${text}`);
+});
 
 async function run(options: Options): Promise<void> {
   const token = process.env['FORGE_TOKEN'];

@@ -15,6 +15,17 @@ export interface Repository {
   readonly path: string;
   readonly isFork: boolean;
   readonly protectedBranches: Set<string>;
+  /** Every change of a branch, the oldest first. */
+  readonly pushLog: PushLogEntry[];
+}
+
+export interface PushLogEntry {
+  readonly before: string;
+  readonly after: string;
+  readonly ref: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly pusher: string | undefined;
 }
 
 export interface NewRepository {
@@ -69,7 +80,9 @@ export async function createRepositories(
       await rm(join(spool, name));
       const repository = byId.get(Number(name.split('-')[0]));
       if (repository !== undefined) {
-        await onPush({ repository, receivedAt: mtimeMs, ...parseSpooled(text) });
+        const push = { repository, receivedAt: mtimeMs, ...parseSpooled(text) };
+        repository.pushLog.push(...toLogEntries(push));
+        await onPush(push);
       }
     }
   }
@@ -92,6 +105,7 @@ export async function createRepositories(
       path: join(root, owner.toLowerCase(), `${name.toLowerCase()}.git`),
       isFork: parent !== undefined,
       protectedBranches: new Set(),
+      pushLog: [],
     };
     const key = repository.fullName.toLowerCase();
     if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
@@ -171,6 +185,10 @@ name=${quote(options.spool)}/${repository.id}-$$
 ${share}
 mv "$name.part" "$name.push"
 `;
+}
+
+function toLogEntries({ changes, receivedAt: at, pusher }: ReceivedPush): PushLogEntry[] {
+  return changes.filter(({ ref }) => ref.startsWith('refs/heads/')).map((change) => ({ ...change, at, pusher }));
 }
 
 function quote(text: string): string {

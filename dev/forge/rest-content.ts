@@ -23,6 +23,7 @@ export function createContentRoutes(): Route[] {
   return [
     get(/^\/branches$/, listBranches),
     get(/^\/branches\/(.+)$/, readBranch),
+    get(/^\/activity$/, listActivity),
     get(/^\/git\/ref\/((?:heads|tags)\/.+)$/, readRef),
     get(/^\/git\/tags\/([0-9a-f]{40})$/, readTag),
     get(/^\/commits\/((?:(?!\/status(?:es)?$).)+)$/, async ({ repository, captures: [ref = ''] }) => {
@@ -52,6 +53,34 @@ async function toBranchJson(repository: Repository, name: string): Promise<Recor
   const sha = await resolveObject(repository.path, `refs/heads/${name}`, 'commit');
   const isProtected = repository.protectedBranches.has(name);
   return sha === undefined ? undefined : { name, commit: { sha }, protected: isProtected };
+}
+
+const PERIODS_MS: Readonly<Record<string, number>> = { day: 864e5, week: 6048e5, month: 2678400e3 };
+const NO_COMMIT = '0'.repeat(40);
+
+/**
+ * Lists the changes of branches, the newest first.
+ *
+ * @see https://docs.github.com/en/rest/repos/repos#list-repository-activities
+ */
+function listActivity({ repository, query }: RouteCall): RouteAnswer {
+  const [ref, period] = [query.get('ref'), query.get('time_period')];
+  const since = period === null ? 0 : Date.now() - (PERIODS_MS[period] ?? Infinity);
+  const entries = repository.pushLog
+    .filter(
+      (entry) =>
+        entry.at >= since && (ref === null || [entry.ref, entry.ref.slice('refs/heads/'.length)].includes(ref)),
+    )
+    .map(({ before, after, ref: changed, at, pusher }, index) => ({
+      id: index + 1,
+      before,
+      after,
+      ref: changed,
+      timestamp: new Date(at).toISOString(),
+      activity_type: before === NO_COMMIT ? 'branch_creation' : after === NO_COMMIT ? 'branch_deletion' : 'push',
+      actor: pusher === undefined ? null : { login: pusher },
+    }));
+  return { status: 200, body: toPage(entries.toReversed(), query) };
 }
 
 /** @see https://docs.github.com/en/rest/git/refs#get-a-reference */

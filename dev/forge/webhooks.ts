@@ -66,7 +66,7 @@ const DELIVERY_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers */
-export function createWebhooks(onChange: () => void): Webhooks {
+export function createWebhooks(onChange: () => void, timeoutMs: number = DELIVERY_TIMEOUT_MS): Webhooks {
   const hooks: Hook[] = [];
   const deliveries: Delivery[] = [];
   const closing = new AbortController();
@@ -79,7 +79,10 @@ export function createWebhooks(onChange: () => void): Webhooks {
     deliveries.push(pending);
     onChange();
     const dispatcher = hook.isInsecure ? insecure : strict;
-    const answer = await post(hook.url, first.request, { dispatcher, signal: closing.signal });
+    const answer = await post(hook.url, first.request, {
+      dispatcher,
+      signal: AbortSignal.any([closing.signal, AbortSignal.timeout(timeoutMs)]),
+    });
     const done: Delivery = { ...pending, answer };
     deliveries[index] = done;
     onChange();
@@ -153,13 +156,12 @@ function toRequest(
 async function post(
   url: string,
   message: Delivery['request'],
-  options: { readonly dispatcher: Agent; readonly signal: AbortSignal },
+  { dispatcher, signal }: { readonly dispatcher: Agent; readonly signal: AbortSignal },
 ): Promise<DeliveryAnswer> {
   const startedAt = performance.now();
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS)]);
   try {
     const { headers, body } = message;
-    const response = await request(url, { dispatcher: options.dispatcher, method: 'POST', headers, body, signal });
+    const response = await request(url, { dispatcher, method: 'POST', headers, body, signal });
     const text = (await readStart(response.body)).toString('utf8');
     const durationMs = Math.round(performance.now() - startedAt);
     return { kind: 'answered', status: response.statusCode, body: text, durationMs };

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import { Semaphore } from '../limiter.ts';
+import { untilAborted } from '../limiter.ts';
+import { AgentPool } from './agent-pool.ts';
+import type { Ready } from './connection.ts';
+import type { FirstNote } from './frames.ts';
 import { createStepAgent, type ConnectionPool, type StepAgent } from './step-agent.ts';
 
 /**
@@ -8,6 +11,12 @@ import { createStepAgent, type ConnectionPool, type StepAgent } from './step-age
  * them, and their connections stay open for the next build.
  */
 export interface BuildAgents {
+  /**
+   * Waits until an agent is in the container. In a new workspace call it before the first step: a sweep spares what
+   * started before this agent, and nothing else. In an abandoned one call it for each container before the first step:
+   * this agent kills what is left there.
+   */
+  enter(container: string): Promise<Ready>;
   /** Lends an agent in a container to `work` alone. Waits while all are in use. */
   use<T>(container: string, work: (agent: StepAgent) => Promise<T>): Promise<T>;
   /** Opens agents in advance, while the first step runs. Opening an agent takes as long as a short step. */
@@ -30,11 +39,15 @@ export interface BuildAgentsOptions {
   readonly roots: readonly [string, string];
   /** Whether the workspace may serve another build. */
   readonly isReused: boolean;
+  /** Whether nothing of a build has run in the workspace. */
+  readonly isNew: boolean;
   /** The pause before a sweep is tried again after a cut. */
   readonly reconnectMs: number;
   readonly connections?: ConnectionPool;
   /** Returns the commands that record the newest changes of the build's state in a container. */
   takeNotes(container: string): string;
+  /** Computes the MAC of the note about the first agent of the workspace. */
+  toFirstMac(start: string): string;
 }
 
 /** The agent sends something every ten seconds. */
@@ -50,118 +63,81 @@ const SWEEP_MS = 30_000;
 const MAX_AGENTS = 16;
 
 export function createBuildAgents(options: BuildAgentsOptions): BuildAgents {
-  const { workspace, connections } = options;
-  const agentOptions = {
-    buildId: options.buildId,
-    roots: options.roots,
-    silenceMs: SILENCE_MS,
-    epoch: workspace.epoch,
-  };
-  const pools = new Map<string, AgentPool>();
-  let isCondemned = false;
-
-  function find(container: string): AgentPool {
+  const { buildId, workspace, roots, connections } = options;
+  const agentOptions = { buildId, roots, silenceMs: SILENCE_MS, epoch: workspace.epoch };
+  /** The containers of an abandoned workspace in which nothing of earlier builds is left. */
+  const cleared = new Set<string>();
+  const pool = new AgentPool((container) => {
     const kept = connections?.of(workspace, container);
-    const open = (): StepAgent => createStepAgent(workspace, container, { ...agentOptions, ...(kept ? { kept } : {}) });
-    const pool = pools.get(container) ?? createAgentPool(open, MAX_AGENTS);
-    pools.set(container, pool);
-    return pool;
+    const mustClear = (): boolean => workspace.isAbandoned && !cleared.has(container);
+    return createStepAgent(workspace, container, { ...agentOptions, kept, mustClear });
+  }, MAX_AGENTS);
+  let isCondemned = false;
+  let first: FirstNote | undefined;
+
+  /**
+   * Finds the note about the first agent. Any step can write one, so that a sweep would spare its processes: only a MAC
+   * of c3 counts (threat model A3).
+   */
+  async function findFirst(agents: readonly StepAgent[]): Promise<FirstNote | undefined> {
+    const arrivals = await Promise.all(agents.map(async (agent) => await agent.ready()));
+    const notes = arrivals.flatMap((arrival) => (arrival.kind === 'answered' ? [arrival.value.first] : []));
+    return notes.find(({ start, mac }) => mac === options.toFirstMac(start));
+  }
+
+  /**
+   * Sweeps a container. Retries after a cut: a second sweep does no harm, and a broken connection is no reason to
+   * delete a warm workspace.
+   */
+  async function sweepOne(container: string, agent: StepAgent, over: AbortSignal): Promise<boolean> {
+    const known = first === undefined ? '' : ` ${first.start} ${first.mac}`;
+    const command = `${options.takeNotes(container)}sweep ${buildId}${known}\n`;
+    while (!over.aborted) {
+      const answer = await agent.perform(command, (frame) => (frame.kind === 'swept' ? frame.isClean : undefined));
+      if (answer.kind === 'answered') return answer.value;
+      if (answer.isFinal) return false;
+      await sleep(options.reconnectMs, undefined, { ref: false });
+    }
+    return false;
+  }
+
+  async function sweepAll(over: AbortSignal): Promise<boolean> {
+    // One agent sweeps all that runs in its container.
+    const sweepers = [...pool.agents].flatMap(([container, agents]) =>
+      agents.slice(0, 1).map((agent) => ({ container, agent })),
+    );
+    first ??= await findFirst(sweepers.map(({ agent }) => agent));
+    const swept = await Promise.all(
+      sweepers.map(async ({ container, agent }) => await sweepOne(container, agent, over)),
+    );
+    return swept.every(Boolean);
   }
 
   return {
-    use: async (container, work) => await find(container).use(work),
-    warmUp: (container, count) => find(container).warmUp(count),
+    async enter(container) {
+      const arrival = await pool.use(container, async (agent) => await agent.ready());
+      if (options.isNew && arrival.kind === 'answered') {
+        const start = String(arrival.value.start);
+        first ??= { start, mac: options.toFirstMac(start) };
+      }
+      if (arrival.kind === 'answered') cleared.add(container);
+      return arrival;
+    },
+    use: async (container, work) => await pool.use(container, work),
+    warmUp: (container, count) => pool.warmUp(container, count),
     openAnother: (container) => createStepAgent(workspace, container, agentOptions),
     condemn(): void {
       isCondemned = true;
     },
     async sweep(): Promise<boolean> {
-      // One agent sweeps all that runs in its container.
-      const sweepers = [...pools].flatMap(([container, { all }]) =>
-        all.slice(0, 1).map((agent) => ({ agent, notes: options.takeNotes(container) })),
-      );
       // A workspace that serves one build is deleted with all that runs there.
-      const isSwept = options.isReused && !isCondemned && (await sweepAll(sweepers, options));
-      for (const agent of [...pools.values()].flatMap(({ all }) => all)) {
+      const late = AbortSignal.timeout(SWEEP_MS);
+      const isSwept = options.isReused && !isCondemned && (await untilAborted(sweepAll(late), late)) === true;
+      for (const agent of [...pool.agents.values()].flat()) {
         if (isSwept) agent.release();
         else agent.close();
       }
       return isSwept;
-    },
-  };
-}
-
-interface Sweeper {
-  readonly agent: StepAgent;
-  /** Commands that are sent first: they note the end of the build. */
-  readonly notes: string;
-}
-
-async function sweepAll(sweepers: readonly Sweeper[], options: BuildAgentsOptions): Promise<boolean> {
-  const over = new AbortController();
-  const late = sleep(SWEEP_MS, false, { signal: over.signal }).catch(() => false);
-  const swept = Promise.all(sweepers.map(async (sweeper) => await sweepOne(sweeper, options, over.signal)));
-  const isClean = await Promise.race([swept.then((all) => all.every(Boolean)), late]);
-  over.abort();
-  return isClean;
-}
-
-/**
- * Sweeps a container. Retries after a cut: a second sweep does no harm, and a broken connection is no reason to
- * delete a warm workspace.
- */
-async function sweepOne({ agent, notes }: Sweeper, options: BuildAgentsOptions, over: AbortSignal): Promise<boolean> {
-  while (!over.aborted) {
-    const answer = await agent.perform(`${notes}sweep ${options.buildId}\n`, (frame) =>
-      frame.kind === 'swept' ? frame.isClean : undefined,
-    );
-    if (answer.kind === 'answered') return answer.value;
-    if (answer.isFinal) return false;
-    await sleep(options.reconnectMs, undefined, { ref: false });
-  }
-  return false;
-}
-
-/** Agents in one container, opened when they are needed and used again. */
-export interface AgentPool {
-  readonly all: readonly StepAgent[];
-  /** Lends an agent to `work` alone. Waits while all are in use. */
-  use<T>(work: (agent: StepAgent) => Promise<T>): Promise<T>;
-  /** Opens agents ahead, up to `count`. */
-  warmUp(count: number): void;
-  close(): void;
-}
-
-export function createAgentPool(open: () => StepAgent, maxAgents: number): AgentPool {
-  const slots = new Semaphore(maxAgents);
-  const all: StepAgent[] = [];
-  const free: StepAgent[] = [];
-  function add(): StepAgent {
-    const agent = open();
-    all.push(agent);
-    return agent;
-  }
-  return {
-    all,
-    async use(work) {
-      return await slots.run(async () => {
-        const agent = free.pop() ?? add();
-        try {
-          return await work(agent);
-        } finally {
-          free.push(agent);
-        }
-      });
-    },
-    warmUp(count): void {
-      while (all.length < Math.min(count, maxAgents)) {
-        const agent = add();
-        agent.warmUp();
-        free.push(agent);
-      }
-    },
-    close(): void {
-      for (const agent of all) agent.close();
     },
   };
 }

@@ -67,6 +67,32 @@ it('a connection that serves many builds keeps none of their commands and answer
   connection.close();
 });
 
+it('a command right behind the greeting of a kept connection gets what follows "ready"', async () => {
+  let written = '';
+  let receive: (text: string) => Promise<void> = () => Promise.resolve();
+  const session = {
+    write: (text: string) => Promise.resolve(void (written += text)),
+    done: new Promise<ExecEnd>(() => {}),
+    close: () => {},
+  };
+  const workspace = createBareWorkspace((_container, _argv, { onStdout }) => {
+    receive = async (text) => onStdout(Buffer.from(text));
+    return Promise.resolve({ kind: 'open', session });
+  });
+  const order = { roots: ['/a', '/b'] as const, silenceMs: 60_000 };
+  const connection = await openConnection(workspace, 'main', { ...order, buildId: 'b1', epoch: 1 });
+  await receive('R 5 100\n');
+  const begun = connection.begin({ buildId: 'b2', epoch: 2 });
+  const exit = connection.perform('wait b2 s0\n', (frame) => (frame.kind === 'exit' ? frame.exitCode : undefined));
+  const [, nonce] = /\nroot use b2 main 2 \d+ (\S+)\n\/a\n\/b\nwait b2 s0\n$/.exec(written) ?? [];
+  // Such as a late answer to the build before, or what a step of it writes into the connection.
+  await receive('X 0 7 exited end\n');
+  await receive('R 9 100   guess\nX 0 8 exited end\n');
+  await receive(`R 9 100   ${nonce}\nX 0 1 exited end\n`);
+  expect(await begun).toBe(true);
+  expect(await exit).toEqual({ kind: 'answered', value: 1 });
+});
+
 it('a cut reports the end of standard error, from a whole character on', async () => {
   const container = createLyingContainer('');
   const connection = await openConnection(container.workspace, 'main', {

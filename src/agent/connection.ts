@@ -1,6 +1,7 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { randomUUID } from 'node:crypto';
 import type { ExecEnd, ExecSession, Workspace } from '../engine/cluster.ts';
-import { createFrameDecoder, type Frame } from './frames.ts';
+import { untilAborted, yieldToEventLoop } from '../limiter.ts';
+import { FrameDecoder, type Frame, type ReadyFrame } from './frames.ts';
 import { agentArgv, agentProgram } from './shell.ts';
 
 export type AgentAnswer<T> =
@@ -21,11 +22,8 @@ export type AgentAnswer<T> =
       readonly isRefused?: boolean;
     };
 
-/**
- * When c3 first came into the container with this build: epoch milliseconds, by the clock of that c3. For a reader 0
- * means that the container has nothing of the build.
- */
-export type Ready = AgentAnswer<{ readonly begunAtMs: number }>;
+/** For a reader, `begunAtMs` is 0 when the container has nothing of the build. */
+export type Ready = AgentAnswer<ReadyFrame>;
 
 export type Cut = Extract<AgentAnswer<never>, { kind: 'cut' }>;
 
@@ -37,8 +35,11 @@ export interface ConnectionOptions {
   readonly buildId: string;
   /** `Workspace.epoch`. An agent refuses an epoch that is smaller than one seen in the container. */
   readonly epoch: number;
-  /** The connection only reads, so it does not take over the workspace. */
-  readonly isReader?: boolean;
+  /**
+   * Default: `use`. `clear`: kills what any other build left, also where the files in the container say that nothing is
+   * left. `read`: only reads, so it does not take over the workspace.
+   */
+  readonly mode?: 'use' | 'clear' | 'read';
   /** Where the agent keeps its files: the first of the two directories that is writable. */
   readonly roots: readonly [string, string];
   /**
@@ -63,19 +64,6 @@ const FRAMES_A_TURN = 64;
 /** The time limit for a kept connection to answer. A new connection opens faster. */
 const ANSWER_MS = 2000;
 
-/** One connection into one container, with an agent at its far end. Performs one command at a time. */
-export interface AgentConnection {
-  readonly isOver: boolean;
-  /** Settles when the connection ends. */
-  readonly over: Promise<Cut>;
-  /** Gives an open connection to another build. Resolves with whether the agent answered. */
-  begin(build: { readonly buildId: string; readonly epoch: number }): Promise<boolean>;
-  /** When c3 first came here with the current build. */
-  readonly ready: Promise<Ready>;
-  perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
-  close(): void;
-}
-
 /**
  * Opens an exec and starts an agent in it. Never rejects: a connection that could not be opened answers every command
  * with the reason.
@@ -85,144 +73,160 @@ export async function openConnection(
   container: string,
   options: ConnectionOptions,
 ): Promise<AgentConnection> {
-  const receiver = new Receiver();
-  const answer = await workspace.exec(container, agentArgv, {
-    signal: receiver.breach.signal,
-    onStdout: receiver.receive,
-    onStderr: receiver.receiveStderr,
-  });
-  if (answer.kind === 'refused') {
-    const { message, isTransient } = answer;
-    return createDeadConnection({ kind: 'cut', message, isFinal: !isTransient, isRefused: true });
-  }
-  const { session } = answer;
-  const over = session.done.then((end) => toCut(end, container, receiver));
-  let isOver = false;
-  /**
-   * The callers that wait for an answer. Waiting for `over` itself would keep all of them: a connection outlives its
-   * builds.
-   */
-  const waiting = new Set<(cut: Cut) => void>();
-  void over.then((cut) => {
-    isOver = true;
-    for (const settle of waiting) settle(cut);
-  });
-  function send(text: string): void {
-    session.write(text).catch(() => {}); // `done` reports it
-  }
-
-  async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
-    if (isOver) return await over;
-    const silence = watchSilence(session, options.silenceMs, receiver);
-    const { promise, resolve } = Promise.withResolvers<AgentAnswer<T>>();
-    waiting.add(resolve);
-    void receiver.listen(onFrame).then((value) => resolve({ kind: 'answered', value }));
-    send(command);
-    const outcome = await promise;
-    waiting.delete(resolve);
-    receiver.ignore();
-    clearInterval(silence);
-    return outcome;
-  }
-
-  send(`${agentProgram}${formatRoot(container, options)}`);
-  const silence = watchSilence(session, options.silenceMs, receiver);
-  let ready = Promise.race([receiver.ready.promise, over]);
-  void ready.then(() => clearInterval(silence));
-  return {
-    get isOver() {
-      return isOver;
-    },
-    over,
-    get ready() {
-      return ready;
-    },
-    perform,
-    async begin(build): Promise<boolean> {
-      const settled = new AbortController();
-      const late = sleep(ANSWER_MS, undefined, { signal: settled.signal }).catch(() => undefined);
-      ready = perform(formatRoot(container, { ...options, ...build }), (frame) =>
-        frame.kind === 'ready' ? frame : undefined,
-      );
-      const answer = await Promise.race([ready, late]);
-      settled.abort();
-      return answer?.kind === 'answered';
-    },
-    close: () => session.close(),
-  };
+  const connection = new Connection(container, options);
+  await connection.open(workspace);
+  return connection;
 }
 
-function formatRoot(container: string, { buildId, epoch, isReader, roots }: ConnectionOptions): string {
-  const mode = isReader === true ? 'read' : 'use';
-  // The directories have lines of their own, since they may contain spaces.
-  return `root ${mode} ${buildId} ${container} ${epoch} ${Date.now()}\n${roots.join('\n')}\n`;
+/** A command whose answer is not complete. */
+interface Command {
+  handle(frame: Frame): Promise<void>;
+  cut(cut: Cut): void;
 }
 
-/** Receives the output of an agent, and passes its frames to the current command. */
-class Receiver {
+export type AgentConnection = Pick<Connection, 'begin' | 'close' | 'isOver' | 'over' | 'perform' | 'ready'>;
+
+/** One connection into one container, with an agent at its far end. Performs one command at a time. */
+class Connection {
+  readonly #container: string;
+  readonly #options: ConnectionOptions;
+  readonly #over: PromiseWithResolvers<Cut> = Promise.withResolvers();
+  /** In order. At most two: the first command follows right behind the one that waits until the agent is ready. */
+  readonly #commands = new Set<Command>();
+  readonly #decoder = new FrameDecoder();
   /** Aborted when the agent breaks the protocol. */
-  readonly breach: AbortController = new AbortController();
-  /** Resolves with the agent's first frame. */
-  readonly ready: PromiseWithResolvers<Ready> = Promise.withResolvers();
+  readonly #breach = new AbortController();
+  #fault: string | undefined;
+  #session: ExecSession | undefined;
+  #silence: NodeJS.Timeout | undefined;
   /** Milliseconds, monotonic. */
-  lastSignOfLife: number = performance.now();
-  fault: string | undefined;
+  #lastSignOfLife = 0;
   #stderr: Uint8Array = new Uint8Array(0);
-  #onFrame: ((frame: Frame) => Promise<void> | void) | undefined;
-  readonly #decoder = createFrameDecoder();
   #isReady = false;
+  /** Sent with the newest greeting. */
+  #nonce = '';
   #received = 0;
   #unasked = 0;
+  isOver = false;
+  /** When c3 first came here with the current build. */
+  ready: Promise<Ready> = this.#over.promise;
 
-  readonly receive = async (chunk: Uint8Array): Promise<void> => {
-    this.lastSignOfLife = performance.now();
+  constructor(container: string, options: ConnectionOptions) {
+    this.#container = container;
+    this.#options = options;
+  }
+
+  /** Settles when the connection ends. */
+  get over(): Promise<Cut> {
+    return this.#over.promise;
+  }
+
+  async open(workspace: Pick<Workspace, 'exec'>): Promise<void> {
+    this.ready = this.#awaitReady();
+    const answer = await workspace.exec(this.#container, agentArgv, {
+      signal: this.#breach.signal,
+      onStdout: async (chunk) => await this.#receive(chunk),
+      onStderr: (chunk) => this.#receiveStderr(chunk),
+    });
+    if (answer.kind === 'refused') {
+      this.#end({ kind: 'cut', message: answer.message, isFinal: !answer.isTransient, isRefused: true });
+      return;
+    }
+    const { silenceMs } = this.#options;
+    this.#session = answer.session;
+    this.#send(`${agentProgram}${this.#formatRoot(this.#options)}`);
+    this.#silence = setInterval(() => {
+      if (this.#commands.size > 0 && performance.now() - this.#lastSignOfLife > silenceMs) this.close();
+    }, silenceMs / 8).unref();
+    void answer.session.done.then((end) => this.#end(this.#toCut(end)));
+  }
+
+  /** Gives an open connection to another build. Resolves with whether the agent answered. */
+  async begin(build: Pick<ConnectionOptions, 'buildId' | 'epoch' | 'mode'>): Promise<boolean> {
+    const greeting = this.#formatRoot({ ...this.#options, mode: 'use', ...build });
+    this.ready = this.#awaitReady(greeting, this.#nonce);
+    const answer = await untilAborted(this.ready, AbortSignal.timeout(ANSWER_MS));
+    return answer?.kind === 'answered';
+  }
+
+  /** `nonce`: that of the greeting, if earlier builds used the connection. What they left in it is not the answer. */
+  async #awaitReady(command = '', nonce?: string): Promise<Ready> {
+    const isAnswer = (frame: ReadyFrame): boolean => nonce === undefined || frame.nonce === nonce;
+    return await this.perform(command, (frame) => (frame.kind === 'ready' && isAnswer(frame) ? frame : undefined));
+  }
+
+  #formatRoot({ buildId, epoch, mode = 'use', roots }: ConnectionOptions): string {
+    this.#nonce = randomUUID();
+    // The directories have lines of their own, since they may contain spaces.
+    return `root ${mode} ${buildId} ${this.#container} ${epoch} ${Date.now()} ${this.#nonce}\n${roots.join('\n')}\n`;
+  }
+
+  /** Rejects only with what `onFrame` throws. */
+  async perform<T>(text: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
+    if (this.isOver) return await this.over;
+    const { promise, resolve, reject } = Promise.withResolvers<AgentAnswer<T>>();
+    let handled = Promise.resolve();
+    const handle = async (frame: Frame): Promise<void> => {
+      try {
+        const value = await onFrame(frame);
+        if (value === undefined) return;
+        resolve({ kind: 'answered', value });
+      } catch (error) {
+        reject(error);
+      }
+      this.#commands.delete(command);
+    };
+    const command: Command = { handle: (frame) => (handled = handle(frame)), cut: resolve };
+    this.#commands.add(command);
+    this.#send(text);
+    try {
+      return await promise;
+    } finally {
+      // The connection may end while a frame is handled.
+      await handled;
+    }
+  }
+
+  #send(text: string): void {
+    this.#lastSignOfLife = performance.now();
+    this.#session?.write(text).catch(() => {}); // `done` reports it
+  }
+
+  close(): void {
+    this.#session?.close();
+  }
+
+  #end(cut: Cut): void {
+    this.isOver = true;
+    clearInterval(this.#silence);
+    this.#over.resolve(cut);
+    // Not by `over`, which would keep each command: a connection outlives its builds.
+    for (const command of this.#commands) command.cut(cut);
+    this.#commands.clear();
+  }
+
+  async #receive(chunk: Uint8Array): Promise<void> {
+    this.#lastSignOfLife = performance.now();
     for (const frame of this.#decoder.push(chunk)) {
-      this.fault ??= this.#findFault(frame);
-      if (this.fault !== undefined) {
-        this.breach.abort();
+      this.#fault ??= this.#findFault(frame);
+      if (this.#fault !== undefined) {
+        this.#breach.abort();
         return;
       }
-      if (frame.kind === 'ready') this.ready.resolve({ kind: 'answered', value: frame });
-      const handled = this.#onFrame?.(frame);
-      if (handled) await handled;
+      // A frame before the agent is ready for the build does not answer the build's first command.
+      const [command] = this.#commands;
+      const isForged = frame.kind === 'swept' && frame.nonce !== this.#nonce;
+      await command?.handle(isForged ? { ...frame, isClean: false } : frame);
       this.#received += 1;
-      if (this.#received % FRAMES_A_TURN === 0) await nextTurn();
+      if (this.#received % FRAMES_A_TURN === 0) await yieldToEventLoop();
     }
     // A slow handler of frames is not a silent agent.
-    this.lastSignOfLife = performance.now();
-  };
+    this.#lastSignOfLife = performance.now();
+  }
 
-  readonly receiveStderr = (chunk: Uint8Array): void => {
+  #receiveStderr(chunk: Uint8Array): void {
     // A copy: a part of a chunk would keep all of it in memory.
     this.#stderr = Buffer.concat([this.#stderr, chunk.subarray(-MAX_STDERR_BYTES)]).subarray(-MAX_STDERR_BYTES);
-  };
-
-  get stderr(): string {
-    // It may begin within a character.
-    return Buffer.from(this.#stderr)
-      .toString('utf8')
-      .replace(/^\uFFFD+/, '')
-      .trim();
-  }
-
-  /** Resolves with the first answer that is not undefined. */
-  listen<T>(handle: OnFrame<T>): Promise<T> {
-    this.lastSignOfLife = performance.now();
-    const { promise, resolve } = Promise.withResolvers<T>();
-    const settle = (value: T | undefined): void => {
-      if (value === undefined) return;
-      this.ignore();
-      resolve(value);
-    };
-    this.#onFrame = (frame): Promise<void> | void => {
-      const value = handle(frame);
-      return value instanceof Promise ? value.then(settle) : settle(value);
-    };
-    return promise;
-  }
-
-  ignore(): void {
-    this.#onFrame = undefined;
   }
 
   /** Returns why this frame must end the connection; undefined if it is valid. */
@@ -230,26 +234,24 @@ class Receiver {
     if (frame.kind === 'fault') return frame.message;
     this.#isReady ||= frame.kind === 'ready';
     if (!this.#isReady) return 'the agent sent a frame before it was ready';
-    this.#unasked = this.#onFrame ? 0 : this.#unasked + 1;
-    return this.#unasked > MAX_UNASKED_FRAMES ? 'the agent goes on sending without a command' : undefined;
+    this.#unasked = this.#commands.size > 0 ? 0 : this.#unasked + 1;
+    return this.#unasked >= MAX_UNASKED_FRAMES ? 'the agent goes on sending without a command' : undefined;
   }
-}
 
-function watchSilence(session: ExecSession, silenceMs: number, receiver: Receiver): NodeJS.Timeout {
-  return setInterval(() => {
-    if (performance.now() - receiver.lastSignOfLife > silenceMs) session.close();
-  }, silenceMs / 8).unref();
-}
-
-function createDeadConnection(cut: Cut): AgentConnection {
-  return {
-    isOver: true,
-    over: Promise.resolve(cut),
-    ready: Promise.resolve(cut),
-    begin: () => Promise.resolve(false),
-    perform: () => Promise.resolve(cut),
-    close: () => {},
-  };
+  #toCut(end: ExecEnd): Cut {
+    const container = `container "${this.#container}"`;
+    if (this.#fault !== undefined) return { kind: 'cut', message: `${container}: ${this.#fault}`, isFinal: true };
+    if (isShellMissing(end)) {
+      const message = `${container} has no POSIX shell "sh": ${end.message}`;
+      return { kind: 'cut', message, isFinal: true, isShellMissing: true };
+    }
+    // It may begin within a character.
+    const stderr = Buffer.from(this.#stderr)
+      .toString()
+      .replace(/^\uFFFD+/, '')
+      .trim();
+    return { kind: 'cut', message: stderr === '' ? end.message : `${end.message}: ${stderr}`, isFinal: false };
+  }
 }
 
 /** Exit codes by which a runtime reports that it found no such program. */
@@ -260,15 +262,8 @@ const NOT_FOUND_CODES: readonly (number | undefined)[] = [126, 127, 128];
  */
 const OUT_OF_REACH = /code = Unavailable/;
 
-function toCut(end: ExecEnd, container: string, { fault, stderr }: Receiver): Cut {
-  if (fault !== undefined) return { kind: 'cut', message: `container "${container}": ${fault}`, isFinal: true };
-  const isMissingShell =
-    end.kind === 'status' &&
-    (NOT_FOUND_CODES.includes(end.exitCode) ||
-      (/executable file not found|no such file or directory/i.test(end.message) && !OUT_OF_REACH.test(end.message)));
-  if (isMissingShell) {
-    const message = `container "${container}" has no POSIX shell "sh": ${end.message}`;
-    return { kind: 'cut', message, isFinal: true, isShellMissing: true };
-  }
-  return { kind: 'cut', message: stderr === '' ? end.message : `${end.message}: ${stderr}`, isFinal: false };
+function isShellMissing(end: ExecEnd): boolean {
+  if (end.kind !== 'status') return false;
+  if (NOT_FOUND_CODES.includes(end.exitCode)) return true;
+  return /executable file not found|no such file or directory/i.test(end.message) && !OUT_OF_REACH.test(end.message);
 }

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
@@ -28,9 +39,10 @@ function mount(root: string): boolean {
 
 /** Whether this process may mount: in CI without root it may not. */
 const mayMount = ((): boolean => {
-  const steps = setUp(someShells[0] ?? 'dash');
-  const isMounted = mount(steps.root);
-  for (const root of mounted.splice(0)) run('umount', '--lazy', root);
+  const root = mkdtempSync(join(tmpdir(), 'c3-disk-'));
+  const isMounted = mount(root);
+  for (const one of mounted.splice(0)) run('umount', '--lazy', one);
+  rmSync(root, { recursive: true });
   return isMounted;
 })();
 

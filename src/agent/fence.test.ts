@@ -1,7 +1,9 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { setUp, shells } from '../../test/fakes/local-steps.ts';
+import { isRunning, setUp, shells } from '../../test/fakes/local-steps.ts';
 import { WAIT_MS } from '../../test/time-limits.ts';
 
 const STALE = { kind: 'lost', message: 'container "main": another c3 has taken over this Pod' };
@@ -41,6 +43,22 @@ describe.each(shells)('under %s', (shell) => {
     const other = steps.openAgent({ buildId: 'b2', epoch: 2 });
     expect(await other.ready()).toMatchObject({ kind: 'answered' });
     expect(await stale).toEqual(STALE);
+  });
+
+  it.each([
+    ['in the session of a step of this container is killed', 'main', false],
+    ['whose session has the number of a step of another container lives', 'other', true],
+  ])('when another c3 takes over the Pod, a process %s', async (_, container, lives) => {
+    const steps = setUp(shell);
+    const leader = spawn('sh', ['-c', 'sleep 300 > /dev/null & echo $!'], { detached: true });
+    const [[printed]] = await Promise.all([once(leader.stdout, 'data'), once(leader, 'exit')]);
+    const left = Number(String(printed));
+    const old = join(steps.root, 'old');
+    mkdirSync(old, { recursive: true });
+    writeFileSync(join(old, 's1.pid'), `${leader.pid} 1 ${container}`.padEnd(64) + '\n');
+    expect(await steps.openAgent({ buildId: 'b2', epoch: 2 }).ready()).toMatchObject({ kind: 'answered' });
+    expect(isRunning(left)).toBe(lives);
+    if (lives) process.kill(left);
   });
 
   it('a c3 that has lost its Pod gets nothing of what it ran before, over its open connection', async () => {
@@ -95,9 +113,35 @@ describe.each(shells)('under %s', (shell) => {
     const started = steps.seen('on');
     const result = steps.run('echo on; sleep 0.5; exit 3');
     await started;
-    const reader = steps.openAgent({ buildId: 'b2', epoch: 9, isReader: true });
+    const reader = steps.openAgent({ buildId: 'b2', epoch: 9, mode: 'read' });
     expect(await reader.ready()).toMatchObject({ kind: 'answered', value: { begunAtMs: 0 } });
     expect(await result).toEqual({ kind: 'exited', exitCode: 3 });
     expect(await steps.run('exit 5', { stepId: 's2' })).toEqual({ kind: 'exited', exitCode: 5 });
   });
+});
+
+it('a claim that a refused agent removes at the moment of a look is not taken for a full disk', () => {
+  const steps = setUp('bash');
+  const file = join(steps.workspace.directory, 's1.claim');
+  writeFileSync(file, 'of the refused agent');
+  const processes = readFileSync(new URL('./shell/processes.sh', import.meta.url), 'utf8');
+  // The look itself removes the file, as the other agent does between the attempt and the look.
+  const look = `function [ { case " $* " in *" -e $file "*) rm -f "$file" ;; esac; builtin [ "$@"; }`;
+  const script = `${processes}\nfile=$1\n${look}\nclaim "$file" mine; echo "$?"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', script, 'bash', file], { encoding: 'utf8' });
+  expect({ stdout, stderr }).toEqual({ stdout: '0\n', stderr: '' });
+  expect(readFileSync(file, 'utf8')).toBe('mine\n');
+});
+
+it.each([
+  ['the process of the step', 'belongs', '50 7 50 50', true],
+  ['a process in the session of the step', 'belongs', '51 9 50 50', true],
+  ['a process in the group of the step', 'belongs', '52 9 40 50', true],
+  ['the leader of another group in the session of the step', 'belongs', '53 9 50 53', true],
+  ['a later process with the number of the step', 'does not belong', '50 9 50 50', false],
+  ['any other process', 'does not belong', '54 9 54 54', false],
+])('%s %s to the step', (_, _verb, process, isOfStep) => {
+  const processes = readFileSync(new URL('./shell/processes.sh', import.meta.url), 'utf8');
+  const script = `${processes}\nset -- ${process}\n_leaders=' 50 50-7 ' _pid=$1 _start=$2 _session=$3 _group=$4; is_of_step`;
+  expect(spawnSync('bash', ['-c', script]).status).toBe(isOfStep ? 0 : 1);
 });

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { countHeld } from '../../test/fakes/memory.ts';
-import { createFrameDecoder, type Frame } from './frames.ts';
+import { FrameDecoder, type Frame } from './frames.ts';
 
 const encoder = new TextEncoder();
 
 function read(chunks: readonly Uint8Array[]): Frame[] {
-  const reader = createFrameDecoder();
+  const reader = new FrameDecoder();
   return chunks.flatMap((chunk) => [...reader.push(chunk)]);
 }
 
@@ -24,10 +24,11 @@ describe('a frame decoder', () => {
   it('reads every kind of frame', () => {
     expect(
       readText(
-        'R 1700000000000 /c3/.c3\nK 3 9\nD 0 3\na\nbX 3 7 exited end\nX 3 0 exited end c0ffee\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean\nS left 12 13\nE no room\n',
+        'R 1700000000000 4711 4700 c0ffee\nR 0 4711   a1b2\nK 3 9\nD 0 3\na\nbX 3 7 exited end\nX 3 0 exited end c0ffee\nP 12 5\nJ a  b\nJ \nT\nH 3\nL it was killed\nN\nC\nS clean c0ffee\nS left 12 13\nE no room\n',
       ),
     ).toEqual([
-      { kind: 'ready', begunAtMs: 1_700_000_000_000, root: '/c3/.c3' },
+      { kind: 'ready', begunAtMs: 1_700_000_000_000, start: 4711, first: { start: '4700', mac: 'c0ffee' }, nonce: '' },
+      { kind: 'ready', begunAtMs: 0, start: 4711, first: { start: '', mac: '' }, nonce: 'a1b2' },
       { kind: 'skipped', from: 3, to: 9 },
       { kind: 'data', offset: 0, bytes: encoder.encode('a\nb') },
       { kind: 'exit', offset: 3, exitCode: 7, why: 'exited', proof: '' },
@@ -40,8 +41,8 @@ describe('a frame decoder', () => {
       { kind: 'lost', message: 'it was killed' },
       { kind: 'never-started' },
       { kind: 'cancel-noted' },
-      { kind: 'swept', isClean: true },
-      { kind: 'swept', isClean: false },
+      { kind: 'swept', isClean: true, nonce: 'c0ffee' },
+      { kind: 'swept', isClean: false, nonce: '12' },
       { kind: 'fault', message: 'no room' },
     ]);
   });
@@ -80,6 +81,7 @@ describe('a frame decoder', () => {
     'H',
     'D 0 0',
     'R /c3/.c3',
+    'R 1 /c3/.c3',
     'K 9 9',
     'D 0 99999999',
     'Z',
@@ -91,13 +93,13 @@ describe('a frame decoder', () => {
   });
 
   it('takes an endless line for a fault', () => {
-    const reader = createFrameDecoder();
+    const reader = new FrameDecoder();
     const kinds = Array.from({ length: 10 }, () => [...reader.push(new Uint8Array(1000).fill(0x41))]).flat();
     expect(kinds).toEqual([{ kind: 'fault', message: 'the agent sent a line that is too long' }]);
   });
 
   it('keeps no chunk for the sake of the line that begins in it', async () => {
-    const readers = Array.from({ length: 20 }, () => createFrameDecoder());
+    const readers = Array.from({ length: 20 }, () => new FrameDecoder());
     const held = readers.map((reader) => {
       const chunk = Buffer.concat([encoder.encode('D 0 100000\n'), Buffer.alloc(100_000), encoder.encode('X 100000 ')]);
       expect([...reader.push(chunk)]).toHaveLength(1);

@@ -3,11 +3,7 @@
  * positions in the step's log, so c3 asks for a frame that was cut again.
  */
 export type Frame =
-  /**
-   * The agent has started, with its files under `root`. `begunAtMs`: when c3 first came with this build, by c3's
-   * clock.
-   */
-  | { readonly kind: 'ready'; readonly begunAtMs: number; readonly root: string }
+  | ReadyFrame
   /** A piece of the current data frame, in order. */
   | { readonly kind: 'data'; readonly offset: number; readonly bytes: Uint8Array }
   /** The log from `from` to `to` is left out, since too much of it lies before its end. */
@@ -27,8 +23,28 @@ export type Frame =
   /** The step was never started. */
   | { readonly kind: 'never-started' }
   | { readonly kind: 'cancel-noted' }
-  | { readonly kind: 'swept'; readonly isClean: boolean }
+  /** `nonce`: that of the greeting. With another one, a step wrote the frame. */
+  | { readonly kind: 'swept'; readonly isClean: boolean; readonly nonce: string }
   | { readonly kind: 'fault'; readonly message: string };
+
+/** The agent is ready for commands. */
+export interface ReadyFrame {
+  readonly kind: 'ready';
+  /** When c3 first came with this build, by the clock of that c3, in epoch milliseconds. */
+  readonly begunAtMs: number;
+  /** When the agent started, in clock ticks since the boot of its node. */
+  readonly start: number;
+  /** The note about the first agent of the Pod. Every step can change it, so it counts only with a valid MAC. */
+  readonly first: FirstNote;
+  /** What c3 has sent with the build. */
+  readonly nonce: string;
+}
+
+/** When the first agent of a Pod started, before any build ran there: decimal clock ticks since boot, and a MAC. */
+export interface FirstNote {
+  readonly start: string;
+  readonly mac: string;
+}
 
 /**
  * What the exit file of a step says. `proof`: only the step's supervisor knows it; empty unless the step has passed.
@@ -53,79 +69,72 @@ export const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
 /** No end of a log that goes with a heartbeat or an exit is larger (`_small_log` in shell/log.sh). */
 export const MAX_END_BYTES = 65_536;
 
-export interface FrameDecoder {
+/** Decodes what one connection brings. Chunks may be cut anywhere. */
+export class FrameDecoder {
+  /** The start of a line that is not complete. A copy: a rest of a chunk would keep all of it in memory. */
+  readonly #line = Buffer.alloc(MAX_LINE_BYTES);
+  #lineBytes = 0;
+  /** What is missing of a data frame. */
+  #open = { offset: 0, left: 0 };
+  #isBroken = false;
+
   /**
    * Yields the frames that `chunk` completes. Decodes each on demand, since a chunk may hold millions: take all of
    * them before the next chunk. Yields nothing after a `fault` frame.
    */
-  push(chunk: Uint8Array): Iterable<Frame>;
-}
-
-/** Creates a decoder for one connection. Chunks may be cut anywhere. */
-export function createFrameDecoder(): FrameDecoder {
-  // A copy: a rest of a chunk would keep all of it in memory.
-  const line = Buffer.alloc(MAX_LINE_BYTES);
-  let lineBytes = 0;
-  let open: { offset: number; left: number } | undefined;
-  let isBroken = false;
-
-  function* push(chunk: Uint8Array): Generator<Frame> {
+  *push(chunk: Uint8Array): Generator<Frame> {
     let rest = chunk;
-    while (rest.length > 0 && !isBroken) {
-      if (open) {
-        const bytes = rest.subarray(0, open.left);
-        const { offset } = open;
+    while (rest.length > 0 && !this.#isBroken) {
+      const { offset, left } = this.#open;
+      if (left > 0) {
+        const bytes = rest.subarray(0, left);
         rest = rest.subarray(bytes.length);
-        open =
-          open.left === bytes.length ? undefined : { offset: offset + bytes.length, left: open.left - bytes.length };
+        this.#open = { offset: offset + bytes.length, left: left - bytes.length };
         yield { kind: 'data', offset, bytes };
         continue;
       }
       const end = rest.indexOf(0x0a);
       const piece = end === -1 ? rest : rest.subarray(0, end);
-      rest = end === -1 ? rest.subarray(rest.length) : rest.subarray(end + 1);
-      if (lineBytes + piece.length > MAX_LINE_BYTES) {
-        yield toFault('the agent sent a line that is too long');
-        continue;
-      }
-      line.set(piece, lineBytes);
-      lineBytes += piece.length;
-      const frame = end === -1 ? undefined : readLine();
+      rest = rest.subarray(piece.length + 1);
+      const frame = this.#read(piece, end !== -1);
+      this.#isBroken = frame?.kind === 'fault';
       if (frame) yield frame;
     }
   }
 
-  /** Returns undefined for the header of a data frame. */
-  function readLine(): Frame | undefined {
-    const text = line.toString('utf8', 0, lineBytes);
-    lineBytes = 0;
+  /** Returns undefined when the line is not complete, and for the header of a data frame. */
+  #read(piece: Uint8Array, isComplete: boolean): Frame | undefined {
+    if (this.#lineBytes + piece.length > MAX_LINE_BYTES)
+      return { kind: 'fault', message: 'the agent sent a line that is too long' };
+    this.#line.set(piece, this.#lineBytes);
+    this.#lineBytes += piece.length;
+    if (!isComplete) return undefined;
+    const text = this.#line.toString('utf8', 0, this.#lineBytes);
+    this.#lineBytes = 0;
     const frame = parseFrame(text);
-    if (frame === undefined) return toFault(`the agent sent ${JSON.stringify(text.slice(0, 80))}`);
-    if (!('length' in frame)) return frame;
-    open = { offset: frame.offset, left: frame.length };
+    if (frame === undefined) return { kind: 'fault', message: `the agent sent ${JSON.stringify(text.slice(0, 80))}` };
+    if (!('left' in frame)) return frame;
+    this.#open = frame;
     return undefined;
   }
-
-  function toFault(message: string): Frame {
-    isBroken = true;
-    return { kind: 'fault', message };
-  }
-
-  return { push };
 }
 
-function parseFrame(line: string): Frame | { offset: number; length: number } | undefined {
+function parseFrame(line: string): Frame | { offset: number; left: number } | undefined {
   const [verb = '', first, second, ...others] = line.split(' ');
   const text = line.slice(verb.length + 1);
   // A word that is not a count gives NaN, and every comparison with NaN is false.
   const [one, two] = [toCount(first), toCount(second)];
   switch (verb) {
-    case 'R':
-      return one >= 0 ? { kind: 'ready', begunAtMs: one, root: [second, ...others].join(' ') } : undefined;
+    case 'R': {
+      const [start = '', mac = '', nonce = ''] = others;
+      return one >= 0 && two >= 0
+        ? { kind: 'ready', begunAtMs: one, start: two, first: { start, mac }, nonce }
+        : undefined;
+    }
     case 'K':
       return two > one ? { kind: 'skipped', from: one, to: two } : undefined;
     case 'D':
-      return one >= 0 && two > 0 && two <= MAX_FRAME_BYTES ? { offset: one, length: two } : undefined;
+      return one >= 0 && two > 0 && two <= MAX_FRAME_BYTES ? { offset: one, left: two } : undefined;
     case 'X': {
       const note = parseExitNote([second, ...others].join(' '));
       return one >= 0 && note ? { kind: 'exit', offset: one, ...note } : undefined;
@@ -145,7 +154,7 @@ function parseFrame(line: string): Frame | { offset: number; length: number } | 
     case 'C':
       return { kind: 'cancel-noted' };
     case 'S':
-      return { kind: 'swept', isClean: first === 'clean' };
+      return { kind: 'swept', isClean: first === 'clean', nonce: second ?? '' };
     case 'E':
       return { kind: 'fault', message: text };
     default:

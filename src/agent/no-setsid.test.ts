@@ -76,3 +76,17 @@ describe.each(others)('under %s in an image without setsid', (shell) => {
     expect(tree.some(isRunning)).toBe(false);
   });
 });
+
+describe.each(someShells)('under %s', (shell) => {
+  // The test's busybox has its programs as files, and its shell may still find them in itself.
+  const programs = ['dd', 'ls', 'mkdir', 'sleep', 'chmod', 'rm'].filter(() => shell !== 'busybox');
+
+  it.each(programs)('an image without %s is refused by the name of the program', async (program) => {
+    const steps = setUp(shell, { without: [program] });
+    expect(await steps.run('echo never')).toMatchObject({
+      kind: 'lost',
+      message: expect.stringContaining(`the container has no program "${program}", which c3 needs`) as string,
+    });
+    expect(steps.text()).toBe('');
+  });
+});

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
-import { createAgentPool, SILENCE_MS, type AgentPool } from './build-agents.ts';
+import { AgentPool } from './agent-pool.ts';
+import { SILENCE_MS } from './build-agents.ts';
 import type { AgentAnswer, Cut } from './connection.ts';
 import { MAX_FRAME_BYTES, type Frame } from './frames.ts';
 import { createStepAgent, type StepAgent } from './step-agent.ts';
@@ -93,9 +94,6 @@ export const BLOCK_BYTES = 131_072;
 const SHARED_BLOCKS = 2;
 const STREAM_BLOCKS = MAX_FRAME_BYTES / BLOCK_BYTES;
 
-/** Frames in an answer that do not belong to it, such as the start of the agent (A12). */
-const MAX_OTHER_FRAMES = 8;
-
 /** A larger log is sent without its middle, unless the caller requests all of it. */
 const SOFT_CAP = 16_777_216;
 /** No log is longer. */
@@ -108,39 +106,34 @@ export interface PartReaderOptions {
 }
 
 export function createPartReader({ workspace, buildId, roots }: PartReaderOptions): PartReader {
-  const pools = new Map<string, AgentPool>();
+  const pool = new AgentPool(open, MAX_CONNECTIONS);
   const parts = new Map<string, Promise<LogPart>>();
-  const streams = new Set<StepAgent>();
+  const opened = new Set<StepAgent>();
   let isClosed = false;
 
   function open(container: string): StepAgent {
-    const agentOptions = { buildId, roots, epoch: 0, isReader: true, silenceMs: SILENCE_MS };
+    const agentOptions = { buildId, roots, epoch: 0, mode: 'read' as const, silenceMs: SILENCE_MS };
     const agent = createStepAgent(workspace, container, agentOptions);
     if (isClosed) agent.close();
+    opened.add(agent);
     return agent;
-  }
-  async function use<T>(container: string, work: (agent: StepAgent) => Promise<T>): Promise<T> {
-    const pool = pools.get(container) ?? createAgentPool(() => open(container), MAX_CONNECTIONS);
-    pools.set(container, pool);
-    return await pool.use(work);
-  }
-
-  function formatPart({ stepId, offset, base }: Omit<PartPlace, 'container'>, cap: number, blocks: number): string {
-    return `part ${buildId} ${stepId} ${offset} ${base} ${cap} ${blocks}\n`;
   }
 
   return {
     async readFiles(container, name) {
       for (let attempt = 1; ; attempt += 1) {
-        const answer = await use(container, async (agent) => await readLinesOf(agent, `tell ${buildId} ${name}\n`));
+        const answer = await pool.use(
+          container,
+          async (agent) => await readLinesOf(agent, `tell ${buildId} ${name}\n`),
+        );
         if (answer.kind === 'answered' || answer.isFinal || attempt === MAX_ATTEMPTS) return answer;
         await sleep(RETRY_MS, undefined, { ref: false });
       }
     },
     async readPart(place): Promise<LogPart> {
-      const command = formatPart(place, SOFT_CAP, SHARED_BLOCKS);
-      const key = `${place.container} ${command}`;
-      const asked = parts.get(key) ?? use(place.container, async (agent) => await readShared(agent, command, place));
+      const key = JSON.stringify([place.container, place.stepId, place.offset, place.base]);
+      const request = { ...place, buildId, cap: SOFT_CAP, blocks: SHARED_BLOCKS };
+      const asked = parts.get(key) ?? pool.use(place.container, async (agent) => await readShared(agent, request));
       parts.set(key, asked);
       try {
         return await asked;
@@ -150,22 +143,20 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
     },
     openStream(container): PartStream {
       const agent = open(container);
-      streams.add(agent);
       return {
         async readPart({ isWhole, ...place }, sink): Promise<LogPart> {
-          const command = formatPart(place, isWhole ? NO_CAP : SOFT_CAP, STREAM_BLOCKS);
-          return await readStreamed(agent, command, { ...place, container }, sink);
+          const cap = isWhole ? NO_CAP : SOFT_CAP;
+          return await askPart(agent, { ...place, container, buildId, cap, blocks: STREAM_BLOCKS }, sink);
         },
         close(): void {
-          streams.delete(agent);
+          opened.delete(agent);
           agent.close();
         },
       };
     },
     close(): void {
       isClosed = true;
-      for (const pool of pools.values()) pool.close();
-      for (const agent of streams) agent.close();
+      for (const agent of opened) agent.close();
     },
   };
 }
@@ -173,13 +164,9 @@ export function createPartReader({ workspace, buildId, roots }: PartReaderOption
 async function readLinesOf(agent: StepAgent, command: string): Promise<AgentAnswer<FileLines>> {
   const lines: string[] = [];
   let bytes = 0;
-  let others = 0;
   const answer = await agent.perform(command, (frame) => {
-    if (frame.kind === 'told') return 'all';
-    if (frame.kind !== 'text') {
-      others += 1;
-      return others > MAX_OTHER_FRAMES ? 'enough' : undefined;
-    }
+    if (frame.kind === 'ready') return undefined;
+    if (frame.kind !== 'text') return frame.kind === 'told' ? 'all' : 'enough';
     lines.push(frame.text);
     bytes += frame.text.length + LINE_COST_BYTES;
     return bytes < MAX_TOLD_BYTES ? undefined : 'enough';
@@ -191,79 +178,49 @@ async function readLinesOf(agent: StepAgent, command: string): Promise<AgentAnsw
   return arrival.kind === 'cut' ? arrival : { kind: 'answered', value: { begunAtMs: arrival.value.begunAtMs, lines } };
 }
 
+interface PartRequest extends PartPlace {
+  readonly buildId: string;
+  /** Beyond it only the end of the log is sent. */
+  readonly cap: number;
+  readonly blocks: number;
+}
+
 /** Reads a part into memory. Copies: a piece, however small, keeps the chunk in which it came. */
-async function readShared(agent: StepAgent, command: string, place: PartPlace): Promise<LogPart> {
+async function readShared(agent: StepAgent, request: PartRequest): Promise<LogPart> {
   let bytes = new Uint8Array(0);
   let size = 0;
-  const part = await askPart(agent, command, place, (piece) => {
-    if (size + piece.length > SHARED_BLOCKS * BLOCK_BYTES) return false;
-    if (bytes.length === 0) bytes = new Uint8Array(SHARED_BLOCKS * BLOCK_BYTES);
-    bytes.set(piece, size);
-    size += piece.length;
-    return true;
+  const part = await askPart(agent, request, {
+    onBytes(piece) {
+      if (size === 0) bytes = new Uint8Array(request.blocks * BLOCK_BYTES);
+      bytes.set(piece, size);
+      size += piece.length;
+    },
   });
   return part.kind === 'part' ? { ...part, bytes: bytes.slice(0, size) } : part;
 }
 
-/** Passes the bytes of a part on as they come. */
-async function readStreamed(
-  agent: StepAgent,
-  command: string,
-  place: PartPlace,
-  { onBytes, onSkip }: PartSink,
-): Promise<LogPart> {
-  let passing: Promise<void> | undefined;
-  let failure: { readonly error: unknown } | undefined;
-  let size = 0;
-  async function pass(bytes: Uint8Array): Promise<void> {
-    try {
-      await onBytes(bytes);
-    } catch (error) {
-      failure ??= { error };
-    }
-  }
-  async function take(piece: Uint8Array): Promise<boolean> {
-    size += piece.length;
-    if (size > STREAM_BLOCKS * BLOCK_BYTES) return false;
-    passing = pass(piece);
-    await passing;
-    return failure === undefined;
-  }
-  const part = await askPart(agent, command, place, take, onSkip);
-  // After a cut the last bytes may still be on their way.
-  await passing;
-  if (failure) throw failure.error;
-  return part;
-}
-
-/** Requests a part. `onBytes` receives its bytes, and returns false if it needs no more. The result has none. */
-async function askPart(
-  agent: StepAgent,
-  command: string,
-  place: PartPlace,
-  onBytes: (bytes: Uint8Array) => boolean | Promise<boolean>,
-  onSkip?: PartSink['onSkip'],
-): Promise<LogPart> {
-  let { offset } = place;
+/** Requests a part, and passes its bytes to the sink. The result has none. @throws what the sink throws */
+async function askPart(agent: StepAgent, request: PartRequest, { onBytes, onSkip }: PartSink): Promise<LogPart> {
+  const { container, buildId, stepId, cap, blocks } = request;
+  let { offset } = request;
+  let left = blocks * BLOCK_BYTES;
   let skipped: { from: number; to: number } | undefined;
-  let others = 0;
   let hasBytes = false;
-  function end({ base = place.base, isCut = false, isLast = false }): LogPart {
+  function end({ base = request.base, isCut = false, isLast = false }): LogPart {
     return { kind: 'part', skipped, bytes: new Uint8Array(0), offset, base, isCut, isLast };
   }
   function reject(): Cut {
-    return { kind: 'cut', message: `container "${place.container}" sends data that c3 did not request`, isFinal: true };
+    return { kind: 'cut', message: `container "${container}" sends data that c3 did not request`, isFinal: true };
   }
-  function onFrame(frame: Frame): LogPart | undefined | Promise<LogPart | undefined> {
+  async function onFrame(frame: Frame): Promise<LogPart | undefined> {
     switch (frame.kind) {
-      case 'data': {
-        if (frame.offset !== offset) return reject();
+      case 'data':
+        left -= frame.bytes.length;
+        if (frame.offset !== offset || left < 0) return reject();
         offset += frame.bytes.length;
         hasBytes = true;
-        const taken = onBytes(frame.bytes);
-        if (typeof taken === 'boolean') return taken ? undefined : reject();
-        return taken.then((isTaken) => (isTaken ? undefined : reject()));
-      }
+        await onBytes(frame.bytes);
+        return undefined;
       case 'skipped':
         if (frame.from !== offset || skipped !== undefined || hasBytes) return reject();
         skipped = { from: frame.from, to: frame.to };
@@ -278,20 +235,25 @@ async function askPart(
         return frame;
       case 'never-started':
         return { kind: 'none' };
+      case 'ready':
+        return undefined;
       default:
-        others += 1;
-        return others > MAX_OTHER_FRAMES ? reject() : undefined;
+        return reject();
     }
   }
-  const answer = await agent.perform(command, onFrame);
-  if (answer.kind === 'answered') {
+  let isOver = false;
+  try {
+    const command = `part ${buildId} ${stepId} ${offset} ${request.base} ${cap} ${blocks}\n`;
+    const answer = await agent.perform(command, onFrame);
+    // What has arrived need not come again.
+    if (answer.kind === 'cut') return answer.isFinal || !hasBytes ? answer : end({ isCut: true });
     // An agent that started before the build does not know where the files of the build are.
     const arrival = answer.value.kind === 'none' ? await agent.ready() : undefined;
     const isEarly = arrival?.kind === 'answered' && arrival.value.begunAtMs === 0;
-    // Discard the rest of the answer.
-    if (isEarly || answer.value.kind === 'cut') agent.reset();
+    isOver = !isEarly && answer.value.kind !== 'cut';
     return answer.value;
+  } finally {
+    // Discard the rest of the answer.
+    if (!isOver) agent.reset();
   }
-  // What has arrived need not come again.
-  return answer.isFinal || !hasBytes ? answer : end({ isCut: true });
 }

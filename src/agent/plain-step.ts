@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecAnswer, Workspace } from '../engine/cluster.ts';
+import type { ExecEnd, Workspace } from '../engine/cluster.ts';
 import { awaitLoss } from './step-agent.ts';
-import { delay, lost, whenAborted, type StepResult } from './step.ts';
+import { lost, whenAborted, type StepResult } from './step.ts';
 
 export interface PlainStep {
   readonly container: string;
@@ -43,10 +43,10 @@ export async function runPlainStep(
   const over = new AbortController();
   try {
     return await Promise.race([
-      run(workspace, step, { ...options, over: over.signal }),
+      run(workspace, step, { ...options, signal: over.signal }),
       workspace.lost.then(lost),
-      delay(step.timeoutMs, over.signal).then((): StepResult => ({ kind: 'timed-out' })),
-      whenAborted(options.signal, over.signal).then((): StepResult => ({ kind: 'cancelled' })),
+      sleep(step.timeoutMs, { kind: 'timed-out' } as const, { signal: over.signal, ref: false }),
+      whenAborted(options.signal, over.signal).then(() => ({ kind: 'cancelled' }) as const),
     ]);
   } finally {
     over.abort();
@@ -56,17 +56,18 @@ export async function runPlainStep(
 async function run(
   workspace: Workspace,
   { container, argv }: PlainStep,
-  { onOutput, over }: PlainStepOptions & { over: AbortSignal },
+  { onOutput, signal }: PlainStepOptions,
 ): Promise<StepResult> {
-  let answer: ExecAnswer;
   for (let opening = 1; ; opening += 1) {
-    answer = await workspace.exec(container, argv, { signal: over, onStdout: onOutput, onStderr: onOutput });
+    const answer = await workspace.exec(container, argv, { signal, onStdout: onOutput, onStderr: onOutput });
+    if (answer.kind === 'open') return await toResult(workspace, await answer.session.done);
     // Nothing ran, so nothing can run twice.
-    if (answer.kind === 'open' || !answer.isTransient || opening === MAX_OPENINGS) break;
+    if (!answer.isTransient || opening === MAX_OPENINGS) return lost((await awaitLoss(workspace)) ?? answer.message);
     await sleep(REOPEN_MS, undefined, { ref: false });
   }
-  if (answer.kind === 'refused') return lost((await awaitLoss(workspace)) ?? answer.message);
-  const end = await answer.session.done;
+}
+
+async function toResult(workspace: Workspace, end: ExecEnd): Promise<StepResult> {
   const exitCode = end.kind === 'status' ? end.exitCode : undefined;
   if (exitCode === undefined) return lost((await awaitLoss(workspace)) ?? `how it ended is unknown: ${end.message}`);
   if (exitCode === 0 || exitCode > SIGNALLED) await sleep(SETTLE_MS, undefined, { ref: false });

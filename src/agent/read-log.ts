@@ -77,15 +77,13 @@ export async function followParts(reader: PartReader, request: FollowRequest): P
 export async function copyLog(reader: PartReader, request: CopyRequest): Promise<LogReading> {
   const { signal, container, stepId, onBytes, onSkip } = request;
   const stream = reader.openStream(container);
-  // It also ends a part that is on its way.
-  signal.addEventListener('abort', stream.close, { once: true });
   try {
     return await readToEnd(request, READ_PAUSE_MS, async (place) => {
       const read = stream.readPart({ stepId, ...place, isWhole: onSkip === undefined }, { onBytes, onSkip });
       return await untilAborted(read, signal);
     });
   } finally {
-    signal.removeEventListener('abort', stream.close);
+    // It also ends a part that is on its way.
     stream.close();
   }
 }

@@ -1,10 +1,20 @@
 import { readFileSync } from 'node:fs';
 
+/** Brings the pushed commit into the work tree. Nothing from outside is in its text: everything is a variable (A8). */
+export const checkoutScript: string = readScript('checkout');
+
 /**
  * What c3 sends to a container's shell. The scripts are in shell/*.sh, where a shell can check them. Nothing of a
  * build is ever in an argv: the API server logs argv, and the processes of a container see each other's (A4).
  */
-const program = ['processes', 'log', 'step', 'agent'].map(readScript).join('');
+const program = [
+  ...['processes', 'log', 'step'].map(readScript),
+  `_checkout=${quoteForShell(checkoutScript)}\n`,
+  readScript('agent'),
+].join('');
+
+/** The script of the checkout: every agent has it. */
+export const CHECKOUT: unique symbol = Symbol('the script of the checkout');
 
 const END_OF_BOOT = '#c3-boot-end';
 

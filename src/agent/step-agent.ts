@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Workspace } from '../engine/cluster.ts';
+import { untilAborted } from '../limiter.ts';
 import { openConnection } from './connection.ts';
 import type { AgentAnswer, AgentConnection, ConnectionOptions, Cut, OnFrame, Ready } from './connection.ts';
 
@@ -9,12 +9,10 @@ import type { AgentAnswer, AgentConnection, ConnectionOptions, Cut, OnFrame, Rea
  */
 export interface StepAgent {
   /**
-   * Sends one command and passes each frame to `onFrame` until it returns a value. Runs one command at a time. Never
-   * rejects.
+   * Sends one command and passes each frame to `onFrame` until it returns a value. Runs one command at a time. Rejects
+   * only with what `onFrame` throws.
    */
   perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>>;
-  /** Opens the connection before the first command. */
-  warmUp(): void;
   /** Opens the connection, and waits for the agent. */
   ready(): Promise<Ready>;
   /** Drops the connection. The next command opens another. */
@@ -25,8 +23,10 @@ export interface StepAgent {
 }
 
 export interface StepAgentOptions extends ConnectionOptions {
+  /** Returns whether the next connection begins with the mode `clear`. */
+  readonly mustClear?: () => boolean;
   /** Connections that earlier builds left open into this very container. */
-  readonly kept?: KeptConnections;
+  readonly kept?: KeptConnections | undefined;
 }
 
 /** Where an agent runs. `lost` is missing where the agent only reads. */
@@ -43,11 +43,12 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
   let isClosed = false;
 
   async function open(): Promise<AgentConnection> {
-    const kept = options.kept?.pop();
-    if (kept === undefined) return openConnection(workspace, container, options);
-    if (await kept.begin(options)) return kept;
-    kept.close();
-    return openConnection(workspace, container, options);
+    const { kept: pool, mustClear, ...own } = options;
+    const chosen: ConnectionOptions = mustClear?.() === true ? { ...own, mode: 'clear' } : own;
+    const kept = pool?.pop();
+    if (kept !== undefined && (await kept.begin(chosen))) return kept;
+    kept?.close();
+    return await openConnection(workspace, container, chosen);
   }
 
   async function perform<T>(command: string, onFrame: OnFrame<T>): Promise<AgentAnswer<T>> {
@@ -87,9 +88,6 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
 
   return {
     perform,
-    warmUp(): void {
-      connection ??= open();
-    },
     async ready() {
       connection ??= open();
       return await (
@@ -99,7 +97,7 @@ export function createStepAgent(workspace: AgentPlace, container: string, option
     reset,
     release(): void {
       isClosed = true;
-      void connection?.then((opened) => (options.kept && !opened.isOver ? options.kept.keep(opened) : opened.close()));
+      void connection?.then((opened) => (options.kept ? options.kept.keep(opened) : opened.close()));
       connection = undefined;
     },
     close(): void {
@@ -120,11 +118,7 @@ const LOSS_MS = 10_000;
  * seconds.
  */
 export async function awaitLoss({ lost }: Pick<Workspace, 'lost'>): Promise<string | undefined> {
-  const settled = new AbortController();
-  const late = sleep(LOSS_MS, undefined, { signal: settled.signal, ref: false }).catch(() => undefined);
-  const message = await Promise.race([lost, late]);
-  settled.abort();
-  return message;
+  return await untilAborted(lost, AbortSignal.timeout(LOSS_MS));
 }
 
 /**
@@ -147,11 +141,6 @@ export interface KeptConnections {
   keep(connection: AgentConnection): void;
 }
 
-export interface ConnectionPoolLimits {
-  readonly keepMs?: number;
-  readonly maxConnections?: number;
-}
-
 /** The next push usually comes within minutes. An idle exec costs a goroutine in an API server. */
 const KEEP_MS = 10 * 60_000;
 
@@ -161,49 +150,34 @@ const MAX_CONNECTIONS = 200;
 export function createConnectionPool({
   keepMs = KEEP_MS,
   maxConnections = MAX_CONNECTIONS,
-}: ConnectionPoolLimits = {}): ConnectionPool {
+}: { readonly keepMs?: number; readonly maxConnections?: number } = {}): ConnectionPool {
   /** Oldest first. */
   const kept = new Set<Kept>();
-  /** The connections whose end this pool awaits. */
-  const watched = new WeakSet<AgentConnection>();
-
-  function forget(one: Kept): void {
+  function remove(one: Kept): AgentConnection {
     clearTimeout(one.timer);
     kept.delete(one);
+    return one.connection;
   }
-  function drop(one: Kept): void {
-    forget(one);
-    one.connection.close();
-  }
-
-  function pop(key: string): AgentConnection | undefined {
-    // The newest connection: those of a wide build that no other build needs then expire.
-    const found = [...kept].findLast((one) => one.key === key && !one.connection.isOver);
-    if (found) forget(found);
-    return found?.connection;
-  }
-  function keep(key: string, connection: AgentConnection): void {
-    for (const oldest of kept) {
-      if (kept.size < maxConnections) break;
-      drop(oldest);
-    }
-    const one: Kept = { key, connection, timer: setTimeout(() => drop(one), keepMs).unref() };
-    kept.add(one);
-    // Once: a connection that comes back after each build would otherwise collect a listener each time.
-    if (watched.has(connection)) return;
-    watched.add(connection);
-    void connection.over.then(() => {
-      for (const ended of kept) if (ended.connection === connection) forget(ended);
-    });
-  }
-
   return {
     of(workspace, container) {
       const key = JSON.stringify([workspace.key, container]);
-      return { pop: () => pop(key), keep: (connection) => keep(key, connection) };
+      return {
+        pop() {
+          for (const one of kept) if (one.connection.isOver) remove(one);
+          // The newest: the connections of a wide build that no other build needs then expire.
+          const found = [...kept].findLast((one) => one.key === key);
+          return found && remove(found);
+        },
+        keep(connection) {
+          const [oldest] = kept;
+          if (oldest && kept.size >= maxConnections) remove(oldest).close();
+          const one: Kept = { key, connection, timer: setTimeout(() => remove(one).close(), keepMs).unref() };
+          kept.add(one);
+        },
+      };
     },
     close(): void {
-      for (const one of kept) drop(one);
+      for (const one of kept) remove(one).close();
     },
   };
 }

@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, someShells, type LocalSteps } from '../../test/fakes/local-steps.ts';
-import { createStepProofs } from '../engine/run-steps.ts';
 import { WAIT_MS } from '../../test/time-limits.ts';
 
 const UNPROVEN = {
@@ -76,18 +75,4 @@ describe.each(someShells)('under %s', (shell) => {
     expect(steps.text()).toContain('C3_BUILD_ID');
     expect(steps.text()).not.toContain('proof-s1');
   });
-});
-
-it('a proof is for one step, one build, one Pod and one kubeconfig, and every c3 makes the same', () => {
-  const order = { key: 'kubeconfig', buildId: 'b', workspaceId: 'uid' };
-  const toProof = createStepProofs(order);
-  expect(toProof('s1')).toMatch(/^[0-9a-f]{32}$/);
-  expect(createStepProofs({ ...order })('s1')).toBe(toProof('s1'));
-  const others = [
-    toProof('s2'),
-    ...[{ key: 'other' }, { buildId: 'c' }, { workspaceId: 'other' }].map((change) =>
-      createStepProofs({ ...order, ...change })('s1'),
-    ),
-  ];
-  expect(new Set([toProof('s1'), ...others]).size).toBe(5);
 });

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { untilAborted } from '../limiter.ts';
+import type { Cut } from './connection.ts';
 import { MAX_END_BYTES, type ExitNote, type Frame } from './frames.ts';
-import { formatExports } from './shell.ts';
+import { CHECKOUT, formatExports } from './shell.ts';
 import type { StepAgent } from './step-agent.ts';
 
 /**
@@ -22,11 +24,11 @@ export interface StepLaunch {
   readonly mayStartElsewhere?: boolean;
   readonly env: Readonly<Record<string, string>>;
   /** Run by `sh -e`. */
-  readonly script: string;
+  readonly script: string | typeof CHECKOUT;
   readonly timeoutMs: number;
   /**
    * What the supervisor writes when the step has passed. Every c3 that leads the build makes the same one
-   * (`createStepProofs`).
+   * (`createMacs`).
    */
   readonly proof: string;
   /** Commands that are sent before it each time, for the journal. */
@@ -60,7 +62,7 @@ export interface StepOptions {
   readonly lost: Promise<string>;
   /** Called with each newer end of the log: at most once a second while the step runs, and once when it has ended. */
   onLog?(end: LogEnd): void;
-  /** Opens another connection into the container, for a cancel. The caller closes it. */
+  /** Opens another connection into the container, for a cancel. */
   openAgent(): StepAgent;
   readonly limits: StepLimits;
 }
@@ -97,11 +99,13 @@ export async function runStep(agent: StepAgent, launch: StepLaunch, options: Ste
   const ended = awaitEnd(agent, launch, { ...options, over: over.signal }).finally(() => {
     isAnswered = true;
   });
+  // The supervisor keeps the time limit. When it does not report, the step is lost.
+  const lateMs = launch.timeoutMs + options.limits.answerMs;
   try {
     return await Promise.race([
       ended,
       options.lost.then(lost),
-      pastDeadline(launch, options, over.signal),
+      sleep(lateMs, lost('it did not end at its time limit'), { signal: over.signal, ref: false }),
       cancelled(launch, options, over.signal),
     ]);
   } finally {
@@ -126,12 +130,12 @@ async function awaitEnd(agent: StepAgent, launch: StepLaunch, options: AwaitOpti
     // A step that is cancelled before its launch is not launched, only waited for. If it never started, the cancel
     // claims it. The cancel is sent each time: a c3 that has lost the Pod may have held the claim at the first one,
     // and withdrawn it since.
-    const isCancelledEarly = !progress.isStarted && options.signal.aborted;
-    const isLaunch = !progress.isStarted && !isCancelledEarly;
-    if (isLaunch) launches += 1;
-    const command = isLaunch
-      ? formatLaunch(launch, limits.graceSeconds)
-      : `${isCancelledEarly ? formatCancel(launch) : ''}wait ${launch.buildId} ${launch.stepId}\n`;
+    const isCancelled = options.signal.aborted;
+    let command = `${isCancelled ? formatCancel(launch) : ''}wait ${launch.buildId} ${launch.stepId}\n`;
+    if (!progress.isStarted && !isCancelled) {
+      launches += 1;
+      command = formatLaunch(launch, limits.graceSeconds);
+    }
     const begunAt = performance.now();
     progress.end = NOTHING;
     const answer = await agent.perform(command, (frame) => {
@@ -139,9 +143,10 @@ async function awaitEnd(agent: StepAgent, launch: StepLaunch, options: AwaitOpti
       return handleFrame(frame, progress, launch.proof, options);
     });
     if (answer.kind === 'answered' && answer.value !== 'never-started') return answer.value;
-    const message = answer.kind === 'cut' ? answer.message : 'it did not start';
-    if (answer.kind === 'cut' && answer.isShellMissing) return { kind: 'no-shell', message };
-    if (answer.kind === 'cut' ? answer.isFinal : launches >= MAX_LAUNCHES) return lost(message);
+    const { message, isFinal, isShellMissing }: Omit<Cut, 'kind'> =
+      answer.kind === 'cut' ? answer : { message: 'it did not start', isFinal: launches >= MAX_LAUNCHES };
+    if (isShellMissing === true) return { kind: 'no-shell', message };
+    if (isFinal) return lost(message);
     if (performance.now() - progress.lastContact > limits.outOfReachMs) {
       return lost(`its container was out of reach for ${Math.round(limits.outOfReachMs / 1000)} s: ${message}`);
     }
@@ -203,34 +208,29 @@ function handleFrame(
 }
 
 /**
- * Checks the proof of a success: every container that shares the directory can write the file, but only the
- * supervisor has the proof.
+ * Converts what a step's exit file says. Checks the proof of a success: every container that shares the directory can
+ * write the file, but only the supervisor has the proof.
  */
-function toProvenResult(exit: ExitNote, proof: string): StepResult {
-  if (exit.why !== 'exited' || exit.exitCode !== 0 || exit.proof === proof) return toResult(exit);
-  return lost('its exit file says that it passed, but its supervisor did not write that');
-}
-
-/** Converts what a step's exit file says. */
-export function toResult({ exitCode, why }: Omit<ExitNote, 'proof'>): StepResult {
+export function toProvenResult(exit: ExitNote, proof: string): StepResult {
+  const { exitCode, why } = exit;
+  if (why === 'exited' && exitCode === 0 && exit.proof !== proof)
+    return lost('its exit file says that it passed, but its supervisor did not write that');
   if (why === 'exited') return { kind: 'exited', exitCode };
   return why === 'out-of-memory' ? { kind: 'exited', exitCode, isOutOfMemory: true } : { kind: why };
 }
 
-/** The supervisor keeps the time limit. When it does not report, the step is lost. */
-async function pastDeadline(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
-  await delay(launch.timeoutMs + options.limits.answerMs, over);
-  return lost('it did not end at its time limit');
-}
-
-/** Sends a cancel to the supervisor, which then ends the step. `awaitEnd` reports how. */
+/** Makes the supervisor end the step once it is cancelled. `awaitEnd` reports how it ended. */
 async function cancelled(launch: StepLaunch, options: StepOptions, over: AbortSignal): Promise<StepResult> {
-  await whenAborted(options.signal, over);
-  const agent = options.openAgent();
+  const { limits, signal, openAgent } = options;
+  await whenAborted(signal, over);
+  over.throwIfAborted();
+  const agent = openAgent();
   over.addEventListener('abort', () => agent.close(), { once: true });
-  void sendCancel(agent, launch, options.limits.reconnectMs, over);
-  await delay(options.limits.answerMs, over);
-  return lost('it was cancelled and did not report that it ended');
+  void sendCancel(agent, launch, limits.reconnectMs, over);
+  return await sleep(limits.answerMs, lost('it was cancelled and did not report that it ended'), {
+    signal: over,
+    ref: false,
+  });
 }
 
 /** Sends a cancel until it is noted. */
@@ -244,26 +244,9 @@ async function sendCancel(agent: StepAgent, launch: StepLaunch, pauseMs: number,
   }
 }
 
-/** Resolves when `signal` is aborted; never once `over` is. */
-export async function whenAborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const aborted = Promise.withResolvers<unknown>();
-  signal.addEventListener('abort', aborted.resolve, { once: true });
-  // Not by the option `signal`: Node keeps the last such listener, and may forget to remove the others.
-  over.addEventListener('abort', () => signal.removeEventListener('abort', aborted.resolve), { once: true });
-  await aborted.promise;
-}
-
-/** Resolves after `ms`; never once `over` is aborted. Splits a long delay into pieces that a timer can hold. */
-export async function delay(ms: number, over: AbortSignal): Promise<void> {
-  const MAX_TIMER_MS = 2 ** 31 - 1;
-  for (let left = ms; left > 0; left -= MAX_TIMER_MS) {
-    try {
-      await sleep(Math.min(left, MAX_TIMER_MS), undefined, { signal: over, ref: false });
-    } catch {
-      await new Promise(() => {});
-    }
-  }
+/** Resolves when one of the signals is aborted. */
+export async function whenAborted(...signals: AbortSignal[]): Promise<void> {
+  await untilAborted(new Promise(() => {}), AbortSignal.any(signals));
 }
 
 function formatCancel({ buildId, stepId }: StepLaunch): string {
@@ -274,13 +257,14 @@ function formatLaunch(launch: StepLaunch, graceSeconds: number): string {
   const mark = `#c3-${randomBytes(12).toString('hex')}`;
   const seconds = Math.max(1, Math.ceil(launch.timeoutMs / 1000));
   const place = launch.mayStartElsewhere === true ? 'may' : 'must';
+  const [kind, script] = launch.script === CHECKOUT ? ['checkout', ''] : ['script', launch.script];
   return [
     launch.notes ?? '',
-    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${place}\n`,
+    `run ${launch.buildId} ${launch.stepId} ${seconds} ${graceSeconds} ${launch.proof} ${mark} ${place} ${kind}\n`,
     `${launch.workdir}\n`,
     formatExports(launch.env),
     `${mark}\n`,
-    launch.script.endsWith('\n') ? launch.script : `${launch.script}\n`,
+    script.endsWith('\n') ? script : `${script}\n`,
     `${mark}\n`,
   ].join('');
 }

@@ -11,6 +11,8 @@ export interface BuildState {
   readonly phase: BuildPhase;
   /** The ending comes from the Pod, where the build itself could write, and the forge does not confirm it. */
   readonly isUnconfirmed?: true;
+  /** Another c3 began the build, so steps may have run that this one does not know. */
+  readonly isResumed?: true;
   /** Empty until c3.yaml has been read. */
   readonly steps: readonly StepState[];
   /** One text for each problem, `c3.yaml:3:12 warning: …`. A warning never fails a build. */
@@ -52,8 +54,11 @@ export type BuildPhase =
 export type Ending =
   /** `allowed` names the steps whose failure is allowed and that failed, in order. */
   | { readonly kind: 'passed'; readonly allowed: readonly string[] }
-  /** `when` excludes the whole build. `message` is a clause: "branch "dev" does not match when.branch". */
-  | { readonly kind: 'skipped'; readonly message: string }
+  /**
+   * `when` excludes the whole build. `message` is a clause: "branch "dev" does not match when.branch". Only a build
+   * that its paths exclude has a commit status.
+   */
+  | { readonly kind: 'skipped'; readonly message: string; readonly by?: 'paths' }
   /** `message` is the cause only: "exit code 3". */
   | { readonly kind: 'failed'; readonly step: string; readonly message: string }
   | { readonly kind: 'timed-out'; readonly message: string }
@@ -85,6 +90,8 @@ export interface ConfigProblem {
 export interface StepState {
   readonly name: string;
   readonly container: string;
+  /** What c3.yaml runs: masked, at most 4,000 characters. Undefined for the checkout. */
+  readonly command?: string | undefined;
   readonly phase: StepPhase;
   /** Counts from 1; greater after a retry. Times and tail belong to the newest attempt. */
   readonly attempt: number;

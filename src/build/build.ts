@@ -46,7 +46,7 @@ export interface CommitFacts {
 export type ReportedBuild = Omit<Build, 'id' | 'cause' | 'trust'>;
 
 /** The forge proves that this commit belongs to this ref. */
-export type BuildTarget = Pick<Build, 'ref' | 'sha'>;
+export type BuildTarget = Pick<Build, 'ref' | 'sha'> & Partial<Pick<Build, 'before'>>;
 
 export const UNKNOWN_COMMIT: CommitFacts = { subject: '', author: '' };
 

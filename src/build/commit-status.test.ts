@@ -6,6 +6,7 @@ import {
   findBuildStatus,
   findOutcome,
   formatCommitStatus,
+  hasBegun,
   MAX_DESCRIPTION_LENGTH,
   readCommitStatus,
   type CommitStatus,
@@ -113,10 +114,29 @@ test.each([
     'an infrastructure error',
     createEnded({ kind: 'infrastructure-error', message: 'Pod evicted' }),
     'error',
+    'infrastructure error before its first step: Pod evicted',
+  ],
+  [
+    'an infrastructure error of a build that another c3 began',
+    { ...createEnded({ kind: 'infrastructure-error', message: 'Pod gone' }), isResumed: true },
+    'error',
+    'infrastructure error after 1m 36s: Pod gone',
+  ],
+  [
+    'an infrastructure error during a step',
+    createEnded(
+      { kind: 'infrastructure-error', message: 'Pod evicted' },
+      { steps: [createStep('test', { kind: 'lost', message: 'gone' }, { from: 1 })] },
+    ),
+    'error',
     'infrastructure error after 1m 36s: Pod evicted',
   ],
 ] as const)('the status of a build that is %s', (_, state, expected, description) => {
-  expect(formatCommitStatus(state)).toEqual({ state: expected, description: `${description} (build b-1)` });
+  expect(formatCommitStatus(state)).toEqual({
+    context: 'c3/push',
+    state: expected,
+    description: `${description} (main, build b-1)`,
+  });
 });
 
 test('a status links to the page and never shows the control link', () => {
@@ -205,28 +225,51 @@ test.each([
 });
 
 async function* from(...statuses: readonly [CommitStatus['state'], string][]): AsyncGenerator<CommitStatus> {
-  for (const [state, description] of statuses) yield { state, description };
+  for (const [state, description] of statuses) yield { context: 'c3/push', state, description };
 }
 
 test('the newest status of a build is found among those of others', async () => {
   const statuses = from(
-    ['error', 'cancelled after 8s (build other)'],
-    ['failure', 'failed at test after 8s: exit code 3 (build mine)'],
-    ['pending', 'running (build mine)'],
+    ['error', 'cancelled after 8s (main, build other)'],
+    ['failure', 'failed at test after 8s: exit code 3 (main, build mine)'],
+    ['pending', 'running (main, build mine)'],
   );
   expect(await findBuildStatus(statuses, 'mine')).toMatchObject({ state: 'failure', ending: { kind: 'failed' } });
   expect(await findBuildStatus(from(['success', 'passed in 8s']), 'mine')).toBeUndefined();
 });
+
+const MAIN = { event: 'push', ref: { kind: 'branch', name: 'main' } } as const;
 
 test.each([
   ['pending', 'running', undefined],
   ['error', 'cancelled after 8s', undefined],
   ['success', 'skipped: branch "dev" does not match when.branch', undefined],
   ['failure', 'failed at test after 8s: exit code 3', 'failed'],
-  ['failure', 'timed out after 8s', 'failed'],
+  ['failure', 'timed out after 8s', 'timed-out'],
   ['success', 'passed in 8s', 'passed'],
 ] as const)('a status %s, %s, says of its commit: %s', async (state, description, expected) => {
-  expect(await findOutcome(from([state, `${description} (build a)`]))).toBe(expected);
+  expect((await findOutcome(from([state, `${description} (main, build a)`]), MAIN))?.kind).toBe(expected);
   const older = expected === undefined ? 'passed' : expected;
-  expect(await findOutcome(from([state, description], ['success', 'passed in 8s']))).toBe(older);
+  expect(
+    (
+      await findOutcome(
+        from([state, `${description} (main, build a)`], ['success', 'passed in 8s (main, build b)']),
+        MAIN,
+      )
+    )?.kind,
+  ).toBe(older);
+  expect(await findOutcome(from([state, `${description} (main, build a)`]), { ...MAIN, event: 'tag' })).toBeUndefined();
+  expect(await findOutcome(from([state, `${description} (dev, build a)`]), MAIN)).toBeUndefined();
+});
+
+test.each([
+  ['success', 'passed in 8s', true],
+  ['failure', 'failed at test after 8s: exit code 3', true],
+  ['error', 'cancelled after 8s', true],
+  ['error', 'infrastructure error after 8s: Pod evicted', true],
+  ['error', 'infrastructure error before its first step: Pod evicted', false],
+  ['error', 'refused: main has moved on', false],
+  ['error', 'config error: There is no c3.yaml', false],
+] as const)('a status %s, %s, says that something of the build may have run: %s', (state, description, expected) => {
+  expect(hasBegun(readCommitStatus({ state, description: `${description} (main, build a)` }))).toBe(expected);
 });

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { toOneLine } from '../terminal/text.ts';
+import type { Build, Ref } from './build.ts';
 import type { BuildState, Ending } from './build-state.ts';
 import { DURATION, ENDING_WORDS, formatDuration } from './words.ts';
 
@@ -7,10 +9,12 @@ import { DURATION, ENDING_WORDS, formatDuration } from './words.ts';
  * ending of a build from one. No other room reads or writes these texts.
  */
 export interface CommitStatus {
+  /** `c3/push` or `c3/tag`. */
+  readonly context: string;
   readonly state: 'pending' | 'success' | 'failure' | 'error';
   /**
-   * At most {@link MAX_DESCRIPTION_LENGTH} UTF-16 units, the build's id at the end: `passed in 8s (build
-   * 5f3a0c91d2e4)`.
+   * At most {@link MAX_DESCRIPTION_LENGTH} UTF-16 units, the ref's short name and the build's id at the end: `passed
+   * in 8s (main, build 5f3a0c91d2e4)`.
    */
   readonly description: string;
   readonly targetUrl?: string;
@@ -20,6 +24,8 @@ export interface CommitStatus {
 export interface ReadStatus {
   /** Undefined for a status that c3 did not write. */
   readonly buildId: string | undefined;
+  /** The ref's short name, see {@link toShortName}. Undefined for a status that c3 did not write. */
+  readonly refName?: string | undefined;
   /** Undefined while the build is pending. A passed build has an empty list of allowed failures. */
   readonly ending: Ending | undefined;
   /** The description without the build's id. */
@@ -32,6 +38,9 @@ export const MAX_DESCRIPTION_LENGTH = 140;
 /** Leaves room for the duration and the message after a step's name. */
 const MAX_STEP_LENGTH = 40;
 
+/** Follows the word of an ending, in place of the duration, if no step had begun. */
+const NOT_BEGUN = ' before its first step';
+
 /** GitHub refuses characters of four UTF-8 bytes in a description. */
 const BEYOND_BMP = /[\u{10000}-\u{10FFFF}]/gu;
 
@@ -40,16 +49,49 @@ export function formatCommitStatus(state: BuildState): CommitStatus {
   const { phase } = state;
   const status = phase.kind === 'ended' ? toStatusState(phase.ending) : 'pending';
   const target = state.links === undefined ? {} : { targetUrl: state.links.view };
-  return { state: status, description: describe(toText(state), state.build.id), ...target };
+  const { event, ref, id } = state.build;
+  const mark = ` (${toShortName(ref)}, build ${id})`;
+  const description = withoutBeyondBmp(toText(state));
+  return {
+    context: toStatusContext(event),
+    state: status,
+    description: toOneLine(description, MAX_DESCRIPTION_LENGTH - mark.length) + mark,
+    ...target,
+  };
+}
+
+export function toStatusContext(event: Build['event']): string {
+  return `c3/${event}`;
+}
+
+/** A longer name is cut, and ends with `~`, which no ref contains, and sixteen digits of its hash. */
+const MAX_NAME_LENGTH = 36;
+
+/** Shortens the name of a ref for a description, without spaces. Different refs have different short names. */
+export function toShortName({ name }: Ref): string {
+  const shorten = (length: number): string => toOneLine(withoutBeyondBmp(name), length).replaceAll(/\s/g, '_');
+  if (shorten(MAX_NAME_LENGTH) === name) return name;
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
+  return `${shorten(MAX_NAME_LENGTH - 17)}~${digest}`;
 }
 
 /** Reads a status that {@link formatCommitStatus} wrote. For any other status, only its state counts. */
-export function readCommitStatus({ state, description }: Omit<CommitStatus, 'targetUrl'>): ReadStatus {
-  const [mark = '', buildId] = / \(build ([^()\s]+)\)$/.exec(description) ?? [];
+export function readCommitStatus({ state, description }: Pick<CommitStatus, 'state' | 'description'>): ReadStatus {
+  const [mark = '', refName, buildId] = / \((\S*), build ([^()\s]+)\)$/.exec(description) ?? [];
   const text = description.slice(0, description.length - mark.length);
-  if (state === 'pending') return { buildId, ending: undefined, text };
+  const of = { buildId, refName, text };
+  if (state === 'pending') return { ...of, ending: undefined };
   const ending = readEnding(text);
-  return { buildId, ending: ending && toStatusState(ending) === state ? ending : toEndingByState(state, text), text };
+  return { ...of, ending: ending && toStatusState(ending) === state ? ending : toEndingByState(state, text) };
+}
+
+/**
+ * Returns whether anything of a build may have run before it ended. A delivery whose build never began is built when it
+ * is delivered again.
+ */
+export function hasBegun({ ending, text }: ReadStatus): boolean {
+  if (ending?.kind === 'infrastructure-error') return !text.startsWith(ENDING_WORDS[ending.kind].word + NOT_BEGUN);
+  return ending?.kind !== 'refused' && ending?.kind !== 'config-error';
 }
 
 /** Returns the newest status of a build; undefined if there is none. @param statuses newest first */
@@ -65,18 +107,28 @@ export async function findBuildStatus(
 }
 
 /**
- * Returns the result of the newest build that passed or failed; undefined if there is none. Skipped builds and builds
- * that could not run do not count.
+ * Returns the ending of the newest build of a ref that passed or failed; undefined if there is none. Skipped
+ * builds and builds that could not run do not count.
  *
  * @param statuses newest first
  */
-export async function findOutcome(statuses: AsyncIterable<CommitStatus>): Promise<'passed' | 'failed' | undefined> {
+export async function findOutcome(
+  statuses: AsyncIterable<CommitStatus>,
+  { event, ref }: Pick<Build, 'event' | 'ref'>,
+): Promise<Ending | undefined> {
+  const context = toStatusContext(event);
   for await (const status of statuses) {
-    const { ending } = readCommitStatus(status);
-    if (ending?.kind === 'passed') return 'passed';
-    if (ending && toStatusState(ending) === 'failure') return 'failed';
+    const { ending, refName } = readCommitStatus(status);
+    if (!ending || refName !== toShortName(ref) || !status.context.startsWith(context)) continue;
+    if (ending.kind === 'passed' || toStatusState(ending) === 'failure') return ending;
   }
   return undefined;
+}
+
+/** Returns whether a failed step of an earlier build, as its status names it, has passed in this one. */
+export function hasPassed(failed: Extract<Ending, { kind: 'failed' }>, steps: BuildState['steps']): boolean {
+  const same = steps.filter(({ name }) => toOneLine(name, MAX_STEP_LENGTH) === failed.step);
+  return same.length > 0 && same.every(({ phase }) => phase.kind === 'passed');
 }
 
 export function toStatusState({ kind }: Ending): Exclude<CommitStatus['state'], 'pending'> {
@@ -96,10 +148,8 @@ export function toStatusState({ kind }: Ending): Exclude<CommitStatus['state'], 
   }
 }
 
-function describe(text: string, buildId: string): string {
-  const mark = ` (build ${buildId})`;
-  const plain = text.toWellFormed().replaceAll(BEYOND_BMP, '\uFFFD');
-  return toOneLine(plain, MAX_DESCRIPTION_LENGTH - mark.length) + mark;
+function withoutBeyondBmp(text: string): string {
+  return text.toWellFormed().replaceAll(BEYOND_BMP, '\uFFFD');
 }
 
 function toText(state: BuildState): string {
@@ -130,8 +180,12 @@ function toEndedText(state: BuildState, ending: Ending): string {
     case 'skipped':
     case 'refused':
       return withMessage(word, ending.message);
-    default:
-      return withMessage(`${word} after ${duration}`, ending.message);
+    default: {
+      const began =
+        state.isResumed === true || state.steps.some(({ phase }) => !['pending', 'skipped'].includes(phase.kind));
+      const isNew = ending.kind === 'infrastructure-error' && !began;
+      return withMessage(`${word}${isNew ? NOT_BEGUN : ` after ${duration}`}`, ending.message);
+    }
   }
 }
 
@@ -178,7 +232,7 @@ function readFailed(rest: string): Ending | undefined {
   return { kind: 'failed', step: quoted === undefined ? rest.slice(4, end) : unquote(quoted), message };
 }
 
-const AFTER_DURATION = new RegExp(`^(?: after ${DURATION.source})?`);
+const AFTER_DURATION = new RegExp(`^(?: after ${DURATION.source}|${NOT_BEGUN})?`);
 
 /** Reads ` after 8s: MESSAGE`, `: MESSAGE` or nothing. */
 function readMessage(rest: string): string | undefined {

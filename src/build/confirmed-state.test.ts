@@ -50,7 +50,11 @@ describe('a build with a final status at the forge', () => {
   });
 
   it('did not pass if only the Pod says so', () => {
-    const status = { state: 'failure', description: 'failed at test after 8s: exit code 3' } as const;
+    const status = {
+      context: 'c3/push',
+      state: 'failure',
+      description: 'failed at test after 8s: exit code 3',
+    } as const;
     const forged = ended({ kind: 'passed', allowed: [] });
     expect(confirmState(forged, read(status)).phase).toEqual({
       kind: 'ended',
@@ -60,7 +64,7 @@ describe('a build with a final status at the forge', () => {
 
   it('is shown with the text of a status that c3 did not write', () => {
     const toPhase = (state: 'failure' | 'error'): unknown =>
-      confirmState(RUNNING, read({ state, description: 'broken' })).phase;
+      confirmState(RUNNING, read({ context: 'c3/push', state, description: 'broken' })).phase;
     expect(toPhase('failure')).toEqual({
       kind: 'ended',
       ending: { kind: 'failed', step: 'a step', message: 'broken' },
@@ -72,7 +76,7 @@ describe('a build with a final status at the forge', () => {
 describe('a build without a final status at the forge', () => {
   it('is shown as the Pod recorded it, with a warning if it has ended', () => {
     const passed = ended({ kind: 'passed', allowed: [] });
-    const pending = read({ state: 'pending', description: 'running' });
+    const pending = read({ context: 'c3/push', state: 'pending', description: 'running' });
     for (const answer of [{ kind: 'answered', status: undefined } as const, pending]) {
       expect(confirmState(RUNNING, answer)).toEqual(RUNNING);
       expect(confirmState(passed, answer)).toMatchObject({

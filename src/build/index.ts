@@ -18,9 +18,15 @@ export {
   findBuildStatus,
   findOutcome,
   formatCommitStatus,
+  hasBegun,
+  hasPassed,
+  readCommitStatus,
+  toShortName,
+  toStatusContext,
   type CommitStatus,
   type ReadStatus,
 } from './commit-status.ts';
+export { isIn, replaceStatus } from './replace-status.ts';
 export { confirmState, type ForgeReport } from './confirmed-state.ts';
 export {
   capitalize,
@@ -33,4 +39,4 @@ export {
   type Tone,
   type Words,
 } from './words.ts';
-export { openLink, sealLink, type BuildLink } from './link.ts';
+export { openLink, sealLink, type BuildLink } from './sealed-link.ts';

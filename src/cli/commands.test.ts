@@ -4,7 +4,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openSealed, parseHookQuery, parseKeyring, parseScope, toJwks, type Purpose } from '../sealing/index.ts';
+import { parse } from 'yaml';
+import {
+  openSealed,
+  parseHookQuery,
+  parseKeyring,
+  parsePurpose,
+  parseScope,
+  toJwks,
+  type Purpose,
+} from '../sealing/index.ts';
 import { runCli } from './commands.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
@@ -53,6 +62,13 @@ describe('c3 keygen', () => {
   });
 });
 
+const KUBECONFIG = [
+  'current-context: a',
+  'clusters: [{name: a, cluster: {server: "https://k8s.example"}}]',
+  'contexts: [{name: a, context: {cluster: a, user: a}}]',
+  'users: [{name: a, user: {token: abcdefgh}}]',
+].join('\n');
+
 describe('c3 encrypt', () => {
   const env = { C3_SECRET: SECRET, C3_URL: 'https://c3.example' };
   const binding = { scope: parseScope('github.com/acme/shop'), purpose: { kind: 'k8s' } } as const;
@@ -60,10 +76,41 @@ describe('c3 encrypt', () => {
   it('prints the token alone', async () => {
     const { exitCode, out, err } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s'], {
       env,
-      input: 'kubeconfig\n',
+      input: `${KUBECONFIG}\n`,
     });
     expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
-    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: 'kubeconfig' });
+    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: KUBECONFIG });
+  });
+
+  it.each([
+    ['k8s', KUBECONFIG, (value: string) => ({ k8s: { value, ref: 'refs/heads/*' } })],
+    ['telegram', '{"token": "1:a", "chat": 1}', (to: string) => ({ telegram: { to, ref: 'refs/heads/*' } })],
+    ['secret:KEY', 'a-secret', (value: string) => ({ secrets: { KEY: { value, ref: 'refs/heads/*' } } })],
+  ])(
+    'seals %s for a ref, prints the token alone, and tells what to write into c3.yaml',
+    async (purpose, input, lines) => {
+      const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', purpose, '--ref', 'refs/heads/*'];
+      const { exitCode, out, err } = await run(args, { env, input });
+      expect(exitCode).toBe(0);
+      const { scope } = binding;
+      const bound = { scope, purpose: parsePurpose(purpose), ref: 'refs/heads/*' };
+      expect(await openSealed(parseKeyring(SECRET), out.trim(), bound)).toMatchObject({ plaintext: input });
+      await expect(
+        openSealed(parseKeyring(SECRET), out.trim(), { scope, purpose: bound.purpose }),
+      ).rejects.toMatchObject({ code: 'SEALED_INVALID' });
+      const [first, ...rest] = err.split('\n');
+      expect(first).toBe('c3: put this into c3.yaml:');
+      expect(parse(rest.join('\n'))).toEqual(lines(out.trim()));
+    },
+  );
+
+  it('seals for a ref with a public key', async () => {
+    const file = join(directory, 'jwks.json');
+    writeFileSync(file, JSON.stringify(toJwks(parseKeyring(SECRET))));
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s', '--public-key', file];
+    const { out } = await run([...args, '--ref', 'refs/heads/main'], { input: KUBECONFIG });
+    const bound = { ...binding, ref: 'refs/heads/main' };
+    expect(await openSealed(parseKeyring(SECRET), out.trim(), bound)).toMatchObject({ plaintext: KUBECONFIG });
   });
 
   it('prints the hook URL, then the webhook secret', async () => {
@@ -85,10 +132,76 @@ describe('c3 encrypt', () => {
     const file = join(directory, 'jwks.json');
     writeFileSync(file, JSON.stringify(toJwks(parseKeyring(SECRET))));
     const { out } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s', '--public-key', file], {
-      input: 'kubeconfig',
+      input: KUBECONFIG,
     });
-    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: 'kubeconfig' });
+    expect(await openSealed(parseKeyring(SECRET), out.trim(), binding)).toMatchObject({ plaintext: KUBECONFIG });
   });
+
+  it('reports what c3 cannot hide, and seals it', async () => {
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'secret:PIN'];
+    const { exitCode, out, err } = await run(args, { env, input: 'seven77' });
+    expect({ exitCode, err }).toEqual({
+      exitCode: 0,
+      err: 'c3: warning: c3 does not hide this value in logs: it has 7 characters, and c3 hides 8 or more\n',
+    });
+    expect(out).toMatch(/^[\w.-]+\n$/);
+  });
+
+  it('refuses a text that is not a kubeconfig', async () => {
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s'];
+    expect(await run(args, { env, input: 'hello' })).toEqual({
+      exitCode: 2,
+      out: '',
+      err: 'c3: error: This is not a kubeconfig: it has no "clusters"\nc3: hint: give the text that kubectl config view --raw --minify --flatten prints\n',
+    });
+  });
+
+  it.each(['hook', 'k8s', 'telegram', 'secret:A'])('refuses UTF-16 for %s', async (purpose) => {
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', purpose];
+    expect(await run(args, { env, input: Buffer.from(`\uFEFF${KUBECONFIG}`, 'utf16le').toString() })).toEqual({
+      exitCode: 2,
+      out: '',
+      err: 'c3: error: The text is UTF-16, as the `>` of Windows PowerShell writes it: write the file with `| Out-File -Encoding utf8`\n',
+    });
+  });
+
+  it.each([
+    ['hook', 'ghp_abcdefgh'],
+    ['k8s', KUBECONFIG],
+    ['telegram', '{"token": "1:a", "chat": -100123}'],
+    ['secret:A', 'correct-horse'],
+  ])('removes the byte order mark of a value for %s', async (named, input) => {
+    const { out, err } = await run(['encrypt', '--repo', 'github.com/acme/shop', '--for', named], {
+      env,
+      input: `\uFEFF${input}\r\n`,
+    });
+    expect(err).toBe('');
+    const [line = ''] = out.split('\n');
+    const token = named === 'hook' ? (new URL(line).searchParams.get('key') ?? '') : line;
+    const binding = { scope: parseScope('github.com/acme/shop'), purpose: parsePurpose(named) };
+    expect(await openSealed(parseKeyring(SECRET), token, binding)).toMatchObject({ plaintext: input.trimEnd() });
+  });
+
+  it('reports a token that expires', async () => {
+    const token = `e30.${Buffer.from('{"exp": 1000000000}').toString('base64url')}.e30`;
+    const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'k8s'];
+    const { err } = await run(args, { env, input: KUBECONFIG.replace('abcdefgh', token) });
+    expect(err).toBe(
+      'c3: warning: the token of this kubeconfig expired at 2001-09-09T01:46:40Z: builds with it fail\n',
+    );
+  });
+
+  it.each(['http://c3.example', 'http://192.0.2.1:8668/', 'http://localhost.example', 'http://127.0.0.1.example'])(
+    'refuses the public key from %s',
+    async (url) => {
+      const args = ['encrypt', '--repo', 'github.com/a/b', '--for', 'secret:A', '--public-key', url];
+      expect(await run(args, { input: 'a long value' })).toEqual({
+        exitCode: 2,
+        out: '',
+        err: `c3: error: Cannot read the public key "${url}": over http, anyone on the way can put another key in its place; use https, or a file\n`,
+      });
+    },
+  );
 
   it('warns about a URL that GitHub may cut', async () => {
     const long = { ...env, C3_URL: `https://${'c'.repeat(150)}.example` };
@@ -137,6 +250,14 @@ describe('c3 encrypt', () => {
       'c3: error: Repository "shop" is not of the form HOST/OWNER/NAME\nc3: hint: for example github.com/acme/shop\n',
     ],
     [
+      ['encrypt', '--repo', 'github.com/a/b', '--for', 'k8s', '--ref', 'main'],
+      /^c3: error: Ref "main" must be refs\/heads\/ or refs\/tags\/ and a name\nc3: hint: write refs\/heads\/main\n$/,
+    ],
+    [
+      ['encrypt', '--repo', 'github.com/a/b', '--for', 'hook', '--ref', 'refs/heads/main'],
+      /^c3: error: A hook key cannot be sealed for a ref: its webhook reports every push\nc3: hint: leave the ref out; /,
+    ],
+    [
       ['encrypt', '--repo', 'github.com/a/b', '--for', 'k8s', '--public-key', '/no/such'],
       /^c3: error: Cannot read the public key "\/no\/such": /,
     ],
@@ -154,7 +275,7 @@ describe('c3 lint', () => {
     const { exitCode, out, err } = await run(['lint'], { files });
     expect(exitCode).toBe(1);
     expect(out).toMatch(/c3\.yaml:3:1 error: unknown key "wat"/);
-    expect(err).toMatch(/^c3\.yaml: \d+ errors, 0 warnings\n$/);
+    expect(err).toMatch(/^c3\.yaml: \d+ errors, 1 warning\n$/);
   });
 
   it('prints one JSON object with --json', async () => {

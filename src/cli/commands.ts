@@ -6,6 +6,9 @@ import { createProcessTerminal } from './terminal.ts';
 import type { RunFlags } from './run.ts';
 import { tellError, type Terminal } from './terminal.ts';
 
+/** As `engines` in package.json. */
+const MIN_NODE = [22, 18] as const;
+
 /**
  * Runs `c3 <command>` and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage or settings. A
  * command is loaded only when it is called, so that `c3 keygen` does not load a Kubernetes client.
@@ -14,6 +17,12 @@ export async function runCli(
   args: readonly string[],
   terminal: Terminal = createProcessTerminal(process.env),
 ): Promise<number> {
+  enterCallersDirectory(terminal.env);
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
+    terminal.tell(`c3: error: c3 needs Node ${MIN_NODE.join('.')} or newer, and this is ${process.versions.node}`);
+    return 2;
+  }
   let exitCode = 0;
   const program = new Command('c3')
     .description('A minimal, stateless CI/CD service for Kubernetes that reports to Telegram.')
@@ -40,6 +49,14 @@ export async function runCli(
   });
 
   program
+    .command('link')
+    .description('print the control link of a build; standard input is an access token that may push')
+    .argument('<url>', 'the link in the commit status')
+    .action(async (url: string) => {
+      exitCode = await (await import('./link.ts')).link(terminal, url);
+    });
+
+  program
     .command('lint')
     .description('check a c3.yaml and print every problem with line, column and hint')
     .argument('[file]', 'the file to check; - reads standard input', 'c3.yaml')
@@ -51,25 +68,9 @@ export async function runCli(
       exitCode = await (await import('./lint.ts')).lint(terminal, file, flags);
     });
 
-  program
-    .command('run')
-    .description('run c3.yaml for the working tree, on the embedded cluster or on your own')
-    .argument('[file-and-steps...]', 'the file (default c3.yaml), then the names of the steps (default all)')
-    .option('--local', 'use the embedded cluster (default if no cluster is named)')
-    .option('--kubeconfig <file>', 'use the cluster of this kubeconfig')
-    .option('--context <name>', 'use this context of the kubeconfig, KUBECONFIG or ~/.kube/config')
-    .addOption(new Option('--event <kind>', 'the event to simulate').choices(['push', 'tag']))
-    .option('--branch <name>', 'the branch that was pushed (default: the branch of HEAD)')
-    .option('--tag <name>', 'the tag that was pushed')
-    .option('--env-file <path>', 'variables, one NAME=value per line')
-    .option('--secret-file <path>', 'values for secrets, one NAME=value per line')
-    .option('--dry-run', 'print the plan and the Pod without contacting a cluster')
-    .option('--watch', 'run again when files change')
-    .option('--json', 'print events as JSON, one object per line')
-    .option('--fresh', 'use a new Pod and delete it afterwards')
-    .action(async (words: string[], flags: RunFlags) => {
-      exitCode = await (await import('./run.ts')).run(terminal, { words, directory: process.cwd() }, flags);
-    });
+  addRun(program).action(async (words: string[], flags: RunFlags) => {
+    exitCode = await (await import('./run.ts')).run(terminal, { words, directory: process.cwd() }, flags);
+  });
 
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -79,6 +80,15 @@ export async function runCli(
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     return tellError(terminal, error);
   }
+}
+
+/** `npm run c3` starts in the folder of c3. File names are relative to the folder in which the person called it. */
+function enterCallersDirectory({
+  npm_lifecycle_event: script,
+  npm_package_name: name,
+  INIT_CWD: caller,
+}: Terminal['env']): void {
+  if (script === 'c3' && name === 'c3-ci' && caller) process.chdir(caller);
 }
 
 /** Adds an option for each setting that has a flag. Text and default come from the list of settings. */
@@ -94,12 +104,32 @@ function addSettings(command: Command): Command {
   );
 }
 
+function addRun(program: Command): Command {
+  return program
+    .command('run')
+    .description('run c3.yaml for the working tree, on the embedded cluster or on your own')
+    .argument('[file-and-steps...]', 'the file (default c3.yaml), then the names of the steps (default all)')
+    .option('--local', 'use the embedded cluster (default if no cluster is named)')
+    .option('--kubeconfig <file>', 'use the cluster of this kubeconfig')
+    .option('--context <name>', 'use this context of the kubeconfig, KUBECONFIG or ~/.kube/config')
+    .addOption(new Option('--event <kind>', 'the event to simulate').choices(['push', 'tag']))
+    .option('--branch <name>', 'the branch that was pushed (default: the branch of HEAD)')
+    .option('--tag <name>', 'the tag that was pushed')
+    .option('--env-file <path>', 'variables, one NAME=value per line')
+    .option('--secret-file <path>', 'values for secrets, one NAME=value per line')
+    .option('--dry-run', 'print the plan and the Pod without contacting a cluster')
+    .option('--watch', 'run again when files change')
+    .option('--json', 'print events as JSON, one object per line')
+    .option('--fresh', 'use a new Pod and delete it afterwards');
+}
+
 function addEncrypt(program: Command): Command {
   return program
     .command('encrypt')
     .description('seal standard input for one repository and one purpose; for a hook, print its URL and secret')
     .requiredOption('--repo <host/owner/name>', 'the repository, for example github.com/acme/shop')
     .requiredOption('--for <purpose>', 'hook, k8s, telegram or secret:NAME')
+    .option('--ref <glob>', "seal for builds of these refs only, for example refs/heads/main or 'refs/tags/v*'")
     .option('--signature <required|optional>', 'whether deliveries of the hook must be signed (default required)')
     .option('--public-key <url|file>', "seal with a server's public key instead of C3_SECRET")
     .option('--secret-file <path>', 'a file with the value of C3_SECRET')

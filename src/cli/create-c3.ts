@@ -1,16 +1,37 @@
 import { type Build, type BuildLinks, sealLink, toLogFields } from '../build/index.ts';
-import { matchRepo, type Config } from '../config/index.ts';
+import { matchGlob, type Config } from '../config/index.ts';
 import { createConnectionPool } from '../agent/index.ts';
 import { openView } from '../logs/index.ts';
-import { type BuildDependencies, DEFAULT_BUILD_LIMITS, type ProvenBuild, runBuild } from '../engine/index.ts';
+import {
+  type BuildDependencies,
+  createClones,
+  DEFAULT_BUILD_LIMITS,
+  type ProvenBuild,
+  runBuild,
+} from '../engine/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { createForges } from '../forges/index.ts';
-import { checkPodSecurity, createClusterPool, listKubeconfigSecrets, type ClusterPool } from '../kube/index.ts';
-import { TokenBucket } from '../limiter.ts';
+import {
+  checkCredentials,
+  checkPodSecurity,
+  createClusterPool,
+  listKubeconfigSecrets,
+  type ClusterPool,
+} from '../kube/index.ts';
+import { KeyedTokenBucket } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import { parseDestination } from '../reporters/index.ts';
 import { formatScope, parseKeyring, type Keyring, type Scope } from '../sealing/index.ts';
-import { createApp, createBodyReader, createBuilds, createOpenViews, HookLimits, listen } from '../server/index.ts';
+import {
+  FairTokenBucket,
+  createApp,
+  createBodyReader,
+  createBuilds,
+  createOpenViews,
+  HookLimits,
+  listen,
+  type AppDependencies,
+} from '../server/index.ts';
 import { describeCrash } from './create-log.ts';
 import { createOpener, type Opener } from './create-opener.ts';
 import { createReporterFactory } from './create-reporters.ts';
@@ -19,6 +40,8 @@ import { createReporterFactory } from './create-reporters.ts';
 export interface C3 {
   /** The address at which it listens. */
   readonly origin: string;
+  /** Its public base URL. */
+  readonly url: string;
   /**
    * Waits for the running builds, then closes everything. `cancel` cancels the builds, `halt` also ends their
    * `finally`.
@@ -28,25 +51,36 @@ export interface C3 {
 }
 
 /**
- * Values that `/encrypt` seals per minute, for all callers together. Setting up a repository takes four. A caller who
- * is refused can seal with the public key.
+ * What `/encrypt` seals in a minute, for all callers together, who share it by repository (A12). Setting up a
+ * repository takes four values. A caller who is refused can seal with the public key. For a hook it asks the forge.
  */
-const SEALINGS_PER_MINUTE = 600;
+const SEALINGS = { perMinute: 600, maxKeys: 10_000 } as const;
+const HOOK_SEALINGS = { perMinute: 300, maxKeys: 10_000 } as const;
+
+/** For the control links of one repository. Each check is a request to the forge. A key takes about 200 bytes. */
+const TOKEN_CHECKS = { perMinute: 10, maxKeys: 10_000 };
+
+function createLimits(): Pick<AppDependencies, 'bodies' | 'sealings' | 'tokenChecks'> {
+  return {
+    bodies: createBodyReader(),
+    sealings: { values: new FairTokenBucket(SEALINGS), hooks: new FairTokenBucket(HOOK_SEALINGS) },
+    tokenChecks: new KeyedTokenBucket(TOKEN_CHECKS),
+  };
+}
 
 /** Constructs every room and wires them. Only this function knows all of them. */
 export async function createC3(config: Config, log: Log): Promise<C3> {
   const keyring = parseKeyring(config.secret);
   const forges = createForges(config.forges);
   const clusters = createClusterPool(config);
-  const connections = createConnectionPool();
+  const shared = { connections: createConnectionPool(), clones: createClones(), limits: DEFAULT_BUILD_LIMITS };
   const openReporter = createReporterFactory(config, log);
   const openReading = createReading(config, createOpener(keyring, config.telegramToken), clusters);
   const checkScope = createScopeCheck(config);
 
   // With port 0 the system chooses the port, so the default base URL is known only after listening.
-  function baseUrl(): string {
-    return config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url;
-  }
+  const baseUrl = (): string =>
+    config.port === 0 ? config.url.replace(/:0$/, `:${new URL(listener.origin).port}`) : config.url;
 
   const limits = new HookLimits(config);
   const builds = createBuilds({
@@ -58,11 +92,11 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
         createLinks: (build) => createLinks(keyring, baseUrl(), { build, token: context.token }),
         onState: context.onState,
         onOver: context.onOver,
+        claim: () => builds.claim(request.build),
         cancelPrevious: () => builds.cancelPrevious(request.build),
-        openReporter: (_, order) => openReporter({ request, order, isProven: context.isProven }),
-        connections,
+        openReporter: (_, order) => openReporter({ ...context, request, order }),
+        ...shared,
         onFault: toFaultNote(log, request.build),
-        limits: DEFAULT_BUILD_LIMITS,
       }),
   });
 
@@ -78,11 +112,11 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const app = createApp({
     keyring,
     limits,
-    sealings: new TokenBucket({ perMinute: SEALINGS_PER_MINUTE }),
-    bodies: createBodyReader(),
+    ...createLimits(),
     baseUrl,
     checkScope,
     forgeFor: (scope) => forges.forgeFor(scope),
+    checkCredentials: (kubeconfig) => checkCredentials(kubeconfig, Date.now()),
     builds,
     openView: views.open,
     now: Date.now,
@@ -97,6 +131,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
 
   return {
     origin: listener.origin,
+    url: baseUrl(),
     get buildCount() {
       return builds.count;
     },
@@ -107,7 +142,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
       closing.abort();
       await listener.close();
       await views.close();
-      connections.close();
+      shared.connections.close();
       await Promise.all([clusters.close(), forges.close()]);
     },
   };
@@ -120,7 +155,7 @@ function toFaultNote(log: Log, build: Build): (error: unknown) => void {
 
 function createScopeCheck({ allowRepos }: Config): (scope: Scope) => void {
   return (scope) => {
-    if (matchRepo(allowRepos, formatScope(scope))) return;
+    if (matchGlob(allowRepos, formatScope(scope))) return;
     throw new C3Error('SCOPE_REFUSED', `This c3 does not serve ${formatScope(scope)}`, {
       hint: 'its operator lists the repositories that it serves in C3_ALLOW_REPOS',
     });
@@ -135,10 +170,11 @@ function createReading(
 ): (
   scope: Scope,
 ) => Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now'> & { openCluster: typeof getCluster } {
+  const isAllowed = (name: string): boolean => matchGlob(config.allowInJobs, name);
   return (scope) => ({
-    open: (token, purpose) => open(token, { scope, purpose }),
+    open: (token, binding) => open(token, { ...binding, scope }),
     openCluster: getCluster,
-    checkJob: (manifest) => checkPodSecurity(manifest, config.podPolicy),
+    checkJob: (manifest) => checkPodSecurity(manifest, config.podPolicy, { isAllowed }),
     listSecrets,
     now: Date.now,
   });

@@ -1,4 +1,4 @@
-import { type BuildPhase, type BuildState, type Reporter, toLogFields } from '../build/index.ts';
+import { type BuildPhase, type BuildState, replaceStatus, type Reporter, toLogFields } from '../build/index.ts';
 import type { Config } from '../config/index.ts';
 import type { BuildRequest, TelegramOptions } from '../engine/index.ts';
 import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
@@ -13,11 +13,11 @@ import {
 } from '../reporters/index.ts';
 
 /**
- * Messages per minute about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group.
+ * Messages about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group. `waiting`:
+ * those that may wait for Telegram. Each of them holds a build. Anybody can start builds of new hooks, so these have
+ * the smaller part.
  */
-const UNPROVEN_PER_MINUTE = 12;
-/** Messages about unproven builds that may wait for Telegram. Each of them holds a build. */
-const MAX_UNPROVEN_WAITING = 24;
+const UNPROVEN = { known: { perMinute: 8, waiting: 16 }, new: { perMinute: 4, waiting: 8 } } as const;
 
 export interface ReporterRequest {
   readonly request: BuildRequest;
@@ -25,18 +25,20 @@ export interface ReporterRequest {
   readonly order: TelegramOptions | undefined;
   /** Whether the forge has proven the push by now. It does so before the first report, or never. */
   isProven(): boolean;
+  /** Whether the hook was new when the build started. */
+  readonly isFromNewHook: boolean;
 }
 
 /** Creates what makes the reporters of a build. They share Telegram's limits for each chat. */
 export function createReporterFactory(config: Config, log: Log): (order: ReporterRequest) => Reporter {
   const throttle = new ChatThrottle(systemClock);
-  const acquire = createUnprovenLimit();
-  return ({ request, order, isProven }) => {
+  const acquire = { known: createUnprovenLimit(UNPROVEN.known), new: createUnprovenLimit(UNPROVEN.new) };
+  return ({ request, order, isProven, isFromNewHook }) => {
     const fields = toLogFields(request.build);
     const reporterLog = { warn: (message: string): void => log.warn(fields, message) };
     const reporters: Reporter[] = [
       createCommitStatusReporter({
-        setStatus: (status, signal) => request.repository.setStatus(request.build.sha, status, signal),
+        setStatus: (status, signal) => replaceStatus(request.repository, request.build.sha, { status, signal }),
         log: reporterLog,
       }),
     ];
@@ -50,7 +52,11 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
         ...(order === undefined ? {} : { notify: order.notify, isLogSent: order.log }),
       });
       const onDropped = (): void => reporterLog.warn('too many unproven builds: this one is not reported to Telegram');
-      const quiet = quietUnproven(reporter, { acquire, isProven, onDropped });
+      const quiet = quietUnproven(reporter, {
+        acquire: isFromNewHook ? acquire.new : acquire.known,
+        isProven,
+        onDropped,
+      });
       reporters.push(order?.destination === undefined ? quiet : reporter);
     }
     return combineReporters(reporters, reporterLog);
@@ -60,9 +66,9 @@ export function createReporterFactory(config: Config, log: Log): (order: Reporte
 /**
  * Limits the messages about unproven builds in the operator's chat, and the builds that wait for them (threat A12).
  */
-function createUnprovenLimit(): () => Release | undefined {
-  const messages = new TokenBucket({ perMinute: UNPROVEN_PER_MINUTE });
-  const waiting = new Semaphore(MAX_UNPROVEN_WAITING);
+function createUnprovenLimit(limits: typeof UNPROVEN.known | typeof UNPROVEN.new): () => Release | undefined {
+  const messages = new TokenBucket(limits);
+  const waiting = new Semaphore(limits.waiting);
   return () => {
     const release = waiting.tryAcquire();
     if (!release || messages.take() === 0) return release;
@@ -123,6 +129,8 @@ function withoutPayload({ build, phase, ...state }: BuildState): BuildState {
 /** Removes the ref's name, which the forge's refusal may contain. */
 function withoutRef(phase: BuildPhase, name: string): BuildPhase {
   if (phase.kind !== 'ended' || !('message' in phase.ending) || name === '') return phase;
-  const message = phase.ending.message.replaceAll(`/${name}`, '/…').replaceAll(`/${encodeURI(name)}`, '/…');
+  const { message: told } = phase.ending;
+  const shown = told.startsWith(`${name} `) ? `…${told.slice(name.length)}` : told;
+  const message = shown.replaceAll(`/${name}`, '/…').replaceAll(`/${encodeURI(name)}`, '/…');
   return { kind: 'ended', ending: { ...phase.ending, message } };
 }

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { readSealingConfig, type Flags } from '../config/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { readAtMost } from '../limiter.ts';
+import { checkRefPattern } from '../pipeline/index.ts';
+import { checkCredentials } from '../kube/index.ts';
 import {
+  checkValue,
   deriveWebhookSecret,
   formatHookUrl,
   isForOperatorsBot,
@@ -16,17 +19,22 @@ import {
   stripNewline,
   withSignature,
   type Binding,
+  type Purpose,
 } from '../sealing/index.ts';
-import type { Terminal } from './terminal.ts';
+import { isPlainLoopback } from './loopback.ts';
+import { escapeControls, type Terminal } from './terminal.ts';
 import { trimEnd } from '../trim-end.ts';
 
 export interface EncryptFlags extends Flags {
   readonly repo: string;
   readonly for: string;
+  readonly ref?: string;
   readonly signature?: string;
   readonly publicKey?: string;
 }
 
+/** A byte order mark and a line break, which c3 removes. */
+const MAX_ADDED_BYTES = 5;
 /** For the whole response. */
 const FETCH_TIMEOUT_MS = 10_000;
 /** A key takes about 130 bytes, and a server has a few keys. */
@@ -37,13 +45,27 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
   const binding: Binding = {
     scope: parseScope(flags.repo),
     purpose: withSignature(parsePurpose(flags.for), flags.signature),
+    ref: flags.ref,
   };
+  checkRefPattern(flags.ref, binding.purpose.kind);
   const sealer = await openSealer(terminal, flags, binding);
   if (terminal.isInputTerminal) terminal.tell('c3: type or paste the value, then Ctrl-D on a line of its own');
-  const plaintext = stripNewline(await terminal.readInput(MAX_PLAINTEXT_BYTES + 2));
+  const input = await terminal.readInput(MAX_PLAINTEXT_BYTES + MAX_ADDED_BYTES);
+  const plaintext = stripNewline(input.replace(/^\uFEFF/, ''));
+  // Before sealing: it recognises UTF-16, which the checks of a purpose would call something else.
+  const warningsOfValue = checkValue(binding.purpose, plaintext);
   const token = await sealer.seal(plaintext);
+  const warnings = [
+    ...warningsOfValue,
+    ...(binding.purpose.kind === 'k8s' ? checkCredentials(plaintext, Date.now()) : []),
+  ];
+  for (const warning of warnings) terminal.tell(`c3: warning: ${escapeControls(warning)}`);
   if (binding.purpose.kind !== 'hook') {
     terminal.print(token);
+    if (flags.ref !== undefined) {
+      terminal.tell('c3: put this into c3.yaml:');
+      terminal.tell(formatLines(binding.purpose, token, flags.ref));
+    }
     return 0;
   }
   const url = formatHookUrl(sealer.baseUrl, token, binding);
@@ -54,6 +76,13 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
   terminal.print(url);
   terminal.print(deriveWebhookSecret(plaintext, binding.scope));
   return 0;
+}
+
+/** Formats the lines of c3.yaml for a value with a ref. The pattern contains no quote. */
+function formatLines(purpose: Purpose, token: string, ref: string): string {
+  const top = purpose.kind === 'secret' ? `secrets:\n  ${purpose.name}` : purpose.kind;
+  const margin = purpose.kind === 'secret' ? '    ' : '  ';
+  return `${top}:\n${margin}${purpose.kind === 'telegram' ? 'to' : 'value'}: ${token}\n${margin}ref: '${ref}'`;
 }
 
 async function openSealer(
@@ -88,6 +117,9 @@ async function readPublicKey(place: string): Promise<unknown> {
   try {
     if (!/^https?:\/\//.test(place)) return JSON.parse(readFileSync(place, 'utf8')) as unknown;
     const url = new URL(place);
+    if (url.protocol === 'http:' && !isPlainLoopback(url)) {
+      throw new Error('over http, anyone on the way can put another key in its place; use https, or a file');
+    }
     if (url.pathname === '/') url.pathname = '/.well-known/jwks.json';
     const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     if (!answer.ok) throw new Error(`the answer is ${answer.status}`);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parsePipeline } from '../pipeline/index.ts';
 import { runCli } from './commands.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -42,7 +43,7 @@ describe('the exit code', () => {
     ['is 0 with warnings', [], right, 0],
     ['is 1 with warnings and --strict', ['--strict'], right, 1],
     ['is 0 without problems and --strict', ['--strict'], fixed, 0],
-    ['is 1 with errors', [], seed, 1],
+    ['is 1 with errors', [], seed.replace('- git:', '- gti:'), 1],
     ['is 2 for an unknown format', ['--format', 'xml'], right, 2],
     ['is 2 for a missing file', ['other.yaml'], right, 2],
     ['is 2 for --fix of standard input', ['--fix', '-'], right, 2],
@@ -113,13 +114,13 @@ it('prints escaped workflow commands with --format github', async () => {
 });
 
 describe('a character that controls a terminal', () => {
-  const source = `${fixed}\nenv: {"A\u009b2J\u0085\u202e": b}\n`;
+  const source = `${fixed}\nenv: {"A\u009b2J\u0086\u202e": b}\n`;
 
   it('is escaped in JSON, and the JSON has it', async () => {
     const { out } = await lint(['--json'], source);
     expect(out.trimEnd()).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
     expect(JSON.parse(out)).toMatchObject({
-      problems: [{ message: '"A\u009b2J\u0085\u202e" is not the name of a shell variable' }],
+      problems: [{ message: '"A\u009b2J\u0086\u202e" is not the name of a shell variable' }],
     });
   });
 
@@ -128,6 +129,14 @@ describe('a character that controls a terminal', () => {
     expect(out).toContain('"A\uFFFD2J\uFFFD\uFFFD" is not the name of a shell variable');
     expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
   });
+});
+
+it("warns of README's placeholder, which a build refuses", async () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+  const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(readme) ?? [];
+  expect(await lint([], example)).toMatchObject({ exitCode: 0, err: 'c3.yaml: 0 errors, 1 warning\n' });
+  expect(await lint(['--strict'], example)).toMatchObject({ exitCode: 1 });
+  expect(parsePipeline(example).problems.map(({ severity }) => severity)).toEqual(['error']);
 });
 
 describe('--fix', () => {
@@ -150,8 +159,8 @@ describe('--fix', () => {
 
   it('indents a file with a placeholder, and still reports the placeholder', async () => {
     const { exitCode, files, out } = await lint(['--fix'], seed);
-    expect(exitCode).toBe(1);
-    expect(out).toContain('k8s is still the placeholder');
+    expect(exitCode).toBe(0);
+    expect(out).toContain('1:1 warning: k8s is still the placeholder of an example');
     expect(files['c3.yaml']).toBe(fixed.replace('aa.aXY.Y3Q.dGFn', '<encrypted-k8s-config>'));
   });
 

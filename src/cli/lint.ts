@@ -34,7 +34,7 @@ export async function lint(terminal: Terminal, file: string, flags: LintFlags): 
       ? await terminal.readInput(MAX_PIPELINE_BYTES)
       : readUserFile(terminal, file, { hint: 'name the file: c3 lint FILE' });
   const fixed = flags.fix === true ? fix(terminal, file, source) : source;
-  const { problems } = parsePipeline(fixed);
+  const { problems } = parsePipeline(fixed, { allowPlaceholders: true });
   const name = file === '-' ? STANDARD_INPUT : file;
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   switch (flags.format ?? (flags.json === true ? 'json' : 'text')) {

@@ -52,6 +52,15 @@ finally:
   name: sweep
 `;
 
+const PUBLISH = `
+k8s: {value: <sealed kubeconfig>, ref: refs/heads/elsewhere}
+secrets: {API_KEY: {value: <sealed key>, ref: 'refs/tags/v*'}}
+${JOB}
+steps:
+- git: echo "publish $API_KEY"
+  name: publish
+`;
+
 const SLOW = `${JOB}
 steps:
 - git: echo begun; sleep 600
@@ -183,6 +192,20 @@ passed (0s)
 `);
     // Neither the snapshot nor the cluster leaves anything behind.
     expect(readdirSync(scratch)).toEqual([]);
+  });
+
+  it('gives a secret that is for a ref to a run of that ref only, as a server does', async () => {
+    const file = join(home, 'publish.yaml');
+    writeFileSync(file, PUBLISH);
+    const args = [file, '--secret-file', join(home, 'secrets')];
+    const branch = await run(...args);
+    expect(branch.exitCode).toBe(2);
+    expect(branch.out).toContain(
+      'step "publish" needs API_KEY, which is sealed for refs/tags/v*; this build is of refs/heads/main',
+    );
+    const tag = await run(...args, '--tag', 'v1');
+    expect(tag.exitCode).toBe(0);
+    expect(tag.out).toContain('publish ***\n');
   });
 
   it('runs chosen steps for a pretended branch, and ends with the code of the one that failed', async () => {

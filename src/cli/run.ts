@@ -7,6 +7,7 @@ import { C3Error, type ErrorCode } from '../errors.ts';
 import { type ClusterPool, createClusterPool } from '../kube/index.ts';
 import { formatProblem, parsePipeline, type Pipeline, summarizeProblem } from '../pipeline/index.ts';
 import { chooseSteps } from './run/adjust-pipeline.ts';
+import { createMachine, findMissing } from './run/find-missing.ts';
 import { openTarget, type Target, type TargetFlags } from './run/open-target.ts';
 import { runAtChanges } from './run/watch-tree.ts';
 import { type EventFlags, runOnce, toPipelineEvent } from './run/run-build.ts';
@@ -126,6 +127,7 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
       await runOnce({ ...order, pipeline: asked }, { view, openCluster, connections });
       return 0;
     }
+    if (!canRunHere(session, asked, view)) return INFRASTRUCTURE;
     const target = await session.target();
     view.show({
       kind: 'started',
@@ -134,11 +136,22 @@ async function runNow(session: Session, snapshot: Snapshot, signal: AbortSignal)
       changedFiles: snapshot.changedFiles,
       cluster: target.name,
     });
-    const pipeline = { ...asked, k8s: target.kubeconfig };
+    const pipeline = { ...asked, k8s: { value: target.kubeconfig } };
     return await runOnce({ ...order, pipeline }, { view, openCluster: session.clusters.getCluster, connections });
   } finally {
     view.close();
   }
+}
+
+/** Reports what the embedded cluster lacks for the job. Returns whether it can run; on another cluster, it can. */
+function canRunHere({ terminal, flags }: Session, { job }: Pipeline, view: View): boolean {
+  if (flags.kubeconfig !== undefined || flags.context !== undefined) return true;
+  const { errors, warnings } = findMissing(job.manifest, createMachine(terminal.env['PATH']));
+  for (const message of warnings) view.show({ kind: 'warning', message });
+  if (errors.length === 0) return true;
+  const message = errors.join('\n');
+  view.show({ kind: 'ended', outcome: 'infrastructure-error', message, exitCode: INFRASTRUCTURE, durationMs: 0 });
+  return false;
 }
 
 /** Reads the pipeline to run. Prints the problems of the file and returns undefined if one is an error. */

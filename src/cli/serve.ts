@@ -12,7 +12,7 @@ export async function serve(terminal: Terminal, flags: Flags): Promise<number> {
   const log = createLog(config);
   logCrashes(process, log);
   const c3 = await createC3(config, log);
-  log.info({ origin: c3.origin, url: config.url }, 'listening');
+  log.info({ origin: c3.origin, url: c3.url }, 'listening');
 
   const cancel = new AbortController();
   const halt = new AbortController();

@@ -35,8 +35,28 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   PLAINTEXT_INVALID: 2,
 };
 
+const LISTEN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use by another program: choose another one with --port',
+  EACCES: 'is not for this user: choose one above 1023 with --port',
+};
+
+/** Describes why a server cannot listen. Returns undefined for every other error. */
+export function describeListenFault(error: unknown): string | undefined {
+  const { syscall, code = '', address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (syscall !== 'listen') return undefined;
+  // Node does not say which port it was.
+  if (code === 'EADDRNOTAVAIL') return `${address} is not an address of this machine: choose another one with --host`;
+  const reason = LISTEN_FAULTS[code];
+  return reason && `Port ${port} of ${address} ${reason}`;
+}
+
 /** Prints `c3: error: …`, then `c3: hint: …`, and returns the exit code. */
 export function tellError(terminal: Pick<Terminal, 'env' | 'tell'>, error: unknown): number {
+  const fault = error instanceof Error ? describeListenFault(error) : undefined;
+  if (fault !== undefined) {
+    terminal.tell(`c3: error: ${fault}`);
+    return 1;
+  }
   if (!(error instanceof C3Error)) {
     // An internal error: its message may hold a secret.
     const secrets = [...(terminal.env['C3_SECRET'] ?? '').split(','), terminal.env['C3_TELEGRAM_TOKEN'] ?? ''];

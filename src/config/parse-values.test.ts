@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
 import {
-  matchRepo,
+  matchGlob,
   parseBaseUrl,
   parseCount,
   parseForges,
   parseNets,
+  parseJobGlobs,
   parsePodPolicy,
   parsePort,
   parseRepoGlobs,
@@ -145,6 +146,21 @@ describe('parsePodPolicy', () => {
   });
 });
 
+describe('parseJobGlobs', () => {
+  it.each([
+    ['', []],
+    [' secret/npm-* ,serviceaccount/deployer', ['secret/npm-*', 'serviceaccount/deployer']],
+  ])('reads %j', (text, value) => {
+    expect(parseJobGlobs(text)).toStrictEqual({ value });
+  });
+
+  it.each(['deployer', 'configmap/a', 'secret/', 'secret/a/b', 'secret/A'])('refuses %s', (text) => {
+    expect(parseJobGlobs(text)).toStrictEqual({
+      mistake: `has the entry "${text}", which is not a glob of serviceaccount/NAME or secret/NAME`,
+    });
+  });
+});
+
 describe('parseCount', () => {
   it.each([
     ['1', 1],
@@ -158,7 +174,7 @@ describe('parseCount', () => {
   });
 });
 
-describe('matchRepo', () => {
+describe('matchGlob', () => {
   it.each([
     ['**', 'github.com/acme/shop'],
     ['github.com/acme/shop', 'github.com/acme/shop'],
@@ -167,7 +183,7 @@ describe('matchRepo', () => {
     ['*/acme/sh*', '127.0.0.1:3000/acme/shop'],
     ['gitlab.com/acme/**', 'gitlab.com/acme/back/end/shop'],
   ])('matches %s and %s', (glob, scope) => {
-    expect(matchRepo([glob], scope)).toBe(true);
+    expect(matchGlob([glob], scope)).toBe(true);
   });
 
   it.each([
@@ -178,11 +194,11 @@ describe('matchRepo', () => {
     ['github.com/acme/shop', 'github.com/acme/shop2'],
     ['github.com/acme/*', 'githubxcom/acme/shop'],
   ])('does not match %s and %s', (glob, scope) => {
-    expect(matchRepo([glob], scope)).toBe(false);
+    expect(matchGlob([glob], scope)).toBe(false);
   });
 
   it('matches if any glob matches, and never without a glob', () => {
-    expect(matchRepo(['github.com/a/*', 'github.com/b/*'], 'github.com/b/c')).toBe(true);
-    expect(matchRepo([], 'github.com/b/c')).toBe(false);
+    expect(matchGlob(['github.com/a/*', 'github.com/b/*'], 'github.com/b/c')).toBe(true);
+    expect(matchGlob([], 'github.com/b/c')).toBe(false);
   });
 });

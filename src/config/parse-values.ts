@@ -155,14 +155,23 @@ export function parseRepoGlobs(text: string): Parsed<readonly string[]> {
   return { value: globs };
 }
 
+/** Parses globs of `serviceaccount/NAME` and `secret/NAME`, separated by commas. */
+export function parseJobGlobs(text: string): Parsed<readonly string[]> {
+  const globs = splitList(text);
+  const wrong = globs.find((glob) => !/^(?:serviceaccount|secret)\/[a-z0-9.*-]+$/.test(glob));
+  return wrong === undefined
+    ? { value: globs }
+    : { mistake: `has the entry "${wrong}", which is not a glob of serviceaccount/NAME or secret/NAME` };
+}
+
 /**
- * Returns whether any glob matches the whole name of a repository. `*` matches any characters except `/`, `**` any
+ * Returns whether any glob matches the whole name of a repository, or of what a job may use. `*` matches any characters except `/`, `**` any
  * characters: `github.com/acme/*`, `gitlab.com/acme/**`.
  *
  * @param globs in lower case, as `parseRepoGlobs` returns them
  * @param scopeText `host/owner/name`, in lower case, as `formatScope` writes it
  */
-export function matchRepo(globs: readonly string[], scopeText: string): boolean {
+export function matchGlob(globs: readonly string[], scopeText: string): boolean {
   return globs.some((glob) => toPattern(glob).test(scopeText));
 }
 

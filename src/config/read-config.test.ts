@@ -40,6 +40,7 @@ describe('readConfig', () => {
       allowRepos: ['github.com/acme/*'],
       allowNets: [],
       podPolicy: 'tenant',
+      allowInJobs: [],
       rateLimit: 120,
       rateLimitNew: 300,
       maxBuilds: 50,

@@ -5,6 +5,7 @@ import {
   parseForges,
   parseLogLevel,
   parseNets,
+  parseJobGlobs,
   parsePodPolicy,
   parsePort,
   parseRepoGlobs,
@@ -53,14 +54,16 @@ export interface SettingValues {
   readonly telegramApi: string;
   /** At least github.com. No two have the same host. */
   readonly forges: readonly ForgeSetting[];
-  /** For `matchRepo`. */
+  /** For `matchGlob`. */
   readonly allowRepos: readonly string[];
   /** `address/prefix`, for `createClusterPool`. */
   readonly allowNets: readonly string[];
   readonly podPolicy: PodPolicy;
+  /** `serviceaccount/NAME` and `secret/NAME`, for `matchGlob`. */
+  readonly allowInJobs: readonly string[];
   /** Deliveries a minute of one webhook. */
   readonly rateLimit: number;
-  /** Deliveries a minute of all webhooks whose token the forge has not confirmed. */
+  /** Deliveries a minute of all new webhooks (see `HookLimits`). */
   readonly rateLimitNew: number;
   /** Builds of one repository at the same time. */
   readonly maxBuilds: number;
@@ -166,6 +169,15 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     text: 'What a `job` may request: `tenant`, whatever its cluster allows; `baseline` or `restricted` of the Pod Security Standards',
     parse: parsePodPolicy,
   },
+  allowInJobs: {
+    env: 'C3_ALLOW_IN_JOBS',
+    flag: '--allow-in-jobs <globs>',
+    kind: 'globs',
+    default: '',
+    defaultText: 'none',
+    text: 'With `baseline` and `restricted`: the service accounts and Secrets that a `job` may use, `serviceaccount/deployer,secret/npm-*`',
+    parse: parseJobGlobs,
+  },
   rateLimit: {
     env: 'C3_RATE_LIMIT',
     flag: '--rate-limit <number>',
@@ -179,7 +191,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     flag: '--rate-limit-new <number>',
     kind: 'number',
     default: '300',
-    text: 'Deliveries a minute of all webhooks together whose token the forge has not confirmed since c3 started',
+    text: 'Deliveries a minute of all webhooks together whose key was sealed with the public key, until the forge confirms their token. They share it by repository',
     parse: parseCount,
   },
   maxBuilds: {

@@ -14,7 +14,9 @@ describe('the progress of a build', () => {
     progress.hide(createMasking(['first-secret', 'second-secret']));
     progress.prepare('the server says first-secret');
     progress.warn(['beware of second-secret', `and ${Buffer.from('first-secret').toString('base64')}`]);
-    progress.plan([{ name: 'a', container: 'c', isAllowed: false, group: undefined, skipped: undefined }], true);
+    const command = `curl -H first-secret ${'x'.repeat(5_000)}`;
+    const step = { name: 'a', container: 'c', command, isAllowed: false, group: undefined, skipped: undefined };
+    progress.plan([step], true);
     progress.endStep(0, { kind: 'lost', message: 'lost with first-secret' }, '');
     const problems = [{ location: 'c3.yaml:1:1', message: 'first-secret', hint: 'second-secret' }, { message: 'x' }];
     const ending = progress.end({ kind: 'config-error', message: 'no first-secret', problems });
@@ -24,7 +26,12 @@ describe('the progress of a build', () => {
     expect(states.at(-1)).toMatchObject({
       phase: { kind: 'ended', ending },
       warnings: ['beware of ***', 'and ***'],
-      steps: [{ phase: { kind: 'lost', message: 'lost with ***' } }],
+      steps: [
+        {
+          command: `curl -H *** ${'x'.repeat(3_987)}…`,
+          phase: { kind: 'lost', message: 'lost with ***' },
+        },
+      ],
     });
     expect(JSON.stringify(states)).not.toMatch(/first-secret|second-secret/);
   });

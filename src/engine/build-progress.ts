@@ -9,6 +9,7 @@ import type {
   StepState,
 } from '../build/index.ts';
 import { createMasking, type Masking } from '../sealing/index.ts';
+import { clip } from '../terminal/text.ts';
 
 /** Changes the state of a build; nothing else changes it. Reports every change to the attached reporters. */
 export interface BuildProgress {
@@ -21,7 +22,7 @@ export interface BuildProgress {
    */
   hide(masking: Masking): void;
   /** Records the proven build, its links, or how the build before it ended. */
-  note(facts: Partial<Pick<BuildState, 'build' | 'links' | 'previous'>>): void;
+  note(facts: Partial<Pick<BuildState, 'build' | 'links' | 'previous' | 'isResumed'>>): void;
   prepare(detail: string): void;
   warn(warnings: readonly string[]): void;
   plan(steps: readonly PlannedState[], isWarm: boolean): void;
@@ -34,7 +35,7 @@ export interface BuildProgress {
 }
 
 /** The state of a step before it runs. */
-export type PlannedState = Pick<StepState, 'name' | 'container' | 'isAllowed' | 'group'> & {
+export type PlannedState = Pick<StepState, 'name' | 'container' | 'command' | 'isAllowed' | 'group'> & {
   /** Why it never runs. */
   readonly skipped: string | undefined;
 };
@@ -89,7 +90,7 @@ export function createBuildProgress(build: Build, { urls, now }: ProgressOptions
       if (warnings.length === 0) return;
       change({ warnings: [...state.warnings, ...warnings.map((warning) => masking.mask(warning))] });
     },
-    plan: (steps, isWarm) => change({ isWarm, steps: steps.map(toFirstState) }),
+    plan: (steps, isWarm) => change({ isWarm, steps: steps.map((step) => toFirstState(step, masking)) }),
     startStep(index, attempt): void {
       const part = { phase: { kind: 'running' }, attempt, startedAt: now(), endedAt: undefined, tail: '' } as const;
       changeStep(index, part, { kind: 'running' });
@@ -119,11 +120,18 @@ function maskWords<T extends Ending | StepPhase>(ending: T, masking: Masking): T
   return { ...ending, ...shown, problems };
 }
 
+/** A script that nobody reads on a page. Each running build holds the commands of its steps. */
+const MAX_COMMAND_LENGTH = 4_000;
+
 /** Copies field by field, since a planned step may have more than people may see. */
-export function toFirstState({ name, container, isAllowed, group, skipped }: PlannedState): StepState {
+export function toFirstState(
+  { name, container, command, isAllowed, group, skipped }: PlannedState,
+  masking: Masking,
+): StepState {
   return {
     name,
     container,
+    command: command && clip(masking.mask(command), MAX_COMMAND_LENGTH),
     phase: skipped === undefined ? { kind: 'pending' } : { kind: 'skipped', reason: skipped },
     attempt: 1,
     isAllowed,

@@ -1,9 +1,10 @@
 import type { Build, BuildLinks, BuildState, Ending, Reporter, Trust } from '../build/index.ts';
 import type { Repository } from '../forges/forge.ts';
 import type { ParsedPipeline } from '../pipeline/index.ts';
-import type { JsonObject, Notify } from '../pipeline/pipeline.ts';
-import type { Purpose } from '../sealing/index.ts';
+import type { JsonObject, Telegram } from '../pipeline/pipeline.ts';
+import type { Binding } from '../sealing/index.ts';
 import type { Cluster } from './cluster.ts';
+import type { Clones } from './delta.ts';
 import { type ConnectionPool, DEFAULT_STEP_LIMITS, type StepLimits } from '../agent/index.ts';
 
 /** A build to run. Until the forge has proven it, it is only the claim of a webhook. */
@@ -28,7 +29,7 @@ export type ProvenBuild = Build & { readonly trust: Trust };
 
 export interface BuildDependencies {
   /** Opens a sealed value of this repository. @throws {C3Error} SEALED_INVALID */
-  open(token: string, purpose: Purpose): Promise<{ plaintext: string; isOldKey: boolean }>;
+  open(token: string, binding: Omit<Binding, 'scope'>): Promise<{ plaintext: string; isOldKey: boolean }>;
   /** @throws {C3Error} KUBECONFIG_INVALID */
   openCluster(kubeconfig: string): Omit<Cluster, 'findWorkspace'>;
   /** Makes the addresses of the build's page. Called once, with the proven build. Default: there is no page. */
@@ -39,6 +40,11 @@ export interface BuildDependencies {
   readonly onOver?: (ending: Ending) => void;
   /** Lists what the operator does not allow in a job, a sentence each. */
   checkJob(manifest: JsonObject): readonly string[];
+  /**
+   * Called when the forge has proven the build. Returns false if another build of this commit and ref that runs in this
+   * process was proven before. Default: there is none.
+   */
+  readonly claim?: () => boolean;
   /** Cancels the older builds of this one's ref. */
   cancelPrevious(): void;
   /** Lists what no output may show, besides the forge's token and the secrets of the steps. Default: nothing. */
@@ -52,6 +58,8 @@ export interface BuildDependencies {
   openReporter(request: BuildRequest, telegram: TelegramOptions | undefined): Reporter;
   /** There is one in a process. */
   readonly connections: ConnectionPool;
+  /** Default: the container fetches each commit by itself. */
+  readonly clones?: Clones;
   now(): number;
   /** Gets faults that no report can contain. */
   onFault(error: unknown): void;
@@ -66,18 +74,17 @@ export interface BuildDependencies {
 }
 
 /** The Telegram options of c3.yaml. */
-export interface TelegramOptions {
+export interface TelegramOptions extends Omit<Telegram, 'to'> {
   /** Opened. Undefined: the operator's. */
   readonly destination: string | undefined;
-  readonly notify: Notify;
-  /** Whether the log of the step that failed the build is sent. */
-  readonly log: boolean;
 }
 
 export interface BuildLimits extends StepLimits {
-  /** How long a new Pod may take to start. */
-  readonly startTimeoutMs: number;
+  /** The pauses before a c3.yaml that the forge does not show is requested again. It may lag behind the webhook. */
+  readonly lagPausesMs: readonly number[];
 }
 
-/** An autoscaler may need minutes to add a node for a new Pod. */
-export const DEFAULT_BUILD_LIMITS: BuildLimits = { ...DEFAULT_STEP_LIMITS, startTimeoutMs: 10 * 60_000 };
+export const DEFAULT_BUILD_LIMITS: BuildLimits = {
+  ...DEFAULT_STEP_LIMITS,
+  lagPausesMs: [1_000, 2_000, 4_000, 8_000],
+};

@@ -1,7 +1,10 @@
-import { findOutcome, toComparedCommit } from '../build/index.ts';
+import { findOutcome, hasPassed, toComparedCommit } from '../build/index.ts';
 import type { BuildState, Ending, FailedLog, Reporter } from '../build/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
+import { findLastingDirectories } from '../pipeline/index.ts';
 import { createMasking } from '../sealing/index.ts';
+import { planWorkdir } from './checkout.ts';
+import type { CloneUpdate } from './delta.ts';
 import { createBuildProgress, type BuildProgress } from './build-progress.ts';
 import type { BuildDependencies, BuildRequest, TelegramOptions } from './build-request.ts';
 import { prepare, toWorkspaceQuery, type PreparedBuild } from './prepare.ts';
@@ -22,17 +25,19 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   const { onState } = dependencies;
   if (onState) progress.attach({ report: onState });
   progress.hide(createMasking(request.repository.gitAccess().secrets));
-  const compared = compareWithPrevious(request, progress);
+  let compared: Promise<Ending | undefined> | undefined;
+  const compare = async (): Promise<Ending | undefined> => await (compared ??= compareWithPrevious(request, progress));
   const attached: { reporter?: Reporter } = {};
   function attach(telegram: TelegramOptions | undefined): void {
     attached.reporter ??= dependencies.openReporter(request, telegram);
     progress.attach(attached.reporter);
   }
 
-  let outcome: Outcome | undefined = await carryOut(request, dependencies, { progress, attach });
+  let outcome: Outcome | undefined = await carryOut(request, dependencies, { progress, attach, compare });
   if (outcome.isReplayed === true) return outcome.ending;
   let { ending } = outcome;
-  if (ending.kind !== 'refused') await compared;
+  const previous = ending.kind === 'refused' ? undefined : await compare();
+  if (ending.kind === 'passed' && !isFixed(previous, progress.state)) progress.note({ previous: undefined });
   ending = progress.end(ending);
   try {
     if (!attached.reporter) attach(undefined);
@@ -51,6 +56,14 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
   return ending;
 }
 
+interface Course {
+  readonly progress: BuildProgress;
+  /** Opens the reporter, once. */
+  attach(telegram: TelegramOptions | undefined): void;
+  /** Begins to compare with the previous build, once. */
+  compare(): Promise<unknown>;
+}
+
 /**
  * Runs all of the build except its last reports. A separate function lets the garbage collector free its memory
  * before they are sent.
@@ -58,16 +71,23 @@ export async function runBuild(request: BuildRequest, dependencies: BuildDepende
 async function carryOut(
   request: BuildRequest,
   dependencies: BuildDependencies,
-  { progress, attach }: { progress: BuildProgress; attach: (telegram: TelegramOptions | undefined) => void },
+  { progress, attach, compare }: Course,
 ): Promise<Outcome> {
+  const { build, repository, signal } = request;
+  const update = dependencies.clones?.begin(build, repository, signal);
   try {
     const prepared = await prepare(request, dependencies, progress);
     if (prepared.kind === 'ended') return prepared;
-    const { secrets, pipeline } = prepared;
-    const { telegram } = pipeline;
-    attach(telegram && { destination: secrets.telegram, notify: telegram.notify, log: telegram.log });
+    const { secrets } = prepared;
+    attach(secrets.telegram);
     progress.hide(secrets.masking);
-    return await runInCluster(request, dependencies, progress, prepared);
+    void compare();
+    try {
+      return await runInCluster(request, dependencies, progress, { ...prepared, update });
+    } finally {
+      // The final status must follow it.
+      await prepared.announced.catch(() => {});
+    }
   } catch (error) {
     if (request.signal.aborted) return { ending: toCancelEnding(request.signal, BEFORE_STEPS) };
     if (!(error instanceof C3Error)) dependencies.onFault(error);
@@ -103,40 +123,84 @@ interface Outcome {
   readonly openLog?: (state: BuildState, signal: AbortSignal) => FailedLog | undefined;
 }
 
+type ReadyBuild = PreparedBuild & { readonly update: CloneUpdate | undefined };
+
+/**
+ * Runs the build in its Pod. If it ends before its first step because of what an earlier build left in a warm Pod, or
+ * because the Pod was lost, the Pod is deleted and the build runs in another one, once.
+ */
 async function runInCluster(
   request: BuildRequest,
   dependencies: BuildDependencies,
   progress: BuildProgress,
-  prepared: PreparedBuild,
+  prepared: ReadyBuild,
 ): Promise<Outcome> {
-  const { build, pipeline, secrets, isResumed } = prepared;
+  const first = await runInPod(request, dependencies, progress, prepared);
+  if (!first.isRepeatable || request.signal.aborted) return first;
+  await first.cleanUp?.();
+  const reason = 'message' in first.ending ? first.ending.message : '';
+  progress.warn([`the build began again in another Pod: ${reason}`]);
+  return await runInPod(request, dependencies, progress, { ...prepared, isResumed: false });
+}
+
+async function runInPod(
+  request: BuildRequest,
+  dependencies: BuildDependencies,
+  progress: BuildProgress,
+  prepared: ReadyBuild,
+): Promise<Outcome & { readonly isRepeatable: boolean }> {
+  const { build, pipeline, secrets, announced, isResumed, update } = prepared;
   const { signal } = request;
+  const query = toWorkspaceQuery(pipeline, build, secrets);
   const answer = await dependencies.openCluster(secrets.kubeconfig).openWorkspace(
-    { ...toWorkspaceQuery(pipeline, build), isResumed, idleMs: pipeline.pod.idleMs, neededMs: pipeline.timeoutMs },
+    {
+      ...query,
+      directories: findLastingDirectories(pipeline.job.manifest, planWorkdir(pipeline).path),
+      isResumed,
+      idleMs: pipeline.pod.idleMs,
+      neededMs: pipeline.timeoutMs,
+    },
     {
       signal,
-      startTimeoutMs: dependencies.limits.startTimeoutMs,
+      startTimeoutMs: pipeline.pod.startTimeoutMs,
       onWaiting: (reason) => progress.prepare(reason),
     },
   );
-  if (answer.kind === 'failed') return { ending: { kind: 'infrastructure-error', message: answer.message } };
-  if (answer.kind === 'aborted') return { ending: toCancelEnding(signal, BEFORE_STEPS) };
+  if (answer.kind === 'failed') {
+    const isRepeatable = answer.isLost === true && !isResumed;
+    return { ending: { kind: 'infrastructure-error', message: answer.message }, isRepeatable };
+  }
+  if (answer.kind === 'aborted') return { ending: toCancelEnding(signal, BEFORE_STEPS), isRepeatable: false };
   const { workspace } = answer;
   progress.warn(workspace.warnings);
   try {
-    const { ending, sweep, openLog } = await runSteps({
+    await announced;
+  } catch (error) {
+    await workspace.release({ isClean: !isResumed });
+    throw error;
+  }
+  const { checkout } = pipeline;
+  // Submodules need the forge in any case.
+  const place = checkout && !checkout.submodules && { ...checkout, workspace, owner: query.owner };
+  try {
+    const { ending, isRepeatable, sweep, openLog } = await runSteps({
       ...request,
       ...dependencies,
       ...prepared,
       proofKey: secrets.kubeconfig,
       workspace,
       gitAccess: request.repository.gitAccess(),
+      delta: place && !isResumed ? await update?.take(place) : undefined,
       environment: toBuildEnvironment(build),
       secrets: secrets.environment,
       masking: secrets.masking,
       progress,
     });
-    return { ending, openLog, cleanUp: async () => workspace.release({ isClean: await sweep() }) };
+    if (place && progress.state.steps[0]?.phase.kind === 'passed') update?.note(place);
+    const trouble = ending.kind === 'failed' ? workspace.findTrouble() : undefined;
+    if (trouble !== undefined) progress.warn([trouble]);
+    const cleanUp = async (): Promise<void> => workspace.release({ isClean: (await sweep()) && !isRepeatable });
+    return { ending, isRepeatable, openLog, cleanUp };
   } catch (error) {
     await workspace.release({ isClean: false });
     throw error;
@@ -168,14 +232,28 @@ const MAX_COMPARE_MS = 5_000;
  * Reads from the forge how the previous build ended, and records it in the progress. Never rejects. Only the end of
  * the build waits for it.
  */
-async function compareWithPrevious({ build, repository }: BuildRequest, progress: BuildProgress): Promise<void> {
+async function compareWithPrevious(
+  { build, repository }: BuildRequest,
+  progress: BuildProgress,
+): Promise<Ending | undefined> {
   const sha = toComparedCommit(build);
-  if (sha === undefined) return;
+  if (sha === undefined) return undefined;
   const tooLate = AbortSignal.timeout(MAX_COMPARE_MS);
   const late = new Promise<undefined>((resolve) => {
     tooLate.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  const asked = findOutcome(repository.listStatuses(sha, tooLate)).catch(() => undefined);
-  const outcome = await Promise.race([asked, late]);
-  if (outcome !== undefined) progress.note({ previous: outcome });
+  const asked = findOutcome(repository.listStatuses(sha, tooLate), build).catch(() => undefined);
+  const previous = await Promise.race([asked, late]);
+  if (previous) progress.note({ previous: previous.kind === 'passed' ? 'passed' : 'failed' });
+  return previous;
+}
+
+/**
+ * Returns false if the previous build failed and this one has not run what failed then: the step, or for a build whose
+ * step is unknown, every step.
+ */
+function isFixed(previous: Ending | undefined, { steps }: BuildState): boolean {
+  if (previous === undefined || previous.kind === 'passed') return true;
+  if (previous.kind === 'failed') return hasPassed(previous, steps);
+  return steps.every(({ phase }) => phase.kind === 'passed');
 }

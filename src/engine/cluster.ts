@@ -24,14 +24,21 @@ export interface Cluster {
 export interface WorkspaceRequest {
   /** The job, verbatim. The workspace's name starts with its `metadata.name`. */
   readonly manifest: JsonObject;
-  /** `host/owner/name`. A workspace never serves another scope or another trust class. */
+  /** `host/owner/name`. A workspace never serves another scope or another owner. */
   readonly scope: string;
-  readonly trustClass: 'protected' | 'other';
+  /** The ref that has the workspace for itself, such as `protected refs/heads/main`, or `branches`. */
+  readonly owner: string;
   /**
    * The first of the two directories that can hold the builds' files. Builds that use another one get another
    * workspace.
    */
   readonly root: string;
+  /**
+   * The directories of the commit and of `root`, as far as they are in volumes that outlive the workspace. `key` is
+   * equal for the same directory, and followed by a slash for one inside. Two workspaces never work in one of them, or
+   * in one inside another, at the same time: the second workspace fails. Default: none.
+   */
+  readonly directories?: readonly { readonly volume: string; readonly key: string }[];
   readonly buildId: string;
   /** Whether a c3 that died had started the build. If it began in a workspace, it can only continue in that one. */
   readonly isResumed: boolean;
@@ -47,7 +54,7 @@ export interface WorkspaceRequest {
 /** The part of a request from which the name of its workspace is computed. */
 export type WorkspaceQuery = Pick<
   WorkspaceRequest,
-  'manifest' | 'scope' | 'trustClass' | 'root' | 'buildId' | 'reuse' | 'maxAgeMs'
+  'manifest' | 'scope' | 'owner' | 'root' | 'buildId' | 'reuse' | 'maxAgeMs'
 >;
 
 export type FindAnswer =
@@ -76,9 +83,9 @@ export type WorkspaceAnswer =
   | { readonly kind: 'ready'; readonly workspace: Workspace }
   /**
    * `message` is in the cluster's own words: unpullable image, unschedulable, refused by quota or admission,
-   * unreachable.
+   * unreachable. `isLost`: a new workspace was lost while it started, so that another one may start.
    */
-  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string; readonly isLost?: boolean }
   /** `signal` was aborted. */
   | { readonly kind: 'aborted' };
 
@@ -88,7 +95,7 @@ export interface Workspace {
   /** The Pod's UID. It is not trusted: a hostile cluster can report the UID of another cluster's Pod. */
   readonly id: string;
   /**
-   * Identifies this workspace among those of all clusters, scopes and trust classes in this process. What a build
+   * Identifies this workspace among those of all clusters, scopes and owners in this process. What a build
    * leaves to the next build is stored under this key. No cluster and no tenant can make it equal to the key of
    * another workspace.
    */
@@ -99,6 +106,8 @@ export interface Workspace {
    * holder with a smaller epoch.
    */
   readonly epoch: number;
+  /** Another build had the workspace and did not release it: what it left running is unknown. */
+  readonly isAbandoned: boolean;
   /** What the user must know about how the workspace was opened: "this kubeconfig may not use Leases: …". */
   readonly warnings: readonly string[];
   /**
@@ -106,6 +115,8 @@ export interface Workspace {
    * went silent, or another c3 took it over.
    */
   readonly lost: Promise<string>;
+  /** Describes what happened in the workspace so far that can be why a step failed; undefined if there is nothing. */
+  findTrouble(): string | undefined;
   /**
    * Starts a program in a container, without a terminal, with stdin open. Auditors of the cluster can read `argv`, so
    * it holds constants only. Everything else is sent with `write`. Resolves when the cluster has accepted the request

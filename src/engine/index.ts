@@ -4,7 +4,10 @@ export type { BuildDependencies, BuildLimits, BuildRequest, ProvenBuild, Telegra
 export { createBuildProgress, toFirstState } from './build-progress.ts';
 export { Cancelled, Superseded } from './verdict.ts';
 export { planRoots } from './checkout.ts';
+export { createClones } from './delta.ts';
 export type * from './cluster.ts';
+export { createMacs, type Macs } from './macs.ts';
 export { readNotedState } from './noted-state.ts';
-export { checkJob, openSecrets, PIPELINE_FILE, readPipeline, toWorkspaceQuery } from './prepare.ts';
+export { checkJob, openSecrets, readPipeline, toWorkspaceQuery } from './prepare.ts';
+export { PIPELINE_FILE } from './prove-build.ts';
 export { planTasks, toStepId } from './tasks.ts';

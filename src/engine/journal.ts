@@ -1,12 +1,16 @@
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from '../build/index.ts';
 import { isJsonObject, parseJson, readInteger, readObject, readString } from '../json.ts';
 import { yieldToEventLoop } from '../limiter.ts';
+import { MAC_LENGTH, type Macs } from './macs.ts';
 
 /**
  * The state of a build, for readers after the process that ran the build has ended. c3 appends lines to
  * `journal.CONTAINER` in the Pod, together with other commands. A line has complete values, each under a key, and the
- * newest value counts. So a line that is repeated, late or lost does little harm. No line repeats data of c3.yaml or
- * of a link, because every program in the Pod can write lines.
+ * newest value counts. So a line that is repeated, late or lost does little harm. Every program in the Pod can write and
+ * delete lines. So each line has a MAC (threat model A3), and no line repeats data of c3.yaml or of a link.
+ *
+ * A line is in ASCII, without a blank: `{"e":7,"n":12,"v":{"step 3":{…}}}` and its MAC. `e` is the epoch of the c3 that
+ * wrote it: a c3 that resumes a build has a greater one. `n` counts the lines of that c3.
  */
 export interface Journal {
   /**
@@ -14,15 +18,6 @@ export interface Journal {
    * before another command.
    */
   toCommands(container: string, state: BuildState): string;
-}
-
-/** A line of the journal: `{"e":7,"n":12,"v":{"step 3":{…}}}`, in ASCII and without a blank. */
-interface Entry {
-  /** The epoch of the c3 that wrote it. A c3 that resumes a build has a greater one. */
-  readonly e: number;
-  /** Counts the lines of that c3. */
-  readonly n: number;
-  readonly v: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -40,16 +35,13 @@ const MAX_NOTED_BYTES = 1024 * 1024;
 /** The limit of a read. It covers the journals of several containers, because they may share a directory. */
 const MAX_READ_BYTES = 8 * MAX_NOTED_BYTES;
 
-/** Lines that are parsed before other work runs. A tenant can write lines with hundreds of values (A12). */
+/** Lines that are checked or parsed before other work runs. A tenant can write many lines and values (A12). */
 const LINES_A_TURN = 16;
 
 /** No honest build has more warnings. */
 const MAX_WARNINGS = 20;
 
-/**
- * For a text in a line. The longest line has two texts and a name, and the agent's protocol allows 4 KiB
- * (`frames.ts`).
- */
+/** For a text in a line. The longest line has two texts and a name, and the agent sends 4000 bytes at most. */
 const MAX_TEXT_BYTES = 1200;
 
 /** c3.yaml allows far fewer. */
@@ -58,7 +50,13 @@ const MAX_ATTEMPT = 10_000;
 /** The latest time of a Date, in epoch milliseconds. @see https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const MAX_TIME = 8.64e15;
 
-export function createJournal({ buildId, epoch }: { readonly buildId: string; readonly epoch: number }): Journal {
+export interface JournalOptions {
+  readonly buildId: string;
+  readonly epoch: number;
+  readonly toMac: Macs['ofEntry'];
+}
+
+export function createJournal({ buildId, epoch, toMac }: JournalOptions): Journal {
   const containers = new Map<string, { readonly noted: Map<string, string>; bytes: number }>();
   let count = 0;
   return {
@@ -66,33 +64,29 @@ export function createJournal({ buildId, epoch }: { readonly buildId: string; re
       const kept = containers.get(container) ?? { noted: new Map<string, string>(), bytes: 0 };
       containers.set(container, kept);
       if (kept.bytes > MAX_NOTED_BYTES && state.phase.kind !== 'ended') return '';
-      const changed: [key: string, value: unknown, bytes: number][] = [];
+      const lines: Record<string, unknown>[] = [];
+      let line: Record<string, unknown> = {};
+      let left = 0;
       for (const [key, value] of listValues(state)) {
         const text = toAscii(value);
-        if (kept.noted.get(key) !== text) changed.push([key, value, key.length + text.length]);
+        if (kept.noted.get(key) === text) continue;
         kept.noted.set(key, text);
+        // As many values as fit go into one line.
+        const bytes = key.length + text.length;
+        if (bytes > left) {
+          line = {};
+          lines.push(line);
+          left = LINE_BYTES;
+        }
+        line[key] = value;
+        left -= bytes;
       }
-      const lines = toLines(changed).map((v): Entry => ({ e: epoch, n: (count += 1), v }));
-      const commands = lines.map((entry) => `note ${buildId} ${toAscii(entry)}\n`).join('');
+      const texts = lines.map((v) => toAscii({ e: epoch, n: (count += 1), v }));
+      const commands = texts.map((text) => `note ${buildId} ${text}${toMac(text)}\n`).join('');
       kept.bytes += commands.length;
       return commands;
     },
   };
-}
-
-/** Puts as many values into a line as fit. */
-function toLines(
-  values: readonly (readonly [key: string, value: unknown, bytes: number])[],
-): Record<string, unknown>[] {
-  const lines: Record<string, unknown>[] = [];
-  let left = 0;
-  for (const [key, value, bytes] of values) {
-    const line = lines.at(-1);
-    if (line && bytes <= left) line[key] = value;
-    else lines.push({ [key]: value });
-    left = (line && bytes <= left ? left : LINE_BYTES) - bytes;
-  }
-  return lines;
 }
 
 /** Lists the recorded values of a state, by key. Readers get names and containers of steps from c3.yaml. */
@@ -119,17 +113,21 @@ function toAscii(value: unknown): string {
 }
 
 /**
- * Reads the state from journals. `lines` come from one or several containers, in any order. Every program in the Pod
- * can write them, so invalid values are ignored.
+ * Reads the state from journals. `lines` come from one or several containers, in any order. Lines with an invalid MAC
+ * are ignored. So are invalid values: the owner of the kubeconfig can compute a MAC.
  *
  * @param known the state from c3.yaml and the link, which no journal may change; its steps have not started
  * @returns undefined when there is nothing
  */
-export async function readJournal(lines: readonly string[], known: BuildState): Promise<BuildState | undefined> {
+export async function readJournal(
+  lines: readonly string[],
+  known: BuildState,
+  { toMac }: Pick<JournalOptions, 'toMac'>,
+): Promise<BuildState | undefined> {
   let state = known;
   let isTold = false;
   const warnings: string[] = [];
-  for (const [count, { text }] of sortEntries(lines).entries()) {
+  for (const [count, text] of (await sortEntries(lines, toMac)).entries()) {
     if (count % LINES_A_TURN === 0) await yieldToEventLoop();
     const values = readObject(parseJson(text))['v'];
     isTold ||= isJsonObject(values);
@@ -145,21 +143,22 @@ export async function readJournal(lines: readonly string[], known: BuildState): 
 }
 
 /**
- * Sorts entries by the order in which c3 wrote them. Their values are parsed later, one by one, because all values
- * together need 20 times the memory.
+ * Drops the lines without a valid MAC, and sorts the others by the order in which c3 wrote them. Their values are parsed
+ * later, one by one, because all values together need 20 times the memory.
  */
-function sortEntries(lines: readonly string[]): readonly (Omit<Entry, 'v'> & { readonly text: string })[] {
+async function sortEntries(lines: readonly string[], toMac: JournalOptions['toMac']): Promise<readonly string[]> {
   const entries: { e: number; n: number; text: string }[] = [];
   let left = MAX_READ_BYTES;
-  for (const line of lines) {
+  for (const [count, line] of lines.entries()) {
+    if (count % LINES_A_TURN === 0) await yieldToEventLoop();
     left -= line.length;
     if (left < 0) break;
     // On a full disk a line may be cut, and the next one follows it directly.
-    const text = line.slice(Math.max(0, line.lastIndexOf('{"e":')));
+    const text = line.slice(Math.max(0, line.lastIndexOf('{"e":')), -MAC_LENGTH);
     const [, e, n] = /^\{"e":(\d{1,15}),"n":(\d{1,15}),/.exec(text) ?? [];
-    if (n !== undefined) entries.push({ e: Number(e), n: Number(n), text });
+    if (n !== undefined && line.endsWith(toMac(text))) entries.push({ e: Number(e), n: Number(n), text });
   }
-  return entries.toSorted((one, other) => one.e - other.e || one.n - other.n);
+  return entries.toSorted((one, other) => one.e - other.e || one.n - other.n).map(({ text }) => text);
 }
 
 function withValue(
@@ -224,7 +223,8 @@ const ENDINGS: KindFields<Ending> = {
   passed: {},
   failed: { step: toWords, ...MESSAGE },
   'config-error': MESSAGE,
-  skipped: MESSAGE,
+  // It has no Pod, so no journal.
+  skipped: { ...MESSAGE, by: () => undefined },
   'timed-out': MESSAGE,
   cancelled: MESSAGE,
   superseded: MESSAGE,

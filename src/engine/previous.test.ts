@@ -23,7 +23,11 @@ describe('a build and the one before it', () => {
       build: { before: BEFORE },
       async *listStatuses(sha) {
         asked.push(sha);
-        yield { state: 'failure', description: 'failed' };
+        yield {
+          context: 'c3/push',
+          state: 'failure',
+          description: 'failed at main after 8s: exit code 1 (main, build a)',
+        };
       },
     });
     expect(asked).toEqual([BEFORE]);
@@ -36,11 +40,31 @@ describe('a build and the one before it', () => {
       build: { before: BEFORE, cause: 'rerun' },
       async *listStatuses(sha) {
         asked.push(sha);
-        yield { state: 'success', description: 'passed' };
+        yield { context: 'c3/push', state: 'success', description: 'passed in 8s (main, build a)' };
       },
     });
     expect([...new Set(asked)]).toEqual([world.sha]);
     expect(last()).toMatchObject({ previous: 'passed' });
+  });
+
+  it('are not called fixed if the step that failed has not run', async () => {
+    const file = toFile("- main: echo\n- {main: echo, name: unit tests, when: {path: 'src/**'}}");
+    const run = async (description: string, paths: string[]): Promise<BuildState['previous']> => {
+      await world.run({
+        build: { before: BEFORE },
+        file,
+        paths,
+        async *listStatuses() {
+          yield { context: 'c3/push', state: 'failure', description };
+        },
+      });
+      return last()?.previous;
+    };
+    const atStep = 'failed at unit tests after 8s: exit code 1 (main, build a)';
+    expect(await run(atStep, ['docs/a'])).toBeUndefined();
+    expect(await run(atStep, ['src/a'])).toBe('failed');
+    expect(await run('timed out after 1h (main, build a)', ['docs/a'])).toBe('failed'); // it runs all steps
+    expect(await run('timed out after 1h (main, build a)', ['src/a'])).toBe('failed');
   });
 
   it('are not compared where there was none, and a forge that does not say is no failure', async () => {
@@ -65,7 +89,11 @@ describe('a build and the one before it', () => {
         steps.push(phase.kind);
         // The forge answers when the last step is over.
         if (now.length > 0 && now.every((step) => step.phase.kind === 'passed'))
-          status.resolve({ state: 'failure', description: 'failed' });
+          status.resolve({
+            context: 'c3/push',
+            state: 'failure',
+            description: 'failed at main after 8s: exit code 1 (main, build a)',
+          });
       },
     });
     expect(steps).toContain('running');
@@ -81,13 +109,16 @@ describe('a build and the one before it', () => {
     });
     const file = { kind: 'missing' } as const;
     const never = new Promise<CommitStatus>(() => {});
+    const asked = Promise.withResolvers<undefined>();
     const ending = world.run({
       file,
       build: { before: BEFORE },
       async *listStatuses() {
+        asked.resolve(undefined);
         yield await never;
       },
     });
+    await asked.promise;
     let isOver = false;
     void ending.then(() => {
       isOver = true;

@@ -225,7 +225,9 @@ it('in a Pod of its own a build kills nothing at its end: the Pod goes, and all 
   const shared = await walk.run(steps);
   const daemon = (): number => Number(readFileSync(join(walk.workspace.directory, 'daemon'), 'utf8'));
   expect(isRunning(daemon())).toBe(false);
-  const alone = await walk.run(steps, { pod: { reuse: false, idleMs: 1, maxAgeMs: 1 } });
+  const alone = await walk.run(steps, {
+    pod: { reuse: false, share: true, idleMs: 1, maxAgeMs: 1, startTimeoutMs: 600_000 },
+  });
   expect(isRunning(daemon())).toBe(true);
   process.kill(daemon(), 'SIGKILL');
   expect([shared.isClean, alone.isClean]).toEqual([true, false]);

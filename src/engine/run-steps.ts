@@ -1,8 +1,8 @@
-import { createHmac } from 'node:crypto';
 import type { BuildState, Ending, FailedLog } from '../build/index.ts';
 import { createBuildAgents, createPartReader, type BuildAgents, type ConnectionPool } from '../agent/index.ts';
 import { planRoots, planWorkdir } from './checkout.ts';
 import { createJournal } from './journal.ts';
+import { createMacs } from './macs.ts';
 import { runTask, type TaskContext } from './run-task.ts';
 import { openFailedLog } from './step-log.ts';
 import { findOversizedVariable, planTasks, type TaskPlan, type TaskSource } from './tasks.ts';
@@ -10,7 +10,7 @@ import type { Part } from './verdict.ts';
 
 export interface StepsOptions
   extends TaskSource, Pick<TaskContext, 'workspace' | 'progress' | 'masking' | 'limits' | 'onOutput'> {
-  /** The key for {@link createStepProofs}. */
+  /** The key for {@link createMacs}. */
   readonly proofKey: string;
   /**
    * Another c3 process started the build in this workspace. Steps that ran do not run again, and the time limit
@@ -27,6 +27,8 @@ export interface StepsOptions
 
 export interface StepsOutcome {
   readonly ending: Ending;
+  /** No step has begun, and the build may pass in a new workspace. */
+  readonly isRepeatable: boolean;
   /**
    * Kills what the build left running. Resolves with whether nothing is left, so that the workspace may serve another
    * build.
@@ -51,11 +53,13 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   if (oversized !== undefined) {
     return {
       ending: { kind: 'config-error', message: oversized },
+      isRepeatable: false,
       sweep: () => Promise.resolve(true),
       openLog: () => undefined,
     };
   }
-  const journal = createJournal({ buildId, epoch: workspace.epoch });
+  const macs = createMacs({ key: options.proofKey, buildId, workspaceId: workspace.id });
+  const journal = createJournal({ buildId, epoch: workspace.epoch, toMac: macs.ofEntry });
   const roots = planRoots(pipeline);
   const takeNotes = (container: string): string => journal.toCommands(container, progress.state);
   const agents = createBuildAgents({
@@ -63,17 +67,23 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
     buildId,
     roots,
     isReused: pipeline.pod.reuse,
+    isNew: !workspace.isWarm && !options.isResumed,
     takeNotes,
+    toFirstMac: macs.ofFirst,
     reconnectMs: options.limits.reconnectMs,
   });
-  for (const [container, count] of countAtOnce(tasks)) agents.warmUp(container, count);
+  const counts = countAtOnce(tasks);
+  // One agent clears a container, before anything of this build runs there.
+  if (workspace.isAbandoned)
+    await Promise.all([...counts.keys()].map(async (container) => await agents.enter(container)));
+  for (const [container, count] of counts) agents.warmUp(container, count);
   progress.plan(tasks.all, workspace.isWarm);
 
   const context: TaskContext = {
     ...options,
     agents,
     takeNotes,
-    toProof: createStepProofs({ key: options.proofKey, buildId, workspaceId: workspace.id }),
+    toProof: macs.ofStep,
     workdir: planWorkdir(pipeline),
     logs: new Map(),
     reader: createPartReader({ workspace, buildId, roots }),
@@ -82,13 +92,17 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   void workspace.lost.then((message) => {
     course.loss = message;
   });
-  const spentMs = await findSpent(options, agents, tasks);
+  const spentMs = await enterFirst(options, agents, [...counts.keys()]);
   const steps = {
     deadline: performance.now() + pipeline.timeoutMs - spentMs,
     limit: 'the time limit of the build',
     signal: options.signal,
   };
   await runStages(tasks.steps, steps, { context, course });
+  const { sweep } = agents;
+  const openLog: StepsOutcome['openLog'] = (state, signal) => openFailedLog(context, state, signal);
+  if (course.cause && isRepeatable(options, tasks, course))
+    return { ending: course.cause, isRepeatable: true, sweep, openLog };
   const last = {
     deadline: performance.now() + FINALLY_MS,
     limit: 'the ten minutes that "finally" has',
@@ -97,9 +111,27 @@ export async function runSteps(options: StepsOptions): Promise<StepsOutcome> {
   await runStages(tasks.finally, last, { context, course });
   return {
     ending: course.cause ?? { kind: 'passed', allowed: course.allowed },
-    sweep: agents.sweep,
-    openLog: (state, signal) => openFailedLog(context, state, signal),
+    isRepeatable: false,
+    sweep,
+    openLog,
   };
+}
+
+/**
+ * Returns whether a build ended before its first step because of what an earlier build left in the workspace, or
+ * because the workspace was lost.
+ */
+function isRepeatable(
+  { isResumed, workspace, signal, progress }: StepsOptions,
+  { all }: TaskPlan,
+  { cause, loss }: Course,
+): boolean {
+  const hasBegun = all.some(({ kind, index }) => {
+    const phase = progress.state.steps[index]?.phase.kind;
+    return kind === 'step' && phase !== 'pending' && phase !== 'skipped';
+  });
+  const mayPass = cause?.kind === 'infrastructure-error' && (workspace.isWarm || loss !== undefined);
+  return mayPass && !hasBegun && !isResumed && !signal.aborted;
 }
 
 /** The course of a build so far. */
@@ -139,13 +171,20 @@ async function runStages(
   }
 }
 
-/** Computes for how many milliseconds the build has run: 0, unless it is resumed. Compares the clocks of both c3s. */
-async function findSpent(options: StepsOptions, agents: BuildAgents, { all }: TaskPlan): Promise<number> {
+/**
+ * Comes into the first container, where c3 must wait for the agent: in a new workspace before anything of a build runs,
+ * and in one where the build is resumed. Resolves with for how many milliseconds the build has run, by the clocks of
+ * both c3s: 0, unless it is resumed.
+ */
+async function enterFirst(
+  { isResumed, workspace }: StepsOptions,
+  agents: BuildAgents,
+  [container]: readonly string[],
+): Promise<number> {
+  if (container === undefined || (workspace.isWarm && !isResumed)) return 0;
   const now = Date.now();
-  const [first] = all;
-  if (!options.isResumed || !first) return 0;
-  const answer = await agents.use(first.container, async (agent) => await agent.ready());
-  return answer.kind === 'answered' ? Math.max(0, now - answer.value.begunAtMs) : 0;
+  const arrival = await agents.enter(container);
+  return isResumed && arrival.kind === 'answered' ? Math.max(0, now - arrival.value.begunAtMs) : 0;
 }
 
 /** Counts how many tasks run in each container at the same time, at most. */
@@ -157,28 +196,4 @@ function countAtOnce({ steps, finally: last }: TaskPlan): Map<string, number> {
       counts.set(container, Math.max(length, counts.get(container) ?? 0));
   }
   return counts;
-}
-
-export interface StepProofOptions {
-  /**
-   * The kubeconfig: every c3 that leads the build has it, and nothing in the Pod has it. Its owner may run anything
-   * there.
-   */
-  readonly key: string;
-  readonly buildId: string;
-  /** The Pod's UID: a proof of one Pod proves nothing in another. */
-  readonly workspaceId: string;
-}
-
-/**
- * Creates the function that makes the proof of a step, by the step's id. The step's supervisor gets it over standard
- * input, and writes it into the exit file when the step has passed. So c3 knows who wrote the file: a program that
- * reads the proof there comes too late.
- */
-export function createStepProofs({ key, buildId, workspaceId }: StepProofOptions): (stepId: string) => string {
-  return (stepId) =>
-    createHmac('sha256', key)
-      .update(['c3-step-v1', workspaceId, buildId, stepId].join('\n'))
-      .digest('hex')
-      .slice(0, 32);
 }

@@ -1,10 +1,12 @@
 import {
+  CHECKOUT,
   formatArgv,
   runPlainStep,
   runStep,
   type BuildAgents,
   type LogEnd,
   type StepAgent,
+  type StepLaunch,
   type StepLimits,
   type StepOptions,
   type StepResult,
@@ -70,13 +72,11 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   const { container, index } = task;
   const { progress, masking, onOutput } = context;
   let end: LogEnd = { size: 0, bytes: new Uint8Array(0) };
-  const cancelling: StepAgent[] = [];
   const isLate = performance.now() >= part.deadline;
-  // A build that is resumed too late only reads how the step ended. A step that never started ends with this.
-  if (isLate) await forestall(work, context);
   progress.startStep(index, attempt);
   const output = onOutput && openOutput({ container, stepId }, context, (bytes) => onOutput(index, bytes));
   const result = await runAnywhere(work, part, context, {
+    // A build that is resumed too late only reads how the step ended. A step that has not started never starts.
     signal: isLate ? AbortSignal.abort() : part.signal,
     lost: context.workspace.lost,
     limits: context.limits,
@@ -88,32 +88,22 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
       end = { size: end.size + bytes.length, bytes: all.subarray(-MAX_KEPT_BYTES) };
       output?.push(bytes);
     },
-    openAgent() {
-      const agent = context.agents.openAnother(container);
-      cancelling.push(agent);
-      return agent;
-    },
+    openAgent: () => context.agents.openAnother(container),
   });
-  for (const agent of cancelling) agent.close();
   await output?.finish(result);
   context.logs.set(index, { container, stepId, bytes: end.size });
   const tail = toShownTail(end, masking);
   const isForestalled = isLate && result.kind === 'cancelled';
   progress.endStep(index, isForestalled ? { kind: 'skipped', reason: undefined } : toPhase(result), tail);
-  if (result.kind === 'lost') context.agents.condemn();
+  // Whatever broke the last attempt of the checkout would break that of the next build too.
+  const isBroken =
+    task.kind === 'checkout' && attempt > task.retry && result.kind === 'exited' && result.exitCode !== 0;
+  if (result.kind === 'lost' || isBroken) context.agents.condemn();
   return toVerdict(task, result, { ...part, tail, isPastLimit: performance.now() >= part.deadline });
 }
 
 /** The limit of kept output of a step that has no log in the workspace. */
 const MAX_KEPT_BYTES = 16 * 1024;
-
-/** Prevents the start of a step that has not started yet. */
-async function forestall({ stepId, agent }: Attempt, { build, limits }: TaskContext): Promise<void> {
-  // An agent that only sends heartbeats gets as long as a step that must end (A12).
-  const timer = setTimeout(agent.reset, limits.answerMs);
-  await agent.perform(`cancel ${build.id} ${stepId}\n`, (frame) => (frame.kind === 'cancel-noted' ? true : undefined));
-  clearTimeout(timer);
-}
 
 /** The shortest time limit that a supervisor keeps. */
 const MIN_TIMEOUT_MS = 1000;
@@ -122,7 +112,7 @@ type RunOptions = StepOptions & Parameters<typeof runPlainStep>[2];
 
 /** Runs an attempt under a supervisor. In a container without a shell, runs a list command by a plain exec. */
 async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: RunOptions): Promise<StepResult> {
-  const { task, agent, stepId } = work;
+  const { task, attempt, agent, stepId } = work;
   const { name, container, run } = task;
   const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - performance.now());
   const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
@@ -134,8 +124,8 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
       proof: context.toProof(stepId),
       workdir: context.workdir.path,
       mayStartElsewhere: context.workdir.mayStartElsewhere,
-      env: task.env,
-      script: run.kind === 'argv' ? formatArgv(run.argv) : run.text,
+      env: (attempt > 1 && task.retryEnv) || task.env,
+      script: toScript(run),
       timeoutMs,
       notes: context.takeNotes(container),
     },
@@ -150,4 +140,9 @@ async function runAnywhere(work: Attempt, part: Part, context: TaskContext, opti
   if (context.isResumed)
     return { kind: 'lost', message: 'a container without a shell keeps no trace of whether it ran' };
   return await runPlainStep(context.workspace, { container, argv: run.argv, timeoutMs }, options);
+}
+
+function toScript(run: Task['run']): StepLaunch['script'] {
+  if (run.kind === 'checkout') return CHECKOUT;
+  return run.kind === 'argv' ? formatArgv(run.argv) : run.text;
 }

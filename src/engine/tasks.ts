@@ -1,9 +1,10 @@
 import { formatRef, type Build } from '../build/index.ts';
 import type { GitAccess } from '../forges/forge.ts';
-import type { Plan, PlannedStage, PlannedStep } from '../pipeline/index.ts';
+import { findSharedMounts, type Plan, type PlannedStage, type PlannedStep } from '../pipeline/index.ts';
 import type { Pipeline, Step } from '../pipeline/pipeline.ts';
 import { formatScope } from '../sealing/index.ts';
-import { formatCheckoutScript, toGitEnvironment } from './checkout.ts';
+import { toCheckoutEnvironment, toStepGitEnvironment } from './checkout.ts';
+import type { Delta } from './delta.ts';
 
 /** What runs in a container: the checkout or a step. */
 export interface Task {
@@ -12,8 +13,12 @@ export interface Task {
   readonly kind: 'checkout' | 'step';
   readonly name: string;
   readonly container: string;
-  readonly run: Step['run'];
+  readonly run: Step['run'] | { readonly kind: 'checkout' };
+  /** What people see of `run`. Undefined for the checkout, whose script is c3's own. */
+  readonly command?: string;
   readonly env: Readonly<Record<string, string>>;
+  /** The environment of later attempts. Default: `env`. */
+  readonly retryEnv?: Readonly<Record<string, string>>;
   readonly timeoutMs: number | undefined;
   readonly retry: number;
   /** Its failure does not fail the build. */
@@ -43,6 +48,8 @@ export interface TaskSource {
   readonly plan: Extract<Plan, { kind: 'run' }>;
   readonly build: Pick<Build, 'id' | 'sha'>;
   readonly gitAccess: GitAccess;
+  /** What the clone in the workspace lacks. With it, the first attempt of the checkout gets no token. */
+  readonly delta?: Delta | undefined;
   /** The variables of the build, for every step. */
   readonly environment: Readonly<Record<string, string>>;
   /** The opened `secrets:`, by name. */
@@ -59,17 +66,25 @@ export function planTasks(source: TaskSource): TaskPlan {
     all.push(added);
     return added;
   }
-  const gitEnvironment = checkout === false ? {} : toGitEnvironment(source.gitAccess, checkout);
   const steps: Task[][] = [];
   if (checkout !== false) {
+    const shared = findSharedMounts(pipeline.job.manifest, checkout.container);
+    const order = { sha: build.sha, shared };
+    const env = {
+      ...source.environment,
+      ...toCheckoutEnvironment(source.gitAccess, checkout, { ...order, delta: source.delta }),
+    };
+    const retryEnv = { ...source.environment, ...toCheckoutEnvironment(source.gitAccess, checkout, order) };
     const task = add({
       kind: 'checkout',
       name: 'checkout',
       container: checkout.container,
-      run: { kind: 'script', text: formatCheckoutScript(checkout, build) },
-      env: { ...source.environment, ...gitEnvironment },
+      run: { kind: 'checkout' },
+      env,
+      retryEnv,
       timeoutMs: undefined,
-      retry: 0,
+      // If the container must fetch after all.
+      retry: 1,
       isAllowed: false,
       group: undefined,
       skipped: undefined,
@@ -80,15 +95,15 @@ export function planTasks(source: TaskSource): TaskPlan {
   function toTasks({ steps }: PlannedStage): Task[] {
     const group = steps.length > 1 ? all.length : undefined;
     return steps.map(({ step, skipped, runsAfter }) => {
-      // Only the container that checks out gets the token, for submodules and for fetches and pushes of its own
-      // steps.
-      const isGit = checkout !== false && step.container === checkout.container;
+      const { container } = step;
+      const env = { ...pipeline.env, ...step.env, ...source.secrets, ...source.environment };
       return add({
         kind: 'step',
         name: step.name,
-        container: step.container,
+        container,
         run: step.run,
-        env: { ...pipeline.env, ...step.env, ...source.secrets, ...source.environment, ...(isGit && gitEnvironment) },
+        command: toCommand(step.run),
+        env: { ...env, ...toStepGitEnvironment(source.gitAccess, checkout, { container, env }) },
         timeoutMs: step.timeoutMs,
         retry: step.retry,
         isAllowed: step.allowFailure,
@@ -100,6 +115,15 @@ export function planTasks(source: TaskSource): TaskPlan {
   }
   steps.push(...plan.steps.map(toTasks));
   return { steps, finally: plan.finally.map(toTasks), all };
+}
+
+function toCommand(run: Step['run']): string {
+  return run.kind === 'script' ? run.text.trim() : run.argv.map(quoteWord).join(' ');
+}
+
+/** Quotes a word as a shell would need it. */
+function quoteWord(word: string): string {
+  return /^[\w%+,./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** Linux accepts no longer string in an environment, `NAME=value` with its NUL: MAX_ARG_STRLEN, 32 pages. */

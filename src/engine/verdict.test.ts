@@ -88,3 +88,20 @@ it.each([
     ending: { kind: 'infrastructure-error', message },
   });
 });
+
+it('a checkout that needs the forge after all is tried again, with access', () => {
+  expect(toVerdict(CHECKOUT, exited(75), NOW)).toMatchObject({ kind: 'failed' });
+  expect(toVerdict(CHECKOUT, exited(1), NOW)).toMatchObject({ kind: 'stopped' });
+});
+
+it('a checkout that finds a fault of the commit has failed like a step, and is not tried again', () => {
+  const tail = 'c3: vendor/lib is a submodule, but the commit has no .gitmodules\n';
+  expect(toVerdict(CHECKOUT, exited(76), { ...NOW, tail })).toEqual({
+    kind: 'stopped',
+    ending: {
+      kind: 'failed',
+      step: 'checkout',
+      message: 'vendor/lib is a submodule, but the commit has no .gitmodules',
+    },
+  });
+});

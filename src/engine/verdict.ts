@@ -1,5 +1,6 @@
 import type { Ending, StepPhase } from '../build/index.ts';
 import type { StepResult } from '../agent/index.ts';
+import { COMMIT_FAULT, NEEDS_FETCH } from './checkout.ts';
 import type { Task } from './tasks.ts';
 
 /** What the result of a step means for the build. */
@@ -35,9 +36,15 @@ export function toVerdict(task: Task, result: StepResult, circumstances: Circums
   switch (result.kind) {
     case 'exited':
       if (result.exitCode === 0) return { kind: 'passed' };
-      return task.kind === 'checkout'
-        ? { kind: 'stopped', ending: toCheckoutEnding(task, result.exitCode, circumstances.tail) }
-        : fail(name, formatExit(result));
+      if (task.kind !== 'checkout') return fail(name, formatExit(result));
+      if (result.exitCode === COMMIT_FAULT) {
+        const message = findReason(circumstances.tail).replace(/^c3: /, '');
+        return { kind: 'stopped', ending: { kind: 'failed', step: name, message } };
+      }
+      return {
+        kind: result.exitCode === NEEDS_FETCH ? 'failed' : 'stopped',
+        ending: toCheckoutEnding(task, result.exitCode, circumstances.tail),
+      };
     case 'log-limit':
       return fail(name, 'ended because it wrote more than 2 GiB of output');
     case 'no-shell':
@@ -69,9 +76,14 @@ function fail(step: string, message: string): Verdict {
 }
 
 function toCheckoutEnding({ container, env }: Task, exitCode: number, tail: string): Ending {
-  const words = tail.trim().split('\n').at(-1) ?? '';
   const what = `Checking out ${env['C3_SHA']?.slice(0, 7)} in container "${container}" failed`;
-  return { kind: 'infrastructure-error', message: `${what}: ${words || `exit code ${exitCode}`}` };
+  return { kind: 'infrastructure-error', message: `${what}: ${findReason(tail) || `exit code ${exitCode}`}` };
+}
+
+/** Git's first complaint is the reason; what follows is advice. */
+function findReason(tail: string): string {
+  const lines = tail.trim().split('\n');
+  return lines.find((line) => /^(?:fatal|error|c3): /.test(line)) ?? lines.at(-1) ?? '';
 }
 
 function formatExit({ exitCode, isOutOfMemory }: Extract<StepResult, { kind: 'exited' }>): string {

@@ -1,4 +1,5 @@
 import type { BuildTarget, CommitFacts, CommitStatus, ForgeUrls, ReportedBuild, Trust } from '../build/index.ts';
+import type { FetchOrder } from '../git/index.ts';
 import type { Scope } from '../sealing/scope.ts';
 
 /** One forge that this c3 serves. The configuration checks both URLs. */
@@ -23,8 +24,8 @@ export type ForgeEvent =
   | { kind: 'build'; scope: Scope; build: ReportedBuild };
 
 export type Proof =
-  /** The token may push, and the commit is reachable from the ref. */
-  | { kind: 'proven'; trust: Trust }
+  /** The token may push, and the commit is the head of the ref, or was pushed as its head. */
+  | { kind: 'proven'; trust: Trust; isHead: boolean }
   /** One of the two is false. The message says which. */
   | { kind: 'refused'; message: string };
 
@@ -47,9 +48,15 @@ export interface GitAccess {
 export interface Repository {
   /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED */
   prove(target: BuildTarget, signal: AbortSignal): Promise<Proof>;
+  /**
+   * Returns why the token may not push to the repository; undefined if it may.
+   *
+   * @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED
+   */
+  checkAccess(signal: AbortSignal): Promise<string | undefined>;
   /** Reads a UTF-8 file at a commit. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
   readFile(path: string, sha: string, signal: AbortSignal): Promise<FileContent>;
-  /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED */
+  /** @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED, STATUS_LIMIT */
   setStatus(sha: string, status: CommitStatus, signal: AbortSignal): Promise<void>;
   /** Lists c3's statuses of a commit, newest first. An unknown commit has none. @throws {C3Error} as `setStatus` */
   listStatuses(sha: string, signal: AbortSignal): AsyncIterable<CommitStatus>;
@@ -60,6 +67,14 @@ export interface Repository {
    */
   readCommit(sha: string, signal: AbortSignal): Promise<CommitFacts | undefined>;
   /**
+   * Finds the newest push of this commit to its branch in the forge's log of pushes. `before`: what the branch pointed at
+   * before; undefined for a new branch. Returns undefined if the log does not have the push, or if the forge is not
+   * reachable.
+   *
+   * @throws {C3Error} FORGE_UNAUTHORIZED
+   */
+  readPush(target: BuildTarget, signal: AbortSignal): Promise<{ readonly before: string | undefined } | undefined>;
+  /**
    * Returns the paths that differ between two commits, from the root of the repository. A renamed file has both its
    * names in the list. Returns undefined if the list is not complete, if `before` is not an ancestor of `sha`, or if
    * the forge is not reachable.
@@ -68,6 +83,14 @@ export interface Repository {
    */
   changedPaths(before: string, sha: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
   gitAccess(): GitAccess;
+  /**
+   * Requests the objects that a clone lacks, in one request. Returns a pack without missing bases; undefined if the
+   * forge does not send it, or if it has more than 256 KiB. Nothing in it is proven. Without the method there is no
+   * such protocol.
+   *
+   * @throws {C3Error} FORGE_UNREACHABLE
+   */
+  fetchPack?(order: FetchOrder, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** Returns the web pages of the repository and of a commit. */
   urls(sha: string): ForgeUrls;
   /** Returns the web page of a line of a file at a commit; empty where there is no forge. */
@@ -100,4 +123,6 @@ export interface OpenOptions {
    * Whether the forge has accepted the token before. Calls with other tokens share few connections. Default: true.
    */
   isConfirmed?(): boolean;
+  /** Milliseconds that a call may wait for a rate limit. Default: ten seconds, since a person waits. */
+  readonly patienceMs?: number;
 }

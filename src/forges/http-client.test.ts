@@ -55,7 +55,7 @@ async function setup(listener: RequestListener, retryPolicy: Partial<RetryPolicy
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const client = createHttpClient(`http://${host}`, {
     retryPolicy: { ...RETRY_POLICY, ...retryPolicy },
-    isRateLimit: (status, headers) => status === 403 && headers['retry-after'] !== undefined,
+    isRateLimit: ({ status, headers }) => status === 403 && headers['retry-after'] !== undefined,
   });
   closers.push(async () => {
     await client.close();
@@ -124,17 +124,42 @@ test('the error for an unreachable server names the server and not the token', a
   });
 });
 
+const LATER = String(Math.floor(Date.now() / 1000) + 1_000);
+
 test.each([
-  [{ 'retry-after': '3600' }, 429, '; retry after 3600 s'],
-  [{}, 429, ''],
-  [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 403, ''],
-])('does not wait for a rate limit of %j', async (headers, status, wait) => {
-  const { client, host, count } = await setup((_, response) => response.writeHead(status, headers).end());
-  await expect(send(client)).rejects.toMatchObject({
-    code: 'FORGE_UNREACHABLE',
-    message: `${host} accepts no more requests with this token for now${wait}`,
-  });
-  expect(count()).toBe(1);
+  [{ 'retry-after': '3600' }, 429, /retry after 3600 s$/],
+  [{}, 429, /retry after 60 s$/],
+  [{ 'retry-after': '9999999999' }, 429, /retry after 3600 s$/],
+  [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 403, /retry after 60 s$/],
+  [{ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': LATER }, 429, /retry after (?:9\d\d|1000) s$/],
+])(
+  'waits no longer than the caller for a rate limit of %j, and sends nothing meanwhile',
+  async (headers, status, wait) => {
+    const { client, host, count } = await setup((_, response) => response.writeHead(status, headers).end());
+    for (let call = 0; call < 3; call += 1) {
+      await expect(send(client)).rejects.toMatchObject({
+        code: 'FORGE_UNREACHABLE',
+        message: expect.stringMatching(wait) as string,
+      });
+    }
+    await expect(send(client)).rejects.toThrow(`${host} accepts no more requests with this token for now`);
+    expect(count()).toBe(1);
+    const other = { ...CALL, headers: { authorization: 'Bearer other' } };
+    await expect(client.send(other, new AbortController().signal)).rejects.toThrow('retry after');
+    expect(count()).toBe(2);
+  },
+);
+
+test('all calls with a token wait for its rate limit if they may', async () => {
+  const { client, count } = await setup(
+    failing(1, (_, response) => response.writeHead(429, { 'retry-after': '1' }).end()),
+  );
+  const signal = new AbortController().signal;
+  const patient = { ...CALL, patienceMs: 60_000 };
+  await expect(client.send({ ...CALL, patienceMs: 0 }, signal)).rejects.toThrow('retry after 1 s');
+  const answers = await Promise.all([client.send(patient, signal), client.send(patient, signal)]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  expect(count()).toBe(3);
 });
 
 test.each([301, 307, 401, 403, 404, 422])('returns a response with the status %i without a retry', async (status) => {

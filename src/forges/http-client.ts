@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request as sendRequest } from 'undici';
 import { C3Error } from '../errors.ts';
-import { KeyedSemaphore } from '../limiter.ts';
+import { KeyedSemaphore, LruMap } from '../limiter.ts';
 
 /** Time limits and retries of a client. The defaults are for production. Tests shorten them. */
 export interface RetryPolicy {
@@ -11,11 +11,11 @@ export interface RetryPolicy {
   readonly idleTimeoutMs: number;
   /** The delays before the second, third … attempt. There are as many retries as delays. */
   readonly retryDelaysMs: readonly number[];
-  /** The client does not wait for a longer `Retry-After`. */
+  /** How long a call waits at most for a rate limit, if its request names no other time. */
   readonly maxRetryAfterMs: number;
 }
 
-const DEFAULT_RETRY_POLICY: RetryPolicy = {
+export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   callTimeoutMs: 30_000,
   idleTimeoutMs: 10_000,
   retryDelaysMs: [200, 1_000, 3_000],
@@ -24,7 +24,7 @@ const DEFAULT_RETRY_POLICY: RetryPolicy = {
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
-  /** Identifies the repository. Only {@link MAX_CALLS_PER_REPOSITORY} of its requests run at the same time. */
+  /** Identifies the repository. Only `maxCallsPerRepository` of its requests run at the same time. */
   readonly repository: string;
   /** Encoded, starts with a slash. The client appends it to its base URL. */
   readonly path: string;
@@ -32,6 +32,8 @@ export interface HttpRequest {
   readonly body?: string;
   /** The client reads no more than this of the response's body. */
   readonly maxBytes: number;
+  /** Milliseconds that the call may wait for a rate limit. Default: `maxRetryAfterMs` of the policy. */
+  readonly patienceMs?: number | undefined;
 }
 
 export interface HttpResponse {
@@ -61,8 +63,10 @@ export interface HttpClientOptions {
   readonly retryPolicy?: RetryPolicy | undefined;
   /** Default 32. */
   readonly maxConnections?: number;
+  /** Requests of one repository at the same time. Default 8. */
+  readonly maxCallsPerRepository?: number;
   /** Whether a response with a status below 500 means that the rate limit is reached. 429 always does. */
-  isRateLimit?(status: number, headers: ResponseHeaders): boolean;
+  isRateLimit?(response: { status: number; headers: ResponseHeaders; body: Uint8Array }): boolean;
 }
 
 /** A build makes about seven calls, and few builds start in the same second. */
@@ -76,8 +80,16 @@ const KEEP_ALIVE_MS = 60_000;
 
 type SendResult =
   | { kind: 'response'; response: HttpResponse }
-  /** `afterMs` is the delay that the server asks for. */
-  | { kind: 'retry'; reason: string; afterMs?: number; cause?: unknown };
+  /** The rate limit of the token is reached. */
+  | { kind: 'limited'; afterMs: number };
+type Attempt = SendResult | { kind: 'retry'; reason: string; cause?: unknown };
+
+/** Tokens whose rate limit is known to be reached. A forgotten one costs a request. */
+const MAX_LIMITED = 1_000;
+/** GitHub asks for this if a response does not say how long. */
+const RATE_LIMIT_MS = 60_000;
+/** GitHub's longest limit. */
+const MAX_RATE_LIMIT_MS = 3_600_000;
 
 /**
  * Creates a client of one HTTP API. It keeps its connections open, retries after temporary failures, and limits time
@@ -87,7 +99,7 @@ type SendResult =
  */
 export function createHttpClient(baseUrl: string, options: HttpClientOptions = {}): HttpClient {
   const { retryPolicy = DEFAULT_RETRY_POLICY, maxConnections = MAX_CONNECTIONS, isRateLimit = () => false } = options;
-  const semaphore = new KeyedSemaphore(MAX_CALLS_PER_REPOSITORY);
+  const semaphore = new KeyedSemaphore(options.maxCallsPerRepository ?? MAX_CALLS_PER_REPOSITORY);
   const { host } = new URL(baseUrl);
   const agent = new Agent({
     connections: maxConnections,
@@ -98,67 +110,108 @@ export function createHttpClient(baseUrl: string, options: HttpClientOptions = {
     bodyTimeout: retryPolicy.idleTimeoutMs,
   });
 
-  async function sendOnce(request: HttpRequest, signal: AbortSignal): Promise<SendResult> {
-    try {
-      const { method, headers, body = null } = request;
-      const response = await sendRequest(baseUrl + request.path, {
-        dispatcher: agent,
-        method,
-        headers,
-        body,
+  /** Until when a token sends nothing, by its header, in milliseconds of a monotonic clock. */
+  const limited = new LruMap<string, number>(MAX_LIMITED);
+
+  async function sendWithRetries(request: HttpRequest, signal: AbortSignal): Promise<SendResult> {
+    for (let count = 0; ; count += 1) {
+      const attempt = await semaphore.run(
+        request.repository,
+        () => sendOnce({ agent, baseUrl, isRateLimit }, request, signal),
         signal,
-      });
-      const { statusCode: status } = response;
-      if (status === 429 || status >= 500 || isRateLimit(status, response.headers)) {
-        await response.body.dump({ limit: request.maxBytes, signal });
-        return status >= 500 ? { kind: 'retry', reason: `answers ${status}` } : toRateLimited(response.headers);
-      }
-      const [mediaType = ''] = String(response.headers['content-type'] ?? '').split(';', 1);
-      const content = await readContent(response.body, request.maxBytes);
-      return { kind: 'response', response: { status, mediaType: mediaType.trim().toLowerCase(), ...content } };
-    } catch (error) {
-      signal.throwIfAborted();
-      return { kind: 'retry', reason: `cannot be reached: ${toCode(error)}`, cause: error };
+      );
+      if (attempt.kind !== 'retry') return attempt;
+      const { reason, cause } = attempt;
+      const delayMs = retryPolicy.retryDelaysMs[count];
+      if (delayMs === undefined) throw new C3Error('FORGE_UNREACHABLE', `${host} ${reason}`, { cause });
+      await sleep(delayMs, undefined, { signal });
     }
   }
 
-  async function sendWithRetries(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    for (let count = 0; ; count += 1) {
-      const attempt = await semaphore.run(request.repository, () => sendOnce(request, signal), signal);
-      if (attempt.kind === 'response') return attempt.response;
-      const { reason, afterMs = 0, cause } = attempt;
-      const delayMs = retryPolicy.retryDelaysMs[count];
-      if (delayMs === undefined || afterMs > retryPolicy.maxRetryAfterMs) {
-        throw new C3Error('FORGE_UNREACHABLE', `${host} ${reason}`, { cause });
+  async function sendWithinTime(request: HttpRequest, signal: AbortSignal): Promise<SendResult> {
+    const timeout = AbortSignal.timeout(retryPolicy.callTimeoutMs);
+    try {
+      return await sendWithRetries(request, AbortSignal.any([signal, timeout]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (timeout.aborted) {
+        throw new C3Error('FORGE_UNREACHABLE', `${host} did not answer within ${retryPolicy.callTimeoutMs / 1000} s`);
       }
-      await sleep(Math.max(delayMs, afterMs), undefined, { signal });
+      throw error;
     }
   }
 
   return {
     async send(request, signal) {
-      const timeout = AbortSignal.timeout(retryPolicy.callTimeoutMs);
-      try {
-        return await sendWithRetries(request, AbortSignal.any([signal, timeout]));
-      } catch (error) {
-        signal.throwIfAborted();
-        if (timeout.aborted) {
-          throw new C3Error('FORGE_UNREACHABLE', `${host} did not answer within ${retryPolicy.callTimeoutMs / 1000} s`);
+      const { headers, patienceMs = retryPolicy.maxRetryAfterMs } = request;
+      const token = headers['authorization'] ?? '';
+      const patience = performance.now() + patienceMs;
+      for (;;) {
+        // All calls with the token wait, so that none is sent before the forge accepts it.
+        const until = limited.get(token) ?? 0;
+        if (until > patience) {
+          const seconds = Math.ceil((until - performance.now()) / 1000);
+          const reason = `accepts no more requests with this token for now; retry after ${seconds} s`;
+          throw new C3Error('FORGE_UNREACHABLE', `${host} ${reason}`);
         }
-        throw error;
+        if (until > performance.now()) await sleep(until - performance.now(), undefined, { signal });
+        const result = await sendWithinTime(request, signal);
+        if (result.kind === 'response') return result.response;
+        limited.set(token, performance.now() + Math.min(result.afterMs, MAX_RATE_LIMIT_MS));
       }
     },
     close: () => agent.destroy(),
   };
 }
 
-/** Reads `Retry-After`. Without one in seconds, a retry is useless: an hourly limit takes longer than any call. */
-function toRateLimited({ 'retry-after': retryAfter }: ResponseHeaders): SendResult {
-  const reason = 'accepts no more requests with this token for now';
-  if (typeof retryAfter !== 'string' || !/^\d{1,6}$/.test(retryAfter)) {
-    return { kind: 'retry', reason, afterMs: Infinity };
+interface Connection {
+  readonly agent: Agent;
+  readonly baseUrl: string;
+  readonly isRateLimit: NonNullable<HttpClientOptions['isRateLimit']>;
+}
+
+async function sendOnce(
+  { agent, baseUrl, isRateLimit }: Connection,
+  request: HttpRequest,
+  signal: AbortSignal,
+): Promise<Attempt> {
+  try {
+    const { method, headers, body: sent = null } = request;
+    const response = await sendRequest(baseUrl + request.path, {
+      dispatcher: agent,
+      method,
+      headers,
+      body: sent,
+      signal,
+    });
+    const { statusCode: status } = response;
+    const [mediaType = ''] = String(response.headers['content-type'] ?? '').split(';', 1);
+    const { body, isCut } = await readContent(response.body, request.maxBytes);
+    if (status >= 500) return { kind: 'retry', reason: `answers ${status}` };
+    if (status === 429 || isRateLimit({ status, headers: response.headers, body })) {
+      return { kind: 'limited', afterMs: toDelayMs(response.headers) };
+    }
+    return { kind: 'response', response: { status, mediaType: mediaType.trim().toLowerCase(), body, isCut } };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { kind: 'retry', reason: `cannot be reached: ${toCode(error)}`, cause: error };
   }
-  return { kind: 'retry', reason: `${reason}; retry after ${retryAfter} s`, afterMs: Number(retryAfter) * 1000 };
+}
+
+/**
+ * Returns how long the forge wants no request: `Retry-After` in seconds, or until the time of `x-ratelimit-reset`.
+ *
+ * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+ */
+function toDelayMs(headers: ResponseHeaders): number {
+  const retryAfter = readCount(headers['retry-after']);
+  if (retryAfter !== undefined) return retryAfter * 1000;
+  const reset = headers['x-ratelimit-remaining'] === '0' ? readCount(headers['x-ratelimit-reset']) : undefined;
+  return reset === undefined ? RATE_LIMIT_MS : Math.max(1000, reset * 1000 - Date.now());
+}
+
+function readCount(value: string | string[] | undefined): number | undefined {
+  return typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
 }
 
 async function readContent(

@@ -147,7 +147,7 @@ export type LookUpName = (hostname: string, options: LookupOptions) => Promise<r
 const SLOW_MS = 2_000;
 /** How long a name waits for its lookup to start. A connection waits as long. */
 const QUEUE_MS = 10_000;
-/** After this time a name that was resolved before gets its previous addresses. */
+/** After this time, or when the lookup fails, a name that was resolved before gets its previous addresses. */
 const STALE_AFTER_MS = 1_000;
 const STALE_FOR_MS = 24 * 3_600_000;
 /** Names whose addresses are kept. */
@@ -212,7 +212,9 @@ export function createNameLookups(lookUp: typeof lookup = lookup): LookUpName {
     if (before === undefined || performance.now() - before.at > STALE_FOR_MS) return await answer;
     const stale = Promise.withResolvers<readonly LookupAddress[]>();
     const timer = setTimeout(() => stale.resolve(before.addresses), STALE_AFTER_MS);
-    return await Promise.race([answer, stale.promise]).finally(() => clearTimeout(timer));
+    // A resolver that restarts may answer that there is no such name.
+    const answered = answer.catch(() => before.addresses);
+    return await Promise.race([answered, stale.promise]).finally(() => clearTimeout(timer));
   };
 }
 

@@ -11,6 +11,10 @@ export interface Pod extends Metadata {
   /** Empty until the Pod is scheduled. */
   readonly nodeName: string;
   readonly isDeleting: boolean;
+  /** When the grace period of its deletion ends, in epoch milliseconds. */
+  readonly deletedAt: number | undefined;
+  /** What must finish before the Pod can be gone. */
+  readonly finalizers: readonly string[];
   readonly activeDeadlineSeconds: number | undefined;
   /** The memory limit of each container as it is written: `512Mi`. */
   readonly memoryLimits: Readonly<Record<string, string>>;
@@ -22,12 +26,16 @@ export interface Pod extends Metadata {
   readonly startedAt: number | undefined;
   readonly conditions: readonly PodCondition[];
   readonly initContainers: readonly ContainerStatus[];
+  /** The init containers that keep running and are restarted: `restartPolicy: Always`. */
+  readonly sidecars: readonly ContainerStatus[];
   readonly containers: readonly ContainerStatus[];
+  /** The volumes that are images, with the reference of each image. */
+  readonly imageVolumes: readonly { readonly name: string; readonly image: string }[];
   /** From the spec: the statuses may still be missing. */
   readonly containerNames: readonly string[];
   /**
-   * Whether no container has a readiness probe, a startup probe or a `postStart` hook. The cluster may have added
-   * containers.
+   * Whether no container or sidecar has a readiness probe, a startup probe or a `postStart` hook. The cluster may have
+   * added some.
    */
   readonly isReadyOnceStarted: boolean;
 }
@@ -92,7 +100,7 @@ const MAX_EVENT_MESSAGE = 1024;
 /** Labels and annotations that c3 writes and reads again. */
 const OWN_NAMES = [
   'app.kubernetes.io/managed-by',
-  ...['scope', 'trust', 'job', 'spec-hash', 'queue', 'builds', 'unfit-pod'].map((name) => `c3.build/${name}`),
+  ...['scope', 'owner', 'job', 'spec-hash', 'queue', 'builds', 'unfit-pod'].map((name) => `c3.build/${name}`),
 ];
 /** An annotation of c3. It has about 10,000 characters when a hundred processes wait for one Pod. */
 const MAX_ANNOTATION = 16 * 1024;
@@ -101,11 +109,19 @@ export function toPod(value: unknown): Pod {
   const root = readObject(value);
   const spec = readObject(root['spec']);
   const status = readObject(root['status']);
+  const { deletionTimestamp, finalizers } = readObject(root['metadata']);
   const containers = list(spec['containers']);
+  const sidecars = list(spec['initContainers']).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const sidecarNames = new Set(sidecars.map(({ name }) => toShortText(name)));
+  const initStatuses = toContainerStatuses(status['initContainerStatuses']);
   return {
     ...toMetadata(root),
     nodeName: toShortText(spec['nodeName']),
-    isDeleting: toShortText(readObject(root['metadata'])['deletionTimestamp']) !== '',
+    isDeleting: toShortText(deletionTimestamp) !== '',
+    deletedAt: toTime(deletionTimestamp),
+    finalizers: readArray(finalizers)
+      .slice(0, MAX_ENTRIES)
+      .map((name) => toShortText(name)),
     activeDeadlineSeconds: readInteger(spec['activeDeadlineSeconds']),
     memoryLimits: Object.fromEntries(
       containers.flatMap(({ name, resources }) => {
@@ -123,10 +139,15 @@ export function toPod(value: unknown): Pod {
       reason: toShortText(reason),
       message: toShortText(message, MAX_MESSAGE),
     })),
-    initContainers: toContainerStatuses(status['initContainerStatuses']),
+    initContainers: initStatuses.filter(({ name }) => !sidecarNames.has(name)),
+    sidecars: initStatuses.filter(({ name }) => sidecarNames.has(name)),
     containers: toContainerStatuses(status['containerStatuses']),
+    imageVolumes: list(spec['volumes']).flatMap(({ name, image }) => {
+      const reference = toShortText(readObject(image)['reference'], MAX_IMAGE);
+      return reference === '' ? [] : [{ name: toShortText(name), image: reference }];
+    }),
     containerNames: containers.map(({ name }) => toShortText(name)),
-    isReadyOnceStarted: containers.every(
+    isReadyOnceStarted: [...containers, ...sidecars].every(
       ({ readinessProbe, startupProbe, lifecycle }) =>
         (readinessProbe ?? startupProbe ?? readObject(lifecycle)['postStart']) === undefined,
     ),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toPod, type PodEvent } from './api-types.ts';
-import { classifyStart, rememberPulls, type StartHistory } from './pod-health.ts';
+import { classifyStart, findSidecarEnd, rememberPulls, type StartHistory } from './pod-health.ts';
 
 const NOTHING: StartHistory = { events: [], pullMessages: new Map() };
 const SCHEDULED = { type: 'PodScheduled', status: 'True' };
@@ -55,6 +55,81 @@ describe('a Pod that is ready', () => {
   });
 });
 
+test('a volume that is an image is named when its image cannot be pulled', () => {
+  const image = 'registry.example/c3-test/nothing:1';
+  const words = `failed to pull and unpack image "${image}": ${image}: not found`;
+  const main = { name: 'main', image: 'busybox:1', ready: false, state: waiting('ErrImagePull', words) };
+  const broken = toPod({
+    metadata: { name: 'shop-1' },
+    spec: { containers: [{ name: 'main' }], volumes: [{ name: 'tools', image: { reference: image } }] },
+    status: { phase: 'Pending', containerStatuses: [main] },
+  });
+  expect(classifyStart(broken, NOTHING)).toEqual({
+    kind: 'failed',
+    message: `volume "tools" cannot pull image "${image}": ${words}`,
+  });
+});
+
+describe('a sidecar', () => {
+  function withSidecar(status: object, init: object = {}): ReturnType<typeof toPod> {
+    const main = { name: 'main', image: 'busybox:1', ready: true, state: { running: {} } };
+    return toPod({
+      metadata: { name: 'shop-1' },
+      spec: { containers: [{ name: 'main' }], initContainers: [{ name: 'db', restartPolicy: 'Always', ...init }] },
+      status: {
+        phase: 'Running',
+        initContainerStatuses: [{ name: 'db', image: 'db:1', restartCount: 0, ready: true, ...status }],
+        containerStatuses: [main],
+      },
+    });
+  }
+
+  test.each([
+    ['runs', { state: { running: {} } }, { kind: 'ready' }],
+    [
+      'is not ready',
+      { state: { running: {} }, ready: false },
+      { kind: 'starting', reason: 'sidecar "db" is running but not ready' },
+    ],
+    [
+      'ended during the start',
+      { state: terminated(1, 'Error') },
+      { kind: 'starting', reason: 'sidecar "db" exited with code 1 before the first step' },
+    ],
+    [
+      'waits for its restart',
+      { state: waiting('CrashLoopBackOff'), lastState: terminated(1, 'Error'), restartCount: 2 },
+      { kind: 'starting', reason: 'sidecar "db" exited with code 1 before the first step' },
+    ],
+    [
+      'was restarted too often',
+      { state: waiting('CrashLoopBackOff'), lastState: terminated(1, 'Error'), restartCount: 5 },
+      { kind: 'failed', message: 'sidecar "db" exited with code 1 before the first step' },
+    ],
+  ])('that %s', (_, status, expected) => {
+    expect(classifyStart(withSidecar(status), NOTHING)).toEqual(expected);
+  });
+
+  test.each([{ readinessProbe: {} }, { startupProbe: {} }, { lifecycle: { postStart: {} } }])(
+    'with %j is waited for',
+    (probe) => {
+      expect(withSidecar({ state: { running: {} } }).isReadyOnceStarted).toBe(true);
+      expect(withSidecar({ state: { running: {} } }, probe).isReadyOnceStarted).toBe(false);
+    },
+  );
+
+  test('that ends during a build is named, once it has restarted too', () => {
+    const before = withSidecar({ state: { running: {} } });
+    expect(findSidecarEnd(before, before)).toBeUndefined();
+    const sentence = 'sidecar "db" ended during the build (exit code 137, out of memory), which may be why';
+    const killed = terminated(137, 'OOMKilled');
+    expect(findSidecarEnd(withSidecar({ state: killed }), before)).toBe(sentence);
+    const again = withSidecar({ state: { running: {} }, lastState: killed, restartCount: 1 });
+    expect(findSidecarEnd(again, before)).toBe(sentence);
+    expect(findSidecarEnd(again, again)).toBeUndefined();
+  });
+});
+
 describe('a Pod that fails at once', () => {
   const notFound =
     'rpc error: code = NotFound desc = failed to pull and unpack image "docker.io/library/busybox:1": failed to resolve reference "docker.io/library/busybox:1": docker.io/library/busybox:1: not found';
@@ -76,6 +151,14 @@ describe('a Pod that fails at once', () => {
     [
       'container "main" (image "busybox:1") cannot start: CreateContainerConfigError: secret "db" not found',
       waiting('CreateContainerConfigError', 'secret "db" not found'),
+    ],
+    [
+      'container "main" (image "busybox:1") cannot start: CreateContainerError: failed to create containerd container: no command specified',
+      waiting('CreateContainerError', 'failed to create containerd container: no command specified'),
+    ],
+    [
+      'container "main" (image "busybox:1") cannot start: RunContainerError: container init was OOM-killed (memory limit too low?)',
+      waiting('RunContainerError', 'container init was OOM-killed (memory limit too low?)'),
     ],
     [
       'container "main" exited with code 1 before the first step; it must keep running for the steps, for example with command: [sleep, infinity]',
@@ -123,12 +206,22 @@ describe('a Pod that fails at once', () => {
     expect(classifyStart(evicted, NOTHING)).toEqual({
       kind: 'failed',
       message: 'Pod shop-1 ended before the first step: Evicted: The node was low on resource: memory.',
+      isLost: true,
     });
     const deleted = pod({ running: {} }, { metadata: { deletionTimestamp: '2026-11-22T12:00:00Z' } });
     expect(classifyStart(deleted, NOTHING)).toEqual({
       kind: 'failed',
       message: 'Pod shop-1 was deleted while it was starting',
+      isLost: true,
     });
+  });
+
+  test('may start in another Pod if its node was too busy to start the program', () => {
+    const busy = 'failed to create containerd task: failed to create shim task: context deadline exceeded: unknown';
+    const failed = pod(terminated(128, 'StartError', busy), { phase: 'Failed' });
+    expect(classifyStart(failed, NOTHING)).toMatchObject({ kind: 'failed', isLost: true });
+    const ended = pod(terminated(1, 'Error', busy), { phase: 'Failed' });
+    expect(classifyStart(ended, NOTHING)).not.toHaveProperty('isLost');
   });
 
   test('keeps the message of a failed pull while the node backs off', () => {
@@ -170,6 +263,26 @@ describe('a Pod is still starting, with the reason', () => {
       'container "main" (image "busybox:1") cannot start: CreateContainerConfigError: failed to sync secret cache: timed out waiting for the condition',
       waiting('CreateContainerConfigError', 'failed to sync secret cache: timed out waiting for the condition'),
     ],
+    ...[
+      'context deadline exceeded',
+      'rpc error: code = DeadlineExceeded desc = context deadline exceeded',
+      'failed to reserve container name "main_shop-1_c3_u_0": name "main_shop-1_c3_u_0" is reserved for "4f3a"',
+      'kubelet may be retrying requests that are timing out in CRI-O due to system load. Currently at stage container creating: error reserving ctr name k8s_main_shop-1_c3_u_0 for id 4f3a: name is reserved',
+      'Conflict. The container name "/k8s_main_shop-1_c3_u_0" is already in use by container "4f3a"',
+      'services have not yet been read at least once, cannot construct envvars',
+      'connection error: desc = "transport: Error while dialing: dial unix /run/containerd/containerd.sock: connect: connection refused"',
+      'error reading from server: EOF',
+      'failed to get sandbox container task: no running task found: task 4f3a not found: not found',
+      'CreateContainer failed as the sandbox was stopped: 4f3a',
+      'fork/exec /usr/bin/runc: resource temporarily unavailable',
+    ].flatMap((message) =>
+      ['CreateContainerError', 'CreateContainerConfigError', 'RunContainerError', 'CreatePodSandboxError'].map(
+        (reason): [string, object] => [
+          `container "main" (image "busybox:1") cannot start: ${reason}: ${message}`,
+          waiting(reason, message),
+        ],
+      ),
+    ),
     ['starting the containers of Pod shop-1', waiting('ContainerCreating')],
   ])('%s', (reason, state) => {
     expect(classifyStart(pod(state), NOTHING)).toEqual({ kind: 'starting', reason });

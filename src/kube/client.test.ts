@@ -72,6 +72,17 @@ describe('faults', () => {
     expect(await client.request({ ...GET, method: 'POST', body: {} })).toMatchObject({ kind: 'ok' });
   });
 
+  test('a creation that has lost a race is sent again, and a replacement is not', async () => {
+    const methods: string[] = [];
+    server.onRequest = ({ method = '' }, response) => {
+      answerJson(response, methods.includes(method) ? 201 : 409, { reason: 'Conflict', message: 'modified' });
+      methods.push(method);
+    };
+    expect(await client.request({ ...GET, method: 'POST', body: {} })).toMatchObject({ kind: 'ok' });
+    expect(await client.request({ ...GET, method: 'PUT', body: {} })).toMatchObject({ reason: 'Conflict' });
+    expect(methods).toEqual(['POST', 'POST', 'PUT']);
+  });
+
   test('transient failures are retried: a cut, 503, 429 with Retry-After', async () => {
     let count = 0;
     server.onRequest = (request, response) => {

@@ -1,15 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool, type Dispatcher } from 'undici';
+import { buildConnector, Client, Pool, type Dispatcher } from 'undici';
 import { C3Error } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import { toStatus, truncate } from './api-types.ts';
 import { CONNECT_TIMEOUT_MS, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './cluster-connection.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
-import { createReadBudget, readBody, readLines, type ReadBudget } from './response-reader.ts';
+import { limitReceived, MAX_FRAMING_BYTES } from './received-bytes.ts';
+import {
+  createReadBudget,
+  MAX_BODY_BYTES,
+  readBody,
+  readLines,
+  waitForBudget,
+  type ReadBudget,
+} from './response-reader.ts';
 
 /** Sends JSON requests to one API server over keep-alive connections. */
 export interface KubeClient {
   readonly access: ClusterAccess;
+  /** What the cluster may send, over all connections. */
+  readonly budget: ReadBudget;
   /**
    * Sends one request. Retries it a few times after a transient failure.
    *
@@ -34,6 +44,8 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
+  /** Whether the answer is a text, and not JSON. */
+  readonly isText?: boolean;
 }
 
 export type KubeRefusal = {
@@ -69,36 +81,75 @@ const KEEP_ALIVE_MS = 60_000;
  * wait for admission webhooks.
  */
 const MAX_REQUESTS = 16;
-/** Each watch has its own connection, and each build in a Pod has a watch. */
-const MAX_STREAMS = 1000;
-
 /** The caller closes the client. `answerMs` limits one answer with its body. */
 export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TIMEOUT_MS): KubeClient {
-  const options = {
-    pipelining: 1,
-    connect: { ...toTlsOptions(access), timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: ANSWER_TIMEOUT_MS,
-    bodyTimeout: ANSWER_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-  };
-  const requests = new Pool(access.origin, { ...options, connections: MAX_REQUESTS });
-  const streams = new Pool(access.origin, { ...options, connections: MAX_STREAMS });
   const budget = createReadBudget();
+  const connectTls = buildConnector({ ...toTlsOptions(access), timeout: CONNECT_TIMEOUT_MS });
+  /** Returns the options of connections that end when an answer is larger than `maxBytes`. */
+  function toOptions(maxBytes: () => number): Client.Options {
+    return {
+      pipelining: 1,
+      connect: (options, callback) =>
+        connectTls(options, (...[error, socket]) => {
+          if (error) return callback(error, null);
+          limitReceived(socket, { budget, event: 'readable', maxBytes });
+          callback(null, socket);
+        }),
+      headersTimeout: ANSWER_TIMEOUT_MS,
+      bodyTimeout: ANSWER_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
+  }
+  const requestOptions = toOptions(() => MAX_BODY_BYTES + MAX_FRAMING_BYTES);
+  const requests = new Pool(access.origin, { ...requestOptions, connections: MAX_REQUESTS });
   const connection = { access, pool: requests, budget, answerMs };
+  const streams = new Set<Client>();
+
+  /** Opens a connection for one stream, because the limit of what is around the body grows with the body. */
+  function openStream(maxBytes: () => number): { readonly pool: Client; end(): void } {
+    const pool = new Client(access.origin, toOptions(maxBytes));
+    streams.add(pool);
+    function end(): void {
+      streams.delete(pool);
+      pool.destroy().catch(() => undefined);
+    }
+    return { pool, end };
+  }
+
   return {
     access,
+    budget,
     request: async (request) => await requestWithRetries(request, async () => await requestOnce(connection, request)),
     async stream(request, silenceMs) {
-      const response = await send({ access, pool: streams }, request, { silenceMs });
+      let bodyBytes = 0;
+      // Without `end`, the connection of a watch that ends stays open.
+      const { pool, end } = openStream(() => MAX_FRAMING_BYTES + 2 * bodyBytes);
       const { signal } = request;
-      const options = { budget, signal, toError: (error: unknown) => toUnreachable(access, error, signal) };
-      if (response.statusCode === 200) return { kind: 'ok', lines: readLines(response.body, options) };
-      return toRefusal(response, await readBody(response.body, options).catch(() => ''));
+      const onBytes = (bytes: number): void => void (bodyBytes += bytes);
+      const options = { budget, signal, onBytes, toError: (error: unknown) => toUnreachable(access, error, signal) };
+      try {
+        const response = await send({ access, pool, budget }, request, { silenceMs, isLast: true });
+        if (response.statusCode === 200) return { kind: 'ok', lines: endAfter(readLines(response.body, options), end) };
+        const refusal = toRefusal(response, await readBody(response.body, options).catch(() => ''));
+        end();
+        return refusal;
+      } catch (error) {
+        end();
+        throw error;
+      }
     },
     async close() {
-      await Promise.all([requests.destroy(), streams.destroy()]);
+      await Promise.all([requests, ...streams].map((one) => one.destroy()));
     },
   };
+}
+
+async function* endAfter(lines: AsyncIterable<string>, end: () => void): AsyncGenerator<string, void, undefined> {
+  try {
+    yield* lines;
+  } finally {
+    end();
+  }
 }
 
 /**
@@ -108,12 +159,13 @@ export function createClient(access: ClusterAccess, answerMs: number = ANSWER_TI
  */
 async function requestWithRetries(request: KubeRequest, attempt: () => Promise<KubeAnswer>): Promise<KubeAnswer> {
   const startedAt = performance.now();
+  const { method } = request;
   for (let count = 1; ; count += 1) {
     const isLast = (): boolean => count === MAX_ATTEMPTS || performance.now() - startedAt > RETRY_FOR_MS;
     let pauseMs = FIRST_PAUSE_MS * 2 ** (count - 1) * (0.75 + Math.random() / 2);
     try {
       const answer = await attempt();
-      if (answer.kind === 'ok' || !isTransientAnswer(answer.code, answer.message) || isLast()) return answer;
+      if (answer.kind === 'ok' || !isTransientAnswer({ ...answer, method }) || isLast()) return answer;
       pauseMs = answer.retryAfterMs ?? pauseMs;
     } catch (error) {
       request.signal?.throwIfAborted();
@@ -123,44 +175,54 @@ async function requestWithRetries(request: KubeRequest, attempt: () => Promise<K
   }
 }
 
-type Connection = { readonly access: ClusterAccess; readonly pool: Pool };
+type Connection = { readonly access: ClusterAccess; readonly pool: Pool | Client; readonly budget: ReadBudget };
 
 async function requestOnce(
-  { budget, answerMs, ...connection }: Connection & { readonly budget: ReadBudget; readonly answerMs: number },
+  { answerMs, ...connection }: Connection & { readonly answerMs: number },
   request: KubeRequest,
 ): Promise<KubeAnswer> {
   // undici's own limit on a body starts again with each byte, so a server that sends slowly would never time out.
   const limit = AbortSignal.timeout(answerMs);
   const response = await send(connection, request, { silenceMs: answerMs, limit });
-  const { access } = connection;
+  const { access, budget } = connection;
   const toError = (error: unknown): unknown => toUnreachable(access, error, request.signal);
   const text = await readBody(response.body, { budget, signal: limit, toError });
   if (response.statusCode < 200 || response.statusCode >= 300) return toRefusal(response, text);
-  const body = parseJson(text);
+  const body = request.isText === true ? text : parseJson(text);
   if (body !== undefined) return { kind: 'ok', body };
   const message = `${access.origin} answered ${request.method} with something that is not JSON`;
   throw new C3Error('CLUSTER_UNREACHABLE', message);
 }
 
 async function send(
-  { access, pool }: Connection,
-  { method, path, query, body, signal }: KubeRequest,
-  { silenceMs, limit }: { readonly silenceMs: number; readonly limit?: AbortSignal },
+  { access, pool, budget }: Connection,
+  { method, path, query, body, signal: given }: KubeRequest,
+  { silenceMs, limit, isLast = false }: SendOptions,
 ): Promise<Dispatcher.ResponseData> {
   const search = query ? `?${new URLSearchParams(query).toString()}` : '';
+  const signal = AbortSignal.any([given, limit].filter((one) => one !== undefined));
   const type = body === undefined ? {} : { 'content-type': 'application/json' };
   try {
+    await waitForBudget(0, { budget, signal });
     return await pool.request({
       method,
       path: `${access.basePath}${path}${search}`,
       headers: { ...toHeaders(access), accept: 'application/json', ...type },
       body: body === undefined ? null : JSON.stringify(body),
       bodyTimeout: silenceMs,
-      signal: AbortSignal.any([signal, limit].filter((one) => one !== undefined)),
+      reset: isLast,
+      signal,
     });
   } catch (error) {
-    throw toUnreachable(access, error, signal);
+    throw toUnreachable(access, error, given);
   }
+}
+
+interface SendOptions {
+  readonly silenceMs: number;
+  readonly limit?: AbortSignal;
+  /** Whether the connection ends with the answer. */
+  readonly isLast?: boolean;
 }
 
 /** CLUSTER_UNREACHABLE. If `isTransient`, a retry may succeed. */

@@ -22,12 +22,33 @@ test('printed options of a connection do not show the key', async () => {
   expect(Object.keys(options)).toEqual(['secureContext', 'servername', 'lookup']);
 });
 
+const CALL = 'failed calling webhook "w.example.com": failed to call webhook: Post "https://w.ns.svc:443/?timeout=10s"';
+const DENIAL = 'admission webhook "w.example.com" denied the request';
+
 test.each([
   [403, 'pods "shop-1" is forbidden: not yet ready to handle request', true],
+  [403, 'pods "shop-1" is forbidden: status unknown for quota: compute, resources: pods', true],
   [403, 'pods "shop-1" is forbidden: User "ci" cannot create resource "pods/exec"', false],
   [422, 'not yet ready to handle request', false],
+  [500, 'The POST operation against pods could not be completed at this time, please try again.', true],
+  [500, 'Internal error occurred: resource quota evaluation timed out', true],
+  [500, `Internal error occurred: ${CALL}: no endpoints available for service "w"`, true],
+  [500, `Internal error occurred: ${CALL}: x509: certificate signed by unknown authority`, true],
+  [500, `Internal error occurred: ${CALL}: EOF`, true],
+  [400, DENIAL, false],
+  [403, `pods "shop-1" is forbidden: ${DENIAL}: no`, false],
+  [500, `Internal error occurred: ${DENIAL}: the policy "failed calling webhook" forbids it`, false],
 ])('%i %s is transient: %s', (code, message, isTransient) => {
-  expect(isTransientAnswer(code, message)).toBe(isTransient);
+  expect(isTransientAnswer({ code, message })).toBe(isTransient);
+});
+
+test.each([
+  ['POST', 'Conflict', 'Operation cannot be fulfilled on resourcequotas "compute": the object has been modified', true],
+  ['POST', 'AlreadyExists', 'pods "shop-1" already exists', false],
+  ['POST', 'Conflict', `${DENIAL}: no`, false],
+  ['PUT', 'Conflict', 'Operation cannot be fulfilled on leases "shop-1": the object has been modified', false],
+])('a %s that is refused with %s, %s, is sent again: %s', (method, reason, message, isSentAgain) => {
+  expect(isTransientAnswer({ code: 409, method, reason, message })).toBe(isSentAgain);
 });
 
 describe('the key exchange with a server', () => {

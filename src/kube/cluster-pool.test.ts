@@ -80,7 +80,7 @@ async function open(cluster: Cluster, changes: Partial<WorkspaceRequest> = {}): 
     {
       manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
       scope: 'github.com/acme/shop',
-      trustClass: 'other',
+      owner: 'branches',
       root: '/c3/.c3',
       buildId: 'b',
       isResumed: false,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Cluster } from '../engine/cluster.ts';
 import { createAddressPolicy } from './address-policy.ts';
 import type { ExecLimits } from './exec.ts';
+import { refuseExpired } from './credential-expiry.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 import { createKubernetesCluster, type KubernetesCluster } from './kubernetes-cluster.ts';
 
@@ -58,6 +59,7 @@ export function createClusterPool({ allowNets, maxClusters = MAX_CLUSTERS, execs
   }
   function open(kubeconfig: string): KubernetesCluster {
     const access = parseKubeconfig(kubeconfig);
+    refuseExpired(access, Date.now());
     policy.checkOrigin(access.origin);
     return createKubernetesCluster({ ...access, lookup: policy.lookup }, execs);
   }

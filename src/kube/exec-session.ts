@@ -1,7 +1,8 @@
 import type { WebSocket } from 'ws';
 import type { ExecEnd, ExecOptions, ExecSession } from '../engine/cluster.ts';
 import { parseJson } from '../json.ts';
-import { toStatus, truncate } from './api-types.ts';
+import { TokenBucket } from '../limiter.ts';
+import { toStatus } from './api-types.ts';
 import { describeFault } from './cluster-connection.ts';
 
 export interface SessionLimits {
@@ -26,11 +27,17 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, status: 3 } as const;
 /** One frame of input. All servers accept much larger messages. */
 const MAX_INPUT_FRAME_BYTES = 32 * 1024;
 const MAX_STATUS_BYTES = 64 * 1024;
+/**
+ * Pings, pongs and empty frames. Real servers send some empty frames at the start, answer c3's pings, and sometimes
+ * send a ping. No reader waits for these frames, so c3 limits their number (threat model A12).
+ */
+const EMPTY_FRAMES = { capacity: 300, perMinute: 600 };
 
 /**
  * Turns an open WebSocket into an {@link ExecSession}. Call it in the same turn of the event loop in which the socket
  * opened, so that no frame is missed. `done` settles once, on one of these endings: a status and then the close, or
- * `closeMs` after the status; a close without a status; silence; `close()`; the signal; a callback that throws.
+ * `closeMs` after the status; a close without a status; silence; `close()`; the signal; a callback that throws; frames
+ * that no real server sends.
  */
 export function openSession(
   socket: WebSocket,
@@ -38,7 +45,8 @@ export function openSession(
 ): ExecSession {
   const limits = { ...DEFAULT_LIMITS, ...given };
   const ending = Promise.withResolvers<ExecEnd>();
-  const inbox = createInbox(socket, options);
+  const emptyFrames = new TokenBucket(EMPTY_FRAMES);
+  const inbox = createInbox(socket, { options, onEmpty: countEmpty, onFault: cut });
   const outbox = createOutbox(socket);
   let isOver = false;
   let cutMessage = 'the connection was cut without a status';
@@ -55,7 +63,12 @@ export function openSession(
     outbox.end(end);
     ending.resolve(end);
   }
-  const cut = (message: string): void => finish({ kind: 'cut', message });
+  function cut(message: string): void {
+    finish({ kind: 'cut', message });
+  }
+  function countEmpty(): void {
+    if (emptyFrames.take() > 0) cut('the cluster sent too many pings, pongs or empty frames');
+  }
   const abort = (): void => cut('aborted');
   function conclude(): void {
     const status = inbox.status();
@@ -75,6 +88,7 @@ export function openSession(
       (error: unknown) => cut(`c3 could not process its output: ${describeFault(error).message}`),
     );
   });
+  socket.on('ping', countEmpty).on('pong', countEmpty);
   socket.on('error', (error) => void (cutMessage = `the connection was cut: ${describeFault(error).message}`));
   socket.on('close', (code, reason) => {
     if (reason.byteLength > 0) cutMessage = `the connection was closed (${code}): ${reason.toString('utf8')}`;
@@ -89,7 +103,10 @@ export function openSession(
 }
 
 /** Delivers frames in order. The socket is paused while the promise of a callback is pending. */
-function createInbox(socket: WebSocket, options: ExecOptions) {
+function createInbox(
+  socket: WebSocket,
+  { options, onEmpty, onFault }: { options: ExecOptions; onEmpty(): void; onFault(message: string): void },
+) {
   /**
    * Settles when all received frames are delivered. They are at most one read of the socket, which is paused
    * meanwhile.
@@ -100,13 +117,15 @@ function createInbox(socket: WebSocket, options: ExecOptions) {
 
   function handle(frame: Uint8Array): Promise<void> | void {
     const data = frame.subarray(1);
+    if (isDiscarded) return undefined;
     // The kubelet starts with an empty frame on every channel.
-    if (isDiscarded || data.byteLength === 0) return undefined;
+    if (data.byteLength === 0) return onEmpty();
     if (frame[0] === CHANNEL.stdout) return options.onStdout(data);
     if (frame[0] === CHANNEL.stderr) return options.onStderr(data);
-    if (frame[0] !== CHANNEL.status) return undefined;
-    const part = Buffer.from(data.subarray(0, MAX_STATUS_BYTES)).toString();
-    return void (status = truncate((status ?? '') + part, MAX_STATUS_BYTES));
+    if (frame[0] !== CHANNEL.status) return onFault(`the cluster sent a frame on the unknown channel ${frame[0]}`);
+    status = (status ?? '') + Buffer.from(data).toString();
+    if (status.length > MAX_STATUS_BYTES) onFault(`the cluster sent a status of more than ${MAX_STATUS_BYTES} bytes`);
+    return undefined;
   }
   async function handleAfter(earlier: Promise<void> | undefined, frame: Uint8Array): Promise<void> {
     await earlier;

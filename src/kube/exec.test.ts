@@ -84,7 +84,8 @@ describe('before the cluster has accepted the exec', () => {
         `HTTP/1.1 ${code} No\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       );
     };
-    expect(await openRefused()).toEqual({ kind: 'refused', code, message, isTransient });
+    const rights = code === 403 ? ' (the account needs the verbs get and create for "pods/exec")' : '';
+    expect(await openRefused()).toEqual({ kind: 'refused', code, message: message + rights, isTransient });
   });
 
   test('an answer of 200 is a refusal', async () => {

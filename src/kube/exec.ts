@@ -3,12 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { ExecAnswer, ExecOptions, Workspace } from '../engine/cluster.ts';
+import { C3Error } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import { Semaphore, TokenBucket, type Release } from '../limiter.ts';
 import { toStatus, truncate } from './api-types.ts';
-import { AuthGracePeriod, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './cluster-connection.ts';
+import { GracePeriod, describeFault, isTransientAnswer, toHeaders, toTlsOptions } from './cluster-connection.ts';
 import { openSession, type SessionLimits } from './exec-session.ts';
+import { limitReceived, MAX_FRAMING_BYTES } from './received-bytes.ts';
 import type { ClusterAccess } from './kubeconfig.ts';
+import { createReadBudget, type ReadBudget } from './response-reader.ts';
 import { toPodsPath } from './watch.ts';
 
 export interface ExecTarget {
@@ -22,6 +25,8 @@ export interface ExecTarget {
 export interface ExecLimits extends SessionLimits {
   /** The limit until HTTP 101: TCP, TLS and the server's answer. */
   readonly handshakeMs: number;
+  /** What the cluster may send, also to other clients. Default: a budget of this client. */
+  readonly budget: ReadBudget;
 }
 
 /** `code` is the HTTP status of a refusal, if there was one. */
@@ -41,6 +46,8 @@ const SUBPROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Servers send frames of 32 KiB. Without a limit a server could fill the memory (threat model A12). */
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+/** Servers do not divide messages. A proxy may, into its buffers of at least 4 KiB. Frames may be empty. */
+const MAX_FRAGMENTS = MAX_FRAME_BYTES / 4096;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 const REFUSAL_SILENCE_MS = 10_000;
 
@@ -53,6 +60,7 @@ const REFUSAL_SILENCE_MS = 10_000;
  */
 export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimits> = {}): ExecClient {
   const agent = new Agent({ ...toTlsOptions(access), keepAlive: false, timeout: 0 });
+  const { budget = createReadBudget() } = limits;
   return {
     async open(target, options) {
       if (options.signal.aborted) return refused('aborted', false);
@@ -65,6 +73,15 @@ export function createExecClient(access: ClusterAccess, limits: Partial<ExecLimi
         // (threat model A12).
         allowSynchronousEvents: false,
         maxPayload: MAX_FRAME_BYTES,
+        maxFragments: MAX_FRAGMENTS,
+        finishRequest(request, webSocket) {
+          request.once('socket', (tls) => {
+            const limit = { budget, event: 'data', maxBytes: () => MAX_FRAMING_BYTES } as const;
+            // After the answer, the reader's pace limits the output, and the session limits everything else.
+            webSocket.once('open', limitReceived(tls, limit));
+          });
+          request.end();
+        },
       });
       return await waitForAnswer(socket, { options, limits });
     },
@@ -107,7 +124,7 @@ export class ExecLimiter {
  * refusals of the account are tolerated for a while.
  */
 export function createPodExec({ namespace, pod, execs, limiter }: PodExecOptions): Workspace['exec'] {
-  const grace = new AuthGracePeriod();
+  const grace = new GracePeriod();
   return async (container, argv, options) => {
     const release = await limiter.acquire(options.signal).catch(() => undefined);
     if (!release) return refused('aborted', false);
@@ -121,7 +138,7 @@ export function createPodExec({ namespace, pod, execs, limiter }: PodExecOptions
     );
     if (answer.kind === 'refused') {
       release();
-      return refused(answer.message, answer.isTransient || grace.tolerates(answer));
+      return refused(answer.message, answer.isTransient || grace.tolerates(answer, { forExec: true }));
     }
     grace.recordSuccess();
     const timer = setTimeout(release, MAX_STARTING_MS);
@@ -166,7 +183,7 @@ async function waitForAnswer(
     }
     function fail(error: Error): void {
       const { message, isTransient } = describeFault(error);
-      settle(refused(`cannot reach the cluster: ${message}`, isTransient));
+      settle(refused(`cannot reach the cluster: ${message}`, isTransient && !(error instanceof C3Error)));
     }
     signal.addEventListener('abort', abort, { once: true });
     socket.on('open', open).on('error', fail).on('unexpected-response', refuse);
@@ -192,7 +209,10 @@ async function readRefusal(response: IncomingMessage): Promise<OpenedExec> {
   }
   const body = parseJson(text);
   const message = body === undefined ? truncate(text.trim(), 300) : toStatus(body).message;
-  return { ...refused(message || `the cluster answered ${code}`, isTransientAnswer(code, message)), code };
+  // Newer API servers require `create` too, and do not say so.
+  const rights = code === 403 ? ' (the account needs the verbs get and create for "pods/exec")' : '';
+  const words = (message || `the cluster answered ${code}`) + rights;
+  return { ...refused(words, isTransientAnswer({ code, message })), code };
 }
 
 function toAddress(access: ClusterAccess, target: ExecTarget): string {

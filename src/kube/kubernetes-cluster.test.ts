@@ -7,7 +7,7 @@ import { planBuildPod } from './pod.ts';
 const ORDER: WorkspaceQuery = {
   manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
   scope: 'git.example.com/acme/shop',
-  trustClass: 'protected',
+  owner: 'refs/heads/main',
   root: '/c3/.c3',
   buildId: 'b1',
   reuse: true,

@@ -11,8 +11,9 @@ import { toPodKey } from './leases/lease-record.ts';
 import { createLeases, type LeaseLimits } from './leases/leases.ts';
 import { isPlanned, planBuildPod, type PodPlan } from './pod.ts';
 import { createPodEvents } from './pod-events.ts';
-import { fail } from './pod-health.ts';
+import { fail, type StartFailure } from './pod-health.ts';
 import { createPodReaper } from './pod-reaper.ts';
+import { createDirectoryClaims, type DirectoryClaim } from './shared-directory.ts';
 import { startPod } from './start-pod.ts';
 import { listPod, watchPod, type PodSnapshot } from './watch.ts';
 import { createWorkspace } from './workspace.ts';
@@ -52,19 +53,17 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
       return podLocks.size > 0;
     },
     async openWorkspace(request, options) {
-      const plan = planBuildPod(request, access.namespace);
-      const key = toPodKey(plan);
-      if (podLocks.isHeld(key)) options.onWaiting('another build of this repository has the Pod');
-      const signal = AbortSignal.any([options.signal, closing.signal]);
-      const unlock = await podLocks.acquire(key, signal).catch(() => undefined);
-      if (!unlock) return { kind: 'aborted' };
-      const opening = acquirePod(context, { request, plan, unlock }, { ...options, signal });
-      const answer = await opening.catch((error: unknown) => fail(toMessage(error)));
-      if (answer.kind !== 'ready') unlock();
-      return answer;
+      const answer = await openLocked(context, request, options);
+      if (answer.kind !== 'failed' || answer.isStuck !== true || !request.reuse) return answer;
+      options.onWaiting(`${answer.message}; using another Pod`);
+      // With the name of a Pod for this build alone.
+      return await openLocked(context, { ...request, reuse: false }, options);
     },
     async findWorkspace(query, { signal }) {
-      return await findPodFor(context, planBuildPod(query, access.namespace), signal);
+      const found = await findPodFor(context, planBuildPod(query, access.namespace), signal);
+      if (found.kind !== 'gone' || !query.reuse) return found;
+      const own = await findPodFor(context, planBuildPod({ ...query, reuse: false }, access.namespace), signal);
+      return own.kind === 'found' ? own : found;
     },
     async close() {
       closing.abort();
@@ -75,6 +74,27 @@ export function createKubernetesCluster(access: ClusterAccess, limits: ClusterLi
 }
 
 type Context = ReturnType<typeof createContext>;
+
+/** Opens a workspace with the lock of its Pod, which the workspace keeps. */
+async function openLocked(
+  context: Context,
+  request: WorkspaceRequest,
+  options: OpenWorkspaceOptions,
+): Promise<WorkspaceAnswer & Pick<StartFailure, 'isStuck'>> {
+  const { podLocks, closing } = context;
+  const plan = planBuildPod(request, context.client.access.namespace);
+  const key = toPodKey(plan);
+  if (podLocks.isHeld(key)) options.onWaiting('another build of this repository has the Pod');
+  const signal = AbortSignal.any([options.signal, closing.signal]);
+  const unlock = await podLocks.acquire(key, signal).catch(() => undefined);
+  if (!unlock) return { kind: 'aborted' };
+  const opening = acquirePod(context, { request, plan, unlock }, { ...options, signal });
+  const answer = await opening.catch((error: unknown): WorkspaceAnswer =>
+    signal.aborted ? { kind: 'aborted' } : fail(toMessage(error)),
+  );
+  if (answer.kind !== 'ready') unlock();
+  return answer;
+}
 
 /** Creates what all builds of a cluster share. */
 function createContext(access: ClusterAccess, limits: ClusterLimits) {
@@ -87,9 +107,10 @@ function createContext(access: ClusterAccess, limits: ClusterLimits) {
     clusterId: randomUUID(),
     client,
     events: createPodEvents(client),
-    execs: createExecClient(access, limits),
+    execs: createExecClient(access, { ...limits, budget: client.budget }),
     limiter: new ExecLimiter(),
     leases,
+    directories: createDirectoryClaims(client),
     podLocks,
     reaper: createPodReaper({ client, leases, podLocks, signal: closing.signal }),
     silentNodeMs: limits.silentNodeMs ?? SILENT_NODE_MS,
@@ -145,28 +166,60 @@ interface LeasedBuild extends LockedBuild {
 }
 
 async function openPod(context: Context, build: LeasedBuild, options: OpenWorkspaceOptions): Promise<WorkspaceAnswer> {
+  const { request, plan } = build;
+  const claim = await context.directories.claim(plan, request.directories ?? [], options);
+  if (claim.kind === 'failed') return claim;
+  let answer: WorkspaceAnswer | undefined;
+  try {
+    answer = await openClaimed(context, { ...build, claim }, options);
+  } finally {
+    if (answer?.kind !== 'ready') await claim.release({ isClean: true });
+  }
+  return answer;
+}
+
+async function openClaimed(
+  context: Context,
+  build: LeasedBuild & { readonly claim: DirectoryClaim },
+  options: OpenWorkspaceOptions,
+): Promise<WorkspaceAnswer> {
   const { reaper, closing } = context;
   const { request, plan, lease } = build;
-  const { idleMs, neededMs } = request;
   const isUnfit = (uid: string): boolean => uid === lease.unfitPod || reaper.isUnfit(plan, uid);
-  const started = await startPod({ ...context, ...build, neededMs, options, isUnfit });
+  const started = await startPod({
+    ...context,
+    ...build,
+    neededMs: request.neededMs,
+    options,
+    isUnfit,
+    makeRoom: async () => await reaper.makeRoom(plan),
+  });
   if (started.kind !== 'ready') return started;
   const { pod, stop, isWarm } = started;
+  const refusal = isWarm ? undefined : await build.claim.confirm();
+  if (refusal) {
+    stop.abort();
+    await reaper.deleteNow(plan, pod.uid);
+    return options.signal.aborted ? { kind: 'aborted' } : refusal;
+  }
   await lease.recordPod(pod.uid);
   // The option `signal` of `addEventListener` is not used: Node may lose the handler that removes such a listener, and
   // would keep each build in memory.
   const abort = (): void => stop.abort();
   closing.signal.addEventListener('abort', abort, { once: true });
   stop.signal.addEventListener('abort', () => closing.signal.removeEventListener('abort', abort), { once: true });
-  void reaper.sweep(plan, { idleMs, isWarm });
+  void reaper.sweep(plan, { idleMs: request.idleMs, isWarm });
   const workspace = createWorkspace(started, {
     ...context,
     lease,
     namespace: plan.namespace,
     // A hostile API server can report any UID, so it is not enough (threat model A3). The Pod's name is not enough
     // because it contains a hash.
-    key: JSON.stringify([context.clusterId, request.scope, request.trustClass, plan.namespace, plan.name, pod.uid]),
-    giveBack: async ({ isClean }) => await giveBackPod(context, build, { uid: pod.uid, isClean }),
+    key: JSON.stringify([context.clusterId, request.scope, request.owner, plan.namespace, plan.name, pod.uid]),
+    async giveBack({ isClean }) {
+      await build.claim.release({ isClean });
+      await giveBackPod(context, build, { uid: pod.uid, isClean });
+    },
   });
   return { kind: 'ready', workspace };
 }

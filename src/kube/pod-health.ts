@@ -89,6 +89,10 @@ export type StartVerdict =
 export interface StartFailure {
   readonly kind: 'failed';
   readonly message: string;
+  /** The cluster stopped or deleted the Pod. Another one may start. */
+  readonly isLost?: boolean;
+  /** A Pod has the planned name that cannot be deleted. */
+  readonly isStuck?: boolean;
 }
 
 /** What is known about the Pod besides its current state. */
@@ -98,6 +102,9 @@ export interface StartHistory {
   /** The last message about a failed pull, by container. The status loses it when the node backs off. */
   readonly pullMessages: ReadonlyMap<string, string>;
 }
+
+/** A sidecar that starts in the wrong order ends once or twice. With the kubelet's pauses, five take two minutes. */
+const MAX_SIDECAR_RESTARTS = 5;
 
 /** The longest part of a message of the cluster in a sentence. */
 const MAX_QUOTE = 800;
@@ -118,22 +125,34 @@ const PULL_IS_HOPELESS =
  */
 const HOPELESS =
   /^(?:ErrImageNeverPull|InvalidImageName|CreateContainerConfigError|CreateContainerError|RunContainerError|StartError)$/;
-/** Messages with which these reasons are temporary: a cache that fills, a subPath that another container creates. */
-const CREATION_MAY_HEAL = /subPath|failed to sync|timed out/;
+/**
+ * Messages with which these reasons are temporary, because the kubelet tries again: a cache that fills, a subPath that
+ * another container creates, a busy node, a runtime that restarts, a sandbox that has died. After a time limit, the
+ * name of the container stays reserved until the first attempt has ended.
+ *
+ * @see https://github.com/containerd/containerd/issues/4604
+ * @see https://github.com/cri-o/cri-o/pull/4002
+ */
+const CREATION_MAY_HEAL =
+  /subPath|failed to sync|services have not yet been read|tim(?:ed|ing) out|context deadline exceeded|DeadlineExceeded|is reserved\b|already in use|temporarily unavailable|while dialing|transport is closing|error reading from server|no running task found|sandbox was stopped/;
+/** Reasons with which a runtime ends a container whose program it could not start. */
+const NOT_STARTED = /^(?:StartError|ContainerCannotRun)$/;
 /** Events that say why a start does not proceed. */
 const EXPLAINING_EVENTS = /^Failed(?:Mount|AttachVolume|CreatePodSandBox|Scheduling)$/;
 
 /** Judges a Pod that has not been running yet. */
 export function classifyStart(pod: Pod, history: StartHistory): StartVerdict {
-  if (pod.isDeleting) return fail(`Pod ${pod.name} was deleted while it was starting`);
+  if (pod.isDeleting) return lose(`Pod ${pod.name} was deleted while it was starting`);
   const verdicts = [
-    ...pod.initContainers.map((status) => classifyContainer(status, { kind: 'init container', history })),
-    ...pod.containers.map((status) => classifyContainer(status, { kind: 'container', history })),
+    ...pod.initContainers.map((status) => classifyContainer(status, { kind: 'init container', pod, history })),
+    ...pod.sidecars.map((status) => classifyContainer(status, { kind: 'sidecar', pod, history })),
+    ...pod.containers.map((status) => classifyContainer(status, { kind: 'container', pod, history })),
   ];
   const failure = verdicts.find((verdict) => verdict?.kind === 'failed');
   if (failure) return failure;
   if (pod.phase === 'Failed' || pod.phase === 'Succeeded') {
-    return fail(`Pod ${pod.name} ended before the first step: ${join(pod) || pod.phase}`);
+    const wasStopped = pod.reason !== '' && pod.reason !== 'DeadlineExceeded';
+    return (wasStopped ? lose : fail)(`Pod ${pod.name} ended before the first step: ${join(pod) || pod.phase}`);
   }
   const isComplete = pod.containerNames.length > 0 && pod.containers.length === pod.containerNames.length;
   const waiting = verdicts.filter((verdict) => verdict?.kind === 'starting');
@@ -144,6 +163,22 @@ export function classifyStart(pod: Pod, history: StartHistory): StartVerdict {
 
 export function fail(message: string): StartFailure {
   return { kind: 'failed', message };
+}
+
+function lose(message: string): StartFailure {
+  return { kind: 'failed', message, isLost: true };
+}
+
+/** Describes which sidecars ended during a build; undefined if none did. @param before the Pod at its start */
+export function findSidecarEnd(pod: Pod, before: Pod): string | undefined {
+  for (const { name, state, lastState, restartCount } of pod.sidecars) {
+    const former = before.sidecars.find((sidecar) => sidecar.name === name);
+    const end = state.kind === 'terminated' ? state : lastState;
+    if (end.kind !== 'terminated' || (state.kind !== 'terminated' && restartCount <= (former?.restartCount ?? 0)))
+      continue;
+    return `sidecar "${name}" ended during the build (exit code ${end.exitCode}${end.reason === 'OOMKilled' ? ', out of memory' : ''}), which may be why`;
+  }
+  return undefined;
 }
 
 function starting(reason: string): StartVerdict {
@@ -167,23 +202,40 @@ export function rememberPulls(pod: Pod, known: ReadonlyMap<string, string>): Rea
  */
 function classifyContainer(
   status: ContainerStatus,
-  { kind, history }: { kind: 'container' | 'init container'; history: StartHistory },
+  { kind, pod, history }: { kind: 'container' | 'init container' | 'sidecar'; pod: Pod; history: StartHistory },
 ): StartVerdict | undefined {
-  const { name, image, isReady, state, lastState } = status;
+  const { name, image, isReady, restartCount, state, lastState } = status;
   const label = `${kind} "${name}"`;
   const isInit = kind === 'init container';
+  // The kubelet restarts a sidecar.
+  const mayRestart = kind === 'sidecar' && restartCount < MAX_SIDECAR_RESTARTS;
   if (state.kind === 'unknown') return starting('');
   if (state.kind === 'running') return isInit || isReady ? undefined : starting(`${label} is running but not ready`);
-  if (state.kind === 'terminated') return isInit && state.exitCode === 0 ? undefined : fail(describeEnd(label, state));
+  if (state.kind === 'terminated') {
+    if (isInit && state.exitCode === 0) return undefined;
+    const sentence = describeEnd(label, state);
+    if (mayRestart) return starting(sentence);
+    // The kubelet does not start it again, but in another Pod it may start.
+    return (NOT_STARTED.test(state.reason) && CREATION_MAY_HEAL.test(state.message) ? lose : fail)(sentence);
+  }
   const { reason, message } = state;
   if (reason === 'ErrImagePull' || reason === 'ImagePullBackOff') {
     const cause = reason === 'ErrImagePull' ? message : findPullMessage(status, message, history);
     const bare = cause.replaceAll(image, '').replaceAll(/"[^"]*"/g, '');
     const isHopeless = PULL_IS_HOPELESS.test(bare) && !PULL_MAY_HEAL.test(bare);
-    return (isHopeless ? fail : starting)(`${label} cannot pull image "${image}": ${shorten(cause)}`);
+    // The status of a container also has the failure of a volume that is an image.
+    const volume = pod.imageVolumes.find(
+      (one) =>
+        cause.includes(one.image) && one.image !== image && (one.image.includes(image) || !cause.includes(image)),
+    );
+    const what = volume
+      ? `volume "${volume.name}" cannot pull image "${volume.image}"`
+      : `${label} cannot pull image "${image}"`;
+    return (isHopeless ? fail : starting)(`${what}: ${shorten(cause)}`);
   }
   if (reason === 'CrashLoopBackOff') {
-    return fail(lastState.kind === 'terminated' ? describeEnd(label, lastState) : `${label} keeps crashing`);
+    const end = lastState.kind === 'terminated' ? describeEnd(label, lastState) : `${label} keeps crashing`;
+    return (mayRestart ? starting : fail)(end);
   }
   const isOrdinary = reason === 'ContainerCreating' || reason === 'PodInitializing' || reason === '';
   const sentence = `${label} (image "${image}") cannot start: ${reason}: ${shorten(message)}`;
@@ -202,7 +254,7 @@ function findPullMessage(status: ContainerStatus, message: string, { events, pul
 function describeEnd(label: string, state: { exitCode: number; reason: string; message: string }): string {
   const reason = state.reason === 'Error' || state.reason === 'Completed' ? '' : state.reason;
   const detail = [reason, shorten(state.message)].filter(Boolean).join(': ');
-  const hint = label.startsWith('init') ? '' : MUST_KEEP_RUNNING;
+  const hint = label.startsWith('container') ? MUST_KEEP_RUNNING : '';
   return `${label} exited with code ${state.exitCode} before the first step${detail ? ` (${detail})` : ''}${hint}`;
 }
 

@@ -17,6 +17,11 @@ export interface PodReaper {
   cancel(plan: PodPlan): void;
   /** Deletes the Pod if no build has used it for `idleMs`. */
   schedule(plan: PodPlan, life: { readonly uid: string; readonly idleMs: number }): void;
+  /**
+   * Deletes the idle Pods of the plan's repository, because there is no room for its Pod. Returns whether there was one.
+   * Never throws.
+   */
+  makeRoom(plan: PodPlan): Promise<boolean>;
   /** Deletes the Pod now. Returns whether it is gone or is being deleted. */
   deleteNow(plan: PodPlan, uid: string): Promise<boolean>;
   /**
@@ -52,6 +57,8 @@ interface PodReaperContext {
   readonly signal: AbortSignal;
 }
 
+type SeenLease = Parameters<Leases['claimUnused']>[1];
+
 export function createPodReaper({ client, leases, podLocks, signal }: PodReaperContext): PodReaper {
   const timers = new LruMap<string, NodeJS.Timeout>(MAX_WARM);
   /** The UID of a Pod that a build left unclean and that could not be deleted at once, by key. */
@@ -61,15 +68,16 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
   let isSweeping = false;
 
   /** Deletes a Pod that no build uses or waits for. */
-  async function deleteUnused(
-    ref: LeaseRef,
-    uid: string | undefined,
-    seen?: Parameters<Leases['claimUnused']>[1],
-  ): Promise<void> {
+  async function deleteUnused(ref: LeaseRef, uid: string | undefined, seen?: SeenLease): Promise<boolean> {
     const lease = await leases.claimUnused(ref, seen);
-    if (!lease) return;
-    const refusal = await deletePod(client, { ...ref, uid });
-    await (refusal === undefined ? lease.remove() : lease.release());
+    if (!lease) return false;
+    const isGone = (await deletePod(client, { ...ref, uid })) === undefined;
+    await (isGone ? lease.remove() : lease.release());
+    return isGone;
+  }
+  function cancel(ref: Pick<LeaseRef, 'namespace' | 'name'>): void {
+    clearTimeout(timers.get(toPodKey(ref)));
+    timers.delete(toPodKey(ref));
   }
   function deleteIdle(ref: LeaseRef, uid: string): void {
     const key = toPodKey(ref);
@@ -80,33 +88,21 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
     podLocks.run(key, async () => await deleteUnused(ref, uid), signal).catch(() => undefined);
   }
   async function deleteForgotten(plan: PodPlan, idleMs: number): Promise<void> {
-    const { namespace } = plan;
-    const found = await listLeases(client, { namespace, labels: toScopeLabels(plan) });
-    const forgotten = found.filter(({ ref, record }) => {
-      const limitMs = isFormerJob(ref.labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
-      return ref.name !== plan.name && Date.now() - record.renewedAt > limitMs;
-    });
-    if (forgotten.length === 0) return;
+    const forgotten = (await findOthers(client, plan)).filter((one) => isForgotten(one, plan, idleMs));
     // The times in a Lease are from other clocks. Only a Lease that does not change while c3 waits has no holder.
-    await sleep(leases.leaseMs, undefined, { signal, ref: false });
-    for (const { ref, record } of forgotten) {
-      await deleteUnused(ref, record.builds.at(-1)?.pod || undefined, { record, agoMs: leases.leaseMs });
-    }
+    if (forgotten.length > 0) await sleep(leases.leaseMs, undefined, { signal, ref: false });
+    for (const one of forgotten) await deleteUnused(one.ref, lastPod(one), { ...one, agoMs: leases.leaseMs });
   }
   signal.addEventListener('abort', () => {
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
   });
-
   return {
     get count(): number {
       return timers.size;
     },
     isUnfit: (plan, uid) => unfit.get(toPodKey(plan)) === uid,
-    cancel(plan) {
-      clearTimeout(timers.get(toPodKey(plan)));
-      timers.delete(toPodKey(plan));
-    },
+    cancel,
     schedule(plan, { uid, idleMs }) {
       if (signal.aborted) return;
       // The plan itself would keep the whole job in memory.
@@ -114,6 +110,15 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
       // A warm Pod does not keep the process alive: its age limit ends it.
       const timer = setTimeout(deleteIdle, Math.min(idleMs, MAX_TIMER_MS), ref, uid).unref();
       clearTimeout(timers.set(toPodKey(plan), timer));
+    },
+    async makeRoom(plan) {
+      const others = await findOthers(client, plan).catch(() => []);
+      const idle = others.filter(({ ref, record }) => record.holder === '' && !podLocks.isHeld(toPodKey(ref)));
+      const deletions = idle.map(async (one) => {
+        cancel(one.ref);
+        return await deleteUnused(one.ref, lastPod(one), { ...one, agoMs: 0 }).catch(() => false);
+      });
+      return (await Promise.all(deletions)).some(Boolean);
     },
     async deleteNow(plan, uid) {
       const isGone = (await deletePod(client, { ...plan, uid })) === undefined;
@@ -130,6 +135,25 @@ export function createPodReaper({ client, leases, podLocks, signal }: PodReaperC
       isSweeping = false;
     },
   };
+}
+
+type FoundLeases = Awaited<ReturnType<typeof listLeases>>;
+
+/** Returns the UID of the Pod in which the last build began. */
+function lastPod({ record }: FoundLeases[number]): string | undefined {
+  return record.builds.at(-1)?.pod || undefined;
+}
+
+/** Finds the other Leases of the plan's repository. */
+async function findOthers(client: KubeClient, plan: PodPlan): Promise<FoundLeases> {
+  const found = await listLeases(client, { namespace: plan.namespace, labels: toScopeLabels(plan) });
+  return found.filter(({ ref }) => ref.name !== plan.name);
+}
+
+/** Returns whether nobody has renewed a Lease for too long. */
+function isForgotten({ ref, record }: FoundLeases[number], plan: PodPlan, idleMs: number): boolean {
+  const limitMs = isFormerJob(ref.labels, plan) ? Math.min(idleMs, FORMER_IDLE_MS) : idleMs;
+  return Date.now() - record.renewedAt > limitMs;
 }
 
 /**

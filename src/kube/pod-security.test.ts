@@ -294,6 +294,77 @@ describe('the policy "restricted"', () => {
   });
 });
 
+describe('service accounts and Secrets', () => {
+  const TOKEN = { serviceAccountToken: { path: 'token' } };
+  const projected = (source: object): Change => ['spec.volumes', [{ name: 'a', projected: { sources: [source] } }]];
+  const FIELDS: readonly (readonly [field: string, change: Change, name: string])[] = [
+    ['spec.serviceAccountName', ['spec.serviceAccountName', 'builder'], 'serviceaccount/builder'],
+    ['spec.serviceAccount', ['spec.serviceAccount', 'builder'], 'serviceaccount/builder'],
+    ['spec.serviceAccountName', ['spec.serviceAccountName', 7], 'serviceaccount/7'],
+    ['spec.automountServiceAccountToken', ['spec.automountServiceAccountToken', true], 'serviceaccount/default'],
+    ['spec.automountServiceAccountToken', ['spec.automountServiceAccountToken', 'true'], 'serviceaccount/default'],
+    ['spec.volumes[0].projected.sources[0].serviceAccountToken', projected(TOKEN), 'serviceaccount/default'],
+    [
+      'spec.volumes[0].projected.sources[0].podCertificate',
+      projected({ podCertificate: {} }),
+      'serviceaccount/default',
+    ],
+    ['spec.volumes[0].projected.sources[0].secret.name', projected({ secret: { name: 'npm' } }), 'secret/npm'],
+    ...LISTS.flatMap((path): [string, Change, string][] => {
+      const field = path.replace('.0', '[0]');
+      const env = [{ name: 'A', valueFrom: { secretKeyRef: { name: 'npm', key: 'a' } } }];
+      return [
+        [`${field}.env[0].valueFrom.secretKeyRef.name`, [`${path}.env`, env], 'secret/npm'],
+        [`${field}.envFrom[0].secretRef.name`, [`${path}.envFrom`, [{ secretRef: { name: 'npm' } }]], 'secret/npm'],
+      ];
+    }),
+  ];
+
+  it.each(FIELDS)('are refused in %s unless the operator allows them', (field, change, name) => {
+    for (const policy of ['baseline', 'restricted'] as const) {
+      const job = createJob(...COMPLIANT, change);
+      const [sentence = '', ...others] = checkPodSecurity(job, policy);
+      expect(others).toEqual([]);
+      expect(sentence.split(' is ')[0]).toBe(`job.${field}`);
+      expect(sentence).toContain(`, but the operator does not allow ${name} (C3_ALLOW_IN_JOBS) (${policy})`);
+      expect(checkPodSecurity(job, policy, { isAllowed: (one) => one === name })).toEqual([]);
+    }
+    expect(checkPodSecurity(createJob(change), 'tenant')).toEqual([]);
+  });
+
+  it.each([
+    'secret.secretName',
+    'azureFile.secretName',
+    'csi.nodePublishSecretRef.name',
+    'csi.volumeAttributes.secretProviderClass',
+    ...['cephfs', 'flexVolume', 'iscsi', 'rbd', 'scaleIO', 'storageos'].map((kind) => `${kind}.secretRef.name`),
+  ])('are refused in spec.volumes[0].%s unless the operator allows them', (field) => {
+    const job = createJob(...COMPLIANT, [`spec.volumes.0.${field}`, 'npm']);
+    const sentence = `job.spec.volumes[0].${field} is "npm", but the operator does not allow secret/npm (C3_ALLOW_IN_JOBS)`;
+    expect(checkPodSecurity(job, 'baseline')).toEqual([`${sentence} (baseline)`]);
+    expect(checkPodSecurity(job, 'restricted')).toContain(`${sentence} (restricted)`);
+    expect(checkPodSecurity(job, 'baseline', { isAllowed: (name) => name === 'secret/npm' })).toEqual([]);
+  });
+
+  it('need the permission for the account whose token they show', () => {
+    const job = createJob(['spec.serviceAccountName', 'builder'], projected(TOKEN));
+    const isAllowed = (name: string): boolean => name === 'serviceaccount/default';
+    expect(checkPodSecurity(job, 'baseline', { isAllowed })).toHaveLength(2);
+    expect(checkPodSecurity(job, 'baseline', { isAllowed: (name) => name === 'serviceaccount/builder' })).toEqual([]);
+  });
+
+  it.each<Change>([
+    ['spec.serviceAccountName', 'default'],
+    ['spec.serviceAccountName', ''],
+    ['spec.serviceAccountName', null],
+    ['spec.automountServiceAccountToken', false],
+    ['spec.imagePullSecrets', [{ name: 'registry' }]],
+    projected({ configMap: { name: 'a' } }),
+  ])('are not used by %s: %j', (...change) => {
+    expect(checkPodSecurity(createJob(change), 'baseline')).toEqual([]);
+  });
+});
+
 describe('a job with endless violations', () => {
   it('is reported in at most fifty short sentences', () => {
     const ports = Array.from({ length: 1000 }, (_, n) => ({ hostPort: n + 1 }));

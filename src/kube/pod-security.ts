@@ -87,6 +87,29 @@ const RESTRICTED_UNLESS_INHERITED = [
   ['Seccomp', 'seccompProfile.type', PROFILES],
 ] as const;
 
+/** Each gives a container an identity in the cluster. */
+const TOKEN_SOURCES = below(['spec.volumes[].projected.sources[]'], 'serviceAccountToken', 'podCertificate');
+
+/**
+ * Each shows a Secret to a container, or uses it to open storage. A `secretProviderClass` shows secrets of a store
+ * outside the cluster, and needs the permission for a Secret of its name. An image is pulled without showing the Secret.
+ *
+ * @see https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/
+ * @see https://secrets-store-csi-driver.sigs.k8s.io/concepts
+ */
+const SECRET_NAMES = [
+  ...below(
+    ['spec.volumes[]'],
+    'secret.secretName',
+    'projected.sources[].secret.name',
+    'csi.nodePublishSecretRef.name',
+    'csi.volumeAttributes.secretProviderClass',
+    'azureFile.secretName',
+    ...below(words('cephfs flexVolume iscsi rbd scaleIO storageos'), 'secretRef.name'),
+  ),
+  ...below(CONTAINERS, 'env[].valueFrom.secretKeyRef.name', 'envFrom[].secretRef.name'),
+];
+
 function words(text: string): string[] {
   return text.split(/\s+/);
 }
@@ -100,11 +123,19 @@ function below(paths: readonly string[], ...fields: readonly string[]): string[]
  * control. The standards' exceptions for Windows and for user namespaces do not apply. A value of a type that
  * Kubernetes does not expect is a violation too, because c3 cannot know how an API server reads it.
  *
+ * Service accounts and Secrets are a violation unless the operator allows them. The namespace may hold tokens with more
+ * rights than a build has, and c3 cannot read what a Secret contains.
+ *
  * @param manifest the Pod as it is in c3.yaml
+ * @param options `isAllowed` says whether a job may use `serviceaccount/NAME` or `secret/NAME`. Default: none.
  * @returns an empty list when the job may run; at most {@link MAX_SENTENCES}
  * @see https://kubernetes.io/docs/concepts/security/pod-security-standards/
  */
-export function checkPodSecurity(manifest: JsonObject, policy: PodSecurityLevel): readonly string[] {
+export function checkPodSecurity(
+  manifest: JsonObject,
+  policy: PodSecurityLevel,
+  { isAllowed = () => false }: { isAllowed?(name: string): boolean } = {},
+): readonly string[] {
   if (policy === 'tenant') return [];
   // A set, because both levels may forbid the same value of the same field.
   const violations = new Set<string>();
@@ -113,6 +144,7 @@ export function checkPodSecurity(manifest: JsonObject, policy: PodSecurityLevel)
   });
   BASELINE.forEach(checker.check);
   checkAnnotations(checker);
+  checkCredentials(checker, isAllowed);
   if (policy === 'restricted') checkRestricted(checker);
   return [...violations].slice(0, MAX_SENTENCES);
 }
@@ -154,6 +186,10 @@ function createChecker(manifest: JsonObject, report: (sentence: string, rule?: s
   return { report, child, members, items, select, check };
 }
 
+function toName({ value }: Field): string {
+  return typeof value === 'string' ? value : (quote(value) ?? '');
+}
+
 function quote(value: unknown): string | undefined {
   return JSON.stringify(value)?.slice(0, 80);
 }
@@ -167,6 +203,26 @@ function checkAnnotations({ select, child, members, report }: Checker): void {
       if (rule === undefined || value === undefined || isAllowed) continue;
       report(`${path} is ${JSON.stringify(value)}, but may only be "runtime/default" or begin with "localhost/"`, rule);
     }
+  }
+}
+
+/** Checks what no role can prevent: an account that creates Pods can use all accounts and Secrets of the namespace. */
+function checkCredentials({ select, report }: Checker, isAllowed: (name: string) => boolean): void {
+  function check({ path, value }: Field, name: string): void {
+    if (!isAllowed(name))
+      report(`${path} is ${quote(value)}, but the operator does not allow ${name} (C3_ALLOW_IN_JOBS)`);
+  }
+  const accounts = below(['spec'], 'serviceAccountName', 'serviceAccount').flatMap(select);
+  const named = accounts.filter(({ value }) => value !== undefined && value !== '');
+  for (const field of named) if (field.value !== 'default') check(field, `serviceaccount/${toName(field)}`);
+  const account = `serviceaccount/${named[0] ? toName(named[0]) : 'default'}`;
+  const tokens = TOKEN_SOURCES.flatMap(select).filter(({ value }) => value !== undefined);
+  const mounts = select('spec.automountServiceAccountToken').filter(
+    ({ value }) => value !== undefined && value !== false,
+  );
+  for (const field of [...tokens, ...mounts]) check(field, account);
+  for (const field of SECRET_NAMES.flatMap(select)) {
+    if (field.value !== undefined) check(field, `secret/${toName(field)}`);
   }
 }
 

@@ -12,7 +12,7 @@ function order(changes: Partial<WorkspaceRequest> = {}): WorkspaceRequest {
   return {
     manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'a' }] } },
     scope: 'github.com/acme/shop',
-    trustClass: 'protected',
+    owner: 'refs/heads/main',
     root: '/c3/.c3',
     buildId: 'b1',
     isResumed: false,
@@ -45,7 +45,7 @@ describe('planPod', () => {
           team: 'a',
           'app.kubernetes.io/managed-by': 'c3',
           'c3.build/scope': expect.stringMatching(/^[0-9a-f]{32}$/) as unknown,
-          'c3.build/trust': 'protected',
+          'c3.build/owner': expect.stringMatching(/^[0-9a-f]{32}$/) as string,
           'c3.build/job': 'shop',
         },
         annotations: {
@@ -53,10 +53,17 @@ describe('planPod', () => {
           'karpenter.sh/do-not-disrupt': 'true',
           note: 'n',
           'c3.build/scope': 'github.com/acme/shop',
+          'c3.build/owner': 'refs/heads/main',
           'c3.build/spec-hash': specHash,
         },
       },
-      spec: { restartPolicy: 'Never', containers: [], hostNetwork: true, activeDeadlineSeconds: 43_200 },
+      spec: {
+        restartPolicy: 'Never',
+        containers: [],
+        hostNetwork: true,
+        automountServiceAccountToken: false,
+        activeDeadlineSeconds: 43_200,
+      },
     });
   });
 
@@ -67,6 +74,17 @@ describe('planPod', () => {
     expect(short.manifest['spec']).toMatchObject({ restartPolicy: 'Always', activeDeadlineSeconds: 60 });
     const long = plan({ maxAgeMs: HOUR, manifest: { metadata: { name: 'a' }, spec: { activeDeadlineSeconds: 1e6 } } });
     expect(long.manifest['spec']).toMatchObject({ activeDeadlineSeconds: 3600 });
+  });
+
+  test.each([
+    [undefined, false],
+    [null, false],
+    [false, false],
+    [true, true],
+  ])('gives containers a token of a service account only if the job asks for it: %s', (asked, given) => {
+    const automount = asked === undefined ? {} : { automountServiceAccountToken: asked };
+    const { manifest } = plan({ manifest: { metadata: { name: 'a' }, spec: { containers: [], ...automount } } });
+    expect(manifest['spec']).toMatchObject({ automountServiceAccountToken: given });
   });
 
   test('removes what a job claims under c3.build/', () => {
@@ -82,7 +100,7 @@ describe('planPod', () => {
     const names = [
       plan(),
       plan({ scope: 'github.com/acme/other' }),
-      plan({ trustClass: 'other' }),
+      plan({ owner: 'branches' }),
       plan({ root: '/build/.c3' }),
       plan({ maxAgeMs: HOUR }),
       plan({ manifest: { metadata: { name: 'shop' }, spec: { containers: [{ name: 'main', image: 'b' }] } } }),
@@ -107,7 +125,7 @@ describe('planPod', () => {
     const { labels } = plan({ maxAgeMs: HOUR });
     expect(isFormerJob(labels, plan())).toBe(true);
     expect(isFormerJob(labels, plan({ scope: 'github.com/acme/other' }))).toBe(false);
-    expect(isFormerJob(labels, plan({ trustClass: 'other' }))).toBe(false);
+    expect(isFormerJob(labels, plan({ owner: 'branches' }))).toBe(false);
     expect(isFormerJob(labels, plan({ manifest: { metadata: { name: 'other' }, spec: {} } }))).toBe(false);
   });
 

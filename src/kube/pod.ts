@@ -16,7 +16,7 @@ export interface PodPlan {
 }
 
 /** Part of the hash. Raise it when Pods of an older c3 must not be reused. */
-const FORMAT = 3;
+const FORMAT = 4;
 const PREFIX = 'c3.build/';
 const HASH_ANNOTATION = `${PREFIX}spec-hash`;
 /** A Pod's name becomes its host name, which is cut after 63 characters. */
@@ -36,7 +36,7 @@ const DO_NOT_EVICT = {
 };
 
 /** The part of a request that decides the Pod. */
-type PodRequest = Pick<WorkspaceQuery, 'manifest' | 'scope' | 'trustClass' | 'root' | 'maxAgeMs'>;
+type PodRequest = Pick<WorkspaceQuery, 'manifest' | 'scope' | 'owner' | 'root' | 'maxAgeMs'>;
 
 /** Plans the Pod of a build. If Pods are not reused, each build has its own. */
 export function planBuildPod(query: WorkspaceQuery, namespace: string): PodPlan {
@@ -53,7 +53,7 @@ export function planBuildPod(query: WorkspaceQuery, namespace: string): PodPlan 
 export function planPod(request: PodRequest, { namespace, suffix }: { namespace: string; suffix?: string }): PodPlan {
   const manifest = toManifest(request);
   const { metadata } = manifest;
-  const specHash = sha256(canonicalJson([FORMAT, request.scope, request.trustClass, request.root, manifest]));
+  const specHash = sha256(canonicalJson([FORMAT, request.scope, request.owner, request.root, manifest]));
   const ending = `-${specHash.slice(0, HASH_LENGTH)}${suffix === undefined ? '' : `-${suffix}`}`;
   const name = `${toStem(metadata['name'], MAX_NAME_LENGTH - ending.length)}${ending}`;
   const inNamespace = metadata['namespace'];
@@ -62,10 +62,14 @@ export function planPod(request: PodRequest, { namespace, suffix }: { namespace:
     // A label has at most 63 characters of a small alphabet. So selectors use the hash, and people read the
     // annotation.
     [`${PREFIX}scope`]: sha256(request.scope).slice(0, 32),
-    [`${PREFIX}trust`]: request.trustClass,
+    [`${PREFIX}owner`]: sha256(request.owner).slice(0, 32),
     [`${PREFIX}job`]: toStem(metadata['name'], MAX_NAME_LENGTH),
   };
-  const annotations = { [`${PREFIX}scope`]: request.scope, [HASH_ANNOTATION]: specHash };
+  const annotations = {
+    [`${PREFIX}scope`]: request.scope,
+    [`${PREFIX}owner`]: request.owner,
+    [HASH_ANNOTATION]: specHash,
+  };
   return {
     // Cut to one character more than a valid name, so that it stays invalid.
     namespace: typeof inNamespace === 'string' ? inNamespace.slice(0, MAX_NAME_LENGTH + 1) : namespace,
@@ -123,6 +127,8 @@ export function findMismatch(
   if (restarted) return `container "${restarted.name}" has restarted`;
   const ended = pod.containers.find((container) => container.state.kind === 'terminated');
   if (ended) return `container "${ended.name}" has ended`;
+  const broken = pod.sidecars.find(({ state }) => state.kind !== 'running');
+  if (broken && pod.phase === 'Running') return `sidecar "${broken.name}" does not run`;
   if (pod.activeDeadlineSeconds === undefined) return 'it has no age limit';
   const endsAt = (pod.startedAt ?? now) + pod.activeDeadlineSeconds * 1000;
   return endsAt - now < neededMs ? 'it is too old for another build' : undefined;
@@ -144,6 +150,8 @@ function toManifest({ manifest, maxAgeMs }: PodRequest) {
     spec: {
       restartPolicy: 'Never',
       ...spec,
+      // `null` would be the default of Kubernetes, which gives every container a token (threat model A7).
+      automountServiceAccountToken: spec['automountServiceAccountToken'] ?? false,
       activeDeadlineSeconds: typeof asked === 'number' ? Math.min(asked, maxSeconds) : maxSeconds,
     },
   };

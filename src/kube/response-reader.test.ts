@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createReadBudget, readBody, readLines, type ReadBudget } from './response-reader.ts';
 
 const MIB = 1024 * 1024;
-const FREE: ReadBudget = { delay: () => 0, buffer: () => false };
+const FREE: ReadBudget = { receive: () => {}, delay: () => 0, buffer: () => false };
 
 async function* pour(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield await Promise.resolve(Buffer.from(chunk));
@@ -99,6 +99,15 @@ test('a cluster may send 16 MiB at once, then half a MiB per second', () => {
   expect(budget.delay(MIB)).toBe(1_000);
   nowMs += 3_600_000;
   expect(budget.delay(16 * MIB)).toBe(0);
+});
+
+test('bytes that were counted at a socket are not counted again in a body', () => {
+  const budget = createReadBudget(() => 0);
+  budget.receive(16 * MIB);
+  expect(budget.delay(10 * MIB)).toBe(0);
+  budget.receive(MIB);
+  expect(budget.delay(0)).toBe(2_000);
+  expect(budget.delay(8 * MIB)).toBe(4_000);
 });
 
 test('incomplete answers of a cluster have at most 16 MiB together, and stop counting when they end', async () => {

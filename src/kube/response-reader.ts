@@ -5,7 +5,7 @@ import { TokenBucket } from '../limiter.ts';
 /** Reads answers of a cluster within limits, since a hostile cluster could send anything (threat model A12). */
 
 /** c3 lists one Pod, or the Leases of one repository. */
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
+export const MAX_BODY_BYTES: number = 4 * 1024 * 1024;
 /** etcd stores objects of at most 1.5 MiB. As JSON they are a bit larger. */
 const MAX_LINE_BYTES = 2 * 1024 * 1024;
 /**
@@ -33,7 +33,9 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
 /** What c3 reads from one cluster, over all its connections. */
 export interface ReadBudget {
-  /** Counts bytes that were received. Returns the milliseconds to wait before they are used. */
+  /** Counts bytes that have arrived at a socket (see `limitReceived`), bodies included. */
+  receive(bytes: number): void;
+  /** Counts what a body costs beyond the bytes that were counted. Returns the milliseconds to wait before it is used. */
   delay(bytes: number): number;
   /** Counts bytes of incomplete answers; a negative number gives them back. Returns whether there are too many. */
   buffer(bytes: number): boolean;
@@ -42,8 +44,18 @@ export interface ReadBudget {
 export function createReadBudget(now: () => number = () => performance.now()): ReadBudget {
   const bucket = new TokenBucket({ perMinute: BYTES_PER_SECOND * 60, capacity: BURST_BYTES, now });
   let buffered = 0;
+  /** Bytes that were counted at a socket, and not yet in a body. */
+  let counted = 0;
   return {
-    delay: (bytes) => bucket.reserve(bytes),
+    receive(bytes) {
+      counted += bytes;
+      bucket.reserve(bytes);
+    },
+    delay(bytes) {
+      const left = Math.max(0, bytes - counted);
+      counted = Math.max(0, counted - bytes);
+      return bucket.reserve(left);
+    },
     buffer(bytes) {
       buffered += bytes;
       return buffered > MAX_BUFFERED_BYTES;
@@ -54,6 +66,8 @@ export function createReadBudget(now: () => number = () => performance.now()): R
 export interface ReadContext {
   readonly budget: ReadBudget;
   readonly signal?: AbortSignal | undefined;
+  /** Receives the size of each piece of the body. */
+  readonly onBytes?: (bytes: number) => void;
   /** Converts the error with which reading fails. Default: none. */
   readonly toError?: (error: unknown) => unknown;
 }
@@ -87,6 +101,7 @@ export async function* readLines(
   let bytesThisTurn = 0;
   try {
     for await (const chunk of body) {
+      options.onBytes?.(chunk.byteLength);
       await throttle(chunk, options);
       let rest = chunk;
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
@@ -108,8 +123,13 @@ export async function* readLines(
   }
 }
 
-async function throttle(chunk: Uint8Array, { budget, signal }: ReadContext): Promise<void> {
-  const waitMs = budget.delay(Math.max(chunk.byteLength, countValues(chunk) * VALUE_BYTES));
+async function throttle(chunk: Uint8Array, context: ReadContext): Promise<void> {
+  await waitForBudget(Math.max(chunk.byteLength, countValues(chunk) * VALUE_BYTES), context);
+}
+
+/** Counts bytes, and waits until the budget has them. @throws an AbortError when the signal is aborted */
+export async function waitForBudget(bytes: number, { budget, signal }: ReadContext): Promise<void> {
+  const waitMs = budget.delay(bytes);
   if (waitMs > 0) await sleep(waitMs, undefined, { ref: false, ...(signal ? { signal } : {}) });
 }
 

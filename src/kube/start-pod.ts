@@ -2,11 +2,13 @@ import { toMessage } from '../errors.ts';
 import type { OpenWorkspaceOptions } from '../engine/cluster.ts';
 import { toPod, type Pod, type PodEvent } from './api-types.ts';
 import type { KubeClient } from './client.ts';
+import { describeOutput } from './container-output.ts';
 import { UNKNOWN_POD, type Lease } from './leases/lease.ts';
 import { classifyStart, fail, findLoss, isNodeSilent, rememberPulls, type StartFailure } from './pod-health.ts';
 import { findMismatch, type PodPlan } from './pod.ts';
 import { haveContainersStarted, type PodEvents } from './pod-events.ts';
 import { deletePod } from './pod-reaper.ts';
+import { createRoom, type Room } from './room.ts';
 import { toPodsPath, watchPod, type PodSnapshot } from './watch.ts';
 
 /**
@@ -36,6 +38,8 @@ export interface StartRequest {
   readonly snapshot: PodSnapshot | undefined;
   /** Returns whether the Pod with this UID must not be used again. */
   readonly isUnfit: (uid: string) => boolean;
+  /** Deletes idle Pods of the repository. Returns whether there was one. */
+  readonly makeRoom: () => Promise<boolean>;
 }
 
 /**
@@ -47,6 +51,8 @@ const FIRST_ANSWER_MS = 30_000;
 const UNREACHABLE = 'unreachable';
 /** Most Pods start sooner, so that users see messages about Events only when a start is slow. */
 const EVENTS_INTERVAL_MS = 5_000;
+/** A controller removes its finalizer within seconds of the end of the Pod. */
+const FINALIZER_MS = 15_000;
 /** The latest Events of a Pod that are kept while it starts. */
 const MAX_EVENTS = 200;
 
@@ -130,10 +136,13 @@ class StartAttempt {
   #judged: Pod | undefined;
   #pullMessages: ReadonlyMap<string, string> = new Map();
   #lastDeletion = '';
+  readonly #room: Room;
   #timer: NodeJS.Timeout | undefined;
+  #stuckTimer: NodeJS.Timeout | undefined;
 
   constructor(request: StartRequest) {
     this.#request = request;
+    this.#room = createRoom({ makeRoom: request.makeRoom, report: this.report, signal: this.stop.signal });
   }
 
   readonly report = (reason: string): void => {
@@ -150,7 +159,7 @@ class StartAttempt {
     const { plan, lease, neededMs, isUnfit } = this.#request;
     const resumeFailure = findResumeFailure(pod, this.#request);
     if (resumeFailure !== undefined) return fail(resumeFailure);
-    if (!pod && this.#created) return fail(`Pod ${plan.name} was deleted while it was starting`);
+    if (!pod && this.#created) return { ...fail(`Pod ${plan.name} was deleted while it was starting`), isLost: true };
     if (!pod) return await this.#create();
     if (this.hasCreated(pod)) this.#created = pod;
     if (this.hasCreated(pod) || lease.startedIn !== undefined) return this.#judge(pod);
@@ -168,13 +177,15 @@ class StartAttempt {
     const { client, plan, options } = this.#request;
     const isAborted = options.signal.aborted;
     this.stop.abort();
+    const output = isAborted ? '' : await describeOutput(client, plan.namespace, this.#judged);
     if (this.#created) await deletePod(client, { ...plan, uid: this.#created.uid });
-    return isAborted ? { kind: 'aborted' } : answer;
+    return isAborted ? { kind: 'aborted' } : { ...answer, message: answer.message + output };
   }
 
   /** Ends the observation of Events. */
   end(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#stuckTimer);
     this.#endOfEvents.abort();
   }
 
@@ -186,6 +197,7 @@ class StartAttempt {
     const verdict = classifyStart(pod, { events, pullMessages: this.#pullMessages });
     if (verdict.kind === 'ready') return { kind: 'use', pod };
     if (verdict.kind === 'failed') return verdict;
+    this.#room.onWaiting(verdict.reason);
     this.report(verdict.reason);
     this.#timer ??= setInterval(() => this.#judgeAgain(), EVENTS_INTERVAL_MS);
     void this.#followEvents();
@@ -221,7 +233,9 @@ class StartAttempt {
     this.report(`creating Pod ${plan.name}`);
     await Promise.all([lease.recordPod(''), this.#followEvents()]);
     // Without the signal: an aborted creation could leave an unknown Pod.
-    const answer = await client.request({ method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest });
+    const creation = { method: 'POST', path: toPodsPath(plan.namespace), body: plan.manifest } as const;
+    let answer = await client.request(creation);
+    while (answer.kind === 'refused' && (await this.#room.mayCreate(answer))) answer = await client.request(creation);
     // Another replica created it, or an earlier attempt whose answer was lost. The watch shows it.
     if (answer.kind === 'refused' && answer.reason === 'AlreadyExists') return undefined;
     if (answer.kind === 'refused') return fail(`The cluster refused Pod ${plan.name}: ${answer.message}`);
@@ -229,6 +243,19 @@ class StartAttempt {
     void lease.recordPod(this.#created.uid);
     this.#checkEvents();
     return undefined;
+  }
+
+  /** Gives up a Pod with a finalizer that is not gone soon after its grace period. */
+  #expectDeletion({ name, isDeleting, deletedAt = Date.now(), finalizers }: Pod): void {
+    if (!isDeleting || finalizers.length === 0) return;
+    this.#stuckTimer ??= setTimeout(
+      () => {
+        const names = finalizers.map((finalizer) => `"${finalizer}"`).join(', ');
+        this.failure = { ...fail(`Pod ${name} cannot be deleted: it waits for its finalizer ${names}`), isStuck: true };
+        this.stop.abort();
+      },
+      Math.max(0, deletedAt + FINALIZER_MS - Date.now()),
+    );
   }
 
   async #replace(pod: Pod, reason: string): Promise<Decision> {
@@ -239,6 +266,7 @@ class StartAttempt {
     const hasEnded = pod.containers.length > 0 && pod.containers.every(({ state }) => state.kind === 'terminated');
     // A silent node never releases the name. If it comes back, it ends the containers of deleted Pods.
     const isForced = hasEnded || isNodeSilent(pod);
+    this.#expectDeletion(pod);
     const deletion = `${pod.uid} ${isForced}`;
     if (deletion === this.#lastDeletion || (pod.isDeleting && !isForced)) return undefined;
     this.#lastDeletion = deletion;

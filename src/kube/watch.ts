@@ -3,7 +3,7 @@ import { C3Error } from '../errors.ts';
 import { parseJson, readObject } from '../json.ts';
 import { toList, toMetadata, toPod, toStatus, type Pod } from './api-types.ts';
 import { isTransient, UnreachableError, type KubeClient, type KubeRefusal } from './client.ts';
-import { AuthGracePeriod, isUnavailable } from './cluster-connection.ts';
+import { GracePeriod, isUnavailable } from './cluster-connection.ts';
 
 /** A Pod, or its absence, with the resourceVersion of the list that showed it. */
 export interface PodSnapshot {
@@ -16,7 +16,7 @@ interface WatchLimits {
   onTrouble?(message: string): void;
   /** The connection counts as cut after this time without a byte. Default {@link SILENCE_MS}. */
   readonly silenceMs?: number;
-  /** How long a watch that has worked tolerates 401 and 403. Default: that of {@link AuthGracePeriod}. */
+  /** How long a watch that has worked tolerates 401 and 403. Default: that of {@link GracePeriod}. */
   readonly graceMs?: number;
 }
 
@@ -111,7 +111,7 @@ interface WatchEvent {
  */
 export async function* listAndWatch(client: KubeClient, target: WatchTarget): AsyncGenerator<Change, void, undefined> {
   const { signal } = target;
-  const grace = new AuthGracePeriod(target.graceMs);
+  const grace = new GracePeriod(target.graceMs);
   let version = target.from;
   let failures = 0;
   while (!signal.aborted) {
@@ -135,11 +135,7 @@ export async function* listAndWatch(client: KubeClient, target: WatchTarget): As
   }
 }
 
-async function list(
-  client: KubeClient,
-  target: WatchTarget,
-  grace?: AuthGracePeriod,
-): Promise<ReturnType<typeof toList>> {
+async function list(client: KubeClient, target: WatchTarget, grace?: GracePeriod): Promise<ReturnType<typeof toList>> {
   const query = target.listQuery ?? { fieldSelector: target.fieldSelector };
   const answer = await client.request({ method: 'GET', path: toPath(target), query, signal: target.signal });
   if (answer.kind === 'ok') return toList(answer.body);
@@ -150,7 +146,7 @@ async function list(
 /** Follows one watch to its end. Returns the version from which to resume; undefined when a new list is necessary. */
 async function* watchOnce(
   client: KubeClient,
-  { target, grace }: { target: WatchTarget; grace: AuthGracePeriod },
+  { target, grace }: { target: WatchTarget; grace: GracePeriod },
   from: string,
 ): AsyncGenerator<WatchEvent, string | undefined, undefined> {
   const { fieldSelector, signal, silenceMs = SILENCE_MS } = target;

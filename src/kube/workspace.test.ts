@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ExecAnswer, ExecEnd, ExecOptions, Workspace } from '../engine/cluster.ts';
 import { toPod, type Pod } from './api-types.ts';
+import type { KubeClient } from './client.ts';
 import { ExecLimiter, type OpenedExec } from './exec.ts';
 import { createUnguardedLease } from './leases/lease.ts';
 import { createWorkspace } from './workspace.ts';
@@ -30,16 +31,18 @@ function pod(ready: string, phase = 'Running'): Pod {
   return toPod({ metadata, spec: { nodeName: 'n1' }, status: { phase, conditions } });
 }
 
-function create(first = pod('True')): Workspace {
+function create(first = pod('True'), { isWarm = true, isAbandoned = false } = {}): Workspace {
   async function* follow(): AsyncGenerator<Pod | undefined, void, undefined> {
     while (true) yield await new Promise<Pod>((resolve) => (release = resolve));
   }
   const leaseLost = Promise.withResolvers<string>();
   loseLease = leaseLost.resolve;
-  const lease = { ...createUnguardedLease(7, { warning: 'no Leases', isResumed: false }), lost: leaseLost.promise };
+  const unguarded = createUnguardedLease(7, { warning: 'no Leases', isResumed: false });
+  const lease = { ...unguarded, lost: leaseLost.promise, isAbandoned };
   const workspace = createWorkspace(
-    { kind: 'ready', pod: first, isWarm: true, states: follow(), stop: new AbortController() },
+    { kind: 'ready', pod: first, isWarm, states: follow(), stop: new AbortController() },
     {
+      client: { request: () => Promise.reject(new Error('no log')) } as unknown as KubeClient,
       key: 'place',
       namespace: 'ci',
       execs: {
@@ -67,6 +70,12 @@ function ended(end: ExecEnd): ExecAnswer {
   const session = { write: async () => await Promise.resolve(), done: Promise.resolve(end), close: () => undefined };
   return { kind: 'open', session };
 }
+
+test('a workspace is abandoned only if the Pod of the last holder is still there', () => {
+  expect(create(pod('True'), { isAbandoned: true }).isAbandoned).toBe(true);
+  expect(create(pod('True'), { isAbandoned: true, isWarm: false }).isAbandoned).toBe(false);
+  expect(create().isAbandoned).toBe(false);
+});
 
 describe('a workspace whose node', () => {
   test('is not ready for two minutes is lost, with the name of the node', async () => {
@@ -116,18 +125,27 @@ describe('a workspace whose node', () => {
   });
 });
 
-test.each([401, 403])('a refused exec is transient for 30 s after one was open: %i', async (code) => {
+test.each([400, 401, 403, 404])('a refused exec is transient for 30 s after one was open: %i', async (code) => {
   const refused = { kind: 'refused', message: 'no', isTransient: false } as const;
   const workspace = create();
   answer = { ...refused, code };
   expect(await exec(workspace)).toEqual(refused);
   answer = ended({ kind: 'status', exitCode: 0, message: '' });
   await exec(workspace);
-  answer = { ...refused, code: 404 };
-  expect(await exec(workspace)).toEqual(refused);
   answer = { ...refused, code };
   expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
   await vi.advanceTimersByTimeAsync(29_999);
+  expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await exec(workspace)).toEqual(refused);
+});
+
+test('a new node may fail to open an exec for 90 s', async () => {
+  const refused = { kind: 'refused', message: 'no certificate yet', isTransient: false } as const;
+  const workspace = create();
+  answer = { ...refused, code: 500 };
+  expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
+  await vi.advanceTimersByTimeAsync(89_999);
   expect(await exec(workspace)).toEqual({ ...refused, isTransient: true });
   await vi.advanceTimersByTimeAsync(1);
   expect(await exec(workspace)).toEqual(refused);

@@ -1,11 +1,14 @@
 import { toMessage } from '../errors.ts';
 import type { Workspace } from '../engine/cluster.ts';
+import type { KubeClient } from './client.ts';
+import { describeOutput } from './container-output.ts';
 import { createPodExec, type PodExecOptions } from './exec.ts';
 import type { Lease } from './leases/lease.ts';
-import { findLoss, isNodeSilent } from './pod-health.ts';
+import { findLoss, findSidecarEnd, isNodeSilent } from './pod-health.ts';
 import type { StartedPod } from './start-pod.ts';
 
 export interface WorkspaceDependencies extends Omit<PodExecOptions, 'pod'> {
+  readonly client: KubeClient;
   /** {@link Workspace.key} */
   readonly key: string;
   /** When the Lease is lost, the workspace is lost. */
@@ -42,10 +45,11 @@ const NOT_RUNNING_MS = 120_000;
  */
 export function createWorkspace(started: StartedPod, dependencies: WorkspaceDependencies): Workspace {
   const { pod, isWarm, states, stop } = started;
-  const { key, lease, giveBack, silentNodeMs } = dependencies;
+  const { client, namespace, key, lease, giveBack, silentNodeMs } = dependencies;
   const lost = Promise.withResolvers<string>();
   const running = Promise.withResolvers<void>();
   let isLost = false;
+  let trouble: string | undefined;
   let released: Promise<void> | undefined;
   let nodeTimer: NodeJS.Timeout | undefined;
   const runningTimer = setTimeout(loseNode, NOT_RUNNING_MS, 'has not reported for 120 s that the Pod runs').unref();
@@ -74,7 +78,8 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
   async function watchStates(): Promise<void> {
     for await (const state of states) {
       const loss = findLoss(state, pod);
-      if (loss !== undefined) return lose(loss);
+      if (loss !== undefined) return lose(loss + (await describeOutput(client, namespace, state)));
+      trouble ??= state && findSidecarEnd(state, pod);
       if (state?.phase !== 'Pending') confirmRunning();
       if (state && isNodeSilent(state)) recordMiss('it is not ready, the cluster says');
       else recordContact();
@@ -87,7 +92,7 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     clearTimeout(late);
     stop.abort();
     recordContact();
-    await giveBack({ isClean: isClean && !isLost });
+    await giveBack({ isClean: isClean && !isLost && trouble === undefined });
   }
   if (pod.phase !== 'Pending') confirmRunning();
   void lease.lost.then(lose);
@@ -100,8 +105,10 @@ export function createWorkspace(started: StartedPod, dependencies: WorkspaceDepe
     key,
     isWarm,
     epoch: lease.epoch,
+    isAbandoned: lease.isAbandoned && isWarm,
     warnings: lease.warnings,
     lost: lost.promise,
+    findTrouble: () => trouble,
     exec: watchExecs(createPodExec({ ...dependencies, pod: pod.name }), { recordMiss, recordContact }),
     release: async ({ isClean }) => await (released ??= giveBackOnce(isClean)),
   };

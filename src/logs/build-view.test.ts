@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { toFile } from '../../test/fakes/build-world.ts';
+import { toFile, type Answers } from '../../test/fakes/build-world.ts';
 import { toLocalBuildId } from '../../test/fakes/local-workspace.ts';
 import { readView, toTexts } from '../../test/fakes/read-view.ts';
 import { list, useSeenBuilds } from '../../test/fakes/seen-builds.ts';
@@ -15,21 +15,29 @@ import { WAIT_MS } from '../../test/time-limits.ts';
 const builds = useSeenBuilds();
 const { build, see } = builds;
 
+/** Starts a build, and opens the view of it when it has a state. */
+async function start(order: {
+  readonly id: string;
+  readonly file: Answers['file'];
+}): Promise<{ readonly view: BuildView; readonly ended: Promise<unknown> }> {
+  const { running, onState, end } = createRunning();
+  const begun = Promise.withResolvers<undefined>();
+  const ended = builds.world
+    .run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) })
+    .finally(end);
+  await begun.promise;
+  return { view: await see({ ...order, running }), ended };
+}
+
 describe('of a build that this process leads', () => {
   it('a log is waited for, comes as it is written, and ends with its step', async () => {
-    const { running, onState, end } = createRunning();
     const order = {
       id: toLocalBuildId(),
       file: toFile(
         '- main: until [ -e go ]; do sleep 0.05; done\n- main: echo first; printf "%s" "50%"; until [ -e on ]; do sleep 0.05; done; echo " done"',
       ),
     };
-    const begun = Promise.withResolvers<undefined>();
-    const ended = builds.world
-      .run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) })
-      .finally(end);
-    await begun.promise;
-    const view = await see({ ...order, running });
+    const { view, ended } = await start(order);
     expect(view.isLed).toBe(true);
     const partial = Promise.withResolvers<undefined>();
     const reading = readView(
@@ -52,16 +60,10 @@ describe('of a build that this process leads', () => {
   });
 
   it('a step that never begins is waited for until the build ends', async () => {
-    const { running, onState, end } = createRunning();
     const order = { id: toLocalBuildId(), file: toFile('- main: exit 1\n- main: echo never') };
-    const begun = Promise.withResolvers<undefined>();
-    const ended = builds.world
-      .run({ ...order, onState: (state) => (onState(state), begun.resolve(undefined)) })
-      .finally(end);
-    await begun.promise;
-    const view = await see({ ...order, running });
+    const { view, ended } = await start(order);
     const { reading } = await readView(view, { index: 2 });
-    expect(reading).toEqual({ kind: 'failed', to: 0, message: 'step "main" did not run' });
+    expect(reading).toEqual({ kind: 'failed', to: 0, message: 'step "echo never" was skipped' });
     await ended;
   });
 

@@ -190,7 +190,8 @@ function isAwaited(state: BuildState, { index, attempt }: StepRun): boolean {
 function describeAbsence({ steps }: BuildState, { index, attempt }: StepRun): string | undefined {
   const step = steps[index];
   if (!step) return 'the build has no such step';
-  if (step.phase.kind === 'pending' || step.phase.kind === 'skipped') return `step "${step.name}" did not run`;
+  if (step.phase.kind === 'skipped') return `step "${step.name}" was skipped`;
+  if (step.phase.kind === 'pending') return `step "${step.name}" has not started`;
   return step.attempt < attempt ? `step "${step.name}" was not tried so often` : undefined;
 }
 

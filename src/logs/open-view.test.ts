@@ -46,7 +46,7 @@ describe('of a build that has ended', () => {
     expect(builds.world.looks).toEqual([
       expect.objectContaining({
         scope: 'f.example/a/b',
-        trustClass: 'protected',
+        owner: 'protected refs/heads/main',
         root: join(builds.world.workspace.directory, '.c3'),
         buildId: order.id,
         reuse: true,
@@ -58,8 +58,10 @@ describe('of a build that has ended', () => {
     const view = await see(await build('- main: exit 4\n- main: echo never'));
     expect(view.state.steps.map(({ phase }) => phase.kind)).toEqual(['passed', 'failed', 'skipped']);
     const failed = (message: string): object => ({ reading: { kind: 'failed', to: 0, message } });
-    expect(await readView(view, { index: 2 })).toMatchObject(failed('step "main" did not run'));
-    expect(await readView(view, { index: 1, attempt: 2 })).toMatchObject(failed('step "main" was not tried so often'));
+    expect(await readView(view, { index: 2 })).toMatchObject(failed('step "echo never" was skipped'));
+    expect(await readView(view, { index: 1, attempt: 2 })).toMatchObject(
+      failed('step "exit 4" was not tried so often'),
+    );
     expect(await readView(view, { index: 9 })).toMatchObject(failed('the build has no such step'));
     rmSync(join(builds.world.workspace.directory, '.c3', view.state.build.id, 's1.exit'));
     rmSync(join(builds.world.workspace.directory, '.c3', view.state.build.id, 's1.log'));
@@ -73,6 +75,10 @@ describe('of a build that has ended', () => {
       'secrets: {KEY: my.very.secret.value.here}\n',
     );
     const view = await see(order);
+    expect(view.state.steps.map(({ command }) => command)).toEqual([
+      undefined,
+      'printf "one %s two\\n" "$KEY"; printf "%s" "$KEY" | base64 -w 0; echo; echo "*** ***"; echo "$KEY"',
+    ]);
     const shown = toTexts(await readView(view, { index: 1 }));
     expect(shown).toEqual(['one *** two', '***=', '*** ***', '***']);
     let copy = '';
@@ -84,6 +90,15 @@ describe('of a build that has ended', () => {
       const { lines } = await readView(view, { index: 1, from: { offset, pieces: 0 } });
       expect(lines.map(({ text }) => text).join('\n')).not.toMatch(/very|secret|here/);
     }
+  });
+
+  it('a secret is hidden that is for the ref of the build, and none is opened that is for another', async () => {
+    const secrets =
+      "secrets: {KEY: {value: my.very.own.value, ref: refs/heads/main}, TAGGED: {value: a.b.c.d, ref: 'refs/tags/*'}}";
+    const view = await see(
+      await build('- main: env | sed -n "s/^KE[Y]=//p; s/^TAGGE[D]=/leaked /p"', {}, `${secrets}\n`),
+    );
+    expect(toTexts(await readView(view, { index: 1 }))).toEqual(['***']);
   });
 
   it('each line has the second in which it was written, and the last line that of the step', async () => {
@@ -181,19 +196,28 @@ it('each container has the journal, so that one of them is enough', async () => 
 });
 
 describe('when the notes in the Pod and the forge differ', () => {
-  it('the forge counts: a step cannot note a success', async () => {
-    const forged = JSON.stringify({
-      e: 1e12,
-      n: 1,
-      v: { phase: { phase: { kind: 'ended', ending: { kind: 'passed' } } } },
-    });
-    const order = await build(`- main: echo '${forged}' >> ../.c3/$C3_BUILD_ID/journal.main; exit 3`);
+  it('the forge counts', async () => {
+    const order = await build('- main: echo hello');
     const view = await see({ ...order, before: 'failure' });
     expect(view.state).toMatchObject({
       phase: { kind: 'ended', ending: { kind: 'failed', message: 'as it was' } },
       warnings: [expect.stringContaining('the ending that the forge reports')],
     });
     expect((await readView(view, { index: 1 })).reading.kind).toBe('whole');
+  });
+
+  it('a step cannot note a success, also when the forge does not answer', async () => {
+    const forged = JSON.stringify({
+      e: 1e12,
+      n: 1,
+      v: { phase: { phase: { kind: 'ended', ending: { kind: 'passed' } } } },
+    });
+    const journal = '../.c3/$C3_BUILD_ID/journal.main';
+    const order = await build(
+      `- main: |\n    echo '${forged}' >> ${journal}; echo '${forged}${'0'.repeat(32)}' >> ${journal}; exit 3`,
+    );
+    const view = await see({ ...order, before: new C3Error('FORGE_UNREACHABLE', 'Cannot reach it') });
+    expect(view.state.phase).toMatchObject({ kind: 'ended', ending: { kind: 'failed', message: 'exit code 3' } });
   });
 
   it('a forge that does not answer causes a warning', async () => {
@@ -218,6 +242,19 @@ it.each([
   expect(view.state.phase).toEqual({ kind: 'running' });
   expect(view.state.steps.map((step) => step.phase)).toEqual([{ kind: 'passed' }, phase]);
   expect(await readView(view, { index: 1 })).toMatchObject({ reading: { kind: 'whole' }, lines: [{ text: 'hello' }] });
+});
+
+it('of a build whose c3 died, a step is not shown as passed by an exit file that another program has written', async () => {
+  const order = await build('- main: echo hello; exit 3');
+  const directory = join(builds.world.workspace.directory, '.c3', order.id);
+  const lines = readFileSync(join(directory, 'journal.main'), 'utf8').split('\n');
+  writeFileSync(join(directory, 'journal.main'), `${lines.slice(0, -2).join('\n')}\n`);
+  const [, proof = ''] = /end (\w+)/.exec(readFileSync(join(directory, 's0.exit'), 'utf8')) ?? [];
+  expect(proof).not.toBe('');
+  for (const forged of ['', proof]) {
+    writeFileSync(join(directory, 's1.exit'), `0 exited end ${forged}\n`);
+    expect((await see(order)).state.steps[1]?.phase).toMatchObject({ kind: 'lost' });
+  }
 });
 
 it('a build of which nothing was noted is shown with its steps and its logs', async () => {
@@ -281,6 +318,7 @@ describe('without a Pod that knows the build', () => {
           state: 'failure',
           buildId: 'b1',
           ending: { kind: 'failed', step: 'a step', message: 'as it was' },
+          refName: 'main',
           text: 'as it was',
         },
         message,

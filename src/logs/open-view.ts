@@ -15,6 +15,8 @@ import {
   type BuildDependencies,
   checkJob,
   createBuildProgress,
+  createMacs,
+  type Macs,
   openSecrets,
   PIPELINE_FILE,
   planRoots,
@@ -110,8 +112,8 @@ async function openRecorded(order: ViewRequest, dependencies: ViewDependencies):
   const opened = await openPod(order, dependencies);
   if (opened.kind === 'failed') return opened;
   if (opened.kind === 'nothing') return await toOutcome(order, await asked, opened);
-  const { reader, pipeline, name } = opened;
-  const found = await readNotedState(reader, toKnownState(order, pipeline));
+  const { reader, name, macs } = opened;
+  const found = await readNotedState(reader, toKnownState(order, opened), { macs });
   if (found.kind !== 'found') {
     reader.close();
     if (found.kind === 'failed') return found;
@@ -132,7 +134,7 @@ async function openRecorded(order: ViewRequest, dependencies: ViewDependencies):
   return { kind: 'seen', view };
 }
 
-type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipeline };
+type OpenedPod = LogSource & { readonly name: string; readonly pipeline: Pipeline; readonly macs: Macs };
 
 /** Only the forge has a state of the build. */
 interface Nothing {
@@ -154,11 +156,11 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
   const refused = checkJob(pipeline, dependencies);
   if (refused) return toNothing(refused.ending);
   try {
-    const secrets = await openSecrets({ pipeline, repository }, dependencies, SILENT);
+    const secrets = await openSecrets({ pipeline, repository, ref: build.ref }, dependencies, SILENT);
     if (secrets.kind === 'ended') return toNothing(secrets.ending);
     const { masking } = secrets;
     const cluster = dependencies.openCluster(secrets.kubeconfig);
-    const looked = await cluster.findWorkspace(toWorkspaceQuery(pipeline, build), { signal });
+    const looked = await cluster.findWorkspace(toWorkspaceQuery(pipeline, build, secrets), { signal });
     if (looked.kind === 'gone') return { kind: 'nothing', message: masking.mask(looked.message) };
     if (looked.kind === 'failed') return { kind: 'failed', message: masking.mask(looked.message) };
     const { workspace } = looked;
@@ -167,7 +169,8 @@ async function openPod(order: ViewRequest, dependencies: ViewDependencies): Prom
       reader.close();
       workspace.close();
     };
-    return { kind: 'open', name: workspace.name, pipeline, reader: { ...reader, close }, masking };
+    const macs = createMacs({ key: secrets.kubeconfig, buildId: build.id, workspaceId: workspace.id });
+    return { kind: 'open', name: workspace.name, pipeline, macs, reader: { ...reader, close }, masking };
   } catch (error) {
     const ending = toFaultEnding(error);
     if (ending.kind !== 'config-error') throw error;
@@ -186,7 +189,10 @@ function toNothing({ message, problems = [] }: Extract<Ending, { kind: 'config-e
  * Creates the state of a started build from the link and c3.yaml. The journal adds the steps that a condition
  * skipped.
  */
-function toKnownState({ build, repository }: ViewRequest, pipeline: Pipeline): BuildState {
+function toKnownState(
+  { build, repository }: ViewRequest,
+  { pipeline, masking }: Pick<OpenedPod, 'pipeline' | 'masking'>,
+): BuildState {
   const { all } = planTasks({
     pipeline,
     plan: { kind: 'run', steps: pipeline.steps.map(toPlanned), finally: pipeline.finally.map(toPlanned) },
@@ -196,7 +202,7 @@ function toKnownState({ build, repository }: ViewRequest, pipeline: Pipeline): B
     secrets: {},
   });
   const { state } = createBuildProgress(build, { urls: repository.urls(build.sha), now: () => 0 });
-  return { ...state, phase: { kind: 'running' }, steps: all.map(toFirstState) };
+  return { ...state, phase: { kind: 'running' }, steps: all.map((task) => toFirstState(task, masking)) };
 }
 
 function toPlanned(stage: Stage): PlannedStage {

@@ -8,6 +8,7 @@ import {
   concurrencyVocabulary,
   pipelineVocabulary,
   podVocabulary,
+  sealedVocabulary,
   telegramVocabulary,
 } from './language.ts';
 import { parsePipeline } from './parse-pipeline.ts';
@@ -24,6 +25,7 @@ const blocks = [...document.matchAll(/^```yaml c3( part)?\n(.*?)^```$/gms)].map(
 test.each<[string, Vocabulary]>([
   ['the file', pipelineVocabulary],
   ['telegram', telegramVocabulary],
+  ['a sealed value', sealedVocabulary],
   ['a step', stepVocabulary],
   ['when', stepConditionVocabulary],
   ['concurrency', concurrencyVocabulary],

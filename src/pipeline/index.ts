@@ -1,7 +1,10 @@
 export { formatProblem, summarizeProblem, toVisible } from './format-problem.ts';
+export { findLastingDirectories, findSharedMounts, toBuildsRoot } from './lasting-directory.ts';
 export { fixPipeline, MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 export type { ParsedPipeline, Pipeline, Problem, Stage, Step } from './pipeline.ts';
 export { needsPaths, planPipeline, stepsOf } from './plan.ts';
+export { planSealed } from './plan-sealed.ts';
 export type { PipelineEvent, Plan, PlannedStage, PlannedStep } from './plan.ts';
+export { checkRefPattern } from './ref-pattern.ts';
 export { formatSchema } from './schema.ts';
 export { suggest } from './suggest.ts';

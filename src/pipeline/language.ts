@@ -1,4 +1,5 @@
 import type { Notify } from './pipeline.ts';
+import { REF_PATTERN } from './ref-pattern.ts';
 import { noSchedules, pipelineConditionVocabulary, unsupportedKeys } from './step-language.ts';
 import type { IntegerLimits, Vocabulary } from './vocabulary.ts';
 import { forEach, key, toVocabulary } from './vocabulary.ts';
@@ -10,8 +11,10 @@ export const SEALED_PATTERN: RegExp = /^\s*[\w-]+(?:\.[\w-]+){3,4}\s*$/u;
 
 /**
  * Matches an absolute path without `.` and `..`: c3 cleans and overwrites exactly the directory that the author sees.
+ * The directories above it have no spaces, because c3's own files are in them.
  */
-export const CHECKOUT_PATH_PATTERN: RegExp = /^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+){1,32}\/*$/u;
+export const CHECKOUT_PATH_PATTERN: RegExp =
+  /^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc} ]+){0,31}\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+\/*$/u;
 
 /** `git fetch --depth` accepts a 32-bit number. A million commits is the whole history of any repository. */
 export const DEPTH_LIMITS: IntegerLimits = { min: 1, max: 1_000_000 };
@@ -37,6 +40,10 @@ export const checkoutVocabulary: Vocabulary = toVocabulary(
     clean: key({ kind: 'boolean' }, 'whether c3 removes the files that an earlier build left in the work tree', {
       default: true,
     }),
+    credential: key({ kind: 'boolean' }, 'whether the steps of this container get the token, for `git`', {
+      default: true,
+      aliases: ['persist-credentials', 'persist_credentials'],
+    }),
   },
   {
     lfs: 'run `git lfs pull` in a step',
@@ -50,11 +57,17 @@ export const podVocabulary: Vocabulary = toVocabulary({
     default: true,
     aliases: ['warm'],
   }),
+  share: key({ kind: 'boolean' }, 'whether all branches that are not protected use one Pod', { default: true }),
   idle: key({ kind: 'duration' }, 'how long the Pod waits for the next build', { default: '1h', aliases: ['ttl'] }),
   max_age: key({ kind: 'duration' }, 'how long the Pod lives at most', {
     default: '12h',
     aliases: ['maxAge', 'max-age'],
   }),
+  start_timeout: key(
+    { kind: 'duration' },
+    'how long a new Pod may take until its containers run: for a node, volumes and images',
+    { default: '10m', aliases: ['startTimeout', 'start-timeout'] },
+  ),
 });
 
 export const concurrencyVocabulary: Vocabulary = toVocabulary(
@@ -67,13 +80,28 @@ export const concurrencyVocabulary: Vocabulary = toVocabulary(
   { group: 'the builds of one branch or tag are a group; there are no other groups', limit: 'a Pod runs one build' },
 );
 
+const refKey = key(
+  { kind: 'text', pattern: REF_PATTERN },
+  'the refs in whose builds the value opens, as in `c3 encrypt --ref`: a full name or a [glob](#globs) for it',
+  { examples: ['refs/heads/main', 'refs/tags/v*'], aliases: ['refs', 'branch', 'tag'] },
+);
+
+/** The long form of `k8s` and of a value in `secrets`. */
+export const sealedVocabulary: Vocabulary = toVocabulary({
+  value: key({ kind: 'text', pattern: SEALED_PATTERN }, 'the sealed value', { isRequired: true, aliases: ['sealed'] }),
+  ref: { ...refKey, isRequired: true },
+});
+
 const sealTogether = 'seal the token and the chat together, and put the result under `to`';
 
 export const telegramVocabulary: Vocabulary = toVocabulary(
   {
-    to: key({ kind: 'sealed' }, "the token and the chat, sealed by c3; the default is the operator's chat", {
-      aliases: ['destination', 'sealed', 'recipients'],
-    }),
+    to: key(
+      { kind: 'text', pattern: SEALED_PATTERN },
+      "the token and the chat, sealed by c3; the default is the operator's chat",
+      { aliases: ['destination', 'sealed', 'recipients', 'value'] },
+    ),
+    ref: refKey,
     notify: key(
       { kind: 'word', words: NOTIFICATIONS },
       'which messages make a sound: `failure`, `change`, `always` or `never`',

@@ -69,7 +69,7 @@ test.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.c
   (name) => {
     const source = readFileSync(join(root, 'examples', name), 'utf8');
     expect(errorsOf(parsePipeline(sealPlaceholders(source)).problems)).toEqual([]);
-    expect(parsePipeline(sealPlaceholders(source)).pipeline?.k8s).toBe(sealed);
+    expect(parsePipeline(sealPlaceholders(source)).pipeline?.k8s).toEqual({ value: sealed });
   },
 );
 

@@ -1,18 +1,23 @@
 import { concurrencyVocabulary, pipelineVocabulary, podVocabulary } from './language.ts';
-import type { Concurrency, ParsedPipeline, Pipeline, PodLife, Problem } from './pipeline.ts';
+import { findLastingDirectories } from './lasting-directory.ts';
+import { nameSteps } from './name-steps.ts';
+import type { Checkout, Concurrency, ParsedPipeline, Pipeline, PodLife, Problem } from './pipeline.ts';
 import { stepsOf } from './plan.ts';
 import type { ProblemList } from './problem-list.ts';
 import { createProblemList, quote } from './problem-list.ts';
-import { checkCheckout, readCheckout } from './read/read-checkout.ts';
+import { checkCheckout, defaultCheckout, readCheckout } from './read/read-checkout.ts';
 import { createConditionReader } from './read/read-condition.ts';
-import { checkContainers, readJob } from './read/read-job.ts';
-import { readKubeconfig, readTelegram } from './read/read-sealed.ts';
+import { checkContainers } from './read/check-containers.ts';
+import { type JobResult, readJob } from './read/read-job.ts';
+import { readKubeconfig } from './read/read-sealed.ts';
+import { readTelegram } from './read/read-telegram.ts';
 import { readStages } from './read/read-steps.ts';
 import { child, readBoolean, readChild, readDuration, refuseKey, refuseUnknownKeys, toMap } from './read/read-value.ts';
 import { readEnv, readSecrets, refuseOverlap } from './read/read-variables.ts';
 import { pipelineConditionVocabulary } from './step-language.ts';
 import type { ComposedYaml } from './yaml/compose-yaml.ts';
-import { composeYaml, MAX_LEXEMES, readYamlTokens, reportYamlErrors } from './yaml/compose-yaml.ts';
+import { composeYaml, MAX_LEXEMES, readYamlTokens } from './yaml/compose-yaml.ts';
+import { recoverYaml } from './yaml/recover.ts';
 import type { Repair } from './yaml/repair.ts';
 import { repairScripts } from './yaml/repair.ts';
 import type { YamlMap, YamlNode } from './yaml-tree.ts';
@@ -21,9 +26,12 @@ import { toTree } from './yaml-tree.ts';
 /** The largest c3.yaml, in UTF-8. Ten times a large file; limits the cost of a stranger's file. */
 export const MAX_PIPELINE_BYTES: number = 64 * 1024;
 
-/** The parser uses some of them as marks of its own. */
+/** The parser uses some of them as marks of its own. The last three end a line in YAML 1.1, not in YAML 1.2. */
 // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u0085\u2028\u2029]/;
+
+/** Every second byte of ASCII in UTF-16 is NUL. */
+const UTF_16_HINT = 'if the file is UTF-16, as the `>` of Windows PowerShell writes it, save it as UTF-8';
 
 const HOUR_MS = 3_600_000;
 
@@ -33,6 +41,8 @@ export interface ParseOptions {
    * run`, whose user supplies the cluster and the secrets. Default false.
    */
   readonly withoutSeals?: boolean;
+  /** Makes the placeholder of an example a warning, not an error. For `c3 lint`. Default false. */
+  readonly allowPlaceholders?: boolean;
 }
 
 /**
@@ -47,7 +57,8 @@ export function parsePipeline(text: string, options: ParseOptions = {}): ParsedP
   const control = text.search(CONTROL_CHARACTERS);
   if (control !== -1) {
     const code = text.charCodeAt(control).toString(16).toUpperCase().padStart(4, '0');
-    return { problems: [refuseText(`the file contains the control character U+${code}`, control, text)] };
+    const problem = refuseText(`the file contains the control character U+${code}`, control, text);
+    return { problems: [{ ...problem, ...(code === '0000' ? { hint: UTF_16_HINT } : {}) }] };
   }
   // A byte order mark would count as a column.
   const original = text.replace(/^\uFEFF/, '');
@@ -58,8 +69,10 @@ export function parsePipeline(text: string, options: ParseOptions = {}): ParsedP
   }
   const repair = repairScripts(tokens);
   const repaired = repair && composeYaml(repair.tokens);
-  const isRepaired = repaired?.document.errors.length === 0;
-  return isRepaired ? readDocument(repaired, repair, options) : readDocument(composeYaml(tokens), undefined, options);
+  if (repaired?.document.errors.length === 0) return readDocument(repaired, repair, options);
+  const plain = composeYaml(tokens);
+  const isBetter = repaired && repaired.document.errors.length <= plain.document.errors.length;
+  return isBetter ? readDocument(repaired, repair, options) : readDocument(plain, undefined, options);
 }
 
 function refuseText(message: string, offset: number, text: string): Problem {
@@ -73,22 +86,22 @@ function readDocument(yaml: ComposedYaml, repair: Repair | undefined, options: P
     ...yaml,
     insertedColumns: repair?.insertedColumns ?? new Map<number, number>(),
     withoutSeals: options.withoutSeals ?? false,
+    allowPlaceholders: options.allowPlaceholders ?? false,
   });
-  if (yaml.document.errors.length > 0) {
-    reportYamlErrors(yaml, problems);
-    return { problems: problems.toSorted() };
-  }
-  for (const { key, style, header, firstLine, lastLine } of repair?.scripts ?? []) {
+  const { document } = yaml.document.errors.length > 0 ? (recoverYaml(yaml, problems) ?? {}) : yaml;
+  if (document === undefined) return { problems: problems.toSorted() };
+  for (const { key, style, header, firstLine, lastLine, doubtfulLine } of repair?.scripts ?? []) {
     const lines = firstLine === lastLine ? `line ${firstLine} belongs` : `lines ${firstLine}-${lastLine} belong`;
     const message = `the text under ${quote(`${key}: ${style}`)} is not indented deeper than ${quote(key)}; read as if it were`;
-    const hint = `${lines} to this script: indent by 2 more spaces (\`c3 lint --fix\` does it)`;
+    const rest = doubtfulLine === undefined ? '' : `; line ${doubtfulLine} reads as an option`;
+    const hint = `${lines} to this script: indent by 2 more spaces (\`c3 lint --fix\` does it)${rest}`;
     problems.warning(header, message, hint);
   }
   const start = { start: 0, end: 0 };
-  if (yaml.document.directives.yaml.explicit === true) {
+  if (document.directives.yaml.explicit === true) {
     problems.error(start, 'the %YAML directive is not allowed', 'c3.yaml is YAML 1.2: remove the line');
   }
-  const root = toTree(yaml.document, problems);
+  const root = toTree(document, problems);
   const isEmpty = root.kind === 'scalar' && root.value === null;
   if (isEmpty && !problems.hasErrors) problems.error(start, 'the file is empty', 'it needs k8s, job and steps');
   const map = isEmpty ? undefined : toMap(root, 'c3.yaml', problems);
@@ -103,9 +116,16 @@ function readPipeline(root: YamlMap, text: string, problems: ProblemList): Pipel
   const telegram = readTelegram(root.entries.get('telegram'), problems);
   const result = readChild(root, 'job', (node) => readJob(node, problems));
   const readCondition = createConditionReader(problems);
-  const context = { problems, text, containers: result?.containers, readCondition };
-  const steps = readStages(child(root, 'steps'), 'steps', context);
-  const last = readStages(child(root, 'finally'), 'finally', context);
+  const context = {
+    problems,
+    text,
+    containers: result?.containers,
+    initContainers: result?.initContainers ?? new Set<string>(),
+    readCondition,
+  };
+  const read = readStages(child(root, 'steps'), 'steps', context);
+  const stages = nameSteps([...read, ...readStages(child(root, 'finally'), 'finally', context)]);
+  const [steps, last] = [stages.slice(0, read.length), stages.slice(read.length)];
   const when = readCondition(child(root, 'when'), pipelineConditionVocabulary);
   const concurrency = readConcurrency(child(root, 'concurrency'), problems);
   const checkoutNode = child(root, 'checkout');
@@ -116,13 +136,14 @@ function readPipeline(root: YamlMap, text: string, problems: ProblemList): Pipel
   const pod = readPodLife(child(root, 'pod'), problems);
   const timeoutMs = readTimeout(child(root, 'timeout'), pod.maxAgeMs, problems);
   if (result !== undefined) {
-    const { containers } = result;
+    const { containers, initContainers } = result;
     const used = new Set([...steps, ...last].flatMap(stepsOf).map((step) => step.container));
     if (checkout !== false) {
-      checkCheckout(checkout, { node: checkoutNode, containers, used, problems });
+      checkCheckout(checkout, { node: checkoutNode, containers, initContainers, used, problems });
       used.add(checkout.container);
     }
     checkContainers(containers, used, { timeoutMs, problems });
+    checkDirectory(result, checkout, problems);
   }
   const [first, ...rest] = steps;
   if (k8s === undefined || result === undefined || first === undefined) return undefined;
@@ -140,6 +161,16 @@ function readPipeline(root: YamlMap, text: string, problems: ProblemList): Pipel
     checkout,
     pod,
   };
+}
+
+/** Warns of a work tree, or a directory of c3 beside it, that another Pod can have at the same time. */
+function checkDirectory({ job, volumes }: JobResult, checkout: Checkout | false, problems: ProblemList): void {
+  const path = checkout === false ? defaultCheckout.path : checkout.path;
+  const lasting = findLastingDirectories(job.manifest, path).map(({ volume }) => volumes.get(volume));
+  const hint = 'put the work tree and the directory above it in an emptyDir, and mount this volume elsewhere';
+  const message =
+    'this volume outlives the Pod, and the commit or c3\'s directory ".c3" beside it is in this volume: of two builds in different Pods, the second one fails';
+  for (const node of new Set(lasting)) if (node) problems.warning(node, message, hint);
 }
 
 /** Refuses unknown keys, except those that begin with `x-`, and reports missing keys. */
@@ -167,8 +198,11 @@ function readPodLife(node: YamlNode | undefined, problems: ProblemList): PodLife
   if (map !== undefined) refuseUnknownKeys(map, podVocabulary, problems);
   return {
     reuse: readChild(map, 'reuse', (value) => readBoolean(value, 'pod.reuse', problems)) ?? true,
+    share: readChild(map, 'share', (value) => readBoolean(value, 'pod.share', problems)) ?? true,
     idleMs: readChild(map, 'idle', (value) => readDuration(value, 'pod.idle', problems)) ?? HOUR_MS,
     maxAgeMs: readChild(map, 'max_age', (value) => readDuration(value, 'pod.max_age', problems)) ?? 12 * HOUR_MS,
+    startTimeoutMs:
+      readChild(map, 'start_timeout', (value) => readDuration(value, 'pod.start_timeout', problems)) ?? HOUR_MS / 6,
   };
 }
 

@@ -2,8 +2,8 @@ import type { EventKind } from '../build/index.ts';
 
 /** The content of c3.yaml as pure data. parse-pipeline.ts returns it; all other rooms use it. */
 export interface Pipeline {
-  /** The sealed kubeconfig, not yet opened. */
-  readonly k8s: string;
+  /** The kubeconfig. */
+  readonly k8s: SealedValue;
   /** Without it, the operator's settings decide where builds are reported. */
   readonly telegram?: Telegram;
   readonly job: Job;
@@ -15,8 +15,8 @@ export interface Pipeline {
   readonly when?: Condition;
   /** Variables of every step. The names are valid shell names. */
   readonly env: Readonly<Record<string, string>>;
-  /** Sealed variables of every step by name (purpose `secret:NAME`), not yet opened. */
-  readonly secrets: Readonly<Record<string, string>>;
+  /** Sealed variables of every step by name (purpose `secret:NAME`). */
+  readonly secrets: Readonly<Record<string, SealedValue>>;
   /** Limits the whole build, measured from its first step. Default 1 h. */
   readonly timeoutMs: number;
   readonly concurrency: Concurrency;
@@ -25,10 +25,17 @@ export interface Pipeline {
   readonly pod: PodLife;
 }
 
+/** A value that c3 sealed, not yet opened. */
+export interface SealedValue {
+  readonly value: string;
+  /** The refs in whose builds it opens: `refs/heads/main`, `refs/tags/v*`. Without it, it opens in every build. */
+  readonly ref?: string;
+}
+
 /** How a build is reported in Telegram. */
 export interface Telegram {
-  /** The sealed destination, not yet opened. Default: the operator's. */
-  readonly to?: string;
+  /** The destination. Default: the operator's. */
+  readonly to?: SealedValue;
   /** Default `failure`. */
   readonly notify: Notify;
   /** Whether the log of the step that failed the build is sent as a file. Default false. */
@@ -107,15 +114,21 @@ export interface Checkout {
   readonly submodules: boolean;
   /** Whether c3 cleans a warm work tree before the build. Default true. */
   readonly clean: boolean;
+  /** Whether the steps of `container` get git's credential for the forge. Default true. */
+  readonly credential: boolean;
 }
 
 export interface PodLife {
   /** Default true. */
   readonly reuse: boolean;
+  /** Whether unprotected branches use one Pod. Default true. */
+  readonly share: boolean;
   /** Default 1 h. */
   readonly idleMs: number;
   /** Default 12 h. */
   readonly maxAgeMs: number;
+  /** How long a new Pod may take to start. Default 10 min: an autoscaler may need minutes to add a node. */
+  readonly startTimeoutMs: number;
 }
 
 /**

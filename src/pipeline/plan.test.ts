@@ -35,16 +35,26 @@ describe('the when of the file', () => {
     ['{event: [push, tag], tag: w*}', push, undefined],
     ["{branch: ['**', '!dev']}", dev, 'branch "dev" does not match when.branch'],
     ["{path: 'src/**'}", { ...push, paths: ['docs/a', 'src/a'] }, undefined],
-    ["{path: 'src/**'}", { ...push, paths: ['docs/a'] }, 'no changed path matches when.path'],
-    ["{path: 'src/**'}", { ...push, paths: [] }, 'no changed path matches when.path'],
+    ["{path: 'src/**'}", { ...push, paths: ['docs/a'] }, 'nothing to do for these paths'],
+    ["{path: 'src/**'}", { ...push, paths: [] }, 'nothing to do for these paths'],
     ["{path: 'src/**'}", push, undefined],
     ["{path: 'src/**'}", tag, undefined],
-    ["{path: ['**', '!docs/**']}", { ...push, paths: ['docs/a'] }, 'no changed path matches when.path'],
+    ["{path: ['**', '!docs/**']}", { ...push, paths: ['docs/a'] }, 'nothing to do for these paths'],
     ["{path: ['**', '!docs/**']}", { ...push, paths: ['docs/a', 'a'] }, undefined],
     ["{branch: main, path: 'src/**'}", { ...dev, paths: ['src/a'] }, 'branch "dev" does not match when.branch'],
   ])('%s', (when, event, reason) => {
     const plan = planPipeline(read(`steps:\n- clj: make\nwhen: ${when}\n`), event);
     expect(plan.kind === 'skipped' ? plan.reason : undefined).toBe(reason);
+  });
+
+  test.each([
+    // Without its condition on paths, the build would run.
+    [`steps:\n- clj: make\nwhen: {path: 'src/**'}\n`, 'paths'],
+    [`steps:\n- {clj: make, when: {path: 'src/**'}}\n- {clj: x, when: {branch: main}}\n`, 'paths'],
+    [`steps:\n- clj: make\nwhen: {branch: main, path: 'src/**'}\n`, 'event'],
+    [`steps:\n- {clj: make, when: {branch: main, path: 'src/**'}}\n`, 'event'],
+  ])('%j is skipped by its %s', (file, by) => {
+    expect(planPipeline(read(file), { ...dev, paths: ['docs/a'] })).toMatchObject({ kind: 'skipped', by });
   });
 });
 
@@ -79,10 +89,10 @@ test('the steps keep their order, and each has the reason why it is skipped or t
 test('a pipeline without a step that can run first is skipped', () => {
   const reason = 'no step runs for this event';
   const ofTags = read('steps:\n- clj: make\n  when: {event: tag}\nfinally:\n- clj: clean\n');
-  expect(planPipeline(ofTags, push)).toEqual({ kind: 'skipped', reason });
+  expect(planPipeline(ofTags, push)).toEqual({ kind: 'skipped', reason, by: 'event' });
   expect(planPipeline(ofTags, tag).kind).toBe('run');
   const afterFailure = read('steps:\n- clj: tell\n  when: {status: failure}\n');
-  expect(planPipeline(afterFailure, push)).toEqual({ kind: 'skipped', reason });
+  expect(planPipeline(afterFailure, push)).toEqual({ kind: 'skipped', reason, by: 'event' });
 });
 
 test.each([
@@ -131,10 +141,15 @@ describe('what globs cost', () => {
     const lists = Array.from({ length: 16 }, (_, index) => `'${slow.slice(0, 250)}${index}'`);
     const pipeline = read(`steps:\n- {clj: x, when: {branch: [${lists.join(', ')}]}}\n`);
     expect(count(pipeline, longest)).toBeGreaterThan(500_000);
-    expect(planPipeline(pipeline, longest)).toEqual({ kind: 'skipped', reason: 'no step runs for this event' });
+    expect(planPipeline(pipeline, longest)).toEqual({
+      kind: 'skipped',
+      reason: 'no step runs for this event',
+      by: 'event',
+    });
     expect(planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'a'.repeat(4_000) } })).toEqual({
       kind: 'skipped',
       reason: 'the name of the branch is too long for the globs',
+      by: 'event',
     });
   });
 

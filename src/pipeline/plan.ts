@@ -14,8 +14,8 @@ export interface PipelineEvent extends Pick<Build, 'event' | 'ref'> {
 
 /** The part of a pipeline that runs for an event. */
 export type Plan =
-  /** `reason` is a clause: `branch "dev" does not match when.branch`. */
-  | { readonly kind: 'skipped'; readonly reason: string }
+  /** `reason` is a clause: `branch "dev" does not match when.branch`. `by: 'paths'`: it would run for other paths. */
+  | { readonly kind: 'skipped'; readonly reason: string; readonly by: 'event' | 'paths' }
   | { readonly kind: 'run'; readonly steps: readonly PlannedStage[]; readonly finally: readonly PlannedStage[] };
 
 /** One step, or several that start together. Includes the steps that do not run: they are `skipped`. */
@@ -38,17 +38,20 @@ export interface PlannedStep {
  * branches and tags to half of this for a name of 255 characters. A push can change any number of paths: when the
  * work is used up, they count as unknown.
  */
-const MAX_WORK = 2_000_000;
+export const MAX_WORK = 2_000_000;
 
 /** Evaluates every condition except `status`, which depends on the run. Pure. */
 export function planPipeline(pipeline: Pipeline, event: PipelineEvent, work: Work = { left: MAX_WORK }): Plan {
   const { ref } = event;
   const facts: Facts = { ...event, matchesName: createListMatcher([ref.name], work) };
   const plan = planFor(pipeline, facts);
-  if (work.left < 0) return { kind: 'skipped', reason: `the name of the ${ref.kind} is too long for the globs` };
+  if (work.left < 0)
+    return { kind: 'skipped', reason: `the name of the ${ref.kind} is too long for the globs`, by: 'event' };
   if (event.paths === undefined || plan.kind === 'skipped') return plan;
   const exact = planFor(pipeline, { ...facts, matchesPath: createListMatcher(event.paths, work) });
-  return work.left < 0 ? plan : exact;
+  if (work.left < 0 || exact.kind === 'run') return work.left < 0 ? plan : exact;
+  // Without its paths, the event has a plan.
+  return { kind: 'skipped', reason: 'nothing to do for these paths', by: 'paths' };
 }
 
 /** Returns whether a condition needs the changed paths, which cost a request to the forge. */
@@ -87,13 +90,13 @@ function createListMatcher(texts: readonly string[], work: Work): (globs: readon
 
 function planFor(pipeline: Pipeline, facts: Facts): Plan {
   const reason = findReason(pipeline.when, facts);
-  if (reason !== undefined) return { kind: 'skipped', reason };
+  if (reason !== undefined) return { kind: 'skipped', reason, by: 'event' };
   const steps = pipeline.steps.map((stage) => planStage(stage, facts, ['success']));
   // A step must run before the first failure, or there is never a failure to run after.
   const canStart = steps
     .flatMap((stage) => stage.steps)
     .some(({ skipped, runsAfter }) => skipped === undefined && runsAfter.includes('success'));
-  if (!canStart) return { kind: 'skipped', reason: 'no step runs for this event' };
+  if (!canStart) return { kind: 'skipped', reason: 'no step runs for this event', by: 'event' };
   return {
     kind: 'run',
     steps,

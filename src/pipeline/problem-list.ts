@@ -20,11 +20,15 @@ export interface ProblemList {
    */
   unreadable(at: Located, message: string, hint?: string): void;
   warning(at: Located, message: string, hint?: string): void;
+  /** Drops all later problems in a line: they are consequences of one that was reported. */
+  mute(line: number): void;
   /** Whether the limit of errors is reached, so that costly checks can be skipped. */
   readonly isFull: boolean;
   readonly hasErrors: boolean;
   /** Whether sealed values are not checked: see `ParseOptions`. */
   readonly withoutSeals: boolean;
+  /** Whether a placeholder of a sealed value is only a warning. */
+  readonly allowPlaceholders: boolean;
   /** Line of a position in the original text, from 1. */
   lineOf(at: Located): number;
   /** By line and column. */
@@ -39,6 +43,7 @@ export interface ProblemSource {
    */
   readonly insertedColumns: ReadonlyMap<number, number>;
   readonly withoutSeals: boolean;
+  readonly allowPlaceholders?: boolean;
 }
 
 /**
@@ -51,9 +56,11 @@ const MAX_QUOTE_LENGTH = 40;
 export function createProblemList(source: ProblemSource): ProblemList {
   const found: Record<Problem['severity'], Map<string, Problem>> = { error: new Map(), warning: new Map() };
   const unreadable = new Set<number>();
+  const muted = new Set<number>();
+  const lineOf = (at: Located): number => source.lineCounter.linePos(at.start).line || 1;
 
   function add(severity: Problem['severity'], at: Located, message: string, hint: string | undefined): void {
-    if (unreadable.has(at.start)) return;
+    if (unreadable.has(at.start) || muted.has(lineOf(at))) return;
     const problems = found[severity];
     if (problems.size > MAX_PROBLEMS) return;
     const position = toPosition(source, at);
@@ -78,7 +85,9 @@ export function createProblemList(source: ProblemSource): ProblemList {
       return found.error.size > 0;
     },
     withoutSeals: source.withoutSeals,
-    lineOf: (at) => source.lineCounter.linePos(at.start).line || 1,
+    allowPlaceholders: source.allowPlaceholders ?? false,
+    mute: (line) => void muted.add(line),
+    lineOf,
     toSorted: () =>
       [...found.error.values(), ...found.warning.values()].sort((a, b) => a.line - b.line || a.column - b.column),
   };

@@ -32,6 +32,8 @@ const semantic: Readonly<Record<string, RegExp>> = {
   'how long a duration is': /must be longer than 0s and at most 168h$|^timeout is longer than pod\.max_age/,
   'whether a glob can be read and match': /^when\.\w+ has (?:an invalid glob|a glob that never matches)/,
   'how long all globs are together': /^the globs for branches and tags are longer /,
+  'whether the glob of a ref can be read': /\.ref has an invalid glob/,
+  'whether a ref has an effect': /^telegram\.ref has no effect /,
   'whether a condition has an effect': /^when\.\w+ has no effect: /,
   'how many steps there are, those within parallel counted': /^\w+ has more than 100 steps$/,
   'which text no program accepts': / contains a NUL character/,

@@ -1,5 +1,5 @@
 import { MAX_GLOB_LENGTH } from './glob.ts';
-import { pipelineVocabulary, SEALED_PATTERN } from './language.ts';
+import { pipelineVocabulary, SEALED_PATTERN, sealedVocabulary } from './language.ts';
 import type { JsonObject } from './pipeline.ts';
 import { LABEL_PATTERN, MAX_POD_NAME_LENGTH } from './read/read-job.ts';
 import { MAX_PARALLEL, MAX_STEPS } from './read/read-steps.ts';
@@ -96,7 +96,7 @@ function toKeySchema(key: Key): JsonObject {
 function toShapeSchema(shape: Shape): JsonObject {
   switch (shape.kind) {
     case 'sealed':
-      return { type: 'string', pattern: SEALED_PATTERN.source };
+      return { ...toMappingSchema(sealedVocabulary), ...alternatives.sealed };
     case 'text':
       return { type: 'string', ...(shape.pattern === undefined ? {} : { pattern: shape.pattern.source }) };
     case 'boolean':

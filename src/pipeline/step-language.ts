@@ -1,6 +1,7 @@
 import type { EventKind } from '../build/index.ts';
 import type { IntegerLimits, Key, Vocabulary } from './vocabulary.ts';
-import { forEach, key, toVocabulary } from './vocabulary.ts';
+import { suggest } from './suggest.ts';
+import { findAliased, forEach, key, toVocabulary } from './vocabulary.ts';
 
 /** Matches a step name that Telegram and the commit status can show: one line of at most 80 characters. */
 export const STEP_NAME_PATTERN: RegExp = /^(?=.*\S)[^\p{Cc}]{1,80}$/u;
@@ -67,7 +68,7 @@ export const stepVocabulary: Vocabulary = toVocabulary(
   {
     name: key(
       { kind: 'text', pattern: STEP_NAME_PATTERN },
-      'the name that people see instead of the container; one line, at most 80 characters',
+      'the name that people see; one line, at most 80 characters. Default: the container, or the first line of the command if several steps of the container have no name',
       { examples: ['unit tests'], aliases: ['label', 'title', 'displayName'] },
     ),
     when: key(
@@ -117,4 +118,20 @@ export const stepVocabulary: Vocabulary = toVocabulary(
 /** Returns whether a key of a step is an option, and so never the name of a container. */
 export function isStepKey(key: string): boolean {
   return stepVocabulary.keys.has(key);
+}
+
+/** Returns whether a word is an option of a step, a misspelt one, or what another CI system calls one. */
+export function isLikeStepKey(word: string): boolean {
+  const { keys } = stepVocabulary;
+  return keys.has(word) || (findAliased(word, stepVocabulary) ?? suggest(word, keys.keys())) !== undefined;
+}
+
+/** A word, a colon, and what is after it. The word can be in quotes. */
+const OPTION_LINE = /^\s*(["']?)([A-Za-z_][\w-]*)\1[ \t]*:(.?)/;
+
+/** Returns the word of a line that reads as an option of a step: any `word: …`, or `when:…` without a space. */
+export function findOption(line: string): string | undefined {
+  const [, , word = '', next = ''] = OPTION_LINE.exec(line) ?? [];
+  if (word === '' || /^\s?$/.test(next)) return word || undefined;
+  return /[\w{["']/.test(next) && isLikeStepKey(word) ? word : undefined;
 }

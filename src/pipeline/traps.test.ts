@@ -92,6 +92,109 @@ test.each([
   expect(texts[0]?.replace(/.*\^ /s, '')).toBe(hint);
 });
 
+const swallowed = 'the text under "sh: |" is not indented deeper than "sh"; read as if it were';
+
+test.each([
+  ['whne: {branch: main}', 'unknown key "whne": did you mean "when"?'],
+  ['nmae: deploy', 'unknown key "nmae": did you mean "name"?'],
+  ['tiemout: 10m', 'unknown key "tiemout": did you mean "timeout"?'],
+  ['"wehn" : {branch: main}', 'unknown key "wehn": did you mean "when"?'],
+  ['allowFailure: true', 'unknown key "allowFailure": did you mean "allow_failure"?'],
+  ['only: main', 'unknown key "only": did you mean "when"?'],
+  ['cache: yes', expect.stringContaining('unknown key "cache": ')],
+  ['FOO: bar', 'unknown key "FOO": undefined'],
+  ['when:{branch: main}', 'unknown key (not a word): write a space after the ":"'],
+  ['tiemout:10m', expect.stringContaining('this line is neither "key: value" nor part of the text above')],
+])('%s under a script that is indented like its key is an error', (line, expected) => {
+  const { pipeline, problems } = parsePipeline(`${head}- sh: |\n  kubectl apply -f .\n  ${line}\n`);
+  expect(pipeline).toBeUndefined();
+  expect(problems.map(({ line: at, message, hint }) => [at, `${message}: ${hint}`])).toEqual([
+    [5, expect.stringContaining(swallowed)],
+    [7, expected],
+  ]);
+});
+
+test('an option between the lines of a script is an error, and so is what is wrong after it', () => {
+  const { problems } = parsePipeline(`${head}- sh: |\n  make\n  whne: {branch: main}\n  make test\n- hs: x\n`);
+  expect(problems.map(({ line, message }) => `${line} ${message}`)).toEqual([
+    `5 ${swallowed}`,
+    '7 unknown key "whne"',
+    '8 this line is neither "key: value" nor part of the text above',
+    '9 the job has no container "hs"',
+  ]);
+});
+
+test.each(['|', '>-', '|-'])('an option that is indented like the script above it is an error under %s', (style) => {
+  const { problems } = parsePipeline(`${head}- sh: ${style}\n    make\n    whne: {branch: main}\n`);
+  expect(problems).toEqual([
+    {
+      severity: 'error',
+      message: 'this option is indented like the script above it',
+      hint: 'indent it like the container',
+      line: 7,
+      column: 5,
+      endColumn: 25,
+    },
+  ]);
+});
+
+test.each([
+  ['a here-document', 'cat > a.yaml <<EOF\n    name: a\n    EOF'],
+  ['quotes', "echo '\n    name: a\n    ' > a.yaml"],
+  ['a deeper line', 'if a; then\n      name: a\n    fi'],
+  ['another word', 'foo: bar'],
+])('in %s of a script, a line can look like an option', (_what, script) => {
+  expect(parsePipeline(`${head}- sh: |\n    ${script}\n`).problems).toEqual([]);
+});
+
+test('all mistakes are reported, also beside texts that are not YAML', () => {
+  const steps = [
+    '- sh: echo foo: bar',
+    '  timeout: 10',
+    '- sh: "a" && b',
+    "- sh: 'it",
+    '- sh: @all',
+    '- sh: make',
+    '    when: {branch: main}',
+    '- sh: echo a',
+    '    echo b: c',
+    '- sh: [a, b',
+    '- sh: |',
+    '    cat <<EOF',
+    'hello there',
+    '    EOF',
+    '- sh: "\\z"',
+    '  wen: 1',
+    '- hs: x',
+    'wat: 1',
+  ];
+  const { problems } = parsePipeline(`${head}${steps.join('\n')}\n`);
+  expect(problems.map(({ line, message }) => `${line} ${message}`)).toEqual([
+    '5 this text contains ": ", or the next line is indented deeper than this key',
+    '6 timeout must be a duration, not a number',
+    '7 this text is not expected here',
+    "8 the ' is not closed",
+    '9 text cannot begin with this character',
+    '10 this text contains ": ", or the next line is indented deeper than this key',
+    '12 this text contains ": ", or the next line is indented deeper than this key',
+    '14 the [ is not closed',
+    '17 this line is neither "key: value" nor part of the text above',
+    '19 this "\\" in double quotes does not begin an escape sequence',
+    '20 unknown key "wen"',
+    '21 the job has no container "hs"',
+    '22 unknown key "wat"',
+  ]);
+});
+
+test.each([
+  ['k8s', 'k8s: aa: bb'],
+  ['job', 'x-job: {a: "b}'],
+  ['checkout', 'x-a: "b'],
+])('a text that is not YAML before %s does not hide other mistakes', (key, line) => {
+  const { problems } = parsePipeline(`${head}- hs: x\n`.replace(`${key}: `, `${line}\n$&`));
+  expect(problems.map(({ message }) => message)).toContain('the job has no container "hs"');
+});
+
 test('an alias bomb is refused at the node that is too large', () => {
   const levels = Array.from({ length: 9 }, (_, level) => {
     const source = level === 0 ? 'lol' : `*a${level - 1}`;
@@ -101,6 +204,29 @@ test('an alias bomb is refused at the node that is too large', () => {
   expect(problems.map(({ line, message }) => `${line} ${message}`)).toEqual([
     '1 with its aliases written out this is larger than 256 KiB',
     '6 with its aliases written out this is larger than 256 KiB',
+  ]);
+});
+
+test.each([
+  ['a step', '- sh: a\n- *list', '7:3', 'a step must be a mapping `container: command`, not a list'],
+  ['a parallel step', '- parallel:\n  - *list', '7:5', 'a step must be a mapping `container: command`, not a list'],
+  ['a word', '- sh: [ls, *list]', '6:12', 'a word of the command of "sh" must be text, not a list'],
+  ['a glob', '- sh: a\n  when: {branch: [*list]}', '7:19', 'when.branch must be text, not a list'],
+])('an alias of a list as %s is reported where the alias is', (_what, steps, place, expected) => {
+  const { problems } = parsePipeline(`x-list: &list [{sh: a}]\n${head}${steps}\n`);
+  expect(problems.map(({ line, column, message, hint }) => [`${line}:${column}`, message, hint])).toEqual([
+    [place, expected, 'an alias of a list cannot be inserted into a list: write an alias for each item'],
+  ]);
+});
+
+test.each(['utf-16le', 'utf-16be'])('a file in %s is reported with the remedy', (encoding) => {
+  const bytes = Buffer.from(`\uFEFF${head}`, 'utf16le');
+  const { problems } = parsePipeline((encoding === 'utf-16le' ? bytes : bytes.swap16()).toString());
+  expect(problems).toMatchObject([
+    {
+      message: 'the file contains the control character U+0000',
+      hint: 'if the file is UTF-16, as the `>` of Windows PowerShell writes it, save it as UTF-8',
+    },
   ]);
 });
 

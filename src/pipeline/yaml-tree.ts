@@ -20,26 +20,35 @@ interface Measured extends Located {
   readonly isShared: boolean;
 }
 
-interface YamlScalar extends Measured {
+export interface YamlScalar extends Measured {
   readonly kind: 'scalar';
   readonly value: string | number | boolean | null;
-  /** Neither quoted nor a block. */
-  readonly isPlain: boolean;
+  readonly style: ScalarStyle;
+  /** The text, if its form decides whether it is a number or a boolean. */
+  readonly source?: string;
 }
+
+/** How a scalar is written: `literal` is under `|`, `folded` under `>`. */
+type ScalarStyle = 'plain' | 'quoted' | 'literal' | 'folded';
 
 export interface YamlList extends Measured {
   readonly kind: 'list';
+  /** Whether it is an alias that is an item of another list. Its position is then that of the alias. */
+  readonly isAliasInList?: boolean;
   readonly items: readonly YamlNode[];
 }
 
 export interface YamlMap extends Measured {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, YamlEntry>;
+  /** Merge keys below a key that they also have. */
+  readonly lateMerges: readonly Located[];
 }
 
 export interface YamlEntry {
   readonly key: Located;
   readonly value: YamlNode;
+  readonly isPlainKey: boolean;
 }
 
 /** A Pod nests about 12 levels; the API server accepts far more. Bounds the recursion of every walk over the tree. */
@@ -101,20 +110,36 @@ function convertValue(
 ): YamlNode {
   if (isMap(node)) return convertMap(node, at, depth, conversion);
   if (isSeq(node)) {
-    const items = node.items.map((item) => convert(item, at, depth + 1, conversion));
+    const items = node.items.map((item) => convertItem(item, at, depth + 1, conversion));
     return limitWeight({ kind: 'list', items, ...at, ...measure(items, conversion) }, conversion);
   }
   return isScalar(node) ? convertScalar(node, at, conversion) : nullAt(at);
 }
 
+/** Converts an item of a list. An alias of a list gets the position of the alias, where the mistake is. */
+function convertItem(node: ParsedNode, list: Located, depth: number, conversion: Conversion): YamlNode {
+  const item = convert(node, list, depth, conversion);
+  if (!isAlias(node) || item.kind !== 'list') return item;
+  return { ...item, start: node.range[0], end: node.range[1], isAliasInList: true };
+}
+
+const STYLES: Partial<Record<Scalar.Type, ScalarStyle>> = {
+  PLAIN: 'plain',
+  BLOCK_LITERAL: 'literal',
+  BLOCK_FOLDED: 'folded',
+};
+
 function convertScalar(node: Scalar.Parsed, at: Located, { problems, isShared }: Conversion): YamlScalar {
   const value: unknown = node.value;
   const isJson = value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
   if (!isJson) problems.unreadable(at, 'JSON has no such number', 'put it in quotes');
+  const style = (node.type && STYLES[node.type]) ?? 'quoted';
+  const isTyped = node.tag === undefined ? style === 'plain' : node.tag !== 'tag:yaml.org,2002:str';
   return {
     kind: 'scalar',
     value: isJson ? (value as YamlScalar['value']) : null,
-    isPlain: node.type === 'PLAIN',
+    style,
+    ...(isTyped ? { source: node.source } : {}),
     ...at,
     weight: at.end - at.start + 1,
     height: 1,
@@ -131,42 +156,54 @@ function convertMap(map: YAMLMap.Parsed, at: Located, depth: number, conversion:
     const key = { start: pair.key.range[0], end: pair.key.range[1] };
     const name = String(pair.key.value);
     const value = convert(pair.value, { start: key.end, end: key.end }, depth + 1, conversion);
+    const isPlainKey = pair.key.type === 'PLAIN';
     const first = entries.get(name);
     // Not quoted: without a colon, this can be a value.
     if (pair.value === null) problems.error(key, 'this key has no value', 'write `key: value`, with a space after ":"');
     else if (name === '__proto__') problems.error(key, 'the key "__proto__" is not allowed');
-    else if (name === '<<' && pair.key.type === 'PLAIN') merges.push({ key, value });
-    else if (first === undefined) entries.set(name, { key, value });
+    else if (name === '<<' && isPlainKey) merges.push({ key, value, isPlainKey });
+    else if (first === undefined) entries.set(name, { key, value, isPlainKey });
     else {
       const hint = `the first is in line ${problems.lineOf(first.key)}`;
       problems.error(key, `the key ${quoteKey(name)} is here twice`, hint);
     }
   }
-  for (const merge of merges) mergeInto(entries, merge, conversion);
+  const lateMerges = merges.flatMap((merge) => (mergeInto(entries, merge, conversion) ? merge.key : []));
   const values = [...entries.values()].map((entry) => entry.value);
   const measured = measure(values, conversion, [...entries.keys()].join('').length);
-  return limitWeight({ kind: 'map', entries, ...at, ...measured }, conversion);
+  return limitWeight({ kind: 'map', entries, lateMerges, ...at, ...measured }, conversion);
 }
 
 /**
  * Merges `<<: *defaults`, or a list of them: adds the keys that are not there yet. The first of several sources wins.
+ * Returns whether one of the keys is there above the merge key.
  *
  * @see https://yaml.org/type/merge.html
  */
-function mergeInto(entries: Map<string, YamlEntry>, merge: YamlEntry, conversion: Conversion): void {
+function mergeInto(entries: Map<string, YamlEntry>, merge: YamlEntry, conversion: Conversion): boolean {
+  const added = new Set<string>();
+  let isLate = false;
   const sources = merge.value.kind === 'list' ? merge.value.items : [merge.value];
   for (const source of sources) {
     if (source.kind !== 'map') {
       conversion.problems.error(merge.key, 'the merge key "<<" needs a mapping, or a list of mappings');
-      return;
+      return false;
     }
     conversion.mergeBudget -= source.entries.size;
     if (conversion.mergeBudget < 0) {
       conversion.problems.error(merge.key, `merge keys bring in more than ${MAX_MERGED_KEYS} keys`);
-      return;
+      return false;
     }
-    for (const [name, entry] of source.entries) if (!entries.has(name)) entries.set(name, entry);
+    for (const [name, entry] of source.entries) {
+      const earlier = entries.get(name);
+      if (earlier !== undefined) isLate ||= !added.has(name) && earlier.key.start < merge.key.start;
+      else {
+        entries.set(name, entry);
+        added.add(name);
+      }
+    }
   }
+  return isLate;
 }
 
 /**
@@ -214,5 +251,5 @@ function measure(children: readonly YamlNode[], { isShared }: Conversion, own = 
 }
 
 function nullAt({ start, end }: Located): YamlScalar {
-  return { kind: 'scalar', value: null, isPlain: true, start, end, weight: 1, height: 1, isShared: false };
+  return { kind: 'scalar', value: null, style: 'plain', start, end, weight: 1, height: 1, isShared: false };
 }

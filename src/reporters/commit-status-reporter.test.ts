@@ -38,7 +38,20 @@ test('only the final status is set, once', async () => {
   const ending: Ending = { kind: 'passed', allowed: [] };
   for (const state of [createState({ kind: 'queued' }), RUNNING, PASSED, createEnded(ending)]) reporter.report(state);
   await reporter.finish();
-  expect(sent).toEqual([{ state: 'success', description: 'passed in 1m 36s (build b-1)' }]);
+  expect(sent).toEqual([{ context: 'c3/push', state: 'success', description: 'passed in 1m 36s (main, build b-1)' }]);
+});
+
+test('a build that its event or branch excludes has no status; one that its paths exclude has', async () => {
+  const excluded = createSetup({ faults: [] });
+  excluded.reporter.report(createEnded({ kind: 'skipped', message: 'branch "dev" does not match when.branch' }));
+  await excluded.reporter.finish();
+  expect(excluded.sent).toEqual([]);
+  const untouched = createSetup({ faults: [] });
+  untouched.reporter.report(createEnded({ kind: 'skipped', message: 'nothing to do for these paths', by: 'paths' }));
+  await untouched.reporter.finish();
+  expect(untouched.sent).toMatchObject([
+    { state: 'success', description: 'skipped: nothing to do for these paths (main, build b-1)' },
+  ]);
 });
 
 test('a transient fault is retried', async () => {
@@ -51,21 +64,40 @@ test('a transient fault is retried', async () => {
   expect(warnings).toEqual([]);
 });
 
-test('a refusal is not retried', async () => {
-  const { reporter, sent, warnings } = createSetup({ faults: [new C3Error('FORGE_REFUSED', 'no such commit')] });
-  reporter.report(FAILED);
-  await reporter.finish();
+test('an attempt may take as long as the client asks again for a token that the forge suddenly refuses', async () => {
+  const sent: CommitStatus[] = [];
+  const clock = createFakeClock(START);
+  const reporter = createCommitStatusReporter({
+    clock,
+    log: { warn: (message) => expect.fail(message) },
+    async setStatus(status): Promise<void> {
+      sent.push(status);
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 30_000));
+    },
+  });
+  reporter.report(PASSED);
+  await clock.jumpUntil(reporter.finish());
   expect(sent).toHaveLength(1);
-  expect(warnings).toEqual(['Gave up setting the commit status to failure: no such commit']);
 });
 
-test('an unavailable forge is given up within two minutes, and an unknown fault is not quoted', async () => {
+test.each(['FORGE_REFUSED', 'STATUS_LIMIT'] as const)(
+  'a refusal (%s) is not retried, and is in the log',
+  async (code) => {
+    const { reporter, sent, warnings } = createSetup({ faults: [new C3Error(code, 'no such commit')] });
+    reporter.report(FAILED);
+    await reporter.finish();
+    expect(sent).toHaveLength(1);
+    expect(warnings).toEqual(['Gave up setting the commit status to failure: no such commit']);
+  },
+);
+
+test('an unavailable forge is given up within ten minutes, and an unknown fault is not quoted', async () => {
   const { reporter, clock, warnings } = createSetup({
     faults: Array.from({ length: 99 }, () => new Error('https://user:secret@x')),
   });
   reporter.report(FAILED);
   await clock.jumpUntil(reporter.finish());
-  expect(clock.now() - START).toBeLessThanOrEqual(120_000);
+  expect(clock.now() - START).toBeLessThanOrEqual(600_000);
   expect(warnings).toEqual(['Gave up setting the commit status to failure: an unexpected fault']);
 });
 
@@ -73,5 +105,5 @@ test('a call that never ends counts as a transient fault', async () => {
   const { reporter, clock, warnings } = createSetup({ faults: [], hangs: true });
   reporter.report(FAILED);
   await clock.jumpUntil(reporter.finish());
-  expect(warnings).toEqual(['Gave up setting the commit status to failure: no response in 15s']);
+  expect(warnings).toEqual(['Gave up setting the commit status to failure: no response in 1m']);
 });

@@ -55,18 +55,26 @@ export function combineReporters(reporters: readonly Reporter[], log?: ReporterL
   };
 }
 
-/** The limit of one attempt. A status is one small request. */
-const ATTEMPT_TIMEOUT_MS = 15_000;
-/** Outlasts a restart of the forge and a short secondary rate limit. A draining process can still end. */
-const GIVE_UP_AFTER_MS = 120_000;
+/**
+ * The limit of one attempt. The forge's client limits each request, and sends it again for 30 s if the forge suddenly
+ * refuses the token.
+ */
+const ATTEMPT_TIMEOUT_MS = 60_000;
+/** Outlasts a restart of the forge and most rate limits. */
+const GIVE_UP_AFTER_MS = 600_000;
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 20_000;
 
-/** The forge refused: a retry cannot help. Any other fault may be transient. */
-const PERMANENT: ReadonlySet<ErrorCode> = new Set(['FORGE_UNAUTHORIZED', 'FORGE_REFUSED', 'SCOPE_REFUSED']);
+/** The forge refused, also when its client asked again: a retry cannot help. Any other fault may be transient. */
+const PERMANENT: ReadonlySet<ErrorCode> = new Set([
+  'FORGE_UNAUTHORIZED',
+  'FORGE_REFUSED',
+  'SCOPE_REFUSED',
+  'STATUS_LIMIT',
+]);
 
 export interface CommitStatusReporterOptions {
-  /** Sends one status, as {@link Repository.setStatus} does for the build's commit. */
+  /** Sends one status of the build's commit, unless the commit has one that it must not replace. */
   setStatus(status: CommitStatus, signal: AbortSignal): Promise<void>;
   readonly log: ReporterLog;
   /** Default: the system's. */
@@ -75,13 +83,17 @@ export interface CommitStatusReporterOptions {
 
 /**
  * Creates a reporter that sets the final commit status. The engine sets `pending` before the build, because it must
- * know that this works. Transient faults are retried for two minutes.
+ * know that this works. Transient faults are retried for ten minutes.
  */
 export function createCommitStatusReporter(options: CommitStatusReporterOptions): Reporter {
   let delivery: Promise<void> | undefined;
   return {
     report(state): void {
-      if (state.phase.kind === 'ended') delivery ??= deliver(formatCommitStatus(state), options);
+      if (state.phase.kind !== 'ended') return;
+      const { ending } = state.phase;
+      // A required check must not pass because a condition on the event or the branch excludes the build.
+      if (ending.kind === 'skipped' && ending.by !== 'paths') return;
+      delivery ??= deliver(formatCommitStatus(state), options);
     },
     async finish(): Promise<void> {
       await delivery;

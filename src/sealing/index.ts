@@ -1,4 +1,5 @@
 export { isForOperatorsBot, MAX_PLAINTEXT_BYTES, stripNewline } from './check-plaintext.ts';
+export { checkValue } from './check-value.ts';
 export { deriveWebhookSecret, formatHookUrl, MAX_HOOK_URL_CHARACTERS, parseHookQuery } from './hook-url.ts';
 export { formatSecret, parseKeyring, toJwks, type Keyring } from './keyring.ts';
 export {

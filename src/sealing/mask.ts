@@ -53,8 +53,8 @@ export interface Masking {
   rest(): void;
 }
 
-/** Limit for all spellings of a build's secrets together (A12). The spellings of a key of 3 KiB take 200 KiB. */
-export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
+/** Limit for all spellings of a build's secrets together (A12). The spellings of a key of 3 KiB take 260 KiB. */
+export const MAX_SPELLED_BYTES: number = 3 * 1024 * 1024;
 
 /**
  * Creates what hides these secrets. The search is created when it is first needed: it takes some hundred kilobytes
@@ -64,12 +64,14 @@ export const MAX_SPELLED_BYTES: number = 2 * 1024 * 1024;
  */
 export function createMasking(secrets: readonly string[]): Masking {
   let search: PatternSearch | undefined;
-  const toSpelled = (): readonly string[] | undefined => toPatterns(secrets, MAX_SPELLED_BYTES);
+  function findSearch(): PatternSearch | undefined {
+    const patterns = search ? undefined : toPatterns(secrets, MAX_SPELLED_BYTES);
+    return (search ??= patterns && createPatternSearch(patterns));
+  }
   function getSearch(): PatternSearch {
-    if (search) return search;
-    const patterns = toSpelled();
-    if (!patterns) throw new Error('The secrets are too many or too long to be hidden, and were used');
-    return (search = createPatternSearch(patterns));
+    const found = findSearch();
+    if (!found) throw new Error('The secrets are too many or too long to be hidden, and were used');
+    return found;
   }
   return {
     mask(text) {
@@ -79,7 +81,7 @@ export function createMasking(secrets: readonly string[]): Masking {
     },
     createMasker: (blindBytes = 0) => createMasker(getSearch, blindBytes),
     createPieceMasker: () => new MaskedStream(getSearch()),
-    isTooMuch: () => search === undefined && toSpelled() === undefined,
+    isTooMuch: () => findSearch() === undefined,
     rest(): void {
       search = undefined;
     },

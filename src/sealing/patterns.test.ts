@@ -52,6 +52,17 @@ describe('toSpellings', () => {
         'a?\\u003E~\\u0026\\"b!',
         'a?\\u003e~\\u0026\\u0022b!',
         'a?\\u003E~\\u0026\\u0022b!',
+        // JSON in JSON, twice
+        'a?>~&\\\\\\"b!',
+        'a?>~&\\\\\\\\\\\\\\"b!',
+        // printf %q of bash and of zsh, CSV
+        'a\\?\\>~\\&\\"b\\!',
+        'a\\?\\>\\~\\&\\"b\\!',
+        'a?>~&""b!',
+        // XML, HTML, that of Go
+        'a?&gt;~&amp;"b!',
+        'a?&gt;~&amp;&quot;b!',
+        'a?&gt;~&amp;&#34;b!',
       ].toSorted(),
     );
   });

@@ -1,5 +1,7 @@
+import { toQuoted } from './quoting.ts';
+
 /** Characters. Shorter secrets are not masked: they occur by chance, and masks would show where they do. */
-const MIN_MASKED_CHARACTERS = 8;
+export const MIN_MASKED_CHARACTERS = 8;
 
 /**
  * Longest pattern. A longer spelling is cut into patterns of this length. So a whole secret is hidden, and also each
@@ -35,10 +37,11 @@ function toParts(secret: string): string[] {
 /**
  * Returns the spellings of a text that are hidden: plain, base64 and base64url (at each of the three places in a
  * group where it may start, at the end and inside of the encoded data, and in lines), hex (also in lines),
- * URL-encoded and JSON-escaped. No two are equal.
+ * URL-encoded, JSON-escaped once and twice, and quoted as in shells, languages and XML. No two are equal.
  */
 export function toSpellings(text: string): string[] {
-  return [...new Set([text, ...toBase64(text), ...toHex(text), ...toUrl(text), ...toJson(text)])];
+  const quoted = [...toJson(text), ...toJsonInJson(text), ...toQuoted(text)];
+  return [...new Set([text, ...toBase64(text), ...toHex(text), ...toUrl(text), ...quoted])];
 }
 
 /** Cuts a spelling into pieces without a gap. The last one overlaps the one before, so that none is short. */
@@ -137,6 +140,13 @@ function toJson(text: string): string[] {
     spelling,
     spelling.replace(/\\u[0-9a-f]{4}/g, (escape) => `\\u${escape.slice(2).toUpperCase()}`),
   ]);
+}
+
+/** JSON as a text in JSON: a request that a program logs. */
+function toJsonInJson(text: string): string[] {
+  const escape = (json: string): string => JSON.stringify(json).slice(1, -1);
+  const json = escape(text);
+  return json === text ? [] : [escape(json), escape(escape(json))];
 }
 
 function toUnicodeEscape(unit = ''): string {

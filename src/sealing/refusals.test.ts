@@ -37,7 +37,7 @@ describe('a sealed value that does not open', () => {
   ])('is named after its purpose, %s, with the command that seals another', async (purpose, subject) => {
     await expect(openSealed(keyring, 'x', { scope, purpose: parsePurpose(purpose) })).rejects.toMatchObject({
       code: 'SEALED_INVALID',
-      message: `${subject} does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose`,
+      message: `${subject} does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose${purpose === 'hook' ? '' : ', or with another ref'}`,
       hint: `seal it again with c3 encrypt --repo github.com/acme/shop --for ${purpose}`,
     });
   });

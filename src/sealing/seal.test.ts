@@ -13,9 +13,10 @@ const OLD = formatSecret(Buffer.from(Array.from({ length: 32 }, (_, index) => in
 const keyring = parseKeyring(NEW);
 const jwks = toJwks(keyring);
 
-const bindingOf = (repo: string, purpose: string): Parameters<typeof seal>[2] => ({
+const bindingOf = (repo: string, purpose: string, ref?: string): Parameters<typeof seal>[2] => ({
   scope: parseScope(repo),
   purpose: parsePurpose(purpose),
+  ref,
 });
 const binding = bindingOf('github.com/acme/shop', 'secret:KEY');
 
@@ -27,7 +28,7 @@ const ways = [
 /** The digits of base64url, in the order of their values. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const SENTENCE =
-  'The sealed secret KEY does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose';
+  'The sealed secret KEY does not open for github.com/acme/shop: it is damaged, or was sealed for another repository or purpose, or with another ref';
 
 function refusalOf(token: string): Promise<unknown> {
   return openSealed(keyring, token, binding).catch((error: unknown) => {
@@ -90,9 +91,40 @@ describe.each(ways)('a value sealed with $way', ({ sealIt }) => {
     ['a hook key', bindingOf('github.com/acme/shop', 'hook')],
     ['a kubeconfig', bindingOf('github.com/acme/shop', 'k8s')],
     ['a Telegram destination', bindingOf('github.com/acme/shop', 'telegram')],
+    ['a value for a ref', bindingOf('github.com/acme/shop', 'secret:KEY', 'refs/heads/main')],
   ])('does not open as %s', async (_, other) => {
     const token = await sealIt('value');
     await expect(openSealed(keyring, token, other)).rejects.toMatchObject({ code: 'SEALED_INVALID' });
+  });
+
+  describe('for refs', () => {
+    const bound = bindingOf('github.com/acme/shop', 'secret:KEY', 'refs/heads/*');
+
+    it('opens with the same pattern', async () => {
+      expect(await openSealed(keyring, await sealIt('value', bound), bound)).toMatchObject({ plaintext: 'value' });
+    });
+
+    it.each([
+      undefined,
+      '',
+      'refs/heads/main',
+      'refs/heads/**',
+      'refs/heads/* ',
+      'refs/Heads/*',
+      'refs/tags/*',
+      'refs/heads/∗',
+    ])('does not open with the pattern %j', async (ref) => {
+      const token = await sealIt('value', bound);
+      await expect(openSealed(keyring, token, { ...bound, ref })).rejects.toMatchObject({ code: 'SEALED_INVALID' });
+    });
+
+    it('says with which ref it did not open, and how to seal it', async () => {
+      await expect(openSealed(keyring, await sealIt('value'), bound)).rejects.toMatchObject({
+        message:
+          'The sealed secret KEY does not open for github.com/acme/shop and refs/heads/*: it is damaged, or was sealed for another repository or purpose, or with another ref',
+        hint: "seal it again with c3 encrypt --repo github.com/acme/shop --for secret:KEY --ref 'refs/heads/*'",
+      });
+    });
   });
 
   it('opens with an older key, and says so', async () => {
@@ -135,8 +167,10 @@ describe('openSealed', () => {
   });
 
   it('refuses a damaged value, a foreign repository and a foreign purpose with the same message', async () => {
+    const sealed = await seal(keyring, 'value', binding);
     const tokens = [
-      `${(await seal(keyring, 'value', binding)).slice(0, -2)}AA`,
+      // The first character of the tag.
+      sealed.replace(/[^.](?=[^.]*$)/, (old) => (old === 'A' ? 'B' : 'A')),
       await seal(keyring, 'value', bindingOf('github.com/evil/shop', 'secret:KEY')),
       await seal(keyring, 'value', bindingOf('github.com/acme/shop', 'secret:OTHER')),
       await sealForPublicKey(jwks, 'value', bindingOf('github.com/evil/shop', 'secret:KEY')),

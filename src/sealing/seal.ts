@@ -74,16 +74,18 @@ export interface Opened {
 }
 
 /**
- * Opens a sealed value for the repository and the purpose that it was sealed for.
+ * Opens a sealed value for the repository, the purpose and the ref pattern that it was sealed for.
  *
- * One message covers a value of another repository, a value of another purpose and a damaged value: somebody who
- * pastes a foreign value learns nothing from the answer (A1). The message may say that the key is unknown, since its
- * id is public.
+ * One message covers a value of another repository, of another purpose or with another ref, and a damaged value:
+ * somebody who pastes a foreign value learns nothing from the answer (A1). The message may say that the key is
+ * unknown, since its id is public.
  *
  * @throws {C3Error} SEALED_INVALID
  */
 export async function openSealed(keyring: Keyring, token: string, binding: Binding): Promise<Opened> {
-  const hint = `seal it again with c3 encrypt --repo ${formatScope(binding.scope)} --for ${formatPurpose(binding.purpose)}`;
+  const { scope, purpose, ref } = binding;
+  const again = `c3 encrypt --repo ${formatScope(scope)} --for ${formatPurpose(purpose)}`;
+  const hint = `seal it again with ${again}${ref === undefined ? '' : ` --ref '${ref}'`}`;
   const parts = splitToken(token);
   const isWhole = parts.length === 4 || parts.length === 5;
   const key = keyring.keys.find(({ id }) => id === parts[0]);
@@ -92,7 +94,6 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
   }
   try {
     if (!isWhole || !key) throw new RangeError('Not a sealed value');
-    const { purpose } = binding;
     if (parts.length === 5 && purpose.kind === 'telegram' && purpose.bot === 'operator') {
       throw new RangeError('Any user can seal with the public key');
     }
@@ -104,11 +105,9 @@ export async function openSealed(keyring: Keyring, token: string, binding: Bindi
     return { plaintext, isOldKey: key !== keyring.keys[0] };
   } catch {
     // No cause, because jose's messages would show the kind of the fault.
-    throw new C3Error(
-      'SEALED_INVALID',
-      `${toSubject(binding)} does not open for ${formatScope(binding.scope)}: it is damaged, or was sealed for another repository or purpose`,
-      { hint },
-    );
+    const place = `${formatScope(scope)}${ref === undefined ? '' : ` and ${ref}`}`;
+    const reasons = `it is damaged, or was sealed for another repository or purpose${purpose.kind === 'hook' ? '' : ', or with another ref'}`;
+    throw new C3Error('SEALED_INVALID', `${toSubject(binding)} does not open for ${place}: ${reasons}`, { hint });
   }
 }
 

@@ -7,12 +7,17 @@ import { formatScope, type Scope } from './scope.ts';
 /** The format of sealed values. docs/sealing.md describes it, and golden vectors fix it. */
 
 /**
- * Where a sealed value opens: in this repository, for this purpose. Both are authenticated, and neither is in the
- * token (A1).
+ * Where a sealed value opens: in this repository, for this purpose and, if the user asked for it, in builds of the refs
+ * that match a pattern. All are authenticated, and none is in the token (A1).
  */
 export interface Binding {
   readonly scope: Scope;
   readonly purpose: Purpose;
+  /**
+   * `refs/heads/main`, `refs/tags/v*`: sealed character by character. Callers that seal check it
+   * first with `checkRefPattern`. Callers that open compare it first with the ref of the build.
+   */
+  readonly ref?: string | undefined;
 }
 
 /** The protected header, for the public key still without `epk`. The order of the members is part of the format. */
@@ -26,10 +31,13 @@ export type Header = {
   typ: string;
   /** The scope. */
   sub: string;
+  /** The ref pattern. A value for all refs does not have this member, so values of earlier versions open. */
+  ref?: string;
 };
 
-export function toHeader(alg: Header['alg'], kid: string, { scope, purpose }: Binding): Header {
-  return { alg, enc: 'A256GCM', kid, typ: `c3/${formatPurpose(purpose)}`, sub: formatScope(scope) };
+export function toHeader(alg: Header['alg'], kid: string, { scope, purpose, ref }: Binding): Header {
+  const header: Header = { alg, enc: 'A256GCM', kid, typ: `c3/${formatPurpose(purpose)}`, sub: formatScope(scope) };
+  return ref === undefined ? header : { ...header, ref };
 }
 
 /** Returns the header of a link to a build. No purpose has its `typ`, and no repository its empty `sub`. */

@@ -26,7 +26,15 @@ interface LinkVector {
 interface Vectors {
   secret: string;
   jwks: { keys: { kid: string; x: string }[] };
-  values: { name: string; by: string; repo: string; purpose: string; plaintext: string; sealed: string }[];
+  values: {
+    name: string;
+    by: string;
+    repo: string;
+    purpose: string;
+    ref?: string;
+    plaintext: string;
+    sealed: string;
+  }[];
   links: { name: string; link: LinkVector; sealed: string }[];
   hook: { repo: string; token: string; webhookSecret: string; baseUrl: string; url: string };
 }
@@ -40,9 +48,14 @@ describe('the golden vectors', () => {
     expect(toJwks(keyring)).toStrictEqual(jwks);
   });
 
-  it.each(values)('open: $name', async ({ repo, purpose, plaintext, sealed, by }) => {
-    const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose) };
+  it.each(values)('open: $name', async ({ repo, purpose, ref, plaintext, sealed, by }) => {
+    const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose), ref };
     expect(await openSealed(keyring, sealed, binding)).toStrictEqual({ plaintext, isOldKey: by === 'old secret' });
+  });
+
+  it.each(values.filter(({ ref }) => ref !== undefined))('do not open for all refs: $name', async (value) => {
+    const binding = { scope: parseScope(value.repo), purpose: parsePurpose(value.purpose) };
+    await expect(openSealed(keyring, value.sealed, binding)).rejects.toMatchObject({ code: 'SEALED_INVALID' });
   });
 
   it.each(links)('open: a link $name', async ({ link, sealed }) => {
@@ -88,6 +101,23 @@ describe('the format, with only jose and node:crypto', () => {
     const jwk = { kty: 'OKP', crv: 'X25519', x: jwks.keys[0]?.x ?? '', d: derive('x25519').toString('base64url') };
     const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, jwk);
     expect(Buffer.from(plaintext).toString('utf8')).toBe('\0\ufeffПривет, 🌍\n');
+  });
+
+  it('opens a value for a ref that was sealed with the secret', async () => {
+    const [kid, iv, ciphertext, tag] = find('secret, for version tags').split('.');
+    const place = { typ: 'c3/secret:NPM_TOKEN', sub: 'github.com/acme/shop', ref: 'refs/tags/v*' };
+    const header = encode({ alg: 'dir', enc: 'A256GCM', kid, ...place });
+    const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, derive('a256gcm'));
+    expect(Buffer.from(plaintext).toString('base64url')).toBe('DAAnpm_correct-horse');
+  });
+
+  it('opens a value for a ref that was sealed with the public key', async () => {
+    const [kid, x, iv, ciphertext, tag] = find('k8s, for a branch, with the public key').split('.');
+    const place = { typ: 'c3/k8s', sub: 'github.com/acme/shop', ref: 'refs/heads/main' };
+    const header = encode({ alg: 'ECDH-ES', enc: 'A256GCM', kid, ...place, epk: { x, crv: 'X25519', kty: 'OKP' } });
+    const jwk = { kty: 'OKP', crv: 'X25519', x: jwks.keys[0]?.x ?? '', d: derive('x25519').toString('base64url') };
+    const { plaintext } = await compactDecrypt(`${header}..${iv}.${ciphertext}.${tag}`, jwk);
+    expect(Buffer.from(plaintext).toString('utf8')).toBe('\0apiVersion: v1\nkind: Config\n');
   });
 
   it('opens what is sealed offline with the key set that the server shows', async () => {

@@ -8,18 +8,28 @@ import { handleCancel, handleRerun } from './build-control.ts';
 import { handleBuildEvents } from './build-events.ts';
 import { handleBuildLog } from './build-log.ts';
 import { handleBuildPage, type BuildPageDependencies } from './build-page.ts';
+import { handleControlLink, type ControlLinkDependencies } from './control-link.ts';
+import { handleDocument } from './documents.ts';
 import { handleEncrypt, type EncryptDependencies } from './encrypt.ts';
 import { handleHook, type HookDependencies } from './hook.ts';
-import { responseHeaders, textResponse, toErrorResponse } from './responses.ts';
+import {
+  acceptsHtml,
+  errorResponse,
+  pageResponse,
+  responseHeaders,
+  textResponse,
+  toErrorResponse,
+} from './responses.ts';
 
-export interface AppDependencies extends EncryptDependencies, HookDependencies, BuildPageDependencies {
+export interface AppDependencies
+  extends EncryptDependencies, HookDependencies, ControlLinkDependencies, BuildPageDependencies {
   readonly log: Log;
 }
 
 /** Creates all routes. They need no socket: `app.fetch(new Request(…))`. */
 export function createApp(dependencies: AppDependencies): Hono {
   const app = new Hono();
-  app.get('/', (context) => showStart(context.req.header('accept') ?? '', dependencies));
+  app.get('/', ({ req }) => showStart(req.raw, dependencies));
   app.post('/encrypt', (context) => handleEncrypt(context.req.raw, dependencies));
   app.post('/hook', (context) => handleHook(context.req.raw, dependencies));
   app.get('/b/:sealed', ({ req }) => handleBuildPage(req.raw, req.param('sealed'), dependencies));
@@ -27,6 +37,7 @@ export function createApp(dependencies: AppDependencies): Hono {
   app.get('/b/:sealed/events', ({ req }) => handleBuildEvents(req.raw, req.param('sealed'), dependencies));
   app.post('/b/:sealed/cancel', ({ req }) => handleCancel(req.raw, req.param('sealed'), dependencies));
   app.post('/b/:sealed/rerun', ({ req }) => handleRerun(req.raw, req.param('sealed'), dependencies));
+  app.post('/b/:sealed/control', ({ req }) => handleControlLink(req.raw, req.param('sealed'), dependencies));
   app.get('/healthz', () => textResponse(200, 'ok'));
   app.get('/readyz', () => {
     dependencies.builds.checkAccepting();
@@ -37,25 +48,36 @@ export function createApp(dependencies: AppDependencies): Hono {
     return new Response(JSON.stringify(keys), { headers: responseHeaders('application/jwk-set+json') });
   });
   app.get('/schema.json', () => new Response(SCHEMA, { headers: responseHeaders('application/schema+json') }));
-  app.notFound((context) => textResponse(404, `There is no ${context.req.method} ${context.req.path} here`));
+  app.get('/docs/:name', ({ req }) => handleDocument(req.raw, req.param('name')));
+  app.notFound(({ req }) => {
+    const methods = app.routes.filter(({ path }) => toPattern(path).test(req.path)).map(({ method }) => method);
+    if (methods.length === 0) return errorResponse(req.raw, 404, [`There is no ${req.path} here`]);
+    const allowed = [...new Set(methods)].join(', ');
+    const response = errorResponse(req.raw, 405, [`${req.path} accepts ${allowed}, not ${req.method}`]);
+    response.headers.set('allow', allowed);
+    return response;
+  });
   app.onError((error, context) => {
     // A9: no query, which may contain a hook's key, and no sealed link.
     const path = context.req.path.replace(/^\/b\/[^/]*/, '/b/…');
     const fields = { method: context.req.method, path };
     if (error instanceof C3Error) dependencies.log.info({ ...fields, code: error.code }, `refused: ${error.message}`);
     else dependencies.log.error({ ...fields, error: error.stack ?? String(error) }, 'request failed inside c3');
-    return toErrorResponse(error);
+    return toErrorResponse(error, context.req.raw);
   });
   return app;
 }
 
+/** Makes an expression for a route such as `/b/:sealed/log`. */
+function toPattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', String.raw`\.`).replaceAll(/:\w+/g, '[^/]+')}$`);
+}
+
 /** Sends a page to browsers, and a few lines to terminals. */
-function showStart(accept: string, { keyring, baseUrl }: EncryptDependencies): Response {
-  if (!accept.includes('text/html')) return textResponse(200, START_TEXT);
+function showStart(request: Request, { keyring, baseUrl }: EncryptDependencies): Response {
+  if (!acceptsHtml(request)) return textResponse(200, START_TEXT);
   const [{ id, publicKey }] = keyring.keys;
-  const { html, contentSecurityPolicy } = renderStartPage({ baseUrl: baseUrl(), publicKey: { kid: id, x: publicKey } });
-  const headers = responseHeaders('text/html; charset=utf-8');
-  return new Response(html, { headers: { ...headers, 'content-security-policy': contentSecurityPolicy } });
+  return pageResponse(200, renderStartPage({ baseUrl: baseUrl(), publicKey: { kid: id, x: publicKey } }));
 }
 
 /** The JSON Schema of c3.yaml, for editors. */
@@ -72,4 +94,6 @@ Get the public key, to seal a value without sending it:
   (A hook key is then 44 characters longer. GitHub allows 255 for the URL. With a base URL of 45 characters and a
   token of 93, OWNER/NAME may have 11.)
 Get the JSON Schema of c3.yaml, for editors:
-  GET /schema.json`;
+  GET /schema.json
+Read the documents:
+  GET /docs/README.md`;

@@ -57,7 +57,7 @@ function begin(served: ServedApp): { id: string } {
   const id = 'f00df00df00d';
   served.builds.start({
     build: { ...LINK.build, id },
-    hook: 'a-hook',
+    hook: { id: 'a-hook', repository: 'github.com/acme/shop', isSealedWithSecret: true },
     token: TOKEN,
     repository: {} as NewBuild['repository'],
     isOldKey: false,
@@ -134,7 +134,7 @@ describe('POST /b/SEALED/rerun', () => {
     expect((await post(served, 'rerun')).status).toBe(303);
     expect(await post(served, 'rerun', { body: `nonce=${NONCE}2` })).toMatchObject({
       status: 429,
-      text: expect.stringMatching(/^1 builds of this webhook run or wait already/),
+      text: expect.stringMatching(/^1 builds of this repository run or wait already/),
     });
 
     expect(served.requests).toHaveLength(1);
@@ -168,7 +168,7 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
     const link = begin(served);
     expect(await post(served, path, { link: { ...link, right: 'view' } })).toMatchObject({
       status: 403,
-      text: 'This is a view link. It cannot cancel a build or run it again\nuse the buttons in Telegram, which have a control link',
+      text: 'This is a view link. It cannot cancel a build or run it again\nuse the buttons in Telegram, which have a control link, or get one with `c3 link`',
     });
     expect(served.requests.map(({ signal }) => signal.aborted)).toEqual([false]);
     served.end();
@@ -205,7 +205,7 @@ describe.each(['cancel', 'rerun'])('POST /b/SEALED/%s', (path) => {
       createLink({ ...LINK.build, right: LINK.right, token: LINK.token, ...link }),
     );
     for (const method of ['GET', 'HEAD', 'OPTIONS']) {
-      expect((await served.app.request(`https://c3.example/b/${sealed}/${path}`, { method })).status).toBe(404);
+      expect((await served.app.request(`https://c3.example/b/${sealed}/${path}`, { method })).status).toBe(405);
     }
     expect(served.requests.map(({ signal }) => signal.aborted)).toEqual([false]);
     served.end();

@@ -1,8 +1,9 @@
 import { type BuildLink, openLink, sealLink, toLogFields } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { formatScope } from '../sealing/index.ts';
 import { toBuildId, toHookId, type HookDependencies } from './hook.ts';
-import { LIMITS } from './limits.ts';
+import { LIMITS, RATE_LIMIT_PATIENCE_MS, ownerOf } from './limits.ts';
 import { responseHeaders } from './responses.ts';
 
 export interface ControlDependencies extends HookDependencies {
@@ -34,8 +35,8 @@ export async function handleCancel(
 }
 
 /**
- * Handles `POST /b/SEALED/rerun`: starts a new build of the same commit, with the same proof and limits as for a
- * webhook, and redirects to its page. If a form is sent twice, there is one build.
+ * Handles `POST /b/SEALED/rerun`: starts a new build of the same commit, with the same limits as for a webhook, and
+ * redirects to its page. The link proves the commit. If a form is sent twice, there is one build.
  */
 export async function handleRerun(
   request: Request,
@@ -47,14 +48,16 @@ export async function handleRerun(
   const link = await openControlLink(request, sealed, dependencies);
   const { build: previous, token } = link;
   const { scope, sha } = previous;
-  const hook = toHookId(scope, token);
-  const nonce = await readNonce(request, dependencies);
+  const hook = { id: toHookId(scope, token), repository: formatScope(scope), isSealedWithSecret: true };
+  const sender = { group: ownerOf(hook.repository), member: hook.id };
+  const nonce = parseNonce(await dependencies.bodies.read(request, { maxBytes: LIMITS.formBytes, sender }));
   limits.countDelivery(hook);
 
-  const repository = dependencies.forgeFor(scope).openRepository(scope, token);
+  const repository = dependencies.forgeFor(scope).openRepository(scope, token, { patienceMs: RATE_LIMIT_PATIENCE_MS });
   const commit = await repository.readCommit(sha, AbortSignal.timeout(READ_COMMIT_MS)).catch(() => undefined);
-  const id = toBuildId(hook, `run again ${previous.id} ${nonce}`);
-  const build = { ...previous, id, cause: 'rerun', trust: undefined, commit: commit ?? previous.commit } as const;
+  const id = toBuildId(hook.id, `run again ${previous.id} ${nonce}`);
+  const trust = link.isGiven === true ? undefined : previous.trust;
+  const build = { ...previous, id, trust, cause: 'rerun', commit: commit ?? previous.commit } as const;
   builds.start({ build, hook, token, repository, isOldKey: false });
   log.info({ ...toLogFields(build), again: previous.id }, 'build is run again');
   // The proof of the old link holds for the new one: it is the same commit.
@@ -72,7 +75,7 @@ async function openControlLink(
   checkScope(link.build.scope);
   if (link.right !== 'control') {
     throw new C3Error('CONTROL_REFUSED', 'This is a view link. It cannot cancel a build or run it again', {
-      hint: 'use the buttons in Telegram, which have a control link',
+      hint: 'use the buttons in Telegram, which have a control link, or get one with `c3 link`',
     });
   }
   return link;
@@ -84,7 +87,7 @@ async function openControlLink(
  *
  * @see https://www.w3.org/TR/fetch-metadata/
  */
-function checkOrigin(headers: Headers, own: string): void {
+export function checkOrigin(headers: Headers, own: string): void {
   const site = headers.get('sec-fetch-site');
   const origin = headers.get('origin');
   // Without TLS, browsers omit Sec-Fetch-Site.
@@ -94,9 +97,8 @@ function checkOrigin(headers: Headers, own: string): void {
   });
 }
 
-/** @throws {C3Error} USAGE_INVALID, BODY_TOO_LARGE, BODY_UNREADABLE */
-async function readNonce(request: Request, { bodies }: ControlDependencies): Promise<string> {
-  const body = await bodies.read(request, LIMITS.formBytes);
+/** @throws {C3Error} USAGE_INVALID */
+function parseNonce(body: Uint8Array): string {
   const nonce = new URLSearchParams(new TextDecoder().decode(body)).get('nonce');
   if (nonce !== null && NONCE.test(nonce)) return nonce;
   throw new C3Error('USAGE_INVALID', 'The form has no valid "nonce"', {

@@ -47,6 +47,7 @@ async function listen(look: BuildLook, options: ListenOptions = {}): Promise<Lis
     'SEALED',
     {
       openView: () => Promise.resolve({ link, found: look, release: released.resolve }),
+      baseUrl: () => 'https://c3.example',
       now: () => START + 38_000,
       closing: options.closing ?? new AbortController().signal,
     },
@@ -245,6 +246,7 @@ test('a browser that does not read stops the reading of a log of any length', as
   build.write(2, line.repeat(100_000));
   const answer = await handleBuildEvents(new Request('https://c3.example/b/SEALED/events'), 'SEALED', {
     openView: () => Promise.resolve({ link, found: seen(build), release: () => {} }),
+    baseUrl: () => 'https://c3.example',
     now: () => START,
     closing: new AbortController().signal,
   });

@@ -32,9 +32,9 @@ const MAX_SENTENCE_LENGTH = 1_000;
 export async function handleBuildEvents(
   request: Request,
   sealed: string,
-  { openView, now, closing }: BuildPageDependencies,
+  dependencies: BuildPageDependencies,
 ): Promise<Response> {
-  const opened = await openView(sealed, request.signal);
+  const opened = await dependencies.openView(sealed, request.signal);
   const isText = (request.headers.get('accept') ?? '').includes('text/plain');
   const headers = {
     ...responseHeaders(isText ? 'text/plain; charset=utf-8' : 'text/event-stream'),
@@ -46,9 +46,9 @@ export async function handleBuildEvents(
     return new Response(null, { headers });
   }
   const position = request.headers.get('last-event-id') ?? new URL(request.url).searchParams.get('from') ?? '';
-  const page = toPageOptions(sealed, opened.link, now());
+  const page = toPageOptions(sealed, opened.link, dependencies);
   const body = streamText({
-    signals: [request.signal, closing],
+    signals: [request.signal, dependencies.closing],
     produce: (write, signal) =>
       isText ? writeLiveText(write, opened.found, signal) : writeEvents(write, { opened, page, position, signal }),
     onEnd: opened.release,

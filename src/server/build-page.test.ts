@@ -29,6 +29,7 @@ async function ask(
   let released = 0;
   const dependencies: BuildPageDependencies = {
     openView: () => Promise.resolve({ link: { ...link, right }, found: look, release: () => void (released += 1) }),
+    baseUrl: () => 'https://c3.example',
     now: () => START + 38_000,
     closing: new AbortController().signal,
   };

@@ -29,6 +29,8 @@ import { streamText, type Write } from './stream-text.ts';
 export interface BuildPageDependencies {
   /** As `OpenViews.open`. @throws {C3Error} SEALED_INVALID, RATE_LIMITED */
   openView(sealed: string, signal: AbortSignal, weight?: number): Promise<OpenedView>;
+  /** c3's public base URL, without a slash at its end. */
+  baseUrl(): string;
   /** Epoch milliseconds. */
   now(): number;
   /** Aborts when c3 shuts down, to end endless streams. */
@@ -54,10 +56,10 @@ const ENDED_LOG_MS = 5_000;
 export async function handleBuildPage(
   request: Request,
   sealed: string,
-  { openView, now }: BuildPageDependencies,
+  dependencies: BuildPageDependencies,
 ): Promise<Response> {
-  const { found, link, release } = await openView(sealed, request.signal);
-  const page = toPageOptions(sealed, link, now());
+  const { found, link, release } = await dependencies.openView(sealed, request.signal);
+  const page = toPageOptions(sealed, link, dependencies);
   const headers = {
     ...responseHeaders('text/html; charset=utf-8'),
     'content-security-policy': buildPagePolicy,
@@ -77,8 +79,13 @@ export async function handleBuildPage(
 }
 
 /** Returns the options of one rendering of the page, or of its changes. */
-export function toPageOptions(sealed: string, { right }: BuildLink, now: number): PageOptions {
-  return { sealed, canControl: right === 'control', nonce: randomBytes(16).toString('base64url'), now };
+export function toPageOptions(
+  sealed: string,
+  { right }: BuildLink,
+  { baseUrl, now }: Pick<BuildPageDependencies, 'baseUrl' | 'now'>,
+): PageOptions {
+  const nonce = randomBytes(16).toString('base64url');
+  return { sealed, address: `${baseUrl()}/b/${sealed}`, canControl: right === 'control', nonce, now: now() };
 }
 
 interface PageSource {

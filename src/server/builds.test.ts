@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createState } from '../../dev/telegram/build-states.ts';
+import { createEnded } from '../../dev/telegram/build-states.ts';
 import { createBuild } from '../../test/fakes/sample-build.ts';
 import { type Build, type BuildState, type Ending, parseRef } from '../build/index.ts';
 import { Superseded, type BuildRequest } from '../engine/index.ts';
@@ -29,19 +30,21 @@ afterEach(async () => {
   }
 });
 
-function setUp(): Running {
+function setUp(lastReportMs = 1): Running {
   const ended = Promise.withResolvers<Ending>();
   const lists = { requests: [] as BuildRequest[], contexts: [] as RunContext[] };
   const [log, slots, confirmed]: string[][] = [[], [], []];
   const note = (_fields: object, message: string): void => void log?.push(message);
   const builds = createBuilds({
+    lastReportMs,
     log: { info: note, warn: note, error: note },
     limits: {
       acquireBuildSlot({ repository }) {
         slots?.push(repository);
         return () => void slots?.splice(0, 1);
       },
-      confirm: (hook) => void confirmed?.push(hook),
+      confirm: ({ id: hook }) => void confirmed?.push(hook),
+      isNew: () => false,
     },
     run(request, context) {
       lists.requests.push(request);
@@ -60,7 +63,7 @@ function createNew(id: string, part: { ref?: string; sha?: string; owner?: strin
   const repository = { prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }) };
   return {
     build: createBuild({ id, scope: { ...SCOPE, owner }, ref: parseRef(ref)!, sha }),
-    hook: 'a-hook',
+    hook: { id: 'a-hook', repository: `git.example.com/${owner}/shop`, isSealedWithSecret: true },
     token: 'a-token',
     repository: repository as unknown as NewBuild['repository'],
     isOldKey: true,
@@ -69,9 +72,22 @@ function createNew(id: string, part: { ref?: string; sha?: string; owner?: strin
 
 it('starts a build once while it runs', () => {
   const { builds, requests, slots } = setUp();
-  expect([builds.start(createNew(ID)), builds.start(createNew(ID))]).toEqual([true, false]);
+  expect([builds.start(createNew(ID)), builds.start(createNew(ID))]).toEqual(['started', 'running']);
   expect(requests).toMatchObject([{ build: { id: ID }, isOldKey: true, isResumed: false }]);
   expect(slots).toEqual(['git.example.com/acme/shop']);
+});
+
+it.each([
+  [{ kind: 'passed', allowed: [] }, 'ended'],
+  [{ kind: 'config-error', message: 'There is no c3.yaml' }, 'started'],
+  [{ kind: 'infrastructure-error', message: 'exceeded quota' }, 'started'],
+] as const)('answers a delivery whose build ended with %j: %s', async (ending, expected) => {
+  const { builds, contexts, endAll } = setUp();
+  builds.start(createNew(ID));
+  contexts[0]?.onState(createEnded(ending));
+  endAll();
+  await expect.poll(() => builds.count).toBe(0);
+  expect(builds.start(createNew(ID))).toBe(expected);
 });
 
 it('confirms the hook of a build when the forge has proven its push', async () => {
@@ -80,6 +96,20 @@ it('confirms the hook of a build when the forge has proven its push', async () =
   expect([contexts[0]?.isProven(), confirmed]).toEqual([false, []]);
   await requests[0]?.repository.prove(requests[0].build, requests[0].signal);
   expect([contexts[0]?.isProven(), confirmed]).toEqual([true, ['a-hook']]);
+});
+
+it('lets one build at a time be the proven one of a commit and a ref', async () => {
+  const { builds, endAll } = setUp();
+  const tag = { ref: 'refs/tags/v1' };
+  builds.start(createNew('a', tag));
+  builds.start(createNew('b', tag));
+  builds.start(createNew('c'));
+  const claim = (id: string): boolean => builds.claim({ id, scope: SCOPE });
+  expect(['b', 'a', 'c'].map(claim)).toEqual([true, false, true]);
+  endAll();
+  await expect.poll(() => builds.count).toBe(0);
+  builds.start(createNew('d', tag));
+  expect(claim('d')).toBe(true);
 });
 
 it('cancels earlier builds of the same ref, and no others', () => {
@@ -112,6 +142,56 @@ it('cancels all builds at the second signal of a drain, and halts them at the th
   expect(builds.count).toBe(0);
 });
 
+describe('a drain while reports cannot be delivered', () => {
+  const WAITS =
+    'the build has ended, but its reports are not delivered yet; c3 tries for up to ten minutes, and a second signal ends c3 without them';
+  const GAVE_UP = 'gave up the reports of the build';
+
+  it('says so at once, and the second signal ends it', async () => {
+    const { builds, contexts, log } = setUp();
+    builds.start(createNew('a'));
+    contexts[0]?.onOver(ENDED);
+    const cancel = new AbortController();
+    const drained = builds.drain(cancel.signal);
+    expect(log.slice(-1)).toEqual([WAITS]);
+    cancel.abort();
+    await drained;
+    expect(log.slice(-1)).toEqual([GAVE_UP]);
+  });
+
+  it('waits at the second signal for the end of a build, then a little for its reports', async () => {
+    const { builds, contexts, log } = setUp();
+    builds.start(createNew('a'));
+    let isDrained = false;
+    const drained = builds.drain(AbortSignal.abort()).then(() => (isDrained = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([isDrained, log.includes(WAITS)]).toEqual([false, false]);
+    contexts[0]?.onOver(ENDED);
+    await drained;
+    expect(log.slice(-1)).toEqual([GAVE_UP]);
+  });
+
+  it('ends after the third signal, whatever is under way', async () => {
+    const { builds, log } = setUp();
+    builds.start(createNew('a'));
+    const halt = new AbortController();
+    const drained = builds.drain(AbortSignal.abort(), halt.signal);
+    halt.abort();
+    await drained;
+    expect(log.slice(-1)).toEqual([GAVE_UP]);
+  });
+
+  it('gives up nothing that is reported in time', async () => {
+    const { builds, contexts, log, endAll } = setUp(1_000_000);
+    builds.start(createNew('a'));
+    const drained = builds.drain(AbortSignal.abort());
+    contexts[0]?.onOver(ENDED);
+    endAll();
+    await drained;
+    expect(log.slice(-1)).toEqual(['build reported']);
+  });
+});
+
 it('finds and cancels a build by its id and repository, because a stranger could get the same id', () => {
   const { builds, requests, contexts } = setUp();
   builds.start(createNew(ID));
@@ -120,7 +200,7 @@ it('finds and cancels a build by its id and repository, because a stranger could
   expect(builds.find(stranger)).toBeUndefined();
   expect(builds.cancel(stranger, 'a stranger')).toBe(false);
   expect(requests[0]?.signal.aborted).toBe(false);
-  expect(builds.start(createNew(ID, { owner: 'other' }))).toBe(true);
+  expect(builds.start(createNew(ID, { owner: 'other' }))).toBe('started');
   expect(builds.cancel({ id: ID, scope: SCOPE }, 'somebody')).toBe(true);
   expect(requests.map(({ signal }) => signal.aborted)).toEqual([true, false]);
   expect(requests[0]?.signal.reason).toMatchObject({ message: 'cancelled by somebody' });
@@ -133,6 +213,7 @@ it('releases the slot and cannot be cancelled once its work is done, however lon
   contexts[0]?.onState(createState({ kind: 'ended', ending: ENDED }));
   expect(slots).toHaveLength(1);
   contexts[0]?.onOver(ENDED);
+  expect(builds.start(createNew(ID))).toBe('ended');
   expect([slots.length, builds.count]).toEqual([0, 1]);
   expect(builds.cancel({ id: ID, scope: SCOPE }, 'somebody')).toBe(false);
   expect(requests[0]?.signal.aborted).toBe(false);

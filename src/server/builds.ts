@@ -1,27 +1,40 @@
-import { type Build, type BuildState, type Ending, formatRef, toLogFields } from '../build/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type Build,
+  type BuildState,
+  type Ending,
+  formatCommitStatus,
+  formatRef,
+  hasBegun,
+  readCommitStatus,
+  toLogFields,
+} from '../build/index.ts';
 import { Cancelled, Superseded, type BuildRequest } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
-import type { Release } from '../limiter.ts';
+import { LruMap, untilAborted, type Release } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import type { RunningBuild } from '../logs/index.ts';
 import { formatScope } from '../sealing/index.ts';
-import type { HookLimits } from './limits.ts';
+import { BuildStates } from './build-states.ts';
+import type { Hook, HookLimits } from './limits.ts';
 
 /** The builds of this process. Nothing of them outlives it. */
 export interface Builds {
   /** @throws {C3Error} DRAINING */
   checkAccepting(): void;
   /**
-   * Starts a build in the background, within the limits of its hook. If a build with the same identity runs, it does
-   * nothing.
+   * Starts a build in the background, within the limits of its hook. If a build with the same identity runs, or has
+   * ended in this process after it had begun, it does nothing.
    *
-   * @returns whether it started one
+   * @returns what it has done, or what the build with the same identity does
    * @throws {C3Error} DRAINING; {LimitError}
    */
-  start(build: NewBuild): boolean;
+  start(build: NewBuild): 'started' | 'running' | 'ended';
   /** Cancels the builds of the same repository and ref that started before this one. */
   cancelPrevious(build: BuildIdentity): void;
+  /** Marks a build as proven. Returns false if another one of its commit and ref is marked and runs. */
+  claim(build: BuildIdentity): boolean;
   /** Returns the build if this process runs it and its first state is known. */
   find(build: BuildIdentity): RunningBuild | undefined;
   /**
@@ -32,8 +45,8 @@ export interface Builds {
   cancel(build: BuildIdentity, by: string): boolean;
   readonly count: number;
   /**
-   * Starts no further build, and resolves when every build has ended. `cancel` cancels them all. `halt` also ends the
-   * wait for their `finally`.
+   * Starts no further build, and resolves when every build has ended and is reported. `cancel` cancels them all, and
+   * ends the wait for reports soon after the end of a build. `halt` also ends the wait for their `finally`.
    */
   drain(cancel: AbortSignal, halt?: AbortSignal): Promise<void>;
 }
@@ -44,7 +57,7 @@ export type BuildIdentity = Pick<Build, 'id' | 'scope'>;
 export interface NewBuild {
   readonly build: Build;
   /** The hook whose limits the build counts against (see {@link HookLimits}). */
-  readonly hook: string;
+  readonly hook: Hook;
   /** The access token of the hook's key. */
   readonly token: string;
   readonly repository: Repository;
@@ -57,6 +70,8 @@ export interface RunContext {
   readonly token: string;
   /** Tells whether the forge has confirmed the push by now. */
   isProven(): boolean;
+  /** Whether the hook was new when the build started (see {@link HookLimits}). */
+  readonly isFromNewHook: boolean;
   /** Receives every state, from the first. */
   onState(state: BuildState): void;
   /** Called when the work is done. Reports may still be on their way. */
@@ -65,23 +80,43 @@ export interface RunContext {
 
 export interface BuildsOptions {
   run(request: BuildRequest, context: RunContext): Promise<Ending>;
-  readonly limits: Pick<HookLimits, 'acquireBuildSlot' | 'confirm'>;
+  readonly limits: Pick<HookLimits, 'acquireBuildSlot' | 'confirm' | 'isNew'>;
   readonly log: Log;
+  /** How long a cancelled build's reports are awaited. Default: five seconds. */
+  readonly lastReportMs?: number;
 }
+
+/** The commit status of a cancelled build needs a request or two. */
+const LAST_REPORT_MS = 5_000;
 
 interface StartedBuild {
   readonly build: Build;
   readonly cancel: AbortController;
   /** Undefined before the first state. */
   states: BuildStates | undefined;
+  /** Resolves when its work is done. Reports may still be on their way. */
+  readonly over: PromiseWithResolvers<void>;
+  isOver: boolean;
+  isProven: boolean;
   /** Resolves when the build and its reports are done. */
   ended: Promise<void>;
+}
+
+/** Ended builds whose deliveries are recognized when they come again. For others the forge's status tells. */
+const MAX_ENDED = 1_000;
+
+/** Returns whether a build has ended, and anything of it may have run. */
+function isBuilt(state: BuildState): boolean {
+  const { phase } = state;
+  if (phase.kind !== 'ended' || phase.ending.kind === 'skipped') return false;
+  return hasBegun(readCommitStatus(formatCommitStatus(state)));
 }
 
 export function createBuilds(options: BuildsOptions): Builds {
   const { limits, log } = options;
   /** By identity, the oldest first. */
   const running = new Map<string, StartedBuild>();
+  const ended = new LruMap<string, true>(MAX_ENDED);
   const halt = new AbortController();
   let isDraining = false;
 
@@ -92,20 +127,24 @@ export function createBuilds(options: BuildsOptions): Builds {
 
   return {
     checkAccepting,
-    start(given): boolean {
+    start(given): ReturnType<Builds['start']> {
       // The drain may have begun while the body was read. It waits only for builds that run by then.
       checkAccepting();
       const { build, hook } = given;
       const key = toKey(build);
-      if (running.has(key)) return false;
-      const releaseSlot = limits.acquireBuildSlot({ hook, repository: formatScope(build.scope) });
-      const cancel = new AbortController();
-      const started: StartedBuild = { build, cancel, states: undefined, ended: Promise.resolve() };
+      const same = running.get(key);
+      if (same) return same.isOver && same.states && isBuilt(same.states.state) ? 'ended' : 'running';
+      if (ended.has(key)) return 'ended';
+      const releaseSlot = limits.acquireBuildSlot(hook);
+      const started = createStarted(build);
       running.set(key, started);
       started.ended = run(given, { started, haltSignal: halt.signal, releaseSlot }, options)
         .catch((error: unknown) => log.error({ ...toLogFields(build), error: String(error) }, 'build failed inside c3'))
-        .finally(() => running.delete(key));
-      return true;
+        .finally(() => {
+          running.delete(key);
+          if (started.states && isBuilt(started.states.state)) ended.set(key, true);
+        });
+      return 'started';
     },
     find: (build) => running.get(toKey(build))?.states,
     cancel(build, by): boolean {
@@ -123,6 +162,7 @@ export function createBuilds(options: BuildsOptions): Builds {
         if (toRefKey(older.build) === toRefKey(newer.build)) older.cancel.abort(new Superseded(newer.build.sha));
       }
     },
+    claim: (build) => claim(running.get(toKey(build)), [...running.values()]),
     get count() {
       return running.size;
     },
@@ -134,9 +174,43 @@ export function createBuilds(options: BuildsOptions): Builds {
       if (signal.aborted) cancelAll();
       signal.addEventListener('abort', cancelAll, { once: true });
       haltSignal?.addEventListener('abort', () => halt.abort(), { once: true });
-      await Promise.all([...running.values()].map(({ ended }) => ended));
+      const builds = [...running.values()];
+      for (const { build, isOver } of builds) if (isOver) log.warn(toLogFields(build), NOT_REPORTED);
+      const patience = options.lastReportMs ?? LAST_REPORT_MS;
+      await Promise.all(
+        builds.map(async (build) => await untilGivenUp(build, { signal, halt: halt.signal, patience })),
+      );
+      for (const { build } of running.values()) log.warn(toLogFields(build), 'gave up the reports of the build');
     },
   };
+}
+
+function createStarted(build: Build): StartedBuild {
+  const over = Promise.withResolvers<void>();
+  const ended = Promise.resolve();
+  return { build, cancel: new AbortController(), states: undefined, over, isOver: false, isProven: false, ended };
+}
+
+function claim(own: StartedBuild | undefined, running: readonly StartedBuild[]): boolean {
+  if (!own) return true;
+  const same = running.filter(({ build }) => toCommitKey(build) === toCommitKey(own.build));
+  own.isProven = same.every(({ isProven }) => !isProven);
+  return own.isProven;
+}
+
+const NOT_REPORTED =
+  'the build has ended, but its reports are not delivered yet; c3 tries for up to ten minutes, and a second signal ends c3 without them';
+
+/** Resolves when the build is reported; also some time after its end, if `signal` is aborted, or after `halt`. */
+async function untilGivenUp(
+  { over, ended }: StartedBuild,
+  { signal, halt, patience }: { readonly signal: AbortSignal; readonly halt: AbortSignal; readonly patience: number },
+): Promise<void> {
+  async function giveUp(): Promise<void> {
+    await untilAborted(Promise.all([over.promise, untilAborted(new Promise(() => {}), signal)]), halt);
+    await sleep(patience);
+  }
+  await Promise.race([ended, giveUp()]);
 }
 
 /** Resolves when the build and its reports are done. */
@@ -147,19 +221,29 @@ async function run(
 ): Promise<void> {
   const fields = toLogFields(build);
   log.info(fields, 'build started');
-  let [isProven, isOver] = [false, false];
+  const isFromNewHook = limits.isNew(hook);
+  let isProven = false;
+  function confirm(proven: boolean): void {
+    isProven = proven;
+    if (proven) limits.confirm(hook);
+  }
   const proving: Repository = {
     ...repository,
     async prove(...args) {
       const proof = await repository.prove(...args);
-      isProven = proof.kind === 'proven';
-      if (isProven) limits.confirm(hook);
+      confirm(proof.kind === 'proven');
       return proof;
+    },
+    async checkAccess(...args) {
+      const refusal = await repository.checkAccess(...args);
+      confirm(refusal === undefined);
+      return refusal;
     },
   };
   function onOver(ending: Ending): void {
-    if (isOver) return;
-    isOver = true;
+    if (started.isOver) return;
+    started.isOver = true;
+    started.over.resolve();
     log.info({ ...fields, ending: ending.kind }, describe(ending));
     releaseSlot();
   }
@@ -170,9 +254,10 @@ async function run(
   try {
     const { signal } = started.cancel;
     const request = { build, repository: proving, isOldKey, isResumed: false, signal, haltSignal };
-    onOver(await runBuild(request, { token, isProven: () => isProven, onState, onOver }));
+    onOver(await runBuild(request, { token, isProven: () => isProven, isFromNewHook, onState, onOver }));
     log.info(fields, 'build reported');
   } finally {
+    started.over.resolve();
     started.states?.end();
     releaseSlot();
   }
@@ -190,53 +275,6 @@ function toRefKey({ scope, ref }: Build): string {
   return `${formatScope(scope)} ${formatRef(ref)}`;
 }
 
-/** The states of a running build. Keeps only the newest one, so a slow watcher misses some and delays nobody. */
-class BuildStates implements RunningBuild {
-  #newest: BuildState;
-  #isOver = false;
-  #changed = Promise.withResolvers<void>();
-
-  constructor(first: BuildState) {
-    this.#newest = withoutLinks(first);
-  }
-
-  get state(): BuildState {
-    return this.#newest;
-  }
-
-  add(state: BuildState): void {
-    this.#newest = withoutLinks(state);
-    this.#wake();
-  }
-
-  /** Ends all watchers, once they have seen the newest state. */
-  end(): void {
-    this.#isOver = true;
-    this.#wake();
-  }
-
-  async *changes(signal: AbortSignal): AsyncGenerator<BuildState, void> {
-    let shown: BuildState | undefined;
-    // It also wakes the other watchers, which find nothing new.
-    signal.addEventListener('abort', this.#wake);
-    try {
-      while (!signal.aborted) {
-        if (this.#newest !== shown) yield (shown = this.#newest);
-        else if (this.#isOver) return;
-        else await this.#changed.promise;
-      }
-    } finally {
-      signal.removeEventListener('abort', this.#wake);
-    }
-  }
-
-  readonly #wake = (): void => {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  };
-}
-
-/** A14: everybody sees this state, and a viewer must not get the control link. */
-function withoutLinks(state: BuildState): BuildState {
-  return { ...state, links: undefined };
+function toCommitKey(build: Build): string {
+  return `${toRefKey(build)} ${build.sha}`;
 }

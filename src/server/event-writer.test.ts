@@ -6,7 +6,7 @@ import { EventWriter } from './event-writer.ts';
 import type { Write } from './stream-text.ts';
 
 const run = { index: 2, attempt: 1 };
-const page = { sealed: 'SEALED', canControl: false, nonce: 'n', now: 0 };
+const page = { sealed: 'SEALED', address: 'https://c3.example/b/SEALED', canControl: false, nonce: 'n', now: 0 };
 
 function create(write: Write): EventWriter {
   const options = { link: createLink(), page, known: new Map(), signal: AbortSignal.abort() };

@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createOfflineHook } from '../../test/fakes/offline-hook.ts';
 import { encrypt, SECRET, serveApp, TOKEN, type ServedApp } from '../../test/fakes/served-app.ts';
-import { formatSecret } from '../sealing/index.ts';
+import { formatSecret, parseKeyring, toJwks } from '../sealing/index.ts';
 
 const SHA = '1'.repeat(40);
 
@@ -132,8 +133,8 @@ describe('POST /hook', () => {
   });
 
   it('refuses a body that is too large, announced or not', async () => {
-    const large = 'x'.repeat(5 * 1024 * 1024 + 1);
-    expect(await deliver(large)).toEqual({ status: 413, text: 'The body is larger than 5120 KiB' });
+    const large = 'x'.repeat(25 * 1024 * 1024 + 1);
+    expect(await deliver(large)).toEqual({ status: 413, text: 'The body is larger than 25600 KiB' });
     expect(await deliver(large, { headers: { 'content-length': String(large.length) } })).toMatchObject({
       status: 413,
     });
@@ -151,38 +152,48 @@ describe('POST /hook', () => {
     served.end();
   });
 
-  it('responds 429 if a hook has too many builds, and accepts another hook', async () => {
+  it('responds 429 if a repository has too many builds, and accepts another repository', async () => {
     const one = await deliver(toPayload());
     expect(await deliver(toPayload())).toMatchObject({ status: 202, text: expect.stringContaining('already running') });
     await deliver(toPayload({ after: '2'.repeat(40) }));
     const body = toPayload({ after: '3'.repeat(40) });
     expect(await deliver(body)).toEqual({
       status: 429,
-      text: '2 builds of this webhook run or wait already\ntry again later',
+      text: '2 builds of this repository run or wait already\ntry again later',
     });
-    // The same repository with another token is another hook.
-    const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
+    const { text } = await encrypt(served.app, 'repo=github.com/acme/other&for=hook', TOKEN);
     [url = '', secret = ''] = text.split('\n');
-    const other = await deliver(toPayload());
+    const other = await deliver(toPayload({ repository: { full_name: 'acme/other' } }));
     expect(other.status).toBe(202);
     expect(other.text).not.toBe(one.text);
     served.end();
-    expect((await deliver(body)).status).toBe(202);
+    const next = toPayload({ repository: { full_name: 'acme/other' }, after: '3'.repeat(40) });
+    expect((await deliver(next)).status).toBe(202);
   });
 
-  it('responds 429 if new hooks send too much, and accepts a confirmed hook', async () => {
-    await deliver(toPayload());
-    const [request] = served.requests;
-    await request?.repository.prove(request.build, request.signal);
+  it('responds 429 if hooks of the public key send too much, and accepts a hook that c3 has sealed', async () => {
     const mine = { url, secret };
-    const { text } = await encrypt(served.app, 'repo=github.com/acme/shop&for=hook', `${TOKEN}2`);
-    [url = '', secret = ''] = text.split('\n');
-    const answers: number[] = [];
-    for (let n = 0; n < 61; n += 1) answers.push((await deliver('{}', { event: 'watch' })).status);
-    expect(answers.at(-1)).toBe(429);
+    const c3 = { baseUrl: 'https://c3.example', jwks: toJwks(parseKeyring(SECRET)) };
+    const statuses: number[] = [];
+    for (let n = 0; n < 10; n += 1) {
+      ({ url, secret } = await createOfflineHook(c3, 'github.com/acme/shop', { token: `token-${n}` }));
+      statuses.push((await deliver('{}', { event: 'watch' })).status);
+    }
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 200, 200, 429, 429, 429]);
     ({ url, secret } = mine);
     expect((await deliver(toPayload(), { event: 'watch' })).status).toBe(200);
-    served.end();
+  });
+
+  it('counts only deliveries with a right signature', async () => {
+    const c3 = { baseUrl: 'https://c3.example', jwks: toJwks(parseKeyring(SECRET)) };
+    for (const hook of [{ url, secret }, await createOfflineHook(c3, 'github.com/acme/shop', { token: TOKEN })]) {
+      ({ url, secret } = hook);
+      for (let n = 0; n < 100; n += 1) {
+        const { status } = await deliver('{}', { headers: { 'x-hub-signature-256': undefined } });
+        expect(status).toBe(401);
+      }
+      expect((await deliver(toPayload(), { event: 'watch' })).status).toBe(200);
+    }
   });
 
   describe('with a key whose signature is optional', () => {

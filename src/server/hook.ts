@@ -10,8 +10,8 @@ import {
   type Scope,
 } from '../sealing/index.ts';
 import type { Builds } from './builds.ts';
-import { type HookLimits, LIMITS } from './limits.ts';
-import type { BodyReader } from './read-body.ts';
+import { type Hook, type HookLimits, LIMITS, ownerOf, RATE_LIMIT_PATIENCE_MS } from './limits.ts';
+import type { BodyReader, BodySender } from './read-body.ts';
 import { textResponse } from './responses.ts';
 
 export interface HookDependencies {
@@ -38,11 +38,13 @@ export async function handleHook(request: Request, dependencies: HookDependencie
   const purpose = { kind: 'hook', signature } as const;
   const { plaintext: token, isOldKey } = await openSealed(keyring, key, { scope, purpose });
 
-  const body = await bodies.read(request, LIMITS.hookBodyBytes);
+  // Only a holder of C3_SECRET makes a key of four parts (docs/sealing.md).
+  const isSealedWithSecret = key.split('.').length === 4;
+  const hook = { id: toHookId(scope, token), repository: formatScope(scope), isSealedWithSecret };
+  const body = await bodies.read(request, { maxBytes: LIMITS.hookBodyBytes, sender: toSender(hook, limits) });
   const headers = Object.fromEntries(request.headers);
   const isSignatureOptional = signature === 'optional';
   const verified = forge.verify({ headers, body, isSignatureOptional }, deriveWebhookSecret(token, scope));
-  const hook = toHookId(scope, token);
   limits.countDelivery(hook, body.length);
   const event = forge.parseEvent(headers, verified);
   checkRepository(event, scope);
@@ -53,11 +55,19 @@ export async function handleHook(request: Request, dependencies: HookDependencie
     case 'ignored':
       return textResponse(200, `ignored: ${event.reason}`);
     case 'build': {
-      const id = toBuildId(hook, body);
+      const id = toBuildId(hook.id, body);
       const build = { ...event.build, id, cause: 'webhook', trust: undefined } as const;
-      const repository = forge.openRepository(scope, token, { isConfirmed: () => limits.isConfirmed(hook) });
-      const isNew = builds.start({ build, hook, token, repository, isOldKey });
-      return textResponse(202, isNew ? `build ${id}` : `build ${id} is already running for this push`);
+      const repository = forge.openRepository(scope, token, {
+        isConfirmed: () => !limits.isNew(hook),
+        // A stranger's builds must not wait for minutes (A12).
+        ...(limits.isNew(hook) ? {} : { patienceMs: RATE_LIMIT_PATIENCE_MS }),
+      });
+      const result = builds.start({ build, hook, token, repository, isOldKey });
+      if (result === 'ended') {
+        const advice = 'to build it again, use Re-run on its page, which the commit status links to';
+        return textResponse(200, `ignored: build ${id} has ended already; ${advice}`);
+      }
+      return textResponse(202, `build ${id}${result === 'running' ? ' is already running for this push' : ''}`);
     }
   }
 }
@@ -69,6 +79,12 @@ function checkRepository(event: ForgeEvent, scope: Scope): void {
     `The hook key is of ${formatScope(scope)}, but the event is of ${formatScope(event.scope)}`,
     { hint: 'make a key for this repository with c3 encrypt --for hook' },
   );
+}
+
+/** New hooks are one group, whose members are repositories. The members of an owner are hooks. */
+function toSender(hook: Hook, limits: HookLimits): BodySender {
+  if (limits.isNew(hook)) return { group: 'new hooks', member: hook.repository };
+  return { group: ownerOf(hook.repository), member: hook.id };
 }
 
 /** Returns the name of a hook for {@link HookLimits}. It contains neither the repository nor the token. */

@@ -1,12 +1,17 @@
-import { C3Error } from '../errors.ts';
-import { LruMap, TokenBucket, type Release } from '../limiter.ts';
+import { C3Error, type C3ErrorOptions } from '../errors.ts';
+import { KeyedTokenBucket, LruMap, type Release } from '../limiter.ts';
+import { FairTokenBucket } from './fair-token-bucket.ts';
 
 /**
  * The limits of webhooks and of the bodies of all requests, beside those that the operator sets: `C3_RATE_LIMIT`,
  * `C3_RATE_LIMIT_NEW` and `C3_MAX_BUILDS`. They are for row A12 of the threat model. docs/security.md repeats them.
  */
 export interface Limits {
-  /** Bytes of a webhook's body. GitHub sends up to 25 MB; a push of 2,048 commits has about 3 MB. */
+  /**
+   * Bytes of a webhook's body. GitHub sends up to 25 MB; a push of 2,048 commits has about 3 MB.
+   *
+   * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap
+   */
   readonly hookBodyBytes: number;
   /** Bytes of the form that a build page sends. It has one field. */
   readonly formBytes: number;
@@ -19,33 +24,36 @@ export interface Limits {
   /** Bytes that these bodies hold together. */
   readonly totalBodyBytes: number;
   /**
-   * Bytes of webhooks that are parsed in a minute, for each confirmed hook and for all other hooks together. The
-   * slowest JSON takes 0.1 s for each MiB, and nothing else runs meanwhile.
+   * Bytes of webhooks that are parsed in a minute, for each known hook and for all new hooks together. The slowest JSON
+   * takes 0.1 s for each MiB, and nothing else runs meanwhile.
    */
   readonly parsedBytesPerMinute: number;
-  /** Confirmed hooks that are remembered. Each takes about 500 bytes. A forgotten one counts as new. */
-  readonly confirmedHooks: number;
+  /** Hooks and repositories that are remembered. Each takes about 500 bytes. */
+  readonly rememberedHooks: number;
   /** Builds that run or wait. Each takes about 200 KiB, with its connections. */
   readonly builds: number;
-  /** The same, for the confirmed hooks of one owner. A forge gives everybody as many repositories as they like. */
-  readonly buildsOfOwner: number;
   /** The same, for all new hooks. More than can wait for a slow forge within the rate limit. */
   readonly buildsOfNewHooks: number;
 }
 
 export const LIMITS: Limits = {
-  hookBodyBytes: 5 * 1024 * 1024,
+  hookBodyBytes: 25 * 1024 * 1024,
   formBytes: 4 * 1024,
   bodyMs: 10_000,
   bodyIdleMs: 3_000,
   bodies: 256,
   totalBodyBytes: 64 * 1024 * 1024,
   parsedBytesPerMinute: 30 * 1024 * 1024,
-  confirmedHooks: 10_000,
+  rememberedHooks: 10_000,
   builds: 1_000,
-  buildsOfOwner: 500,
   buildsOfNewHooks: 250,
 };
+
+/** The free slots of new hooks divided by this number are what one repository may hold. */
+const FAIR_PART = 8;
+
+/** How long a build waits for a rate limit of its forge. */
+export const RATE_LIMIT_PATIENCE_MS = 600_000;
 
 /** The end of a build cannot be predicted. A build in a warm Pod takes seconds. */
 const RETRY_BUILD_AFTER_MS = 30_000;
@@ -54,17 +62,17 @@ const RETRY_BUILD_AFTER_MS = 30_000;
 export class LimitError extends C3Error {
   readonly retryAfterSeconds: number;
 
-  constructor(message: string, retryAfterMs: number) {
-    super('RATE_LIMITED', message, { hint: 'try again later' });
+  constructor(message: string, retryAfterMs: number, options: C3ErrorOptions = {}) {
+    super('RATE_LIMITED', message, { hint: 'try again later', ...options });
     this.retryAfterSeconds = Math.ceil(retryAfterMs / 1000);
   }
 }
 
 /** What the operator sets. */
 export interface HookLimitsOptions {
-  /** Deliveries a minute of one confirmed hook. As many may arrive at once. */
+  /** Deliveries a minute of one known hook. As many may arrive at once. */
   readonly rateLimit: number;
-  /** The same, for all new hooks together. */
+  /** The same, for all new hooks together, which share it by repository. */
   readonly rateLimitNew: number;
   /** Builds of one repository that run or wait. */
   readonly maxBuilds: number;
@@ -72,28 +80,38 @@ export interface HookLimitsOptions {
   now?(): number;
 }
 
-/** The hook and the repository that a build slot belongs to. */
-export interface BuildClaim {
-  readonly hook: string;
+/** A repository with a token, as the key in a hook URL seals them. */
+export interface Hook {
+  /** Contains neither the repository nor the token. */
+  readonly id: string;
   /** `host/owner/name`. */
   readonly repository: string;
+  /**
+   * The key was sealed with `C3_SECRET`: by the operator, or by `/encrypt` after the forge had confirmed the token. Or
+   * the delivery comes from a link, which only c3 seals.
+   */
+  readonly isSealedWithSecret: boolean;
 }
 
 /**
- * Limits what one process does for webhooks (A12). A *hook* is a repository with a token, as the key in a hook URL
- * seals them. Anybody can seal a token of their own for any repository. So a hook has limits of its own only after
- * the forge has confirmed its token. Until then it is *new*, and shares one bucket with all new hooks.
+ * Limits what one process does for webhooks (A12). Anybody can seal a token of their own for any repository, with the
+ * public key. Such a hook is *new* until the forge has confirmed its token. All new hooks share small limits, by
+ * repository, because tokens cost nothing. Every other hook is *known* and has limits of its own, also after a restart.
  */
 export class HookLimits {
-  readonly #options: Required<HookLimitsOptions>;
-  readonly #newHooks: TokenBucket;
-  readonly #confirmed = new LruMap<string, TokenBucket>(LIMITS.confirmedHooks);
-  /** Builds that run or wait. */
-  readonly #builds = new Set<BuildClaim>();
+  readonly #options: HookLimitsOptions;
+  readonly #newHooks: FairTokenBucket;
+  readonly #knownHooks: KeyedTokenBucket;
+  /** Hooks of the public key whose token the forge has confirmed. A forgotten one is new again. */
+  readonly #confirmed = new LruMap<string, true>(LIMITS.rememberedHooks);
+  /** Those whose builds run or wait. */
+  readonly #builds = new Set<Hook>();
 
   constructor(options: HookLimitsOptions) {
-    this.#options = { now: () => performance.now(), ...options };
-    this.#newHooks = new TokenBucket({ perMinute: options.rateLimitNew, now: this.#options.now });
+    this.#options = options;
+    const common = { maxKeys: LIMITS.rememberedHooks, ...(options.now ? { now: options.now } : {}) };
+    this.#newHooks = new FairTokenBucket({ ...common, perMinute: options.rateLimitNew });
+    this.#knownHooks = new KeyedTokenBucket({ ...common, perMinute: options.rateLimit });
   }
 
   /**
@@ -103,46 +121,54 @@ export class HookLimits {
    * @param byteLength of the body
    * @throws {LimitError}
    */
-  countDelivery(hook: string, byteLength = 0): void {
-    const own = this.#confirmed.get(hook);
-    const perMinute = own ? this.#options.rateLimit : this.#options.rateLimitNew;
+  countDelivery(hook: Hook, byteLength = 0): void {
+    const isNew = this.isNew(hook);
+    const perMinute = isNew ? this.#options.rateLimitNew : this.#options.rateLimit;
     const count = Math.max(1, (byteLength / LIMITS.parsedBytesPerMinute) * perMinute);
-    const waitMs = (own ?? this.#newHooks).take(count);
+    const waitMs = isNew ? this.#newHooks.take(hook.repository, count) : this.#knownHooks.take(hook.id, count);
     if (waitMs === 0) return;
-    const who = own ? 'This webhook has' : 'Webhooks that the forge has not confirmed yet have';
-    throw new LimitError(`${who} sent more than c3 accepts in a minute`, waitMs);
+    if (!isNew) throw new LimitError('This webhook has sent more than c3 accepts in a minute', waitMs);
+    throw new LimitError('New webhooks of this repository have sent more than c3 accepts in a minute', waitMs, {
+      hint: 'try again later, or use a hook URL that /encrypt made, which has a limit of its own',
+    });
   }
 
   /** Notes that the forge has confirmed the hook's token. */
-  confirm(hook: string): void {
-    const { rateLimit: perMinute, now } = this.#options;
-    this.#confirmed.set(hook, this.#confirmed.get(hook) ?? new TokenBucket({ perMinute, now }));
+  confirm({ id, isSealedWithSecret }: Hook): void {
+    if (!isSealedWithSecret) this.#confirmed.set(id, true);
   }
 
-  isConfirmed(hook: string): boolean {
-    return this.#confirmed.has(hook);
+  isNew({ id, isSealedWithSecret }: Hook): boolean {
+    return !isSealedWithSecret && !this.#confirmed.has(id);
   }
 
   /**
-   * Acquires a slot for a build. All confirmed hooks of a repository share `maxBuilds` slots. A new hook has as many
-   * of its own, so that a stranger cannot fill those of the repository's owner.
+   * Acquires a slot for a build. All known hooks of a repository share `maxBuilds` slots, and those of an owner as many
+   * as the owner leaves free: a forge gives everybody as many repositories as they like. New hooks have other slots, so
+   * that a stranger cannot fill those of the repository's owner.
    *
    * @throws {LimitError}
    */
-  acquireBuildSlot({ hook, repository }: BuildClaim): Release {
+  acquireBuildSlot(hook: Hook): Release {
     const all = [...this.#builds];
-    const confirmed = all.filter((build) => this.isConfirmed(build.hook));
-    const ofRepository = confirmed.filter((build) => build.repository === repository);
-    const ofOwner = confirmed.filter((build) => ownerOf(build.repository) === ownerOf(repository));
-    const ofHook = all.filter((build) => build.hook === hook);
-    const isNew = !this.isConfirmed(hook);
+    const known = all.filter((other) => !this.isNew(other));
+    const ofRepository = known.filter(({ repository }) => repository === hook.repository);
     const { maxBuilds } = this.#options;
     checkBuilds('this repository', ofRepository.length, maxBuilds);
-    checkBuilds('this owner', ofOwner.length, LIMITS.buildsOfOwner);
-    if (isNew) checkBuilds('this webhook', ofHook.length, maxBuilds);
-    if (isNew) checkBuilds('unconfirmed webhooks', all.length - confirmed.length, LIMITS.buildsOfNewHooks);
-    checkBuilds('all repositories', all.length, LIMITS.builds);
-    const build = { hook, repository };
+    if (this.isNew(hook)) {
+      const strangers = all.filter((other) => this.isNew(other));
+      const ofStrangers = strangers.filter(({ repository }) => repository === hook.repository);
+      const free = LIMITS.buildsOfNewHooks - strangers.length;
+      checkBuilds(
+        'new webhooks',
+        ofStrangers.length,
+        Math.min(maxBuilds - ofRepository.length, Math.ceil(free / FAIR_PART)),
+      );
+    } else {
+      const ofOwner = known.filter(({ repository }) => ownerOf(repository) === ownerOf(hook.repository));
+      checkBuilds('this owner', ofOwner.length, LIMITS.builds - all.length);
+    }
+    const build = { ...hook };
     this.#builds.add(build);
     return () => void this.#builds.delete(build);
   }

@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +10,7 @@ import { createBodyReader } from './read-body.ts';
 
 /** Only the tests of slow bodies need short time limits. */
 const [bodies, impatient] = [createBodyReader({ bodyMs: 60_000 }), createBodyReader({ bodyMs: 400, bodyIdleMs: 150 })];
+const sender = { group: 'acme', member: 'hook' };
 let listener: Listener;
 /** The server's side of each connection that has sent a request. */
 let accepted: Set<Socket>;
@@ -34,8 +36,14 @@ beforeEach(async () => {
   subscribe('http.server.request.start', note);
   const app = new Hono();
   app.post('/refused', () => toErrorResponse(new C3Error('SEALED_INVALID', 'The key does not open')));
-  app.post('/read', async ({ req }) => new Response(String((await bodies.read(req.raw, 5 * 1024 * 1024)).length)));
-  app.post('/slow', async ({ req }) => new Response(String((await impatient.read(req.raw, 1_000)).length)));
+  app.post(
+    '/read',
+    async ({ req }) => new Response(String((await bodies.read(req.raw, { maxBytes: 5 * 1024 * 1024, sender })).length)),
+  );
+  app.post(
+    '/slow',
+    async ({ req }) => new Response(String((await impatient.read(req.raw, { maxBytes: 1_000, sender })).length)),
+  );
   app.get('/', () => new Response('hello'));
   app.get('/count', ({ req }) => {
     asked.push(req.query('n') ?? '');
@@ -315,4 +323,24 @@ describe('a streamed response', () => {
     expect(await stuck.closed).toContain('begun');
     await expect.poll(() => ends).toContain('stream cancelled');
   });
+});
+
+it('closes the connection that has waited longest for a request when there are too many', async () => {
+  const app = new Hono().get('/', () => new Response('hello'));
+  const limits = { connections: 3 };
+  const small = await listen(app, { host: '127.0.0.1', port: 0, onFault: () => {}, limits });
+  const { hostname, port } = new URL(small.origin);
+  const silent: Socket[] = [];
+  const closed: number[] = [];
+  for (let n = 0; n < 5; n += 1) {
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => {}).once('close', () => closed.push(n));
+    await once(socket, 'connect');
+    silent.push(socket);
+  }
+  await expect.poll(() => closed).toEqual([0, 1]);
+  expect(await (await fetch(small.origin)).text()).toBe('hello');
+  await expect.poll(() => closed).toEqual([0, 1, 2]);
+  for (const socket of silent) socket.destroy();
+  await small.close();
 });

@@ -15,6 +15,8 @@ export interface Listener {
 
 /** Limits of connections (A12). */
 export interface ListenLimits {
+  /** A connection takes about 20 KiB. */
+  readonly connections: number;
   /** Milliseconds for a request with its body. The response may take longer. */
   readonly requestMs: number;
   readonly headersMs: number;
@@ -27,6 +29,7 @@ export interface ListenLimits {
 }
 
 const LIMITS: ListenLimits = {
+  connections: 2_000,
   requestMs: 30_000,
   headersMs: 10_000,
   checkEveryMs: 2_000,
@@ -36,8 +39,6 @@ const LIMITS: ListenLimits = {
 
 /** The request line with the longest hook URL and the headers of any forge take about 8 KiB. */
 const MAX_HEADER_BYTES = 32 * 1024;
-/** A connection takes about 20 KiB. Node closes further ones at once. */
-const MAX_CONNECTIONS = 2_000;
 /**
  * Requests of one connection whose responses are not read. Browsers and proxies send one at a time. Node starts all
  * 1,500 that fit into 64 KiB, and keeps their responses in memory.
@@ -83,7 +84,7 @@ export async function listen(
     },
     limitConnections(handle, limits.stallMs),
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  limitOpenConnections(server, limits.connections);
   server.listen(port, host);
   await once(server, 'listening');
   const { family, address, port: bound } = server.address() as AddressInfo;
@@ -91,6 +92,26 @@ export async function listen(
     origin: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
     close: () => close(server, limits.closeMs),
   };
+}
+
+/**
+ * Closes the connection that has waited longest for a request, when there are too many. A forge sends its request at
+ * once. So somebody who opens many connections and sends nothing loses their own (A12).
+ */
+function limitOpenConnections(server: Server, max: number): void {
+  const open = new Set<Socket>();
+  const idle = new Set<Socket>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    idle.add(socket);
+    socket.once('close', () => void (open.delete(socket), idle.delete(socket)));
+    const [oldest] = open.size > max ? idle : [];
+    oldest?.destroy();
+  });
+  server.on('request', ({ socket }, outgoing) => {
+    idle.delete(socket);
+    outgoing.once('close', () => void (socket.destroyed || idle.add(socket)));
+  });
 }
 
 /** Never rejects. */

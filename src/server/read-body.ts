@@ -1,6 +1,14 @@
 import { C3Error } from '../errors.ts';
 import { LimitError, LIMITS, type Limits } from './limits.ts';
 
+/**
+ * Whom a body belongs to. `group`: those who share a part of the limits. `member`: those who share the group's part.
+ */
+export interface BodySender {
+  readonly group: string;
+  readonly member: string;
+}
+
 /** Reads the bodies of all requests of a process, so that it can limit them together (A12). */
 export interface BodyReader {
   /**
@@ -9,7 +17,7 @@ export interface BodyReader {
    *
    * @throws {C3Error} BODY_TOO_LARGE, BODY_UNREADABLE; {LimitError} if it had to go for others
    */
-  read(request: Request, maxBytes: number): Promise<Uint8Array>;
+  read(request: Request, options: { maxBytes: number; sender: BodySender }): Promise<Uint8Array>;
 }
 
 export type BodyLimits = Pick<Limits, 'bodyMs' | 'bodyIdleMs' | 'bodies' | 'totalBodyBytes'>;
@@ -20,12 +28,14 @@ const RETRY_AFTER_MS = 10_000;
 interface Reading {
   /** Bytes in memory: up to twice the bytes that have arrived. */
   readonly byteLength: number;
+  readonly sender: BodySender;
   stop(error: C3Error): void;
 }
 
 /**
- * Creates a reader. When a limit for all bodies together is reached, it drops the oldest body, or the largest. A
- * forge's body arrives within milliseconds. So somebody who sends many slow or large bodies loses their own.
+ * Creates a reader. When a limit for all bodies together is reached, it drops the oldest body, or the largest, of the
+ * sender who has most. A forge's body arrives within milliseconds. So somebody who sends many slow or large bodies
+ * loses their own.
  */
 export function createBodyReader(given: Partial<BodyLimits> = {}): BodyReader {
   const limits = { ...LIMITS, ...given };
@@ -33,15 +43,16 @@ export function createBodyReader(given: Partial<BodyLimits> = {}): BodyReader {
   const readings = new Set<Reading>();
 
   function makeRoom(): void {
-    const [oldest] = readings.size > limits.bodies ? readings : [];
+    const oldest = readings.size > limits.bodies ? findMost([...readings], () => 1) : undefined;
     oldest?.stop(new LimitError('c3 reads too many bodies at once, and this is the oldest', RETRY_AFTER_MS));
     const all = [...readings];
-    if (all.reduce((sum, { byteLength }) => sum + byteLength, 0) <= limits.totalBodyBytes) return;
-    const largest = all.reduce((a, b) => (b.byteLength > a.byteLength ? b : a));
-    largest.stop(new LimitError('c3 reads too many bodies at once, and this is the largest', RETRY_AFTER_MS));
+    if (sum(all, toByteLength) <= limits.totalBodyBytes) return;
+    findMost(all, toByteLength)?.stop(
+      new LimitError('c3 reads too many bodies at once, and this is the largest', RETRY_AFTER_MS),
+    );
   }
 
-  async function readAll(reader: PieceReader, maxBytes: number): Promise<Uint8Array> {
+  async function readAll(reader: PieceReader, { maxBytes, sender }: ReadOptions): Promise<Uint8Array> {
     // Pieces are copied: each would keep the 64 KiB that it arrived in.
     let [buffer, length] = [new Uint8Array(0), 0];
     let failure: C3Error | undefined;
@@ -49,6 +60,7 @@ export function createBodyReader(given: Partial<BodyLimits> = {}): BodyReader {
       get byteLength() {
         return buffer.length;
       },
+      sender,
       stop(error) {
         failure ??= error;
         readings.delete(reading);
@@ -87,12 +99,38 @@ export function createBodyReader(given: Partial<BodyLimits> = {}): BodyReader {
   }
 
   return {
-    async read(request, maxBytes) {
+    async read(request, options) {
+      const { maxBytes } = options;
       if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw toTooLarge(maxBytes);
       if (request.body === null) return new Uint8Array(0);
-      return await readAll(request.body.getReader() as PieceReader, maxBytes);
+      return await readAll(request.body.getReader() as PieceReader, options);
     },
   };
+}
+
+type ReadOptions = Parameters<BodyReader['read']>[1];
+
+const toByteLength = ({ byteLength }: Reading): number => byteLength;
+
+/** Finds the largest body of the member with most, of the group with most. The oldest one wins among equals. */
+function findMost(readings: readonly Reading[], toSize: (reading: Reading) => number): Reading | undefined {
+  const group = findLargest(
+    Map.groupBy(readings, ({ sender }) => sender.group),
+    toSize,
+  );
+  const member = findLargest(
+    Map.groupBy(group, ({ sender }) => sender.member),
+    toSize,
+  );
+  return member.toSorted((a, b) => toSize(b) - toSize(a))[0];
+}
+
+function findLargest(groups: Map<string, Reading[]>, toSize: (reading: Reading) => number): Reading[] {
+  return [...groups.values()].toSorted((a, b) => sum(b, toSize) - sum(a, toSize))[0] ?? [];
+}
+
+function sum(readings: readonly Reading[], toSize: (reading: Reading) => number): number {
+  return readings.reduce((total, reading) => total + toSize(reading), 0);
 }
 
 type PieceReader = ReadableStreamDefaultReader<Uint8Array>;

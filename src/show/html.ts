@@ -37,9 +37,9 @@ ${head}<style>${style}</style>
 `;
 }
 
-/** Renders the end of a page. */
-export function closeDocument(script: string): string {
-  return `<script type="module">${script}</script>\n</body>\n</html>\n`;
+/** Renders the end of a page, with its script if it has one. */
+export function closeDocument(script?: string): string {
+  return `${script === undefined ? '' : `<script type="module">${script}</script>\n`}</body>\n</html>\n`;
 }
 
 /** Renders data for the page's script. No data can end the element or begin a comment. */
@@ -57,10 +57,14 @@ export function readBrowserFiles(...names: readonly string[]): string {
  * Returns a policy that allows the page's own script and style, by their hashes. `isInteractive` also allows an icon,
  * requests to this c3 and forms.
  */
-export function toSecurityPolicy(script: string, style: string, { isInteractive }: { isInteractive: boolean }): string {
+export function toSecurityPolicy(
+  script: string | undefined,
+  style: string,
+  { isInteractive }: { isInteractive: boolean },
+): string {
   return [
     "default-src 'none'",
-    `script-src '${toHash(script)}'`,
+    ...(script === undefined ? [] : [`script-src '${toHash(script)}'`]),
     `style-src '${toHash(style)}'`,
     ...(isInteractive ? ['img-src data:', "connect-src 'self'"] : []),
     "base-uri 'none'",

@@ -15,6 +15,7 @@ import {
   type PageParts,
 } from './page-parts.ts';
 import { toLogAddress, toPageSteps, type PageStep } from './page-steps.ts';
+import { toPlainText } from '../terminal/text.ts';
 
 const script = readBrowserFiles('build-page.js');
 const style = readBrowserFiles('page.css', 'build-page.css') + formatPalette();
@@ -44,10 +45,19 @@ export function renderStepOpening(step: PageStep, { sealed }: Pick<PageOptions, 
   return [
     `<details class="${classes}" id="step-${id}" data-phase="${phase.kind}" data-attempt="${attempt}"${fold === 'open' ? ' open' : ''}>`,
     `<summary id="sum-${id}">${summary}</summary>`,
-    `<div class="panel"><div class="tools"><span class="earlier" id="earlier-${id}">${renderEarlier(step, sealed)}</span><button type="button" class="copy" hidden>Copy</button>`,
+    '<div class="panel">',
+    renderCommand(step),
+    `<div class="tools"><span class="earlier" id="earlier-${id}">${renderEarlier(step, sealed)}</span><button type="button" class="copy" hidden>Copy</button>`,
     `<a href="${log}" aria-label="Raw log of ${escapeHtml(title)}">Raw log</a></div>`,
     `<div class="log" id="log-${id}">`,
   ].join('');
+}
+
+/** Renders what the step runs. Its box scrolls, so it must have the focus for the arrow keys. */
+function renderCommand({ title, state: { command = '' } }: PageStep): string {
+  const text = toPlainText(command);
+  if (text === '') return '';
+  return `<pre class="command" tabindex="0" role="region" aria-label="Command of ${escapeHtml(title)}"><code>${escapeHtml(text)}</code></pre>`;
 }
 
 export const STEP_CLOSING = '</div></div></details>\n';
@@ -115,8 +125,7 @@ const NOT_ENDED: Words = { word: 'not ended', symbol: '⏳', tone: 'waiting' };
 const UNKNOWN: Words = { word: 'unknown', symbol: '❔', tone: 'skipped' };
 
 function describeOutcome({ status }: BuildOutcome): Words {
-  if (status === undefined) return UNKNOWN;
-  if (status.ending === undefined) return NOT_ENDED;
+  if (status?.ending === undefined) return status?.state === 'pending' ? NOT_ENDED : UNKNOWN;
   return describeBuild({ phase: { kind: 'ended', ending: status.ending }, previous: undefined });
 }
 

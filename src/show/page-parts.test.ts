@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { capitalize, describeBuild, formatDuration, type Ending, type StepPhase, type Tone } from '../build/index.ts';
 import { createBuild } from '../../test/fakes/sample-build.ts';
 import { createEnded, createState, createStep } from '../../dev/telegram/build-states.ts';
-import { renderOpening } from './page-document.ts';
+import type { BuildLook } from '../logs/build-view.ts';
+import { renderEmptySteps, renderOpening, renderShortPage } from './page-document.ts';
 import { renderParts, toIcon, type PageOptions } from './page-parts.ts';
 import { formatPalette } from './log-html.ts';
 import { toPageSteps } from './page-steps.ts';
@@ -15,6 +16,7 @@ interface BrowserScript {
 const browser = (await import(new URL('browser/build-page.js', import.meta.url).href)) as BrowserScript;
 const options: PageOptions = {
   sealed: 'SEALED',
+  address: 'https://c3.example/b/SEALED',
   canControl: true,
   nonce: 'n'.repeat(22),
   now: Date.UTC(2026, 2, 14, 9, 27),
@@ -118,6 +120,57 @@ describe('a step', () => {
       'sum-a',
     );
     expect(summary).toContain('<span class="note">in parallel · attempt 2</span>');
+  });
+});
+
+describe('the command of a step', () => {
+  const render = (command: string | undefined): string => {
+    const steps = [createStep('test', { kind: 'passed' }, { command })];
+    return renderEmptySteps(
+      { state: createEnded({ kind: 'passed', allowed: [] }, { steps }), isLed: false },
+      options,
+    )[0]!;
+  };
+
+  test('is shown whole above its log, and without control characters', () => {
+    expect(render('npm ci\nnpm test\u001B[31m && echo "<done>"')).toContain(
+      'aria-label="Command of test"><code>npm ci\nnpm test &amp;&amp; echo &quot;&lt;done&gt;&quot;</code></pre><div class="tools">',
+    );
+  });
+
+  test('is not shown for the checkout, which runs a script of c3', () => {
+    expect(render(undefined)).not.toContain('command');
+  });
+});
+
+test('a view link has no form, and shows the command that gets the control link', () => {
+  const state = createEnded({ kind: 'passed', allowed: [] });
+  const controls = renderParts({ state, isLed: false }, { ...options, canControl: false }).get('controls');
+  expect(controls).toContain('<code>gh auth token | c3 link https://c3.example/b/SEALED</code>');
+  expect(controls).not.toMatch(/<form|<button|nnnn/);
+});
+
+describe('the page of a wrong c3.yaml', () => {
+  const problems = [{ location: 'c3.yaml:4:5', url: '', message: 'unknown key "wen"', hint: 'did you mean "when"?' }];
+  const ending = { kind: 'config-error', message: 'c3.yaml:4:5 error: unknown key "wen"', problems } as const;
+  const missing = 'There is no c3.yaml at 1a2b3c4';
+  const { build, urls } = createEnded(ending);
+  const status = { buildId: build.id, state: 'error', text: `config error: ${missing}` } as const;
+  const outcome = { build, urls, status: { ...status, ending: { ...ending, message: missing } }, problems: [] };
+  const look = (changes: object): BuildLook => ({
+    kind: 'outcome',
+    outcome: { ...outcome, message: missing, ...changes },
+  });
+
+  test.each([
+    ['that this c3 runs', renderOpening({ state: createEnded(ending), isLed: true }, options), 'unknown key'],
+    ['that has ended', renderShortPage(look({ problems }) as never, options), 'unknown key'],
+    ['that does not exist', renderShortPage(look({}) as never, options), 'There is no c3.yaml'],
+  ])('%s says each thing once', (_, html, sentence) => {
+    const body = html.slice(html.indexOf('<body>'), html.indexOf('<script'));
+    expect(body.split(sentence)).toHaveLength(2);
+    expect(body.split('Config error')).toHaveLength(2);
+    expect(body).not.toContain('c3 can show no more');
   });
 });
 

@@ -21,6 +21,8 @@ import { toOneLine, toPlainText } from '../terminal/text.ts';
 export interface PageOptions {
   /** The last segment of the page's address. Links and forms are relative to it. */
   readonly sealed: string;
+  /** The page's public address. */
+  readonly address: string;
   /** Whether the link grants the right to cancel and to run again. */
   readonly canControl: boolean;
   /** The forms send it back. Each rendering of the page has its own. */
@@ -172,17 +174,24 @@ function renderWarning(warning: string): string {
   return text === '' ? '' : `<pre class="warning">${escapeHtml(text)}</pre>`;
 }
 
-/** Renders the form to cancel or to run again. It asks for confirmation, with and without a script. */
+/**
+ * Renders the form to cancel or to run again. It asks for confirmation, with and without a script. With a link to view,
+ * renders how to get the right.
+ */
 export function renderControls(
-  { sealed, canControl, nonce }: PageOptions,
+  { sealed, address, canControl, nonce }: PageOptions,
   { isRunning }: { readonly isRunning: boolean },
 ): string {
-  if (!canControl) return '';
   const [action, label, question, button] = isRunning
     ? ['cancel', 'Cancel', 'c3 stops the steps of this build. The steps in “finally” still run.', 'Cancel this build']
     : ['rerun', 'Re-run', 'c3 builds the same commit again, as a new build.', 'Run it again'];
+  const opening = `<details class="confirm"><summary class="button">${label}</summary>`;
+  if (!canControl) {
+    const command = `gh auth token | c3 link ${address}`;
+    return `${opening}<div class="box"><p>This link only shows the build. Open its control link instead: the buttons in Telegram have it. Or get it with an access token that may push:</p><pre><code>${escapeHtml(command)}</code></pre></div></details>`;
+  }
   return [
-    `<details class="confirm"><summary class="button">${label}</summary>`,
+    opening,
     `<form method="post" action="${escapeHtml(`${sealed}/${action}`)}"><p>${question}</p>`,
     `<input type="hidden" name="nonce" value="${escapeHtml(nonce)}">`,
     `<button${isRunning ? ' class="danger"' : ''}>${button}</button></form></details>`,

@@ -1,19 +1,39 @@
 import { readFileSync } from 'node:fs';
-import { deriveWebhookSecret, openSealed, parseKeyring, parsePurpose, parseScope, seal } from '../sealing/index.ts';
+import {
+  checkValue,
+  deriveWebhookSecret,
+  openSealed,
+  parseKeyring,
+  parsePurpose,
+  parseScope,
+  seal,
+} from '../sealing/index.ts';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { findRefMistake } from '../pipeline/ref-pattern.ts';
 import { renderStartPage } from './start-page.ts';
 
 interface Vectors {
   readonly secret: string;
   readonly jwks: { readonly keys: readonly [{ readonly kid: string; readonly x: string }] };
-  readonly values: readonly { repo: string; purpose: string; plaintext: string }[];
+  readonly values: readonly { repo: string; purpose: string; ref?: string; plaintext: string }[];
+}
+
+interface SealOptions {
+  readonly scope: string;
+  readonly purpose: string;
+  readonly ref?: string | undefined;
 }
 
 interface BrowserScript {
-  sealForPublicKey(key: object, plaintext: string, binding: { scope: string; purpose: string }): Promise<string>;
+  sealForPublicKey(key: object, plaintext: string, binding: SealOptions): Promise<string>;
   deriveWebhookSecret(token: string, scope: string): Promise<string>;
   toScope(text: string): string | undefined;
   findMistake(purpose: string, plaintext: string): string | undefined;
+  findRefMistake(ref: string): string | undefined;
+  findKubeconfigMistake(purpose: string, plaintext: string): string | undefined;
+  findUnmaskable(purpose: string, plaintext: string): string[];
+  formatLines(purpose: string, token: string, ref: string): string;
 }
 
 const vectors = JSON.parse(
@@ -25,9 +45,9 @@ const [publicKey] = vectors.jwks.keys;
 
 describe('a value that the browser seals', () => {
   test.each(vectors.values)('opens on the server: $purpose of $repo, $plaintext.length characters', async (value) => {
-    const { repo, purpose, plaintext } = value;
-    const sealed = await browser.sealForPublicKey(publicKey, plaintext, { scope: repo, purpose });
-    const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose) };
+    const { repo, purpose, ref, plaintext } = value;
+    const sealed = await browser.sealForPublicKey(publicKey, plaintext, { scope: repo, purpose, ref });
+    const binding = { scope: parseScope(repo), purpose: parsePurpose(purpose), ref };
     expect(await openSealed(keyring, sealed, binding)).toStrictEqual({ plaintext, isOldKey: false });
   });
 
@@ -83,6 +103,77 @@ test.each([
     }
   }
   expect(browser.findMistake(purpose, plaintext) === undefined).toBe(await isAccepted());
+});
+
+test.each([
+  ['k8s', 'hello'],
+  ['k8s', 'clusters: []\nusers: []'],
+  ['k8s', 'clusters: []\ncontexts: []\nusers: []'],
+  ['k8s', '{"clusters":[],"contexts":[],"users":[]}'],
+  ['secret:A', 'short'],
+  ['secret:A', 'short\nline of a key\n}'],
+  ['secret:A', 'a long value'],
+  ['secret:A', '{"password": "correct horse"}'],
+  ['secret:A', 'postgres://me:correct-horse@db/shop'],
+  ['secret:A', 'PASSWORD=correct-horse'],
+  ['telegram', 'short'],
+])('treats the %s %j as the server does', (purpose, plaintext) => {
+  function check(): readonly string[] | undefined {
+    try {
+      return checkValue(parsePurpose(purpose), plaintext);
+    } catch {
+      return undefined;
+    }
+  }
+  const found = check();
+  expect(browser.findKubeconfigMistake(purpose, plaintext) === undefined).toBe(found !== undefined);
+  expect(browser.findUnmaskable(purpose, plaintext)).toStrictEqual(found ?? []);
+});
+
+test.each(['hook', 'k8s', 'telegram', 'secret:A'])(
+  'refuses UTF-16 for %s with the sentence of the server',
+  (purpose) => {
+    for (const text of ['\uFEFFcorrect horse\r\n', 'correct horse']) {
+      const plaintext = Buffer.from(text, 'utf16le').toString();
+      const sentence = browser.findMistake(purpose, plaintext) ?? '';
+      expect(sentence).toContain('Windows PowerShell');
+      expect(() => checkValue(parsePurpose(purpose), plaintext)).toThrow(sentence);
+    }
+  },
+);
+
+test.each([
+  ['refs/heads/main', 'accepted'],
+  ['refs/tags/v*', 'accepted'],
+  ['refs/heads/release/**', 'accepted'],
+  ['refs/heads/{main,release/*}', 'accepted'],
+  ['refs/heads/größe?', 'accepted'],
+  ['refs/heads/]},!', 'accepted'],
+  [`refs/tags/${'😀'.repeat(246)}`, 'accepted'],
+  [`refs/tags/${'😀'.repeat(247)}`, 'refused'],
+  ['main', 'refused'],
+  ['refs/heads/', 'refused'],
+  ['refs/heads/a b', 'refused'],
+  ["refs/heads/it's", 'refused'],
+  ['refs/heads/a\u200b', 'refused'],
+  ['refs/heads/a\ud800', 'refused'],
+  ['refs/heads/{a', 'refused'],
+  ['refs/heads/[a', 'refused'],
+  ['refs/heads/a\\', 'refused'],
+  // The form has no parser for these, which c3 encrypt accepts.
+  ['refs/heads/[ab]', 'unknown'],
+  ['refs/heads/{a,{b,c}}', 'unknown'],
+])('treats the ref %j as the server does: %s', (ref, expected) => {
+  expect(browser.findRefMistake(ref) === undefined).toBe(expected === 'accepted');
+  expect(findRefMistake(ref) === undefined).toBe(expected !== 'refused');
+});
+
+test.each([
+  ['k8s', { k8s: { value: 'a.b.c.d', ref: 'refs/heads/{a,b}' } }],
+  ['telegram', { telegram: { to: 'a.b.c.d', ref: 'refs/heads/{a,b}' } }],
+  ['secret:KEY', { secrets: { KEY: { value: 'a.b.c.d', ref: 'refs/heads/{a,b}' } } }],
+])('formats the lines of c3.yaml for %s', (purpose, expected) => {
+  expect(parse(browser.formatLines(purpose, 'a.b.c.d', 'refs/heads/{a,b}'))).toStrictEqual(expected);
 });
 
 describe('the page', () => {

@@ -40,12 +40,14 @@ Supported forges: GitHub, on github.com and on your own server.</p>
 <option value="telegram">telegram: a bot and a chat</option>
 </select></label>
 <label id="name-field" hidden>Name <input id="name" placeholder="DEPLOY_KEY" spellcheck="false" autocapitalize="none"></label>
+<label id="ref-field" hidden>Ref (optional) <input id="ref" placeholder="refs/tags/v*" spellcheck="false" autocapitalize="none"></label>
 <label>Value <textarea id="value" rows="4" required spellcheck="false" autocapitalize="none"></textarea></label>
 <p class="quiet" data-for="hook">On GitHub, create a fine-grained token for this repository only. It needs <em>Contents</em> (read) and
 <em>Commit statuses</em> (read and write), and its owner must be allowed to push.</p>
 <p class="quiet" data-for="k8s" hidden>The output of <code>kubectl config view --raw --minify --flatten</code>, for a service account with only
 the rights that builds need.</p>
-<p class="quiet" data-for="secret" hidden>Every step has it in its environment. c3 masks it wherever it shows output.</p>
+<p class="quiet" data-for="secret" hidden>Every step has it in its environment. c3 masks it wherever it shows output.
+With a ref, only builds of matching branches or tags open it: <code>refs/heads/main</code>, <code>refs/tags/v*</code>.</p>
 <p class="quiet" data-for="telegram" hidden>JSON: <code>{"token": "123:abc", "chat": -100123, "thread": 45}</code>; <code>thread</code> is optional.</p>
 <button>Seal</button>
 <p id="fault" role="alert"></p>
@@ -53,6 +55,7 @@ the rights that builds need.</p>
 <section id="answer" tabindex="-1" aria-label="Sealed" hidden>
 <h2>Sealed</h2>
 <dl id="sealed"></dl>
+<p id="warning"></p>
 <p id="too-long" hidden><strong>This URL is longer than 255 characters</strong>, and GitHub may cut it. Seal on the server instead, which
 makes a shorter URL, or check the URL of the webhook after you have saved it.</p>
 <p data-for="hook">Next: on GitHub, open <em>Settings → Webhooks → Add webhook</em>. Enter this URL and secret, content type
@@ -63,13 +66,21 @@ makes a shorter URL, or check the URL of the webhook after you have saved it.</p
 </section>
 <h2>Seal without a browser</h2>
 <p>On your machine, with the public key:</p>
-<pre><code>c3 encrypt --public-key ${escapeHtml(baseUrl)} --repo github.com/acme/shop --for k8s &lt; kubeconfig</code></pre>
+${renderCommand('c3 encrypt', [`--public-key ${baseUrl}`, '--repo github.com/acme/shop', '--for k8s < kubeconfig'])}
 <p>Or on the server:</p>
-<pre><code>curl --data-binary @token '${escapeHtml(baseUrl)}/encrypt?repo=github.com/acme/shop&amp;for=hook'</code></pre>
+${renderCommand('curl --data-binary @token', [`'${baseUrl}/encrypt?repo=github.com/acme/shop&for=hook'`])}
+<p><a href="/docs/README.md">Documents</a>: <a href="/docs/get-started.md">get started</a>,
+<a href="/docs/c3-yaml.md">c3.yaml</a>, <a href="/docs/sealing.md">sealing</a>, <a href="/docs/security.md">security</a>.</p>
 <p>Public key: <a href="/.well-known/jwks.json">/.well-known/jwks.json</a>. Schema of c3.yaml for editors:
 <a href="/schema.json">/schema.json</a>.</p>
 </main>
 ${data}
 ${closeDocument(script)}`;
   return { html, contentSecurityPolicy };
+}
+
+/** Renders a command in several lines, so that a phone shows it whole. The script of the page adds the copying. */
+function renderCommand(program: string, words: readonly string[]): string {
+  const text = [program, ...words].join(' \\\n  ');
+  return `<div class="copyable"><pre><code>${escapeHtml(text)}</code></pre><button type="button" class="copy" hidden>Copy</button></div>`;
 }

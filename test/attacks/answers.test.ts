@@ -16,7 +16,7 @@ describe('A11 A response with active content', () => {
       outsider.send('/no-such-page', { method: 'GET' }),
       outsider.send(`/encrypt?repo=${hook.user.scope}&for=secret:A`, { body: 'a value' }),
       outsider.send(`/encrypt?repo=${hook.user.scope}&for=hook`, {
-        body: 'a-token',
+        body: fixture.world.owner.token,
         headers: { accept: 'application/json' },
       }),
       outsider.send('/encrypt?repo=x', { body: 'a value' }),

@@ -10,7 +10,7 @@ const LOOK = [
   'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2> /dev/null; echo; find /c3 -type f -exec cat {} + 2> /dev/null; ls -laR /c3 /tmp 2> /dev/null',
 ];
 
-describe('A10 The credential of the checkout', () => {
+describe('A10 The checkout and its credential', () => {
   const outsider = useOutsider();
   const { fixture } = outsider;
 

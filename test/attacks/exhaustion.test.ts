@@ -61,7 +61,7 @@ describe('A12 A request or a file with a high cost', () => {
 
   it('refuses a body with a too large content-length before a byte arrives, with a right key and a wrong one', async () => {
     const hook = await fixture.setUp();
-    const head = `POST ${toPath(hook.url)} HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214400\r\n\r\n`;
+    const head = `POST ${toPath(hook.url)} HTTP/1.1\r\nhost: c3\r\ncontent-length: 26214401\r\n\r\n`;
     expect(await sendRaw(head)).toMatch(/^HTTP\/1\.1 413 /);
     const encrypt = `POST /encrypt?repo=${hook.user.scope}&for=k8s HTTP/1.1\r\nhost: c3\r\ncontent-length: 17000\r\n\r\n`;
     expect(await sendRaw(encrypt)).toMatch(/^HTTP\/1\.1 413 /);
@@ -111,13 +111,18 @@ describe('A12 A request or a file with a high cost', () => {
 
   it('ends a body in chunks of one byte, with a right key and a wrong one, and keeps no chunk', async () => {
     const hook = await fixture.setUp();
-    const before = readMemory();
-    const sent = [toPath(hook.url), '/hook', '/nowhere'].flatMap((path) => {
-      const head = `POST ${path} HTTP/1.1\r\nhost: c3\r\ntransfer-encoding: chunked\r\n\r\n`;
-      return Array.from({ length: 7 }, () => sendRaw(head + '1\r\nx\r\n'.repeat(100_000)));
-    });
-    for (const answer of await Promise.all(sent)) expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
-    expect(readMemory() - before).toBeLessThan(200 * MIB);
+    async function send(): Promise<number> {
+      const sent = [toPath(hook.url), '/hook', '/nowhere'].flatMap((path) => {
+        const head = `POST ${path} HTTP/1.1\r\nhost: c3\r\ntransfer-encoding: chunked\r\n\r\n`;
+        return Array.from({ length: 7 }, () => sendRaw(head + '1\r\nx\r\n'.repeat(100_000)));
+      });
+      for (const answer of await Promise.all(sent)) expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
+      return readMemory();
+    }
+    // The first time grows the heap by what is garbage soon. Chunks that are kept take as much again each time.
+    const before = await send();
+    await send();
+    expect((await send()) - before).toBeLessThan(200 * MIB);
     await expectAlive();
   });
 
@@ -151,10 +156,11 @@ describe('A12 A request or a file with a high cost', () => {
     await expectAlive();
   });
 
-  it('parses few large bodies of unconfirmed hooks at a time, and still the small ones of others', async () => {
+  it('parses few large bodies of new hooks at a time, and still the small ones of others', async () => {
     const c3 = await startC3(fixture.world.settings);
     try {
-      const hooks = [await fixture.setUp({ c3 }), await fixture.setUp({ c3 })] as const;
+      const { token } = fixture.world.owner;
+      const hooks = [await fixture.setUp({ c3, token }), await fixture.setUp({ c3, token })] as const;
       const [stranger, newcomer] = hooks.map(({ url, secret, user }) => {
         return { url: url.replace(fixture.world.c3.url, c3.url), secret, fullName: user.fullName };
       });
@@ -208,12 +214,10 @@ describe('A12 A request or a file with a high cost', () => {
 
   it("reports few unconfirmed pushes to the operator's chat, without their text", async () => {
     const hook = await fixture.setUp();
-    // GitHub's response to a token that has used up its hourly limit.
     const end = fixture.world.forge.faults.add({
       match: new RegExp(`/repos/${hook.user.fullName}(?:/|$)`),
       kind: 'status',
-      status: 403,
-      headers: { 'x-ratelimit-remaining': '0' },
+      status: 503,
     });
     const count = (words: string): number => fixture.world.c3.log.filter((line) => line.includes(words)).length;
     const [kept, over] = ['is not reported to Telegram', 'build ended: infrastructure-error'].map(count);

@@ -15,13 +15,18 @@ import { collectGarbage } from '../fakes/memory.ts';
 const MIB = 1024 * 1024;
 
 /** Returns how many bytes of the created values stay in memory. */
-async function countKept(make: () => unknown): Promise<number> {
+async function countOnce(make: () => unknown): Promise<number> {
   await collectGarbage();
   const before = process.memoryUsage().heapUsed;
   const kept = make();
   await collectGarbage();
   const after = process.memoryUsage().heapUsed;
   return kept === undefined ? 0 : after - before;
+}
+
+/** Returns the least of three counts: other work in this process only adds to one. */
+async function countKept(make: () => unknown): Promise<number> {
+  return Math.min(await countOnce(make), await countOnce(make), await countOnce(make));
 }
 
 describe('A12 A cluster with hostile answers', () => {
@@ -58,7 +63,7 @@ describe('A12 A cluster with hostile answers', () => {
     async function* pour(): AsyncGenerator<Uint8Array> {
       yield await Promise.resolve(Buffer.from(`[${'0,'.repeat(999_999)}0]\n`));
     }
-    const lines = readLines(pour(), { budget: { delay: () => 0, buffer: () => false } });
+    const lines = readLines(pour(), { budget: { receive: () => {}, delay: () => 0, buffer: () => false } });
     await expect(lines.next()).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' });
   });
 

@@ -38,7 +38,7 @@ describe('A14 A link to a build that c3 did not create', () => {
     status: 401,
     text: expect.stringMatching(/^This link does not open: it is incomplete, or belongs to another c3/),
   };
-  const ALL_REFUSED = [REFUSED, REFUSED, REFUSED, REFUSED, REFUSED];
+  const ALL_REFUSED = Array.from({ length: 6 }, () => REFUSED);
 
   function keyring(): Keyring {
     return parseKeyring(fixture.world.settings['C3_SECRET'] ?? '');
@@ -47,6 +47,11 @@ describe('A14 A link to a build that c3 did not create', () => {
   /** Sends the form of the page. */
   function post(sealed: string, action: string, headers: Record<string, string> = {}): Promise<Answer> {
     return outsider.send(`/b/${sealed}/${action}`, { headers: { ...FORM, ...headers }, body: NONCE });
+  }
+
+  /** Asks for the control link with a token of the forge. */
+  function ask(sealed: string, token: string): Promise<Answer> {
+    return outsider.send(`/b/${sealed}/control`, { headers: { authorization: `Bearer ${token}` } });
   }
 
   function get(sealed: string, rest = ''): Promise<Answer> {
@@ -60,6 +65,7 @@ describe('A14 A link to a build that c3 did not create', () => {
     await outsider.spare(async () => {
       for (const rest of ['', '/log', '/events']) answers.push(await get(sealed, rest));
       for (const action of ['cancel', 'rerun']) answers.push(await post(sealed, action));
+      answers.push(await ask(sealed, fixture.world.owner.token));
     });
     expect(fixture.world.forge.requests).toHaveLength(requests);
     return answers;
@@ -184,7 +190,7 @@ describe('A14 A link to a build that c3 did not create', () => {
       for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
         for (const action of ['cancel', 'rerun']) {
           const path = `/b/${begun.control}/${action}?${NONCE}`;
-          expect(await outsider.send(path, { method })).toMatchObject({ status: 404 });
+          expect(await outsider.send(path, { method })).toMatchObject({ status: 405 });
         }
       }
     });
@@ -210,12 +216,36 @@ describe('A14 A link to a build that c3 did not create', () => {
     for (const sealed of [begun.look, begun.control]) expect(log).not.toContain(sealed.slice(3, 19));
   });
 
+  it('gives the control link only for a token that may push to the repository, and writes no token to its log', async () => {
+    const begun = await begin();
+    const { forge, owner, c3 } = fixture.world;
+    const { fullName } = begun.hook.user;
+    const other = await fixture.setUp();
+    const tokens = { reader: 'ghp_may-only-read', neighbour: 'ghp_of-another-repository', unknown: 'ghp_revoked' };
+    forge.setUser({ login: 'reader', token: tokens.reader, permissions: { [fullName.toLowerCase()]: 'read' } });
+    const permissions = { [other.user.fullName.toLowerCase()]: 'admin' } as const;
+    forge.setUser({ login: 'neighbour', token: tokens.neighbour, permissions });
+    const refused = { status: 403, text: expect.stringMatching(/^The forge does not say that this token may push/) };
+    await outsider.spare(async () => {
+      for (const token of Object.values(tokens)) expect(await ask(begun.look, token)).toMatchObject(refused);
+      expect(await get(begun.look, '/control')).toMatchObject({ status: 405 });
+    });
+    const { status, text } = await ask(begun.look, owner.token);
+    expect(status).toBe(200);
+    const sealed = text.trimEnd().split('/b/')[1] ?? '';
+    expect(await openLink(keyring(), sealed)).toMatchObject({ right: 'control', build: { sha: begun.sha } });
+    await expectRunning({ ...begun, control: sealed });
+    const log = c3.log.join('\n');
+    for (const secret of [...Object.values(tokens), owner.token, sealed.slice(3, 19)])
+      expect(log).not.toContain(secret);
+  });
+
   it('creates no link for a push that the forge does not confirm', async () => {
     const hook = await fixture.setUp();
     const { sha } = await hook.user.push({ file: 'one' }, 'before the token may only read');
     await hook.user.waitForEnd(sha);
     const payload = toPayload(hook, 'f'.repeat(40));
-    await outsider.refuse(hook, payload, /not reachable/);
+    await outsider.refuse(hook, payload, /^build ended: refused: main has moved on to /);
     const targets = fixture.world.forge.statuses.filter(({ sha: of }) => of === payload.after);
     expect(targets.filter(({ targetUrl }) => targetUrl !== null)).toEqual([]);
   });

@@ -11,7 +11,7 @@ const ROWS: Readonly<Record<string, string>> = {
   A7: 'Hostile jobs, and a c3 that was broken into',
   A8: 'Injection',
   A9: 'Secrets in what others read',
-  A10: 'The credential of the checkout',
+  A10: 'The checkout and its credential',
   A11: 'Active content in responses',
   A12: 'Exhaustion',
   A13: 'The keys of c3',

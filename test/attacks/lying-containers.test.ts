@@ -181,6 +181,7 @@ describe('A12 An image whose sh imitates the agent', () => {
         workdir: { path: '/c3/project', mayStartElsewhere: false },
         isResumed: true,
         agents: {
+          enter: async () => await open().ready(),
           use: async (_container, work) => await work(open()),
           openAnother: open,
           warmUp: none,

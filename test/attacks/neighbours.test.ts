@@ -6,27 +6,30 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { sealLink } from '../../src/build/index.ts';
 import { createLink } from '../fakes/sample-build.ts';
 import type { BuildLook, StepRun } from '../../src/logs/index.ts';
-import type { Forge } from '../../src/forges/forge.ts';
+import type { Forge, Repository } from '../../src/forges/forge.ts';
 import { createForges, type Forges } from '../../src/forges/index.ts';
-import { parseKeyring } from '../../src/sealing/index.ts';
+import { parseKeyring, toJwks } from '../../src/sealing/index.ts';
 import { handleBuildLog } from '../../src/server/build-log.ts';
 import { toErrorResponse } from '../../src/server/responses.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
 import { createOpenViews } from '../../src/server/open-views.ts';
+import { createOfflineHook } from '../fakes/offline-hook.ts';
 import { encrypt, SECRET, serveApp, type ServedApp } from '../fakes/served-app.ts';
 import { toHeaders, toPath } from './outsider.ts';
 
 describe('A12 A repository that uses up shared resources', () => {
   /**
    * Delivers pushes until one is refused; returns the number of accepted ones. `isConfirmed`: the forge confirms each
-   * push.
+   * push. `isKnown`: c3 has sealed the key.
    */
   async function fill(
     served: ServedApp,
     repo: string,
-    { token, isConfirmed }: { token: string; isConfirmed: boolean },
+    { token, isConfirmed, isKnown = false }: { token: string; isConfirmed: boolean; isKnown?: boolean },
   ): Promise<number> {
-    const [url = '', secret = ''] = (await encrypt(served.app, `repo=${repo}&for=hook`, token)).text.split('\n');
+    const c3 = { baseUrl: 'https://c3.example', jwks: toJwks(parseKeyring(SECRET)) };
+    let { url, secret } = await createOfflineHook(c3, repo, { token });
+    if (isKnown) [url = '', secret = ''] = (await encrypt(served.app, `repo=${repo}&for=hook`, token)).text.split('\n');
     for (let taken = 0; ; taken += 1) {
       const full_name = repo.slice(repo.indexOf('/') + 1);
       const body = JSON.stringify({ ref: 'refs/heads/main', after: '1'.repeat(40), repository: { full_name }, taken });
@@ -45,7 +48,9 @@ describe('A12 A repository that uses up shared resources', () => {
     for (let n = 0; n < 20; n += 1)
       held += await fill(served, 'github.com/acme/greedy', { token: `own-${n}`, isConfirmed: true });
     expect(held).toBe(5);
-    expect(await fill(served, 'github.com/acme/victim', { token: 'victim', isConfirmed: true })).toBe(5);
+    expect(await fill(served, 'github.com/acme/victim', { token: 'victim', isConfirmed: false, isKnown: true })).toBe(
+      5,
+    );
     served.end();
   });
 });
@@ -74,6 +79,7 @@ describe('A12 Readers that do not read the responses', () => {
   app.get('/b/:sealed/log', ({ req }) =>
     handleBuildLog(req.raw, req.param('sealed'), {
       openView: views.open,
+      baseUrl: () => '',
       now: Date.now,
       closing: new AbortController().signal,
     }),
@@ -130,24 +136,27 @@ describe('A12 Slow calls of the forge', () => {
     server.close();
   });
 
-  it('leave all connections but eight to confirmed hooks during requests of strangers', async () => {
+  it('leave all connections but eight to known hooks, and some of these to each repository, during requests of strangers', async () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     forges = createForges([{ kind: 'github', origin, apiBase: origin }]);
     const { host } = new URL(origin);
     const never = new AbortController().signal;
-    for (let n = 0; n < 100; n += 1) {
-      const scope = { host, owner: `stranger${n}`, name: 'shop' };
-      const options = { isConfirmed: () => false };
-      const proof = forges
-        .forgeFor(scope)
-        .openRepository(scope, `token${n}`, options)
-        .prove({ ref: REF, sha: SHA }, never);
-      proof.catch(() => {}); // the connections end first
+    const open = (owner: string, token: string, isConfirmed: boolean): Repository => {
+      const scope = { host, owner, name: 'shop' };
+      return forges!.forgeFor(scope).openRepository(scope, token, { isConfirmed: () => isConfirmed });
+    };
+    async function flood(owner: (n: number) => string): Promise<void> {
+      for (let n = 0; n < 100; n += 1) {
+        const proof = open(owner(n), `token${n}`, false).prove({ ref: REF, sha: SHA }, never);
+        proof.catch(() => {}); // the connections end first
+      }
+      expect(await open('acme', 'token', true).readFile('c3.yaml', SHA, never)).toEqual({ kind: 'missing' });
     }
-    const scope = { host, owner: 'acme', name: 'shop' };
-    const repository = forges.forgeFor(scope).openRepository(scope, 'token');
-    expect(await repository.readFile('c3.yaml', SHA, never)).toEqual({ kind: 'missing' });
+    await flood(() => 'stranger');
+    await expect.poll(() => held).toBe(2);
+    expect(await open('newcomer', 'token', false).checkAccess(never)).toMatch('the forge answers 404');
+    await flood((n) => `stranger${n}`);
     await expect.poll(() => held).toBe(8);
   });
 });

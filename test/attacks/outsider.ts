@@ -17,6 +17,8 @@ export interface Outsider {
   spare(act: () => Promise<void>): Promise<void>;
   /** Resolves with the reason why the build of this commit was refused; it matches `reason`. */
   waitForRefusal(sha: string, reason?: RegExp): Promise<string>;
+  /** Resolves when a build of this commit ended as a replay, which c3 reports only in its log. */
+  waitForReplay(sha: string): Promise<void>;
   /**
    * Delivers a push that c3 must refuse before it opens or starts anything. Resolves with the reason, which matches
    * `reason`.
@@ -65,15 +67,16 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
   }
 
   /** Reads c3's log: Telegram gets only some of many refusals in a minute. */
-  async function waitForRefusal(sha: string, reason = /^/): Promise<string> {
+  async function waitForEnding(sha: string, kind: string, reason: RegExp): Promise<string> {
     const find = (): string | undefined =>
       fixture.world.c3.log
         .filter((line) => line.startsWith('{') && line.includes(sha))
         .map((line) => JSON.parse(line) as { ending?: string; msg?: string })
-        .find(({ ending, msg = '' }) => ending === 'refused' && reason.test(msg))?.msg;
+        .find(({ ending, msg = '' }) => ending === kind && reason.test(msg))?.msg;
     await expect.poll(find).toBeDefined();
     return find() ?? '';
   }
+  const waitForRefusal: Outsider['waitForRefusal'] = (sha, reason = /^/) => waitForEnding(sha, 'refused', reason);
 
   const deliver: Outsider['deliver'] = (hook, payload, headers) => {
     const body = JSON.stringify(payload);
@@ -89,6 +92,9 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
     deliver,
     spare,
     waitForRefusal,
+    async waitForReplay(sha): Promise<void> {
+      await waitForEnding(sha, 'skipped', /was built before/);
+    },
     async refuse(hook, payload, reason): Promise<string> {
       const { after } = payload as { after: string };
       const countPending = (): number =>

@@ -9,7 +9,7 @@ export const REQUEST: WorkspaceRequest = {
     spec: { containers: [{ name: 'm', image: 'x' }] },
   },
   scope: 'git.example.com/acme/shop',
-  trustClass: 'other',
+  owner: 'branches',
   root: '/c3/.c3',
   buildId: 'abc',
   isResumed: false,

@@ -72,6 +72,17 @@ describe('A9 A secret in public output', () => {
     expect(shown).not.toContain(json);
   });
 
+  it('is hidden in the quoting of shells', async () => {
+    const secret = `correct'horse battery!9`;
+    const traces = [
+      'sh -xc \': "$S"\' 2>&1',
+      'bash -xc \': "$S"\' 2>&1',
+      `bash -c 'printf "%q\\n" "$S"; declare -p S'`,
+    ];
+    const shown = await show([...traces, 'sh -c "export -p" | grep horse'].join('; '), secret);
+    expect(shown).not.toMatch(/correct|horse|battery/);
+  });
+
   it('is hidden in the lines that base64 and xxd write', async () => {
     const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY-and-as-much-again-for-a-second-line';
     const hex = String.raw`od -An -v -tx1 | tr -d " \n" | fold -w 60`;

@@ -26,6 +26,36 @@ describe('A3 A build that prepares the Pod of a more trusted one', () => {
     expect(await run(hook, 'test -e /c3/poison', 'refs/heads/topic')).toBe('success');
   });
 
+  it('leaves nothing of a branch that a pattern protects for the default branch', async () => {
+    const hook = await fixture.setUp();
+    fixture.world.forge.protectBranch(hook.repository, 'release/evil');
+    expect(await run(hook, 'touch /c3/poison', 'refs/heads/release/evil')).toBe('success');
+    expect(await run(hook, 'test ! -e /c3/poison', 'refs/heads/main')).toBe('success');
+    expect(await run(hook, 'test -e /c3/poison', 'refs/heads/release/evil')).toBe('success');
+  });
+
+  it('gives a tag a new Pod, and leaves none behind', async () => {
+    const hook = await fixture.setUp();
+    expect(await run(hook, 'touch /c3/poison', 'refs/heads/topic')).toBe('success');
+    expect(await run(hook, 'touch /c3/poison', 'refs/heads/main')).toBe('success');
+    const before = outsider.cluster.pods().map(({ metadata }) => metadata.name);
+    expect(await run(hook, 'test ! -e /c3/poison; touch /c3/poison', 'refs/tags/v1')).toBe('success');
+    expect(await run(hook, 'test ! -e /c3/poison', 'refs/tags/v2')).toBe('success');
+    const names = (): (string | undefined)[] => outsider.cluster.pods().map(({ metadata }) => metadata.name);
+    await expect.poll(names).toEqual(before);
+  });
+
+  it('gives each branch its own Pod if c3.yaml does not share it', async () => {
+    const hook = await fixture.setUp();
+    const build = async (script: string, ref: string): Promise<string> => {
+      const source = formatPipeline(fixture.target, hook.k8s, `- main: |\n    ${script}`, 'pod: {share: false}\n');
+      return (await fixture.push(hook.user, { 'c3.yaml': source }, ref)).status.state;
+    };
+    expect(await build('touch /c3/poison', 'refs/heads/one')).toBe('success');
+    expect(await build('test ! -e /c3/poison', 'refs/heads/two')).toBe('success');
+    expect(await build('test -e /c3/poison', 'refs/heads/one')).toBe('success');
+  });
+
   it('treats a tag as not protected, because the forge does not report protection of tags', async () => {
     const hook = await fixture.setUp();
     fixture.world.forge.protectBranch(hook.repository, 'main');

@@ -26,9 +26,9 @@ const open = createOpener(keyring, TOKEN);
 const CLOSED = { code: 'SEALED_INVALID' };
 
 /** Runs `c3 encrypt --for telegram` with the operator's secret on a text. */
-async function encrypt(text: string): Promise<string> {
+async function encrypt(text: string, ...flags: string[]): Promise<string> {
   const [out, err]: [string[], string[]] = [[], []];
-  await runCli(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'telegram'], {
+  await runCli(['encrypt', '--repo', 'github.com/acme/shop', '--for', 'telegram', ...flags], {
     env: { C3_SECRET: SECRET },
     isInputTerminal: false,
     readInput: () => Promise.resolve(text),
@@ -67,6 +67,15 @@ describe("A1 A chat for the operator's bot that the operator did not choose", ()
     expect(JSON.parse((await open(sealed, TELEGRAM)).plaintext)).toEqual({ chat: -1001234567890, token: TOKEN });
     const scope = parseScope('github.com/mallory/shop');
     await expect(open(sealed, { ...TELEGRAM, scope })).rejects.toMatchObject(CLOSED);
+  });
+
+  it('opens only with the ref for which the operator sealed it', async () => {
+    const ref = 'refs/heads/main';
+    const [sealed = ''] = (await encrypt(CHAT, '--ref', ref)).split('\n');
+    expect(JSON.parse((await open(sealed, { ...TELEGRAM, ref })).plaintext)).toMatchObject({ token: TOKEN });
+    for (const other of [undefined, 'refs/heads/*', 'refs/heads/evil']) {
+      await expect(open(sealed, { ...TELEGRAM, ref: other })).rejects.toMatchObject(CLOSED);
+    }
   });
 
   it('is refused if the operator has no bot', async () => {

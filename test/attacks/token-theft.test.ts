@@ -95,18 +95,16 @@ describe('A6 An address that would receive the token', () => {
       status: 307,
       headers: { location: `${trap.origin}/stolen` },
     });
+    const { exec } = outsider.cluster.stats();
     try {
-      await outsider.spare(async () => {
-        const { sha } = await hook.user.push(
-          { 'c3.yaml': formatPipeline(fixture.target, hook.k8s, '- main: env') },
-          'r',
-        );
-        expect(await outsider.waitForRefusal(sha)).toMatch(/Cannot set the status/);
-      });
+      const { sha } = await hook.user.push({ 'c3.yaml': formatPipeline(fixture.target, hook.k8s, '- main: env') }, 'r');
+      expect(await outsider.waitForRefusal(sha)).toMatch(/Cannot set the status/);
     } finally {
       end();
     }
     expect(trap.requests).toEqual([]);
+    // The Pod may be there by then, but nothing has run in it.
+    expect(outsider.cluster.stats().exec).toBe(exec);
   });
 
   it('follows no redirect of the clone with the token', async () => {

@@ -42,7 +42,8 @@ async function createTenant(): Promise<Tenant> {
       exec.on('message', (data: Buffer) => {
         const text = data.subarray(1).toString();
         heard[index] += text;
-        if (/^root /m.test(text)) exec.send(toOutput('R 1 /c3/.c3\n'));
+        const [, nonce] = /^root .* (\S+)$/m.exec(text) ?? [];
+        if (nonce !== undefined) exec.send(toOutput(`R 1 2   ${nonce}\n`));
         if (/^sweep /m.test(text)) exec.send(toOutput('S clean\n'));
       }),
     );
@@ -132,7 +133,7 @@ describe("A5 A cluster whose Pods have the UIDs of another cluster's Pods", () =
     const [build, [tenant]] = [createBuilds(), await createTenants()];
     await build(tenant, 'one');
     await build(tenant, 'two', { scope: 'git.example.com/acme/other' });
-    await build(tenant, 'three', { trustClass: 'protected' });
+    await build(tenant, 'three', { owner: 'refs/heads/main' });
     await build(tenant, 'one-again');
     const spoken = tenant.heard.map((text) => text.match(/^note .*/gm));
     expect(spoken).toEqual([['note one', 'note one-again'], ['note two'], ['note three']]);

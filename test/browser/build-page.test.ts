@@ -167,6 +167,31 @@ describe('the page of an ended build', () => {
     await page.context().close();
   });
 
+  test.each([1_200, 390])('shows the confirmation of a re-run inside a window of %i px', async (width) => {
+    const failed = createFailed('no\n');
+    const commit = { subject: 'a long subject '.repeat(20), author: 'Ann Lee' };
+    failed.show({ ...FAILED, build: createBuild({ commit }) });
+    show('control-long', failed);
+    const page = await open('/b/control-long', { viewport: { width, height: 700 } });
+    await page.getByText('Re-run', { exact: true }).click();
+    const box = await page.locator('.confirm form').boundingBox();
+    expect(box).toMatchObject({
+      x: expect.toSatisfy((x: number) => x >= 0 && x + (box?.width ?? 0) <= width) as number,
+    });
+    await page.getByRole('button', { name: 'Run it again' }).click({ trial: true });
+    await page.context().close();
+  });
+
+  test('says with a view link how to get the control link', async () => {
+    show(`look-${'x'.repeat(200)}`, createFailed('no\n'));
+    const page = await open(`/b/look-${'x'.repeat(200)}`, { viewport: { width: 390, height: 700 } });
+    await page.getByText('Re-run', { exact: true }).click();
+    await page.getByText(`gh auth token | c3 link https://c3.example.com/b/look-${'x'.repeat(200)}`).waitFor();
+    expect(await page.locator('form').count()).toBe(0);
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
+    await page.context().close();
+  });
+
   test('puts a line in the address on a click on its number, and a range on a shift-click', async () => {
     show('look-lines', createFailed('a line\n'.repeat(1_000)));
     const page = await open('/b/look-lines#git-L1');
@@ -268,7 +293,10 @@ describe('every page', () => {
     const running = createRunning();
     running.write(2, log);
     show('control-running', running);
-    show('control-failed', createFailed(log));
+    const failed = createFailed(log);
+    const command = 'npm ci\nnpm test\n'.repeat(20);
+    failed.show({ ...FAILED, steps: FAILED.steps.map((step) => ({ ...step, command })) });
+    show('control-failed', failed);
     show('look-config', createFakeBuild(config));
     const { build, urls } = FAILED;
     const text = 'failed at test after 54s: exit code 1';

@@ -38,6 +38,7 @@ export async function openPageServer({ port = 0, now = Date.now }: PageServerOpt
       const right = sealed.startsWith('control') ? 'control' : 'view';
       return Promise.resolve({ link: { ...LINK, right }, found, release: () => void (counts.released += 1) });
     },
+    baseUrl: () => 'https://c3.example.com',
     now,
     closing: closing.signal,
   };

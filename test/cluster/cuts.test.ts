@@ -2,15 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { expectWhole, startStep } from '../faults/fault-cluster.ts';
 import type { Cut } from '../faults/cutting-proxy.ts';
-import { useRealCluster } from './real-cluster.ts';
+import { toManifest, useRealCluster } from './real-cluster.ts';
 
 const real = useRealCluster();
-let workspace: Workspace;
-
-beforeAll(async () => {
-  workspace = real.overRelay(await real.openWorkspace());
-});
-
 /** The launch alone is 32 kB. A TLS handshake, the request and the agent's program precede it. */
 const LONG_SCRIPT = `# ${'x'.repeat(32_000)}\nhead -c 400000 /dev/urandom`;
 /** Waits without output for a file of the test. */
@@ -42,6 +36,14 @@ const POINTS: readonly [where: string, direction: Cut['direction'], afterBytes: 
 ];
 
 describe.each(['loud', 'silent'] as const)('a step on a real Kubernetes whose connection is cut (%s)', (how) => {
+  let workspace: Workspace;
+
+  // A Pod for each kind of cut: what the last test leaves of killed agents lives until the cluster ends its connection.
+  beforeAll(async () => {
+    const manifest = toManifest({ env: [{ name: 'CUT', value: how }] });
+    workspace = real.overRelay(await real.openWorkspace({ manifest }));
+  });
+
   test.each(POINTS)('%s runs once and keeps its log', async (_where, direction, afterBytes, connection) => {
     const before = real.proxy.cutCount;
     if (connection === 2) real.proxy.plan.push(undefined);

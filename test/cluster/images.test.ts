@@ -48,11 +48,11 @@ ${steps}
   it('runs in dash, bash and busybox, without setsid, as any user, with a read-only root, without the volume', async () => {
     const steps = SHELLS.map((name) => `- ${name}: ${SCRIPT}`).join('\n');
     const { status, text } = await fixture.push(user, { 'c3.yaml': format(steps) });
-    expect({ status, text }).toMatchObject({ status: { state: 'success' } });
+    expect(`${status.state}: ${text}`).toMatch(/^success/);
     for (const name of SHELLS) expect(text).toMatch(new RegExp(`✅ ${name}`));
     // All processes were ended: the Pod serves the next build.
     const again = await fixture.push(user, { 'c3.yaml': format(steps) });
-    expect(again).toMatchObject({ status: { state: 'success' } });
+    expect(`${again.status.state}: ${again.text}`).toMatch(/^success/);
     expect(again.text).toContain('warm');
   });
 

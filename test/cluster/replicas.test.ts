@@ -75,6 +75,7 @@ describe('two c3 on a real Kubernetes', () => {
   it('never run in one Pod at the same time, even if a c3 resumes after its Lease was taken over', async () => {
     const hold = `- main: |
     echo first >> /c3/story; until [ -e /c3/go ]; do sleep 0.1; done; echo first end >> /c3/story
+  name: hold
 - main: echo stale >> /c3/story`;
     const stale = await push(hold, 'stale', second.url);
     await expect.poll(() => look('cat /c3/story')).toBe('first\n');

@@ -54,7 +54,7 @@ describe('the reference c3.yaml on a real Kubernetes', () => {
     const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
     expect(status).toMatchObject({ state: 'success' });
     expect(text).toMatch(/^✅ Passed/);
-    expect(text).toMatch(/✅ checkout.*\n✅ git.*\n✅ clj.*\n✅ clj.*\n✅ kaniko/);
+    expect(text).toMatch(/✅ checkout.*\n✅ git.*\n✅ clojure -A:test.*\n✅ clojure -A:jar.*\n✅ kaniko/);
     expect(text).toContain('c3.yaml:58:12 warning: the text under "kaniko: |" is not indented deeper than "kaniko"');
     expect(text).toContain('cold');
 

@@ -33,7 +33,7 @@ export function createRequests(fixture: ContractFixture): Requests {
     request: (stem, changes = {}) => ({
       manifest: { metadata: { name: podName(stem) }, spec: alone() },
       scope: 'example.com/contract/contract',
-      trustClass: 'other',
+      owner: 'branches',
       root: '/c3/.c3',
       buildId: 'build',
       isResumed: false,

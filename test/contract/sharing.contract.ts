@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Workspace } from '../../src/engine/cluster.ts';
+import type { Cluster, Workspace } from '../../src/engine/cluster.ts';
 import { toPod } from '../../src/kube/api-types.ts';
 import { toPodsPath } from '../../src/kube/watch.ts';
 import type { ContractFixture } from './contract-fixture.ts';
@@ -13,7 +13,7 @@ const SHORT = { leaseMs: 2_000, renewMs: 300, pollMs: 50 };
 
 /** Tests two c3 processes on one cluster, and a process that resumes the builds of a dead one. */
 export function describeSharing(fixture: ContractFixture): void {
-  const { client, namespace, createOther, remove } = fixture;
+  const { client, cluster, namespace, createOther, remove } = fixture;
   const { request, answerTo, open } = createRequests(fixture);
 
   async function isThere(name: string): Promise<boolean> {
@@ -73,6 +73,72 @@ export function describeSharing(fixture: ContractFixture): void {
       await only.release({ isClean: true });
       expect(await isThere(only.name)).toBe(false);
       expect(await hasLease(only.name)).toBe(false);
+    });
+  });
+
+  describe('a directory of a volume that outlives Pods', () => {
+    const directory = { volume: 'cache', key: 'hostPath /srv/cache/project' };
+    const shared = (owner: string, ...below: string[]): ReturnType<typeof request> =>
+      request('s-shared', {
+        owner,
+        directories: ['/a', ...below].map((path) => ({ ...directory, key: `${directory.key} ${namespace()}${path}` })),
+      });
+
+    test.each([
+      ['of this process', (): Cluster => cluster()],
+      ['of another process', (): Cluster => createOther(SHORT)],
+    ])('belongs to one Pod at a time: the second one, %s, fails and names the first', async (_, choose) => {
+      const first = await open(shared('refs/heads/main'));
+      const by = choose();
+      const { answer } = await answerTo(shared('refs/heads/dev'), { by });
+      expect(answer).toMatchObject({
+        kind: 'failed',
+        message: expect.stringContaining(`Pod ${first.name} works in the same directory of volume "cache"`) as string,
+      });
+      await first.release({ isClean: true });
+      const second = await open(shared('refs/heads/dev'), { by });
+      expect(second.id).not.toBe(first.id);
+      await second.release({ isClean: false });
+      await (await open(shared('refs/heads/main'))).release({ isClean: false });
+    });
+
+    test('is claimed with all others, or none is', async () => {
+      const first = await open(shared('refs/heads/main'));
+      const wanted = shared('refs/heads/dev', '/b');
+      const claims = { ...wanted, directories: wanted.directories?.toReversed() ?? [] };
+      const by = createOther(SHORT);
+      expect((await answerTo(claims, { by })).answer).toMatchObject({ kind: 'failed' });
+      const [, ...onlyB] = wanted.directories ?? [];
+      const second = await open({ ...wanted, scope: 'github.com/acme/b', directories: onlyB }, { by });
+      await first.release({ isClean: false });
+      await second.release({ isClean: false });
+    });
+
+    test.each(['', '/a/project/a'])('is not given to another Pod of this process as %j', async (path) => {
+      const first = await open(shared('refs/heads/main'));
+      const other = { ...directory, key: `${directory.key} ${namespace()}${path}` };
+      const { answer } = await answerTo({ ...shared('refs/heads/dev'), directories: [other] });
+      expect(answer).toMatchObject({ kind: 'failed' });
+      await first.release({ isClean: false });
+    });
+
+    test('goes to one of two Pods that want it at the same moment', async () => {
+      const clusters = [createOther(SHORT), createOther(SHORT)];
+      const opened = await Promise.all(clusters.map((by, index) => answerTo(shared(`refs/heads/${index}`), { by })));
+      expect(opened.map(({ answer }) => answer.kind).sort()).toEqual(['failed', 'ready']);
+      for (const { answer } of opened) if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
+    });
+
+    test('stays with the Pod whose c3 died, until the Pod is gone', async () => {
+      const dead = createOther(SHORT);
+      const first = await open(shared('refs/heads/main'), { by: dead });
+      await dead.close();
+      const other = createOther(SHORT);
+      expect((await answerTo(shared('refs/heads/dev'), { by: other })).answer).toMatchObject({ kind: 'failed' });
+      const again = await open({ ...shared('refs/heads/main'), isResumed: true }, { by: other });
+      expect(again.id).toBe(first.id);
+      await again.release({ isClean: false });
+      await (await open(shared('refs/heads/dev'), { by: other })).release({ isClean: false });
     });
   });
 

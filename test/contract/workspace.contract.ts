@@ -30,7 +30,7 @@ export function describeWorkspaces(fixture: ContractFixture): void {
     test('is another one for another trust class', async () => {
       const first = await open(request('mine'));
       await first.release({ isClean: true });
-      const other = await open(request('mine', { trustClass: 'protected' }));
+      const other = await open(request('mine', { owner: 'refs/heads/main' }));
       expect(other.id).not.toBe(first.id);
       await Promise.all([other.release({ isClean: false }), remove(first.name)]);
     });
@@ -93,6 +93,18 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
     });
 
+    test('whose container exits reports its last output', async () => {
+      // A runtime may change the order of two streams.
+      const script = 'echo one >&2; echo exec format error >&2; exit 255';
+      const spec = alone({ command: ['sh', '-c', script] });
+      const exits = { metadata: { name: podName('w-words') }, spec };
+      const { answer } = await answerTo(request('w-words', { manifest: exits }));
+      const sentence =
+        answer.kind === 'ready' ? await answer.workspace.lost : answer.kind === 'failed' && answer.message;
+      expect(sentence).toMatch(/^container "a" .*255.*; its last output: one\nexec format error$/s);
+      if (answer.kind === 'ready') await answer.workspace.release({ isClean: false });
+    });
+
     test('of an aborted build is not kept', async () => {
       const abort = new AbortController();
       const answer = await cluster().openWorkspace(request('aborted'), {
@@ -124,7 +136,7 @@ export function describeWorkspaces(fixture: ContractFixture): void {
       }
       for (const changes of [
         { scope: 'example.com/contract/other' },
-        { trustClass: 'protected' },
+        { owner: 'refs/heads/main' },
         { reuse: false },
       ] as const)
         expect(await other.findWorkspace({ ...wanted, ...changes }, { signal: NEVER })).toMatchObject({ kind: 'gone' });

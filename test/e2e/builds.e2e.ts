@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
@@ -18,7 +21,7 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       });
       expect(answer).toEqual({ status: 202, body: expect.stringMatching(/^build [0-9a-f]{12}$/) });
       expect(status).toMatchObject({ state: 'success', description: expect.stringMatching(/^passed in /) });
-      expect(status.description).toMatch(new RegExp(` \\(${answer.body}\\)$`));
+      expect(status.description).toMatch(new RegExp(` \\(main, ${answer.body}\\)$`));
       expect(fixture.world.forge.statuses.filter((one) => one.sha === sha).map(({ state }) => state)).toEqual([
         'pending',
         'success',
@@ -43,9 +46,68 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(await fixture.pods.names()).toEqual(before);
     });
 
+    it('brings a small commit into a warm Pod without the Pod fetching, and a large one with it', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const pipeline = (text: string): string =>
+        formatPipeline(
+          fixture.target,
+          k8s,
+          `- git: test "$(git log -1 --format=%H)" = "$C3_SHA" && git fsck\n- main: grep -q ${text} file`,
+        );
+      await fixture.push(user, { 'c3.yaml': pipeline('one'), file: 'one' });
+      // git in the Pod begins with this request.
+      const end = fixture.world.forge.faults.add({
+        match: /info\/refs\?service=git-upload-pack/,
+        kind: 'status',
+        status: 403,
+      });
+      try {
+        const small = await fixture.push(user, { 'c3.yaml': pipeline('two'), file: 'two' });
+        expect(small.status).toMatchObject({ state: 'success' });
+        expect(small.text).toContain('warm');
+      } finally {
+        end();
+      }
+      const large = randomBytes(600_000).toString('hex');
+      const { status } = await fixture.push(user, { 'c3.yaml': pipeline('three'), file: 'three', large });
+      expect(status).toMatchObject({ state: 'success' });
+    });
+
+    it('clones again in a warm Pod whose clone a step has removed', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const pipeline = (steps: string): string => formatPipeline(fixture.target, k8s, steps);
+      await fixture.push(user, { 'c3.yaml': pipeline('- git: rm -rf "${TMPDIR:-/tmp}"/.c3-*'), file: 'one' });
+      const second = await fixture.push(user, { 'c3.yaml': pipeline('- main: grep -q two file'), file: 'two' });
+      expect(second.status).toMatchObject({ state: 'success' });
+      expect(second.text).toContain('warm');
+    });
+
+    it.each(['../../FULL.git', 'git@HOST:FULL.git'])(
+      'lets a step fetch the submodule %s, cold and warm',
+      async (form) => {
+        const { user, k8s } = await fixture.setUp();
+        const library = await fixture.setUp();
+        const { sha } = await library.user.push({ code: 'from the library' }, 'library');
+        const url = form.replace('FULL', library.user.fullName).replace('HOST', new URL(user.cloneUrl).host);
+        await mkdir(join(user.tree.path, 'vendor', 'lib'), { recursive: true });
+        await user.tree.git('update-index', '--add', '--cacheinfo', `160000,${sha},vendor/lib`);
+        const steps = '- git: git submodule init && git submodule update\n- main: grep library vendor/lib/code';
+        const source = formatPipeline(fixture.target, k8s, steps);
+        const modules = `[submodule "lib"]\n\tpath = vendor/lib\n\turl = ${url}\n`;
+        for (const file of ['one', 'two']) {
+          const { status } = await fixture.push(user, { 'c3.yaml': source, '.gitmodules': modules, file });
+          expect(status).toMatchObject({ state: 'success' });
+        }
+      },
+    );
+
     it('builds a tag', async () => {
       const { user, k8s } = await fixture.setUp();
-      const source = formatPipeline(fixture.target, k8s, '- main: test "$C3_TAG" = v1.0 && test "$C3_EVENT" = tag');
+      const source = formatPipeline(
+        fixture.target,
+        k8s,
+        '- main: test "$C3_TAG" = v1.0 && test "$C3_EVENT" = tag\n- git: test "$(git describe --tags)" = v1.0',
+      );
       expect(await fixture.push(user, { 'c3.yaml': source }, 'refs/tags/v1.0')).toMatchObject({
         status: { state: 'success' },
       });
@@ -78,13 +140,22 @@ export function describeBuilds(name: string, getTarget: () => Promise<Target>): 
       expect(status).toMatchObject({ state: 'success' });
     });
 
+    it('builds both of two quick pushes to a branch', async () => {
+      const { user, k8s } = await fixture.setUp();
+      const source = formatPipeline(fixture.target, k8s, '- git: test "$(git rev-parse HEAD)" = "$C3_SHA"');
+      const first = await user.push({ 'c3.yaml': source }, 'first');
+      const second = await user.push({ file: 'two' }, 'second');
+      expect(await user.waitForEnd(first.sha)).toMatchObject({ state: 'success' });
+      expect(await user.waitForEnd(second.sha)).toMatchObject({ state: 'success' });
+    });
+
     it('fails with the step, its exit code and the end of its output, and skips later steps', async () => {
       const { user, k8s } = await fixture.setUp();
       const steps = '- main: echo about to break; exit 3\n  name: test\n- main: echo never\n  name: deploy';
       const { status, text } = await fixture.push(user, { 'c3.yaml': formatPipeline(fixture.target, k8s, steps) });
       expect(status).toMatchObject({
         state: 'failure',
-        description: expect.stringMatching(/^failed at test after .*: exit code 3 \(build [0-9a-f]{12}\)$/),
+        description: expect.stringMatching(/^failed at test after .*: exit code 3 \(main, build [0-9a-f]{12}\)$/),
       });
       expect(text).toMatch(/^❌ Failed/);
       expect(text).toContain('about to break');

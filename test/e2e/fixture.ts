@@ -4,6 +4,8 @@ import type { C3Process } from '../../dev/demo/c3-process.ts';
 import { createUser, type User } from '../../dev/demo/user.ts';
 import { createWorld, type World } from '../../dev/demo/world.ts';
 import type { Repository } from '../../dev/forge/index.ts';
+import { createOfflineHook, type OfflineHook } from '../fakes/offline-hook.ts';
+import { WAIT_MS } from '../time-limits.ts';
 import { onWorkerEnd } from '../worker.ts';
 import { openPods, type Pods } from './pods.ts';
 import type { Target } from './target.ts';
@@ -47,6 +49,12 @@ export interface Fixture {
 /** Counts the repositories of this process, which share a cluster. */
 let number = 0;
 
+/**
+ * Without Telegram's limits: twenty builds a minute in one group exceed them, which the reporter's tests cover. On a busy
+ * machine, c3 may take more than the ten seconds that GitHub waits for an answer.
+ */
+const WORLD = { hasLimits: false, deliveryTimeoutMs: WAIT_MS };
+
 let sharedWorld: Promise<World> | undefined;
 
 /**
@@ -55,7 +63,7 @@ let sharedWorld: Promise<World> | undefined;
  */
 function getSharedWorld(forgeHost: string): Promise<World> {
   if (sharedWorld === undefined) {
-    sharedWorld = createWorld({ forgeHost, hasLimits: false, settings: { C3_RATE_LIMIT_NEW: '3000' } });
+    sharedWorld = createWorld({ ...WORLD, forgeHost, settings: { C3_RATE_LIMIT_NEW: '3000' } });
     onWorkerEnd(async () => await (await sharedWorld)?.close());
   }
   return sharedWorld;
@@ -76,11 +84,10 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
   beforeAll(async () => {
     const target = await getTarget();
     const pods = await openPods(target.kubeconfig);
-    // Without Telegram's limits: twenty builds a minute in one group exceed them, which the reporter's tests cover.
     const world =
       settings === undefined
         ? await getSharedWorld(target.forgeHost)
-        : await createWorld({ forgeHost: target.forgeHost, hasLimits: false, settings });
+        : await createWorld({ ...WORLD, forgeHost: target.forgeHost, settings });
     made = { target, world, pods };
   });
   afterAll(async () => {
@@ -88,6 +95,17 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
     await made?.pods.clear();
     await made?.pods.close();
   });
+
+  /** Seals the owner's token with `/encrypt`, or any other token with the public key. */
+  async function sealHook(user: User, token: string | undefined): Promise<OfflineHook> {
+    const { c3, owner } = get().world;
+    if (token === undefined) {
+      const [url = '', secret = ''] = (await user.seal('hook', owner.token)).split('\n');
+      return { url, secret };
+    }
+    const jwks: unknown = await (await fetch(`${c3.url}/.well-known/jwks.json`)).json();
+    return await createOfflineHook({ baseUrl: c3.url, jwks }, user.scope, { token });
+  }
 
   async function setUp(options: { token?: string; c3?: C3Process } = {}): Promise<SetUp> {
     number += 1;
@@ -97,7 +115,7 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
       isPrivate: true,
     });
     const user = await createUser(get().world, { owner: 'acme', name: `shop${number}`, remote: repository.path });
-    const [url = '', secret = ''] = (await user.seal('hook', options.token ?? get().world.owner.token)).split('\n');
+    const { url, secret } = await sealHook(user, options.token);
     await user.createHook(options.c3 ? url.replace(get().world.c3.url, options.c3.url) : url, secret);
     return { user, url, secret, repository, k8s: await user.seal('k8s', get().target.kubeconfig) };
   }

@@ -53,7 +53,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
         const { sha, status, text } = await fixture.push(user, { file: 'one' });
         expect(status).toMatchObject({
           state: 'error',
-          description: expect.stringContaining(`config error: There is no c3.yaml at ${sha.slice(0, 7)} (build`),
+          description: expect.stringContaining(`config error: There is no c3.yaml at ${sha.slice(0, 7)} (main, build`),
         });
         expect(text).toMatch(/^🛠 Config error/);
       });
@@ -123,7 +123,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
       expect(status).toMatchObject({
         state: 'error',
-        description: expect.stringMatching(/^infrastructure error after .*127\.0\.0\.1:1/),
+        description: expect.stringMatching(/^infrastructure error before its first step: .*127\.0\.0\.1:1/),
       });
       expect(text).toMatch(/^💥 Infrastructure error/);
     });
@@ -180,6 +180,20 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
       });
     });
 
+    it('says at once that Telegram does not answer, and ends at a second signal', async () => {
+      const c3 = await startC3({ ...fixture.world.settings, C3_TELEGRAM_API: 'http://127.0.0.1:9' });
+      const { user } = await fixture.setUp({ c3 });
+      const { sha } = await user.push({ 'c3.yaml': 'wrong: true\n' }, 'wrong');
+      expect(await user.waitForEnd(sha)).toMatchObject({ state: 'error' });
+      const said = (text: string): boolean => c3.log.some((line) => line.includes(text));
+      await expect.poll(() => said('Telegram does not have the end of the build yet')).toBe(true);
+      c3.kill('SIGTERM');
+      await expect.poll(() => said('its reports are not delivered yet')).toBe(true);
+      c3.kill('SIGTERM');
+      expect(await c3.exited).toBe(0);
+      expect(said('gave up the reports of the build')).toBe(true);
+    });
+
     it('opens nothing for a token that may not push', async () => {
       const token = 'github_pat_of_somebody_who_only_reads';
       fixture.world.forge.setUser({ login: 'bob', token, permissions: { '*': 'read' } });
@@ -222,7 +236,7 @@ export function describeMistakes(name: string, getTarget: () => Promise<Target>)
           one.versions.at(-1)?.text.includes(stray.slice(0, 7)) === true,
         deadline(),
       );
-      expect(message.versions.at(-1)?.text).toContain('is not reachable from refs/heads/…');
+      expect(message.versions.at(-1)?.text).toContain('… has moved on to ');
       expect(fixture.world.forge.statuses.filter(({ sha, state }) => sha === stray && state === 'pending')).toEqual([]);
     });
 

@@ -131,10 +131,10 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       const second = await press(first, 'rerun');
       expect(second).not.toBe(first);
       const passed = await waitForStatus(sha, ({ state }) => state === 'success');
-      expect(passed.description).toMatch(/^passed in .*, fixed \(build [0-9a-f]{12}\)$/);
+      expect(passed.description).toMatch(/^passed in .*, fixed \(main, build [0-9a-f]{12}\)$/);
       const ofCommit = fixture.world.forge.statuses.filter((one) => one.sha === sha);
       expect(ofCommit.map(({ state }) => state)).toEqual(['pending', 'failure', 'pending', 'success']);
-      const builds = new Set(ofCommit.map(({ description }) => /\(build (\w+)\)$/.exec(description ?? '')?.[1]));
+      const builds = new Set(ofCommit.map(({ description }) => /, build (\w+)\)$/.exec(description ?? '')?.[1]));
       expect(builds.size).toBe(2);
       expect((await read(second)).text).toMatch(/Passed|Fixed/);
       expect((await read(passed.targetUrl ?? '')).text).toMatch(/Passed|Fixed/);

@@ -31,7 +31,7 @@ const STORIES: readonly Story[] = [
     steps: `- main: ${note('first')}\n- main: ${hold('held')}\n- main: ${note('last')}`,
     state: 'success',
     description: /^passed in /,
-    shown: '✅ main',
+    shown: '✅ echo first',
     ran: ['first', 'held', 'last'],
   },
   {
@@ -53,7 +53,7 @@ const STORIES: readonly Story[] = [
 - main: ${note('last')}`,
     state: 'success',
     description: /^passed in /,
-    shown: '✅ ∥ main',
+    shown: '✅ ∥ echo a',
     ran: ['a', 'b', 'c', 'last'],
   },
   {

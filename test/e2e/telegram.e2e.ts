@@ -37,7 +37,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       expect([message.isSilent, file.isSilent, ring.isSilent]).toEqual([true, true, false]);
 
       const mended = await fixture.push(user, {
-        'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo', extra),
+        'c3.yaml': formatPipeline(fixture.target, k8s, '- main: echo\n  name: unit tests', extra),
       });
       expect(mended.text).toMatch(/^✅ Fixed/);
       // A build that ends before its first message is sent notifies with its only message.

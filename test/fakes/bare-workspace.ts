@@ -8,8 +8,10 @@ export function createBareWorkspace(exec: Workspace['exec']): Workspace {
     key: 'key',
     isWarm: true,
     epoch: 1,
+    isAbandoned: false,
     warnings: [],
     lost: new Promise<string>(() => {}),
+    findTrouble: () => undefined,
     exec,
     release: () => Promise.resolve(),
   };

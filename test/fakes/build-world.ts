@@ -12,7 +12,13 @@ import { createBuild } from './sample-build.ts';
 import { runBuild } from '../../src/engine/build.ts';
 import type { TelegramOptions } from '../../src/engine/build-request.ts';
 import type { BuildLook, RunningBuild } from '../../src/logs/build-view.ts';
-import type { FindAnswer, WorkspaceQuery, WorkspaceAnswer, WorkspaceRequest } from '../../src/engine/cluster.ts';
+import type {
+  FindAnswer,
+  WorkspaceQuery,
+  WorkspaceAnswer,
+  OpenWorkspaceOptions,
+  WorkspaceRequest,
+} from '../../src/engine/cluster.ts';
 import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { openView } from '../../src/logs/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
@@ -22,6 +28,8 @@ import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
 
+type Order = WorkspaceRequest & Pick<OpenWorkspaceOptions, 'startTimeoutMs'>;
+
 /** Everything around a build except a cluster: the responses of each part, and the recorded calls. */
 export interface World {
   /** What happened, in order: `prove`, `status pending`, `open k8s`, `pod`, … */
@@ -29,7 +37,7 @@ export interface World {
   readonly states: BuildState[];
   /** The target URL of each status. */
   readonly targets: (string | undefined)[];
-  readonly orders: WorkspaceRequest[];
+  readonly orders: Order[];
   readonly looks: WorkspaceQuery[];
   readonly released: boolean[];
   readonly workspace: LocalWorkspace;
@@ -47,6 +55,8 @@ export interface Answers {
   /** The outcome of the previous commit. */
   /** The statuses of the previous commit. */
   listStatuses: Repository['listStatuses'];
+  /** The statuses of the build's commit, the newest first. */
+  ownStatuses(): AsyncIterable<CommitStatus>;
   paths: readonly string[] | undefined;
   faults: readonly string[];
   id: string;
@@ -69,11 +79,25 @@ export interface Answers {
   proof: Proof | C3Error;
   file: FileContent;
   status: C3Error | undefined;
+  /** Whether no other build of the commit and the ref runs in this process. */
+  claim(): boolean;
+  /** The forge answers a new status when this settles. */
+  statusSet: Promise<unknown>;
+  /** Why the token may not push. */
+  access: string | undefined;
   open: C3Error | undefined;
   /** The plaintext of sealed values; default: "opened " and the value. */
   opened: string | undefined;
   cluster: C3Error | undefined;
   workspace: WorkspaceAnswer | undefined;
+  /** What the cluster answers before it has a workspace. */
+  failures: Extract<WorkspaceAnswer, { kind: 'failed' }>[];
+  /** The forge's log of pushes. */
+  push: { readonly before: string | undefined } | undefined;
+  /** How often the forge does not show c3.yaml, at first. */
+  missing: number;
+  /** Whether the first workspace served another build before. */
+  isWarm: boolean;
 }
 
 export interface LookAnswers extends Answers {
@@ -115,7 +139,7 @@ export function createWorld(): World {
   const events: string[] = [];
   const states: BuildState[] = [];
   const targets: (string | undefined)[] = [];
-  const orders: WorkspaceRequest[] = [];
+  const orders: Order[] = [];
   const looks: WorkspaceQuery[] = [];
   const released: boolean[] = [];
   const source = getSourceRepository();
@@ -134,19 +158,31 @@ export function createWorld(): World {
         if (answers.proof instanceof C3Error) throw answers.proof;
         return answers.proof;
       },
-      readFile: () => Promise.resolve(fillIn(answers.file)),
+      async checkAccess() {
+        events.push('access');
+        return await Promise.resolve(answers.access);
+      },
+      async readFile() {
+        const isLate = answers.missing > 0;
+        answers.missing -= 1;
+        return await Promise.resolve(isLate ? { kind: 'missing' } : fillIn(answers.file));
+      },
       async setStatus(_sha, status: CommitStatus) {
         events.push(`status ${status.state}`);
         targets.push(status.targetUrl);
+        await answers.statusSet;
         if (answers.status) throw answers.status;
       },
       async *listStatuses(sha, signal) {
         if (sha !== source.sha || answers.build.cause === 'rerun') yield* answers.listStatuses(sha, signal);
         if (sha !== source.sha) return;
+        yield* answers.ownStatuses();
         if (answers.before instanceof C3Error) throw answers.before;
-        if (answers.before) yield { state: answers.before, description: `as it was (build ${answers.id})` };
+        if (answers.before)
+          yield { context: 'c3/push', state: answers.before, description: `as it was (main, build ${answers.id})` };
       },
       readCommit: () => Promise.resolve({ subject: 's', author: 'a' }),
+      readPush: () => Promise.resolve(answers.push),
       async changedPaths(before) {
         events.push(`compare ${before}`);
         return answers.paths;
@@ -182,10 +218,10 @@ export function createWorld(): World {
     },
     look({ running, looked, signal = new AbortController().signal, ...part }) {
       const answers = toAnswers(part);
-      const { name, exec } = workspace;
+      const { name, id, exec } = workspace;
       const seen = {
         kind: 'found',
-        workspace: { name, id: 'seen', exec, close: () => void events.push('close') },
+        workspace: { name, id, exec, close: () => void events.push('close') },
       } as const;
       const order = {
         build: { ...toBuild(answers), commit: UNKNOWN_COMMIT },
@@ -219,7 +255,7 @@ export function createWorld(): World {
       const answers = toAnswers(part);
       return runBuild(
         {
-          build: toBuild(answers),
+          build: { ...toBuild(answers), ...('trust' in answers.build ? { trust: answers.build.trust } : {}) },
           repository: repositoryOf(answers),
           isOldKey: answers.isOldKey,
           isResumed: answers.isResumed,
@@ -227,17 +263,17 @@ export function createWorld(): World {
           haltSignal: answers.halt.signal,
         },
         {
-          async open(token, purpose) {
-            events.push(`open ${formatPurpose(purpose)}`);
+          async open(token, { purpose, ref }) {
+            events.push(`open ${formatPurpose(purpose)}${ref === undefined ? '' : ` for ${ref}`}`);
             if (answers.open) throw answers.open;
             return { plaintext: answers.opened ?? `opened ${token}`, isOldKey: false };
           },
           openCluster() {
             if (answers.cluster) throw answers.cluster;
             return {
-              async openWorkspace(order) {
+              async openWorkspace(order, { startTimeoutMs }) {
                 events.push('pod');
-                orders.push(order);
+                orders.push({ ...order, startTimeoutMs });
                 const ready = {
                   ...workspace,
                   exec: workspace.exec,
@@ -245,7 +281,9 @@ export function createWorld(): World {
                     released.push(isClean);
                   },
                 };
-                return answers.workspace ?? { kind: 'ready', workspace: ready };
+                const failure = answers.failures.shift();
+                const isWarm = answers.isWarm && orders.length === 1;
+                return failure ?? answers.workspace ?? { kind: 'ready', workspace: { ...ready, isWarm } };
               },
               close: () => Promise.resolve(),
             };
@@ -258,6 +296,7 @@ export function createWorld(): World {
             },
           }),
           checkJob: () => answers.faults,
+          claim: () => answers.claim(),
           cancelPrevious: () => void events.push('cancel previous'),
           openReporter(_request, telegram) {
             answers.onReporter(telegram);
@@ -276,7 +315,7 @@ export function createWorld(): World {
           onFault: (error) => {
             throw error;
           },
-          limits: { ...DEFAULT_STEP_LIMITS, startTimeoutMs: 1000 },
+          limits: { ...DEFAULT_STEP_LIMITS, lagPausesMs: [1, 1] },
         },
       );
     },
@@ -285,15 +324,23 @@ export function createWorld(): World {
 
 function toAnswers(part: Partial<Answers>): Answers {
   return {
-    proof: { kind: 'proven', trust: 'protected' },
+    proof: { kind: 'proven', trust: 'protected', isHead: true },
     file: toFile('- main: echo hello'),
     status: undefined,
+    access: undefined,
     open: undefined,
     opened: undefined,
     cluster: undefined,
     workspace: undefined,
+    failures: [],
+    push: undefined,
+    missing: 0,
+    isWarm: false,
     before: undefined,
+    statusSet: Promise.resolve(),
+    claim: () => true,
     async *listStatuses() {},
+    async *ownStatuses() {},
     paths: undefined,
     faults: [],
     id: toLocalBuildId(),

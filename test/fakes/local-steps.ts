@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, vi } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { createStepAgent, type StepAgent, type StepAgentOptions } from '../../src/agent/step-agent.ts';
 import { runStep, type LogEnd, type StepLimits, type StepResult } from '../../src/agent/step.ts';
 import { isLong } from '../random.ts';
@@ -21,11 +21,6 @@ export const someShells: Shell[] = isLong ? shells : shells.slice(0, 1);
 
 const LIMITS: StepLimits = { outOfReachMs: 60_000, reconnectMs: 10, graceSeconds: 1, answerMs: 60_000 };
 const SILENCE_MS = 30_000;
-
-const open: { close(): void }[] = [];
-afterEach(() => {
-  for (const one of open.splice(0).toReversed()) one.close();
-});
 
 /** Steps of one build in a workspace of this machine, closed after the test. */
 export interface LocalSteps {
@@ -67,8 +62,13 @@ interface LocalStepsOptions extends Pick<LocalWorkspaceOptions, 'without' | 'env
   readonly rootName?: string;
 }
 
+/** Called in a test. */
 export function setUp(shell: Shell, { rootName = 'c3', ...options }: LocalStepsOptions = {}): LocalSteps {
   const workspace = createLocalWorkspace(shell, options);
+  const open: { close(): void }[] = [workspace];
+  onTestFinished(() => {
+    for (const one of open.toReversed()) one.close();
+  });
   const buildId = toLocalBuildId();
   const controller = new AbortController();
   const root = join(workspace.directory, rootName);
@@ -84,7 +84,6 @@ export function setUp(shell: Shell, { rootName = 'c3', ...options }: LocalStepsO
     const files = logs.map((stepId) => join(root, buildId, `${stepId}.log`));
     return files.map((file) => (existsSync(file) ? readFileSync(file, 'latin1') : '')).join('');
   }
-  open.push(workspace);
   const own = openAgent();
   return {
     workspace,

@@ -43,7 +43,12 @@ export interface LocalWorkspaceOptions {
 
 export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOptions = {}): LocalWorkspace {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'c3-workspace-'));
-  const env = { ...options.env, PATH: makePath(shell, join(directory, 'bin'), options.without), HOME: directory };
+  const env = {
+    TMPDIR: directory,
+    ...options.env,
+    PATH: makePath(shell, join(directory, 'bin'), options.without),
+    HOME: directory,
+  };
   const lost = Promise.withResolvers<string>();
   const open = new Set<() => void>();
   const children = new Set<ChildProcessWithoutNullStreams>();
@@ -103,8 +108,10 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
     key: 'local',
     isWarm: false,
     epoch: options.epoch ?? 1,
+    isAbandoned: false,
     warnings: [],
     lost: lost.promise,
+    findTrouble: () => undefined,
     directory,
     get execCount() {
       return execCount;
@@ -119,7 +126,7 @@ export function createLocalWorkspace(shell: Shell, options: LocalWorkspaceOption
     close(): void {
       for (const one of open) one();
       for (const child of children) child.kill('SIGKILL');
-      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }

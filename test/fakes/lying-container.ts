@@ -16,7 +16,7 @@ export interface LyingContainer {
 }
 
 /** @param greeting the first output of each connection; default: the agent's hello */
-export function createLyingContainer(greeting = 'R 1 /c3/.c3\n'): LyingContainer {
+export function createLyingContainer(greeting = 'R 1 2\n'): LyingContainer {
   const connections: { options: ExecOptions; isOver: boolean }[] = [];
   let heard = '';
 

@@ -5,10 +5,11 @@ import type { BuildRequest } from '../../src/engine/index.ts';
 import { C3Error } from '../../src/errors.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
-import { TokenBucket } from '../../src/limiter.ts';
+import { KeyedTokenBucket } from '../../src/limiter.ts';
 import { parseKeyring, type Scope } from '../../src/sealing/index.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createBuilds, type Builds, type RunContext } from '../../src/server/builds.ts';
+import { FairTokenBucket } from '../../src/server/fair-token-bucket.ts';
 import { HookLimits } from '../../src/server/limits.ts';
 import { createOpenViews } from '../../src/server/open-views.ts';
 import { createBodyReader, type BodyLimits } from '../../src/server/read-body.ts';
@@ -30,18 +31,27 @@ export interface ServedApp {
 export interface ServedAppOptions {
   readonly baseUrl?: () => string;
   readonly keys?: string;
+  /** What the forge says about every token. Default: that it may push. */
+  readonly refusal?: string;
   readonly rateLimitNew?: number;
   readonly maxBuilds?: number;
   readonly bodies?: Partial<BodyLimits>;
+  /** Default: `refusal`. */
+  checkAccess?(token: string): Promise<string | undefined>;
+  /** Whether each commit is the head of its ref. Default true. */
+  readonly isHead?: boolean;
 }
 
 /** Creates an app. By default every rate is 60 a minute, and there are two slots for builds. */
 export function serveApp({
   baseUrl = () => 'https://c3.example',
   keys = SECRET,
+  refusal,
   rateLimitNew = 60,
   maxBuilds = 2,
   bodies = {},
+  checkAccess = () => Promise.resolve(refusal),
+  isHead = true,
 }: ServedAppOptions = {}): ServedApp {
   const forges = createForges([{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }]);
   const requests: BuildRequest[] = [];
@@ -64,17 +74,19 @@ export function serveApp({
     },
   });
   const keyring = parseKeyring(keys);
-  const forgeFor = (scope: Scope): Forge => confirmEverything(forges.forgeFor(scope));
+  const forgeFor = (scope: Scope): Forge => confirmEverything(forges.forgeFor(scope), { checkAccess, isHead });
   function checkScope(scope: Scope): void {
     if (scope.owner !== 'stranger') return;
     throw new C3Error('SCOPE_REFUSED', 'This c3 does not serve github.com/stranger/shop');
   }
   const open = (): Promise<BuildLook> => Promise.resolve({ kind: 'failed', message: 'there is no cluster' });
   const views = createOpenViews({ keyring, forgeFor, checkScope, findRunning: builds.find, open });
+  const sealings = { perMinute: 60, maxKeys: 1_000, now };
   const app = createApp({
     keyring,
     bodies: createBodyReader(bodies),
-    sealings: new TokenBucket({ perMinute: 60, now }),
+    tokenChecks: new KeyedTokenBucket({ perMinute: 3, maxKeys: 10 }),
+    sealings: { values: new FairTokenBucket(sealings), hooks: new FairTokenBucket(sealings) },
     limits,
     baseUrl,
     builds,
@@ -88,12 +100,20 @@ export function serveApp({
   return { app, builds, requests, contexts, log: lines, end: () => ended.resolve({ kind: 'passed', allowed: [] }) };
 }
 
-function confirmEverything(forge: Forge): Forge {
+function confirmEverything(
+  forge: Forge,
+  { checkAccess, isHead }: Required<Pick<ServedAppOptions, 'checkAccess' | 'isHead'>>,
+): Forge {
   return {
     ...forge,
-    openRepository: (...args) => ({
-      ...forge.openRepository(...args),
-      prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),
+    openRepository: (scope, token, options) => ({
+      ...forge.openRepository(scope, token, options),
+      async prove() {
+        const message = await checkAccess(token);
+        if (message !== undefined) return { kind: 'refused', message };
+        return { kind: 'proven', trust: 'other', isHead };
+      },
+      checkAccess: () => checkAccess(token),
       readCommit: () => Promise.resolve({ subject: 'Fix the cart', author: 'Ann' }),
     }),
   };

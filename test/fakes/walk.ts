@@ -68,7 +68,7 @@ export function createWalk(): Walk {
     halt: new AbortController(),
     async run(steps, { id = toLocalBuildId(), isResumed = false, masked = [], onOutput, onState, ...part } = {}) {
       const pipeline: Pipeline = {
-        k8s: '',
+        k8s: { value: '' },
         job: { manifest: {}, name: 'walk', containers: ['main', 'bare'] },
         steps,
         finally: [],
@@ -82,8 +82,9 @@ export function createWalk(): Walk {
           depth: 1,
           submodules: false,
           clean: true,
+          credential: true,
         },
-        pod: { reuse: true, idleMs: 1, maxAgeMs: 1 },
+        pod: { reuse: true, share: true, idleMs: 1, maxAgeMs: 1, startTimeoutMs: 600_000 },
         ...part,
       };
       const build = createBuild({ id, sha: source.sha });

@@ -36,7 +36,7 @@ export function startBuild(
   const build = createBuild({ id: buildId, sha: '0'.repeat(40) });
   const [first, ...rest] = scripts;
   const pipeline: Pipeline = {
-    k8s: '',
+    k8s: { value: '' },
     job: { manifest: {}, name: 'faults', containers: ['main'] },
     steps: [toStage(first, 0), ...rest.map((script, index) => toStage(script, index + 1))],
     finally: [],
@@ -45,7 +45,7 @@ export function startBuild(
     timeoutMs,
     concurrency: { cancelPrevious: false },
     checkout: false,
-    pod: { reuse: true, idleMs: 600_000, maxAgeMs: 3_600_000 },
+    pod: { reuse: true, share: true, idleMs: 600_000, maxAgeMs: 3_600_000, startTimeoutMs: 600_000 },
   };
   const plan = planPipeline(pipeline, { event: 'push', ref: { kind: 'branch', name: 'main' } });
   if (plan.kind === 'skipped') throw new Error(plan.reason);

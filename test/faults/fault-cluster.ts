@@ -162,7 +162,7 @@ export function toManifest(name: string, container: JsonObject = {}): JsonObject
 export const WORKSPACE_REQUEST: Omit<WorkspaceRequest, 'buildId'> = {
   manifest: toManifest('faults', { resources: { limits: { memory: '64Mi' } } }),
   scope: 'git.example.com/acme/shop',
-  trustClass: 'protected',
+  owner: 'refs/heads/main',
   root: '/c3/.c3',
   isResumed: false,
   reuse: true,
@@ -183,7 +183,7 @@ export interface StepRun {
   log(): Buffer;
   /** The size of its log, by the newest heartbeat. */
   size(): number;
-  /** Resolves once a heartbeat brings the text. */
+  /** Resolves once a heartbeat brings the text. Rejects when the step ends without it. */
   seen(text: string): Promise<void>;
 }
 
@@ -230,15 +230,19 @@ export function startStep(workspace: Workspace, body: string, silenceMs: number 
     if (result.kind === 'exited') log = await readWholeLog(workspace, buildId);
     return result;
   }
+  const ended = run();
   return {
     buildId,
-    ended: run(),
+    ended,
     log: () => log,
     size: () => size,
     seen: (text) =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
         if (newest.includes(text)) resolve();
         else waiting.add({ text, resolve });
+        const fail = (result: StepResult): void =>
+          reject(new Error(`the step ended without "${text}": ${JSON.stringify(result)}`));
+        void ended.then(fail, reject);
       }),
   };
 }

@@ -1,7 +1,9 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { startBuild } from './build-run.ts';
-import { useFaultCluster } from './fault-cluster.ts';
+import { toManifest, useFaultCluster } from './fault-cluster.ts';
 
 const faults = useFaultCluster();
 
@@ -26,12 +28,52 @@ test('a background process that emptied its environment is found by its session,
   await workspace.release({ isClean: true });
 });
 
+/** Starts a daemon that emptied its environment and left its session. */
+const START_DAEMON = `(env -i setsid sleep 2003 &); until ( for file in /proc/[0-9]*/cmdline; do [ "$(tr "\\0" " " < $file)" = "sleep 2003 " ] && exit 0; done; exit 1 ) 2> /dev/null; do sleep 0.1; done`;
+
 test('a daemon that emptied its environment and left its session ends the reuse of the Pod', async () => {
   const workspace = await faults.openWorkspace();
-  const isUp =
-    'for file in /proc/[0-9]*/cmdline; do [ "$(tr "\\0" " " < $file)" = "sleep 2003 " ] && exit 0; done; exit 1';
-  const script = `(env -i setsid sleep 2003 &); until (${isUp}) 2> /dev/null; do sleep 0.1; done`;
-  expect(await leave(workspace, script)).toBe(false);
+  expect(await leave(workspace, START_DAEMON)).toBe(false);
+  await workspace.release({ isClean: false });
+});
+
+test('a build does not run beside such a daemon when the c3 of the build before died', async () => {
+  const workspace = await faults.openWorkspace();
+  const dead = startBuild(workspace, [START_DAEMON]);
+  expect((await dead.outcome).ending).toMatchObject({ kind: 'passed' });
+  const { ending } = await startBuild(workspace, ['touch /c3/ran']).outcome;
+  expect(ending).toMatchObject({
+    kind: 'infrastructure-error',
+    message: expect.stringContaining('processes of an earlier build may still run'),
+  });
+  expect(existsSync(join(faults.volumeOf(workspace), 'ran'))).toBe(false);
+  await workspace.release({ isClean: false });
+});
+
+/** Starts a process that starts its next copy and ends, for at most 20,000 times. */
+const START_HOPPER = `echo 'if [ $1 -lt 20000 ]; then sh /c3/hop $(($1 + 1)) & fi' > /c3/hop; (env -i setsid sh /c3/hop 0 &) > /dev/null 2>&1`;
+
+test('a process that starts its next copy and ends, all the time, ends the reuse of the Pod', async () => {
+  const workspace = await faults.openWorkspace();
+  expect(await leave(workspace, START_HOPPER)).toBe(false);
+  await workspace.release({ isClean: false });
+});
+
+test('a build whose c3 died cannot pretend that it was swept', async () => {
+  const workspace = await faults.openWorkspace();
+  const forge = 'rm -rf "/c3/.c3/$C3_BUILD_ID"; mkdir -p /c3/.c3/other; touch /c3/.c3/other/swept.main';
+  const dead = startBuild(workspace, [
+    `setsid sleep 2006 > /dev/null 2>&1 &\n(until test -e /c3/go; do sleep 0.05; done; ${forge}) > /dev/null 2>&1 &`,
+  ]);
+  expect((await dead.outcome).ending).toMatchObject({ kind: 'passed' });
+  const volume = faults.volumeOf(workspace);
+  writeFileSync(join(volume, 'go'), '');
+  await expect.poll(() => existsSync(join(volume, '.c3', dead.buildId))).toBe(false);
+  await expect.poll(() => existsSync(join(volume, '.c3/other/swept.main'))).toBe(true);
+  await expect.poll(() => listSleeps(workspace.name)).toContain('sleep 2006');
+  const next = startBuild({ ...workspace, isAbandoned: true }, [':']);
+  expect((await next.outcome).ending).toMatchObject({ kind: 'passed' });
+  expect(await listSleeps(workspace.name)).not.toContain('sleep 2006');
   await workspace.release({ isClean: false });
 });
 
@@ -54,4 +96,35 @@ test('a step that leaves too many zombies ends the reuse of its Pod', async () =
   const orphans = 'i=0; while [ "$i" -lt 220 ]; do (sh -c "sleep 0.2" &); i=$((i + 1)); done; sleep 1';
   expect(await leave(workspace, orphans)).toBe(false);
   await workspace.release({ isClean: false });
+});
+
+/** Opens the Pod whose container starts a daemon in a session of its own before the first build comes. */
+async function openWithDaemon(): Promise<Workspace> {
+  const command = ['sh', '-c', 'setsid sleep 2005 & exec sleep 100000'];
+  const workspace = await faults.openWorkspace({ manifest: toManifest('daemon', { command }) });
+  await expect.poll(() => listSleeps(workspace.name)).toContain('sleep 2005');
+  return workspace;
+}
+
+test('a daemon that is older than the first build is spared by each c3, unless its note has no valid MAC', async () => {
+  const first = await openWithDaemon();
+  const note = join(faults.volumeOf(first), '.c3/first');
+  expect(await leave(first, 'test ! -e /c3/.c3/first; echo 1 > /c3/.c3/first')).toBe(true);
+  expect(readFileSync(note, 'utf8')).toMatch(/^\d+ [0-9a-f]{32}\n$/);
+  await first.release({ isClean: true });
+
+  const second = await openWithDaemon();
+  expect(second.id).toBe(first.id);
+  expect(await leave(second, 'rm /c3/.c3/first')).toBe(true);
+  expect(readFileSync(note, 'utf8')).toMatch(/^\d+ [0-9a-f]{32}\n$/);
+  await second.release({ isClean: true });
+
+  const third = await openWithDaemon();
+  expect(third.id).toBe(first.id);
+  writeFileSync(
+    note,
+    readFileSync(note, 'utf8').replace(/\d/, (digit) => (digit === '9' ? '1' : '9')),
+  );
+  expect(await leave(third, ':')).toBe(false);
+  await third.release({ isClean: false });
 });

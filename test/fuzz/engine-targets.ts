@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import * as fc from 'fast-check';
 import { createBuild } from '../fakes/sample-build.ts';
 import { toBuildEnvironment } from '../../src/engine/tasks.ts';
-import { createFrameDecoder, type Frame } from '../../src/agent/frames.ts';
+import { FrameDecoder, type Frame } from '../../src/agent/frames.ts';
 import { toShownTail } from '../../src/engine/step-log.ts';
 import { createMasking } from '../../src/sealing/index.ts';
 import { formatArgv, formatExports } from '../../src/agent/shell.ts';
@@ -10,8 +10,8 @@ import { anyText, inPieces, mutated } from './arbitraries.ts';
 import { defineTarget, ensure, type Target } from './target.ts';
 
 const conversations = [
-  'R 1700000000000 /c3/.c3\nD 0 5\nhelloD 5 3\nabcH 8\nX 8 0 exited end\nS clean\n',
-  'R 1 /tmp/.c3 with space\nK 0 100\nX 100 137 timed-out end \nS left 12 13\n',
+  'R 1700000000000 4711 4700 c0ffee\nD 0 5\nhelloD 5 3\nabcH 8\nX 8 0 exited end\nS clean\n',
+  'R 1 2  \nK 0 100\nX 100 137 timed-out end \nS left 12 13\n',
   'N\nL\nC\nE no room\n',
 ];
 
@@ -72,7 +72,7 @@ export const engineTargets: readonly Target[] = [
       mutated(conversations).chain((text) => inPieces(fc.constant(Buffer.from(text)))),
     ),
     ({ whole, pieces }) => {
-      const [inOne, inMany] = [createFrameDecoder(), createFrameDecoder()];
+      const [inOne, inMany] = [new FrameDecoder(), new FrameDecoder()];
       const one = join([...inOne.push(whole)]);
       const many = join(pieces.flatMap((piece) => [...inMany.push(piece)]));
       ensure(JSON.stringify(one) === JSON.stringify(many), 'frames are the same wherever they are cut');

@@ -77,10 +77,7 @@ const answer: fc.Arbitrary<HttpResponse> = fc
           'main',
           'commit',
           'tag',
-          'behind',
-          'identical',
-          'ahead',
-          'c3',
+          'c3/push',
           'success',
           { push: true },
           { sha: SHA },
@@ -90,7 +87,7 @@ const answer: fc.Arbitrary<HttpResponse> = fc
       fc.constantFrom(
         '{"full_name":"acme/shop","permissions":{"push":true}}',
         `{"name":"main","commit":{"sha":"${SHA}"},"protected":true}`,
-        '{"status":"behind"}',
+        `[{"ref":"refs/heads/main","after":"${SHA}"}]`,
       ),
       anyText,
     ),
@@ -177,7 +174,7 @@ export const forgeTargets: readonly Target[] = [
   }),
 
   defineTarget('github-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-    const proof = await orRefusalLater(() => prove(createApi(answers), TARGET, { signal, lagMs: 0 }));
+    const proof = await orRefusalLater(() => prove(createApi(answers), TARGET, { signal, lagPausesMs: [0] }));
     if (proof === 'refused' || proof.kind === 'refused') return;
     const texts = answers.filter(({ status }) => status === 200).map(({ body }) => Buffer.from(body).toString());
     ensure(
@@ -198,7 +195,7 @@ export const forgeTargets: readonly Target[] = [
     );
     await orRefusalLater(() =>
       setStatus(createApi(answers), SHA, {
-        status: { state: 'success', description: 'passed' },
+        status: { context: 'c3/push', state: 'success', description: 'passed' },
         signal,
       }),
     );
@@ -206,8 +203,9 @@ export const forgeTargets: readonly Target[] = [
     const found = await orRefusalLater(() => findBuildStatus(statuses(), 'abc'));
     const state = typeof found === 'object' ? found.state : found;
     ensure([undefined, 'refused', 'pending', 'success', 'failure', 'error'].includes(state), 'a state is one of four');
-    const outcome = await orRefusalLater(() => findOutcome(statuses()));
-    ensure([undefined, 'refused', 'passed', 'failed'].includes(outcome), 'an outcome is one of two');
+    const outcome = await orRefusalLater(() => findOutcome(statuses(), { event: 'push', ref: TARGET.ref }));
+    const kind = typeof outcome === 'object' ? outcome.kind : outcome;
+    ensure([undefined, 'refused', 'passed', 'failed', 'timed-out'].includes(kind), 'an outcome passed or failed');
     const commit = await orRefusalLater(() => readCommit(createApi(answers), SHA, signal));
     ensure(
       commit === 'refused' || commit === undefined || !/\p{Cc}/u.test(commit.subject + commit.author),

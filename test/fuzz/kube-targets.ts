@@ -162,6 +162,7 @@ export const kubeTargets: readonly Target[] = [
         }
       }
       const client: KubeClient = {
+        budget: { receive: () => {}, delay: () => 0, buffer: () => false },
         access: { origin: 'https://k8s', basePath: '', namespace: 'default' },
         request: () => Promise.resolve({ kind: 'ok', body: { metadata: { resourceVersion: '1' }, items: [pod] } }),
         stream: () => Promise.resolve({ kind: 'ok', lines: stream() }),

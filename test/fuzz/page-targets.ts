@@ -14,7 +14,7 @@ import { defineTarget, ensure, type Target } from './target.ts';
 /** The only markup that the page writes around a line's text. */
 const LINE_MARKUP =
   /<li id=s-L\d+>|<span class=(?:[a-z0-9]+|"[a-z0-9 ]+")>|<\/span>|<a href="https?:[^"<>]*" rel="noopener noreferrer nofollow">|<\/a>/g;
-const ORDER: PageOptions = { sealed: 'AA.b.c.d', canControl: true, nonce: 'n'.repeat(22), now: 1 };
+const ORDER: PageOptions = { sealed: 'AA.b.c.d', address: '', canControl: true, nonce: 'n'.repeat(22), now: 1 };
 const LINK: BuildLink = {
   right: 'view',
   build: createBuild({ id: '1f2e3d4c5b6a' }),

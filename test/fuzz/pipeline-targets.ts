@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { matchRepo } from '../../src/config/index.ts';
+import { matchGlob } from '../../src/config/index.ts';
 import { formatProblem, parsePipeline, planPipeline, summarizeProblem } from '../../src/pipeline/index.ts';
 import { createMatcher, parseGlob } from '../../src/pipeline/glob.ts';
 import { parseDuration } from '../../src/pipeline/read/read-value.ts';
@@ -122,9 +122,9 @@ export const pipelineTargets: readonly Target[] = [
       mutated(['github.com/acme/shop', 'gitlab.com/a/b/c']),
     ),
     ([glob, scope]) => {
-      const isMatch = matchRepo([glob], scope);
+      const isMatch = matchGlob([glob], scope);
       if (!glob.includes('*')) ensure(isMatch === (glob === scope), 'a glob without a star is a name');
-      ensure(!matchRepo([], scope), 'an empty list of globs allows nothing');
+      ensure(!matchGlob([], scope), 'an empty list of globs allows nothing');
     },
   ),
 ];

@@ -66,7 +66,7 @@ const policy = createAddressPolicy([]);
 
 const order: Omit<WorkspaceRequest, 'manifest'> = {
   scope: 'git.example.com/a/b',
-  trustClass: 'other',
+  owner: 'branches',
   root: '/c3/.c3',
   buildId: 'abc',
   isResumed: false,

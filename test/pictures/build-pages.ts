@@ -42,6 +42,11 @@ const FAILING = [
   '',
 ].join('\n');
 
+const COMMANDS: Readonly<Record<string, string>> = {
+  lint: 'npx prettier --check .',
+  test: 'npm ci --no-audit\nnpm test',
+};
+
 /** Takes pictures of pages with control, in light and dark colours, on a screen and on a phone. */
 export async function* drawBuildPages(browser: Browser, folder: string): AsyncGenerator<string> {
   const server = await openPageServer({ now: () => START + 38_000 });
@@ -88,7 +93,8 @@ function createRunning(): FakeBuild {
 }
 
 function createBegun(state: BuildState): FakeBuild {
-  const build = createFakeBuild(state);
+  const steps = state.steps.map((step) => ({ ...step, command: COMMANDS[step.name] }));
+  const build = createFakeBuild({ ...state, steps });
   build.write(0, 'HEAD is now at 1a2b3c4 Round prices half to even, not half up\n');
   build.write(1, 'All matched files use the formatter’s style.\n');
   build.endLog(0);

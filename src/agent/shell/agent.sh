@@ -5,14 +5,14 @@
 #
 # ROOT/                     the first of two directories that is writable; containers that share a volume share it
 #   epoch.N                 a c3 has come with this epoch; the greatest counts. File names, so that no write can lower it
-#   processes.CONTAINER     what ran there before the first build
+#   first                   "START MAC": when the first agent of the Pod started, in ticks since boot, with c3's MAC
 #   BUILD/
 #     begun.MS              when c3 first came with this build, by its clock
 #     swept.CONTAINER       nothing of the build is left running there
 #     journal.CONTAINER     what c3 noted of the build's state (journal.ts), for later readers; readable for everyone in the Pod
 #     STEP.claim            "PID START" of the agent that runs the step: made once, by noclobber
 #     STEP.log              both streams, in the order of writing
-#     STEP.pid              "PID START" of the step's own process, leader of its session; or pending
+#     STEP.pid              "PID START CONTAINER" of the step's own process, leader of its session; or pending
 #     STEP.why              cancelled, timed-out or log-limit: the watch ended it; or pending
 #     STEP.cancel           the watch must end it
 #     STEP.exit             "CODE WHY end", or pending. WHY: exited, out-of-memory (the kernel killed a process meanwhile), or as above.
@@ -57,10 +57,24 @@ find_root() {
   exit 1
 }
 
-# root MODE BUILD CONTAINER EPOCH NOW, then two lines with a directory each: c3 comes with a build. When the c3 of
-# another build died before its sweep, its processes are killed now, before BUILD starts anything. With the mode
-# "read" c3 only reads and changes nothing.
+# Refuses a container without what the agent needs: these programs, and a shell that computes beyond 31 bits.
+check_needs() {
+  # Some shells have no printf of their own, which `say` needs.
+  command -v printf > /dev/null 2>&1 || { echo 'E the container has no program "printf", which c3 needs'; exit 1; }
+  for _name in dd ls mkdir sleep chmod rm; do
+    command -v "$_name" > /dev/null 2>&1 || { say "E the container has no program \"$_name\", which c3 needs"; exit 1; }
+  done
+  [ "$((2147483647 + 1))" -gt 0 ] || { say "E the container's shell computes with 32 bits only, which is not enough for c3"; exit 1; }
+}
+
+# root MODE BUILD CONTAINER EPOCH NOW NONCE, then two lines with a directory each: c3 comes with a build. The answer
+# repeats NONCE: what an earlier build wrote into the connection is not the answer. When the c3 of another build died
+# before its sweep, its processes are killed now, before BUILD starts anything. If a process is left or strange, BUILD
+# does not run here. MODE "clear": the Lease shows that this c3 died. "use": only the files of the builds can show it,
+# and steps can change these (threat model A3). "read": c3 only reads and changes nothing.
 command_root() {
+  check_needs
+  _nonce=$6
   IFS= read -r _first && IFS= read -r _second || exit 1
   if [ "$1" = read ]; then
     # Every epoch is smaller: a reader does not take over the Pod, and no c3 takes it over from a reader.
@@ -70,26 +84,38 @@ command_root() {
   else
     find_root "$_first" "$_second"
     _container=$3 _epoch=$4
-    take_over "$2"
+    take_over "$2" "$1"
     read_begun "$2"
     [ "$_begun" -gt 0 ] || { ensure "$_root/$2/begun.$5" ''; read_begun "$2"; }
   fi
-  say "R $_begun $_root"
+  read_first
+  say "R $_begun $_my_start $_noted_first $_mac $_nonce"
 }
 
+# take_over BUILD MODE
 take_over() {
   ensure "$_root/epoch.$_epoch" ''
   is_stale && refuse
-  note_first_processes
   [ -d "$_root/$1" ] || mkdir -m 1777 "$_root/$1" 2> /dev/null || [ -d "$_root/$1" ] || no_room
+  _is_alone=
+  if [ "$2" = clear ]; then
+    find_origin
+    _is_alone=$_is_contained
+    [ -z "$_is_alone" ] || end_builds '' 0 "$1"
+  fi
   for _other in "$_root"/*/; do
     _other=${_other%/} _other=${_other##*/}
-    if [ "$_other" != "$1" ] && [ -d "$_root/$_other" ] && [ ! -e "$_root/$_other/swept.$_container" ]; then
-      clear_away "$_other"
-      [ -z "$_survivors" ] || { say "E what build $_other left running cannot be killed: $_survivors"; exit 1; }
+    if [ "$_other" != "$1" ] && [ -d "$_root/$_other" ] && { [ "$2" = clear ] || [ ! -e "$_root/$_other/swept.$_container" ]; }; then
+      [ -n "$_is_alone" ] || end_builds "$_other" 0
       ensure "$_root/$_other/swept.$_container" ''
     fi
   done
+}
+
+# Kills what builds left running, as clear_away does. Refuses the container if a process is left or strange.
+end_builds() {
+  clear_away "$@"
+  [ -z "$_survivors$_strange" ] || { say "E processes of an earlier build may still run: $_survivors$_strange"; exit 1; }
 }
 
 # note BUILD TEXT: adds a line to the build's journal. Nothing depends on it: without room the line is lost.
@@ -142,16 +168,16 @@ set_naps() {
 agent() {
   trap : TERM INT HUP
   examine self; _my_pid=$_pid _my_start=$_start _my_session=$_session
-  while read -r _verb _a _b _c _d _e _f _g; do
+  while read -r _verb _a _b _c _d _e _f _g _h; do
     case $_verb in
-      root) command_root "$_a" "$_b" "$_c" "$_d" "$_e" ;;
-      run) command_run "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" "$_g" ;;
+      root) command_root "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" ;;
+      run) command_run "$_a" "$_b" "$_c" "$_d" "$_e" "$_f" "$_g" "$_h" ;;
       wait) _step=$_root/$_a/$_b; await_end ;;
       part) _step=$_root/$_a/$_b; part "$_c" "$_d" "$_e" "$_f" ;;
       note) command_note "$_a" "$_b" ;;
       tell) command_tell "$_a" "$_b" ;;
       cancel) command_cancel "$_a" "$_b" ;;
-      sweep) command_sweep "$_a" ;;
+      sweep) command_sweep "$_a" "$_b" "$_c" ;;
       *) say "E unknown command $_verb"; exit 1 ;;
     esac
   done

@@ -36,18 +36,22 @@ descends() {
 }
 
 # Makes a file, with a line of text if one is given, unless it exists. Only one of several callers succeeds. Fails
-# with 1 when the file exists, with 2 when there is no room. A full disk usually still makes files without text.
+# with 1 when the file exists, with 2 when there is no room. A full disk usually still makes files without text. An
+# agent that is refused removes its claim: a file that is gone after it was in the way is tried again.
 claim() {
-  _made=
-  set -C
-  { _made=1; [ -z "$2" ] || printf '%s\n' "$2" || _made=full; } 2> /dev/null > "$1"
-  set +C
-  case $_made in
-    1) return 0 ;;
-    full) rm -f "$1"; return 2 ;;
-  esac
-  [ ! -d "${1%/*}" ] || [ -e "$1" ] || return 2
-  return 1
+  _tries=0
+  while [ "$_tries" -lt 3 ]; do
+    _made= _tries=$((_tries + 1))
+    set -C
+    { _made=1; [ -z "$2" ] || printf '%s\n' "$2" || _made=full; } 2> /dev/null > "$1"
+    set +C
+    case $_made in
+      1) return 0 ;;
+      full) rm -f "$1"; return 2 ;;
+    esac
+    [ -d "${1%/*}" ] && [ ! -e "$1" ] || return 1
+  done
+  return 2
 }
 
 # Writes a line into a file in place, by one write of a fixed length. A reader sees all of it or nothing. A file that
@@ -73,31 +77,45 @@ nap() {
 
 # Kills what builds left running. A process belongs to a build when it has the build's cookie in its environment, or
 # is in the session or the group of one of its steps: that finds `env -i` as well. A process is strange when it
-# belongs to no build, did not run before the first build, and is neither in PID 1's session nor part of an exec. A
+# belongs to no build, did not start before the first agent, and is neither in PID 1's session nor part of an exec. A
 # strange process is not killed, but its Pod is not kept.
 
-# Kills the processes of a BUILD until none is left or it has tried often enough. Sets _survivors, _strange and
-# _zombies.
+# Kills the processes of a build, or of all builds but one, until none is left or it has tried often enough: BUILD FIRST,
+# or '' FIRST SPARED in a container that shows no processes of others. FIRST: the start of the first agent of the Pod,
+# or 0 if that is not known. A process that is older is spared. The kernel keeps the start of a process, so no step can
+# make itself older. A process that starts its next copy and ends may be neither seen nor killed, but then the newest
+# process id has changed, and that is strange (threat model A3). Sets _survivors, _strange and _zombies.
 clear_away() {
   find_origin
-  read -r _first_pids 2> /dev/null < "$_root/processes.$_container"
+  _first=$2 _spared=${3:-/}
   examine 1; _session_1=$_session
-  _rounds=0 _survivors=1
-  while [ -n "$_survivors" ] && [ "$_rounds" -lt 20 ]; do
+  _rounds=0 _survivors=1 _moved=
+  while [ -n "$_survivors$_moved" ] && [ "$_rounds" -lt 20 ]; do
     [ "$_rounds" -gt 0 ] && nap "$_short"
-    _rounds=$((_rounds + 1)) _survivors= _strange= _zombies=0
+    _rounds=$((_rounds + 1)) _survivors= _strange= _zombies=0 _moved=
     read_leaders "$1"
+    read_newest; _before=$_newest
     for _entry in /proc/[0-9]*; do classify "${_entry#/proc/}" "$1"; done
+    read_newest
+    [ -z "$_is_contained" ] || [ "$_newest" = "$_before" ] || _moved=1
     # The youngest first: a parent that lives a moment longer reaps its child, which PID 1 may never do.
     for _pid in $_survivors; do kill -KILL "$_pid" 2> /dev/null; done
   done
+  [ -z "$_moved" ] || _strange="$_strange and others that start all the time"
 }
 
-# Lists the processes of a build's steps in this container. With setsid each leads a session of its own number.
+# Sets _newest to the id of the newest process or thread of this container, dead or alive.
+read_newest() { read -r _word _word _word _word _newest < /proc/loadavg; } 2> /dev/null
+
+# Lists the processes of a build's steps in this container, or of all builds but the spared one. With setsid each leads
+# a session of its own number.
 read_leaders() {
   _leaders=' '
-  for _file in "$_root/$1"/*.pid; do
+  for _file in "$_root"/${1:-*}/*.pid; do
+    case $_file in "$_root/$_spared"/*) continue ;; esac
     recall "$_file" || continue
+    # Another container of the Pod has numbers of its own, which mean other processes here.
+    [ "$_rest" = "$_container" ] || continue
     # Linux does not reuse a number while a session or a group has it. If another process has it, no process of this
     # step is left.
     examine "$_word" && [ "$_start" != "$_number" ] && continue
@@ -105,14 +123,23 @@ read_leaders() {
   done
 }
 
+# Succeeds when the examined process is in the session or the group of a step. A step that was claimed a moment ago has
+# neither yet, but its number. The leader of a session is a step only with the start of the step: since the steps were
+# listed, its number may have become free, and another process may have got it.
+is_of_step() {
+  case $_leaders in *" $_pid-$_start "*) return 0 ;; esac
+  case $_leaders in *" $_session "*) [ "$_pid" = "$_session" ] || return 0 ;; esac
+  case $_leaders in *" $_group "*) [ "$_pid" = "$_group" ] || return 0 ;; esac
+  return 1
+}
+
 # Adds a process to _survivors, _strange or _zombies.
 classify() {
   examine "$1" || return 0
-  case $_first_pids in *" $_pid-$_start "*) return 0 ;; esac
+  [ "$_start" -ge "$_first" ] || return 0
   if [ "$_state" = Z ]; then [ "$_parent" = 1 ] && _zombies=$((_zombies + 1)); return 0; fi
-  # A step that was claimed a moment ago has neither session nor cookie yet, but its number.
-  case $_leaders in *" $_session "* | *" $_group "* | *" $_pid-$_start "*) _survivors="$1 $_survivors"; return 0 ;; esac
-  has_cookie "$1" "$2" && { _survivors="$1 $_survivors"; return 0; }
+  is_of_step && { _survivors="$1 $_survivors"; return 0; }
+  has_cookie "$1" "$2" && ! has_cookie "$1" "$_spared" && { _survivors="$1 $_survivors"; return 0; }
   [ -n "$_is_contained" ] || return 0
   _its_session=$_session
   find_top "$_pid"
@@ -139,20 +166,26 @@ find_origin() {
   [ "$_top_session" = "$_my_session" ] || _is_contained=
 }
 
-# Notes what runs before the first build.
-note_first_processes() {
-  [ -e "$_root/processes.$_container" ] && return
-  _first_pids=' '
-  for _entry in /proc/[0-9]*; do
-    examine "${_entry#/proc/}" && _first_pids="$_first_pids$_pid-$_start "
-  done
-  ensure "$_root/processes.$_container" "$_first_pids"
+# Sets _noted_first and _mac to what the file says about the first agent. Every step can change it: c3 checks the MAC.
+read_first() {
+  _noted_first= _mac=
+  [ -f "$_root/first" ] && read -r _noted_first _mac _rest < "$_root/first"
+  [ "${#_noted_first}" -le 15 ] && [ "${#_mac}" -le 64 ] || _noted_first= _mac=
+} 2> /dev/null
+
+# Notes the first agent for later builds, whose c3 may be another: FIRST MAC.
+note_first() {
+  read_first
+  [ "$_noted_first $_mac" = "$1 $2" ] || { rm -rf "$_root/first" && claim "$_root/first" "$1 $2"; }
 }
 
-# sweep BUILD: the build is over in this container. Also removes the files of all but the newest builds.
+# sweep BUILD [FIRST MAC]: the build is over in this container. Also removes the files of all but the newest builds. A
+# step can write to the output of this agent, but it does not know the nonce, which came with the greeting: before any
+# step of the build.
 command_sweep() {
   is_stale && refuse
-  clear_away "$1"
+  clear_away "$1" "${2:-0}"
+  [ -z "$2" ] || note_first "$2" "$3"
   [ -n "$_survivors" ] || claim "$_root/$1/swept.$_container" ''
   _keep=0
   set --
@@ -166,6 +199,6 @@ command_sweep() {
   if [ -n "$_survivors" ]; then say "S left$_survivors"
   elif [ -n "$_strange" ]; then say "S strange$_strange"
   elif [ "$_zombies" -gt "$_max_zombies" ]; then say "S zombies $_zombies"
-  else say "S clean"
+  else say "S clean $_nonce"
   fi
 }

@@ -16,13 +16,14 @@ take_lines() {
   return 1
 }
 
-# run BUILD STEP SECONDS GRACE PROOF MARK PLACE, then a line with the work directory, the lines of env, MARK, the
+# run BUILD STEP SECONDS GRACE PROOF MARK PLACE KIND, then a line with the work directory, the lines of env, MARK, the
 # lines of script, MARK. Runs the step unless that was done before, and answers as `wait` does. The supervisor writes
 # PROOF when the step has passed, so c3 knows who wrote it. PLACE is "must" when the step may start in the work
-# directory only, "may" when the container's own will do.
+# directory only, "may" when the container's own will do. KIND is "script", or "checkout" for the script of shell.ts.
 command_run() {
   _step=$_root/$1/$2 _mine=$_root/$1/$2.$_my_pid-$_my_start _proof=$5
   IFS= read -r _workdir && take_lines "$6" && _exports=$_taken && take_lines "$6" && _script=$_taken || exit 1
+  [ "$8" != checkout ] || _script=$_checkout
   claim "$_step.claim" "$_my_pid $_my_start"
   case $? in
     1) await_end; return ;;
@@ -53,7 +54,7 @@ count_kills() {
 # and killed there.
 become_step() {
   examine self
-  note "$_step.pid" "$_pid $_start"
+  note "$_step.pid" "$_pid $_start $_container"
   is_stale && { note "$_step.pid" refused; exit 1; }
   # The variables of the build may have any name, so this function keeps what it needs in its arguments.
   set -- "$1" "$_setsid" "$_exports" "$_script" "$2"

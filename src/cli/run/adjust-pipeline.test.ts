@@ -41,6 +41,10 @@ function describe(stage: Stage): string {
   return stage.kind === 'step' ? stage.step.name : stage.steps.map(({ name }) => name).join('+');
 }
 
+it('chooses the steps of a container by its name', () => {
+  expect(choose('git')).toEqual({ steps: ['build', 'lint+test+docs', 'deploy'], finally: ['clean'] });
+});
+
 it.each([
   [[], { steps: ['build', 'lint+test+docs', 'deploy'], finally: ['clean'] }],
   [['deploy', 'build'], { steps: ['build', 'deploy'], finally: [] }],
@@ -94,9 +98,10 @@ it('says that a file is not there', () => {
 });
 
 it('fills the secrets that have a value, and names the others', () => {
-  const pipeline = { secrets: { KEY: 'aa.bb.cc.dd', TOKEN: '' } } as unknown as Pipeline;
-  expect(fillSecrets(pipeline, { KEY: 'value', OTHER: 'not asked for' })).toEqual({
-    pipeline: { secrets: { KEY: 'value' } },
+  const secrets = { KEY: { value: 'aa.bb.cc.dd' }, TAGGED: { value: '', ref: 'refs/tags/v*' }, TOKEN: { value: '' } };
+  const pipeline = { secrets } as unknown as Pipeline;
+  expect(fillSecrets(pipeline, { KEY: 'value', TAGGED: 'tagged', OTHER: 'not asked for' })).toEqual({
+    pipeline: { secrets: { KEY: { value: 'value' }, TAGGED: { value: 'tagged', ref: 'refs/tags/v*' } } },
     missing: ['TOKEN'],
   });
 });

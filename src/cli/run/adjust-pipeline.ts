@@ -4,19 +4,21 @@ import { type Pipeline, type Stage, stepsOf, suggest } from '../../pipeline/inde
 import { readUserFile, type Terminal } from '../terminal.ts';
 
 /**
- * Returns the pipeline with only the named steps, in their own order. Steps of `finally` can be named too.
+ * Returns the pipeline with only the named steps, in their own order. A container's name chooses its steps. Steps of
+ * `finally` can be named too.
  *
- * @throws {C3Error} USAGE_INVALID with the first name that no step has
+ * @throws {C3Error} USAGE_INVALID with the first name that no step and no container of a step has
  */
 export function chooseSteps(pipeline: Pipeline, names: readonly string[]): Pipeline {
   if (names.length === 0) return pipeline;
   const stages = [...pipeline.steps, ...pipeline.finally];
-  const known = new Set(stages.flatMap(stepsOf).map(({ name }) => name));
+  const all = stages.flatMap(stepsOf);
+  const known = new Set(all.flatMap(({ name, container }) => [name, container]));
   const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined) {
     const near = suggest(unknown, known);
-    const all = [...known].map((name) => `"${name}"`).join(', ');
-    const hint = near === undefined ? `the steps are ${all}` : `did you mean "${near}"?`;
+    const listed = [...new Set(all.map(({ name }) => `"${name}"`))].join(', ');
+    const hint = near === undefined ? `the steps are ${listed}` : `did you mean "${near}"?`;
     throw new C3Error('USAGE_INVALID', `No step is called "${unknown}"`, { hint });
   }
   const steps = choose(pipeline.steps, names);
@@ -28,7 +30,9 @@ export function chooseSteps(pipeline: Pipeline, names: readonly string[]): Pipel
 
 function choose(stages: readonly Stage[], names: readonly string[]): Stage[] {
   return stages.flatMap((stage): Stage[] => {
-    const [first, ...rest] = stepsOf(stage).filter(({ name }) => names.includes(name));
+    const [first, ...rest] = stepsOf(stage).filter(
+      ({ name, container }) => names.includes(name) || names.includes(container),
+    );
     if (!first) return [];
     return [rest.length === 0 ? { kind: 'step', step: first } : { kind: 'parallel', steps: [first, ...rest] }];
   });
@@ -60,8 +64,8 @@ export function addVariables(pipeline: Pipeline, variables: Readonly<Record<stri
 }
 
 /**
- * Replaces each sealed secret by its value. Removes the secrets that have no value, so that the steps run without
- * them.
+ * Replaces each sealed secret by its value, which stays for the same refs. Removes the secrets that have no value, so
+ * that the steps run without them.
  *
  * @returns the pipeline, and the names without a value
  */
@@ -69,10 +73,13 @@ export function fillSecrets(
   pipeline: Pipeline,
   values: Readonly<Record<string, string>>,
 ): { readonly pipeline: Pipeline; readonly missing: readonly string[] } {
-  const names = Object.keys(pipeline.secrets);
-  const filled = names.filter((name) => Object.hasOwn(values, name));
+  const secrets = Object.entries(pipeline.secrets);
+  const filled = secrets.filter(([name]) => Object.hasOwn(values, name));
   return {
-    pipeline: { ...pipeline, secrets: Object.fromEntries(filled.map((name) => [name, values[name] ?? ''])) },
-    missing: names.filter((name) => !Object.hasOwn(values, name)),
+    pipeline: {
+      ...pipeline,
+      secrets: Object.fromEntries(filled.map(([name, sealed]) => [name, { ...sealed, value: values[name] ?? '' }])),
+    },
+    missing: Object.keys(pipeline.secrets).filter((name) => !Object.hasOwn(values, name)),
   };
 }

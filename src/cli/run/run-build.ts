@@ -76,7 +76,7 @@ export async function runOnce(request: RunRequest, { view, openCluster, connecti
   const { pipeline, tree } = request;
   const outputs = new Map<number, OutputLines>();
   let exitCode = CANCELLED;
-  const cluster = createTreeCluster(openCluster(pipeline.k8s), {
+  const cluster = createTreeCluster(openCluster(pipeline.k8s.value), {
     pipeline,
     tree,
     sha: request.snapshot.sha,
@@ -147,13 +147,15 @@ function toRequest({ tree, snapshot, event, signal }: RunRequest, treePath: () =
 /** Creates a repository that represents the working tree. It has no forge. */
 function createTreeRepository(treePath: () => string): BuildRequest['repository'] {
   return {
-    prove: () => Promise.resolve({ kind: 'proven', trust: 'other' }),
+    prove: () => Promise.resolve({ kind: 'proven', trust: 'other', isHead: true }),
+    checkAccess: () => Promise.resolve(undefined),
     readFile: () => Promise.resolve({ kind: 'found', text: '' }),
     setStatus: () => Promise.resolve(),
     // oxlint-disable-next-line require-yield -- there are no statuses
     async *listStatuses() {},
     readCommit: () => Promise.resolve(undefined),
     // Unknown, so that every condition on paths holds.
+    readPush: () => Promise.resolve(undefined),
     changedPaths: () => Promise.resolve(undefined),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
     lineUrl: () => '',

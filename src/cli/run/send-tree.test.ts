@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
@@ -123,6 +123,26 @@ it('begins from nothing where what an earlier run left is spoiled', async () => 
   expect(git(checkOut(path, answer.sha), 'log', '--format=%s')).toBe('two\none');
 });
 
+it('uses nothing that it finds in the second directory, which other containers can write', async () => {
+  commit('one');
+  const second = join(workspace.directory, 'second.git');
+  git(home, 'init', '-q', '--bare', second);
+  git(second, 'config', 'c3.witness', 'planted');
+  const first = join(workspace.directory, 'a-file', 'x');
+  writeFileSync(join(workspace.directory, 'a-file'), '');
+  expect(await send({ directories: [first, second] })).toMatchObject({ kind: 'sent', path: second });
+  expect(readFileSync(join(second, 'config'), 'utf8')).not.toContain('planted');
+});
+
+it('does not follow a link in place of its directory', async () => {
+  commit('one');
+  const first = join(workspace.directory, 'tree.git');
+  const elsewhere = mkdtempSync(join(home, 'elsewhere-'));
+  symlinkSync(elsewhere, first);
+  expect(await send()).toMatchObject({ kind: 'sent', path: first });
+  expect(readdirSync(elsewhere)).toEqual([]);
+});
+
 it('uses the second directory when the first cannot be written', async () => {
   commit('one');
   writeFileSync(join(workspace.directory, 'a-file'), '');
@@ -203,7 +223,7 @@ it('serves the container no commit but that of the working tree', async () => {
   git(directory, 'commit', '-q', '-m', 'private');
   const sha = git(directory, 'rev-parse', 'HEAD');
   git(directory, 'checkout', '-q', 'main');
-  const hostile = `#!/bin/sh\ncase $* in init*) mkdir -p $5;; *upload-pack*) printf '0032want ${sha}\\n00000009done\\n' >&8; cat <&7 > /dev/null;; esac\n`;
+  const hostile = `#!/bin/sh\ncase $* in init*) mkdir -p $6;; *upload-pack*) printf '0032want ${sha}\\n00000009done\\n' >&8; cat <&7 > /dev/null;; esac\n`;
   writeFileSync(join(workspace.directory, 'bin', 'git'), hostile, { mode: 0o755 });
   expect(await send()).toMatchObject({ kind: 'failed', message: expect.stringMatching(/not our ref [0-9a-f]{40}$/) });
 });

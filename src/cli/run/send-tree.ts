@@ -4,7 +4,7 @@ import { copyFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Cluster, Workspace } from '../../engine/index.ts';
 import { toMessage } from '../../errors.ts';
-import type { Pipeline } from '../../pipeline/index.ts';
+import { findSharedMounts, type Pipeline } from '../../pipeline/index.ts';
 import { QUIET_ARGS, runGit, type WorkingTree } from './working-tree.ts';
 
 export interface TreeOptions extends Pick<SendOptions, 'tree' | 'sha'> {
@@ -34,8 +34,10 @@ export function createTreeCluster(
       if (answer.kind !== 'ready' || checkout === false) return answer;
       options.onWaiting('sending the working tree');
       const { container, depth } = checkout;
-      // Beside the work tree, where a volume is, or in the container's temporary directory.
-      const directories = [join(dirname(checkout.path), '.c3-run.git'), '/tmp/.c3-run.git'] as const;
+      // Where no other container can write, or else beside the work tree, which is in a volume (A10).
+      const shared = join(dirname(checkout.path), '.c3-run.git');
+      const isTmpShared = findSharedMounts(order.manifest, container).some((mount) => isBelow('/tmp', mount));
+      const directories = [isTmpShared ? shared : '/tmp/.c3-run.git', shared] as const;
       const sent = await sendTree(answer.workspace, { container, directories, tree, sha, depth, signal });
       if (sent.kind === 'sent') {
         ({ path } = sent);
@@ -49,9 +51,16 @@ export function createTreeCluster(
   };
 }
 
+function isBelow(path: string, mount: string): boolean {
+  return `${path}/`.startsWith(`${mount}/`);
+}
+
 export interface SendOptions {
   readonly container: string;
-  /** Directories for a repository in the container, in order of preference. */
+  /**
+   * Directories for a repository in the container, in order of preference. Only in the first one, an earlier run may
+   * have left its repository; the second one is always made anew.
+   */
   readonly directories: readonly [string, string];
   readonly tree: Pick<WorkingTree, 'git' | 'store'>;
   readonly sha: string;
@@ -86,9 +95,12 @@ fail() { echo "$1" >&2; exit 1; }
 dir=
 read -r format depth tries; IFS= read -r first; IFS= read -r second
 git --version > /dev/null 2>&1 || fail 'this container has no git'
+umask 077
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 for place in "$first" "$second"; do
-  [ "$tries" = 0 ] || rm -rf "$place"
-  git init -q --bare --object-format="$format" "$place" 2> /dev/null && { dir=$place; break; }
+  if [ "$tries$place" = "0$first" ] && [ "$first" != "$second" ] && [ -d "$place" ] && [ -O "$place" ] && [ ! -L "$place" ]; then :
+  else rm -rf "$place"; mkdir "$place" 2> /dev/null || continue; fi
+  git init -q --bare --template= --object-format="$format" "$place" 2> /dev/null && { dir=$place; break; }
 done
 [ -n "$dir" ] || fail "no writable directory: neither $first nor $second"
 cd "$dir" || fail "cannot enter $dir"

@@ -13,7 +13,7 @@ async function print(env: Record<string, string>): Promise<string> {
       spec: { containers: [{ name: 'sh', env }] },
     },
     scope: 'github.com/acme/shop',
-    trustClass: 'other',
+    owner: 'branches',
     root: '/c3/.c3',
     buildId: 'b1',
     isResumed: false,

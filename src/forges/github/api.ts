@@ -1,7 +1,8 @@
 import { C3Error, type C3ErrorOptions } from '../../errors.ts';
-import { parseJson, readObject, readString } from '../../json.ts';
+import { parseJson, readArray, readObject, readString } from '../../json.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
-import type { HttpClient, HttpRequest, HttpResponse, ResponseHeaders } from '../http-client.ts';
+import type { HttpResponse, ResponseHeaders } from '../http-client.ts';
+import type { PatientClient, PatientRequest } from '../patient-client.ts';
 import { toPrintableLine } from '../untrusted-text.ts';
 
 /** The limit of a JSON response. A repository's description has about 10 KiB. */
@@ -15,16 +16,18 @@ export interface GithubApi {
   /** Sends a GET request for JSON. Encodes each segment of `path`. */
   get(path: string, signal: AbortSignal, options?: GetOptions): Promise<HttpResponse>;
   /** Sends a request whose path is encoded. @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED */
-  send(request: Omit<HttpRequest, 'repository'>, signal: AbortSignal): Promise<HttpResponse>;
+  send(request: Omit<PatientRequest, 'repository'>, signal: AbortSignal): Promise<HttpResponse>;
 }
 
 export interface GetOptions {
   readonly query?: Readonly<Record<string, string>>;
   /** The limit of the response. Default 1 MiB. */
   readonly maxBytes?: number;
+  /** See {@link PatientRequest}. */
+  readonly isLate?: PatientRequest['isLate'];
 }
 
-export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, token: string): GithubApi {
+export function createGithubApi(client: PatientClient, scope: Scope, token: string): GithubApi {
   const base = `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
   const common = {
     authorization: `Bearer ${token}`,
@@ -36,7 +39,7 @@ export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, 
     const request = { ...rest, repository: base, path: base + path, headers: { ...common, ...headers } };
     const response = await client.send(request, signal);
     if (response.status === 401) {
-      throw new C3Error('FORGE_UNAUTHORIZED', 'The forge does not accept the token sealed in the hook key', {
+      throw new C3Error('FORGE_UNAUTHORIZED', 'The forge does not accept the token', {
         hint: 'it may have expired or been revoked; make a new one and a new hook URL with it',
       });
     }
@@ -45,11 +48,11 @@ export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, 
   return {
     scope,
     send,
-    get(path, signal, { query = {}, maxBytes = MAX_JSON_BYTES } = {}) {
+    get(path, signal, { query = {}, maxBytes = MAX_JSON_BYTES, isLate } = {}) {
       const search = new URLSearchParams(query).toString();
       const encoded = `${encodePath(path)}${search && `?${search}`}`;
       return send(
-        { method: 'GET', path: encoded, headers: { accept: 'application/vnd.github+json' }, maxBytes },
+        { method: 'GET', path: encoded, headers: { accept: 'application/vnd.github+json' }, maxBytes, isLate },
         signal,
       );
     },
@@ -58,23 +61,46 @@ export function createGithubApi(client: Pick<HttpClient, 'send'>, scope: Scope, 
 
 /**
  * Returns whether a response means that a rate limit is reached. GitHub sends 429, or 403 with `Retry-After`, or 403
- * with `x-ratelimit-remaining: 0` for the hourly limit.
+ * with `x-ratelimit-remaining: 0` for the hourly limit. For a secondary limit only the message may say so.
  *
  * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
  */
-export function isRateLimit(status: number, headers: ResponseHeaders): boolean {
-  return status === 403 && (headers['retry-after'] !== undefined || headers['x-ratelimit-remaining'] === '0');
+export function isRateLimit({ status, headers, body }: LimitedResponse): boolean {
+  if (status !== 403) return false;
+  if (headers['retry-after'] !== undefined || headers['x-ratelimit-remaining'] === '0') return true;
+  return /secondary rate limit|abuse detection/i.test(readString(readObject(parseJson(body))['message']) ?? '');
 }
 
-/** Returns an error such as `Cannot read c3.yaml of github.com/acme/shop: the forge answers 403 "…"`. */
-export function toForgeError(action: string, response: HttpResponse, options: C3ErrorOptions): C3Error {
+type LimitedResponse = { readonly status: number; readonly headers: ResponseHeaders; readonly body: Uint8Array };
+
+/**
+ * Returns an error such as `Cannot read c3.yaml of github.com/acme/shop: the forge answers 403 "…"`.
+ *
+ * @param missingRight a hint. GitHub answers 403, or 404 to hide what the token may not see
+ */
+export function toForgeError(action: string, response: HttpResponse, missingRight: string): C3Error {
+  const options: C3ErrorOptions = [403, 404].includes(response.status) ? { hint: missingRight } : {};
   return new C3Error('FORGE_REFUSED', `Cannot ${action}: ${toDiagnosis(response)}`, options);
 }
 
-/** Returns `the forge answers 403 "Resource not accessible by personal access token"`. */
+/** Returns whether GitHub does not know the commit of a request: `No commit found for SHA: a1b2c3…`. */
+export function isUnknownCommit(response: HttpResponse): boolean {
+  return response.status === 422 && /no commit found/i.test(toDiagnosis(response));
+}
+
+/** Returns whether GitHub does not know a commit that it need not know: c3 asks once more, and continues without it. */
+export function isFirstUnknown({ status }: HttpResponse, tries: number): boolean {
+  return tries === 0 && (status === 404 || status === 422);
+}
+
+/**
+ * Returns `the forge answers 403 "Resource not accessible by personal access token"`. The reason for 422 is in the
+ * list `errors`.
+ */
 export function toDiagnosis({ status, mediaType, body }: HttpResponse): string {
-  const json = mediaType === 'application/json' ? parseJson(body) : undefined;
-  const message = readString(readObject(json)['message']);
+  const json = mediaType === 'application/json' ? readObject(parseJson(body)) : {};
+  const details = readArray(json['errors']).map((error) => readString(readObject(error)['message']) ?? '');
+  const message = [readString(json['message']), ...details].filter(Boolean).join(': ') || undefined;
   return `the forge answers ${status}${message === undefined ? '' : ` "${toPrintableLine(message, MAX_QUOTE_LENGTH)}"`}`;
 }
 

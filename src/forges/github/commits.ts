@@ -4,7 +4,7 @@ import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
-import { encodePath, toForgeError, type GithubApi } from './api.ts';
+import { encodePath, isFirstUnknown, isUnknownCommit, toForgeError, type GithubApi } from './api.ts';
 
 /** The maximum length of a c3.yaml. The pipeline room has the same limit. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -27,6 +27,7 @@ export async function readFile(api: GithubApi, path: string, { sha, signal }: Co
     path: `${encodePath(`/contents/${path}`)}?ref=${encodeURIComponent(sha)}`,
     headers: { accept: 'application/vnd.github.raw+json' },
     maxBytes: MAX_FILE_BYTES,
+    isLate: isUnknownCommit,
   } as const;
   const response = await api.send(request, signal);
   const { status, mediaType, body, isCut } = response;
@@ -34,7 +35,7 @@ export async function readFile(api: GithubApi, path: string, { sha, signal }: Co
   if (status === 404 || (status === 200 && mediaType === 'application/json')) return { kind: 'missing' };
   if (status !== 200) {
     const action = `read ${path} of ${formatScope(api.scope)} at ${sha.slice(0, 12)}`;
-    throw toForgeError(action, response, { hint: READ_HINT });
+    throw toForgeError(action, response, READ_HINT);
   }
   return isCut
     ? { kind: 'too-large', maxBytes: MAX_FILE_BYTES }
@@ -50,7 +51,7 @@ export async function readCommit(api: GithubApi, sha: string, signal: AbortSigna
   const { commit } = response.status === 200 ? readObject(parseJson(response.body)) : {};
   const { message, author } = readObject(commit);
   if (typeof message !== 'string') {
-    throw toForgeError(`read commit ${sha.slice(0, 12)} of ${formatScope(api.scope)}`, response, { hint: READ_HINT });
+    throw toForgeError(`read commit ${sha.slice(0, 12)} of ${formatScope(api.scope)}`, response, READ_HINT);
   }
   return {
     subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
@@ -70,7 +71,7 @@ export async function changedPaths(
   before: string,
   { sha, signal }: CommitOptions,
 ): Promise<readonly string[] | undefined> {
-  const options = { query: { per_page: '1' }, maxBytes: MAX_COMMIT_BYTES };
+  const options = { query: { per_page: '1' }, maxBytes: MAX_COMMIT_BYTES, isLate: isFirstUnknown };
   try {
     const response = await api.get(`/compare/${before}...${sha}`, signal, options);
     const { status, files } = response.status === 200 ? readObject(parseJson(response.body)) : {};

@@ -52,16 +52,42 @@ const push = {
   pusher: { name: 'bob' },
 };
 
-test.each(['Fix it [skip ci]', '[CI SKIP] wip', 'Fix it\n\nlong story\n[Skip CI]\n'])(
-  'a commit whose message is %j is ignored',
-  (message) => {
-    const event = parse('push', { ...push, head_commit: { ...push.head_commit, message } });
-    expect(event).toMatchObject({
-      kind: 'ignored',
-      reason: expect.stringMatching(/^the commit's message says \[(skip ci|ci skip)\]$/),
-    });
-  },
-);
+test.each([
+  ['Fix it [skip ci]', '[skip ci]'],
+  ['[CI SKIP] wip', '[ci skip]'],
+  ['Fix it\n\nlong story\n[Skip CI]\n', '[skip ci]'],
+  ['Fix it [no ci]', '[no ci]'],
+  ['[skip actions] Fix it', '[skip actions]'],
+  ['Fix it [actions skip]', '[actions skip]'],
+  ['Fix it\n\n\nskip-checks: true', 'skip-checks: true'],
+  ['Fix it\r\n\r\nWhy\r\n\r\nSkip-Checks:true\r\nSigned-off-by: A <a@b.c>\r\n', 'skip-checks: true'],
+])('a commit whose message is %j is ignored', (message, mark) => {
+  const event = parse('push', { ...push, head_commit: { ...push.head_commit, message } });
+  expect(event).toMatchObject({ kind: 'ignored', reason: `the commit's message says ${mark}` });
+});
+
+test.each(['v1.2.3 [skip ci]', 'v1.2.3\n\nskip-checks: true'])('a tag on the commit %j is built', (message) => {
+  const change = { ref: 'refs/tags/v1.2.3', head_commit: { ...push.head_commit, message } };
+  expect(parse('push', { ...push, ...change })).toMatchObject({ kind: 'build', build: { event: 'tag' } });
+});
+
+test.each([
+  'skip-checks: true',
+  'Fix it\n\nskip-checks: true is what I want\n',
+  'Fix it\n\nskip-checks: false',
+  'Fix it\n\nskip-checks: true\n\nmore',
+])('a commit whose message is %j is built', (message) => {
+  expect(parse('push', { ...push, head_commit: { ...push.head_commit, message } }).kind).toBe('build');
+});
+
+test.each([
+  ['90 commits with 2,500 paths each', 90, 2_500, 'pages/[id]/{a,b}'],
+  ['25 MB of paths', 45, 9_000, `${'directory/'.repeat(5)}[a]"`],
+])('a push of %s is built', (_what, count, paths, path) => {
+  const added = Array.from({ length: paths }, (_, index) => `${path}${index}`);
+  const commits = Array.from({ length: count }, () => ({ ...push.head_commit, added }));
+  expect(parse('push', { ...push, commits }).kind).toBe('build');
+});
 
 test('a commit whose message mentions skipping without a mark is a push', () => {
   const event = parse('push', {
@@ -229,6 +255,9 @@ test.each([
   ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'application/json', 'The webhook is not UTF-8'],
   ['deep nesting', '['.repeat(1_000_000), 'application/json', 'more than 200000 objects and arrays'],
   ['a list of many values', `[${'{},'.repeat(370_000)}{}]`, 'application/json', 'more than 200000 objects and arrays'],
+  ['many keys', `{${'"a":0,'.repeat(200_001)}"a":0}`, 'application/json', 'more than 200000 keys'],
+  ['many values', `[${'0,'.repeat(1_000_001)}0]`, 'application/json', 'more than 1000000 values'],
+  ['a string that does not end', `{"ref": "${'\\\\'.repeat(100_000)}\\"`, 'application/json', 'is not JSON'],
   ['a form without payload', 'a=b', 'application/x-www-form-urlencoded', 'other fields than the one field "payload"'],
   ['a form with more', 'payload={}&a=b', 'application/x-www-form-urlencoded', 'other fields than the one field'],
   [

@@ -8,11 +8,25 @@ import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } fro
 /** The limit of a quotation from the payload in a message. */
 const MAX_QUOTE_LENGTH = 80;
 
-/** Other CI services accept these marks too, anywhere in the head commit's message. */
-const SKIP_MARK = /\[(?:skip ci|ci skip)\]/i;
+/**
+ * Anywhere in the head commit's message.
+ *
+ * @see https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs
+ */
+const SKIP_MARK = /\[(?:skip ci|ci skip|no ci|skip actions|actions skip)\]/i;
 
-/** More objects and arrays block the event loop for a second (A12). A push of 2,048 commits has about 15,000. */
+/** A trailer, in the last paragraph of the message. */
+const SKIP_TRAILER = /^skip-checks:[ \t]*true$/i;
+
+/**
+ * More objects and arrays, or keys, block the event loop for a second (A12). A push of 2,048 commits has about 15,000
+ * and 45,000.
+ */
 const MAX_BRACKETS = 200_000;
+const MAX_KEYS = 200_000;
+
+/** Each takes about 50 bytes of memory. 25 MB of paths, the most that GitHub sends, have half as many. */
+const MAX_VALUES = 1_000_000;
 
 /**
  * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
@@ -25,7 +39,10 @@ export function parseEvent(host: string, headers: Delivery['headers'], body: Ver
   const name = headers['x-github-event'];
   if (name === undefined || name === '') throw invalid('has no X-GitHub-Event header');
   const text = toJsonText(headers['content-type'] ?? '', body.bytes);
-  if (countBrackets(text) > MAX_BRACKETS) throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
+  const { brackets, keys, values } = countMarks(text);
+  if (brackets > MAX_BRACKETS) throw invalid(`has more than ${MAX_BRACKETS} objects and arrays`);
+  if (keys > MAX_KEYS) throw invalid(`has more than ${MAX_KEYS} keys`);
+  if (values > MAX_VALUES) throw invalid(`has more than ${MAX_VALUES} values`);
   const json = parseJson(text);
   if (json === undefined) throw invalid('is not JSON');
   const payload = requireObject(json, 'the payload');
@@ -46,11 +63,10 @@ function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
   if (isDeleted) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
   const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
   const message = readString(commit?.['message']) ?? '';
-  const [skipMark] = SKIP_MARK.exec(message) ?? [];
-  if (skipMark !== undefined) {
-    return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark.toLowerCase()}` };
-  }
   const event = toEventKind(ref);
+  // A release commit often has a mark, so that its branch is not built again. But its tag must be built.
+  const skipMark = event === 'tag' ? undefined : findSkipMark(message);
+  if (skipMark !== undefined) return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark}` };
   // For an annotated tag, `after` is the tag object. Only `head_commit` has the commit that the tag points at:
   // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
   const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
@@ -67,15 +83,46 @@ function toBefore(event: EventKind, value: unknown): string | undefined {
   return /^0+$/.test(before) ? undefined : before;
 }
 
-/**
- * Counts brackets that open an object or an array. Brackets in strings count too, because an upper bound is enough.
- */
-function countBrackets(text: string): number {
-  let count = 0;
-  for (const bracket of ['[', '{']) {
-    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) count += 1;
+function findSkipMark(message: string): string | undefined {
+  const [mark] = SKIP_MARK.exec(message) ?? [];
+  if (mark !== undefined) return mark.toLowerCase();
+  const lines = message.split('\n').map((line) => line.trim());
+  const last = lines.findLastIndex((line) => line !== '');
+  const blank = lines.lastIndexOf('', last);
+  const trailers = blank === -1 ? [] : lines.slice(blank + 1, last + 1);
+  return trailers.some((line) => SKIP_TRAILER.test(line)) ? 'skip-checks: true' : undefined;
+}
+
+interface Marks {
+  brackets: number;
+  keys: number;
+  /** Values of arrays and objects after the first one. */
+  values: number;
+}
+
+/** Counts the marks of a JSON text outside of its strings: paths can hold brackets, commas and colons. */
+function countMarks(text: string): Marks {
+  const marks: Marks = { brackets: 0, keys: 0, values: 0 };
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === QUOTE) at = findStringEnd(text, at);
+    else if (character === BRACKET || character === BRACE) marks.brackets += 1;
+    else if (character === COLON) marks.keys += 1;
+    else if (character === COMMA) marks.values += 1;
   }
-  return count;
+  return marks;
+}
+
+const [QUOTE, BACKSLASH, BRACKET, BRACE, COLON, COMMA] = [0x22, 0x5c, 0x5b, 0x7b, 0x3a, 0x2c];
+
+/** Returns the position of the quote that ends a string. Without one, that of the end of the text. */
+function findStringEnd(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let first = end;
+    while (text.charCodeAt(first - 1) === BACKSLASH) first -= 1;
+    if ((end - first) % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /** GitHub's default content type is a form whose one field, `payload`, contains the JSON. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type BuildTarget, type CommitStatus, parseRef } from '../../build/index.ts';
 import { createForgeServer, type ForgeServer, type LoggedRequest } from '../../../dev/forge/index.ts';
 import type { Repository as Bare } from '../../../dev/forge/index.ts';
@@ -14,6 +14,7 @@ const OWNER = 'owner-token';
 const READER = 'reader-token';
 const ZERO = '0'.repeat(40);
 const { signal } = new AbortController();
+const HEAD_OF_MAIN = { kind: 'proven', trust: 'protected', isHead: true } as const;
 
 let root: string;
 let server: ForgeServer;
@@ -40,7 +41,10 @@ beforeAll(async () => {
   await tree.git('tag', '--annotate', '--message', 'one', 'v1', first);
   await tree.git('tag', '--annotate', '--message', 'two', 'nested', 'v1');
   tagObject = await tree.git('rev-parse', 'v1');
-  await tree.git('push', '--quiet', bare.path, 'main', 'main:release/1.x', 'main:tags/ghost', '--tags');
+  await tree.git('push', '--quiet', bare.path, `${first}:refs/heads/dev`);
+  await tree.git('push', '--quiet', bare.path, 'main', 'main:dev', 'main:release/1.x', 'main:tags/ghost', '--tags');
+  // The server processes the pushes later.
+  await vi.waitUntil(() => bare.pushLog.length === 5, 60_000);
   const fork = await server.createFork(bare, 'mallory');
   imposter = await tree.commit({ 'c3.yaml': 'evil' }, 'imposter');
   await tree.git('push', '--quiet', fork.path, 'main:evil');
@@ -59,7 +63,7 @@ beforeEach(() => {
     origin: server.origin,
     apiBase: server.apiBase,
     retryPolicy: { callTimeoutMs: 10_000, idleTimeoutMs: 10_000, retryDelaysMs: [1, 1], maxRetryAfterMs: 1_000 },
-    lagMs: 1,
+    pausesMs: [1],
   });
 });
 
@@ -86,24 +90,28 @@ function requested(start: number, count: number): Promise<LoggedRequest[]> {
 
 describe('prove', () => {
   test('the head of a branch is proven', async () => {
-    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
+    expect(await open().prove(push(second), signal)).toEqual(HEAD_OF_MAIN);
   });
 
   test('a protected branch is trusted', async () => {
     server.protectBranch(bare, 'release/1.x');
-    expect(await open().prove(push(second, 'refs/heads/release/1.x'), signal)).toEqual({
-      kind: 'proven',
-      trust: 'protected',
-    });
-    expect(await open().prove(push(second), signal)).toEqual({ kind: 'proven', trust: 'other' });
+    expect(await open().prove(push(second, 'refs/heads/release/1.x'), signal)).toEqual(HEAD_OF_MAIN);
+    expect(await open().prove(push(second, 'refs/heads/dev'), signal)).toEqual({ ...HEAD_OF_MAIN, trust: 'other' });
   });
 
-  test('an older commit of the branch is proven', async () => {
-    expect(await open().prove(push(first), signal)).toEqual({ kind: 'proven', trust: 'other' });
+  test('an older head of the branch is proven by the log of pushes', async () => {
+    const expected = { ...HEAD_OF_MAIN, trust: 'other', isHead: false };
+    expect(await open().prove(push(first, 'refs/heads/dev'), signal)).toEqual(expected);
+  });
+
+  test('an ancestor that never was the head is refused', async () => {
+    const message = `main has moved on to ${second.slice(0, 7)}`;
+    expect(await open().prove(push(first), signal)).toEqual({ kind: 'refused', message });
   });
 
   test.each(['light', 'v1', 'nested'])('the commit of the tag %s is proven', async (tag) => {
-    expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual({ kind: 'proven', trust: 'other' });
+    const expected = { ...HEAD_OF_MAIN, trust: 'other' };
+    expect(await open().prove(push(first, `refs/tags/${tag}`), signal)).toEqual(expected);
   });
 
   test('two requests at the same time prove a push', async () => {
@@ -121,19 +129,17 @@ describe('prove', () => {
       headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
     });
     expect(status).toBe(200);
-    expect(await open().prove(push(imposter), signal)).toEqual({
-      kind: 'refused',
-      message: `commit ${imposter.slice(0, 12)} is not reachable from refs/heads/main`,
-    });
+    const message = `main has moved on to ${second.slice(0, 7)}`;
+    expect(await open().prove(push(imposter), signal)).toEqual({ kind: 'refused', message });
   });
 
   test.each([
-    ['an unknown commit', 'refs/heads/main', ZERO.replace('0', 'f')],
-    ['a newer commit on an older tag', 'refs/tags/light', ''],
-  ])('%s is refused', async (_, ref, sha) => {
+    ['an unknown commit', 'refs/heads/main', ZERO.replace('0', 'f'), /^main has moved on to /],
+    ['a newer commit on an older tag', 'refs/tags/light', '', /^light has moved on to /],
+  ])('%s is refused', async (_, ref, sha, message) => {
     expect(await open().prove(push(sha || second, ref), signal)).toMatchObject({
       kind: 'refused',
-      message: `commit ${(sha || second).slice(0, 12)} is not reachable from ${ref}`,
+      message: expect.stringMatching(message) as string,
     });
   });
 
@@ -152,24 +158,22 @@ describe('prove', () => {
   });
 
   test('a token that may only read is refused', async () => {
-    expect(await open(READER).prove(push(second), signal)).toEqual({
-      kind: 'refused',
-      message: `the token sealed in the hook key may not push to ${server.host}/acme/shop`,
-    });
+    const message = `the token may not push to ${server.host}/acme/shop`;
+    expect(await open(READER).prove(push(second), signal)).toEqual({ kind: 'refused', message });
+    expect(await open(READER).checkAccess(signal)).toBe(message);
+    expect(await open().checkAccess(signal)).toBeUndefined();
   });
 
   test('a repository that the token cannot see is refused', async () => {
-    expect(await open(OWNER, 'other').prove(push(second), signal)).toEqual({
-      kind: 'refused',
-      message: `the token sealed in the hook key cannot see ${server.host}/acme/other: the forge answers 404 "Not Found"`,
-    });
+    const message = `the token cannot see ${server.host}/acme/other: the forge answers 404 "Not Found"`;
+    expect(await open(OWNER, 'other').prove(push(second), signal)).toEqual({ kind: 'refused', message });
   });
 
   test('a token that was revoked is a fault', async () => {
     server.revokeToken(OWNER);
     await expect(open().prove(push(second), signal)).rejects.toMatchObject({
       code: 'FORGE_UNAUTHORIZED',
-      message: 'The forge does not accept the token sealed in the hook key',
+      message: 'The forge does not accept the token',
     });
   });
 
@@ -179,10 +183,8 @@ describe('prove', () => {
     ['no JSON', { status: 200, body: '<html>' }],
   ])('a repository that answers with %s is refused', async (_, fault) => {
     server.faults.add({ match: /repos\/acme\/shop$/, kind: 'status', times: 1, ...fault });
-    expect(await open().prove(push(second), signal)).toEqual({
-      kind: 'refused',
-      message: `${server.host}/acme/shop was renamed or moved; seal the token for its new name`,
-    });
+    const message = `${server.host}/acme/shop was renamed or moved; seal the token for its new name`;
+    expect(await open().prove(push(second), signal)).toEqual({ kind: 'refused', message });
   });
 
   test.each([
@@ -243,9 +245,9 @@ describe('readFile', () => {
 describe('setStatus', () => {
   test('sets the status with and without a target', async () => {
     const targetUrl = 'https://c3.example/b/x';
-    await open().setStatus(second, { state: 'pending', description: 'running', targetUrl }, signal);
-    await open().setStatus(second, { state: 'success', description: 'passed' }, signal);
-    const base = { repository: 'Acme/Shop', sha: second, context: 'c3', creator: 'acme' };
+    await open().setStatus(second, { context: 'c3/push', state: 'pending', description: 'running', targetUrl }, signal);
+    await open().setStatus(second, { context: 'c3/push', state: 'success', description: 'passed' }, signal);
+    const base = { repository: 'Acme/Shop', sha: second, context: 'c3/push', creator: 'acme' };
     expect(server.statuses.slice(-2)).toMatchObject([
       { ...base, state: 'pending', description: 'running', targetUrl },
       { ...base, state: 'success', description: 'passed', targetUrl: null },
@@ -253,7 +255,7 @@ describe('setStatus', () => {
   });
 
   test('a status for an unknown commit, or without the right, is a fault', async () => {
-    const status = { state: 'error', description: '' } as const;
+    const status = { context: 'c3/push', state: 'error', description: '' } as const;
     const message = `Cannot set the status of ffffffffffff in ${server.host}/acme/shop: the forge answers`;
     await expect(open().setStatus('f'.repeat(40), status, signal)).rejects.toMatchObject({
       code: 'FORGE_REFUSED',
@@ -277,26 +279,26 @@ describe('listStatuses', () => {
   test('lists the statuses of c3, the newest first, and none of other services', async () => {
     const sha = await tree.commit({ listed: 'x' }, 'listed');
     await tree.git('push', '--quiet', bare.path, `${sha}:refs/heads/listed`);
-    await open().setStatus(sha, { state: 'pending', description: 'running' }, signal);
+    await open().setStatus(sha, { context: 'c3/push', state: 'pending', description: 'running' }, signal);
     await fetch(`${server.apiBase}/repos/acme/shop/statuses/${sha}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${OWNER}`, 'user-agent': 'test' },
       body: JSON.stringify({ state: 'success', context: 'lint', description: 'fine (build forged)' }),
     });
-    await open().setStatus(sha, { state: 'failure', description: 'failed' }, signal);
+    await open().setStatus(sha, { context: 'c3/push', state: 'failure', description: 'failed' }, signal);
     expect(await list(sha)).toEqual([
-      { state: 'failure', description: 'failed' },
-      { state: 'pending', description: 'running' },
+      { context: 'c3/push', state: 'failure', description: 'failed' },
+      { context: 'c3/push', state: 'pending', description: 'running' },
     ]);
     expect(await list('f'.repeat(40))).toEqual([]);
   });
 
   test('reads beyond the first page', async () => {
-    await open().setStatus(first, { state: 'success', description: 'old' }, signal);
+    await open().setStatus(first, { context: 'c3/push', state: 'success', description: 'old' }, signal);
     for (let count = 0; count < 100; count += 1) {
-      await open().setStatus(first, { state: 'success', description: '' }, signal);
+      await open().setStatus(first, { context: 'c3/push', state: 'success', description: '' }, signal);
     }
-    expect((await list(first)).at(-1)).toEqual({ state: 'success', description: 'old' });
+    expect((await list(first)).at(-1)).toEqual({ context: 'c3/push', state: 'success', description: 'old' });
   });
 
   test.each([
@@ -348,14 +350,14 @@ describe('changedPaths', () => {
   });
 });
 
-test('retries after a 403 with Retry-After, and reports one with no requests left', async () => {
+test('retries after a 403 with Retry-After, and reports a secondary rate limit', async () => {
   const fault = { match: /contents/, kind: 'status', status: 403, times: 1 } as const;
   server.faults.add({ ...fault, headers: { 'retry-after': '0' } });
   expect(await open().readFile('c3.yaml', first, signal)).toMatchObject({ kind: 'found' });
-  server.faults.add({ ...fault, headers: { 'x-ratelimit-remaining': '0' } });
+  server.faults.add({ ...fault, body: '{"message":"You have exceeded a secondary rate limit."}' });
   await expect(open().readFile('c3.yaml', first, signal)).rejects.toMatchObject({
     code: 'FORGE_UNREACHABLE',
-    message: `${server.host} accepts no more requests with this token for now`,
+    message: `${server.host} accepts no more requests with this token for now; retry after 60 s`,
   });
 });
 

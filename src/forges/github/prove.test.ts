@@ -22,7 +22,7 @@ type Responses = Readonly<Record<string, Canned | readonly Canned[]>>;
 const ok = (body: unknown): Canned => ({ status: 200, body });
 const failed = (status: number): Canned => ({ status, body: { message: 'no' } });
 
-const REPOSITORY = ok({ full_name: 'Acme/Shop', permissions: { push: true } });
+const REPOSITORY = ok({ full_name: 'Acme/Shop', permissions: { push: true }, default_branch: 'trunk' });
 const MAIN = ok({ name: 'main', commit: { sha: HEAD }, protected: false });
 
 interface Result {
@@ -45,7 +45,7 @@ async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}):
     send: () => Promise.reject(new Error('a proof only reads')),
   };
   const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
-  return { proof: await prove(api, target, { signal: deadline(), lagMs: 0 }), paths };
+  return { proof: await prove(api, target, { signal: deadline(), lagPausesMs: [0] }), paths };
 }
 
 const TAG = { ref: { kind: 'tag', name: 'v1' } } as const;
@@ -68,7 +68,7 @@ describe('the right to push', () => {
       });
       expect(proof).toEqual({
         kind: 'refused',
-        message: `the token sealed in the hook key cannot see ${SCOPE}: the forge answers ${status} "no"`,
+        message: `the token cannot see ${SCOPE}: the forge answers ${status} "no"`,
       });
     },
   );
@@ -94,7 +94,7 @@ describe('the right to push', () => {
     ['only another right is true', { admin: true }],
   ])('is refused if %s', async (_, permissions) => {
     const { proof } = await proveWith({ '': ok({ full_name: 'acme/shop', permissions }) });
-    expect(proof).toEqual({ kind: 'refused', message: `the token sealed in the hook key may not push to ${SCOPE}` });
+    expect(proof).toEqual({ kind: 'refused', message: `the token may not push to ${SCOPE}` });
   });
 
   it('is the reason for a refusal if the commit is not proven either', async () => {
@@ -106,7 +106,7 @@ describe('the right to push', () => {
 describe('a branch', () => {
   it('proves its head with two requests', async () => {
     const { proof, paths } = await proveWith({});
-    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
     expect(paths.toSorted()).toEqual(['', '/branches/main']);
   });
 
@@ -119,25 +119,42 @@ describe('a branch', () => {
     expect((await proveWith({ '/branches/main': branch })).proof).toEqual({
       kind: 'proven',
       trust: expected ? 'protected' : 'other',
+      isHead: true,
     });
   });
 
-  it.each(['behind', 'identical'])('proves a commit that is %s', async (status) => {
-    const { proof } = await proveWith({ [`/compare/${HEAD}...${OTHER}`]: ok({ status }) }, { sha: OTHER });
-    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
+  it('is protected if it is the default branch', async () => {
+    const repository = ok({ ...(REPOSITORY.body as object), default_branch: 'main' });
+    expect((await proveWith({ '': repository })).proof).toEqual({ kind: 'proven', trust: 'protected', isHead: true });
+    const tag = {
+      '': repository,
+      '/git/ref/tags/main': ok({ ref: 'refs/tags/main', object: { sha: HEAD, type: 'commit' } }),
+    };
+    const { proof } = await proveWith(tag, { ref: { kind: 'tag', name: 'main' } });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
+  });
+
+  it('proves an older head by the log of pushes', async () => {
+    const log = ok([
+      { ref: 'refs/heads/main', before: OTHER, after: HEAD },
+      { ref: 'refs/heads/main', before: '0'.repeat(40), after: OTHER },
+    ]);
+    const { proof, paths } = await proveWith({ '/activity': log }, { sha: OTHER });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: false });
+    expect(paths.toSorted()).toEqual(['', '/activity', '/branches/main']);
   });
 
   it.each([
-    ['ahead of it', ok({ status: 'ahead' })],
-    ['on another branch', ok({ status: 'diverged' })],
-    ['in a response without a status', ok({})],
-    ['in an empty response', ok(null)],
-    ['behind it, but in a response that is not 200', { status: 404, body: { status: 'behind' } }],
-  ])('does not prove a commit that is %s, after two requests', async (_, answer) => {
-    const path = `/compare/${HEAD}...${OTHER}`;
-    const { proof, paths } = await proveWith({ [path]: answer }, { sha: OTHER });
-    expect(proof).toEqual({ kind: 'refused', message: 'commit bbbbbbbbbbbb is not reachable from refs/heads/main' });
-    expect(paths.filter((other) => other === path)).toHaveLength(2);
+    ['is the head of another branch only', ok([{ ref: 'refs/heads/dev', after: OTHER }])],
+    ['is the head of a tag of this name only', ok([{ ref: 'refs/tags/main', after: OTHER }])],
+    ['was the head before the oldest push', ok([{ ref: 'refs/heads/main', before: OTHER, after: HEAD }])],
+    ['was never the head', ok([])],
+    ['is in a log that is not a list', ok({ ref: 'refs/heads/main', after: OTHER })],
+    ['is in a response that is not 200', { status: 404, body: [{ ref: 'refs/heads/main', after: OTHER }] }],
+  ])('does not prove a commit that %s, after two requests', async (_, answer) => {
+    const { proof, paths } = await proveWith({ '/activity': answer }, { sha: OTHER });
+    expect(proof).toEqual({ kind: 'refused', message: 'main has moved on to aaaaaaa' });
+    expect(paths.filter((other) => other === '/activity')).toHaveLength(2);
   });
 
   it.each([
@@ -165,14 +182,14 @@ describe('a branch', () => {
 
   it('proves a commit that the forge knows at the second request', async () => {
     const { proof } = await proveWith({ '/branches/main': [failed(404), MAIN] });
-    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
   });
 });
 
 describe('a tag', () => {
   it('proves the commit that it points at, is never protected, and is not requested as a branch', async () => {
     const { proof, paths } = await proveWith({ '/git/ref/tags/v1': pointAt(HEAD, 'commit') }, TAG);
-    expect(proof).toEqual({ kind: 'proven', trust: 'other' });
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
     expect(paths.toSorted()).toEqual(['', '/git/ref/tags/v1']);
   });
 
@@ -184,7 +201,7 @@ describe('a tag', () => {
       '/git/tags/3': pointAt('4', 'tag'),
     };
     const four = { ...chain, '/git/tags/4': pointAt(HEAD, 'commit') };
-    expect((await proveWith(four, TAG)).proof).toEqual({ kind: 'proven', trust: 'other' });
+    expect((await proveWith(four, TAG)).proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
     const five = { ...chain, '/git/tags/4': pointAt('5', 'tag'), '/git/tags/5': pointAt(HEAD, 'commit') };
     const { proof, paths } = await proveWith(five, TAG);
     expect(proof).toEqual({ kind: 'refused', message: 'ref refs/tags/v1 points at a chain of more than 4 tags' });
@@ -233,5 +250,5 @@ it('a proof whose signal is aborted ends during the delay before the second requ
     send: () => Promise.reject(new Error('a proof only reads')),
   };
   const target = { ref: { kind: 'branch', name: 'main' }, sha: HEAD } as const;
-  await expect(prove(api, target, { signal: abort.signal, lagMs: 60_000 })).rejects.toThrow(/abort/i);
+  await expect(prove(api, target, { signal: abort.signal, lagPausesMs: [60_000] })).rejects.toThrow(/abort/i);
 });

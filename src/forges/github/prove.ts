@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BuildTarget, formatRef } from '../../build/index.ts';
-import { parseJson, readObject } from '../../json.ts';
+import { type BuildTarget, formatRef, type Ref } from '../../build/index.ts';
+import { C3Error } from '../../errors.ts';
+import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
-import type { Proof } from '../forge.ts';
+import type { Proof, Repository } from '../forge.ts';
 import { toDiagnosis, type GithubApi } from './api.ts';
-import type { CommitOptions } from './commits.ts';
 
 /** A tag can point at a tag, which can point at another tag. Longer chains are not useful. */
 const MAX_TAG_DEPTH = 4;
@@ -13,31 +13,44 @@ type Refusal = Extract<Proof, { kind: 'refused' }>;
 type Head = { kind: 'head'; sha: string; isProtected: boolean } | Refusal;
 
 /**
- * Asks the forge two questions at the same time: whether the token may push, and whether the commit is reachable from
- * the ref (A2).
+ * Asks the forge two questions at the same time: whether the token may push, and whether the commit is the head of the
+ * ref or was pushed as its head (A2). An ancestor of the head proves nothing: a merge brings commits into a branch
+ * that never were its head.
  *
  * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
  */
 export async function prove(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
-  const permission = proveMayPush(api, options.signal);
-  const [refusal, reachable] = await Promise.all([permission, proveReachable(api, target, options)]);
-  return refusal ?? reachable;
+  const [access, pushed] = await Promise.all([readAccess(api, options.signal), provePushed(api, target, options)]);
+  if (access.kind === 'refused' || pushed.kind === 'refused') return access.kind === 'refused' ? access : pushed;
+  const isDefault = target.ref.kind === 'branch' && target.ref.name === access.defaultBranch;
+  return isDefault ? { ...pushed, trust: 'protected' } : pushed;
 }
 
 export interface ProveOptions {
   readonly signal: AbortSignal;
-  /** The delay before the second attempt. A webhook can arrive before the API's database replica has the commit. */
-  readonly lagMs: number;
+  /**
+   * The pauses before a refusal is checked again. A webhook can arrive before the API's database replica has the push.
+   * While the replica still shows the ref as it was before the push, all pauses are used, else only the first.
+   */
+  readonly lagPausesMs: readonly number[];
 }
 
-/** Returns the refusal; undefined if the token may push. */
-async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Refusal | undefined> {
+/** Returns why the token may not push; undefined if it may. */
+export async function checkAccess(api: GithubApi, signal: AbortSignal): Promise<string | undefined> {
+  const access = await readAccess(api, signal);
+  return access.kind === 'refused' ? access.message : undefined;
+}
+
+type Access = { kind: 'granted'; defaultBranch: unknown } | Refusal;
+
+/** Returns whether the token may push. */
+async function readAccess(api: GithubApi, signal: AbortSignal): Promise<Access> {
   const scope = formatScope(api.scope);
-  const response = await api.get('', signal);
+  const response = await api.get('', signal, { isLate: ({ status }) => status === 404 });
   const moved = refuse(`${scope} was renamed or moved; seal the token for its new name`);
   if ([301, 307, 308].includes(response.status)) return moved;
   if (response.status !== 200) {
-    return refuse(`the token sealed in the hook key cannot see ${scope}: ${toDiagnosis(response)}`);
+    return refuse(`the token cannot see ${scope}: ${toDiagnosis(response)}`);
   }
   const repository = readObject(parseJson(response.body));
   const fullName = repository['full_name'];
@@ -46,30 +59,39 @@ async function proveMayPush(api: GithubApi, signal: AbortSignal): Promise<Refusa
   }
   // GitHub reports the user's right, not the token's. The first status shows whether the token may set statuses.
   if (readObject(repository['permissions'])['push'] !== true) {
-    return refuse(`the token sealed in the hook key may not push to ${scope}`);
+    return refuse(`the token may not push to ${scope}`);
   }
-  return undefined;
+  return { kind: 'granted', defaultBranch: repository['default_branch'] };
 }
 
 /**
- * Proves that a commit is the ref's head or an ancestor of it. A request for the commit alone proves nothing: GitHub
- * serves the commits of every fork through its parent. A refusal is checked again after `lagMs`.
+ * Proves that a commit is or was the head of the ref. A request for the commit alone proves nothing: GitHub serves the
+ * commits of every fork through its parent.
  */
-async function proveReachable(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
-  const proof = await proveOnce(api, target, options.signal);
-  if (proof.kind === 'proven') return proof;
-  await sleep(options.lagMs, undefined, { signal: options.signal });
-  return proveOnce(api, target, options.signal);
+async function provePushed(api: GithubApi, target: BuildTarget, { signal, lagPausesMs }: ProveOptions): Promise<Proof> {
+  let answer = await proveOnce(api, target, signal);
+  for (const [index, pauseMs] of lagPausesMs.entries()) {
+    if (answer.proof.kind === 'proven' || (index > 0 && !answer.isOld)) break;
+    await sleep(pauseMs, undefined, { signal });
+    answer = await proveOnce(api, target, signal);
+  }
+  return answer.proof;
 }
 
-async function proveOnce(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Proof> {
-  const head =
-    target.ref.kind === 'branch' ? await readBranch(api, target, signal) : await readTag(api, target, signal);
-  if (head.kind === 'refused') return head;
-  if (head.sha === target.sha || (await isAncestor(api, head.sha, { sha: target.sha, signal }))) {
-    return { kind: 'proven', trust: head.isProtected ? 'protected' : 'other' };
+/** `isOld`: the forge shows the ref as it was before the push. */
+async function proveOnce(
+  api: GithubApi,
+  target: BuildTarget,
+  signal: AbortSignal,
+): Promise<{ readonly proof: Proof; readonly isOld: boolean }> {
+  const { ref, sha, before } = target;
+  const head = ref.kind === 'branch' ? await readBranch(api, target, signal) : await readTag(api, target, signal);
+  if (head.kind === 'refused') return { proof: head, isOld: before === undefined };
+  const isHead = head.sha === sha;
+  if (isHead || (ref.kind === 'branch' && (await wasPushed(api, target, signal)))) {
+    return { proof: { kind: 'proven', trust: head.isProtected ? 'protected' : 'other', isHead }, isOld: false };
   }
-  return refuse(`commit ${target.sha.slice(0, 12)} is not reachable from ${formatRef(target.ref)}`);
+  return { proof: refuse(`${ref.name} has moved on to ${head.sha.slice(0, 7)}`), isOld: head.sha === before };
 }
 
 /** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
@@ -115,16 +137,47 @@ function toNoHead(target: BuildTarget, status: number, diagnosis: string): Refus
     : refuse(`the forge does not show ref ${formatRef(target.ref)}: ${diagnosis}`);
 }
 
+/** Deliveries of quick pushes come within seconds, or minutes if c3 was away. An older head needs its sealed link. */
+const RECENT_MS = 3_600_000;
+
 /**
- * Returns whether `sha` is in the history of `head`. The response is short then, because there are no commits and no
- * files to list. A longer response is cut, so it is not JSON and proves nothing.
+ * Returns whether the forge's log of pushes says that the commit was the head of the branch in the last hour, and that
+ * the branch was neither deleted nor reset since. A forge without this log proves only the head. The log has no tags.
  *
- * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
+ * @see https://docs.github.com/en/rest/repos/repos#list-repository-activities
  */
-async function isAncestor(api: GithubApi, head: string, { sha, signal }: CommitOptions): Promise<boolean> {
-  const response = await api.get(`/compare/${head}...${sha}`, signal);
-  const { status } = response.status === 200 ? readObject(parseJson(response.body)) : {};
-  return status === 'behind' || status === 'identical';
+async function wasPushed(api: GithubApi, { ref, sha }: BuildTarget, signal: AbortSignal): Promise<boolean> {
+  for (const { after, activity_type: type, timestamp } of await readPushLog(api, ref, signal)) {
+    if (Date.now() - Date.parse(readString(timestamp) ?? '') > RECENT_MS) return false;
+    if (after === sha) return true;
+    if (type === 'force_push' || type === 'branch_creation' || type === 'branch_deletion') return false;
+  }
+  return false;
+}
+
+/** See {@link Repository.readPush}. */
+export async function readPush(
+  api: GithubApi,
+  { ref, sha }: BuildTarget,
+  signal: AbortSignal,
+): ReturnType<Repository['readPush']> {
+  try {
+    const push = (await readPushLog(api, ref, signal)).find(({ after }) => after === sha);
+    const before = readString(push?.['before']);
+    return before === undefined ? undefined : { before: /^0+$/.test(before) ? undefined : before };
+  } catch (error) {
+    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
+/** Lists the changes of a ref in the last month, at most 100, the newest first. */
+async function readPushLog(api: GithubApi, ref: Ref, signal: AbortSignal): Promise<readonly UnknownObject[]> {
+  const name = formatRef(ref);
+  const query = { ref: name, time_period: 'month', per_page: '100' };
+  const response = await api.get('/activity', signal, { query });
+  const log = response.status === 200 ? readArray(parseJson(response.body)) : [];
+  return log.map(readObject).filter((entry) => entry['ref'] === name);
 }
 
 function refuse(message: string): Refusal {

@@ -85,6 +85,11 @@ export function toRecord(value: unknown): LeaseRecord {
   };
 }
 
+/** Returns the record of a Lease that is not stored yet. */
+export function createRecord(durationMs: number): LeaseRecord {
+  return { version: '', holder: '', durationMs, renewedAt: 0, epoch: 0, queue: [], builds: [], unfitPod: '' };
+}
+
 /** Formats the Lease for a request. `now` is in epoch milliseconds. */
 export function formatLease(
   record: LeaseRecord,
@@ -127,7 +132,12 @@ export function nextEpoch(last: number, now: number): number {
 export function isFree(record: LeaseRecord, claimant: Claimant, holderMs: number): boolean {
   const { holder } = record;
   if (holder === '' || holder.endsWith(`@${claimant.nonce}`)) return true;
-  return (claimant.isResumed && holder.startsWith(`${claimant.build}@`)) || holderMs >= record.durationMs;
+  return isOfResumed(record, claimant) || holderMs >= record.durationMs;
+}
+
+/** Returns whether the holder is the c3 that led the build before this claimant resumes it. */
+export function isOfResumed({ holder }: LeaseRecord, { build, isResumed }: Claimant): boolean {
+  return isResumed && holder.startsWith(`${build}@`);
 }
 
 /** Decides what to do about a Lease: acquire it, join the queue, or read it again later. */

@@ -11,6 +11,8 @@ export interface Lease {
    * valid.
    */
   readonly isUndisputed: boolean;
+  /** Whether another build held the Lease last, and did not release it. */
+  readonly isAbandoned: boolean;
   /**
    * The UID of the Pod in which a resumed build began; undefined when it never began; {@link UNKNOWN_POD} when there
    * are no Leases that could tell.
@@ -65,6 +67,7 @@ export interface HeldLease {
   readonly record: LeaseRecord;
   readonly request: LeaseRequest;
   readonly isUndisputed: boolean;
+  readonly isAbandoned: boolean;
   readonly renewMs: number;
   /** Called with the last version when the Lease was released. */
   onReleased(record: LeaseRecord): void;
@@ -117,6 +120,7 @@ export function holdLease({ store, record: taken, request, onReleased, ...held }
     unfitPod: taken.unfitPod,
     warnings: [],
     isUndisputed: held.isUndisputed,
+    isAbandoned: held.isAbandoned,
     startedIn: (isResumed && taken.builds.find((begun) => begun.build === build)?.pod) || undefined,
     lost: lost.promise,
     get isLost() {
@@ -178,6 +182,7 @@ export function createUnguardedLease(epoch: number, facts: { warning: string; is
     epoch,
     warnings: [facts.warning],
     isUndisputed: true,
+    isAbandoned: false,
     unfitPod: '',
     startedIn: facts.isResumed ? UNKNOWN_POD : undefined,
     lost: new Promise(() => undefined),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { UnreachableError, type KubeAnswer, type KubeClient, type KubeRequest } from '../client.ts';
-import type { Lease, LeaseRequest } from './lease.ts';
+import type { Lease } from './lease.ts';
 import { createLeases, type Leases } from './leases.ts';
 
 /** The fake API: one Lease with versions, and planned faults. */
@@ -71,12 +71,11 @@ async function acquire(
   build: string,
   options: { reasons?: string[]; signal?: AbortSignal; isResumed?: boolean } = {},
 ): Promise<Lease> {
-  const request: LeaseRequest = { plan: PLAN, build, isResumed: options.isResumed ?? false };
-  const answer = await leases.acquire(request, {
-    signal: options.signal ?? NEVER,
-    onWaiting: (reason) => options.reasons?.push(reason),
-  });
+  const { signal = NEVER, reasons, isResumed = false } = options;
+  const onWaiting = (reason: string) => void reasons?.push(reason);
+  const answer = await leases.acquire({ plan: PLAN, build, isResumed }, { signal, onWaiting });
   if (answer.kind !== 'held') throw new Error(JSON.stringify(answer));
+  onTestFinished(async () => await answer.lease.release()); // It would go on renewing itself in the next test.
   return answer.lease;
 }
 
@@ -110,6 +109,16 @@ describe('a Lease', () => {
     await expect.poll(() => requests.slice(length, length + 2)).toEqual(['POST', 'GET']);
     stop.abort();
     await waits;
+  });
+
+  test('is abandoned when another build has it and did not release it, and not when that build is resumed', async () => {
+    leave('b1@other');
+    const second = await acquire(createProcess(), 'b2');
+    leave('b2@other');
+    const resumed = await acquire(createProcess(), 'b2', { isResumed: true });
+    await resumed.release();
+    const all = [second, resumed, await acquire(createProcess(), 'b3')];
+    expect(all.map(({ isAbandoned }) => isAbandoned)).toEqual([true, false, false]);
   });
 
   test('is renewed while it is held, and not after its release', async () => {

@@ -6,7 +6,9 @@ import { isTransient, type KubeClient } from '../client.ts';
 import { createUnguardedLease, holdLease, type Lease, type LeaseRequest } from './lease.ts';
 import {
   createLeaseStore,
+  createRecord,
   isFree,
+  isOfResumed,
   nextEpoch,
   planMove,
   toPodKey,
@@ -80,12 +82,12 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
     const claimant = { identity: `${build}@${nonce}`, build, nonce, isResumed };
     return { request, claimant, store: createLeaseStore(client, plan), observe: createObserver(), limits };
   }
-  function hold({ request, store }: Attempt, { record, isUndisputed }: HeldRecord): Lease {
+  function hold({ request, store }: Attempt, { record, isUndisputed, isAbandoned }: HeldRecord): Lease {
     const onReleased = (last: LeaseRecord): void => {
       // If a build waits for the Lease, it will change at once.
       if (last.queue.length === 0) remembered.set(toPodKey(request.plan), last);
     };
-    return holdLease({ store, record, request, isUndisputed, renewMs: limits.renewMs, onReleased });
+    return holdLease({ store, record, request, isUndisputed, isAbandoned, renewMs: limits.renewMs, onReleased });
   }
   function goUnguarded(message: string, isResumed: boolean): Lease {
     lastUnguarded = nextEpoch(lastUnguarded, Date.now());
@@ -113,7 +115,7 @@ export function createLeases(client: KubeClient, given: Partial<LeaseLimits> = {
       if (!isFree(record, attempt.claimant, seen?.agoMs ?? 0) || record.queue.length > 0) return undefined;
       const written = await attempt.store.write(withHolder({ ...record, builds: [] }, attempt.claimant, Date.now()));
       if (written.kind !== 'stored') return undefined;
-      return hold(attempt, { record: written.record, isUndisputed: true });
+      return hold(attempt, { record: written.record, isUndisputed: true, isAbandoned: false });
     },
   };
 }
@@ -130,10 +132,12 @@ interface HeldRecord {
   readonly record: LeaseRecord;
   /** {@link Lease.isUndisputed} */
   readonly isUndisputed: boolean;
+  /** {@link Lease.isAbandoned} */
+  readonly isAbandoned: boolean;
 }
 
 /** Another process changed the Lease before a `conflict`: read it again. */
-type Outcome = { readonly kind: 'held'; readonly record: LeaseRecord } | { readonly kind: 'wait' } | NotWritten;
+type Outcome = ({ readonly kind: 'held' } & Omit<HeldRecord, 'isUndisputed'>) | { readonly kind: 'wait' } | NotWritten;
 type NotWritten = Exclude<Written, { kind: 'stored' }>;
 
 /**
@@ -179,8 +183,8 @@ async function tryOnce(
   record: LeaseRecord | undefined,
 ): Promise<Outcome> {
   const before = record ?? createRecord(limits.leaseMs);
-  // The Lease was already taken, and the answer was lost.
-  if (before.holder === claimant.identity) return { kind: 'held', record: before };
+  // The Lease was already taken, and the answer was lost. So it is not known who held it before.
+  if (before.holder === claimant.identity) return { kind: 'held', record: before, isAbandoned: true };
   const move = planMove(before, claimant, observe(before));
   if (move === 'wait') return { kind: 'wait' };
   if (move === 'queue') {
@@ -194,7 +198,9 @@ async function tryOnce(
     : before.builds.at(-1);
   const held = withHolder({ ...before, durationMs: limits.leaseMs }, claimant, Date.now());
   const written = await store.write(withBuild(held, { build, pod: known?.pod ?? '' }));
-  return written.kind === 'stored' ? { kind: 'held', record: written.record } : written;
+  if (written.kind !== 'stored') return written;
+  const isAbandoned = before.holder !== '' && !isOfResumed(before, claimant);
+  return { kind: 'held', record: written.record, isAbandoned };
 }
 
 async function leaveQueue({ claimant, store }: Attempt): Promise<void> {
@@ -220,10 +226,6 @@ function createSince(): (key: string) => number {
     if (key !== last) [last, since] = [key, performance.now()];
     return performance.now() - since;
   };
-}
-
-function createRecord(durationMs: number): LeaseRecord {
-  return { version: '', holder: '', durationMs, renewedAt: 0, epoch: 0, queue: [], builds: [], unfitPod: '' };
 }
 
 async function pause(aboutMs: number, signal: AbortSignal): Promise<void> {

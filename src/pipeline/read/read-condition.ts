@@ -6,6 +6,7 @@ import { EVENTS, noSchedules, STATUSES } from '../step-language.ts';
 import type { Vocabulary } from '../vocabulary.ts';
 import { forEach } from '../vocabulary.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
+import { hintExpression, hintForbidden } from './name-glob.ts';
 import { child, readText, readWord, refuseUnknownKeys } from './read-value.ts';
 
 /** What other CI systems call an event or a status, and the hint for it. */
@@ -119,10 +120,22 @@ function readGlob(item: YamlNode, key: GlobKey, problems: ProblemList): string |
   if (text === undefined) return undefined;
   const glob = parseGlob(splitNegation(text).pattern);
   const hint = hintNever(text, key);
-  if (glob.kind === 'glob' && hint === undefined) return text;
+  if (glob.kind === 'glob' && hint === undefined) {
+    warnOfExpression(item, text, { key, problems });
+    return text;
+  }
   if (glob.kind === 'invalid') problems.error(item, `when.${key} has an invalid glob: ${glob.message}`);
   else problems.error(item, `when.${key} has a glob that never matches`, hint);
   return undefined;
+}
+
+function warnOfExpression(
+  item: YamlNode,
+  text: string,
+  { key, problems }: { readonly key: GlobKey; readonly problems: ProblemList },
+): void {
+  const hint = hintExpression(text, key);
+  if (hint !== undefined) problems.warning(item, `when.${key} has a glob that looks like a regular expression`, hint);
 }
 
 /** Counts the globs for branches and tags. Reports at the list that exceeds the limit. */
@@ -145,9 +158,13 @@ function limitNameGlobs(map: YamlMap, condition: Condition, context: ConditionCo
 const NEVER_A_NAME = /^(?:\.?\/|refs\/(?:heads\/|tags\/)?)/;
 const NEVER_A_PATH = /^\.?\//;
 
-/** Says what to do about a glob that matches no name, because of its start or its end. */
+/** Says what to do about a glob that matches no name. */
 function hintNever(text: string, key: GlobKey): string | undefined {
-  const [prefix] = (key === 'path' ? NEVER_A_PATH : NEVER_A_NAME).exec(splitNegation(text).pattern) ?? [];
+  const { pattern } = splitNegation(text);
+  const [prefix] = (key === 'path' ? NEVER_A_PATH : NEVER_A_NAME).exec(pattern) ?? [];
+  const forbidden = key === 'path' ? undefined : hintForbidden(text);
+  // A slash before a forbidden character begins a regular expression, `/^v/`.
+  if (forbidden !== undefined && (prefix === undefined || prefix === '/')) return forbidden;
   if (prefix !== undefined) {
     const names = key === 'path' ? 'paths begin at the root of the repository' : `write only the name of the ${key}`;
     return `remove "${prefix}": ${names}`;

@@ -11,12 +11,14 @@ import {
 import { suggest } from '../suggest.ts';
 import { findAliased } from '../vocabulary.ts';
 import type { YamlEntry, YamlList, YamlMap, YamlNode } from '../yaml-tree.ts';
+import { checkArguments, checkScript } from './check-script.ts';
 import type { ConditionReader } from './read-condition.ts';
 import type { Containers } from './read-job.ts';
 import { hintContainer } from './read-job.ts';
 import {
   child,
   describeKind,
+  hintAlias,
   readBoolean,
   readChild,
   readDuration,
@@ -40,6 +42,7 @@ export interface StepsContext {
   readonly text: string;
   /** Undefined when the containers of the job are unknown: then no container's name is wrong. */
   readonly containers: Containers | undefined;
+  readonly initContainers: ReadonlySet<string>;
   readonly readCondition: ConditionReader;
 }
 
@@ -110,7 +113,7 @@ function toStepList(node: YamlNode, what: string, problems: ProblemList): YamlLi
 function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const { problems } = context;
   if (node.kind !== 'map') {
-    problems.error(node, `a step must be a mapping \`container: command\`, not ${describeKind(node)}`);
+    problems.error(node, `a step must be a mapping \`container: command\`, not ${describeKind(node)}`, hintAlias(node));
     return undefined;
   }
   const command = readCommand(node, context);
@@ -122,7 +125,7 @@ function readStep(node: YamlNode, context: StepsContext): Step | undefined {
   const allowFailure = readChild(node, 'allow_failure', (value) => readBoolean(value, 'allow_failure', problems));
   if (command === undefined) return undefined;
   return {
-    name: name ?? command.container,
+    name: name ?? '',
     ...command,
     env,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -156,7 +159,7 @@ function readCommand(step: YamlMap, context: StepsContext): Pick<Step, 'containe
 }
 
 function readLongForm(step: YamlMap, context: StepsContext): Pick<Step, 'container' | 'run'> | undefined {
-  const { problems, containers } = context;
+  const { problems, containers, initContainers } = context;
   const node = child(step, 'container');
   const command = child(step, 'run');
   if (node === undefined) {
@@ -167,7 +170,11 @@ function readLongForm(step: YamlMap, context: StepsContext): Pick<Step, 'contain
   const container = readText(node, 'container', problems);
   if (container === undefined) return undefined;
   if (containers !== undefined && !containers.has(container)) {
-    problems.error(node, 'the job has no container with this name', hintContainer(container, containers));
+    problems.error(
+      node,
+      'the job has no container with this name',
+      hintContainer(container, { containers, initContainers }),
+    );
     return undefined;
   }
   const run = command && readRun(command, 'run', context);
@@ -180,7 +187,7 @@ function readLongForm(step: YamlMap, context: StepsContext): Pick<Step, 'contain
 function refuseOther(
   [key, entry]: [string, YamlEntry],
   step: { readonly chosen: string | undefined; readonly isLong: boolean },
-  { problems, containers = new Map() }: StepsContext,
+  { problems, containers = new Map(), initContainers }: StepsContext,
 ): void {
   if (problems.isFull) return;
   const needsContainer = step.chosen === undefined && !step.isLong;
@@ -192,8 +199,15 @@ function refuseOther(
     const hint = step.isLong ? 'write either `container` and `run`, or this' : `begin a new step: \`- ${key}: …\``;
     const message = `a step runs in one container, and ${quote(step.chosen ?? 'container')} is already here`;
     problems.error(entry.key, message, hint);
-  } else if (needsContainer && (isNoOption || suggest(key, containers.keys()) !== undefined)) {
-    problems.error(entry.key, `the job has no container ${quoteKey(key)}`, hintContainer(key, containers));
+  } else if (
+    needsContainer &&
+    (isNoOption || initContainers.has(key) || suggest(key, containers.keys()) !== undefined)
+  ) {
+    problems.error(
+      entry.key,
+      `the job has no container ${quoteKey(key)}`,
+      hintContainer(key, { containers, initContainers }),
+    );
   } else {
     refuseKey(key, entry.key, stepVocabulary, problems);
   }
@@ -210,31 +224,19 @@ function readRun(node: YamlNode, what: string, context: StepsContext): Step['run
     const text = readText(node, what, problems);
     if (text === undefined) return undefined;
     if (text.trim() === '') {
-      problems.error(node, `${what} is empty`);
+      const isBlock = /[|>]/.test(context.text.charAt(node.start));
+      const hint = isBlock ? 'indent the script deeper than its key' : undefined;
+      problems.error(node, `${what} is empty`, hint);
       return undefined;
     }
-    if (node.isPlain) warnOfComment(node, context);
+    checkScript(node, text, context);
     return { kind: 'script', text };
   }
   const argv = node.items.map((item) => readText(item, `a word of ${what}`, problems));
   const words = argv.filter((word) => word !== undefined);
   if (words.length < argv.length) return undefined;
+  checkArguments(node.items, words, context);
   if (words[0]) return { kind: 'argv', argv: words };
   problems.error(node, `${what} has no program`);
   return undefined;
-}
-
-/**
- * Warns where YAML cuts a plain text at ` #`. A shell would do the same, so `make # all of it` is fine. Different are
- * a `#` in quotes, and `#1`, which people nearly always want to keep.
- */
-function warnOfComment(node: YamlNode, { text, problems }: StepsContext): void {
-  const comment = /^[ \t]+(#[^\r\n]*)/.exec(text.slice(node.end, node.end + 200))?.[1];
-  if (comment === undefined) return;
-  const script = text.slice(node.start, node.end);
-  const hasOpenQuote = /["']/.test(script.replace(/\\.|'[^']*'|"(?:\\.|[^"\\])*"/g, ''));
-  if (!/^#[^\s#]/.test(comment) && !hasOpenQuote) return;
-  const start = text.indexOf('#', node.end);
-  const hint = 'to keep it, put the whole script in quotes or under "|"';
-  problems.warning({ start, end: start + comment.length }, 'this is a comment, not part of the script', hint);
 }

@@ -12,6 +12,12 @@ export function describeKind(node: YamlNode): string {
   return typeof node.value === 'string' ? 'text' : `a ${typeof node.value}`;
 }
 
+/** Says why a list is inside a list, if it is there by an alias. */
+export function hintAlias(node: YamlNode): string | undefined {
+  const isAlias = node.kind === 'list' && node.isAliasInList === true;
+  return isAlias ? 'an alias of a list cannot be inserted into a list: write an alias for each item' : undefined;
+}
+
 export function toMap(node: YamlNode, what: string, problems: ProblemList): YamlMap | undefined {
   if (node.kind === 'map') return node;
   problems.error(node, `${what} must be a mapping, not ${describeKind(node)}`);
@@ -21,6 +27,17 @@ export function toMap(node: YamlNode, what: string, problems: ProblemList): Yaml
 /** Returns the value of a key, or undefined when the key is not there. */
 export function child(map: YamlMap | undefined, key: string): YamlNode | undefined {
   return map?.entries.get(key)?.value;
+}
+
+/** Returns the value of a key, if it is a mapping. */
+export function childMap(map: YamlMap | undefined, key: string): YamlMap | undefined {
+  const node = child(map, key);
+  return node?.kind === 'map' ? node : undefined;
+}
+
+/** Returns the mappings of a list, if it is one. */
+export function itemsOf(node: YamlNode | undefined): readonly YamlMap[] {
+  return node?.kind === 'list' ? node.items.filter((item) => item.kind === 'map') : [];
 }
 
 /** Reads the value of a key that is there. Returns undefined when the key is missing or its value is wrong. */
@@ -47,7 +64,8 @@ export function refuseKey(key: string, at: Located, vocabulary: Vocabulary, prob
   if (problems.isFull) return;
   const instead = vocabulary.foreign.get(key);
   const meant = findAliased(key, vocabulary) ?? suggest(key, vocabulary.keys.keys());
-  problems.error(at, `unknown key ${quoteKey(key)}`, instead ?? (meant && `did you mean "${meant}"?`));
+  const hint = /^[\w-]+:/.test(key) ? 'write a space after the ":"' : meant && `did you mean "${meant}"?`;
+  problems.error(at, `unknown key ${quoteKey(key)}`, instead ?? hint);
 }
 
 /** Reads text. Refuses `18.10` and `true`, because YAML has already changed them. */
@@ -59,7 +77,7 @@ export function readText(node: YamlNode, what: string, problems: ProblemList): s
   } else if (typeof value === 'string') {
     problems.error(node, `${what} contains a NUL character, which no program accepts`);
   } else {
-    const hint = value === undefined ? undefined : 'put it in quotes';
+    const hint = value === undefined ? hintAlias(node) : 'put it in quotes';
     problems.error(node, `${what} must be text, not ${describeKind(node)}`, hint);
   }
   return undefined;

@@ -1,3 +1,4 @@
+import type { SealedValue } from '../pipeline.ts';
 import type { Located, ProblemList } from '../problem-list.ts';
 import { quote, quoteKey } from '../problem-list.ts';
 import type { YamlEntry, YamlMap, YamlNode } from '../yaml-tree.ts';
@@ -31,7 +32,7 @@ export function readEnv(node: YamlNode | undefined, problems: ProblemList): Reco
 }
 
 /** Reads `secrets`: sealed values by name. */
-export function readSecrets(node: YamlNode | undefined, problems: ProblemList): Record<string, string> {
+export function readSecrets(node: YamlNode | undefined, problems: ProblemList): Record<string, SealedValue> {
   return readVariables(node, 'secrets', problems, (entry, name) =>
     readSealed(entry, { what: `secrets.${name}`, purpose: `secret:${name}`, content: 'the value' }, problems),
   );
@@ -47,14 +48,14 @@ export function refuseOverlap(root: YamlMap, problems: ProblemList): void {
   }
 }
 
-function readVariables(
+function readVariables<Value>(
   node: YamlNode | undefined,
   what: 'env' | 'secrets',
   problems: ProblemList,
-  readOne: (entry: YamlEntry, name: string) => string | undefined,
-): Record<string, string> {
+  readOne: (entry: YamlEntry, name: string) => Value | undefined,
+): Record<string, Value> {
   const map = node && toMap(node, what, problems);
-  const variables: [string, string][] = [];
+  const variables: [string, Value][] = [];
   for (const [name, entry] of map?.entries ?? []) {
     // Below `secrets`, a secret without a colon can look like a name.
     const shown = what === 'secrets' ? quoteKey(name) : quote(name);

@@ -127,31 +127,42 @@ const explanations: Partial<Record<YAMLError['code'], Explanation>> = {
   },
 };
 
-/** Reports the first parser error of each line, in words for people who do not know the grammar of YAML. */
-export function reportYamlErrors(yaml: ComposedYaml, problems: ProblemList): void {
+/** An error of the parser, in words for people who do not know the grammar of YAML. */
+export interface YamlMistake extends Explanation {
+  /** `UNCLOSED` is located at the quote or the bracket. */
+  readonly code: YAMLError['code'] | 'UNCLOSED';
+  readonly at: Located;
+  readonly line: number;
+}
+
+/** Lists the first parser error of each line. */
+export function listYamlMistakes(yaml: ComposedYaml, { lineOf }: Pick<ProblemList, 'lineOf'>): YamlMistake[] {
+  const mistakes: YamlMistake[] = [];
   const lines = new Set<number>();
   let unclosed: readonly Located[] | undefined;
   for (const { code, pos } of yaml.document.errors) {
     const at = { start: pos[0], end: pos[1] };
-    const line = problems.lineOf(at);
+    const line = lineOf(at);
     if (lines.has(line)) continue;
-    if (lines.size === MAX_YAML_ERRORS) return;
+    if (lines.size === MAX_YAML_ERRORS) break;
     lines.add(line);
     if (code === 'MISSING_CHAR' || code === 'BAD_INDENT') {
       // The parser reports a quote or a bracket that is not closed at its end. The start helps more.
       unclosed ??= findUnclosed(yaml);
       const opener = unclosed.findLast(({ start, end }) => start < at.start && end >= at.start - 1);
       if (opener !== undefined) {
-        const character = yaml.text.charAt(opener.start);
-        problems.error({ start: opener.start, end: opener.start + 1 }, `the ${character} is not closed`);
+        const first = { start: opener.start, end: opener.start + 1 };
+        const message = `the ${yaml.text.charAt(opener.start)} is not closed`;
+        mistakes.push({ code: 'UNCLOSED', at: first, line: lineOf(first), message });
         continue;
       }
     }
     const lineStart = yaml.text.lastIndexOf('\n', at.start - 1) + 1;
     const isTab = /^ *\t/.test(yaml.text.slice(lineStart, at.start + 1));
-    const { message, hint } = explanations[isTab ? 'TAB_AS_INDENT' : code] ?? other;
-    problems.error(at, message, hint);
+    const shownCode = isTab ? 'TAB_AS_INDENT' : code;
+    mistakes.push({ code: shownCode, at, line, ...(explanations[shownCode] ?? other) });
   }
+  return mistakes;
 }
 
 const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", '[': ']', '{': '}' };

@@ -17,7 +17,7 @@ test('indents an under-indented script and reports where', () => {
 
 test.each([
   ['one line', '- clj: |\n  make\n', '- clj: |\n    make\n'],
-  ['lines that look like keys', '- clj: |\n  FOO: bar\n', '- clj: |\n    FOO: bar\n'],
+  ['lines with colons', '- clj: |\n  a b: c\n  : d\n  e::f\n', '- clj: |\n    a b: c\n    : d\n    e::f\n'],
   ['lines that look like a list', '- clj: |\n  - x\n', '- clj: |\n    - x\n'],
   ['blank lines', '- clj: |\n\n  a\n\n  b\n\n- git: x\n', '- clj: |\n\n    a\n\n    b\n\n- git: x\n'],
   ['a comment in the shell', '- clj: |\n  # why\n  make\n', '- clj: |\n    # why\n    make\n'],
@@ -29,6 +29,10 @@ test.each([
   ['a deeper list', '  - clj: |\n    a\n', '  - clj: |\n      a\n'],
   ['options after it', '- clj: |\n  a\n  timeout: 1m\n', '- clj: |\n    a\n  timeout: 1m\n'],
   ['reserved options after it', '- clj: |\n  a\n  when: x\n', '- clj: |\n    a\n  when: x\n'],
+  ['misspelt options after it', '- clj: |\n  a\n  whne: x\n', '- clj: |\n    a\n  whne: x\n'],
+  ['unknown words after it', '- clj: |\n  a\n  FOO: x\n  b\n', '- clj: |\n    a\n  FOO: x\n  b\n'],
+  ['an option in quotes after it', '- clj: |\n  a\n  "whne" : x\n', '- clj: |\n    a\n  "whne" : x\n'],
+  ['an option without a space after it', '- clj: |\n  a\n  tiemout:1m\n', '- clj: |\n    a\n  tiemout:1m\n'],
   [
     'steps of a parallel',
     '- parallel:\n  - clj: |\n    make\n  - git: x\n',
@@ -51,6 +55,7 @@ test.each([
   ['a script indented by one column', 'steps:\n- clj: |\n   make\n'],
   ['an empty script', 'steps:\n- clj: |\n- git: ls\n'],
   ['an empty script with options', 'steps:\n- clj: |\n  name: x\n'],
+  ['a line that reads as an option', 'steps:\n- clj: |\n  FOO: bar\n'],
   ['an option', 'steps:\n- clj: make\n  name: |\n  x\n'],
   ['an explicit indentation', 'steps:\n- clj: |2\n  make\n'],
   ['a line at the margin', 'steps:\n- clj: |\nmake\n'],

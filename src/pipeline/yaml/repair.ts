@@ -2,7 +2,7 @@ import type { CST } from 'yaml';
 
 import type { YamlTokens } from './compose-yaml.ts';
 import { readYamlTokens } from './compose-yaml.ts';
-import { isStepKey } from '../step-language.ts';
+import { findOption, isStepKey } from '../step-language.ts';
 import type { Located } from '../problem-list.ts';
 
 /** A c3.yaml with its under-indented scripts indented. The repair only inserts spaces at the start of lines. */
@@ -24,6 +24,8 @@ interface RepairedScript {
   /** The lines of the script, from 1, inclusive. */
   readonly firstLine: number;
   readonly lastLine: number;
+  /** The line after it, if it reads as an option that a step does not have. */
+  readonly doubtfulLine?: number;
 }
 
 /** The text must be deeper than its key. */
@@ -45,10 +47,11 @@ const MAX_LEXEMES_READ = 16_000;
  *       make
  *
  * The parser's tokens show it: a step has an empty block scalar without an indentation digit, and the next line that
- * is not blank begins in the column of the key and is not an option of a step. The script continues until a line that
- * is indented less or is an option.
+ * is not blank begins in the column of the key and does not read as an option. The script continues until a line that
+ * is indented less or reads as an option, also as a misspelt one: as a part of the script, `whne: {branch: main}` would
+ * have no effect, and the step would run on every branch.
  *
- * Returns undefined when there is nothing to repair. The caller accepts a repair only when the result is valid YAML.
+ * Returns undefined when there is nothing to repair. The caller uses a repair only when it is valid YAML.
  */
 export function repairScripts(original: YamlTokens): Repair | undefined {
   let tokens: YamlTokens | undefined = original;
@@ -67,7 +70,15 @@ export function repairScripts(original: YamlTokens): Repair | undefined {
         lines[index] = insertion + lines[index];
         insertedColumns.set(index + 1, insertion.length);
       }
-      found.set(line, { key, style, column: col - 1, firstLine: body.first + 1, lastLine: body.last + 1 });
+      const { doubtful } = body;
+      found.set(line, {
+        key,
+        style,
+        column: col - 1,
+        firstLine: body.first + 1,
+        lastLine: body.last + 1,
+        ...(doubtful === undefined ? {} : { doubtfulLine: doubtful + 1 }),
+      });
     }
     if (found.size === countBefore) break;
     lexemesLeft -= tokens.lexemeCount;
@@ -124,27 +135,27 @@ function toKey(item: CST.CollectionItem): string | undefined {
   return item.key?.type === 'scalar' ? item.key.source : undefined;
 }
 
+interface Body {
+  readonly first: number;
+  readonly last: number;
+  readonly doubtful?: number;
+}
+
 /** Finds the indices of the first and the last line of the script that is not blank, after the line of its header. */
-function findBody(
-  lines: readonly string[],
-  start: number,
-  column: number,
-): { first: number; last: number } | undefined {
+function findBody(lines: readonly string[], start: number, column: number): Body | undefined {
   let first: number | undefined;
   let last = start;
+  let doubtful: number | undefined;
   for (let index = start; index < lines.length; index++) {
     const line = lines[index] ?? '';
     if (line.trim() === '') continue;
     const indent = line.search(/[^ ]/);
-    if (indent < column || (indent === column && isOptionLine(line))) break;
-    if (first === undefined && indent !== column) break;
+    if (indent < column) break;
+    const option = indent === column ? findOption(line) : undefined;
+    if (option !== undefined && !isStepKey(option)) doubtful = index;
+    if (option !== undefined || (first === undefined && indent !== column)) break;
     first ??= index;
     last = index;
   }
-  return first === undefined ? undefined : { first, last };
-}
-
-function isOptionLine(line: string): boolean {
-  const key = /^\s*([a-z_]+):(?:\s|$)/.exec(line)?.[1];
-  return key !== undefined && isStepKey(key);
+  return first === undefined ? undefined : { first, last, ...(doubtful === undefined ? {} : { doubtful }) };
 }

@@ -40,6 +40,7 @@ export class LiveMessage {
   #finalSince: number | undefined;
   /** Since when nothing of this build is delivered, although its state is final. */
   #troubleSince: number | undefined;
+  #hasWarned = false;
   #hasNotified = false;
   #isPlain = false;
   /** Whether the newest request had buttons. */
@@ -232,7 +233,14 @@ export class LiveMessage {
 
   #noteTrouble(reason: string): 'continue' | 'stop' {
     const isTooLate = this.#session.clock.now() >= this.#toGiveUpAt();
-    if (this.#finalSince !== undefined) this.#troubleSince ??= this.#session.clock.now();
+    if (this.#finalSince !== undefined) {
+      // A single fault passes within a second.
+      if (this.#troubleSince !== undefined && !this.#hasWarned && !isTooLate) {
+        this.#hasWarned = true;
+        this.#session.log.warn(`Telegram does not have the end of the build yet; trying for ten minutes: ${reason}`);
+      }
+      this.#troubleSince ??= this.#session.clock.now();
+    }
     return isTooLate ? this.#giveUp(reason) : 'continue';
   }
 

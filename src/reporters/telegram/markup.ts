@@ -35,6 +35,10 @@ export function code(content: string): Markup {
   return { html: `<code>${escapeHtml(content)}</code>`, plain: content };
 }
 
+export function quote(content: string): Markup {
+  return wrap('<blockquote>', text(content), '</blockquote>');
+}
+
 export function expandableQuote(content: string): Markup {
   return wrap('<blockquote expandable>', text(content), '</blockquote>');
 }

@@ -41,17 +41,16 @@ Round prices half to even, not half up — Ann Lee
   });
 });
 
-test('a failed build quotes the end of the failed step as a terminal shows it', () => {
+test('a failed build quotes the failing lines of the failed step as a terminal shows them', () => {
   const { html } = renderMessage(FAILED, { now: NOW });
   expect(html).toContain('❌ <b>Failed</b>');
   expect(html).toContain(`❌ <b>test</b> · 42s · exit code 1
 ⏭ image · skipped
 ⏭ deploy · skipped
-<blockquote expandable> RUN  v4.1.12
- ✓ src/cart.test.ts (18 tests) 41ms
- ✓ src/tax.test.ts (9 tests) 12ms
- loading 100%
- × src/price.test.ts &gt; rounds 2.345 to 2.34`);
+<blockquote> × src/price.test.ts &gt; rounds 2.345 to 2.34
+   AssertionError: expected 2.35 to be 2.34
+     at src/price.test.ts:41:24
+ Test Files  1 failed | 2 passed (3)`);
   expect(html).toMatch(/\(30\)<\/blockquote>\ntest failed: exit code 1\n⏱ 54s · warm$/);
 });
 
@@ -147,8 +146,18 @@ test('the end of a long output is kept, from the start of a line', () => {
   const tail = Array.from({ length: 300 }, (_, index) => `line ${index} ${'x'.repeat(index % 50)}`).join('\n');
   const steps = [createStep('test', { kind: 'failed', exitCode: 1 }, { from: 0, to: 1, tail })];
   const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
-  expect(plain).toMatch(/\n…\nline 280 x+\n/);
+  expect(plain).toMatch(/\nline 280 x+\n/);
   expect(plain).toMatch(/\nline 299 x+\ntest failed/);
+});
+
+test('a long output is folded after its failing line, and its last lines follow below the fold', () => {
+  const noise = Array.from({ length: 30 }, (_, index) => `  at line ${index}`).join('\n');
+  const tail = `all is well\nerror: 2 < 3\n${noise}\nFAIL`;
+  const steps = [createStep('test', { kind: 'failed', exitCode: 1 }, { from: 0, to: 1, tail })];
+  const { html } = renderMessage({ ...FAILED, steps }, { now: NOW });
+  expect(html).toContain('<blockquote expandable>error: 2 &lt; 3\n  at line 0\n');
+  expect(html).toContain('\n…</blockquote>\n<blockquote>  at line 28\n  at line 29\nFAIL</blockquote>\ntest failed');
+  expect(html).not.toContain('all is well');
 });
 
 test('a hundred steps are cut to the first, the last and those around the failed one', () => {
@@ -166,7 +175,7 @@ test('a hundred steps are cut to the first, the last and those around the failed
   const { plain } = renderMessage({ ...FAILED, steps }, { now: NOW });
   for (const index of [0, 99, 100, 101, 199]) expect(plain).toContain(` step ${index} `);
   expect(plain.match(/^… \d+ more steps$/gm)).toHaveLength(2);
-  expect(plain).toContain('\n…\nwhy\n');
+  expect(plain).toContain('\nwhy\nwhy\n');
   expect(plain.length).toBeLessThanOrEqual(MAX_VISIBLE_LENGTH);
 });
 

@@ -14,7 +14,8 @@ import {
 } from '../../build/index.ts';
 import type { Notify } from '../../pipeline/pipeline.ts';
 import { toOneLine, toPlainText } from '../../terminal/text.ts';
-import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } from './markup.ts';
+import { selectFailingLines } from './failing-lines.ts';
+import { bold, code, expandableQuote, join, link, oneLine, quote, text, type Markup } from './markup.ts';
 
 /**
  * Telegram accepts 1 to 4096 characters after it has parsed the entities. c3 counts UTF-16 units, the strictest
@@ -22,8 +23,7 @@ import { bold, code, expandableQuote, join, link, oneLine, text, type Markup } f
  */
 export const MAX_VISIBLE_LENGTH = 4_096;
 
-/** The failed step's output: what fits on two screens of a phone and stays below Telegram's flood control. */
-const MAX_TAIL_LINES = 20;
+/** The failed step's output stays below Telegram's flood control. */
 const MAX_TAIL_LENGTH = 2_500;
 /** Steps in the middle are omitted before the tail becomes shorter than this. */
 const MIN_TAIL_LENGTH = 600;
@@ -48,7 +48,7 @@ const GAP_LENGTH = 24;
 
 /**
  * Renders a build. The state comes first, because previews and chat lists show the beginning. Then follow the commit,
- * the steps, the end of the failed step's output, the ending, the warnings and the duration.
+ * the steps, the failing lines of the failed step's output, the ending, the warnings and the duration.
  *
  * `html` is Telegram's HTML with at most 4,096 visible UTF-16 units and 32 KiB. If the parts do not fit, first the
  * beginning of the output is omitted, then steps far from the one that failed or runs.
@@ -57,11 +57,11 @@ export function renderMessage(state: BuildState, options: { readonly now: number
   const before = join([toHeader(state), toCommit(state)], '\n');
   const after = join([toSentence(state.phase), toWarnings(state.warnings), toFooter(state, options.now)], '\n');
   const tail = toTail(state);
-  // Leaves room for the at most five line breaks between the parts.
-  const room = MAX_VISIBLE_LENGTH - before.plain.length - after.plain.length - 5;
+  // Leaves room for the at most six line breaks between the parts.
+  const room = MAX_VISIBLE_LENGTH - before.plain.length - after.plain.length - 6;
   const steps = toSteps(state.steps, { now: options.now, room: room - Math.min(tail.length, MIN_TAIL_LENGTH) });
-  const fitted = fitTail(tail, Math.min(MAX_TAIL_LENGTH, room - steps.plain.length));
-  const body = join([steps, fitted === '' ? undefined : expandableQuote(fitted), after], '\n');
+  const { folded, last } = selectFailingLines(tail, Math.min(MAX_TAIL_LENGTH, room - steps.plain.length));
+  const body = join([steps, expandableQuote(folded), quote(last), after], '\n');
   return join([before, body], '\n\n');
 }
 
@@ -145,31 +145,7 @@ function toStepLine(step: StepState, now: number): Markup {
 function toTail({ phase, steps }: BuildState): string {
   if (phase.kind !== 'ended' || phase.ending.kind === 'passed') return '';
   const step = steps.find(isCulprit);
-  return step === undefined ? '' : fitTail(toPlainText(step.tail), MAX_TAIL_LENGTH);
-}
-
-/**
- * Returns the last lines that fit, as they are displayed. If not even the last line fits, its beginning is omitted.
- */
-function fitTail(tail: string, room: number): string {
-  const lines = tail.split('\n');
-  const kept: string[] = [];
-  let left = room;
-  for (const line of lines.toReversed().slice(0, MAX_TAIL_LINES)) {
-    // `text` makes each mention one character longer.
-    const length = text(line).plain.length + 1;
-    if (length > left) break;
-    left -= length;
-    kept.unshift(line);
-  }
-  if (kept.length === lines.length) return tail;
-  if (kept.length > 0) {
-    const end = kept.join('\n').replace(/^\n+/, '');
-    return left >= 2 ? `…\n${end}` : end;
-  }
-  // Uses half the room, because each second character could be the "@" of a mention.
-  const end = (lines.at(-1) ?? '').slice(-Math.max(1, Math.floor(room / 2) - 1)).replace(/^[\uDC00-\uDFFF]/, '');
-  return room < 4 ? '' : `…${end}`;
+  return step === undefined ? '' : toPlainText(step.tail);
 }
 
 /** The steps already show allowed failures. */

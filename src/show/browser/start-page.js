@@ -12,10 +12,10 @@ const encoder = new TextEncoder();
  *
  * @param {{ kid: string, x: string }} publicKey c3's key
  * @param {string} plaintext at most 16 KiB
- * @param {{ scope: string, purpose: string }} binding `host/owner/name` in lower case; `hook`, `k8s`, `telegram`,
- * `secret:NAME`
+ * @param {{ scope: string, purpose: string, ref?: string }} binding `host/owner/name` in lower case; `hook`, `k8s`,
+ * `telegram`, `secret:NAME`; for some refs only, their pattern
  */
-export async function sealForPublicKey(publicKey, plaintext, { scope, purpose }) {
+export async function sealForPublicKey(publicKey, plaintext, { scope, purpose, ref }) {
   const { subtle } = globalThis.crypto;
   const theirs = await subtle.importKey('jwk', { kty: 'OKP', crv: 'X25519', x: publicKey.x }, 'X25519', false, []);
   const ours = await subtle.generateKey('X25519', false, ['deriveBits']);
@@ -28,6 +28,7 @@ export async function sealForPublicKey(publicKey, plaintext, { scope, purpose })
     kid: publicKey.kid,
     typ: `c3/${purpose}`,
     sub: scope,
+    ...(ref === undefined ? {} : { ref }),
     epk: { x: epk, crv: 'X25519', kty: 'OKP' },
   };
   const iv = globalThis.crypto.getRandomValues(new Uint8Array(12));
@@ -67,6 +68,11 @@ export function toScope(text) {
   return isScope && segments.every((segment) => !/^\.{0,2}$/.test(segment)) ? bare.toLowerCase() : undefined;
 }
 
+// oxlint-disable-next-line no-control-regex -- NUL is what UTF-16 has
+const UTF_16 = /^(?:\uFFFD\uFFFD.*\0|[^\0]\0[^\0]\0|\0[^\0]\0[^\0])/s;
+const UTF_16_MISTAKE =
+  'The text is UTF-16, as the `>` of Windows PowerShell writes it: write the file with `| Out-File -Encoding utf8`';
+
 /**
  * Returns what is wrong with a value; undefined when the server would accept it.
  *
@@ -75,6 +81,7 @@ export function toScope(text) {
  */
 export function findMistake(purpose, plaintext) {
   if (plaintext.trim() === '') return 'The value is empty';
+  if (UTF_16.test(plaintext)) return UTF_16_MISTAKE;
   const size = encoder.encode(plaintext).length;
   if (size > MAX_PLAINTEXT_BYTES) return `The value has ${size} bytes; the maximum is ${MAX_PLAINTEXT_BYTES}`;
   if (purpose === 'hook' && !/^[\x21-\x7e]{1,4096}$/.test(plaintext))
@@ -86,6 +93,94 @@ export function findMistake(purpose, plaintext) {
     return 'The name of a secret must be a valid shell variable, for example DEPLOY_KEY';
   }
   return undefined;
+}
+
+/** Returns what is wrong with a kubeconfig. The page has no parser for YAML. */
+export function findKubeconfigMistake(purpose, plaintext) {
+  const missing = ['clusters', 'contexts', 'users'].find(
+    (key) => !new RegExp(`(?:^|[\\s{,"'])${key}["']?\\s*:`).test(plaintext),
+  );
+  return purpose !== 'k8s' || missing === undefined
+    ? undefined
+    : `This is not a kubeconfig: it has no "${missing}". Paste what kubectl config view --raw --minify --flatten prints`;
+}
+
+const MIN_MASKED_CHARACTERS = 8;
+
+/** Lists what c3 cannot hide of a secret in logs. */
+export function findUnmaskable(purpose, plaintext) {
+  if (!purpose.startsWith('secret:')) return [];
+  const { length } = plaintext.trim();
+  if (length < MIN_MASKED_CHARACTERS) {
+    return [
+      `c3 does not hide this value in logs: it has ${length} characters, and c3 hides ${MIN_MASKED_CHARACTERS} or more`,
+    ];
+  }
+  const lines = plaintext.split(/\r\n|\r|\n/).map((line) => line.trim());
+  const isShort = (line) => /\w/.test(line) && line.length < MIN_MASKED_CHARACTERS;
+  const shortLines = lines.filter(isShort).length;
+  const which = shortLines === 1 ? 'one line of this value' : `${shortLines} lines of this value`;
+  return [
+    ...(shortLines === 0
+      ? []
+      : [`c3 does not hide ${which} in logs: c3 hides lines of ${MIN_MASKED_CHARACTERS} or more characters`]),
+    ...(hasParts(plaintext, lines)
+      ? ['c3 hides whole lines of this value, not a password inside a line: seal each password as a value of its own']
+      : []),
+    ...(!hasParts(plaintext, lines) && lines.filter(Boolean).length === 1 && /\S[ \t]+\S/.test(plaintext)
+      ? [
+          'c3 hides this value as a whole, not its words: use the variable in double quotes, or a shell splits it at spaces',
+        ]
+      : []),
+  ];
+}
+
+function hasParts(value, lines) {
+  return (
+    isJson(value) ||
+    /^[a-z][a-z0-9+.-]*:\/\/[^\s/@:]*:[^\s/@]+@/i.test(value) ||
+    lines.some((line) => /^(?:export )?[A-Za-z_]\w*=./.test(line))
+  );
+}
+
+function isJson(value) {
+  try {
+    const json = JSON.parse(value);
+    return typeof json === 'object' && json !== null;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Returns what is wrong with a ref pattern; undefined when it is right. Knows only globs without `[`, `\` and nested
+ * braces, and refuses the others, because the page has no parser for globs.
+ *
+ * @param {string} ref
+ */
+export function findRefMistake(ref) {
+  if (!/^refs\/(?:heads|tags)\/./s.test(ref)) {
+    return 'The ref must begin with refs/heads/ or refs/tags/, for example refs/heads/main or refs/tags/v*';
+  }
+  if (!/^[^\p{Z}\p{Cc}\p{Cf}\p{Cs}']{1,256}$/u.test(ref)) {
+    return 'The ref contains a space, an invisible character or a quote, or is longer than 256 characters';
+  }
+  return /^(?:[^\\[{]|\{[^\\[{}]*\})+$/.test(ref)
+    ? undefined
+    : 'This form knows only the globs *, ** and ? and {a,b}: use the command line below';
+}
+
+/**
+ * Formats the lines of c3.yaml for a value that is for some refs only.
+ *
+ * @param {string} purpose
+ * @param {string} token
+ * @param {string} ref contains no quote
+ */
+export function formatLines(purpose, token, ref) {
+  const [kind, name] = purpose.split(':');
+  const [top, margin] = name === undefined ? [kind, '  '] : [`secrets:\n  ${name}`, '    '];
+  return `${top}:\n${margin}${kind === 'telegram' ? 'to' : 'value'}: ${token}\n${margin}ref: '${ref}'`;
 }
 
 function isDestination(text) {
@@ -131,6 +226,7 @@ function start() {
 
   function choose() {
     find('name-field').hidden = purpose.value !== 'secret';
+    find('ref-field').hidden = purpose.value === 'hook';
     for (const note of document.querySelectorAll('[data-for]')) note.hidden = note.dataset.for !== purpose.value;
     answer.hidden = true;
   }
@@ -139,11 +235,16 @@ function start() {
     const scope = toScope(find('repo').value);
     const name = find('name').value.trim();
     const named = purpose.value === 'secret' ? `secret:${name}` : purpose.value;
-    const plaintext = value.value.replace(/\r?\n$/, '');
+    const ref = named === 'hook' ? undefined : find('ref').value.trim() || undefined;
+    const plaintext = value.value.replace(/^\uFEFF/, '').replace(/\r?\n$/, '');
     const mistake =
-      scope === undefined ? 'The repository must have the form HOST/OWNER/NAME' : findMistake(named, plaintext);
+      (scope === undefined ? 'The repository must have the form HOST/OWNER/NAME' : findMistake(named, plaintext)) ??
+      (ref === undefined ? undefined : findRefMistake(ref)) ??
+      findKubeconfigMistake(named, plaintext);
     if (mistake !== undefined) throw new Error(mistake);
-    const token = await sealForPublicKey(publicKey, plaintext, { scope, purpose: named });
+    find('warning').textContent = findUnmaskable(named, plaintext).join('. ');
+    const token = await sealForPublicKey(publicKey, plaintext, { scope, purpose: named, ref });
+    if (ref !== undefined) return show([['c3.yaml', formatLines(named, token, ref)]]);
     if (named !== 'hook') return show([[`${purpose.value === 'secret' ? name : named}:`, token]]);
     const url = `${baseUrl}/hook?key=${token}&repo=${scope.replace(/^github\.com\/(?=[^/]+\/[^/]+$)/, '')}`;
     show([
@@ -173,6 +274,7 @@ function start() {
   });
   choose();
   form.hidden = false;
+  for (const button of document.querySelectorAll('.copy')) addCopying(button, button.previousSibling.textContent);
 }
 
 function createLine([label, text]) {
@@ -181,11 +283,18 @@ function createLine([label, text]) {
   code.textContent = text;
   copy.textContent = 'Copy';
   copy.ariaLabel = `Copy ${label}`;
-  copy.addEventListener('click', () => {
-    void navigator.clipboard.writeText(text).then(() => (copy.textContent = 'Copied'));
-  });
+  addCopying(copy, text);
   description.append(code, ' ', copy);
   return [term, description];
+}
+
+/** A browser has a clipboard only on HTTPS and on localhost. */
+function addCopying(button, text) {
+  button.hidden = !navigator.clipboard;
+  const say = (word) => () => (button.textContent = word);
+  button.addEventListener('click', () => {
+    void navigator.clipboard.writeText(text).then(say('Copied'), say('Not allowed'));
+  });
 }
 
 if (typeof document !== 'undefined') start();

@@ -70,7 +70,7 @@ describe.runIf(isOurs)('a step on a real Kubernetes', () => {
     const [status, { text }] = await Promise.all([user.waitForEnd(sha), user.waitForMessage(sha)]);
     expect(status).toMatchObject({
       state: 'failure',
-      description: expect.stringMatching(/^failed at main after .*: exit code 7 \(build [0-9a-f]{12}\)$/),
+      description: expect.stringMatching(/^failed at main after .*: exit code 7 \(main, build [0-9a-f]{12}\)$/),
     });
     expect(text).toContain('the end');
   });

@@ -23,6 +23,8 @@ export interface BuildLink {
   readonly build: Build & { readonly trust: Trust };
   /** The access token that the hook's key holds. */
   readonly token: string;
+  /** The link was given for a token, so the forge must prove the commit again before the build is run again. */
+  readonly isGiven?: boolean;
 }
 
 /**
@@ -61,7 +63,7 @@ const SHA1_BYTES = 20;
 const SHA256_BYTES = 32;
 
 /** The bits of the first byte. Bits without a name are 0. */
-const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32 } as const;
+const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32, given: 64 } as const;
 
 /** Writes flags, build id, sha, before, scope and ref. The token follows. */
 function packLink(link: BuildLink): Uint8Array {
@@ -73,6 +75,7 @@ function packLink(link: BuildLink): Uint8Array {
     (trust === 'protected' ? FLAGS.protected : 0) |
     (sha.length === SHA256_BYTES * 2 ? FLAGS.sha256 : 0) |
     (before === undefined ? 0 : FLAGS.before) |
+    (link.isGiven === true ? FLAGS.given : 0) |
     (ref.name === '' ? 0 : FLAGS[ref.kind]);
   const shaBytes = toShaBytes(flags);
   return Buffer.concat([
@@ -115,7 +118,7 @@ function unpackLink(bytes: Uint8Array): BuildLink {
   const trust = has(FLAGS.protected) ? 'protected' : 'other';
   const event = toEventKind(ref);
   const build = { id, scope, event, ref, sha, before, cause: 'webhook', trust, commit: UNKNOWN_COMMIT } as const;
-  return { right, build, token: unpack(reader.read(reader.left)) };
+  return { right, build, token: unpack(reader.read(reader.left)), ...(has(FLAGS.given) ? { isGiven: true } : {}) };
 }
 
 class ByteReader {

@@ -3,7 +3,7 @@ import { CompactEncrypt } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { createLink, type LinkPart } from '../../test/fakes/sample-build.ts';
 import { formatSecret, parseKeyring, toJwks } from '../sealing/keyring.ts';
-import { openLink, sealLink, type BuildLink } from './link.ts';
+import { openLink, sealLink, type BuildLink } from './sealed-link.ts';
 import { parseScope } from '../sealing/scope.ts';
 import { openSealed, seal, sealForPublicKey } from '../sealing/seal.ts';
 
