@@ -145,3 +145,16 @@ it.each([
   const script = `${processes}\nset -- ${process}\n_leaders=' 50 50-7 ' _pid=$1 _start=$2 _session=$3 _group=$4; is_of_step`;
   expect(spawnSync('bash', ['-c', script]).status).toBe(isOfStep ? 0 : 1);
 });
+
+it('a process whose parent ends at the moment of a look belongs to PID 1, not to an exec', () => {
+  const processes = readFileSync(new URL('./shell/processes.sh', import.meta.url), 'utf8');
+  // 50 is a child of 40, which ends after 50 was read. From then on 50 is a child of PID 1.
+  const examine = `examine() {
+    _looks="$_looks $1"
+    case $_looks in ' 50') _parent=40 ;; *' 50') _parent=1 ;; *' 40') return 1 ;; *) _parent=0 ;; esac
+  }`;
+  const { stdout } = spawnSync('bash', ['-c', `${processes}\n${examine}\nfind_top 50; echo "$_top:$_looks"`], {
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('1: 50 40 50 1\n');
+});

@@ -50,8 +50,15 @@ test('a build does not run beside such a daemon when the c3 of the build before 
   await workspace.release({ isClean: false });
 });
 
-/** Starts a process that starts its next copy and ends, for at most 20,000 times. */
-const START_HOPPER = `echo 'if [ $1 -lt 20000 ]; then sh /c3/hop $(($1 + 1)) & fi' > /c3/hop; (env -i setsid sh /c3/hop 0 &) > /dev/null 2>&1`;
+/**
+ * Starts a process that starts its next copy and ends, for at most 20,000 times. The step ends after the process has left
+ * its session: before that, the sweep would find and end it.
+ */
+const START_HOPPER = [
+  `echo '[ $1 = 0 ] && echo > /c3/hopping; if [ $1 -lt 20000 ]; then sh /c3/hop $(($1 + 1)) & fi' > /c3/hop`,
+  `(env -i setsid sh /c3/hop 0 &) > /dev/null 2>&1`,
+  `until [ -e /c3/hopping ]; do sleep 0.1; done`,
+].join('\n');
 
 test('a process that starts its next copy and ends, all the time, ends the reuse of the Pod', async () => {
   const workspace = await faults.openWorkspace();

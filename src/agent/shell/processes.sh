@@ -147,13 +147,21 @@ classify() {
   [ "$_top" != 1 ] || [ "$_its_session" = "$_session_1" ] || _strange="$_strange $1"
 }
 
-# Finds the outermost living ancestor of a process: PID 1, or an exec's first process, whose parent is outside.
+# Finds the outermost living ancestor of a process: PID 1, or an exec's first process, whose parent is outside. When an
+# ancestor ends meanwhile, the process has got another parent: it is read again, but not forever, since /proc may hide
+# processes of other users.
 find_top() {
-  _top=$1
-  while examine "$_top"; do
-    _top_session=$_session
-    [ "$_parent" = 0 ] || [ "$_parent" = "$_top" ] && return
-    _top=$_parent
+  _top=$1 _ended=0
+  while :; do
+    if examine "$_top"; then
+      _top_session=$_session
+      [ "$_parent" = 0 ] || [ "$_parent" = "$_top" ] && return
+      _top=$_parent
+    elif [ "$_top" != "$1" ] && [ "$_ended" -lt 3 ]; then
+      _top=$1 _ended=$((_ended + 1))
+    else
+      return
+    fi
   done
 }
 
