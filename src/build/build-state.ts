@@ -70,6 +70,8 @@ export type Ending =
    * any.
    */
   | { readonly kind: 'config-error'; readonly message: string; readonly problems?: readonly ConfigProblem[] }
+  /** A commit of a fork, which nobody with the right to push has approved. Nothing of it ran. */
+  | { readonly kind: 'needs-approval'; readonly message: string }
   /** The forge did not confirm the push. c3 opened nothing and ran nothing. */
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'infrastructure-error'; readonly message: string };

@@ -1,17 +1,30 @@
 import { formatScope, type Scope } from '../sealing/scope.ts';
 
-/** A branch or a tag. */
+/** A branch, a tag, or a pull request from a fork, whose branch is in another repository. */
 export interface Ref {
-  readonly kind: 'branch' | 'tag';
-  /** Without its prefix: `main`, `v1`. */
+  readonly kind: 'branch' | 'tag' | 'pull';
+  /** Without its prefix: `main`, `v1`; the number of a pull request. */
   readonly name: string;
 }
 
 /** What happened at the forge. `when.event` in c3.yaml uses the same words. */
-export type EventKind = 'push' | 'tag';
+export type EventKind = 'push' | 'tag' | 'pull_request';
 
-/** Which builds may share a Pod: those of one repository and one trust class. */
-export type Trust = 'protected' | 'other';
+/** Which builds may share a Pod: those of one repository and one trust class. Nothing shares the Pod of a fork. */
+export type Trust = 'protected' | 'other' | 'fork';
+
+/** A pull request (GitLab: a merge request). Until the forge has proven it, it is only the claim of a webhook. */
+export interface PullRequest {
+  /** The number that people see. */
+  readonly number: number;
+  /** The branch that it wants to change, without a prefix. */
+  readonly base: string;
+  /** The branch with its commits, without a prefix. For a fork: a branch of that repository, whose name proves nothing. */
+  readonly head: string;
+  readonly isDraft: boolean;
+  /** Its commits are in another repository, where people without the right to push can write. */
+  readonly isFork: boolean;
+}
 
 /**
  * A build of one commit of one repository, because of an event of a ref. Every room uses this record. A webhook, a
@@ -23,13 +36,18 @@ export interface Build {
   /** The repository. */
   readonly scope: Scope;
   readonly event: EventKind;
+  /** Of a pull request in the same repository: its branch. */
   readonly ref: Ref;
+  /** Present if the event is `pull_request`. */
+  readonly pull?: PullRequest | undefined;
   /** 40 or 64 lower-case hex digits. For an annotated tag: the commit that it points at. */
   readonly sha: string;
+  /** The commit whose c3.yaml is used. Default: `sha`. For a fork: the head of the base branch, once it is proven. */
+  readonly configSha?: string | undefined;
   /** The commit that the branch pointed at before; undefined for a new branch and for a tag. */
   readonly before: string | undefined;
   /** What started it. */
-  readonly cause: 'webhook' | 'rerun' | 'command-line';
+  readonly cause: 'webhook' | 'rerun' | 'comment' | 'command-line';
   /** Undefined until the forge has proven that the commit belongs to the ref. */
   readonly trust: Trust | undefined;
   readonly commit: CommitFacts;
@@ -43,7 +61,7 @@ export interface CommitFacts {
 }
 
 /** The part of a build that a webhook reports. c3 decides the rest. */
-export type ReportedBuild = Omit<Build, 'id' | 'cause' | 'trust'>;
+export type ReportedBuild = Omit<Build, 'id' | 'cause' | 'trust' | 'configSha'>;
 
 /** The forge proves that this commit belongs to this ref. */
 export type BuildTarget = Pick<Build, 'ref' | 'sha'> & Partial<Pick<Build, 'before'>>;
@@ -52,9 +70,9 @@ export const UNKNOWN_COMMIT: CommitFacts = { subject: '', author: '' };
 
 const PREFIXES = { branch: 'refs/heads/', tag: 'refs/tags/' } as const;
 
-/** Writes the full name: `refs/heads/main`, `refs/tags/v1`. */
+/** Writes the full name: `refs/heads/main`, `refs/tags/v1`, `refs/pull/12/head`. */
 export function formatRef({ kind, name }: Ref): string {
-  return PREFIXES[kind] + name;
+  return kind === 'pull' ? `refs/pull/${name}/head` : PREFIXES[kind] + name;
 }
 
 /** Parses a full name. Returns undefined for a ref that is not a branch or a tag. */
@@ -67,13 +85,13 @@ export function parseRef(text: string): Ref | undefined {
 }
 
 /** Returns the kind of event for a change of a ref. */
-export function toEventKind({ kind }: Ref): EventKind {
+export function toEventKind({ kind }: Ref): 'push' | 'tag' {
   return kind === 'tag' ? 'tag' : 'push';
 }
 
 /** Returns the commit with whose outcome c3 compares this build's outcome; undefined if there is none. */
 export function toComparedCommit({ cause, sha, before }: Build): string | undefined {
-  return cause === 'rerun' ? sha : before;
+  return cause === 'rerun' || cause === 'comment' ? sha : before;
 }
 
 /** Returns the fields that name a build in every line of c3's own log. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { toOneLine } from '../terminal/text.ts';
-import type { Build, Ref } from './build.ts';
+import type { Build } from './build.ts';
 import type { BuildState, Ending } from './build-state.ts';
 import { DURATION, ENDING_WORDS, formatDuration } from './words.ts';
 
@@ -9,7 +9,7 @@ import { DURATION, ENDING_WORDS, formatDuration } from './words.ts';
  * ending of a build from one. No other room reads or writes these texts.
  */
 export interface CommitStatus {
-  /** `c3/push` or `c3/tag`. */
+  /** `c3/push`, `c3/tag` or `c3/pr`. */
   readonly context: string;
   readonly state: 'pending' | 'success' | 'failure' | 'error';
   /**
@@ -49,8 +49,8 @@ export function formatCommitStatus(state: BuildState): CommitStatus {
   const { phase } = state;
   const status = phase.kind === 'ended' ? toStatusState(phase.ending) : 'pending';
   const target = state.links === undefined ? {} : { targetUrl: state.links.view };
-  const { event, ref, id } = state.build;
-  const mark = ` (${toShortName(ref)}, build ${id})`;
+  const { event, id } = state.build;
+  const mark = ` (${toShortName(state.build)}, build ${id})`;
   const description = withoutBeyondBmp(toText(state));
   return {
     context: toStatusContext(event),
@@ -61,14 +61,18 @@ export function formatCommitStatus(state: BuildState): CommitStatus {
 }
 
 export function toStatusContext(event: Build['event']): string {
-  return `c3/${event}`;
+  return event === 'pull_request' ? 'c3/pr' : `c3/${event}`;
 }
 
 /** A longer name is cut, and ends with `~`, which no ref contains, and sixteen digits of its hash. */
 const MAX_NAME_LENGTH = 36;
 
-/** Shortens the name of a ref for a description, without spaces. Different refs have different short names. */
-export function toShortName({ name }: Ref): string {
+/**
+ * Names what was built, for a description, without spaces: the ref, shortened, or `#12`. In one context, different refs
+ * and pull requests have different names.
+ */
+export function toShortName({ ref: { name }, pull }: Pick<Build, 'ref' | 'pull'>): string {
+  if (pull) return `#${pull.number}`;
   const shorten = (length: number): string => toOneLine(withoutBeyondBmp(name), length).replaceAll(/\s/g, '_');
   if (shorten(MAX_NAME_LENGTH) === name) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
@@ -80,8 +84,8 @@ export function readCommitStatus({ state, description }: Pick<CommitStatus, 'sta
   const [mark = '', refName, buildId] = / \((\S*), build ([^()\s]+)\)$/.exec(description) ?? [];
   const text = description.slice(0, description.length - mark.length);
   const of = { buildId, refName, text };
-  if (state === 'pending') return { ...of, ending: undefined };
   const ending = readEnding(text);
+  if (state === 'pending') return { ...of, ending: ending?.kind === 'needs-approval' ? ending : undefined };
   return { ...of, ending: ending && toStatusState(ending) === state ? ending : toEndingByState(state, text) };
 }
 
@@ -91,7 +95,7 @@ export function readCommitStatus({ state, description }: Pick<CommitStatus, 'sta
  */
 export function hasBegun({ ending, text }: ReadStatus): boolean {
   if (ending?.kind === 'infrastructure-error') return !text.startsWith(ENDING_WORDS[ending.kind].word + NOT_BEGUN);
-  return ending?.kind !== 'refused' && ending?.kind !== 'config-error';
+  return ending === undefined || !['refused', 'config-error', 'needs-approval'].includes(ending.kind);
 }
 
 /** Returns the newest status of a build; undefined if there is none. @param statuses newest first */
@@ -114,12 +118,12 @@ export async function findBuildStatus(
  */
 export async function findOutcome(
   statuses: AsyncIterable<CommitStatus>,
-  { event, ref }: Pick<Build, 'event' | 'ref'>,
+  build: Pick<Build, 'event' | 'ref' | 'pull'>,
 ): Promise<Ending | undefined> {
-  const context = toStatusContext(event);
+  const context = toStatusContext(build.event);
   for await (const status of statuses) {
     const { ending, refName } = readCommitStatus(status);
-    if (!ending || refName !== toShortName(ref) || !status.context.startsWith(context)) continue;
+    if (!ending || refName !== toShortName(build) || !status.context.startsWith(context)) continue;
     if (ending.kind === 'passed' || toStatusState(ending) === 'failure') return ending;
   }
   return undefined;
@@ -131,8 +135,10 @@ export function hasPassed(failed: Extract<Ending, { kind: 'failed' }>, steps: Bu
   return same.length > 0 && same.every(({ phase }) => phase.kind === 'passed');
 }
 
-export function toStatusState({ kind }: Ending): Exclude<CommitStatus['state'], 'pending'> {
+export function toStatusState({ kind }: Ending): CommitStatus['state'] {
   switch (kind) {
+    case 'needs-approval':
+      return 'pending';
     case 'passed':
     case 'skipped':
       return 'success';
@@ -178,6 +184,7 @@ function toEndedText(state: BuildState, ending: Ending): string {
     case 'config-error':
       return withMessage(word, toFirstLine(ending.message));
     case 'skipped':
+    case 'needs-approval':
     case 'refused':
       return withMessage(word, ending.message);
     default: {

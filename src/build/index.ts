@@ -11,6 +11,7 @@ export {
   type EventKind,
   type Ref,
   type ReportedBuild,
+  type PullRequest,
   type Trust,
 } from './build.ts';
 export type * from './build-state.ts';
@@ -31,6 +32,7 @@ export { confirmState, type ForgeReport } from './confirmed-state.ts';
 export {
   capitalize,
   describeBuild,
+  describeRef,
   describeStep,
   ENDING_WORDS,
   formatCount,

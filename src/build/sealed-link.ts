@@ -63,9 +63,12 @@ const SHA1_BYTES = 20;
 const SHA256_BYTES = 32;
 
 /** The bits of the first byte. Bits without a name are 0. */
-const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32, given: 64 } as const;
+const FLAGS = { control: 1, protected: 2, sha256: 4, before: 8, branch: 16, tag: 32, given: 64, pull: 128 } as const;
 
-/** Writes flags, build id, sha, before, scope and ref. The token follows. */
+/** The bits of the first byte of a pull request. */
+const PULL_FLAGS = { fork: 1, draft: 2 } as const;
+
+/** Writes flags, build id, sha, before, scope, ref and pull request. The token follows. */
 function packLink(link: BuildLink): Uint8Array {
   const { right, token } = link;
   const { id, scope, ref, sha, trust } = link.build;
@@ -76,7 +79,8 @@ function packLink(link: BuildLink): Uint8Array {
     (sha.length === SHA256_BYTES * 2 ? FLAGS.sha256 : 0) |
     (before === undefined ? 0 : FLAGS.before) |
     (link.isGiven === true ? FLAGS.given : 0) |
-    (ref.name === '' ? 0 : FLAGS[ref.kind]);
+    (link.build.pull === undefined ? 0 : FLAGS.pull) |
+    (ref.name === '' || ref.kind === 'pull' ? 0 : FLAGS[ref.kind]);
   const shaBytes = toShaBytes(flags);
   return Buffer.concat([
     Buffer.of(flags),
@@ -84,9 +88,31 @@ function packLink(link: BuildLink): Uint8Array {
     fromHex(sha, shaBytes),
     before === undefined ? Buffer.of() : fromHex(before, shaBytes),
     packName(formatShortScope(scope)),
-    ref.name === '' ? Buffer.of() : packName(ref.name),
+    ref.name === '' || ref.kind === 'pull' ? Buffer.of() : packName(ref.name),
+    packPull(link.build, shaBytes),
     pack(token),
   ]);
+}
+
+/** Writes flags, number, base and, for a fork, the commit of c3.yaml. The head of a fork is asked of the forge. */
+function packPull({ pull, configSha = '' }: Build, shaBytes: number): Uint8Array {
+  if (pull === undefined) return Buffer.of();
+  const flags = (pull.isFork ? PULL_FLAGS.fork : 0) | (pull.isDraft ? PULL_FLAGS.draft : 0);
+  const config = pull.isFork ? fromHex(configSha, shaBytes) : Buffer.of();
+  return Buffer.concat([Buffer.of(flags), packName(String(pull.number)), packName(pull.base), config]);
+}
+
+type UnpackedPull = Pick<Build, 'event' | 'ref' | 'pull' | 'configSha'>;
+
+function unpackPull(reader: ByteReader, branch: Ref, shaBytes: number): UnpackedPull {
+  const [flags = 0] = reader.read(1);
+  const isFork = (flags & PULL_FLAGS.fork) !== 0;
+  const name = unpackName(reader);
+  const base = unpackName(reader);
+  const isDraft = (flags & PULL_FLAGS.draft) !== 0;
+  const pull = { number: Number(name), base, head: isFork ? '' : branch.name, isDraft, isFork };
+  if (!isFork) return { event: 'pull_request', ref: branch, pull };
+  return { event: 'pull_request', ref: { kind: 'pull', name }, pull, configSha: toHex(reader.read(shaBytes)) };
 }
 
 function toShaBytes(flags: number): number {
@@ -115,9 +141,9 @@ function unpackLink(bytes: Uint8Array): BuildLink {
     // Earlier versions omitted a name that was too long for the forge.
     name: has(FLAGS.branch) || has(FLAGS.tag) ? unpackName(reader) : '',
   };
-  const trust = has(FLAGS.protected) ? 'protected' : 'other';
-  const event = toEventKind(ref);
-  const build = { id, scope, event, ref, sha, before, cause: 'webhook', trust, commit: UNKNOWN_COMMIT } as const;
+  const pull = has(FLAGS.pull) ? unpackPull(reader, ref, shaBytes) : { event: toEventKind(ref), ref };
+  const trust = pull.ref.kind === 'pull' ? 'fork' : has(FLAGS.protected) ? 'protected' : 'other';
+  const build = { id, scope, sha, before, cause: 'webhook', trust, commit: UNKNOWN_COMMIT, ...pull } as const;
   return { right, build, token: unpack(reader.read(reader.left)), ...(has(FLAGS.given) ? { isGiven: true } : {}) };
 }
 

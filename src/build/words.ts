@@ -1,3 +1,4 @@
+import type { Build } from './build.ts';
 import type { BuildPhase, BuildState, Ending, StepPhase, StepState } from './build-state.ts';
 
 /** Selects the symbol and colour on the page, and the mark in the terminal. */
@@ -27,6 +28,7 @@ export const ENDING_WORDS: Readonly<Record<Ending['kind'], Words>> = {
   cancelled: { word: 'cancelled', symbol: '🚫', tone: 'stopped' },
   superseded: { word: 'superseded', symbol: '⏭', tone: 'stopped' },
   'config-error': { word: 'config error', symbol: '🛠', tone: 'failed' },
+  'needs-approval': { word: 'needs approval', symbol: '✋', tone: 'waiting' },
   refused: { word: 'refused', symbol: '⛔', tone: 'failed' },
   'infrastructure-error': { word: 'infrastructure error', symbol: '💥', tone: 'failed' },
 };
@@ -94,6 +96,15 @@ export function describeStep({
     case 'skipped':
       return { ...words, note: phase.reason === undefined ? words.word : `${words.word}: ${phase.reason}` };
   }
+}
+
+/** Names what is built: `main`, `v1` after `tag`, `feature → main` after `#12`. */
+export function describeRef({ ref, pull }: Pick<Build, 'ref' | 'pull'>): {
+  readonly mark: string;
+  readonly name: string;
+} {
+  if (pull) return { mark: `#${pull.number}`, name: pull.head === '' ? pull.base : `${pull.head} → ${pull.base}` };
+  return { mark: ref.kind === 'tag' ? 'tag' : '', name: ref.name };
 }
 
 /** Makes the first letter a capital: "Timed out". */

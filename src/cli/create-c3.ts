@@ -60,8 +60,9 @@ const HOOK_SEALINGS = { perMinute: 300, maxKeys: 10_000 } as const;
 /** For the control links of one repository. Each check is a request to the forge. A key takes about 200 bytes. */
 const TOKEN_CHECKS = { perMinute: 10, maxKeys: 10_000 };
 
-function createLimits(): Pick<AppDependencies, 'bodies' | 'sealings' | 'tokenChecks'> {
+function createLimits({ forks }: Config): Pick<AppDependencies, 'bodies' | 'sealings' | 'tokenChecks' | 'forks'> {
   return {
+    forks,
     bodies: createBodyReader(),
     sealings: { values: new FairTokenBucket(SEALINGS), hooks: new FairTokenBucket(HOOK_SEALINGS) },
     tokenChecks: new KeyedTokenBucket(TOKEN_CHECKS),
@@ -112,7 +113,7 @@ export async function createC3(config: Config, log: Log): Promise<C3> {
   const app = createApp({
     keyring,
     limits,
-    ...createLimits(),
+    ...createLimits(config),
     baseUrl,
     checkScope,
     forgeFor: (scope) => forges.forgeFor(scope),
@@ -167,15 +168,16 @@ function createReading(
   config: Config,
   open: Opener,
   { getCluster }: ClusterPool,
-): (
-  scope: Scope,
-) => Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now'> & { openCluster: typeof getCluster } {
+): (scope: Scope) => Pick<BuildDependencies, 'open' | 'checkJob' | 'listSecrets' | 'now' | 'forks'> & {
+  openCluster: typeof getCluster;
+} {
   const isAllowed = (name: string): boolean => matchGlob(config.allowInJobs, name);
   return (scope) => ({
     open: (token, binding) => open(token, { ...binding, scope }),
     openCluster: getCluster,
     checkJob: (manifest) => checkPodSecurity(manifest, config.podPolicy, { isAllowed }),
     listSecrets,
+    forks: config.forks,
     now: Date.now,
   });
 }

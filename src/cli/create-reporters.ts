@@ -122,7 +122,8 @@ export function quietUnproven(
  * stranger's.
  */
 function withoutPayload({ build, phase, ...state }: BuildState): BuildState {
-  const shown = { ...build, ref: { kind: 'branch', name: '' }, commit: { subject: NOT_SHOWN, author: '' } } as const;
+  const commit = { subject: NOT_SHOWN, author: '' };
+  const shown = { ...build, ref: { kind: 'branch', name: '' }, pull: undefined, commit } as const;
   return { ...state, build: shown, phase: withoutRef(phase, build.ref.name) };
 }
 

@@ -49,6 +49,15 @@ export function parsePodPolicy(text: string): Parsed<PodPolicy> {
   return parseWord(text, POD_POLICIES);
 }
 
+/** What c3 does with pull requests from forks. */
+export type Forks = (typeof FORKS)[number];
+
+const FORKS = ['off', 'approve'] as const;
+
+export function parseForks(text: string): Parsed<Forks> {
+  return parseWord(text, FORKS);
+}
+
 function parseWord<Word extends string>(text: string, words: readonly Word[]): Parsed<Word> {
   const value = words.find((word) => word === text);
   return value ? { value } : { mistake: `is "${text}", not one of ${words.join(', ')}` };

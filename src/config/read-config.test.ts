@@ -37,6 +37,7 @@ describe('readConfig', () => {
       telegramToken: undefined,
       telegramApi: 'https://api.telegram.org',
       forges: [{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }],
+      forks: 'off',
       allowRepos: ['github.com/acme/*'],
       allowNets: [],
       podPolicy: 'tenant',

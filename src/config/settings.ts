@@ -6,11 +6,13 @@ import {
   parseLogLevel,
   parseNets,
   parseJobGlobs,
+  parseForks,
   parsePodPolicy,
   parsePort,
   parseRepoGlobs,
   parseTelegramChat,
   parseText,
+  type Forks,
   type ForgeSetting,
   type LogLevel,
   type Parsed,
@@ -59,6 +61,7 @@ export interface SettingValues {
   /** `address/prefix`, for `createClusterPool`. */
   readonly allowNets: readonly string[];
   readonly podPolicy: PodPolicy;
+  readonly forks: Forks;
   /** `serviceaccount/NAME` and `secret/NAME`, for `matchGlob`. */
   readonly allowInJobs: readonly string[];
   /** Deliveries a minute of one webhook. */
@@ -177,6 +180,14 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     defaultText: 'none',
     text: 'With `baseline` and `restricted`: the service accounts and Secrets that a `job` may use, `serviceaccount/deployer,secret/npm-*`',
     parse: parseJobGlobs,
+  },
+  forks: {
+    env: 'C3_FORKS',
+    flag: '--forks <word>',
+    kind: 'word',
+    default: 'off',
+    text: 'Pull requests from forks: `off` ignores them, `approve` builds each commit after somebody who may push has approved it',
+    parse: parseForks,
   },
   rateLimit: {
     env: 'C3_RATE_LIMIT',

@@ -63,6 +63,8 @@ export interface BuildDependencies {
   now(): number;
   /** Gets faults that no report can contain. */
   onFault(error: unknown): void;
+  /** Whether pull requests from forks are built, each commit after its approval. Default: off. */
+  readonly forks?: 'off' | 'approve';
   readonly limits: BuildLimits;
   /**
    * Parses c3.yaml. Default: {@link parsePipeline}. `c3 run` has another way, since it runs parts of it, and without

@@ -74,7 +74,7 @@ async function carryOut(
   { progress, attach, compare }: Course,
 ): Promise<Outcome> {
   const { build, repository, signal } = request;
-  const update = dependencies.clones?.begin(build, repository, signal);
+  const update = build.pull?.isFork === true ? undefined : dependencies.clones?.begin(build, repository, signal);
   try {
     const prepared = await prepare(request, dependencies, progress);
     if (prepared.kind === 'ended') return prepared;
@@ -189,7 +189,7 @@ async function runInPod(
       ...prepared,
       proofKey: secrets.kubeconfig,
       workspace,
-      gitAccess: request.repository.gitAccess(),
+      gitAccess: request.repository.gitAccess(build.trust === 'fork' ? 'anonymous' : undefined),
       delta: place && !isResumed ? await update?.take(place) : undefined,
       environment: toBuildEnvironment(build),
       secrets: secrets.environment,

@@ -156,9 +156,9 @@ export function createClones(): Clones {
         }
         return undefined;
       }
-      // A tag gets a new Pod. After a restart of c3, the commit before the push is the best guess.
+      // A tag or a fork gets a new Pod. After a restart of c3, the commit before the push is the best guess.
       const guess =
-        ref.kind === 'tag'
+        ref.kind !== 'branch'
           ? undefined
           : (byRef.get(toRefKey(scope, formatRef(ref))) ?? byRef.get(toRefKey(scope, SHARED_OWNER)) ?? before);
       const guessed = guess === undefined ? undefined : fetchDelta(guess);

@@ -223,8 +223,9 @@ const ENDINGS: KindFields<Ending> = {
   passed: {},
   failed: { step: toWords, ...MESSAGE },
   'config-error': MESSAGE,
-  // It has no Pod, so no journal.
+  // These two have no Pod, so no journal.
   skipped: { ...MESSAGE, by: () => undefined },
+  'needs-approval': MESSAGE,
   'timed-out': MESSAGE,
   cancelled: MESSAGE,
   superseded: MESSAGE,

@@ -1,7 +1,7 @@
 import {
   type Build,
   type ConfigProblem,
-  type Ending,
+  type CommitStatus,
   formatCommitStatus,
   formatRef,
   hasBegun,
@@ -11,35 +11,25 @@ import {
 import { C3Error } from '../errors.ts';
 import type { FileContent, Repository } from '../forges/forge.ts';
 import {
+  findForkFaults,
   needsPaths,
   parsePipeline,
   planPipeline,
-  planSealed,
   summarizeProblem,
+  toForkJob,
   type Pipeline,
   type PipelineEvent,
   type Plan,
   type Problem,
 } from '../pipeline/index.ts';
-import type { SealedValue, Telegram } from '../pipeline/pipeline.ts';
-import { createMasking, formatScope, type Masking, type Purpose } from '../sealing/index.ts';
-import type { BuildDependencies, BuildRequest, ProvenBuild, TelegramOptions } from './build-request.ts';
-import { isOld, PIPELINE_FILE, prove, readLate, wasTested } from './prove-build.ts';
+import { formatScope } from '../sealing/index.ts';
+import type { BuildDependencies, BuildRequest, ProvenBuild } from './build-request.ts';
+import { type Ended, end, endForConfig, type OpenedSecrets, openSecrets, type Unusable } from './open-secrets.ts';
+import { type BuildProof, isOld, PIPELINE_FILE, prove, readLate, wasBuilt, wasTested } from './prove-build.ts';
 import type { BuildProgress } from './build-progress.ts';
 import { planRoots } from './checkout.ts';
 import type { WorkspaceQuery } from './cluster.ts';
 import { SHARED_OWNER } from './delta.ts';
-
-/** A build that ends before the cluster is asked for anything. */
-interface Ended<T extends Ending = Ending> {
-  readonly kind: 'ended';
-  readonly ending: T;
-  /** It was built and reported before, so it is not reported again. */
-  readonly isReplayed?: boolean;
-}
-
-/** The build cannot run because of its c3.yaml. */
-type Unusable = Ended<Extract<Ending, { kind: 'config-error' }>>;
 
 export interface PreparedBuild {
   readonly kind: 'ready';
@@ -53,19 +43,6 @@ export interface PreparedBuild {
   readonly isResumed: boolean;
 }
 
-export interface OpenedSecrets {
-  readonly kind: 'opened';
-  readonly kubeconfig: string;
-  /** Undefined: c3.yaml has no `telegram`, or not for this ref. */
-  readonly telegram: TelegramOptions | undefined;
-  /** Those of the `secrets` that are for this ref. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Whether one of the opened values was sealed only for some refs. */
-  readonly hasRefBound: boolean;
-  /** Masks the secrets, the kubeconfig and the token. */
-  readonly masking: Masking;
-}
-
 /**
  * Prepares a build: prove → read c3.yaml → plan → open its secrets. Opens no secret before the forge has confirmed
  * the push (A2).
@@ -77,44 +54,43 @@ export async function prepare(
 ): Promise<Ended | PreparedBuild> {
   const { build, repository, signal } = request;
   const { id, sha } = build;
-  // Both are requested while the forge checks the push; nothing is read from them before it has answered.
-  const file = repository.readFile(PIPELINE_FILE, sha, signal);
+  // Both are requested while the forge checks the push; nothing is read from them before it has answered. A stranger
+  // could write the c3.yaml of a fork, so that of its base branch is read later (A3).
+  const file = build.pull?.isFork === true ? undefined : repository.readFile(PIPELINE_FILE, sha, signal);
   const statuses = Array.fromAsync(repository.listStatuses(sha, signal));
   // Without a handler, an early failure of a promise that is not awaited would end the process.
-  for (const early of [file, statuses]) early.catch(() => {});
-  const proof = await prove(request);
+  for (const early of [file, statuses]) early?.catch(() => {});
+  const { lagPausesMs } = dependencies.limits;
+  const proof = await prove(build, { repository, signal, forks: dependencies.forks, lagPausesMs });
   const known = proof.kind === 'refused' ? await statuses.catch(() => []) : await statuses;
-  const own = known.find((status) => readCommitStatus(status).buildId === id);
-  const before = own?.state;
-  if (own && before !== 'pending' && hasBegun(readCommitStatus(own))) {
-    return endReplay(
-      `this delivery was built before, as the commit's status "${before}" says; to build it again, use Re-run on its page`,
-    );
-  }
+  const before = known.find((status) => readCommitStatus(status).buildId === id)?.state;
+  const repetition = await findRepetition(request, { proof, known }, dependencies);
+  if (repetition) return repetition;
   if (proof.kind === 'refused') return end({ kind: 'refused', message: proof.message });
-  if (await isOld(request, proof, dependencies)) {
-    const message = `${formatRef(build.ref)} was built before at this commit; to build it again, use `;
-    return build.cause === 'webhook'
-      ? endReplay(`${message}Re-run on its page`)
-      : end({ kind: 'refused', message: `${message}the control link in Telegram` });
-  }
-  const proven: ProvenBuild = { ...build, trust: proof.trust };
+  const proven = toProven(build, proof);
   progress.note({ build: proven });
   if (request.isOldKey) progress.warn(['the hook URL is sealed with an old key of this c3; make a new one']);
   const links = await dependencies.createLinks?.(proven);
   if (links) progress.note({ links });
 
-  const answer = await readLate(request, await file, dependencies.limits.lagPausesMs);
+  const { configSha = sha } = proven;
+  const first = await (file ?? repository.readFile(PIPELINE_FILE, configSha, signal));
+  const answer = await readLate({ ...request, build: proven }, first, lagPausesMs);
   // Branches such as gh-pages never have one.
   if (answer.kind === 'missing' && proven.trust === 'other') {
-    return end({ kind: 'skipped', message: `there is no ${PIPELINE_FILE} at ${sha.slice(0, 7)}` });
+    return end({ kind: 'skipped', message: `there is no ${PIPELINE_FILE} at ${configSha.slice(0, 7)}` });
   }
-  const read = readPipeline({ answer, sha, repository }, dependencies, progress);
+  const read = readPipeline({ answer, sha: configSha, repository }, dependencies, progress);
   if (read.kind === 'ended') return read;
   const { pipeline } = read;
-  const plan = planPipeline(pipeline, await toEvent(request, pipeline));
+  const plan = planPipeline(pipeline, await toEvent({ ...request, build: proven }, pipeline));
   if (plan.kind === 'skipped') {
     return end({ kind: 'skipped', message: plan.reason, ...(plan.by === 'paths' ? { by: plan.by } : {}) });
+  }
+  // A link to control the build, or the comment of a person who may push, is the approval.
+  if (proven.trust === 'fork' && build.cause === 'webhook') {
+    const short = sha.slice(0, 7);
+    return end({ kind: 'needs-approval', message: `${short}: comment "/ok-to-test ${short}" to run it` });
   }
   // The status does not change again before the end, so it says what is true from now on.
   const running = formatCommitStatus({ ...progress.state, phase: { kind: 'running' } });
@@ -124,12 +100,12 @@ export async function prepare(
     progress.warn([error.message]);
   });
   announced.catch(() => {});
-  const refused = checkJob(pipeline, dependencies);
+  const refused = checkJob(pipeline, proven, dependencies);
   // A delivery that comes late is not newer than the build of the head.
   if (!refused && pipeline.concurrency.cancelPrevious && proof.isHead) dependencies.cancelPrevious();
   let secrets: Unusable | OpenedSecrets;
   try {
-    secrets = refused ?? (await openSecrets({ pipeline, repository, ref: build.ref, plan }, dependencies, progress));
+    secrets = refused ?? (await openSecrets({ pipeline, repository, build: proven, plan }, dependencies, progress));
   } catch (error) {
     await announced;
     throw error;
@@ -144,17 +120,40 @@ export async function prepare(
   return { kind: 'ready', build: proven, pipeline, plan, secrets, announced, isResumed };
 }
 
+/** Returns the ending of a build that repeats another one: its delivery, its tag or its commit was built before. */
+async function findRepetition(
+  request: BuildRequest,
+  { proof, known }: { readonly proof: BuildProof; readonly known: readonly CommitStatus[] },
+  dependencies: BuildDependencies,
+): Promise<Ended | undefined> {
+  const { build } = request;
+  const own = known.find((status) => readCommitStatus(status).buildId === build.id);
+  if (own && own.state !== 'pending' && hasBegun(readCommitStatus(own))) {
+    return endReplay(
+      `this delivery was built before, as the commit's status "${own.state}" says; to build it again, use Re-run on its page`,
+    );
+  }
+  if (proof.kind === 'refused') return undefined;
+  if (await isOld(request, proof, dependencies)) {
+    const message = `${formatRef(build.ref)} was built before at this commit; to build it again, use `;
+    return build.cause === 'webhook'
+      ? endReplay(`${message}Re-run on its page`)
+      : end({ kind: 'refused', message: `${message}the control link in Telegram` });
+  }
+  const isUnapproved = proof.trust === 'fork' && build.cause === 'webhook';
+  return isUnapproved && wasBuilt(known, build)
+    ? endReplay('this commit was approved and built before; to build it again, use Re-run on its page')
+    : undefined;
+}
+
+/** What the forge says about a pull request replaces what the webhook said. */
+function toProven(build: Build, { trust, pull, configSha }: Extract<BuildProof, { kind: 'proven' }>): ProvenBuild {
+  if (pull === undefined) return { ...build, trust };
+  return { ...build, trust, pull, configSha, ref: pull.isFork ? build.ref : { kind: 'branch', name: pull.head } };
+}
+
 function endReplay(message: string): Ended {
   return { ...end({ kind: 'skipped', message }), isReplayed: true };
-}
-
-function end<T extends Ending>(ending: T): Ended<T> {
-  return { kind: 'ended', ending };
-}
-
-function endForConfig(message: string, problems: readonly ConfigProblem[] = []): Unusable {
-  const shown = problems.length === 0 ? {} : { problems };
-  return end({ kind: 'config-error', message, ...shown });
 }
 
 export interface PipelineFile {
@@ -190,9 +189,14 @@ export function readPipeline(
   return endForConfig(message, errors.map(toConfigProblem));
 }
 
-/** Returns the ending of a build whose job breaks rules of the operator; undefined when it breaks none. */
-export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencies, 'checkJob'>): Unusable | undefined {
-  const faults = dependencies.checkJob(pipeline.job.manifest);
+/** Returns the ending of a build whose job breaks rules of the operator or of forks; undefined when it breaks none. */
+export function checkJob(
+  pipeline: Pipeline,
+  { trust }: Pick<ProvenBuild, 'trust'>,
+  dependencies: Pick<BuildDependencies, 'checkJob'>,
+): Unusable | undefined {
+  const { manifest } = pipeline.job;
+  const faults = [...dependencies.checkJob(manifest), ...(trust === 'fork' ? findForkFaults(manifest) : [])];
   const [first] = faults;
   const problems = faults.map((message) => ({ message }));
   return first === undefined ? undefined : endForConfig(first, problems);
@@ -200,8 +204,12 @@ export function checkJob(pipeline: Pipeline, dependencies: Pick<BuildDependencie
 
 /** Requests the changed paths from the forge, not from the payload, and only if a condition uses them. */
 async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pipeline): Promise<PipelineEvent> {
-  const { event, ref, sha } = build;
-  if (ref.kind === 'tag' || !needsPaths(pipeline)) return { event, ref };
+  const { event, ref, sha, pull } = build;
+  if (ref.kind === 'tag' || !needsPaths(pipeline)) return { event, ref, pull };
+  if (pull) {
+    const paths = await repository.pullPaths(pull, sha, signal);
+    return { event, ref, pull, ...(paths === undefined ? {} : { paths }) };
+  }
   // Anyone who may push could send a delivery with another `before`, to make a condition on paths hold (A2).
   const push = build.cause === 'webhook' ? await repository.readPush(build, signal) : undefined;
   const { before } = push ?? build;
@@ -214,70 +222,10 @@ async function toEvent({ build, repository, signal }: BuildRequest, pipeline: Pi
   return { event, ref, ...(paths === undefined || isComplete !== true ? {} : { paths }) };
 }
 
-export interface SecretsOptions {
-  readonly pipeline: Pipeline;
-  readonly repository: Pick<Repository, 'gitAccess'>;
-  readonly ref: Build['ref'];
-  /** Undefined for a reader of the build. */
-  readonly plan?: PreparedBuild['plan'];
-}
-
 /**
- * Opens the sealed values of c3.yaml that are for the ref (A1), and creates their masking. Refuses a build that needs
- * others, and secrets that are too long to be masked.
- *
- * @throws {C3Error} SEALED_INVALID, with the place of the value
+ * Returns what the name of a build's workspace is computed from. The build of a tag or of a fork has a new Pod, which is
+ * deleted afterwards.
  */
-export async function openSecrets(
-  { pipeline, repository, ref, plan }: SecretsOptions,
-  dependencies: Pick<BuildDependencies, 'open' | 'listSecrets'>,
-  progress: Pick<BuildProgress, 'warn'>,
-): Promise<Unusable | OpenedSecrets> {
-  const planned = planSealed(pipeline, { ref, plan });
-  if (planned.kind === 'refused') {
-    const { message, hint } = planned;
-    return endForConfig(`${PIPELINE_FILE}: ${message}`, [{ message, hint }]);
-  }
-  async function open(sealed: SealedValue, purpose: Purpose, where: string): Promise<string> {
-    try {
-      const { plaintext, isOldKey } = await dependencies.open(sealed.value, { purpose, ref: sealed.ref });
-      if (isOldKey)
-        progress.warn([`${PIPELINE_FILE} warning: ${where} is sealed with an old key of this c3; seal it again`]);
-      return plaintext;
-    } catch (error) {
-      if (!(error instanceof C3Error)) throw error;
-      throw new C3Error(error.code, `${PIPELINE_FILE}: ${where}: ${error.message}`, { cause: error });
-    }
-  }
-  const { k8s, telegram, hasRefBound } = planned;
-  const secrets = Object.entries(planned.secrets);
-  const [kubeconfig, destination, ...values] = await Promise.all([
-    open(k8s, { kind: 'k8s' }, 'k8s'),
-    telegram?.to && open(telegram.to, { kind: 'telegram' }, 'telegram'),
-    ...secrets.map(([name, value]) => open(value, { kind: 'secret', name }, `secrets.${name}`)),
-  ]);
-  const others = dependencies.listSecrets?.({ kubeconfig, telegram: destination }) ?? [];
-  const masking = createMasking([...repository.gitAccess().secrets, ...values, ...others]);
-  if (masking.isTooMuch()) {
-    return endForConfig(
-      `${PIPELINE_FILE}: its secrets are too long to be hidden in what c3 shows: with their lines, and in all encodings, they take more than 3 MiB; use fewer or shorter ones`,
-    );
-  }
-  return {
-    kind: 'opened',
-    kubeconfig,
-    telegram: telegram && toTelegramOptions(telegram, destination),
-    environment: Object.fromEntries(secrets.map(([name], index) => [name, values[index] ?? ''])),
-    hasRefBound,
-    masking,
-  };
-}
-
-function toTelegramOptions({ to: _sealed, ...options }: Telegram, destination: string | undefined): TelegramOptions {
-  return { ...options, destination };
-}
-
-/** Returns what the name of a build's workspace is computed from. A tag's build has a Pod of its own, never a used one. */
 export function toWorkspaceQuery(
   pipeline: Pipeline,
   build: ProvenBuild,
@@ -288,7 +236,7 @@ export function toWorkspaceQuery(
   // A user who may push to one unprotected branch may push to all of them, so these branches can share a Pod (A10).
   const isShared = ref.kind === 'branch' && trust === 'other' && share && !hasRefBound;
   return {
-    manifest: pipeline.job.manifest,
+    manifest: trust === 'fork' ? toForkJob(pipeline.job.manifest) : pipeline.job.manifest,
     scope: formatScope(scope),
     // A branch that was not protected yet had another Pod.
     owner: isShared ? SHARED_OWNER : `${trust === 'protected' ? 'protected ' : ''}${formatRef(ref)}`,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Build,
   type CommitStatus,
+  type PullRequest,
   type Ending,
   hasBegun,
   isIn,
@@ -10,7 +11,7 @@ import {
   toShortName,
   toStatusContext,
 } from '../build/index.ts';
-import type { FileContent, Proof } from '../forges/forge.ts';
+import type { FileContent, Proof, PullFacts, Repository } from '../forges/forge.ts';
 import type { BuildDependencies, BuildRequest } from './build-request.ts';
 
 /** The file that describes the builds of a repository. */
@@ -26,13 +27,85 @@ export async function readLate(
   for (const pauseMs of build.cause === 'webhook' ? pausesMs : []) {
     if (answer.kind !== 'missing') break;
     await sleep(pauseMs, undefined, { signal });
-    answer = await repository.readFile(PIPELINE_FILE, build.sha, signal);
+    answer = await repository.readFile(PIPELINE_FILE, build.configSha ?? build.sha, signal);
   }
   return answer;
 }
 
-/** The sealed link of a build that is run again proves that the commit was the head of the ref. */
-export async function prove({ build, repository, signal }: BuildRequest): Promise<Proof> {
+/** What the forge has proven of a build. */
+export type BuildProof =
+  | Extract<Proof, { kind: 'refused' }>
+  | (Extract<Proof, { kind: 'proven' }> & Pick<Build, 'pull' | 'configSha'>);
+
+type Refusal = Extract<Proof, { kind: 'refused' }>;
+
+/** What {@link prove} needs of a build. */
+export type ProvableBuild = Pick<Build, 'ref' | 'sha' | 'before' | 'cause' | 'trust' | 'pull'>;
+
+export interface ProveOptions {
+  readonly repository: Pick<Repository, 'prove' | 'checkAccess' | 'readPull'>;
+  readonly signal: AbortSignal;
+  readonly forks: BuildDependencies['forks'];
+  /** The pauses before the forge is asked again about a pull request. It may lag behind the webhook. */
+  readonly lagPausesMs: readonly number[];
+}
+
+/**
+ * Asks the forge whether a build is of a commit that belongs to its ref, or to its pull request as it is now. The sealed
+ * link of a build that is run again proves that the commit was the head of the ref.
+ */
+export async function prove(build: ProvableBuild, options: ProveOptions): Promise<BuildProof> {
+  const { pull } = build;
+  if (pull === undefined) return await proveRef(build, options);
+  const found = await readPull(build, pull.number, options);
+  if (found.kind === 'refused') return found;
+  const { facts } = found;
+  if (!facts.isFork) {
+    const ref = { kind: 'branch', name: facts.head } as const;
+    const proof = await proveRef({ ...build, ref }, options);
+    return proof.kind === 'proven' ? { ...proof, pull: toPull(facts) } : proof;
+  }
+  const refusal = findForkRefusal(facts, options);
+  if (refusal !== undefined) return { kind: 'refused', message: refusal };
+  const message = await options.repository.checkAccess(options.signal);
+  return message === undefined
+    ? { kind: 'proven', trust: 'fork', isHead: true, pull: toPull(facts), configSha: facts.baseSha }
+    : { kind: 'refused', message };
+}
+
+function toPull({ number, base, head, isDraft, isFork }: PullFacts): PullRequest {
+  return { number, base, head, isDraft, isFork };
+}
+
+/** Reads a pull request that is open and has the commit of the build as its head. */
+async function readPull(
+  { sha, before, pull, cause }: ProvableBuild,
+  number: number,
+  { repository, signal, lagPausesMs }: ProveOptions,
+): Promise<Refusal | { readonly kind: 'found'; readonly facts: PullFacts }> {
+  let facts = await repository.readPull(number, signal);
+  for (const pauseMs of cause === 'webhook' ? lagPausesMs : []) {
+    if (facts !== undefined && facts.sha !== before) break;
+    await sleep(pauseMs, undefined, { signal });
+    facts = await repository.readPull(number, signal);
+  }
+  const refuse = (message: string): Refusal => ({ kind: 'refused', message: `pull request #${number} ${message}` });
+  if (facts === undefined) return refuse('does not exist');
+  if (!facts.isOpen) return refuse('is closed');
+  if (facts.sha !== sha) return refuse(`has moved on to ${facts.sha.slice(0, 7)}`);
+  if (facts.isFork !== pull?.isFork) return refuse(facts.isFork ? 'is from a fork' : 'is not from a fork');
+  return { kind: 'found', facts };
+}
+
+/** Says why no build of a fork runs; undefined if one may (A3). */
+function findForkRefusal({ isPublic, base, baseSha }: PullFacts, { forks }: ProveOptions): string | undefined {
+  if (forks !== 'approve')
+    return 'this c3 builds no pull requests from forks: its operator has not set C3_FORKS=approve';
+  if (!isPublic) return 'a fork of a private repository is not built: its Pod would need a token to fetch the commit';
+  return baseSha === undefined ? `branch ${base}, whose ${PIPELINE_FILE} is used, no longer exists` : undefined;
+}
+
+async function proveRef(build: ProvableBuild, { repository, signal }: ProveOptions): Promise<Proof> {
   if (build.cause !== 'rerun' || build.trust === undefined) return await repository.prove(build, signal);
   const message = await repository.checkAccess(signal);
   return message === undefined ? { kind: 'proven', trust: build.trust, isHead: true } : { kind: 'refused', message };
@@ -45,25 +118,26 @@ export async function prove({ build, repository, signal }: BuildRequest): Promis
  */
 export async function isOld(
   { build, repository, signal }: BuildRequest,
-  proof: Extract<Proof, { kind: 'proven' }>,
+  proof: Extract<BuildProof, { kind: 'proven' }>,
   { claim }: Pick<BuildDependencies, 'claim'>,
 ): Promise<boolean> {
   // A build that has no status yet is known only to this process.
   const isFirst = claim?.() ?? true;
   const isProvenByLink = build.cause === 'rerun' && build.trust !== undefined;
-  if (isProvenByLink || (proof.isHead && build.ref.kind === 'branch')) return false;
+  if (isProvenByLink || (proof.isHead && build.ref.kind !== 'tag')) return false;
   // Listed after the proof: before it, the tag need not have existed.
   return !isFirst || wasBuilt(await Array.fromAsync(repository.listStatuses(build.sha, signal)), build);
 }
 
-function wasBuilt(statuses: readonly CommitStatus[], build: Build): boolean {
+/** Returns whether a build of this ref or pull request has begun before. */
+export function wasBuilt(statuses: readonly CommitStatus[], build: Build): boolean {
   return readOfRef(statuses, build).some((status) => status.buildId !== build.id && hasBegun(status));
 }
 
 /** Reads the statuses of the builds of a ref, in their order. */
-function readOfRef(statuses: readonly CommitStatus[], { event, ref }: Pick<Build, 'event' | 'ref'>): ReadStatus[] {
-  const read = statuses.filter((status) => isIn(toStatusContext(event), status)).map(readCommitStatus);
-  return read.filter(({ refName }) => refName === toShortName(ref));
+function readOfRef(statuses: readonly CommitStatus[], build: Pick<Build, 'event' | 'ref' | 'pull'>): ReadStatus[] {
+  const read = statuses.filter((status) => isIn(toStatusContext(build.event), status)).map(readCommitStatus);
+  return read.filter(({ refName }) => refName === toShortName(build));
 }
 
 /** After any other ending, such as superseded, nobody knows whether the changes of the commit work. */

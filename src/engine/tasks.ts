@@ -1,4 +1,4 @@
-import { formatRef, type Build } from '../build/index.ts';
+import { formatRef, type Build, type Ref } from '../build/index.ts';
 import type { GitAccess } from '../forges/forge.ts';
 import { findSharedMounts, type Plan, type PlannedStage, type PlannedStep } from '../pipeline/index.ts';
 import type { Pipeline, Step } from '../pipeline/pipeline.ts';
@@ -159,7 +159,7 @@ export function findOversizedVariable(tasks: readonly Task[]): string | undefine
  * Makes the environment of every step of a build. Event data reaches a step this way only, never as part of a script
  * (A8).
  */
-export function toBuildEnvironment({ id, scope, event, ref, sha, commit }: Build): Record<string, string> {
+export function toBuildEnvironment({ id, scope, event, ref, sha, commit, pull }: Build): Record<string, string> {
   return {
     CI: 'true',
     C3: 'true',
@@ -169,9 +169,16 @@ export function toBuildEnvironment({ id, scope, event, ref, sha, commit }: Build
     C3_EVENT: event,
     C3_REF: formatRef(ref),
     C3_REF_NAME: ref.name,
-    ...(ref.kind === 'branch' ? { C3_BRANCH: ref.name } : { C3_TAG: ref.name }),
+    ...toRefVariables(ref),
+    ...(pull && { C3_PR: String(pull.number), C3_BASE_BRANCH: pull.base, C3_HEAD_BRANCH: pull.head }),
     C3_SHA: sha,
     C3_SUBJECT: commit.subject,
     C3_AUTHOR: commit.author,
   };
+}
+
+/** A fork has no branch of this repository, so that a script which deploys `main` does not take the fork's branch for it. */
+function toRefVariables({ kind, name }: Ref): Record<string, string> {
+  if (kind === 'pull') return {};
+  return kind === 'branch' ? { C3_BRANCH: name } : { C3_TAG: name };
 }

@@ -1,4 +1,12 @@
-import type { BuildTarget, CommitFacts, CommitStatus, ForgeUrls, ReportedBuild, Trust } from '../build/index.ts';
+import type {
+  BuildTarget,
+  CommitFacts,
+  CommitStatus,
+  ForgeUrls,
+  PullRequest,
+  ReportedBuild,
+  Trust,
+} from '../build/index.ts';
 import type { FetchOrder } from '../git/index.ts';
 import type { Scope } from '../sealing/scope.ts';
 
@@ -21,7 +29,37 @@ export interface VerifiedBody {
 export type ForgeEvent =
   | { kind: 'ping'; scope: Scope | undefined }
   | { kind: 'ignored'; scope: Scope | undefined; reason: string }
-  | { kind: 'build'; scope: Scope; build: ReportedBuild };
+  | { kind: 'build'; scope: Scope; build: ReportedBuild }
+  /** The pull request was closed or merged. */
+  | { kind: 'closed'; scope: Scope; pull: number }
+  /** Somebody wrote a new comment on a pull request. */
+  | { kind: 'comment'; scope: Scope; comment: PullComment };
+
+/** A comment on a pull request, as a webhook reports it. */
+export interface PullComment {
+  /** The number of the pull request. */
+  readonly pull: number;
+  /** The forge's id of the comment. */
+  readonly id: string;
+  /** The forge's name, or its id, of the user who wrote it. */
+  readonly author: string;
+  /** When it was written, by the forge's clock, in epoch milliseconds. */
+  readonly createdAt: number;
+  readonly text: string;
+}
+
+/** A pull request as the forge shows it now. */
+export interface PullFacts extends PullRequest {
+  /** The newest commit of its head. */
+  readonly sha: string;
+  readonly isOpen: boolean;
+  /** Whether anyone may fetch its commits from this repository without a token. */
+  readonly isPublic: boolean;
+  /** The newest commit of the branch `base`. Undefined if the branch no longer exists. Read only for a fork. */
+  readonly baseSha: string | undefined;
+  /** Its title and the user who opened it. Untrusted. */
+  readonly commit: CommitFacts;
+}
 
 export type Proof =
   /** The token may push, and the commit is the head of the ref, or was pushed as its head. */
@@ -38,7 +76,10 @@ export type FileContent =
 export interface GitAccess {
   readonly url: string;
   readonly urlPrefix: string;
-  /** A whole HTTP header line, which is secret. git sends it only to URLs that start with `urlPrefix`. */
+  /**
+   * A whole HTTP header line, which is secret. git sends it only to URLs that start with `urlPrefix`. Empty for
+   * anonymous access.
+   */
   readonly header: string;
   /** Every form in which the token appears in `header`. Logs mask them. */
   readonly secrets: readonly string[];
@@ -82,7 +123,32 @@ export interface Repository {
    * @throws {C3Error} FORGE_UNAUTHORIZED
    */
   changedPaths(before: string, sha: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
-  gitAccess(): GitAccess;
+  /**
+   * Reads a pull request. Returns undefined if there is none with this number.
+   *
+   * @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED
+   */
+  readPull(number: number, signal: AbortSignal): Promise<PullFacts | undefined>;
+  /**
+   * Returns the paths that a pull request changes: the difference between a commit and its merge base with the branch
+   * `base`, otherwise as `changedPaths`.
+   *
+   * @throws {C3Error} FORGE_UNAUTHORIZED
+   */
+  pullPaths(
+    pull: Pick<PullRequest, 'number' | 'base'>,
+    sha: string,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | undefined>;
+  /**
+   * Asks the forge whether a comment is what the webhook says, and whether its author may push. Returns why not;
+   * undefined if both are true.
+   *
+   * @throws {C3Error} FORGE_UNREACHABLE, FORGE_UNAUTHORIZED, FORGE_REFUSED
+   */
+  mayApprove(comment: PullComment, signal: AbortSignal): Promise<string | undefined>;
+  /** `anonymous`: for a container that must not have the token. Works only for a public repository. */
+  gitAccess(as?: 'anonymous'): GitAccess;
   /**
    * Requests the objects that a clone lacks, in one request. Returns a pack without missing bases; undefined if the
    * forge does not send it, or if it has more than 256 KiB. Nothing in it is proven. Without the method there is no
@@ -116,6 +182,8 @@ export interface Forge {
   /** @throws {C3Error} PAYLOAD_INVALID */
   parseEvent(headers: Delivery['headers'], body: VerifiedBody): ForgeEvent;
   openRepository(scope: Scope, token: string, options?: OpenOptions): Repository;
+  /** Closes all connections, also those of its repositories. */
+  close(): Promise<void>;
 }
 
 export interface OpenOptions {

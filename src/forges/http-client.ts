@@ -66,7 +66,7 @@ export interface HttpClientOptions {
   /** Requests of one repository at the same time. Default 8. */
   readonly maxCallsPerRepository?: number;
   /** Whether a response with a status below 500 means that the rate limit is reached. 429 always does. */
-  isRateLimit?(response: { status: number; headers: ResponseHeaders; body: Uint8Array }): boolean;
+  isRateLimit?: ((response: { status: number; headers: ResponseHeaders; body: Uint8Array }) => boolean) | undefined;
 }
 
 /** A build makes about seven calls, and few builds start in the same second. */

@@ -10,9 +10,14 @@ export interface Forges {
   close(): Promise<void>;
 }
 
+/** A new kind of forge needs a folder and a line here. */
+const KINDS: Readonly<Record<ForgeEntry['kind'], (entry: ForgeEntry) => Forge>> = {
+  github: createGithub,
+};
+
 /** Creates a forge for each entry. Only the operator's entries decide which addresses receive a token (A6). */
 export function createForges(entries: readonly ForgeEntry[]): Forges {
-  const forges = new Map(entries.map(createGithub).map((forge) => [forge.host, forge]));
+  const forges = new Map(entries.map((entry) => KINDS[entry.kind](entry)).map((forge) => [forge.host, forge]));
   return {
     forgeFor(scope) {
       const forge = forges.get(scope.host);

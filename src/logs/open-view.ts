@@ -148,15 +148,15 @@ type Failed = Extract<BuildLook, { kind: 'failed' }>;
 /** Finds the Pod of a build as the build did: by its c3.yaml. @throws {C3Error} the forge's refusal */
 async function openPod(order: ViewRequest, dependencies: ViewDependencies): Promise<OpenedPod | Nothing | Failed> {
   const { build, repository, signal } = order;
-  const { sha } = build;
+  const { configSha: sha = build.sha } = build;
   const answer = await repository.readFile(PIPELINE_FILE, sha, signal);
   const read = readPipeline({ answer, sha, repository }, dependencies, SILENT);
   if (read.kind === 'ended') return toNothing(read.ending);
   const { pipeline } = read;
-  const refused = checkJob(pipeline, dependencies);
+  const refused = checkJob(pipeline, build, dependencies);
   if (refused) return toNothing(refused.ending);
   try {
-    const secrets = await openSecrets({ pipeline, repository, ref: build.ref }, dependencies, SILENT);
+    const secrets = await openSecrets({ pipeline, repository, build }, dependencies, SILENT);
     if (secrets.kind === 'ended') return toNothing(secrets.ending);
     const { masking } = secrets;
     const cluster = dependencies.openCluster(secrets.kubeconfig);

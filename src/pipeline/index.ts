@@ -3,6 +3,7 @@ export { findLastingDirectories, findSharedMounts, toBuildsRoot } from './lastin
 export { fixPipeline, MAX_PIPELINE_BYTES, parsePipeline } from './parse-pipeline.ts';
 export type { ParsedPipeline, Pipeline, Problem, Stage, Step } from './pipeline.ts';
 export { needsPaths, planPipeline, stepsOf } from './plan.ts';
+export { findForkFaults, toForkJob } from './fork-job.ts';
 export { planSealed } from './plan-sealed.ts';
 export type { PipelineEvent, Plan, PlannedStage, PlannedStep } from './plan.ts';
 export { checkRefPattern } from './ref-pattern.ts';

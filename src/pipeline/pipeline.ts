@@ -92,7 +92,11 @@ export interface Condition {
   /** Globs in order; `!` excludes. */
   readonly branch?: readonly string[];
   readonly tag?: readonly string[];
-  /** Globs for the paths that the push changed. One matching path is enough. */
+  /** Globs for the target branch of a pull request. */
+  readonly base?: readonly string[];
+  /** Whether the pull request is a draft. */
+  readonly draft?: boolean;
+  /** Globs for the paths that the push or the pull request changed. One matching path is enough. */
   readonly path?: readonly string[];
   /** The result of the earlier steps. Only in the condition of a step. */
   readonly status?: readonly ('success' | 'failure')[];

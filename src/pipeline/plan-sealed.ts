@@ -22,6 +22,8 @@ export type SealedPlan =
 export interface SealedPlanOptions {
   /** The ref of the build, as the forge has proven it. */
   readonly ref: Ref;
+  /** Whether the commit comes from a fork: then all `secrets` are closed. */
+  readonly isFork?: boolean;
   /** Undefined for a reader of the build: then no step is checked. */
   readonly plan?: Extract<Plan, { kind: 'run' }> | undefined;
 }
@@ -30,7 +32,7 @@ export interface SealedPlanOptions {
  * Decides before anything is opened which sealed values are for the ref of a build (A1). Refuses the build if its
  * kubeconfig is not, or if a step that would run needs a secret that is not. Pure.
  */
-export function planSealed(pipeline: Pipeline, { ref, plan }: SealedPlanOptions): SealedPlan {
+export function planSealed(pipeline: Pipeline, { ref, plan, isFork = false }: SealedPlanOptions): SealedPlan {
   const work: Work = { left: MAX_WORK };
   const isOpened = (value: SealedValue): boolean => matchesRef(value.ref, ref, work);
   const built = `this build is of ${formatRef(ref)}`;
@@ -39,12 +41,17 @@ export function planSealed(pipeline: Pipeline, { ref, plan }: SealedPlanOptions)
     const hint = `add \`${formatCondition(k8s)}\` at the top of c3.yaml, or seal a kubeconfig for this ref`;
     return { kind: 'refused', message: `k8s is sealed for ${k8s.ref}, ${built}`, hint };
   }
-  const secrets = Object.fromEntries(Object.entries(pipeline.secrets).filter(([, value]) => isOpened(value)));
+  const opens = Object.entries(pipeline.secrets).filter(([, value]) => !isFork && isOpened(value));
+  const secrets = Object.fromEntries(opens);
   const closed = new Set(Object.keys(pipeline.secrets).filter((name) => !Object.hasOwn(secrets, name)));
   for (const { step, skipped } of [...(plan?.steps ?? []), ...(plan?.finally ?? [])].flatMap(({ steps }) => steps)) {
     const name = skipped === undefined ? findWord(step, closed) : undefined;
     const value = name === undefined ? undefined : pipeline.secrets[name];
     if (value === undefined) continue;
+    if (isFork) {
+      const message = `step "${step.name}" needs ${name}, and the build of a fork gets no secrets`;
+      return { kind: 'refused', message, hint: 'add `when: {event: push}` to the step' };
+    }
     const message = `step "${step.name}" needs ${name}, which is sealed for ${value.ref}; ${built}`;
     return { kind: 'refused', message, hint: `add \`${formatCondition(value)}\` to the step` };
   }

@@ -9,6 +9,17 @@ import { needsPaths, planPipeline } from './plan.ts';
 const push: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'main' } };
 const dev: PipelineEvent = { event: 'push', ref: { kind: 'branch', name: 'dev' } };
 const tag: PipelineEvent = { event: 'tag', ref: { kind: 'tag', name: 'v1.2' } };
+const pull: PipelineEvent = {
+  event: 'pull_request',
+  ref: { kind: 'branch', name: 'feature' },
+  pull: { number: 12, base: 'main', head: 'feature', isDraft: false, isFork: false },
+};
+const draft: PipelineEvent = { ...pull, pull: { ...pull.pull!, isDraft: true } };
+const fork: PipelineEvent = {
+  ...pull,
+  ref: { kind: 'pull', name: '12' },
+  pull: { ...pull.pull!, head: 'main', isFork: true },
+};
 
 describe('the when of the file', () => {
   const notEvent = (kind: string): string => `${kind} does not match when.event`;
@@ -33,6 +44,30 @@ describe('the when of the file', () => {
     ['{event: [push, tag], branch: main}', tag, undefined],
     ['{event: [push, tag], branch: main}', dev, 'branch "dev" does not match when.branch'],
     ['{event: [push, tag], tag: w*}', push, undefined],
+    // Pull requests are built only where the file asks for them.
+    ['{}', pull, notEvent('a pull request')],
+    ["{path: 'src/**'}", pull, notEvent('a pull request')],
+    ['{event: pull_request}', pull, undefined],
+    ['{event: pull_request}', push, notEvent('a push to a branch')],
+    ['{event: [push, pull_request], branch: main}', pull, undefined],
+    ['{event: [push, pull_request], branch: main}', dev, 'branch "dev" does not match when.branch'],
+    ['{branch: feature}', pull, 'a pull request does not match when.branch'],
+    ['{tag: v*}', pull, 'a pull request does not match when.tag'],
+    ['{base: main}', pull, undefined],
+    ['{base: main}', push, 'a push to a branch does not match when.base'],
+    ['{base: dev}', pull, 'branch "main" does not match when.base'],
+    ['{branch: dev, base: main}', pull, undefined],
+    ['{branch: dev, base: main}', dev, undefined],
+    ['{draft: false}', pull, undefined],
+    ['{draft: false}', draft, 'the pull request is a draft, which does not match when.draft'],
+    ['{draft: true}', pull, 'the pull request is not a draft, which does not match when.draft'],
+    ['{draft: true}', draft, undefined],
+    ['{event: [push, pull_request], draft: false}', push, undefined],
+    // The branch of a fork has the name of the target branch here, and is still not a push to it.
+    ['{branch: main}', fork, 'a pull request does not match when.branch'],
+    ['{event: pull_request, base: main}', fork, undefined],
+    ["{event: pull_request, path: 'src/**'}", { ...pull, paths: ['docs/a'] }, 'nothing to do for these paths'],
+    ["{event: pull_request, path: 'src/**'}", { ...pull, paths: ['src/a'] }, undefined],
     ["{branch: ['**', '!dev']}", dev, 'branch "dev" does not match when.branch'],
     ["{path: 'src/**'}", { ...push, paths: ['docs/a', 'src/a'] }, undefined],
     ["{path: 'src/**'}", { ...push, paths: ['docs/a'] }, 'nothing to do for these paths'],
@@ -45,6 +80,21 @@ describe('the when of the file', () => {
   ])('%s', (when, event, reason) => {
     const plan = planPipeline(read(`steps:\n- clj: make\nwhen: ${when}\n`), event);
     expect(plan.kind === 'skipped' ? plan.reason : undefined).toBe(reason);
+  });
+
+  test.each([
+    ['', true],
+    [', when: {status: success}', true],
+    [", when: {path: 'a/**'}", true],
+    [', when: {event: pull_request}', true],
+    [', when: {base: ma*}', true],
+    [', when: {branch: main}', false],
+    [', when: {event: push}', false],
+    [', when: {draft: true}', false],
+  ])('in a build of a pull request, the step {clj: x%s} runs: %s', (when, isRun) => {
+    const file = `steps:\n- clj: y\n- {clj: x${when}}\nwhen: {event: pull_request}\n`;
+    const plan = planPipeline(read(file), pull);
+    expect(plan.kind === 'run' && plan.steps[1]?.steps[0]?.skipped === undefined).toBe(isRun);
   });
 
   test.each([

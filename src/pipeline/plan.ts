@@ -2,11 +2,12 @@ import type { Build, EventKind } from '../build/index.ts';
 import type { Work } from './glob.ts';
 import { createMatcher } from './glob.ts';
 import type { Condition, Pipeline, Stage, Step } from './pipeline.ts';
+import { EVENTS } from './step-language.ts';
 
 /** The event that conditions are checked against. */
-export interface PipelineEvent extends Pick<Build, 'event' | 'ref'> {
+export interface PipelineEvent extends Pick<Build, 'event' | 'ref' | 'pull'> {
   /**
-   * The paths that the push changed, from the root of the repository. Undefined: unknown; every condition on paths
+   * The paths that the push or the pull request changed, from the root of the repository. Undefined: unknown; every condition on paths
    * holds.
    */
   readonly paths?: readonly string[];
@@ -42,11 +43,15 @@ export const MAX_WORK = 2_000_000;
 
 /** Evaluates every condition except `status`, which depends on the run. Pure. */
 export function planPipeline(pipeline: Pipeline, event: PipelineEvent, work: Work = { left: MAX_WORK }): Plan {
-  const { ref } = event;
-  const facts: Facts = { ...event, matchesName: createListMatcher([ref.name], work) };
+  const { ref, pull } = event;
+  const facts: Facts = { ...event, matchesName: createListMatcher([pull?.base ?? ref.name], work) };
   const plan = planFor(pipeline, facts);
   if (work.left < 0)
-    return { kind: 'skipped', reason: `the name of the ${ref.kind} is too long for the globs`, by: 'event' };
+    return {
+      kind: 'skipped',
+      reason: `the name of the ${ref.kind === 'tag' ? 'tag' : 'branch'} is too long for the globs`,
+      by: 'event',
+    };
   if (event.paths === undefined || plan.kind === 'skipped') return plan;
   const exact = planFor(pipeline, { ...facts, matchesPath: createListMatcher(event.paths, work) });
   if (work.left < 0 || exact.kind === 'run') return work.left < 0 ? plan : exact;
@@ -65,7 +70,8 @@ export function stepsOf(stage: Stage): readonly Step[] {
 }
 
 /** An event, and which globs match it. */
-interface Facts extends Pick<Build, 'event' | 'ref'> {
+interface Facts extends Pick<Build, 'event' | 'ref' | 'pull'> {
+  /** Of the ref; of a pull request: its base. */
   matchesName(globs: readonly string[]): boolean;
   /** Undefined: the paths are unknown. */
   matchesPath?(globs: readonly string[]): boolean;
@@ -89,7 +95,7 @@ function createListMatcher(texts: readonly string[], work: Work): (globs: readon
 }
 
 function planFor(pipeline: Pipeline, facts: Facts): Plan {
-  const reason = findReason(pipeline.when, facts);
+  const reason = findReason(pipeline.when ?? {}, facts, ['push', 'tag']);
   if (reason !== undefined) return { kind: 'skipped', reason, by: 'event' };
   const steps = pipeline.steps.map((stage) => planStage(stage, facts, ['success']));
   // A step must run before the first failure, or there is never a failure to run after.
@@ -107,33 +113,55 @@ function planFor(pipeline: Pipeline, facts: Facts): Plan {
 function planStage(stage: Stage, facts: Facts, runsAfter: PlannedStep['runsAfter']): PlannedStage {
   return {
     steps: stepsOf(stage).map((step) => {
-      const skipped = findReason(step.when, facts);
+      const skipped = step.when && findReason(step.when, facts, EVENTS);
       return { step, ...(skipped === undefined ? {} : { skipped }), runsAfter: step.when?.status ?? runsAfter };
     }),
   };
 }
 
-const EVENT_WORDS: Readonly<Record<EventKind, string>> = { push: 'a push to a branch', tag: 'a tag' };
+const EVENT_WORDS: Readonly<Record<EventKind, string>> = {
+  push: 'a push to a branch',
+  tag: 'a tag',
+  pull_request: 'a pull request',
+};
 
-/** Returns why the condition does not hold, or undefined when it holds. */
-function findReason(condition: Condition | undefined, facts: Facts): string | undefined {
-  if (condition === undefined) return undefined;
-  const { event, ref } = facts;
-  if (!toEventKinds(condition).includes(event)) {
-    const key = condition.event !== undefined ? 'event' : condition.branch === undefined ? 'tag' : 'branch';
+/** The key of a condition with globs for the names of an event. */
+const NAME_KEYS = { push: 'branch', tag: 'tag', pull_request: 'base' } as const;
+
+/**
+ * Returns why the condition does not hold, or undefined when it holds.
+ *
+ * @param defaults the events for which a condition holds that names none
+ */
+function findReason(condition: Condition, facts: Facts, defaults: readonly EventKind[]): string | undefined {
+  const { event, ref, pull } = facts;
+  const events = toEventKinds(condition, defaults);
+  if (!events.includes(event)) {
+    const keys = ['event', 'branch', 'tag', 'base', 'draft'] as const;
+    const key = keys.find((one) => condition[one] !== undefined) ?? 'event';
     return `${EVENT_WORDS[event]} does not match when.${key}`;
   }
-  const names = condition[ref.kind];
+  const key = NAME_KEYS[event];
+  const { [key]: names, draft } = condition;
   if (names !== undefined && !facts.matchesName(names)) {
-    return `${ref.kind} ${JSON.stringify(ref.name)} does not match when.${ref.kind}`;
+    return `${key === 'tag' ? key : 'branch'} ${JSON.stringify(pull?.base ?? ref.name)} does not match when.${key}`;
+  }
+  if (pull && draft !== undefined && draft !== pull.isDraft) {
+    return `the pull request is ${draft ? 'not a' : 'a'} draft, which does not match when.draft`;
   }
   const isOtherPath = condition.path !== undefined && facts.matchesPath?.(condition.path) === false;
   return isOtherPath ? 'no changed path matches when.path' : undefined;
 }
 
-/** A condition with only branches means pushes, one with only tags means tags. */
-function toEventKinds({ event, branch, tag }: Condition): readonly EventKind[] {
+/** A condition with branches means pushes, one with tags means tags, one with a base or a draft means pull requests. */
+function toEventKinds(
+  { event, branch, tag, base, draft }: Condition,
+  defaults: readonly EventKind[],
+): readonly EventKind[] {
   if (event !== undefined) return event;
-  if ((branch === undefined) === (tag === undefined)) return ['push', 'tag'];
-  return branch === undefined ? ['tag'] : ['push'];
+  const meant: EventKind[] = [];
+  if (branch !== undefined) meant.push('push');
+  if (tag !== undefined) meant.push('tag');
+  if (base !== undefined || draft !== undefined) meant.push('pull_request');
+  return meant.length === 0 ? defaults : meant;
 }

@@ -9,11 +9,11 @@ export const STEP_NAME_PATTERN: RegExp = /^(?=.*\S)[^\p{Cc}]{1,80}$/u;
 /** A step that fails eleven times in a row does not need another retry. */
 export const RETRY_LIMITS: IntegerLimits = { min: 0, max: 10 };
 
-export const EVENTS: readonly EventKind[] = ['push', 'tag'];
+export const EVENTS: readonly EventKind[] = ['push', 'tag', 'pull_request'];
 export const STATUSES: readonly ('success' | 'failure')[] = ['success', 'failure'];
 
 const conditionKeys = {
-  event: key({ kind: 'words', words: EVENTS }, '`push` to a branch, `tag`, or a list of both', {
+  event: key({ kind: 'words', words: EVENTS }, '`push` to a branch, `tag`, `pull_request`, or a list of them', {
     aliases: ['events', 'on'],
   }),
   branch: key({ kind: 'globs' }, '[globs](#globs) for branch names', {
@@ -21,6 +21,14 @@ const conditionKeys = {
     aliases: ['branches', 'ref', 'refs', 'only'],
   }),
   tag: key({ kind: 'globs' }, '[globs](#globs) for tag names', { examples: ['v*'], aliases: ['tags'] }),
+  base: key({ kind: 'globs' }, '[globs](#globs) for the target branches of pull requests', {
+    examples: ['main', ['main', 'release/*']],
+    aliases: ['target', 'target_branch', 'base_branch', 'base_ref'],
+  }),
+  draft: key({ kind: 'boolean' }, 'whether a pull request must be a draft (`true`) or must not be one (`false`)', {
+    examples: [false],
+    aliases: ['drafts', 'wip', 'is_draft'],
+  }),
   path: key({ kind: 'globs' }, '[globs](#globs) for files; one changed file that matches is enough', {
     examples: ['src/**', ['**', '!docs/**']],
     aliases: ['paths', 'changes', 'files'],

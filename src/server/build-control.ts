@@ -2,7 +2,8 @@ import { type BuildLink, openLink, sealLink, toLogFields } from '../build/index.
 import { C3Error } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatScope } from '../sealing/index.ts';
-import { toBuildId, toHookId, type HookDependencies } from './hook.ts';
+import { toBuildId, toHookId } from './build-id.ts';
+import type { HookDependencies } from './hook.ts';
 import { LIMITS, RATE_LIMIT_PATIENCE_MS, ownerOf } from './limits.ts';
 import { responseHeaders } from './responses.ts';
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Build,
   type BuildState,
@@ -12,11 +11,12 @@ import {
 import { Cancelled, Superseded, type BuildRequest } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Repository } from '../forges/forge.ts';
-import { LruMap, untilAborted, type Release } from '../limiter.ts';
+import { LruMap, type Release } from '../limiter.ts';
 import type { Log } from '../log.ts';
 import type { RunningBuild } from '../logs/index.ts';
-import { formatScope } from '../sealing/index.ts';
+import { formatScope, type Scope } from '../sealing/index.ts';
 import { BuildStates } from './build-states.ts';
+import { drain } from './drain.ts';
 import type { Hook, HookLimits } from './limits.ts';
 
 /** The builds of this process. Nothing of them outlives it. */
@@ -33,6 +33,12 @@ export interface Builds {
   start(build: NewBuild): 'started' | 'running' | 'ended';
   /** Cancels the builds of the same repository and ref that started before this one. */
   cancelPrevious(build: BuildIdentity): void;
+  /**
+   * Cancels the running builds of a repository for which `matches` returns true. Returns how many there were.
+   *
+   * @param matches gets the build, and when it started in epoch milliseconds
+   */
+  cancelWhere(scope: Scope, matches: (build: Build, startedAt: number) => boolean, reason: Cancelled): number;
   /** Marks a build as proven. Returns false if another one of its commit and ref is marked and runs. */
   claim(build: BuildIdentity): boolean;
   /** Returns the build if this process runs it and its first state is known. */
@@ -91,6 +97,8 @@ const LAST_REPORT_MS = 5_000;
 
 interface StartedBuild {
   readonly build: Build;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
   readonly cancel: AbortController;
   /** Undefined before the first state. */
   states: BuildStates | undefined;
@@ -154,6 +162,12 @@ export function createBuilds(options: BuildsOptions): Builds {
       found?.cancel.abort(new Cancelled(by));
       return found !== undefined;
     },
+    cancelWhere(scope, matches, reason): number {
+      const ofScope = [...running.values()].filter(({ build }) => formatScope(build.scope) === formatScope(scope));
+      const found = ofScope.filter(({ build, startedAt, isOver }) => !isOver && matches(build, startedAt));
+      for (const { cancel } of found) cancel.abort(reason);
+      return found.length;
+    },
     cancelPrevious(build): void {
       const newer = running.get(toKey(build));
       if (!newer) return;
@@ -168,19 +182,9 @@ export function createBuilds(options: BuildsOptions): Builds {
     },
     async drain(signal, haltSignal): Promise<void> {
       isDraining = true;
-      function cancelAll(): void {
-        for (const { cancel } of running.values()) cancel.abort();
-      }
-      if (signal.aborted) cancelAll();
-      signal.addEventListener('abort', cancelAll, { once: true });
       haltSignal?.addEventListener('abort', () => halt.abort(), { once: true });
-      const builds = [...running.values()];
-      for (const { build, isOver } of builds) if (isOver) log.warn(toLogFields(build), NOT_REPORTED);
       const patience = options.lastReportMs ?? LAST_REPORT_MS;
-      await Promise.all(
-        builds.map(async (build) => await untilGivenUp(build, { signal, halt: halt.signal, patience })),
-      );
-      for (const { build } of running.values()) log.warn(toLogFields(build), 'gave up the reports of the build');
+      await drain(running, { log, signal, halt: halt.signal, patience });
     },
   };
 }
@@ -188,7 +192,16 @@ export function createBuilds(options: BuildsOptions): Builds {
 function createStarted(build: Build): StartedBuild {
   const over = Promise.withResolvers<void>();
   const ended = Promise.resolve();
-  return { build, cancel: new AbortController(), states: undefined, over, isOver: false, isProven: false, ended };
+  return {
+    build,
+    startedAt: Date.now(),
+    cancel: new AbortController(),
+    states: undefined,
+    over,
+    isOver: false,
+    isProven: false,
+    ended,
+  };
 }
 
 function claim(own: StartedBuild | undefined, running: readonly StartedBuild[]): boolean {
@@ -196,21 +209,6 @@ function claim(own: StartedBuild | undefined, running: readonly StartedBuild[]):
   const same = running.filter(({ build }) => toCommitKey(build) === toCommitKey(own.build));
   own.isProven = same.every(({ isProven }) => !isProven);
   return own.isProven;
-}
-
-const NOT_REPORTED =
-  'the build has ended, but its reports are not delivered yet; c3 tries for up to ten minutes, and a second signal ends c3 without them';
-
-/** Resolves when the build is reported; also some time after its end, if `signal` is aborted, or after `halt`. */
-async function untilGivenUp(
-  { over, ended }: StartedBuild,
-  { signal, halt, patience }: { readonly signal: AbortSignal; readonly halt: AbortSignal; readonly patience: number },
-): Promise<void> {
-  async function giveUp(): Promise<void> {
-    await untilAborted(Promise.all([over.promise, untilAborted(new Promise(() => {}), signal)]), halt);
-    await sleep(patience);
-  }
-  await Promise.race([ended, giveUp()]);
 }
 
 /** Resolves when the build and its reports are done. */
@@ -271,8 +269,9 @@ function toKey({ id, scope }: BuildIdentity): string {
   return `${formatScope(scope)} ${id}`;
 }
 
-function toRefKey({ scope, ref }: Build): string {
-  return `${formatScope(scope)} ${formatRef(ref)}`;
+/** A pull request supersedes its own builds, and not those of pushes to its branch. */
+function toRefKey({ scope, ref, pull }: Build): string {
+  return `${formatScope(scope)} ${pull ? `pull request ${pull.number}` : formatRef(ref)}`;
 }
 
 function toCommitKey(build: Build): string {

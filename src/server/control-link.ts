@@ -1,4 +1,5 @@
 import { type Build, openLink, sealLink, toLogFields } from '../build/index.ts';
+import { prove } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { KeyedTokenBucket } from '../limiter.ts';
 import { formatScope } from '../sealing/index.ts';
@@ -54,14 +55,15 @@ export async function handleControlLink(
 }
 
 /** One answer for every refusal: it must not show what a stolen token can see. @throws {C3Error} FORGE_UNREACHABLE */
-async function mayControl(build: Build, token: string, { forgeFor }: ControlLinkDependencies): Promise<boolean> {
+async function mayControl(build: Build, token: string, { forgeFor, forks }: ControlLinkDependencies): Promise<boolean> {
   const tooLate = AbortSignal.timeout(CHECK_MS);
   try {
     // The forge has not confirmed the token, so it shares the few connections of strangers.
     const { scope } = build;
     const repository = forgeFor(scope).openRepository(scope, token, { isConfirmed: () => false });
     // Without this check, anyone who may push could run any old commit again as the branch.
-    const proof = await repository.prove(build, tooLate);
+    const claimed = { ...build, cause: 'webhook', trust: undefined } as const;
+    const proof = await prove(claimed, { repository, signal: tooLate, forks, lagPausesMs: [] });
     return proof.kind === 'proven' && proof.isHead;
   } catch (error) {
     if (error instanceof C3Error && error.code === 'FORGE_UNAUTHORIZED') return false;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { C3Error } from '../errors.ts';
 import type { Forge, ForgeEvent } from '../forges/forge.ts';
 import {
@@ -9,8 +8,10 @@ import {
   type Keyring,
   type Scope,
 } from '../sealing/index.ts';
+import { toBuildId, toHookId } from './build-id.ts';
 import type { Builds } from './builds.ts';
 import { type Hook, type HookLimits, LIMITS, ownerOf, RATE_LIMIT_PATIENCE_MS } from './limits.ts';
+import { FORKS_OFF, handleClosed, handleComment } from './pull-events.ts';
 import type { BodyReader, BodySender } from './read-body.ts';
 import { textResponse } from './responses.ts';
 
@@ -23,6 +24,8 @@ export interface HookDependencies {
   readonly builds: Builds;
   readonly limits: HookLimits;
   readonly bodies: BodyReader;
+  /** The operator's `C3_FORKS`. */
+  readonly forks: 'off' | 'approve';
 }
 
 /**
@@ -49,27 +52,26 @@ export async function handleHook(request: Request, dependencies: HookDependencie
   const event = forge.parseEvent(headers, verified);
   checkRepository(event, scope);
 
-  switch (event.kind) {
-    case 'ping':
-      return textResponse(200, `pong: the webhook of ${formatScope(scope)} works`);
-    case 'ignored':
-      return textResponse(200, `ignored: ${event.reason}`);
-    case 'build': {
-      const id = toBuildId(hook.id, body);
-      const build = { ...event.build, id, cause: 'webhook', trust: undefined } as const;
-      const repository = forge.openRepository(scope, token, {
-        isConfirmed: () => !limits.isNew(hook),
-        // A stranger's builds must not wait for minutes (A12).
-        ...(limits.isNew(hook) ? {} : { patienceMs: RATE_LIMIT_PATIENCE_MS }),
-      });
-      const result = builds.start({ build, hook, token, repository, isOldKey });
-      if (result === 'ended') {
-        const advice = 'to build it again, use Re-run on its page, which the commit status links to';
-        return textResponse(200, `ignored: build ${id} has ended already; ${advice}`);
-      }
-      return textResponse(202, `build ${id}${result === 'running' ? ' is already running for this push' : ''}`);
-    }
+  if (event.kind === 'ping') return textResponse(200, `pong: the webhook of ${formatScope(scope)} works`);
+  if (event.kind === 'ignored') return textResponse(200, `ignored: ${event.reason}`);
+  const repository = forge.openRepository(scope, token, {
+    isConfirmed: () => !limits.isNew(hook),
+    // A stranger's builds must not wait for minutes (A12).
+    ...(limits.isNew(hook) ? {} : { patienceMs: RATE_LIMIT_PATIENCE_MS }),
+  });
+  const { forks } = dependencies;
+  const context = { scope, hook, token, repository, isOldKey, builds, forks };
+  if (event.kind === 'closed') return await handleClosed(event.pull, context);
+  if (event.kind === 'comment') return await handleComment(event.comment, context);
+  if (event.build.pull?.isFork === true && forks === 'off') return textResponse(200, `ignored: ${FORKS_OFF}`);
+  const id = toBuildId(hook.id, body);
+  const build = { ...event.build, id, cause: 'webhook', trust: undefined } as const;
+  const result = builds.start({ build, hook, token, repository, isOldKey });
+  if (result === 'ended') {
+    const advice = 'to build it again, use Re-run on its page, which the commit status links to';
+    return textResponse(200, `ignored: build ${id} has ended already; ${advice}`);
   }
+  return textResponse(202, `build ${id}${result === 'running' ? ' is already running for this push' : ''}`);
 }
 
 function checkRepository(event: ForgeEvent, scope: Scope): void {
@@ -85,24 +87,4 @@ function checkRepository(event: ForgeEvent, scope: Scope): void {
 function toSender(hook: Hook, limits: HookLimits): BodySender {
   if (limits.isNew(hook)) return { group: 'new hooks', member: hook.repository };
   return { group: ownerOf(hook.repository), member: hook.id };
-}
-
-/** Returns the name of a hook for {@link HookLimits}. It contains neither the repository nor the token. */
-export function toHookId(scope: Scope, token: string): string {
-  return digest(formatScope(scope), token);
-}
-
-/** 48 bits. People can read them, and no two deliveries of a commit have the same. */
-const ID_LENGTH = 12;
-
-/**
- * Returns the id of a build. The same content has the same id for ever, so that the forge's statuses reveal a replay
- * (A4). A delivery's own id is not signed. Another hook gets another id, so that nobody can occupy it in advance.
- */
-export function toBuildId(hook: string, content: string | Uint8Array): string {
-  return digest(hook, content).slice(0, ID_LENGTH);
-}
-
-function digest(owner: string, content: string | Uint8Array): string {
-  return createHash('sha256').update(owner).update('\n').update(content).digest('hex');
 }

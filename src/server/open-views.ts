@@ -4,7 +4,7 @@ import { KeyedTokenBucket, untilAborted } from '../limiter.ts';
 import type { BuildLook, RunningBuild, ViewRequest } from '../logs/index.ts';
 import { formatScope, type Keyring, type Scope } from '../sealing/index.ts';
 import type { BuildIdentity } from './builds.ts';
-import { toHookId } from './hook.ts';
+import { toHookId } from './build-id.ts';
 import { LimitError, ownerOf } from './limits.ts';
 
 /** The views of builds that somebody reads. */

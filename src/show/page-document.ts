@@ -112,7 +112,7 @@ export function renderShortPage(look: Exclude<BuildLook, { kind: 'seen' }>, opti
   const words = outcome ? describeOutcome(outcome) : CANNOT_BE_SHOWN;
   const parts = new Map([
     ['summary', renderSummary(words, outcome, [])],
-    ['controls', renderControls(options, { isRunning: false })],
+    ['controls', renderControls(options, outcome?.status?.ending?.kind === 'needs-approval' ? 'approve' : 'rerun')],
     ['notices', look.kind === 'outcome' ? renderOutcome(look.outcome) : renderSentence(look.message)],
   ]);
   return `${renderTop(words, outcome?.build, { parts, isLive: false })}

@@ -1,6 +1,7 @@
 import {
   capitalize,
   describeBuild,
+  describeRef,
   describeStep,
   formatDuration,
   toBuildSentence,
@@ -47,7 +48,10 @@ export function renderParts({ state, isLed }: Pick<BuildView, 'state' | 'isLed'>
   return new Map([
     ['summary', renderSummary(describeBuild(state), state, renderFacts(state, options.now))],
     ['notices', renderNotices(state, isLed)],
-    ['controls', renderControls(options, { isRunning: !isOver && isLed })],
+    [
+      'controls',
+      renderControls(options, !isOver && isLed ? 'cancel' : needsApproval(state.phase) ? 'approve' : 'rerun'),
+    ],
     ...toPageSteps(state.steps).flatMap((step) => [
       [`sum-${step.id}`, renderStepSummary(step, options.now)] as const,
       [`earlier-${step.id}`, renderEarlier(step, options.sealed)] as const,
@@ -56,7 +60,7 @@ export function renderParts({ state, isLed }: Pick<BuildView, 'state' | 'isLed'>
 }
 
 export function toTitle({ symbol, word }: Words, build: Build | undefined): string {
-  const where = build === undefined ? ['c3'] : [toRepository(build), toOneLine(build.ref.name, MAX_NAME_LENGTH)];
+  const where = build === undefined ? ['c3'] : [toRepository(build), toOneLine(toRefText(build), MAX_NAME_LENGTH)];
   return [`${symbol} ${capitalize(word)}`, ...where.filter((text) => text !== '')].join(' · ');
 }
 
@@ -97,13 +101,13 @@ export function renderSummary(
 
 function renderCommit({ build, urls }: Pick<BuildState, 'build' | 'urls'>): string {
   // Empty where the link had no room for them.
-  const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
+  const ref = toOneLine(toRefText(build), MAX_NAME_LENGTH);
   const subject = toOneLine(build.commit.subject, MAX_SUBJECT_LENGTH);
   const author = toOneLine(build.commit.author, MAX_NAME_LENGTH);
   const by = author === '' ? '' : ` <span class="quiet">by ${escapeHtml(author)}</span>`;
   return [
     `<p class="push">${renderLink(urls.repository, escapeHtml(toRepository(build)))}`,
-    ref === '' ? '' : ` <span class="ref">${build.ref.kind === 'tag' ? 'tag ' : ''}${escapeHtml(ref)}</span>`,
+    ref === '' ? '' : ` <span class="ref">${escapeHtml(ref)}</span>`,
     ` ${renderLink(urls.commit, `<code>${escapeHtml(build.sha.slice(0, 7))}</code>`)}</p>`,
     subject === '' ? '' : `<p>${escapeHtml(subject)}${by}</p>`,
   ].join('');
@@ -113,6 +117,11 @@ function renderCommit({ build, urls }: Pick<BuildState, 'build' | 'urls'>): stri
 function renderLink(address: string, inner: string): string {
   if (!/^https?:\/\//i.test(address)) return inner;
   return `<a href="${escapeHtml(address)}" rel="noopener noreferrer">${inner}</a>`;
+}
+
+function toRefText(build: Build): string {
+  const { mark, name } = describeRef(build);
+  return mark === '' || name === '' ? name : `${mark} ${name}`;
 }
 
 function toRepository({ scope }: Build): string {
@@ -174,17 +183,34 @@ function renderWarning(warning: string): string {
   return text === '' ? '' : `<pre class="warning">${escapeHtml(text)}</pre>`;
 }
 
+function needsApproval(phase: BuildPhase): boolean {
+  return phase.kind === 'ended' && phase.ending.kind === 'needs-approval';
+}
+
+const CONTROLS = {
+  cancel: {
+    label: 'Cancel',
+    question: 'c3 stops the steps of this build. The steps in “finally” still run.',
+    button: 'Cancel this build',
+  },
+  rerun: { label: 'Re-run', question: 'c3 builds the same commit again, as a new build.', button: 'Run it again' },
+  approve: {
+    label: 'Approve',
+    question: 'c3 runs the code of this commit, which is from a fork, in your cluster. Read it first.',
+    button: 'Run this commit',
+  },
+} as const;
+
 /**
- * Renders the form to cancel or to run again. It asks for confirmation, with and without a script. With a link to view,
+ * Renders the form to cancel, to run again or to approve. It asks for confirmation, with and without a script. With a link to view,
  * renders how to get the right.
  */
 export function renderControls(
   { sealed, address, canControl, nonce }: PageOptions,
-  { isRunning }: { readonly isRunning: boolean },
+  control: keyof typeof CONTROLS,
 ): string {
-  const [action, label, question, button] = isRunning
-    ? ['cancel', 'Cancel', 'c3 stops the steps of this build. The steps in “finally” still run.', 'Cancel this build']
-    : ['rerun', 'Re-run', 'c3 builds the same commit again, as a new build.', 'Run it again'];
+  const { label, question, button } = CONTROLS[control];
+  const action = control === 'cancel' ? control : 'rerun';
   const opening = `<details class="confirm"><summary class="button">${label}</summary>`;
   if (!canControl) {
     const command = `gh auth token | c3 link ${address}`;
@@ -194,7 +220,7 @@ export function renderControls(
     opening,
     `<form method="post" action="${escapeHtml(`${sealed}/${action}`)}"><p>${question}</p>`,
     `<input type="hidden" name="nonce" value="${escapeHtml(nonce)}">`,
-    `<button${isRunning ? ' class="danger"' : ''}>${button}</button></form></details>`,
+    `<button${control === 'cancel' ? ' class="danger"' : ''}>${button}</button></form></details>`,
   ].join('');
 }
 

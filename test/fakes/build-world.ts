@@ -23,7 +23,7 @@ import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { openView } from '../../src/logs/open-view.ts';
 import { DEFAULT_STEP_LIMITS } from '../../src/agent/step.ts';
 import { C3Error } from '../../src/errors.ts';
-import type { FileContent, Proof, Repository } from '../../src/forges/forge.ts';
+import type { FileContent, Proof, PullFacts, Repository } from '../../src/forges/forge.ts';
 import { formatPurpose, parseScope } from '../../src/sealing/index.ts';
 import { createLocalWorkspace, toLocalBuildId, type LocalWorkspace } from './local-workspace.ts';
 import { getSourceRepository } from './source-repository.ts';
@@ -58,6 +58,8 @@ export interface Answers {
   /** The statuses of the build's commit, the newest first. */
   ownStatuses(): AsyncIterable<CommitStatus>;
   paths: readonly string[] | undefined;
+  /** What the forge says about the pull request. */
+  pull: PullFacts | undefined;
   faults: readonly string[];
   id: string;
   build: Partial<Build>;
@@ -187,6 +189,12 @@ export function createWorld(): World {
         events.push(`compare ${before}`);
         return answers.paths;
       },
+      readPull: () => Promise.resolve(answers.pull),
+      async pullPaths({ base }) {
+        events.push(`compare with the merge base of ${base}`);
+        return answers.paths;
+      },
+      mayApprove: () => Promise.resolve(undefined),
       gitAccess: () => ({
         url: `file://${source.path}`,
         urlPrefix: 'https://f.example/',
@@ -342,6 +350,7 @@ function toAnswers(part: Partial<Answers>): Answers {
     async *listStatuses() {},
     async *ownStatuses() {},
     paths: undefined,
+    pull: undefined,
     faults: [],
     id: toLocalBuildId(),
     build: {},

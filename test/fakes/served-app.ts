@@ -40,6 +40,8 @@ export interface ServedAppOptions {
   checkAccess?(token: string): Promise<string | undefined>;
   /** Whether each commit is the head of its ref. Default true. */
   readonly isHead?: boolean;
+  /** `C3_FORKS`; default: approve. */
+  readonly forks?: 'off' | 'approve';
 }
 
 /** Creates an app. By default every rate is 60 a minute, and there are two slots for builds. */
@@ -52,6 +54,7 @@ export function serveApp({
   bodies = {},
   checkAccess = () => Promise.resolve(refusal),
   isHead = true,
+  forks = 'approve',
 }: ServedAppOptions = {}): ServedApp {
   const forges = createForges([{ kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' }]);
   const requests: BuildRequest[] = [];
@@ -95,6 +98,7 @@ export function serveApp({
     now: Date.now,
     closing: new AbortController().signal,
     forgeFor,
+    forks,
     checkScope,
   });
   return { app, builds, requests, contexts, log: lines, end: () => ended.resolve({ kind: 'passed', allowed: [] }) };

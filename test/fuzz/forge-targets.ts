@@ -2,13 +2,14 @@ import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
 import { type CommitStatus, findBuildStatus, findOutcome, formatRef } from '../../src/build/index.ts';
-import { createGithubApi } from '../../src/forges/github/api.ts';
+import { githubDialect } from '../../src/forges/github/api.ts';
 import { changedPaths, readCommit, readFile } from '../../src/forges/github/commits.ts';
 import { parseEvent } from '../../src/forges/github/event.ts';
 import { prove } from '../../src/forges/github/prove.ts';
 import { listStatuses, setStatus } from '../../src/forges/github/statuses.ts';
 import { verifyDelivery } from '../../src/forges/github/verify.ts';
 import type { HttpResponse } from '../../src/forges/http-client.ts';
+import { createRestApi, type RestApi } from '../../src/forges/rest-api.ts';
 import { isRefName, toPrintableLine } from '../../src/forges/untrusted-text.ts';
 import { anyText, jsonWith, mutated, readCorpus } from './arbitraries.ts';
 import { defineTarget, ensure, orRefusal, orRefusalLater, type Target } from './target.ts';
@@ -95,13 +96,16 @@ const answer: fc.Arbitrary<HttpResponse> = fc
   )
   .map(([status, mediaType, text, isCut]) => ({ status, mediaType, body: Buffer.from(text), isCut }));
 
-function createApi(answers: readonly HttpResponse[]): ReturnType<typeof createGithubApi> {
+function createApi(answers: readonly HttpResponse[]): RestApi {
   let next = 0;
   const client = {
     send: () => Promise.resolve(answers[next++ % answers.length] as HttpResponse),
     close: () => Promise.resolve(),
   };
-  return createGithubApi(client, { host: 'github.com', owner: 'acme', name: 'shop' }, 'token');
+  return createRestApi(client, githubDialect, {
+    scope: { host: 'github.com', owner: 'acme', name: 'shop' },
+    token: 'token',
+  });
 }
 
 const { signal } = new AbortController();

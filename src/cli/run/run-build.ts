@@ -157,6 +157,9 @@ function createTreeRepository(treePath: () => string): BuildRequest['repository'
     // Unknown, so that every condition on paths holds.
     readPush: () => Promise.resolve(undefined),
     changedPaths: () => Promise.resolve(undefined),
+    pullPaths: () => Promise.resolve(undefined),
+    readPull: () => Promise.resolve(undefined),
+    mayApprove: () => Promise.resolve('there is no forge'),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
     lineUrl: () => '',
     urls: () => ({ repository: '', commit: '' }),

@@ -132,6 +132,7 @@ export function toExitCode({ phase, steps }: BuildState): number {
       return CANCELLED;
     case 'config-error':
       return CONFIG;
+    case 'needs-approval':
     case 'refused':
     case 'infrastructure-error':
       return INFRASTRUCTURE;

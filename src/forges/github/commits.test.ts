@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createForgeServer, type ForgeServer, type Repository as Bare } from '../../../dev/forge/index.ts';
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
 import type { Repository } from '../forge.ts';
-import { createGithub, type GithubForge } from './github.ts';
+import type { Forge } from '../forge.ts';
+import { createGithub } from './github.ts';
 
 const { signal } = new AbortController();
 
 let root: string;
 let server: ForgeServer;
-let github: GithubForge;
+let github: Forge;
 let repository: Repository;
 let tree: WorkTree;
 let bare: Bare;

@@ -4,10 +4,9 @@ import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
-import { encodePath, isFirstUnknown, isUnknownCommit, toForgeError, type GithubApi } from './api.ts';
+import { encodePath, MAX_FILE_BYTES, toForgeError, type RestApi } from '../rest-api.ts';
+import { isFirstUnknown, isUnknownCommit } from './api.ts';
 
-/** The maximum length of a c3.yaml. The pipeline room has the same limit. */
-const MAX_FILE_BYTES = 64 * 1024;
 /** Commits and comparisons contain up to 300 files with about 1 MB of changes, which c3 does not use. */
 const MAX_COMMIT_BYTES = 8 * 1024 * 1024;
 /** GitHub lists at most as many files of a comparison. A list of this length may be incomplete. */
@@ -21,7 +20,7 @@ export interface CommitOptions {
 }
 
 /** Reads a file at a commit. @see https://docs.github.com/en/rest/repos/contents#get-repository-content */
-export async function readFile(api: GithubApi, path: string, { sha, signal }: CommitOptions): Promise<FileContent> {
+export async function readFile(api: RestApi, path: string, { sha, signal }: CommitOptions): Promise<FileContent> {
   const request = {
     method: 'GET',
     path: `${encodePath(`/contents/${path}`)}?ref=${encodeURIComponent(sha)}`,
@@ -43,7 +42,7 @@ export async function readFile(api: GithubApi, path: string, { sha, signal }: Co
 }
 
 /** Reads the subject and the author. @see https://docs.github.com/en/rest/commits/commits#get-a-commit */
-export async function readCommit(api: GithubApi, sha: string, signal: AbortSignal): Promise<CommitFacts | undefined> {
+export async function readCommit(api: RestApi, sha: string, signal: AbortSignal): Promise<CommitFacts | undefined> {
   const options = { query: { per_page: '1' }, maxBytes: MAX_COMMIT_BYTES };
   const response = await api.get(`/commits/${sha}`, signal, options);
   // GitHub answers 422 for an unknown sha.
@@ -67,17 +66,33 @@ export async function readCommit(api: GithubApi, sha: string, signal: AbortSigna
  * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
  */
 export async function changedPaths(
-  api: GithubApi,
+  api: RestApi,
   before: string,
-  { sha, signal }: CommitOptions,
+  options: CommitOptions,
+): Promise<readonly string[] | undefined> {
+  return await compare(api, before, { ...options, relations: ['ahead', 'identical'] });
+}
+
+/** Returns the paths that a pull request changes, compared with its merge base; undefined if they are not known. */
+export async function pullPaths(
+  api: RestApi,
+  base: string,
+  options: CommitOptions,
+): Promise<readonly string[] | undefined> {
+  return await compare(api, base, { ...options, relations: ['ahead', 'identical', 'diverged', 'behind'] });
+}
+
+/** `relations`: of the second commit to the first one. */
+async function compare(
+  api: RestApi,
+  before: string,
+  { sha, signal, relations }: CommitOptions & { readonly relations: readonly unknown[] },
 ): Promise<readonly string[] | undefined> {
   const options = { query: { per_page: '1' }, maxBytes: MAX_COMMIT_BYTES, isLate: isFirstUnknown };
   try {
     const response = await api.get(`/compare/${before}...${sha}`, signal, options);
     const { status, files } = response.status === 200 ? readObject(parseJson(response.body)) : {};
-    if ((status !== 'ahead' && status !== 'identical') || !Array.isArray(files) || files.length >= MAX_COMPARED_FILES) {
-      return undefined;
-    }
+    if (!relations.includes(status) || !Array.isArray(files) || files.length >= MAX_COMPARED_FILES) return undefined;
     const names = files.map(readObject).flatMap((file) => [file['filename'], file['previous_filename']]);
     return names.filter((name) => typeof name === 'string');
   } catch (error) {

@@ -138,7 +138,26 @@ describe('the real payloads', () => {
     ]);
   });
 
-  const others = all.filter(({ name }) => name !== 'push' && name !== 'ping');
+  test('a pull request is built, closed or ignored, by its action', () => {
+    const events = examplesOf('pull_request').map((payload) => {
+      const event = parse('pull_request', payload);
+      return [String(payload['action']), event.kind === 'build' ? event.build.event : event.kind];
+    });
+    const built = ['opened', 'synchronize', 'reopened', 'ready_for_review'];
+    for (const [action, kind] of events) {
+      expect(kind).toBe(built.includes(action ?? '') ? 'pull_request' : action === 'closed' ? 'closed' : 'ignored');
+    }
+    expect(new Set(events.map(([action]) => action)).size).toBeGreaterThan(10);
+  });
+
+  test('a comment on an issue that is no pull request is ignored', () => {
+    const events = examplesOf('issue_comment').map((payload) => parse('issue_comment', payload));
+    expect(events.map(({ kind }) => kind)).toEqual(events.map(() => 'ignored'));
+    expect(events.length).toBeGreaterThan(5);
+  });
+
+  const known = ['push', 'ping', 'pull_request', 'issue_comment'];
+  const others = all.filter(({ name }) => !known.includes(name));
   test.each(others.map(({ name, examples }) => ({ name, examples })))(
     'every $name is ignored',
     ({ name, examples }) => {

@@ -7,7 +7,8 @@ import { createForgeServer, type ForgeServer, type LoggedRequest } from '../../.
 import type { Repository as Bare } from '../../../dev/forge/index.ts';
 import { createWorkTree, type WorkTree } from '../../../dev/forge/work-tree.ts';
 import type { Repository } from '../forge.ts';
-import { createGithub, type GithubForge } from './github.ts';
+import type { Forge } from '../forge.ts';
+import { createGithub } from './github.ts';
 import { deadline } from '../../../test/time-limits.ts';
 
 const OWNER = 'owner-token';
@@ -18,7 +19,7 @@ const HEAD_OF_MAIN = { kind: 'proven', trust: 'protected', isHead: true } as con
 
 let root: string;
 let server: ForgeServer;
-let github: GithubForge;
+let github: Forge;
 let tree: WorkTree;
 let bare: Bare;
 let first: string;

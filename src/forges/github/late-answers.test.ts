@@ -6,7 +6,8 @@ import type { BuildTarget, CommitStatus } from '../../build/index.ts';
 import { createForgeServer, type ForgeServer, type LoggedRequest } from '../../../dev/forge/index.ts';
 import { createWorkTree } from '../../../dev/forge/work-tree.ts';
 import type { OpenOptions, Repository } from '../forge.ts';
-import { createGithub, type GithubForge } from './github.ts';
+import type { Forge } from '../forge.ts';
+import { createGithub } from './github.ts';
 import { deadline } from '../../../test/time-limits.ts';
 
 const { signal } = new AbortController();
@@ -18,7 +19,7 @@ const PENDING: CommitStatus = { context: 'c3/push', state: 'pending', descriptio
 
 let root: string;
 let server: ForgeServer;
-let github: GithubForge;
+let github: Forge;
 let first: string;
 let target: BuildTarget;
 const faults: (() => void)[] = [];

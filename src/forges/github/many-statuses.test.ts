@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { GithubApi } from './api.ts';
+import type { RestApi } from '../rest-api.ts';
 import { listStatuses, setStatus } from './statuses.ts';
 
 /** An API whose commit has so many statuses of other programs, and one of c3 as the oldest. */
-function createApi(others: number): Pick<GithubApi, 'get' | 'scope'> {
+function createApi(others: number): Pick<RestApi, 'get' | 'scope'> {
   const c3 = { context: 'c3/tag', state: 'success', description: 'passed in 8s (v1, build a)' };
   const all = [...Array.from({ length: others }, () => ({ context: 'x', state: 'success', description: '' })), c3];
   return {
@@ -18,7 +18,7 @@ function createApi(others: number): Pick<GithubApi, 'get' | 'scope'> {
 
 async function list(others: number): Promise<unknown[]> {
   return await Array.fromAsync(
-    listStatuses(createApi(others) as GithubApi, 'a'.repeat(40), new AbortController().signal),
+    listStatuses(createApi(others) as RestApi, 'a'.repeat(40), new AbortController().signal),
   );
 }
 
@@ -37,7 +37,7 @@ test('a status beyond the limit of the forge is an error that quotes the forge',
   const api = {
     ...createApi(0),
     send: () => Promise.resolve({ status: 422, headers: {}, mediaType: 'application/json', body, isCut: false }),
-  } as unknown as GithubApi;
+  } as unknown as RestApi;
   const status = { context: 'c3/push', state: 'failure', description: 'failed' } as const;
   await expect(setStatus(api, 'a'.repeat(40), { status, signal: new AbortController().signal })).rejects.toMatchObject({
     code: 'STATUS_LIMIT',

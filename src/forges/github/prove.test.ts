@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { BuildTarget } from '../../build/index.ts';
 import type { Proof } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
-import type { GithubApi } from './api.ts';
+import type { RestApi } from '../rest-api.ts';
 import { prove } from './prove.ts';
 import { deadline } from '../../../test/time-limits.ts';
 
@@ -32,7 +32,7 @@ interface Result {
 
 async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}): Promise<Result> {
   const paths: string[] = [];
-  const api: GithubApi = {
+  const api: RestApi = {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
     get(path) {
       const known: Responses = { '': REPOSITORY, '/branches/main': MAIN, ...answers };
@@ -241,7 +241,7 @@ describe('a tag', () => {
 
 it('a proof whose signal is aborted ends during the delay before the second request', async () => {
   const abort = new AbortController();
-  const api: GithubApi = {
+  const api: RestApi = {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
     get(path) {
       if (path !== '') queueMicrotask(() => abort.abort());

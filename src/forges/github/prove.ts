@@ -4,7 +4,7 @@ import { C3Error } from '../../errors.ts';
 import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof, Repository } from '../forge.ts';
-import { toDiagnosis, type GithubApi } from './api.ts';
+import { toDiagnosis, type RestApi } from '../rest-api.ts';
 
 /** A tag can point at a tag, which can point at another tag. Longer chains are not useful. */
 const MAX_TAG_DEPTH = 4;
@@ -19,7 +19,7 @@ type Head = { kind: 'head'; sha: string; isProtected: boolean } | Refusal;
  *
  * @see https://docs.github.com/en/rest/repos/repos#get-a-repository
  */
-export async function prove(api: GithubApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
+export async function prove(api: RestApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
   const [access, pushed] = await Promise.all([readAccess(api, options.signal), provePushed(api, target, options)]);
   if (access.kind === 'refused' || pushed.kind === 'refused') return access.kind === 'refused' ? access : pushed;
   const isDefault = target.ref.kind === 'branch' && target.ref.name === access.defaultBranch;
@@ -36,7 +36,7 @@ export interface ProveOptions {
 }
 
 /** Returns why the token may not push; undefined if it may. */
-export async function checkAccess(api: GithubApi, signal: AbortSignal): Promise<string | undefined> {
+export async function checkAccess(api: RestApi, signal: AbortSignal): Promise<string | undefined> {
   const access = await readAccess(api, signal);
   return access.kind === 'refused' ? access.message : undefined;
 }
@@ -44,7 +44,7 @@ export async function checkAccess(api: GithubApi, signal: AbortSignal): Promise<
 type Access = { kind: 'granted'; defaultBranch: unknown } | Refusal;
 
 /** Returns whether the token may push. */
-async function readAccess(api: GithubApi, signal: AbortSignal): Promise<Access> {
+async function readAccess(api: RestApi, signal: AbortSignal): Promise<Access> {
   const scope = formatScope(api.scope);
   const response = await api.get('', signal, { isLate: ({ status }) => status === 404 });
   const moved = refuse(`${scope} was renamed or moved; seal the token for its new name`);
@@ -68,7 +68,7 @@ async function readAccess(api: GithubApi, signal: AbortSignal): Promise<Access> 
  * Proves that a commit is or was the head of the ref. A request for the commit alone proves nothing: GitHub serves the
  * commits of every fork through its parent.
  */
-async function provePushed(api: GithubApi, target: BuildTarget, { signal, lagPausesMs }: ProveOptions): Promise<Proof> {
+async function provePushed(api: RestApi, target: BuildTarget, { signal, lagPausesMs }: ProveOptions): Promise<Proof> {
   let answer = await proveOnce(api, target, signal);
   for (const [index, pauseMs] of lagPausesMs.entries()) {
     if (answer.proof.kind === 'proven' || (index > 0 && !answer.isOld)) break;
@@ -80,7 +80,7 @@ async function provePushed(api: GithubApi, target: BuildTarget, { signal, lagPau
 
 /** `isOld`: the forge shows the ref as it was before the push. */
 async function proveOnce(
-  api: GithubApi,
+  api: RestApi,
   target: BuildTarget,
   signal: AbortSignal,
 ): Promise<{ readonly proof: Proof; readonly isOld: boolean }> {
@@ -95,7 +95,7 @@ async function proveOnce(
 }
 
 /** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
-async function readBranch(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
+async function readBranch(api: RestApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
   const response = await api.get(`/branches/${target.ref.name}`, signal);
   if (response.status !== 200) return toNoHead(target, response.status, toDiagnosis(response));
   const branch = readObject(parseJson(response.body));
@@ -112,7 +112,7 @@ async function readBranch(api: GithubApi, target: BuildTarget, signal: AbortSign
  * @see https://docs.github.com/en/rest/git/refs#get-a-reference
  * @see https://docs.github.com/en/rest/git/tags#get-a-tag
  */
-async function readTag(api: GithubApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
+async function readTag(api: RestApi, target: BuildTarget, signal: AbortSignal): Promise<Head> {
   let path = `/git/ref/tags/${target.ref.name}`;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth += 1) {
     const response = await api.get(path, signal);
@@ -146,7 +146,7 @@ const RECENT_MS = 3_600_000;
  *
  * @see https://docs.github.com/en/rest/repos/repos#list-repository-activities
  */
-async function wasPushed(api: GithubApi, { ref, sha }: BuildTarget, signal: AbortSignal): Promise<boolean> {
+async function wasPushed(api: RestApi, { ref, sha }: BuildTarget, signal: AbortSignal): Promise<boolean> {
   for (const { after, activity_type: type, timestamp } of await readPushLog(api, ref, signal)) {
     if (Date.now() - Date.parse(readString(timestamp) ?? '') > RECENT_MS) return false;
     if (after === sha) return true;
@@ -157,7 +157,7 @@ async function wasPushed(api: GithubApi, { ref, sha }: BuildTarget, signal: Abor
 
 /** See {@link Repository.readPush}. */
 export async function readPush(
-  api: GithubApi,
+  api: RestApi,
   { ref, sha }: BuildTarget,
   signal: AbortSignal,
 ): ReturnType<Repository['readPush']> {
@@ -172,7 +172,7 @@ export async function readPush(
 }
 
 /** Lists the changes of a ref in the last month, at most 100, the newest first. */
-async function readPushLog(api: GithubApi, ref: Ref, signal: AbortSignal): Promise<readonly UnknownObject[]> {
+async function readPushLog(api: RestApi, ref: Ref, signal: AbortSignal): Promise<readonly UnknownObject[]> {
   const name = formatRef(ref);
   const query = { ref: name, time_period: 'month', per_page: '100' };
   const response = await api.get('/activity', signal, { query });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { C3Error, type ErrorCode } from '../../errors.ts';
-import type { GithubApi } from './api.ts';
+import type { RestApi } from '../rest-api.ts';
 import { readPush } from './prove.ts';
 
 const [FIRST, SECOND, THIRD] = ['a', 'b', 'c'].map((digit) => digit.repeat(40));
@@ -11,7 +11,7 @@ const LOG = [
   { ref: 'refs/heads/main', before: '0'.repeat(40), after: FIRST },
 ];
 
-function createApi(status: number, body: unknown, fault?: ErrorCode): GithubApi {
+function createApi(status: number, body: unknown, fault?: ErrorCode): RestApi {
   return {
     scope: { host: 'github.com', owner: 'acme', name: 'shop' },
     get() {

@@ -2,16 +2,8 @@ import type { CommitStatus } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { parseJson, readObject } from '../../json.ts';
 import type { HttpResponse } from '../http-client.ts';
-import {
-  describeCommit,
-  encodePath,
-  isFirstUnknown,
-  isUnknownCommit,
-  MAX_JSON_BYTES,
-  toDiagnosis,
-  toForgeError,
-  type GithubApi,
-} from './api.ts';
+import { describeCommit, encodePath, MAX_JSON_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
+import { isFirstUnknown, isUnknownCommit } from './api.ts';
 
 /** c3 lists the statuses of these contexts: `c3/push`, `c3/tag`. */
 const CONTEXT_PREFIX = 'c3/';
@@ -31,7 +23,7 @@ export interface StatusOptions {
 }
 
 /** Sets c3's status of a commit. @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
-export async function setStatus(api: GithubApi, sha: string, { status, signal }: StatusOptions): Promise<void> {
+export async function setStatus(api: RestApi, sha: string, { status, signal }: StatusOptions): Promise<void> {
   const { context, state, description, targetUrl: target_url } = status;
   const request = {
     method: 'POST',
@@ -59,7 +51,7 @@ export async function setStatus(api: GithubApi, sha: string, { status, signal }:
  * @see https://docs.github.com/en/rest/commits/statuses#list-commit-statuses-for-a-reference
  */
 export async function* listStatuses(
-  api: GithubApi,
+  api: RestApi,
   sha: string,
   signal: AbortSignal,
 ): AsyncGenerator<CommitStatus, void> {

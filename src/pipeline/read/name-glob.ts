@@ -36,7 +36,7 @@ const LIKE_EXPRESSION = /\\[bBdDsSwW]|\([^()|]*\||[.)\]]\+|[)\]]\{\d|\.\*\\\.|\$
 const ANY_IN_A_NAME = /[A-Za-z_)-]\.\*/;
 
 /** Returns a hint for a glob that means something else as a regular expression, and probably should. */
-export function hintExpression(glob: string, key: 'branch' | 'tag' | 'path'): string | undefined {
+export function hintExpression(glob: string, key: 'branch' | 'tag' | 'base' | 'path'): string | undefined {
   const { pattern } = splitNegation(glob);
   const isLike = LIKE_EXPRESSION.test(pattern) || (key !== 'path' && ANY_IN_A_NAME.test(pattern));
   return isLike ? `${NO_REGULAR_EXPRESSIONS}: write "*" for any characters, and "{a,b}" for one of several` : undefined;

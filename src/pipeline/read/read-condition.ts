@@ -7,13 +7,13 @@ import type { Vocabulary } from '../vocabulary.ts';
 import { forEach } from '../vocabulary.ts';
 import type { YamlMap, YamlNode } from '../yaml-tree.ts';
 import { hintExpression, hintForbidden } from './name-glob.ts';
-import { child, readText, readWord, refuseUnknownKeys } from './read-value.ts';
+import { child, readBoolean, readChild, readText, readWord, refuseUnknownKeys } from './read-value.ts';
 
 /** What other CI systems call an event or a status, and the hint for it. */
 const foreignWords: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    pull_request: 'c3 builds pushes: the branch of a pull request in the same repository is a push',
-    merge_request: 'c3 builds pushes: the branch of a merge request in the same repository is a push',
+    ...forEach(['merge_request', 'merge_request_event', 'pull', 'pr', 'mr'], 'did you mean "pull_request"?'),
+    pull_request_target: 'did you mean "pull_request"? For a fork, c3 always reads c3.yaml from the base branch',
     branch: 'did you mean "push"?',
     always: 'write both: [success, failure]',
     ...forEach(['release', 'create'], 'did you mean "tag"?'),
@@ -40,7 +40,7 @@ export function createConditionReader(problems: ProblemList): ConditionReader {
   return (node, vocabulary) => readCondition(node, vocabulary, context);
 }
 
-type GlobKey = 'branch' | 'tag' | 'path';
+type GlobKey = 'branch' | 'tag' | 'base' | 'path';
 
 interface ConditionContext {
   readonly problems: ProblemList;
@@ -72,20 +72,39 @@ function readCondition(
     readItems(node, key, context, (item) => readGlob(item, key, problems));
   const event = words('event', EVENTS);
   const status = vocabulary.keys.has('status') ? words('status', STATUSES) : [];
-  const condition: Condition = { event, branch: globs('branch'), tag: globs('tag'), path: globs('path'), status };
-  limitNameGlobs(node, condition, context);
+  const lists = {
+    event,
+    branch: globs('branch'),
+    tag: globs('tag'),
+    base: globs('base'),
+    path: globs('path'),
+    status,
+  };
+  const draft = readChild(node, 'draft', (value) => readBoolean(value, 'when.draft', problems));
+  limitNameGlobs(node, lists, context);
   refuseContradiction(node, event, problems);
-  return Object.fromEntries(Object.entries(condition).filter(([, items]) => items.length > 0));
+  const written = Object.fromEntries(Object.entries(lists).filter(([, items]) => items.length > 0));
+  return { ...written, ...(draft === undefined ? {} : { draft }) };
 }
 
-/** Refuses globs for branches in a condition for tags alone, and the reverse: they would have no effect. */
+/** The event to which each key of a condition belongs. */
+const EVENT_OF_KEY: readonly (readonly [key: string, event: EventKind])[] = [
+  ['branch', 'push'],
+  ['tag', 'tag'],
+  ['base', 'pull_request'],
+  ['draft', 'pull_request'],
+];
+
+/** Refuses globs for branches in a condition for tags alone, and the like: they would have no effect. */
 function refuseContradiction(map: YamlMap, event: readonly EventKind[], problems: ProblemList): void {
   if (event.length === 0) return;
-  for (const [key, kind] of Object.entries<EventKind>({ branch: 'push', tag: 'tag' })) {
+  for (const [key, kind] of EVENT_OF_KEY) {
     const entry = map.entries.get(key);
     if (entry === undefined || event.includes(kind)) continue;
     const message = `when.${key} has no effect: when.event is only ${event.join(', ')}`;
-    problems.error(entry.key, message, `add ${kind} to when.event, or remove one of the two`);
+    const isForBase = key === 'branch' && event.includes('pull_request');
+    const advice = isForBase ? 'for the target branch of pull requests, write `base`; or ' : '';
+    problems.error(entry.key, message, `${advice}add ${kind} to when.event, or remove one of the two`);
   }
 }
 
@@ -140,7 +159,7 @@ function warnOfExpression(
 
 /** Counts the globs for branches and tags. Reports at the list that exceeds the limit. */
 function limitNameGlobs(map: YamlMap, condition: Condition, context: ConditionContext): void {
-  for (const key of ['branch', 'tag'] as const) {
+  for (const key of ['branch', 'tag', 'base'] as const) {
     const { [key]: globs = [] } = condition;
     const list = JSON.stringify(globs);
     if (context.nameLists.has(list)) continue;
@@ -166,7 +185,10 @@ function hintNever(text: string, key: GlobKey): string | undefined {
   // A slash before a forbidden character begins a regular expression, `/^v/`.
   if (forbidden !== undefined && (prefix === undefined || prefix === '/')) return forbidden;
   if (prefix !== undefined) {
-    const names = key === 'path' ? 'paths begin at the root of the repository' : `write only the name of the ${key}`;
+    const names =
+      key === 'path'
+        ? 'paths begin at the root of the repository'
+        : `write only the name of the ${key === 'base' ? 'branch' : key}`;
     return `remove "${prefix}": ${names}`;
   }
   return text.endsWith('/') ? 'add "**" to match everything in the directory' : undefined;

@@ -2,6 +2,7 @@ import type { InlineKeyboardMarkup } from '@grammyjs/types';
 import {
   capitalize,
   describeBuild,
+  describeRef,
   describeStep,
   formatCount,
   formatDuration,
@@ -69,12 +70,12 @@ function toHeader(state: BuildState): Markup {
   const { build, urls } = state;
   const { symbol, word } = describeBuild(state);
   const repository = `${build.scope.owner}/${build.scope.name}`;
-  const ref = toOneLine(build.ref.name, MAX_NAME_LENGTH);
+  const { mark, name } = describeRef(build);
   return join(
     [
       join([text(symbol), bold(capitalize(word))], ' '),
       link(oneLine(repository, MAX_NAME_LENGTH), urls.repository),
-      join([build.ref.kind === 'tag' ? text('tag') : undefined, code(ref)], ' '),
+      join([mark === '' ? undefined : text(mark), code(toOneLine(name, MAX_NAME_LENGTH))], ' '),
       link(text(build.sha.slice(0, 7)), urls.commit),
     ],
     ' · ',
@@ -186,7 +187,7 @@ function toFooter(state: BuildState, now: number): Markup {
 
 /**
  * Returns links to the build page, which asks before it does anything: `Log` always, `Cancel` while the build runs,
- * and `Re-run` when people may want it. There are no callback buttons: a bot has one receiver of callbacks, but c3
+ * `Approve` for a commit of a fork that needs it, and `Re-run` when people may want it. There are no callback buttons: a bot has one receiver of callbacks, but c3
  * can have several replicas.
  */
 export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | undefined {
@@ -194,6 +195,9 @@ export function toButtons({ links, phase }: BuildState): InlineKeyboardMarkup | 
   const log = { text: 'Log', url: links.view };
   if (phase.kind !== 'ended') {
     return { inline_keyboard: [[log, { text: 'Cancel', url: links.control, style: 'danger' }]] };
+  }
+  if (phase.ending.kind === 'needs-approval') {
+    return { inline_keyboard: [[log, { text: 'Approve', url: links.control }]] };
   }
   const rerun = { text: 'Re-run', url: links.control };
   return { inline_keyboard: [isRerunWanted(phase.ending) ? [log, rerun] : [log]] };
@@ -208,6 +212,7 @@ function isRerunWanted(ending: Ending): boolean {
 /** Returns whether `notify` asks for a notification about this ending. */
 export function wantsNotification({ phase, previous }: BuildState, notify: Notify): boolean {
   if (phase.kind !== 'ended' || notify === 'never') return false;
+  if (phase.ending.kind === 'needs-approval') return true;
   const outcome = toOutcome(phase.ending);
   if (outcome === undefined) return false;
   const wasFailure = previous === 'failed';
@@ -217,12 +222,12 @@ export function wantsNotification({ phase, previous }: BuildState, notify: Notif
   return (outcome === 'failed') !== wasFailure;
 }
 
-/** Returns undefined for what somebody did on purpose, and for a refused push. */
+const WITHOUT_OUTCOME: readonly Ending['kind'][] = ['cancelled', 'superseded', 'skipped', 'refused', 'needs-approval'];
+
+/** Returns undefined for what somebody did on purpose, for a refused push, and for a commit that is not approved. */
 function toOutcome({ kind }: Ending): 'passed' | 'failed' | undefined {
   if (kind === 'passed') return 'passed';
-  return kind === 'cancelled' || kind === 'superseded' || kind === 'skipped' || kind === 'refused'
-    ? undefined
-    : 'failed';
+  return WITHOUT_OUTCOME.includes(kind) ? undefined : 'failed';
 }
 
 /**
@@ -234,7 +239,7 @@ export function renderNotification(state: BuildState): Markup {
   const { symbol } = describeBuild(state);
   const where = [
     bold(toOneLine(build.scope.name, MAX_NOTIFIED_NAME_LENGTH)),
-    oneLine(build.ref.name, MAX_NOTIFIED_NAME_LENGTH),
+    oneLine(Object.values(describeRef(build)).join(' ').trim(), MAX_NOTIFIED_NAME_LENGTH),
   ];
   const what = join([join([text(symbol), ...where], ' '), toCause(state)], ': ');
   return join([what, oneLine(build.commit.author, MAX_NOTIFIED_NAME_LENGTH)], ' — ');

@@ -1,0 +1,76 @@
+import { parseJson, readObject, readString } from '../../json.ts';
+import { formatScope } from '../../sealing/scope.ts';
+import type { PullComment, PullFacts } from '../forge.ts';
+import { toForgeError, type RestApi } from '../rest-api.ts';
+import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { isFork } from './event.ts';
+
+const PULL_HINT = 'the token needs the right "Pull requests: read"';
+
+/** Reads a pull request as it is now. @see https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request */
+export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
+  const response = await api.get(`/pulls/${number}`, signal);
+  if (response.status === 404) return undefined;
+  const pull = response.status === 200 ? readObject(parseJson(response.body)) : {};
+  const head = readObject(pull['head']);
+  const base = readObject(pull['base']);
+  const [sha, branch, target] = [head['sha'], head['ref'], base['ref']];
+  if (typeof sha !== 'string' || typeof branch !== 'string' || typeof target !== 'string') {
+    throw toForgeError(`read pull request ${number} of ${formatScope(api.scope)}`, response, PULL_HINT);
+  }
+  const isOfFork = isFork(api.scope, head);
+  return {
+    number,
+    sha,
+    head: branch,
+    base: target,
+    isDraft: pull['draft'] === true,
+    isFork: isOfFork,
+    isOpen: pull['state'] === 'open',
+    isPublic: readObject(base['repo'])['private'] === false,
+    baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
+    commit: {
+      subject: toPrintableLine(readString(pull['title']) ?? '', MAX_SUBJECT_LENGTH),
+      author: toPrintableLine(readString(readObject(pull['user'])['login']) ?? '', MAX_AUTHOR_LENGTH),
+    },
+  };
+}
+
+/** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
+async function readHead(api: RestApi, branch: string, signal: AbortSignal): Promise<string | undefined> {
+  const response = await api.get(`/branches/${branch}`, signal);
+  const { name, commit } = response.status === 200 ? readObject(parseJson(response.body)) : {};
+  return name === branch ? readString(readObject(commit)['sha']) : undefined;
+}
+
+/**
+ * Requests the comment, because a payload can name another user, and what that user may do. The permission counts
+ * grants of teams and organizations.
+ *
+ * @see https://docs.github.com/en/rest/issues/comments#get-an-issue-comment
+ * @see https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user
+ */
+export async function mayApprove(
+  api: RestApi,
+  { pull, id, author, text }: PullComment,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const [comment, permission] = await Promise.all([
+    api.get(`/issues/comments/${id}`, signal),
+    api.get(`/collaborators/${author}/permission`, signal),
+  ]);
+  if (comment.status === 404) return 'the forge has no such comment';
+  if (comment.status !== 200) throw toForgeError('read the comment', comment, PULL_HINT);
+  const found = readObject(parseJson(comment.body));
+  const isSame = readString(found['issue_url'])?.endsWith(`/issues/${pull}`) === true;
+  if (!isSame || readString(readObject(found['user'])['login']) !== author || found['body'] !== text) {
+    return 'the comment at the forge has another text, author or pull request';
+  }
+  // GitHub answers 404 for a user that does not exist.
+  if (permission.status === 404) return `${author} may not push`;
+  if (permission.status !== 200) {
+    throw toForgeError(`read what ${author} may do`, permission, 'the token needs the right "Metadata: read"');
+  }
+  const right = readObject(parseJson(permission.body))['permission'];
+  return right === 'admin' || right === 'write' ? undefined : `${author} may not push`;
+}
