@@ -175,6 +175,7 @@ const ending: fc.Arbitrary<Ending> = fc.oneof(
       'timed-out',
       'cancelled',
       'superseded',
+      'needs-approval',
       'config-error',
       'refused',
       'infrastructure-error',
@@ -272,4 +273,25 @@ test.each([
   ['error', 'config error: There is no c3.yaml', false],
 ] as const)('a status %s, %s, says that something of the build may have run: %s', (state, description, expected) => {
   expect(hasBegun(readCommitStatus({ state, description: `${description} (main, build a)` }))).toBe(expected);
+});
+
+test('a pull request has the context c3/pr and its number as its name', () => {
+  const pull = { number: 12, base: 'main', head: 'a b', isDraft: false, isFork: true };
+  const { build } = PASSED;
+  const state = {
+    ...PASSED,
+    build: { ...build, event: 'pull_request', pull, ref: { kind: 'pull', name: '12' } },
+  } as const;
+  const status = formatCommitStatus(state);
+  expect(status).toMatchObject({ context: 'c3/pr', description: 'passed in 1m 36s (#12, build b-1)' });
+  expect(readCommitStatus(status)).toMatchObject({ refName: '#12', buildId: 'b-1' });
+});
+
+test('a commit that needs an approval has a pending status, and nothing of it has begun', () => {
+  const status = formatCommitStatus(createEnded({ kind: 'needs-approval', message: '1a2b3c4' }));
+  expect(status).toMatchObject({ state: 'pending', description: 'needs approval: 1a2b3c4 (main, build b-1)' });
+  const read = readCommitStatus(status);
+  expect(read.ending).toEqual({ kind: 'needs-approval', message: '1a2b3c4' });
+  expect(hasBegun(read)).toBe(false);
+  expect(hasBegun(readCommitStatus({ ...status, state: 'success' }))).toBe(true);
 });

@@ -92,7 +92,34 @@ const link: fc.Arbitrary<BuildLink> = fc
     return createLink({ ...rest, ref: shown, event, sha, before: hasBefore ? before : undefined });
   });
 
+const pullLink: fc.Arbitrary<BuildLink> = fc
+  .record({
+    one: link,
+    number: fc.integer({ min: 1, max: 2 ** 40 }),
+    base: ref,
+    isDraft: fc.boolean(),
+    isFork: fc.boolean(),
+  })
+  .map(({ one: { build, ...rest }, number, base, isDraft, isFork }) => {
+    const branch = { kind: 'branch', name: build.ref.name } as const;
+    const pull = { number, base: base.name, head: isFork ? '' : branch.name, isDraft, isFork };
+    const origin = isFork
+      ? ({ ref: { kind: 'pull', name: String(number) }, trust: 'fork', configSha: build.sha } as const)
+      : { ref: branch };
+    return createLink({ ...build, ...rest, event: 'pull_request', pull, ...origin });
+  });
+
 describe('a link to a build', () => {
+  it('opens to its pull request, too', async () => {
+    await fc.assert(
+      fc.asyncProperty(pullLink, async (one) => {
+        const opened = await openLink(keyring, await sealLink(keyring, one));
+        expect(opened).toEqual(one.right === 'control' ? one : { ...one, build: { ...one.build, before: undefined } });
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it('opens to its content; a view link omits the commit before', async () => {
     await fc.assert(
       fc.asyncProperty(link, async (one) => {

@@ -1,4 +1,12 @@
-import { isIn, readCommitStatus, hasBegun, toShortName, toStatusContext, type Build } from '../build/index.ts';
+import {
+  formatCount,
+  hasBegun,
+  isIn,
+  readCommitStatus,
+  toShortName,
+  toStatusContext,
+  type Build,
+} from '../build/index.ts';
 import { Cancelled } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { PullComment, PullFacts, Repository } from '../forges/forge.ts';
@@ -23,7 +31,7 @@ export async function handleClosed(number: number, { repository, scope, builds }
   const facts = await askForge((signal) => repository.readPull(number, signal));
   if (facts?.isOpen === true) return textResponse(200, `ignored: pull request #${number} is open again`);
   const count = builds.cancelWhere(scope, isOfPull, new Cancelled(`the end of pull request #${number}`));
-  return textResponse(200, `cancelled ${count} builds of pull request #${number}`);
+  return textResponse(200, `cancelled ${formatCount(count, 'build')} of pull request #${number}`);
 }
 
 interface Command {
@@ -78,7 +86,7 @@ function cancel({ comment, facts }: CommandOrder, { builds, scope }: PullContext
     startedAt <= comment.createdAt + CLOCK_DIFFERENCE_MS &&
     (pull?.number === facts.number || (event === 'push' && !facts.isFork && ref.name === facts.head));
   const count = builds.cancelWhere(scope, isOfPull, new Cancelled('a comment on its pull request'));
-  return textResponse(200, `cancelled ${count} builds`);
+  return textResponse(200, `cancelled ${formatCount(count, 'build')}`);
 }
 
 /** Builds again what was built of the newest commit. */

@@ -59,7 +59,11 @@ export interface Answers {
   ownStatuses(): AsyncIterable<CommitStatus>;
   paths: readonly string[] | undefined;
   /** What the forge says about the pull request. */
-  pull: PullFacts | undefined;
+  pull(): PullFacts | undefined;
+  /** `C3_FORKS`. */
+  forks: 'off' | 'approve';
+  /** Called with each commit whose c3.yaml is read. */
+  onRead(sha: string): void;
   faults: readonly string[];
   id: string;
   build: Partial<Build>;
@@ -164,7 +168,8 @@ export function createWorld(): World {
         events.push('access');
         return await Promise.resolve(answers.access);
       },
-      async readFile() {
+      async readFile(_path, sha) {
+        answers.onRead(sha);
         const isLate = answers.missing > 0;
         answers.missing -= 1;
         return await Promise.resolve(isLate ? { kind: 'missing' } : fillIn(answers.file));
@@ -189,17 +194,16 @@ export function createWorld(): World {
         events.push(`compare ${before}`);
         return answers.paths;
       },
-      readPull: () => Promise.resolve(answers.pull),
+      readPull: () => Promise.resolve(answers.pull()),
       async pullPaths({ base }) {
         events.push(`compare with the merge base of ${base}`);
         return answers.paths;
       },
       mayApprove: () => Promise.resolve(undefined),
-      gitAccess: () => ({
+      gitAccess: (as) => ({
         url: `file://${source.path}`,
         urlPrefix: 'https://f.example/',
-        header: 'X: y',
-        secrets: ['tokentoken'],
+        ...(as === 'anonymous' ? { header: '', secrets: [] } : { header: 'X: y', secrets: ['tokentoken'] }),
       }),
       lineUrl: (path, _sha, line) => `https://f.example/${path}#L${line}`,
       urls: () => ({ repository: 'https://f.example/a/b', commit: 'u' }),
@@ -323,6 +327,7 @@ export function createWorld(): World {
           onFault: (error) => {
             throw error;
           },
+          forks: answers.forks,
           limits: { ...DEFAULT_STEP_LIMITS, lagPausesMs: [1, 1] },
         },
       );
@@ -350,7 +355,9 @@ function toAnswers(part: Partial<Answers>): Answers {
     async *listStatuses() {},
     async *ownStatuses() {},
     paths: undefined,
-    pull: undefined,
+    pull: () => undefined,
+    forks: 'approve',
+    onRead: () => {},
     faults: [],
     id: toLocalBuildId(),
     build: {},

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -172,19 +172,25 @@ describe('the real payloads', () => {
   );
 });
 
+const EVENTS: readonly (readonly [prefix: string, event: string])[] = [
+  ['pull-', 'pull_request'],
+  ['comment', 'issue_comment'],
+];
+const goldens = readdirSync(FIXTURES)
+  .filter((file) => !file.endsWith('.event.json'))
+  .map((file) => file.replace(/\.json$/, ''));
+
 // `C3_UPDATE_GOLDEN=1 npx vitest run src/forges` writes the expected events.
-test.each(['branch-push', 'annotated-tag', 'forced-push', 'branch-deleted', 'hostile-texts'])(
-  '%s.json becomes its event',
-  (name) => {
-    const payload: unknown = JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));
-    const golden = new URL(`${name}.event.json`, FIXTURES);
-    const event = parse('push', payload);
-    if (process.env['C3_UPDATE_GOLDEN'] === '1') {
-      writeFileSync(golden, `${JSON.stringify(event, undefined, 2)}\n`);
-    }
-    expect(event).toEqual(JSON.parse(readFileSync(golden, 'utf8')));
-  },
-);
+test.each(goldens)('%s.json becomes its event', (name) => {
+  const payload: unknown = JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));
+  const golden = new URL(`${name}.event.json`, FIXTURES);
+  const [, kind = 'push'] = EVENTS.find(([prefix]) => name.startsWith(prefix)) ?? [];
+  const event = parse(kind, payload);
+  if (process.env['C3_UPDATE_GOLDEN'] === '1') {
+    writeFileSync(golden, `${JSON.stringify(event, undefined, 2)}\n`);
+  }
+  expect(event).toEqual(JSON.parse(readFileSync(golden, 'utf8')));
+});
 
 test('the host comes from the forge, and no URL from the payload', () => {
   expect(parse('push', push)).toEqual({

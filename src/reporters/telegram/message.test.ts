@@ -305,6 +305,7 @@ test.each([
   [{ kind: 'ended', ending: { kind: 'passed', allowed: [] } }, ['Log']],
   [{ kind: 'ended', ending: { kind: 'passed', allowed: ['lint'] } }, ['Log', 'Re-run']],
   [{ kind: 'ended', ending: { kind: 'failed', step: 'a', message: 'm' } }, ['Log', 'Re-run']],
+  [{ kind: 'ended', ending: { kind: 'needs-approval', message: 'm' } }, ['Log', 'Approve']],
   [{ kind: 'ended', ending: { kind: 'timed-out', message: 'm' } }, ['Log', 'Re-run']],
   [{ kind: 'ended', ending: { kind: 'cancelled', message: 'm' } }, ['Log', 'Re-run']],
   [{ kind: 'ended', ending: { kind: 'config-error', message: 'm' } }, ['Log', 'Re-run']],
