@@ -208,6 +208,17 @@ passed (0s)
     expect(tag.out).toContain('publish ***\n');
   });
 
+  it('runs as for a pull request', async () => {
+    write(
+      'pull.yaml',
+      `${JOB}\nwhen: {base: main, draft: true}\nsteps:\n- git: 'echo "$C3_EVENT $C3_BASE_BRANCH $C3_PR"'\n`,
+    );
+    const { exitCode, out } = await run('pull.yaml', '--base', 'main', '--draft');
+    expect(exitCode).toBe(0);
+    expect(out).toContain('pull_request main 0\n');
+    expect((await run('pull.yaml', '--base', 'main')).out).toContain('does not match when.draft');
+  });
+
   it('runs chosen steps for a pretended branch, and ends with the code of the one that failed', async () => {
     const { exitCode, out } = await run('fail', '--branch', 'broken', '--json');
     expect(exitCode).toBe(42);
@@ -301,7 +312,10 @@ describe('c3 run refuses', () => {
     [['no.yaml'], {}, `c3: error: Cannot read "${shop}/no.yaml"\nc3: hint: name the file: c3 run FILE\n`],
     [[], { event: 'tag' }, 'c3: error: --event tag needs --tag NAME\n'],
     [[], { event: 'push', tag: 'v1' }, 'c3: error: --tag is for --event tag\n'],
-    [[], { tag: 'v1', branch: 'main' }, 'c3: error: --branch is for --event push\n'],
+    [[], { tag: 'v1', branch: 'main' }, 'c3: error: --branch is for --event push and pull_request\n'],
+    [[], { event: 'pull_request' }, 'c3: error: --event pull_request needs --base BRANCH\n'],
+    [[], { event: 'push', base: 'main' }, 'c3: error: --base is for --event pull_request\n'],
+    [[], { draft: true }, 'c3: error: --draft is for --event pull_request\n'],
     [[], { branch: 'a..b' }, 'c3: error: "a..b" is not a name for a branch\n'],
     [[], { envFile: '/no/such' }, 'c3: error: Cannot read "/no/such"\n'],
     [

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
-import { formatRef, type Ref } from '../../build/index.ts';
+import { type EventKind, formatRef, type Ref, UNKNOWN_COMMIT } from '../../build/index.ts';
 import { type ConnectionPool } from '../../agent/index.ts';
 import {
   type BuildDependencies,
@@ -18,9 +18,12 @@ import { runGit, type Snapshot, type WorkingTree } from './working-tree.ts';
 
 /** The event that a run simulates. */
 export interface EventFlags {
-  readonly event?: 'push' | 'tag';
+  readonly event?: EventKind;
   readonly branch?: string;
   readonly tag?: string;
+  /** The target branch of a pull request. */
+  readonly base?: string;
+  readonly draft?: boolean;
 }
 
 /** One run of a pipeline for one snapshot. */
@@ -43,18 +46,35 @@ export async function toPipelineEvent(
   { branch }: Snapshot,
   tree: WorkingTree,
 ): Promise<PipelineEvent> {
-  const event = flags.event ?? (flags.tag === undefined ? 'push' : 'tag');
-  if (event === 'tag' && flags.tag === undefined) throw new C3Error('USAGE_INVALID', '--event tag needs --tag NAME');
-  if (event === 'push' && flags.tag !== undefined) throw new C3Error('USAGE_INVALID', '--tag is for --event tag');
-  if (event === 'tag' && flags.branch !== undefined) throw new C3Error('USAGE_INVALID', '--branch is for --event push');
+  const event = flags.event ?? (flags.tag !== undefined ? 'tag' : flags.base !== undefined ? 'pull_request' : 'push');
+  checkFlags(event, flags);
   const ref: Ref =
     event === 'tag'
       ? { kind: 'tag', name: flags.tag ?? '' }
       : { kind: 'branch', name: flags.branch ?? branch ?? DETACHED };
+  await checkName(ref, tree);
+  if (flags.base === undefined) return { event, ref };
+  await checkName({ kind: 'branch', name: flags.base }, tree);
+  const pull = { number: 0, base: flags.base, head: ref.name, isDraft: flags.draft === true, isFork: false };
+  return { event, ref, pull };
+}
+
+function checkFlags(event: EventKind, { branch, tag, base, draft }: EventFlags): void {
+  const mistakes: readonly (readonly [isMistaken: boolean, message: string])[] = [
+    [event === 'tag' && tag === undefined, '--event tag needs --tag NAME'],
+    [event !== 'tag' && tag !== undefined, '--tag is for --event tag'],
+    [event === 'tag' && branch !== undefined, '--branch is for --event push and pull_request'],
+    [event === 'pull_request' && base === undefined, '--event pull_request needs --base BRANCH'],
+    [event !== 'pull_request' && base !== undefined, '--base is for --event pull_request'],
+    [event !== 'pull_request' && draft === true, '--draft is for --event pull_request'],
+  ];
+  for (const [isMistaken, message] of mistakes) if (isMistaken) throw new C3Error('USAGE_INVALID', message);
+}
+
+async function checkName(ref: Ref, tree: WorkingTree): Promise<void> {
   await runGit(['check-ref-format', formatRef(ref)], tree.git).catch(() => {
     throw new C3Error('USAGE_INVALID', `"${ref.name}" is not a name for a ${ref.kind}`);
   });
-  return { event, ref };
 }
 
 /** Names the Pod of a run by user, machine and working tree. */
@@ -131,21 +151,28 @@ function toRequest({ tree, snapshot, event, signal }: RunRequest, treePath: () =
       scope: tree.scope,
       event: event.event,
       ref: event.ref,
+      pull: event.pull,
       sha,
       before: undefined,
       cause: 'command-line',
       trust: undefined,
       commit: { subject, author },
     },
-    repository: createTreeRepository(treePath),
+    repository: createTreeRepository(treePath, event.pull && { ...event.pull, sha, ...OPEN_PULL }),
     signal,
     isOldKey: false,
     isResumed: false,
   };
 }
 
+/** What no run tests of a pull request. */
+const OPEN_PULL = { isOpen: true, isPublic: true, baseSha: undefined, commit: UNKNOWN_COMMIT } as const;
+
 /** Creates a repository that represents the working tree. It has no forge. */
-function createTreeRepository(treePath: () => string): BuildRequest['repository'] {
+function createTreeRepository(
+  treePath: () => string,
+  pull: Awaited<ReturnType<BuildRequest['repository']['readPull']>>,
+): BuildRequest['repository'] {
   return {
     prove: () => Promise.resolve({ kind: 'proven', trust: 'other', isHead: true }),
     checkAccess: () => Promise.resolve(undefined),
@@ -158,7 +185,7 @@ function createTreeRepository(treePath: () => string): BuildRequest['repository'
     readPush: () => Promise.resolve(undefined),
     changedPaths: () => Promise.resolve(undefined),
     pullPaths: () => Promise.resolve(undefined),
-    readPull: () => Promise.resolve(undefined),
+    readPull: () => Promise.resolve(pull),
     mayApprove: () => Promise.resolve('there is no forge'),
     gitAccess: () => ({ url: treePath(), urlPrefix: 'https://c3.invalid/', header: '', secrets: [] }),
     lineUrl: () => '',
