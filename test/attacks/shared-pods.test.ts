@@ -69,15 +69,16 @@ describe('A3 A build that prepares the Pod of a more trusted one', () => {
     expect(await run(two, 'test ! -e /c3/poison')).toBe('success');
   });
 
-  it('runs nothing for events of pull requests, comments and other workflows', async () => {
+  it('runs nothing for other events of a repository', async () => {
     const hook = await fixture.setUp();
     const { sha } = await hook.user.push({ file: 'x' }, 'x');
     await hook.user.waitForEnd(sha);
     await outsider.spare(async () => {
       for (const event of [
-        'pull_request',
         'pull_request_target',
-        'issue_comment',
+        'pull_request_review',
+        'issues',
+        'merge_group',
         'workflow_run',
         'status',
         'create',
