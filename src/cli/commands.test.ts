@@ -298,7 +298,7 @@ describe('c3 lint', () => {
 describe('c3 serve', () => {
   it('tells all wrong settings at once and ends with 2', async () => {
     const { exitCode, err } = await run(['serve', '--port', 'abc'], {
-      env: { C3_FORGES: 'gitea=https://git.example.com' },
+      env: { C3_FORGES: 'svn=https://svn.example.com' },
     });
     expect(exitCode).toBe(2);
     expect(err.match(/^c3: error: (\w+)/gm)).toEqual([

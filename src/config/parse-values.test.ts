@@ -30,6 +30,10 @@ describe('parseForges', () => {
         { kind: 'github', origin: 'http://127.0.0.1:3000', apiBase: 'http://127.0.0.1:3000/api/v3' },
       ],
     ],
+    [
+      'gitlab=https://gitlab.com',
+      [GITHUB, { kind: 'gitlab', origin: 'https://gitlab.com', apiBase: 'https://gitlab.com/api/v4' }],
+    ],
     ['github=https://github.com', [GITHUB]],
     [
       'github=https://github.com|http://127.0.0.1:9/api',
@@ -42,7 +46,7 @@ describe('parseForges', () => {
   it.each([
     ['github', 'has the entry "github", which is not of the form kind=origin or kind=origin|apibase'],
     ['github=https://a.example,', 'has the entry "", which is not of the form kind=origin or kind=origin|apibase'],
-    ['gitlab=https://gitlab.com', 'has a forge of kind "gitlab", but the kinds are: github'],
+    ['svn=https://svn.example', 'has a forge of kind "svn", but the kinds are: github, gitlab'],
     ['github=', 'has an entry whose origin is "", not a URL such as https://c3.example.com'],
     [
       'github=ssh://a.example',

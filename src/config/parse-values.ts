@@ -13,7 +13,7 @@ export interface TelegramChat {
 }
 
 export interface ForgeSetting {
-  readonly kind: 'github';
+  readonly kind: keyof typeof API_PATHS;
   /** Scheme, host and port, `https://github.com`. The forge serves the scopes of its host. */
   readonly origin: string;
   /** Without a slash at its end, `https://api.github.com`. */
@@ -27,7 +27,14 @@ const POD_POLICIES = ['tenant', 'baseline', 'restricted'] as const;
 /** For `checkPodSecurity`. */
 export type PodPolicy = (typeof POD_POLICIES)[number];
 
-const FORGE_KINDS = ['github'] as const;
+/**
+ * The kinds of forges, and where each serves its API below the origin.
+ *
+ * @see https://docs.github.com/en/enterprise-server@3.17/rest/using-the-rest-api/getting-started-with-the-rest-api
+ * @see https://docs.gitlab.com/api/rest/
+ */
+const API_PATHS = { github: '/api/v3', gitlab: '/api/v4' } as const;
+const FORGE_KINDS = Object.keys(API_PATHS) as readonly ForgeSetting['kind'][];
 
 /** Always among the forges. An entry for the same origin replaces it. */
 const GITHUB: ForgeSetting = { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' };
@@ -142,9 +149,7 @@ function parseForge(entry: string): Parsed<ForgeSetting> {
   if (new URL(origin.value).origin !== origin.value) {
     return { mistake: `has an entry whose origin is ${quote(originText)}, but an origin has no path` };
   }
-  // GitHub Enterprise Server serves its API under the origin itself:
-  // https://docs.github.com/en/enterprise-server@3.17/rest/using-the-rest-api/getting-started-with-the-rest-api
-  const apiDefault = origin.value === GITHUB.origin ? GITHUB.apiBase : `${origin.value}/api/v3`;
+  const apiDefault = origin.value === GITHUB.origin ? GITHUB.apiBase : origin.value + API_PATHS[kind];
   const apiBase = apiText === undefined ? { value: apiDefault } : parseBaseUrl(apiText);
   if ('mistake' in apiBase) return { mistake: `has an entry whose API base ${apiBase.mistake}` };
   return { value: { kind, origin: origin.value, apiBase: apiBase.value } };

@@ -144,7 +144,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     kind: 'list',
     default: '',
     defaultText: 'github.com',
-    text: 'Self-hosted forges besides github.com, `kind=origin` or `kind=origin|apibase`, separated by commas; the kind is `github`',
+    text: 'Forges besides github.com, `kind=origin` or `kind=origin|apibase`, separated by commas; the kinds are `github` and `gitlab`',
     parse: parseForges,
   },
   allowRepos: {

@@ -8,6 +8,7 @@ beforeEach(() => {
   forges = createForges([
     { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' },
     { kind: 'github', origin: 'https://GHE.example.com:8443', apiBase: 'https://ghe.example.com:8443/api/v3' },
+    { kind: 'gitlab', origin: 'https://gitlab.com', apiBase: 'https://gitlab.com/api/v4' },
   ]);
 });
 
@@ -15,7 +16,7 @@ afterEach(async () => {
   await forges.close();
 });
 
-test.each(['github.com', 'ghe.example.com:8443'])('a scope on %s has its forge', (host) => {
+test.each(['github.com', 'ghe.example.com:8443', 'gitlab.com'])('a scope on %s has its forge', (host) => {
   expect(forges.forgeFor(parseScope(`${host}/Acme/Shop`)).host).toBe(host);
 });
 
@@ -26,7 +27,7 @@ test.each(['git.example.com', 'ghe.example.com', 'api.github.com', 'github.com:8
       expect.objectContaining({
         code: 'SCOPE_REFUSED',
         message: `${host}/acme/shop is on a forge that this c3 does not serve`,
-        hint: 'it serves github.com, ghe.example.com:8443; the operator adds others in C3_FORGES',
+        hint: 'it serves github.com, ghe.example.com:8443, gitlab.com; the operator adds others in C3_FORGES',
       }),
     );
   },

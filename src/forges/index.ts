@@ -2,6 +2,7 @@ import { C3Error } from '../errors.ts';
 import { formatScope, type Scope } from '../sealing/scope.ts';
 import type { Forge, ForgeEntry } from './forge.ts';
 import { createGithub } from './github/github.ts';
+import { createGitlab } from './gitlab/gitlab.ts';
 
 export interface Forges {
   /** Returns the forge of a scope's host. @throws {C3Error} SCOPE_REFUSED if this c3 serves no forge on that host */
@@ -13,6 +14,7 @@ export interface Forges {
 /** A new kind of forge needs a folder and a line here. */
 const KINDS: Readonly<Record<ForgeEntry['kind'], (entry: ForgeEntry) => Forge>> = {
   github: createGithub,
+  gitlab: createGitlab,
 };
 
 /** Creates a forge for each entry. Only the operator's entries decide which addresses receive a token (A6). */
