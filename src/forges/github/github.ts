@@ -1,12 +1,12 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
+import { fetchPack } from '../fetch-pack.ts';
 import type { Forge, GitAccess } from '../forge.ts';
 import { PAUSES_MS, USED } from '../patient-client.ts';
 import { createForgeClients, type ForgeOptions } from '../rest-api.ts';
 import { githubDialect } from './api.ts';
 import { changedPaths, pullPaths, readCommit, readFile } from './commits.ts';
 import { parseEvent } from './event.ts';
-import { fetchPack } from './fetch-pack.ts';
 import { checkAccess, prove, readPush } from './prove.ts';
 import { mayApprove, readPull } from './pulls.ts';
 import { listStatuses, setStatus } from './statuses.ts';

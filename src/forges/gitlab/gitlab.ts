@@ -1,5 +1,6 @@
 import { C3Error } from '../../errors.ts';
 import { formatScope, type Scope } from '../../sealing/scope.ts';
+import { fetchPack } from '../fetch-pack.ts';
 import type { Forge, GitAccess } from '../forge.ts';
 import { PAUSES_MS, USED } from '../patient-client.ts';
 import { createForgeClients, type ForgeOptions } from '../rest-api.ts';
@@ -37,6 +38,10 @@ export function createGitlab(options: ForgeOptions): Forge {
         pullPaths: ({ base }, sha, signal) => pullPaths(api, base, { sha, signal }),
         mayApprove: (comment, signal) => mayApprove(api, comment, signal),
         gitAccess: (as) => toGitAccess(origin, webUrl, as === 'anonymous' ? undefined : token),
+        fetchPack: (order, signal) => {
+          const { header } = toGitAccess(origin, webUrl, token);
+          return fetchPack(clients.chooseGit(isConfirmed), order, { scope, header, signal });
+        },
         urls: (sha) => ({ repository: webUrl, commit: `${webUrl}/-/commit/${sha}` }),
         lineUrl: (path, sha, line) => `${webUrl}/-/blob/${sha}/${path}#L${line}`,
       };

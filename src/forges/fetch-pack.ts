@@ -1,6 +1,7 @@
-import { formatFetchRequest, readFetchResponse, type FetchOrder } from '../../git/index.ts';
-import type { Scope } from '../../sealing/scope.ts';
-import type { HttpClient } from '../http-client.ts';
+import { formatFetchRequest, readFetchResponse, type FetchOrder } from '../git/index.ts';
+import type { Scope } from '../sealing/scope.ts';
+import type { HttpClient } from './http-client.ts';
+import { encodePath } from './rest-api.ts';
 
 /** A larger pack goes directly to the container that checks out (A12). */
 const MAX_BYTES = 256 * 1024;
@@ -23,7 +24,7 @@ export async function fetchPack(
   { scope, header, signal }: FetchPackOptions,
 ): Promise<Uint8Array | undefined> {
   const [name = '', value = ''] = header.split(': ', 2);
-  const repository = `/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
+  const repository = encodePath(`/${scope.owner}/${scope.name}`);
   const response = await client.send(
     {
       method: 'POST',
