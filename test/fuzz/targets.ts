@@ -1,5 +1,6 @@
 import { engineTargets } from './engine-targets.ts';
 import { forgeTargets } from './forge-targets.ts';
+import { gitlabTargets } from './gitlab-targets.ts';
 import { gitTargets } from './git-targets.ts';
 import { kubeTargets } from './kube-targets.ts';
 import { pageTargets } from './page-targets.ts';
@@ -14,6 +15,7 @@ import { viewTargets } from './view-targets.ts';
 export const targets: readonly Target[] = [
   ...sealingTargets,
   ...forgeTargets,
+  ...gitlabTargets,
   ...gitTargets,
   ...pipelineTargets,
   ...policyTargets,
