@@ -16,6 +16,8 @@ export interface Accounts {
   setUser(user: User): void;
   /** `undefined` removes the permission. */
   setPermission(token: string, fullName: string, permission: Permission | undefined): void;
+  /** Finds a user by login. */
+  find(login: string): User | undefined;
   /** Revokes a token: the forge answers it with 401. */
   revokeToken(token: string): void;
   /**
@@ -47,6 +49,7 @@ export function createAccounts(users: readonly User[]): Accounts {
       const changed = permission === undefined ? others : { ...others, [fullName.toLowerCase()]: permission };
       byToken.set(token, { ...user, permissions: changed });
     },
+    find: (login) => [...byToken.values()].find((user) => user.login === login),
     revokeToken(token) {
       byToken.delete(token);
     },

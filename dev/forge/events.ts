@@ -1,19 +1,17 @@
-import { toPushPayload, toRepositoryJson } from './push-payload.ts';
-import type { ReceivedPush, Repository } from './repositories.ts';
+import type { Dialect, ForgeChange } from './dialect.ts';
+import type { Repository } from './repositories.ts';
 import type { Hook, Webhooks } from './webhooks.ts';
 
-/** Sends webhook deliveries for changes of repositories, and tracks those that are not answered yet. */
+/** Sends webhook deliveries for what happens at the forge, and tracks those that are not answered yet. */
 export interface Events {
-  pushed(push: ReceivedPush): Promise<void>;
+  /** Resolves when the deliveries are made, and not when they are answered. */
+  send(change: Exclude<ForgeChange, { kind: 'ping' }>, at?: number): Promise<void>;
   ping(hook: Hook, repository: Repository | undefined): void;
   /** Resolves when every delivery has ended. */
   settled(): Promise<void>;
 }
 
-/** GitHub sends no event for a push of more tags than this. */
-const MAX_TAGS = 3;
-
-export function createEvents(origin: string, webhooks: Webhooks): Events {
+export function createEvents(origin: string, dialect: Dialect, webhooks: Webhooks): Events {
   const sending = new Set<Promise<void>>();
   const track = (work: Promise<unknown>): void => {
     const done: Promise<void> = work.then(() => {
@@ -22,20 +20,31 @@ export function createEvents(origin: string, webhooks: Webhooks): Events {
     sending.add(done);
   };
   return {
-    async pushed(push) {
-      const tags = push.changes.filter(({ ref }) => ref.startsWith('refs/tags/'));
-      const changes = push.changes.filter((change) => tags.length <= MAX_TAGS || !tags.includes(change));
-      for (const change of changes) {
-        const payload = await toPushPayload(origin, push, change);
-        track(webhooks.sendAll({ repository: push.repository.fullName, at: push.receivedAt }, 'push', payload));
-      }
+    async send(change, at = Date.now()) {
+      const message = await dialect.toMessage(origin, change);
+      const repository = toRepository(change).fullName;
+      if (message) track(webhooks.sendAll({ repository, at }, message.event, message.payload));
     },
     ping(hook, repository) {
-      const shown = repository === undefined ? {} : { repository: toRepositoryJson(origin, repository) };
-      track(webhooks.send(hook, 'ping', { zen: 'Keep it logically awesome.', hook_id: hook.id, ...shown }));
+      const send = async (): Promise<void> => {
+        const message = await dialect.toMessage(origin, { kind: 'ping', repository, hook });
+        if (message) await webhooks.send(hook, message.event, message.payload);
+      };
+      track(send());
     },
     async settled() {
       await Promise.all(sending);
     },
   };
+}
+
+function toRepository(change: Exclude<ForgeChange, { kind: 'ping' }>): Repository {
+  switch (change.kind) {
+    case 'push':
+      return change.push.repository;
+    case 'pull':
+      return change.pull.repository;
+    case 'comment':
+      return change.comment.pull.repository;
+  }
 }

@@ -2,16 +2,26 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAccounts, type Accounts, type User } from './accounts.ts';
 import { createChanges } from './changes.ts';
+import type { Dialect } from './dialect.ts';
 import { createEvents } from './events.ts';
 import { createFaults, type Faults } from './faults.ts';
+import { github } from './github/index.ts';
 import { createRepositories, type NewRepository, type Repository } from './repositories.ts';
 import { createRequestHandler, type LoggedRequest } from './request-handler.ts';
-import { createRestApi } from './rest-api.ts';
+import { createPulls, type Pulls } from './pulls.ts';
 import type { Status } from './route.ts';
 import { createSmartHttp } from './smart-http.ts';
 import { createWebhooks, type Hook, type Webhooks } from './webhooks.ts';
 
+/** Which forge the server imitates. */
+export type ForgeKind = 'github';
+
+/** A new kind of forge needs a folder and a line here. */
+const DIALECTS: Readonly<Record<ForgeKind, Dialect>> = { github };
+
 export interface ForgeServerOptions {
+  /** Default `github`. */
+  readonly kind?: ForgeKind;
   /** An existing, empty directory for the repositories. The caller removes it. */
   readonly root: string;
   /** Default `127.0.0.1`. */
@@ -31,7 +41,8 @@ export interface ForgeServerOptions {
 export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' | 'revokeToken'> {
   /** `http://127.0.0.1:34567`; clone URLs are `ORIGIN/OWNER/NAME.git`. */
   readonly origin: string;
-  /** `ORIGIN/api/v3`. */
+  readonly kind: ForgeKind;
+  /** At GitHub `ORIGIN/api/v3`. */
   readonly apiBase: string;
   /** `127.0.0.1:34567`, the first part of scopes. */
   readonly host: string;
@@ -39,6 +50,10 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   /** After a push to the fork, the parent's API serves the commits by sha. */
   createFork(parent: Repository, owner: string): Promise<Repository>;
   protectBranch(repository: Repository, branch: string): void;
+  /** Deletes a fork, as its owner may do at any time. */
+  deleteRepository(repository: Repository): void;
+  /** The pull requests. Opens, changes and comments send webhooks. */
+  readonly pulls: Omit<Pulls, 'pushed' | 'forget'>;
   /** Adds a webhook and pings it, as the API does. Defaults: JSON, no secret, push, active. */
   createHook(repository: Repository, options: NewHook): Hook;
   readonly deliveries: Webhooks['deliveries'];
@@ -63,21 +78,22 @@ export interface NewHook extends Partial<Pick<Hook, 'contentType' | 'secret' | '
 const HOOK_DEFAULTS = {
   contentType: 'json',
   secret: undefined,
-  events: ['push'],
   isActive: true,
   isInsecure: false,
 } as const;
 
 /**
- * Starts a forge for tests and demonstrations: GitHub's API and webhooks for real bare git repositories on this
- * machine.
+ * Starts a forge for tests and demonstrations: the API and webhooks of a kind of forge, for real bare git repositories on
+ * this machine.
  */
 export async function createForgeServer(options: ForgeServerOptions): Promise<ForgeServer> {
   const accounts = createAccounts(options.users ?? []);
   const faults = createFaults();
   const changes = createChanges();
   const onChange = (): void => changes.announce();
-  const webhooks = createWebhooks(onChange, options.deliveryTimeoutMs);
+  const dialect: Dialect = DIALECTS[options.kind ?? 'github'];
+  const { toHeaders, apiPath } = dialect;
+  const webhooks = createWebhooks({ toHeaders, onChange, timeoutMs: options.deliveryTimeoutMs });
   const statuses: Status[] = [];
   const requests: LoggedRequest[] = [];
   const closing = new AbortController();
@@ -87,10 +103,20 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
   const { port } = server.address() as AddressInfo;
   const host = `${options.publicHost ?? options.host ?? '127.0.0.1'}:${port}`;
   const origin = `http://${host}`;
-  const events = createEvents(origin, webhooks);
-  const repositories = await createRepositories(options.root, (push) => events.pushed(push));
+  const events = createEvents(origin, dialect, webhooks);
+  const pulls = createPulls({
+    changes,
+    toRef: (number) => dialect.toPullRef(number),
+    send: (change) => events.send(change),
+  });
+  const repositories = await createRepositories(options.root, async (push) => {
+    const tags = push.changes.filter(({ ref }) => ref.startsWith('refs/tags/'));
+    const sent = push.changes.filter((change) => tags.length <= dialect.maxTags || !tags.includes(change));
+    for (const change of sent) await events.send({ kind: 'push', push, change }, push.receivedAt);
+    await pulls.pushed(push);
+  });
   const onHook = (hook: Hook): void => events.ping(hook, repositories.find(...splitName(hook.repository)));
-  const answerApi = createRestApi({ origin, repositories, webhooks, statuses, onChange, onHook });
+  const answerApi = dialect.createApi({ origin, accounts, repositories, pulls, webhooks, statuses, onChange, onHook });
 
   const serve = createRequestHandler({
     origin,
@@ -98,6 +124,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     repositories,
     faults,
     git,
+    apiPath,
     answerApi,
     signal: closing.signal,
     onRequest(request) {
@@ -111,7 +138,8 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
 
   return {
     origin,
-    apiBase: `${origin}/api/v3`,
+    kind: options.kind ?? 'github',
+    apiBase: origin + apiPath,
     host,
     setUser: (user) => accounts.setUser(user),
     setPermission: (token, fullName, permission) => accounts.setPermission(token, fullName, permission),
@@ -121,8 +149,14 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     protectBranch(repository, branch) {
       repository.protectedBranches.add(branch);
     },
+    deleteRepository(repository) {
+      repositories.delete(repository);
+      pulls.forget(repository);
+    },
+    pulls,
     createHook(repository, hookOptions) {
-      const hook = webhooks.add({ ...HOOK_DEFAULTS, ...hookOptions, repository: repository.fullName });
+      const { defaultEvents: events } = dialect;
+      const hook = webhooks.add({ ...HOOK_DEFAULTS, events, ...hookOptions, repository: repository.fullName });
       onHook(hook);
       return hook;
     },
@@ -145,8 +179,8 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
 }
 
 function splitName(fullName: string): [owner: string, name: string] {
-  const [owner = '', name = ''] = fullName.split('/');
-  return [owner, name];
+  const at = fullName.lastIndexOf('/');
+  return [fullName.slice(0, at), fullName.slice(at + 1)];
 }
 
 function listen(server: ReturnType<typeof createServer>, options: ForgeServerOptions): Promise<void> {

@@ -1,5 +1,6 @@
 export { createForgeServer } from './forge-server.ts';
-export type { ForgeServer, ForgeServerOptions, NewHook } from './forge-server.ts';
+export type { ForgeKind, ForgeServer, ForgeServerOptions, NewHook } from './forge-server.ts';
+export type { Comment, NewPull, Pull } from './pulls.ts';
 export type { Permission, User } from './accounts.ts';
 export type { Fault } from './faults.ts';
 export type { NewRepository, Repository } from './repositories.ts';

@@ -7,7 +7,7 @@ export interface Repository {
   readonly id: number;
   readonly owner: string;
   readonly name: string;
-  /** `owner/name`, as it was created; compared in lower case. */
+  /** `owner/name`, at GitLab `group/subgroup/name`; as it was created; compared in lower case. */
   readonly fullName: string;
   readonly isPrivate: boolean;
   readonly defaultBranch: string;
@@ -53,6 +53,8 @@ export interface Repositories {
   createFork(parent: Repository, owner: string): Promise<Repository>;
   /** Ignores case. */
   find(owner: string, name: string): Repository | undefined;
+  /** Deletes a repository: it is no longer found. Its directory stays until the forge is removed. */
+  delete(repository: Repository): void;
   /** Resolves when all received pushes are processed. */
   close(): Promise<void>;
 }
@@ -72,6 +74,7 @@ export async function createRepositories(
   await mkdir(spool, { recursive: true });
   const repositories = new Map<string, Repository>();
   const byId = new Map<number, Repository>();
+  let nextId = 0;
   let working: Promise<void> = Promise.resolve();
 
   async function takeSpooled(): Promise<void> {
@@ -96,7 +99,7 @@ export async function createRepositories(
   async function create(options: NewRepository, parent?: Repository): Promise<Repository> {
     const { owner, name, isPrivate = false, defaultBranch = 'main' } = options;
     const repository: Repository = {
-      id: repositories.size + 1,
+      id: (nextId += 1),
       owner,
       name,
       fullName: `${owner}/${name}`,
@@ -108,7 +111,7 @@ export async function createRepositories(
       pushLog: [],
     };
     const key = repository.fullName.toLowerCase();
-    if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
+    if (!/^[\w-][\w.-]*(?:\/[\w-][\w.-]*)+$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
       throw new Error(`cannot create the repository ${repository.fullName}: the name is bad or taken`);
     }
     repositories.set(key, repository);
@@ -130,6 +133,9 @@ export async function createRepositories(
         '+refs/tags/*:refs/tags/*',
       ]);
       return fork;
+    },
+    delete(repository) {
+      repositories.delete(repository.fullName.toLowerCase());
     },
     find: (owner, name) => repositories.get(`${owner}/${name}`.toLowerCase()),
     async close() {
@@ -173,7 +179,7 @@ function toHook(
   options: { readonly spool: string; readonly parent: Repository | undefined },
 ): string {
   const share = options.parent
-    ? `env -u GIT_DIR git --git-dir=${quote(options.parent.path)} fetch --quiet --no-tags ${quote(repository.path)} ${quote(`+refs/heads/*:${FORK_NAMESPACE}/${repository.owner.toLowerCase()}/*`)}`
+    ? `env -u GIT_DIR git --git-dir=${quote(options.parent.path)} fetch --quiet --no-tags ${quote(repository.path)} ${quote(`+refs/heads/*:${FORK_NAMESPACE}/${repository.id}/*`)}`
     : ':';
   return `#!/bin/sh
 set -e

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Accounts } from './accounts.ts';
 import type { Faults } from './faults.ts';
 import type { Repositories } from './repositories.ts';
-import type { createRestApi } from './rest-api.ts';
+import type { ApiAnswer, ApiRequest } from './route.ts';
 import type { SmartHttp } from './smart-http.ts';
 
 /** A request to the forge, without its body and token. */
@@ -26,7 +26,9 @@ export interface HandlerParts {
   readonly repositories: Repositories;
   readonly faults: Faults;
   readonly git: SmartHttp;
-  readonly answerApi: ReturnType<typeof createRestApi>;
+  /** The path of the API, `/api/v3`. */
+  readonly apiPath: string;
+  answerApi(request: ApiRequest): Promise<ApiAnswer>;
   readonly signal: AbortSignal;
   /** Called once for each request, when it is answered or cut. */
   onRequest(request: LoggedRequest): void;
@@ -36,10 +38,10 @@ export interface HandlerParts {
 export function createRequestHandler(
   parts: HandlerParts,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
-  const { origin, accounts, repositories, faults, git, answerApi, signal } = parts;
+  const { origin, accounts, repositories, faults, git, apiPath, signal } = parts;
   return async function serve(request, response) {
     const { pathname, search, searchParams } = new URL(request.url ?? '/', origin);
-    const user = accounts.authenticate(request.headers.authorization);
+    const user = accounts.authenticate(toCredentials(request.headers));
     let isUnexpected = false;
     response.once('close', () => {
       const { method = 'GET', url: path = '/' } = request;
@@ -51,26 +53,26 @@ export function createRequestHandler(
       return;
     }
     const [, owner, name, service] =
-      /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(pathname) ?? [];
+      /^\/(.+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(pathname) ?? [];
     if (owner !== undefined && name !== undefined && service !== undefined) {
       await git.serve(request, response, { repository: repositories.find(owner, name), service, query: search });
       return;
     }
     const body = await readBody(request);
     const { method = 'GET', headers } = request;
-    const answer = await answerApi({
-      method,
-      path: pathname.startsWith('/api/v3/') ? pathname.slice('/api/v3'.length) : '',
-      query: searchParams,
-      accept: headers.accept ?? '*/*',
-      userAgent: headers['user-agent'],
-      user,
-      body,
-    });
+    const path = pathname.startsWith(`${apiPath}/`) ? pathname.slice(apiPath.length) : '';
+    const answer = await parts.answerApi({ method, path, query: searchParams, headers, user, body });
     isUnexpected = answer.isUnexpected === true;
-    response.writeHead(answer.status, { 'content-type': answer.contentType ?? 'application/json; charset=utf-8' });
+    const contentType = answer.contentType ?? 'application/json; charset=utf-8';
+    response.writeHead(answer.status, { 'content-type': contentType, ...answer.headers });
     response.end(answer.contentType === undefined ? JSON.stringify(answer.body) : answer.body);
   };
+}
+
+/** GitLab's clients send a token in its own header. */
+function toCredentials(headers: IncomingMessage['headers']): string | undefined {
+  const own = headers['private-token'];
+  return headers.authorization ?? (typeof own === 'string' ? `Bearer ${own}` : undefined);
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {

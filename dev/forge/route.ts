@@ -1,4 +1,5 @@
-import type { Permission, User } from './accounts.ts';
+import type { Accounts, Permission, User } from './accounts.ts';
+import type { Pulls } from './pulls.ts';
 import type { Repositories, Repository } from './repositories.ts';
 import type { Hook, Webhooks } from './webhooks.ts';
 
@@ -10,7 +11,7 @@ export interface RouteCall {
   readonly captures: readonly string[];
   readonly query: URLSearchParams;
   readonly accept: string;
-  /** The parsed JSON body of a POST. */
+  /** The parsed JSON body. */
   readonly body: unknown;
 }
 
@@ -19,11 +20,27 @@ export interface RouteAnswer {
   /** JSON, or bytes with `contentType`. */
   readonly body: unknown;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface ApiRequest {
+  readonly method: string;
+  /** Below the API base, encoded, `/repos/acme/shop`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly user: User | 'anonymous' | 'invalid';
+  readonly body: Uint8Array;
+}
+
+export interface ApiAnswer extends RouteAnswer {
+  /** Answers an unknown route with 404 and records the request. */
+  readonly isUnexpected?: boolean;
 }
 
 export interface Route {
-  readonly method: 'GET' | 'POST';
-  /** What follows `/repos/OWNER/NAME`. */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** What follows the path of the repository. */
   readonly pattern: RegExp;
   readonly permission: Permission;
   handle(call: RouteCall): RouteAnswer | Promise<RouteAnswer>;
@@ -31,7 +48,9 @@ export interface Route {
 
 export interface ApiState {
   readonly origin: string;
+  readonly accounts: Accounts;
   readonly repositories: Repositories;
+  readonly pulls: Pulls;
   readonly webhooks: Webhooks;
   readonly statuses: Status[];
   /** Called after every new status. */
@@ -56,26 +75,31 @@ export interface Status {
   readonly createdAt: string;
 }
 
-/** An error in GitHub's shape. */
-export function refuse(status: number, message: string, errors?: readonly unknown[]): RouteAnswer {
-  const documentation_url = 'https://docs.github.com/rest';
-  return {
-    status,
-    body: { message, ...(errors === undefined ? {} : { errors }), documentation_url, status: String(status) },
-  };
-}
-
-/**
- * Returns the page of a list that `per_page` and `page` name. As on GitHub, the default is 30 items and the maximum
- * 100.
- */
-export function toPage<T>(items: readonly T[], query: URLSearchParams): readonly T[] {
-  const length = Math.min(Math.max(Number(query.get('per_page') ?? 30), 1), 100);
-  const start = (Math.max(Number(query.get('page') ?? 1), 1) - 1) * length;
-  return items.slice(start, start + length);
-}
-
 /** Reads a field of an untrusted JSON object. */
 export function field(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** Finds the route of a request, and decodes what its pattern captures. */
+export function findRoute(
+  routes: readonly Route[],
+  method: string,
+  rest: string,
+): { readonly route: Route; readonly captures: readonly string[] } | undefined {
+  for (const route of routes) {
+    const match = route.method === method ? route.pattern.exec(rest) : null;
+    if (match !== null) {
+      return { route, captures: match.slice(1).map((text) => decodeURIComponent(text ?? '')) };
+    }
+  }
+  return undefined;
+}
+
+/** Parses a JSON body. Returns undefined for anything else. */
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'undici';
+import type { Dialect } from './dialect.ts';
 
 /** A webhook as a client created it. */
 export interface Hook {
@@ -12,6 +13,8 @@ export interface Hook {
   readonly contentType: 'json' | 'form';
   /** Without one, deliveries are not signed. */
   readonly secret: string | undefined;
+  /** The newer signing token of GitLab. */
+  readonly signingToken?: string | undefined;
   /** `*` for all. */
   readonly events: readonly string[];
   readonly isActive: boolean;
@@ -22,7 +25,7 @@ export interface Hook {
 /** A delivery and its response. */
 export interface Delivery {
   readonly id: number;
-  /** `X-GitHub-Delivery`; the same for a redelivery. */
+  /** The forge's id of the delivery; the same for a redelivery. */
   readonly guid: string;
   readonly hookId: number;
   readonly repository: string;
@@ -65,8 +68,13 @@ const DELIVERY_TIMEOUT_MS = 10_000;
 /** The maximum size of a recorded response. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers */
-export function createWebhooks(onChange: () => void, timeoutMs: number = DELIVERY_TIMEOUT_MS): Webhooks {
+export interface WebhooksOptions extends Pick<Dialect, 'toHeaders'> {
+  onChange(): void;
+  /** Default: ten seconds. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export function createWebhooks({ toHeaders, onChange, timeoutMs = DELIVERY_TIMEOUT_MS }: WebhooksOptions): Webhooks {
   const hooks: Hook[] = [];
   const deliveries: Delivery[] = [];
   const closing = new AbortController();
@@ -91,7 +99,7 @@ export function createWebhooks(onChange: () => void, timeoutMs: number = DELIVER
 
   const send: Webhooks['send'] = (hook, event, payload) => {
     const guid = randomUUID();
-    const request = toRequest(hook, { event, guid, json: JSON.stringify(payload) });
+    const request = toRequest(hook, { event, guid, json: JSON.stringify(payload) }, toHeaders);
     return deliver(hook, { guid, hookId: hook.id, repository: hook.repository, event, isRedelivery: false, request });
   };
 
@@ -131,26 +139,13 @@ export function createWebhooks(onChange: () => void, timeoutMs: number = DELIVER
 function toRequest(
   hook: Hook,
   message: { readonly event: string; readonly guid: string; readonly json: string },
+  toHeaders: Dialect['toHeaders'],
 ): Delivery['request'] {
   const isForm = hook.contentType === 'form';
   const body = isForm ? new URLSearchParams({ payload: message.json }).toString() : message.json;
-  const sign = (algorithm: string): string =>
-    `${algorithm}=${createHmac(algorithm, hook.secret ?? '')
-      .update(body)
-      .digest('hex')}`;
-  const signatures: Record<string, string> =
-    hook.secret === undefined ? {} : { 'X-Hub-Signature': sign('sha1'), 'X-Hub-Signature-256': sign('sha256') };
-  const headers = {
-    Accept: '*/*',
-    'Content-Type': isForm ? 'application/x-www-form-urlencoded' : 'application/json',
-    'User-Agent': 'GitHub-Hookshot/0c3f0c3',
-    'X-GitHub-Delivery': message.guid,
-    'X-GitHub-Event': message.event,
-    'X-GitHub-Hook-ID': String(hook.id),
-    'X-GitHub-Hook-Installation-Target-Type': 'repository',
-    ...signatures,
-  };
-  return { headers, body };
+  const contentType = isForm ? 'application/x-www-form-urlencoded' : 'application/json';
+  const { event, guid } = message;
+  return { headers: { 'Content-Type': contentType, ...toHeaders(hook, { event, guid, body }) }, body };
 }
 
 async function post(

@@ -1,5 +1,6 @@
-import { field, refuse, type ApiState, type Route, type RouteAnswer } from './route.ts';
-import type { Delivery, Hook } from './webhooks.ts';
+import { refuse } from './answers.ts';
+import { field, type ApiState, type Route, type RouteAnswer } from '../route.ts';
+import type { Delivery, Hook } from '../webhooks.ts';
 
 /** @see https://docs.github.com/en/rest/repos/webhooks */
 export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): Route[] {

@@ -7,10 +7,11 @@ import {
   runGit,
   tryGit,
   type Commit,
-} from './git.ts';
-import { readObject } from './object-reader.ts';
-import type { Repository } from './repositories.ts';
-import { refuse, toPage, type Route, type RouteAnswer, type RouteCall } from './route.ts';
+} from '../git.ts';
+import { readObject } from '../object-reader.ts';
+import type { Repository } from '../repositories.ts';
+import { refuse, toPage } from './answers.ts';
+import { type Route, type RouteAnswer, type RouteCall } from '../route.ts';
 
 const NOT_FOUND: RouteAnswer = refuse(404, 'Not Found');
 /** GitHub's page of commits in a comparison. */
@@ -139,7 +140,7 @@ async function compare(call: RouteCall): Promise<RouteAnswer> {
 const FILE_STATES: Readonly<Record<string, string>> = { A: 'added', D: 'removed', M: 'modified', T: 'changed' };
 
 /** Lists the files that differ from the common ancestor, with renames as GitHub detects them, without the diffs. */
-async function listFiles(path: string, base: string, head: string): Promise<Record<string, unknown>[]> {
+export async function listFiles(path: string, base: string, head: string): Promise<Record<string, unknown>[]> {
   const output = await runGit(path, ['diff-tree', '--name-status', '--find-renames', '-r', '-z', base, head]);
   const fields = output.toString('utf8').split('\0');
   const files: Record<string, unknown>[] = [];

@@ -1,5 +1,5 @@
-import { countCommits, isAncestor, readCommit, resolveObject, tryGit, type Commit } from './git.ts';
-import type { ReceivedPush, Repository } from './repositories.ts';
+import { countCommits, isAncestor, readCommit, resolveObject, tryGit, type Commit } from '../git.ts';
+import type { ReceivedPush, Repository } from '../repositories.ts';
 
 type Json = Record<string, unknown>;
 

@@ -1,14 +1,6 @@
-import { resolveCommit } from './git.ts';
-import {
-  field,
-  refuse,
-  toPage,
-  type ApiState,
-  type Route,
-  type RouteAnswer,
-  type RouteCall,
-  type Status,
-} from './route.ts';
+import { resolveCommit } from '../git.ts';
+import { refuse, toPage } from './answers.ts';
+import { field, type ApiState, type Route, type RouteAnswer, type RouteCall, type Status } from '../route.ts';
 
 const STATES: readonly unknown[] = ['error', 'failure', 'pending', 'success'];
 const MAX_DESCRIPTION_LENGTH = 140;

@@ -1,26 +1,12 @@
-import { hasPermission, type User } from './accounts.ts';
+import { hasPermission, type User } from '../accounts.ts';
 import { toRepositoryJson, toUserJson } from './push-payload.ts';
-import type { Repository } from './repositories.ts';
+import type { Repository } from '../repositories.ts';
 import { createContentRoutes } from './rest-content.ts';
 import { createHookRoutes } from './rest-hooks.ts';
+import { createPullRoutes } from './rest-pulls.ts';
 import { createStatusRoutes } from './rest-statuses.ts';
-import { refuse, type ApiState, type Route, type RouteAnswer } from './route.ts';
-
-export interface ApiRequest {
-  readonly method: string;
-  /** Below the API base, encoded, `/repos/acme/shop`. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly accept: string;
-  readonly userAgent: string | undefined;
-  readonly user: User | 'anonymous' | 'invalid';
-  readonly body: Uint8Array;
-}
-
-export interface ApiAnswer extends RouteAnswer {
-  /** Answers an unknown route with 404 and records the request. */
-  readonly isUnexpected?: boolean;
-}
+import { refuse } from './answers.ts';
+import { findRoute, parseJson, type ApiAnswer, type ApiRequest, type ApiState, type Route } from '../route.ts';
 
 /** Serves the part of GitHub's REST API that c3 and its set-up use. Unknown routes get 404 and are recorded. */
 export function createRestApi(state: ApiState): (request: ApiRequest) => Promise<ApiAnswer> {
@@ -36,11 +22,12 @@ export function createRestApi(state: ApiState): (request: ApiRequest) => Promise
     },
     ...createContentRoutes(),
     ...createStatusRoutes(state),
+    ...createPullRoutes(state),
     ...createHookRoutes(state),
   ];
   return async (request) => {
     const { user } = request;
-    if (!request.userAgent) {
+    if (!request.headers['user-agent']) {
       return refuse(
         403,
         'Request forbidden by administrative rules. Please make sure your request has a User-Agent header',
@@ -65,27 +52,14 @@ export function createRestApi(state: ApiState): (request: ApiRequest) => Promise
     if (!hasPermission(user, repository, match.route.permission)) {
       return refuse(403, 'Resource not accessible by personal access token');
     }
-    const body = request.method === 'POST' ? parseJson(request.body) : undefined;
-    if (request.method === 'POST' && body === undefined && request.body.length > 0) {
+    const body = request.method === 'GET' ? undefined : parseJson(request.body);
+    if (request.method !== 'GET' && body === undefined && request.body.length > 0) {
       return refuse(400, 'Problems parsing JSON');
     }
-    const { query, accept } = request;
+    const { query, headers } = request;
+    const accept = String(headers['accept'] ?? '*/*');
     return match.route.handle({ repository, user, captures: match.captures, query, accept, body });
   };
-}
-
-function findRoute(
-  routes: readonly Route[],
-  method: string,
-  rest: string,
-): { readonly route: Route; readonly captures: readonly string[] } | undefined {
-  for (const route of routes) {
-    const match = route.method === method ? route.pattern.exec(rest) : null;
-    if (match !== null) {
-      return { route, captures: match.slice(1).map(decodeURIComponent) };
-    }
-  }
-  return undefined;
 }
 
 function toPermissions(user: User, repository: Repository): Record<string, boolean> {
@@ -96,12 +70,4 @@ function toPermissions(user: User, repository: Repository): Record<string, boole
     triage: hasPermission(user, repository, 'write'),
     pull: true,
   };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
 }
