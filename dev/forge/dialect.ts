@@ -1,5 +1,6 @@
 import type { ApiAnswer, ApiRequest, ApiState } from './route.ts';
-import type { Comment, Pull } from './pulls.ts';
+import type { Comment } from './comments.ts';
+import type { Pull } from './pulls.ts';
 import type { ReceivedPush, Repository } from './repositories.ts';
 import type { Hook } from './webhooks.ts';
 

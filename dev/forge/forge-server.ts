@@ -1,12 +1,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAccounts, type Accounts, type User } from './accounts.ts';
-import { createChanges } from './changes.ts';
+import { createChanges, type Changes } from './changes.ts';
 import type { Dialect } from './dialect.ts';
-import { createEvents } from './events.ts';
+import { createEvents, type Events } from './events.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { github } from './github/index.ts';
-import { createRepositories, type NewRepository, type Repository } from './repositories.ts';
+import { createRepositories, type NewRepository, type Repositories, type Repository } from './repositories.ts';
 import { createRequestHandler, type LoggedRequest } from './request-handler.ts';
 import { createPulls, type Pulls } from './pulls.ts';
 import type { Status } from './route.ts';
@@ -90,7 +90,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
   const accounts = createAccounts(options.users ?? []);
   const faults = createFaults();
   const changes = createChanges();
-  const onChange = (): void => changes.announce();
+  const onChange = (_length?: number): void => changes.announce();
   const dialect: Dialect = DIALECTS[options.kind ?? 'github'];
   const { toHeaders, apiPath } = dialect;
   const webhooks = createWebhooks({ toHeaders, onChange, timeoutMs: options.deliveryTimeoutMs });
@@ -103,18 +103,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
   const { port } = server.address() as AddressInfo;
   const host = `${options.publicHost ?? options.host ?? '127.0.0.1'}:${port}`;
   const origin = `http://${host}`;
-  const events = createEvents(origin, dialect, webhooks);
-  const pulls = createPulls({
-    changes,
-    toRef: (number) => dialect.toPullRef(number),
-    send: (change) => events.send(change),
-  });
-  const repositories = await createRepositories(options.root, async (push) => {
-    const tags = push.changes.filter(({ ref }) => ref.startsWith('refs/tags/'));
-    const sent = push.changes.filter((change) => tags.length <= dialect.maxTags || !tags.includes(change));
-    for (const change of sent) await events.send({ kind: 'push', push, change }, push.receivedAt);
-    await pulls.pushed(push);
-  });
+  const { events, repositories, pulls } = await createModel(options.root, origin, { dialect, webhooks, changes });
   const onHook = (hook: Hook): void => events.ping(hook, repositories.find(...splitName(hook.repository)));
   const answerApi = dialect.createApi({ origin, accounts, repositories, pulls, webhooks, statuses, onChange, onHook });
 
@@ -127,10 +116,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     apiPath,
     answerApi,
     signal: closing.signal,
-    onRequest(request) {
-      requests.push(request);
-      onChange();
-    },
+    onRequest: (request) => onChange(requests.push(request)),
   });
   server.on('request', (request, response) => {
     serve(request, response).catch(() => response.destroy());
@@ -141,14 +127,10 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     kind: options.kind ?? 'github',
     apiBase: origin + apiPath,
     host,
-    setUser: (user) => accounts.setUser(user),
-    setPermission: (token, fullName, permission) => accounts.setPermission(token, fullName, permission),
-    revokeToken: (token) => accounts.revokeToken(token),
+    ...accounts,
     createRepository: (options) => repositories.create(options),
     createFork: (parent, owner) => repositories.createFork(parent, owner),
-    protectBranch(repository, branch) {
-      repository.protectedBranches.add(branch);
-    },
+    protectBranch: ({ protectedBranches }, branch) => void protectedBranches.add(branch),
     deleteRepository(repository) {
       repositories.delete(repository);
       pulls.forget(repository);
@@ -169,8 +151,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     async close() {
       closing.abort(new Error('the forge was closed'));
       git.close();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closeServer(server);
       await repositories.close();
       await webhooks.close();
       await events.settled();
@@ -178,9 +159,41 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
   };
 }
 
+interface Model {
+  readonly events: Events;
+  readonly repositories: Repositories;
+  readonly pulls: Pulls;
+}
+
+/** Creates the repositories and their pull requests, whose changes send webhooks. */
+async function createModel(
+  root: string,
+  origin: string,
+  { dialect, webhooks, changes }: { readonly dialect: Dialect; readonly webhooks: Webhooks; readonly changes: Changes },
+): Promise<Model> {
+  const events = createEvents(origin, dialect, webhooks);
+  const pulls = createPulls({
+    changes,
+    toRef: (number) => dialect.toPullRef(number),
+    send: (change) => events.send(change),
+  });
+  const repositories = await createRepositories(root, async (push) => {
+    const tags = push.changes.filter(({ ref }) => ref.startsWith('refs/tags/'));
+    const sent = push.changes.filter((change) => tags.length <= dialect.maxTags || !tags.includes(change));
+    for (const change of sent) await events.send({ kind: 'push', push, change }, push.receivedAt);
+    await pulls.pushed(push);
+  });
+  return { events, repositories, pulls };
+}
+
 function splitName(fullName: string): [owner: string, name: string] {
   const at = fullName.lastIndexOf('/');
   return [fullName.slice(0, at), fullName.slice(at + 1)];
+}
+
+function closeServer(server: ReturnType<typeof createServer>): Promise<unknown> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(resolve));
 }
 
 function listen(server: ReturnType<typeof createServer>, options: ForgeServerOptions): Promise<void> {

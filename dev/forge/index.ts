@@ -1,6 +1,7 @@
 export { createForgeServer } from './forge-server.ts';
 export type { ForgeKind, ForgeServer, ForgeServerOptions, NewHook } from './forge-server.ts';
-export type { Comment, NewPull, Pull } from './pulls.ts';
+export type { Comment } from './comments.ts';
+export type { NewPull, Pull } from './pulls.ts';
 export type { Permission, User } from './accounts.ts';
 export type { Fault } from './faults.ts';
 export type { NewRepository, Repository } from './repositories.ts';

@@ -1,5 +1,6 @@
 import type { Changes } from './changes.ts';
-import type { CommentAction, ForgeChange, PullAction } from './dialect.ts';
+import { createComments, type Comments } from './comments.ts';
+import type { ForgeChange, PullAction } from './dialect.ts';
 import { resolveObject, runGit } from './git.ts';
 import type { ReceivedPush, Repository } from './repositories.ts';
 
@@ -23,15 +24,6 @@ export interface Pull {
   readonly createdAt: number;
 }
 
-export interface Comment {
-  readonly id: number;
-  readonly pull: Pull;
-  readonly author: string;
-  readonly text: string;
-  /** Epoch milliseconds. */
-  readonly createdAt: number;
-}
-
 export interface NewPull {
   readonly repository: Repository;
   readonly head: { readonly repository: Repository; readonly branch: string };
@@ -43,7 +35,7 @@ export interface NewPull {
 }
 
 /** The pull requests of all repositories, and their comments. Each change sends its webhooks. */
-export interface Pulls {
+export interface Pulls extends Comments {
   open(options: NewPull): Promise<Pull>;
   find(repository: Repository, number: number): Pull | undefined;
   list(repository: Repository): readonly Pull[];
@@ -51,10 +43,6 @@ export interface Pulls {
   edit(pull: Pull, changes: Partial<Pick<Pull, 'base' | 'title' | 'isDraft'>>): Promise<Pull>;
   close(pull: Pull, options?: { readonly isMerged?: boolean }): Promise<Pull>;
   reopen(pull: Pull): Promise<Pull>;
-  comment(pull: Pull, author: string, text: string): Promise<Comment>;
-  findComment(repository: Repository, id: number): Comment | undefined;
-  editComment(comment: Comment, text: string): Promise<Comment>;
-  deleteComment(comment: Comment): Promise<void>;
   /** Moves the heads that a push has changed. */
   pushed(push: ReceivedPush): Promise<void>;
   /** Removes a fork from the pull requests that come from it. */
@@ -69,8 +57,6 @@ interface PullsOptions {
 
 export function createPulls({ changes, toRef, send }: PullsOptions): Pulls {
   const pulls: Pull[] = [];
-  const comments = new Map<number, Comment>();
-  let lastComment = 100;
 
   async function update(pull: Pull, part: Partial<Pull>, action?: PullAction): Promise<Pull> {
     const index = pulls.findIndex(({ id }) => id === pull.id);
@@ -79,13 +65,6 @@ export function createPulls({ changes, toRef, send }: PullsOptions): Pulls {
     changes.announce();
     if (action) await send({ kind: 'pull', action, pull: changed });
     return changed;
-  }
-
-  async function sendComment(action: CommentAction, comment: Comment): Promise<Comment> {
-    const pull = pulls.find(({ id }) => id === comment.pull.id) ?? comment.pull;
-    const current = { ...comment, pull };
-    await send({ kind: 'comment', action, comment: current });
-    return current;
   }
 
   return {
@@ -118,25 +97,7 @@ export function createPulls({ changes, toRef, send }: PullsOptions): Pulls {
     },
     close: (pull, { isMerged = false } = {}) => update(pull, { state: 'closed', isMerged }, { kind: 'closed' }),
     reopen: (pull) => update(pull, { state: 'open' }, { kind: 'reopened' }),
-    async comment(pull, author, text) {
-      lastComment += 1;
-      const comment: Comment = { id: lastComment, pull, author, text, createdAt: Date.now() };
-      comments.set(comment.id, comment);
-      return await sendComment({ kind: 'created' }, comment);
-    },
-    findComment(repository, id) {
-      const found = comments.get(id);
-      return found?.pull.repository === repository ? found : undefined;
-    },
-    async editComment(comment, text) {
-      const changed = { ...comment, text };
-      comments.set(comment.id, changed);
-      return await sendComment({ kind: 'edited', before: comment.text }, changed);
-    },
-    async deleteComment(comment) {
-      comments.delete(comment.id);
-      await sendComment({ kind: 'deleted' }, comment);
-    },
+    ...createComments({ find: (pull) => pulls.find(({ id }) => id === pull.id) ?? pull, send }),
     async pushed({ repository, changes: refs }) {
       for (const { ref, after, before } of refs) {
         const moved = pulls.filter(

@@ -97,19 +97,8 @@ export async function createRepositories(
   });
 
   async function create(options: NewRepository, parent?: Repository): Promise<Repository> {
-    const { owner, name, isPrivate = false, defaultBranch = 'main' } = options;
-    const repository: Repository = {
-      id: (nextId += 1),
-      owner,
-      name,
-      fullName: `${owner}/${name}`,
-      isPrivate,
-      defaultBranch,
-      path: join(root, owner.toLowerCase(), `${name.toLowerCase()}.git`),
-      isFork: parent !== undefined,
-      protectedBranches: new Set(),
-      pushLog: [],
-    };
+    nextId += 1;
+    const repository = toRepository(options, { id: nextId, root, isFork: parent !== undefined });
     const key = repository.fullName.toLowerCase();
     if (!/^[\w-][\w.-]*(?:\/[\w-][\w.-]*)+$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
       throw new Error(`cannot create the repository ${repository.fullName}: the name is bad or taken`);
@@ -142,6 +131,24 @@ export async function createRepositories(
       watcher.close();
       await working;
     },
+  };
+}
+
+function toRepository(
+  { owner, name, isPrivate = false, defaultBranch = 'main' }: NewRepository,
+  { id, root, isFork }: { readonly id: number; readonly root: string; readonly isFork: boolean },
+): Repository {
+  return {
+    id,
+    owner,
+    name,
+    fullName: `${owner}/${name}`,
+    isPrivate,
+    defaultBranch,
+    path: join(root, owner.toLowerCase(), `${name.toLowerCase()}.git`),
+    isFork,
+    protectedBranches: new Set(),
+    pushLog: [],
   };
 }
 

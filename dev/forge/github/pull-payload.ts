@@ -1,4 +1,5 @@
-import type { Comment, Pull } from '../pulls.ts';
+import type { Comment } from '../comments.ts';
+import type { Pull } from '../pulls.ts';
 import { toRepositoryJson, toUserJson } from './push-payload.ts';
 
 type Json = Record<string, unknown>;

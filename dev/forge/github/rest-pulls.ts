@@ -66,8 +66,14 @@ export function createPullRoutes({ origin, accounts, repositories, pulls }: ApiS
       };
       return show(await pulls.edit(pull, changes));
     }),
+    ...createCommentRoutes({ origin, accounts, pulls }),
+  ];
+}
+
+function createCommentRoutes({ origin, accounts, pulls }: Pick<ApiState, 'origin' | 'accounts' | 'pulls'>): Route[] {
+  return [
     route('POST', /^\/issues\/(\d+)\/comments$/, 'read', async (call) => {
-      const pull = find(call);
+      const pull = pulls.find(call.repository, Number(call.captures[0]));
       const text = field(call.body, 'body');
       if (pull === undefined) return NOT_FOUND;
       if (typeof text !== 'string' || text === '') return invalid('body is required');
