@@ -6,6 +6,7 @@ import type { Dialect } from './dialect.ts';
 import { createEvents, type Events } from './events.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { github } from './github/index.ts';
+import { gitlab } from './gitlab/index.ts';
 import { createRepositories, type NewRepository, type Repositories, type Repository } from './repositories.ts';
 import { createRequestHandler, type LoggedRequest } from './request-handler.ts';
 import { createPulls, type Pulls } from './pulls.ts';
@@ -14,10 +15,10 @@ import { createSmartHttp } from './smart-http.ts';
 import { createWebhooks, type Hook, type Webhooks } from './webhooks.ts';
 
 /** Which forge the server imitates. */
-export type ForgeKind = 'github';
+export type ForgeKind = 'github' | 'gitlab';
 
 /** A new kind of forge needs a folder and a line here. */
-const DIALECTS: Readonly<Record<ForgeKind, Dialect>> = { github };
+const DIALECTS: Readonly<Record<ForgeKind, Dialect>> = { github, gitlab };
 
 export interface ForgeServerOptions {
   /** Default `github`. */
@@ -71,7 +72,9 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   close(): Promise<void>;
 }
 
-export interface NewHook extends Partial<Pick<Hook, 'contentType' | 'secret' | 'events' | 'isActive' | 'isInsecure'>> {
+export interface NewHook extends Partial<
+  Pick<Hook, 'contentType' | 'secret' | 'signingToken' | 'events' | 'isActive' | 'isInsecure'>
+> {
   readonly url: string;
 }
 
