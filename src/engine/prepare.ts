@@ -142,7 +142,7 @@ async function findRepetition(
   }
   const isUnapproved = proof.trust === 'fork' && build.cause === 'webhook';
   return isUnapproved && wasBuilt(known, build)
-    ? endReplay('this commit was approved and built before; to build it again, use Re-run on its page')
+    ? endReplay('the commit was approved and was built before; to build it again, use Re-run on its page')
     : undefined;
 }
 

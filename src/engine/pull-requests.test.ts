@@ -168,7 +168,7 @@ describe('a pull request from a fork', () => {
         yield* await Promise.resolve(statuses);
       },
     });
-    expect(await world.run(order)).toMatchObject({ message: expect.stringContaining('approved and built before') });
+    expect(await world.run(order)).toMatchObject({ message: expect.stringContaining('approved and was built before') });
     expect(world.states.map(({ phase }) => phase.kind)).not.toContain('ended');
   });
 

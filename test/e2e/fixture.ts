@@ -18,6 +18,15 @@ export interface Outcome {
   readonly text: string;
 }
 
+export interface SetUpOptions {
+  /** Replaces the owner's. */
+  readonly token?: string;
+  /** Another c3 that receives the webhook. */
+  readonly c3?: C3Process;
+  /** Default: private. */
+  readonly isPublic?: boolean;
+}
+
 export interface SetUp {
   readonly user: User;
   /** The sealed kubeconfig. */
@@ -34,9 +43,9 @@ export interface Fixture {
   readonly world: World;
   readonly pods: Pods;
   /**
-   * Creates a repository with a webhook. `token`: replaces the owner's. `c3`: another c3 that receives the webhook.
+   * Creates a repository with a webhook.
    */
-  setUp(options?: { token?: string; c3?: C3Process }): Promise<SetUp>;
+  setUp(options?: SetUpOptions): Promise<SetUp>;
   push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome>;
   /** Runs `act` and expects no new Pod. */
   expectNoPod(act: () => Promise<void>): Promise<void>;
@@ -107,12 +116,12 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
     return await createOfflineHook({ baseUrl: c3.url, jwks }, user.scope, { token });
   }
 
-  async function setUp(options: { token?: string; c3?: C3Process } = {}): Promise<SetUp> {
+  async function setUp(options: SetUpOptions = {}): Promise<SetUp> {
     number += 1;
     const repository = await get().world.forge.createRepository({
       owner: 'acme',
       name: `shop${number}`,
-      isPrivate: true,
+      isPrivate: options.isPublic !== true,
     });
     const user = await createUser(get().world, { owner: 'acme', name: `shop${number}`, remote: repository.path });
     const { url, secret } = await sealHook(user, options.token);
