@@ -1,4 +1,6 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import type { ForgeKind } from '../forge/index.ts';
+import { FORGE_USES } from './forge-use.ts';
 import { formatPipeline, openCluster, type DemoCluster } from './open-cluster.ts';
 import { createScript } from './script.ts';
 import { createUser, type User } from './user.ts';
@@ -6,6 +8,7 @@ import { createWorld, type World } from './world.ts';
 
 interface Options {
   readonly once: boolean;
+  readonly forge: ForgeKind;
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly forgeHost?: string;
@@ -21,6 +24,7 @@ await new Command('demo')
     'Performs the eight steps of c3 over HTTP, as a user would, on this machine alone; then stays up to be tried.',
   )
   .option('--once', 'end after the eight steps: exit code 0, or what broke', false)
+  .addOption(new Option('--forge <kind>', 'the kind of forge').choices(Object.keys(FORGE_USES)).default('github'))
   .option('--kubeconfig <file>', 'run the builds on this cluster instead of the embedded one')
   .option('--context <name>', 'the context of the kubeconfig; default its current one')
   .option('--forge-host <address>', "this machine's address as the cluster's Pods see it; default 127.0.0.1")
@@ -34,8 +38,12 @@ async function run(options: Options): Promise<void> {
     script.say('c3, from a push to a Telegram message. Everything runs on this machine.');
     cluster = await openCluster(options);
     script.tell('cluster', cluster.description);
-    world = await createWorld(options.forgeHost === undefined ? {} : { forgeHost: options.forgeHost });
-    script.tell('forge', `${world.forge.origin}, on real bare git repositories`);
+    const { forge: kind, forgeHost } = options;
+    world = await createWorld({ kind, ...(forgeHost === undefined ? {} : { forgeHost }) });
+    script.tell(
+      'forge',
+      `${world.forge.origin}, with the API of ${FORGE_USES[kind].name}, on real bare git repositories`,
+    );
     script.tell('telegram', `${world.telegram.url} shows the messages`);
     script.tell('c3', `${world.c3.url}, with only C3_SECRET, C3_ALLOW_REPOS and these addresses`);
     const user = await perform(world, cluster);
@@ -62,13 +70,10 @@ async function perform(world: World, cluster: DemoCluster): Promise<User> {
     'url',
     `${url.slice(0, 60)}… ${url.length} characters; without the forge's signature it is worth nothing`,
   );
-  script.step(3, 'and sets up the webhook with them; the forge pings c3');
+  const { hasPing, name } = FORGE_USES[world.forge.kind];
+  script.step(3, `and sets up the webhook with them; ${hasPing ? 'the forge pings c3' : `${name} sends no ping`}`);
   await user.createHook(url, secret);
-  const ping = await world.forge.waitFor(
-    () => world.forge.deliveries.find(({ event }) => event === 'ping')?.answer,
-    AbortSignal.timeout(10_000),
-  );
-  script.tell('answer', ping.kind === 'answered' ? ping.body.trim() : ping.kind);
+  if (hasPing) await tellPing(world);
 
   script.step(4, 'The repository gets a c3.yaml; c3 will read it through the API at each pushed revision');
   script.step(5, 'its k8s: is the kubeconfig, encrypted for this repository alone');
@@ -93,6 +98,14 @@ async function perform(world: World, cluster: DemoCluster): Promise<User> {
   return user;
 }
 
+async function tellPing({ forge }: World): Promise<void> {
+  const ping = await forge.waitFor(
+    () => forge.deliveries.find(({ event }) => event === 'ping')?.answer,
+    AbortSignal.timeout(10_000),
+  );
+  script.tell('answer', ping.kind === 'answered' ? ping.body.trim() : ping.kind);
+}
+
 /** Pushes, prints the progress and returns the duration in milliseconds. @throws when the build does not pass */
 async function push(world: World, user: User, files: Record<string, string>, subject: string): Promise<number> {
   const { sha, at } = await user.push(files, subject);
@@ -113,7 +126,10 @@ async function push(world: World, user: User, files: Record<string, string>, sub
 
 async function stayUp(world: World, user: User): Promise<void> {
   script.say('It stays up. Push to this repository, and look at the messages:');
-  script.tell('clone', `git clone http://x-access-token:${world.owner.token}@${user.cloneUrl.slice('http://'.length)}`);
+  script.tell(
+    'clone',
+    `git clone http://${FORGE_USES[world.forge.kind].gitUser}:${world.owner.token}@${user.cloneUrl.slice('http://'.length)}`,
+  );
   script.tell('messages', world.telegram.url);
   script.tell('c3', world.c3.url);
   script.say('Ctrl-C ends everything.');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createWorkTree, type WorkTree } from '../forge/work-tree.ts';
 import type { Status } from '../forge/index.ts';
 import type { StoredMessage } from '../telegram/world.ts';
+import { FORGE_USES } from './forge-use.ts';
 import type { World } from './world.ts';
 
 /** The actions of a user of c3, over HTTP and git, and their results. */
@@ -40,6 +41,7 @@ export async function createUser(
   options: { owner: string; name: string; token?: string; remote?: string },
 ): Promise<User> {
   const { forge, c3, telegram } = world;
+  const use = FORGE_USES[forge.kind];
   const token = options.token ?? world.owner.token;
   const fullName = `${options.owner}/${options.name}`;
   const scope = `${forge.host}/${fullName}`;
@@ -59,20 +61,7 @@ export async function createUser(
       if (!answer.ok) throw new Error(text);
       return text;
     },
-    async createHook(url, secret): Promise<void> {
-      const answer = await fetch(`${forge.apiBase}/repos/${fullName}/hooks`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'user-agent': 'c3-demo' },
-        body: JSON.stringify({
-          name: 'web',
-          active: true,
-          events: ['push'],
-          config: { url, secret, content_type: 'json' },
-        }),
-        signal: AbortSignal.timeout(REQUEST_MS),
-      });
-      if (!answer.ok) throw new Error(`The forge refused the webhook: ${await answer.text()}`);
-    },
+    createHook: (url, secret) => use.createHook(forge, { fullName, token, url, secret }),
     async push(files, message, ref = 'refs/heads/main'): Promise<{ sha: string; at: number }> {
       const sha = await tree.commit(files, message);
       await tree.git('push', '--quiet', '--force', options.remote ?? cloneUrl, `HEAD:${ref}`);
@@ -81,7 +70,7 @@ export async function createUser(
     waitForAnswer(sha): Promise<{ status: number; body: string }> {
       return forge.waitFor(() => {
         const delivery = forge.deliveries.find(
-          ({ event, request }) => event === 'push' && request.body.includes(`"after":"${sha}"`),
+          ({ event, request }) => use.pushEvents.includes(event) && request.body.includes(`"after":"${sha}"`),
         );
         if (delivery?.answer === undefined) return undefined;
         if (delivery.answer.kind === 'answered')

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createForgeServer, type ForgeServer } from '../forge/index.ts';
+import { createForgeServer, type ForgeKind, type ForgeServer } from '../forge/index.ts';
 import { createTelegramServer, type TelegramServer } from '../telegram/server.ts';
 import { startC3, type C3Process } from './c3-process.ts';
+import { FORGE_USES } from './forge-use.ts';
 
 /** Everything that c3 needs besides a cluster: a forge, a fake Telegram, and c3 itself. */
 export interface World {
@@ -24,6 +25,8 @@ export interface World {
 }
 
 export interface WorldOptions {
+  /** Which forge it is. Default `github`. */
+  readonly kind?: ForgeKind;
   /** Where the forge listens: an address that Pods reach. Default `127.0.0.1`. */
   readonly forgeHost?: string;
   /** Default: any free port. */
@@ -46,9 +49,11 @@ const PRIVATE_CHAT = 2_003_004_005;
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'c3-world-'));
-  const owner = { login: 'ann', token: `github_pat_${randomBytes(41).toString('hex')}` };
+  const { kind = 'github' } = options;
+  const owner = { login: 'ann', token: FORGE_USES[kind].createToken() };
   const bot = `${String(randomBytes(4).readUInt32BE(0)).padStart(9, '1')}:${randomBytes(26).toString('base64url')}`;
   const forge = await createForgeServer({
+    kind,
     root: await mkdtemp(join(directory, 'forge-')),
     host: options.forgeHost ?? '127.0.0.1',
     ...(options.forgePort === undefined ? {} : { port: options.forgePort }),
@@ -66,7 +71,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const settings = {
     C3_SECRET: randomBytes(32).toString('base64url'),
     C3_ALLOW_REPOS: '**',
-    C3_FORGES: `github=${forge.origin}|${forge.apiBase}`,
+    C3_FORGES: `${kind}=${forge.origin}|${forge.apiBase}`,
     C3_TELEGRAM_API: telegram.url,
     C3_TELEGRAM_TOKEN: bot,
     C3_TELEGRAM_CHAT: String(chat),

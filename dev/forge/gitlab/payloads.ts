@@ -64,7 +64,7 @@ async function toPushPayload(origin: string, { push, change }: Extract<ForgeChan
   const isTag = ref.startsWith('refs/tags/');
   // Of an annotated tag, `after` is the tag object and `checkout_sha` is the commit.
   const head = /^0+$/.test(after) ? undefined : await resolveObject(repository.path, after, 'commit');
-  const { commits, count } = await listCommits(repository, before, isTag ? undefined : head);
+  const { commits, count } = await listCommits(repository, change, isTag ? undefined : head);
   const shown = isTag && head !== undefined ? [await readCommit(repository.path, head)] : commits;
   const kind = isTag ? 'tag_push' : 'push';
   const login = push.pusher ?? repository.owner;
@@ -91,18 +91,21 @@ async function toPushPayload(origin: string, { push, change }: Extract<ForgeChan
   };
 }
 
-/** Lists the newest new commits, the oldest first. A new branch has those that no other branch has. */
+/** Lists the newest new commits, the oldest first. A new branch has those that the default branch does not have. */
 async function listCommits(
-  { path }: Repository,
-  before: string,
+  { path, defaultBranch }: Repository,
+  { before, ref }: { readonly before: string; readonly ref: string },
   head: string | undefined,
 ): Promise<{ readonly commits: readonly Commit[]; readonly count: number }> {
-  const isKnown = !/^0+$/.test(before) && (await resolveObject(path, before, 'commit')) !== undefined;
-  if (head === undefined || !isKnown) return { commits: [], count: 0 };
-  const count = await countCommits(path, `${before}..${head}`);
-  const list = await tryGit(path, ['rev-list', `--max-count=${MAX_COMMITS}`, `${before}..${head}`, '--']);
+  const isNew = /^0+$/.test(before);
+  const other = isNew ? `refs/heads/${defaultBranch}` : before;
+  const isKnown = ref !== other && (await resolveObject(path, other, 'commit')) !== undefined;
+  if (head === undefined || (!isNew && !isKnown)) return { commits: [], count: 0 };
+  const range = isKnown ? `${other}..${head}` : head;
+  const list = await tryGit(path, ['rev-list', `--max-count=${MAX_COMMITS}`, range, '--']);
   const shas = (list ?? '').split('\n').filter((sha) => sha !== '');
-  return { commits: await Promise.all(shas.toReversed().map((sha) => readCommit(path, sha))), count };
+  const commits = await Promise.all(shas.toReversed().map((sha) => readCommit(path, sha)));
+  return { commits, count: await countCommits(path, range) };
 }
 
 function toCommitJson(url: string, commit: Commit): Json {
