@@ -113,6 +113,12 @@ describe('a status that GitLab refuses', () => {
     expect(bodies).toEqual([{ ...target, state: 'running', description: running.description }]);
   });
 
+  it('because the commit waits for approval already, or is approved and runs, counts as set', async () => {
+    const waiting = formatCommitStatus(createEnded({ kind: 'needs-approval', message: '1a2b3c4' }));
+    const enqueue = failed(400, 'Cannot transition status via :enqueue from :running');
+    expect(await setWith(waiting, { [POST]: enqueue })).toMatchObject([{ state: 'pending' }]);
+  });
+
   it('because another build has not ended replaces that one', async () => {
     const shown = { name: running.context, status: 'running', description: 'running (main, build 000000000000)' };
     const bodies = await setWith(running, { [POST]: [refused, CREATED], [LIST]: ok([shown]) });

@@ -26,7 +26,7 @@ export interface StatusOptions {
 
 /**
  * Sets c3's status of a commit. GitLab keeps one running status of each name, ref and user, and a new one replaces it.
- * It refuses the change from running to running.
+ * It refuses the change from running to running, and from pending or running to pending.
  *
  * @see https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
  */
@@ -35,10 +35,12 @@ export async function setStatus(api: RestApi, sha: string, { status, signal }: S
   const ref = await findRef(api, sha, { status, signal });
   const target = { name, ...(ref === undefined ? {} : { ref }) };
   const hasLink = target_url !== '' && target_url.length <= MAX_TARGET_URL_LENGTH;
-  const body = { ...target, state: toGitlabState(status), description, ...(hasLink ? { target_url } : {}) };
+  const state = toGitlabState(status);
+  const body = { ...target, state, description, ...(hasLink ? { target_url } : {}) };
   let response = await post(api, sha, body, signal);
   if (status.state === 'pending' && isRefusedChange(response)) {
-    if (await isShown(api, sha, { status, signal })) return;
+    // Another delivery has asked for the approval of this commit, or it is approved and runs.
+    if (state === 'pending' || (await isShown(api, sha, { status, signal }))) return;
     // Another build of this ref has not ended, because its c3 was killed.
     await post(api, sha, { ...target, state: 'canceled' }, signal);
     response = await post(api, sha, body, signal);

@@ -1,0 +1,5 @@
+import { openSharedTarget } from '../fakes/shared-cluster.ts';
+import { describeForge } from './forges.e2e.ts';
+
+// The other suites use GitHub.
+describeForge('gitlab', 'the embedded cluster', openSharedTarget);
