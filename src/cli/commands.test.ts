@@ -213,6 +213,15 @@ describe('c3 encrypt', () => {
     expect(err).toMatch(/^c3: warning: the URL has \d+ characters; GitHub may cut it at 255\nc3: hint: /);
   });
 
+  it('also prints the secret in the form that GitLab wants, except for github.com', async () => {
+    const seal = async (repo: string): Promise<{ readonly out: string; readonly err: string }> =>
+      await run(['encrypt', '--repo', repo, '--for', 'hook'], { env, input: 'a-token' });
+    const { out, err } = await seal('gitlab.com/acme/web/shop');
+    const secret = Buffer.from(out.trim().split('\n')[1] ?? '', 'base64url').toString('base64');
+    expect(err).toBe(`c3: hint: on GitLab, the signing token of the webhook is whsec_${secret}\n`);
+    expect((await seal('github.com/acme/shop')).err).toBe('');
+  });
+
   it('makes a hook key that needs no signature, and says so in its URL', async () => {
     const args = ['encrypt', '--repo', 'github.com/acme/shop', '--for', 'hook', '--signature', 'optional'];
     const { exitCode, out } = await run(args, { env, input: 'a-token' });

@@ -3,6 +3,7 @@ import { readSealingConfig, type Flags } from '../config/index.ts';
 import { C3Error, toMessage } from '../errors.ts';
 import { readAtMost } from '../limiter.ts';
 import { checkRefPattern } from '../pipeline/index.ts';
+import { toSigningToken } from '../forges/index.ts';
 import { checkCredentials } from '../kube/index.ts';
 import {
   checkValue,
@@ -74,7 +75,12 @@ export async function encrypt(terminal: Terminal, flags: EncryptFlags): Promise<
     terminal.tell('c3: hint: check the URL of the webhook after saving it, or use a shorter base URL');
   }
   terminal.print(url);
-  terminal.print(deriveWebhookSecret(plaintext, binding.scope));
+  const secret = deriveWebhookSecret(plaintext, binding.scope);
+  terminal.print(secret);
+  // Without its settings, c3 does not know the kind of the forge.
+  if (binding.scope.host !== 'github.com') {
+    terminal.tell(`c3: hint: on GitLab, the signing token of the webhook is ${toSigningToken(secret)}`);
+  }
   return 0;
 }
 

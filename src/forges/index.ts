@@ -4,6 +4,8 @@ import type { Forge, ForgeEntry } from './forge.ts';
 import { createGithub } from './github/github.ts';
 import { createGitlab } from './gitlab/gitlab.ts';
 
+export { toSigningToken } from './gitlab/verify.ts';
+
 export interface Forges {
   /** Returns the forge of a scope's host. @throws {C3Error} SCOPE_REFUSED if this c3 serves no forge on that host */
   forgeFor(scope: Scope): Forge;

@@ -76,6 +76,12 @@ describe('the start page', () => {
     expect(complaints).toStrictEqual([]);
   });
 
+  test('also shows the secret in the form that GitLab wants', async () => {
+    await fill({ repo: 'gitlab.com/acme/web/shop', for: 'hook', value: 'glpat-abcdefgh12345678' });
+    const [, webhookSecret = '', signingToken] = await page.locator('#sealed code').allTextContents();
+    expect(signingToken).toBe(`whsec_${Buffer.from(webhookSecret, 'base64url').toString('base64')}`);
+  });
+
   test('makes a hook URL that answers a signed ping', async () => {
     await fill({ repo: 'github.com/acme/shop', for: 'hook', value: 'ghp_abcdefgh12345678' });
     const [url = '', webhookSecret = ''] = await page.locator('#sealed code').allTextContents();

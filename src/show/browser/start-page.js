@@ -247,10 +247,9 @@ function start() {
     if (ref !== undefined) return show([['c3.yaml', formatLines(named, token, ref)]]);
     if (named !== 'hook') return show([[`${purpose.value === 'secret' ? name : named}:`, token]]);
     const url = `${baseUrl}/hook?key=${token}&repo=${scope.replace(/^github\.com\/(?=[^/]+\/[^/]+$)/, '')}`;
-    show([
-      ['Payload URL', url],
-      ['Secret', await deriveWebhookSecret(plaintext, scope)],
-    ]);
+    const secret = await deriveWebhookSecret(plaintext, scope);
+    const gitlab = [['Signing token (GitLab)', `whsec_${secret.replaceAll('-', '+').replaceAll('_', '/')}=`]];
+    show([['Payload URL', url], ['Secret', secret], ...(scope.startsWith('github.com/') ? [] : gitlab)]);
     find('too-long').hidden = url.length <= 255;
   }
 
