@@ -41,6 +41,18 @@ export const FORGE_USES: Readonly<Record<ForgeKind, ForgeUse>> = {
       await post(`${forge.apiBase}/repos/${fullName}/hooks`, token, body);
     },
   },
+  gitea: {
+    name: 'Gitea',
+    createToken: () => randomBytes(20).toString('hex'),
+    gitUser: 'c3',
+    hasPing: false,
+    pushEvents: ['push'],
+    async createHook(forge, { fullName, token, url, secret }) {
+      const events = ['push', 'pull_request', 'pull_request_comment'];
+      const body = { type: 'gitea', active: true, events, config: { url, secret, content_type: 'json' } };
+      await post(`${forge.apiBase}/repos/${fullName}/hooks`, token, body);
+    },
+  },
   gitlab: {
     name: 'GitLab',
     createToken: () => `glpat-${randomBytes(15).toString('base64url')}`,

@@ -5,6 +5,7 @@ import { createChanges, type Changes } from './changes.ts';
 import type { Dialect } from './dialect.ts';
 import { createEvents, type Events } from './events.ts';
 import { createFaults, type Faults } from './faults.ts';
+import { gitea } from './gitea/index.ts';
 import { github } from './github/index.ts';
 import { gitlab } from './gitlab/index.ts';
 import { createRepositories, type NewRepository, type Repositories, type Repository } from './repositories.ts';
@@ -15,10 +16,10 @@ import { createSmartHttp } from './smart-http.ts';
 import { createWebhooks, type Hook, type Webhooks } from './webhooks.ts';
 
 /** Which forge the server imitates. */
-export type ForgeKind = 'github' | 'gitlab';
+export type ForgeKind = 'github' | 'gitea' | 'gitlab';
 
 /** A new kind of forge needs a folder and a line here. */
-const DIALECTS: Readonly<Record<ForgeKind, Dialect>> = { github, gitlab };
+const DIALECTS: Readonly<Record<ForgeKind, Dialect>> = { github, gitea, gitlab };
 
 export interface ForgeServerOptions {
   /** Default `github`. */

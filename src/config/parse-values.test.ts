@@ -46,7 +46,7 @@ describe('parseForges', () => {
   it.each([
     ['github', 'has the entry "github", which is not of the form kind=origin or kind=origin|apibase'],
     ['github=https://a.example,', 'has the entry "", which is not of the form kind=origin or kind=origin|apibase'],
-    ['svn=https://svn.example', 'has a forge of kind "svn", but the kinds are: github, gitlab'],
+    ['svn=https://svn.example', 'has a forge of kind "svn", but the kinds are: github, gitea, forgejo, gitlab'],
     ['github=', 'has an entry whose origin is "", not a URL such as https://c3.example.com'],
     [
       'github=ssh://a.example',

@@ -31,10 +31,18 @@ export type PodPolicy = (typeof POD_POLICIES)[number];
  * The kinds of forges, and where each serves its API below the origin.
  *
  * @see https://docs.github.com/en/enterprise-server@3.17/rest/using-the-rest-api/getting-started-with-the-rest-api
+ * @see https://docs.gitea.com/development/api-usage
  * @see https://docs.gitlab.com/api/rest/
  */
-const API_PATHS = { github: '/api/v3', gitlab: '/api/v4' } as const;
-const FORGE_KINDS = Object.keys(API_PATHS) as readonly ForgeSetting['kind'][];
+const API_PATHS = { github: '/api/v3', gitea: '/api/v1', gitlab: '/api/v4' } as const;
+
+/** The words for them. Forgejo has the API of Gitea. */
+const FORGE_KINDS: Readonly<Record<string, ForgeSetting['kind']>> = {
+  github: 'github',
+  gitea: 'gitea',
+  forgejo: 'gitea',
+  gitlab: 'gitlab',
+};
 
 /** Always among the forges. An entry for the same origin replaces it. */
 const GITHUB: ForgeSetting = { kind: 'github', origin: 'https://github.com', apiBase: 'https://api.github.com' };
@@ -142,8 +150,11 @@ function parseForge(entry: string): Parsed<ForgeSetting> {
   if (kindText === undefined) {
     return { mistake: `has the entry ${quote(entry)}, which is not of the form kind=origin or kind=origin|apibase` };
   }
-  const kind = FORGE_KINDS.find((known) => known === kindText);
-  if (!kind) return { mistake: `has a forge of kind "${kindText}", but the kinds are: ${FORGE_KINDS.join(', ')}` };
+  const kind = Object.hasOwn(FORGE_KINDS, kindText) ? FORGE_KINDS[kindText] : undefined;
+  if (!kind) {
+    const kinds = Object.keys(FORGE_KINDS).join(', ');
+    return { mistake: `has a forge of kind "${kindText}", but the kinds are: ${kinds}` };
+  }
   const origin = parseBaseUrl(originText);
   if ('mistake' in origin) return { mistake: `has an entry whose origin ${origin.mistake}` };
   if (new URL(origin.value).origin !== origin.value) {

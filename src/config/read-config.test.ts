@@ -151,7 +151,7 @@ describe('readConfig', () => {
         'C3_URL is "c3.example", not a URL such as https://c3.example.com',
         'C3_TELEGRAM_TOKEN is not a bot token: that is a number, a colon, and letters, digits, "-" or "_"',
         'C3_TELEGRAM_API contains a user name or a password, which a base URL must not',
-        'C3_FORGES has a forge of kind "svn", but the kinds are: github, gitlab',
+        'C3_FORGES has a forge of kind "svn", but the kinds are: github, gitea, forgejo, gitlab',
         'C3_ALLOW_REPOS has the entry "acme/*", which has no host: write github.com/acme/*',
         'C3_LOG_LEVEL is "loud", not one of fatal, error, warn, info, debug, trace, silent',
       ].join('\n'),

@@ -144,7 +144,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<SettingValues[N
     kind: 'list',
     default: '',
     defaultText: 'github.com',
-    text: 'Forges besides github.com, `kind=origin` or `kind=origin|apibase`, separated by commas; the kinds are `github` and `gitlab`',
+    text: 'Forges besides github.com, `kind=origin` or `kind=origin|apibase`, separated by commas; the kinds are `github`, `gitea`, `forgejo` and `gitlab`',
     parse: parseForges,
   },
   allowRepos: {

@@ -12,7 +12,7 @@ import type { Scope } from '../sealing/scope.ts';
 
 /** One forge that this c3 serves. The configuration checks both URLs. */
 export interface ForgeEntry {
-  readonly kind: 'github' | 'gitlab';
+  readonly kind: 'github' | 'gitea' | 'gitlab';
   /** Scheme and host without a path, `https://github.com`. The forge serves the scopes of this host. */
   readonly origin: string;
   /** Without a slash at its end: `https://api.github.com`, `https://ghe.example.com/api/v3`. */

@@ -1,6 +1,7 @@
 import { C3Error } from '../errors.ts';
 import { formatScope, type Scope } from '../sealing/scope.ts';
 import type { Forge, ForgeEntry } from './forge.ts';
+import { createGitea } from './gitea/gitea.ts';
 import { createGithub } from './github/github.ts';
 import { createGitlab } from './gitlab/gitlab.ts';
 
@@ -16,6 +17,7 @@ export interface Forges {
 /** A new kind of forge needs a folder and a line here. */
 const KINDS: Readonly<Record<ForgeEntry['kind'], (entry: ForgeEntry) => Forge>> = {
   github: createGithub,
+  gitea: createGitea,
   gitlab: createGitlab,
 };
 

@@ -7,7 +7,7 @@ import { openPods, type Pods } from './pods.ts';
 import { formatPipeline, type Target } from './target.ts';
 
 /** Groups in groups, where a kind of forge has them. */
-const OWNERS: Readonly<Record<ForgeKind, string>> = { github: 'acme', gitlab: 'acme/web' };
+const OWNERS: Readonly<Record<ForgeKind, string>> = { github: 'acme', gitea: 'acme', gitlab: 'acme/web' };
 
 /** Tests what differs between kinds of forges, from the webhook to the commit status: a push, a tag, pull requests. */
 export function describeForge(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {

@@ -1,0 +1,140 @@
+import { parseRef, toEventKind } from '../../build/index.ts';
+import { isJsonObject, readObject, readString, type UnknownObject } from '../../json.ts';
+import type { Scope } from '../../sealing/scope.ts';
+import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
+import {
+  findSkipMark,
+  invalid,
+  parsePayload,
+  quotePayload,
+  requireBranch,
+  requireNumber,
+  requireObject,
+  requireScope,
+  requireSha,
+  requireText,
+  requireTime,
+  toCommitBefore,
+  toPullBuild,
+} from '../payload.ts';
+import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+
+/**
+ * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
+ * each value that it returns, and uses no URL from the payload (A6, A8).
+ *
+ * @throws {C3Error} PAYLOAD_INVALID if neither Gitea nor Forgejo would send such a payload
+ * @see https://docs.gitea.com/usage/webhooks
+ */
+export function parseEvent(host: string, headers: Delivery['headers'], body: VerifiedBody): ForgeEvent {
+  const name = headers['x-forgejo-event'] ?? headers['x-gitea-event'];
+  if (name === undefined || name === '') throw invalid('has no X-Gitea-Event or X-Forgejo-Event header');
+  const payload = parsePayload(headers['content-type'] ?? '', body.bytes);
+  const scope = parseRepository(host, payload['repository']);
+  const parse = PARSERS[name];
+  if (parse === undefined) return { kind: 'ignored', scope, reason: `c3 ignores the event ${quotePayload(name)}` };
+  if (scope === undefined) throw invalid(`is a ${name} but names no repository`);
+  return parse(scope, payload);
+}
+
+const PARSERS: Readonly<Record<string, (scope: Scope, payload: UnknownObject) => ForgeEvent>> = {
+  push: parsePush,
+  pull_request: parsePull,
+  issue_comment: parseComment,
+};
+
+function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
+  const fullRef = requireText(payload['ref'], 'ref');
+  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
+  const ref = parseRef(fullRef);
+  if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
+  const after = requireSha(payload['after'], 'after');
+  if (/^0+$/.test(after)) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
+  // "Test delivery" sends the newest commit as a push from itself.
+  if (payload['before'] === after) return { kind: 'ping', scope };
+  const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
+  const message = readString(commit?.['message']) ?? '';
+  const event = toEventKind(ref);
+  const skipMark = event === 'tag' ? undefined : findSkipMark(message);
+  if (skipMark !== undefined) return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark}` };
+  // For an annotated tag, `after` is the tag object. `head_commit` is the commit that the tag points at.
+  const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
+  const subject = toPrintableLine(message, MAX_SUBJECT_LENGTH);
+  const author = toAuthor(commit?.['author']) || toAuthor(payload['pusher']);
+  const before = event === 'tag' ? undefined : toCommitBefore(payload['before'], 'before');
+  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: { subject, author } } };
+}
+
+/** Gitea writes "synchronized" where GitHub writes "synchronize". `edited` is also a change of the title or the base. */
+const PULL_ACTIONS: readonly unknown[] = ['opened', 'synchronized', 'reopened'];
+
+/** The beginning of a title that makes a pull request a draft, with default settings. */
+const DRAFT_MARK = /^\s*(?:\[WIP\]|WIP:)/i;
+
+function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
+  const { action } = payload;
+  const pull = requireObject(payload['pull_request'], 'pull_request');
+  const number = requireNumber(pull['number'], 'pull_request.number');
+  if (action === 'closed') return { kind: 'closed', scope, pull: number };
+  const changes = readObject(payload['changes']);
+  const isOtherBase = isJsonObject(changes['ref']);
+  const isReady = DRAFT_MARK.test(readString(readObject(changes['title'])['from']) ?? '') && pull['draft'] !== true;
+  if (!PULL_ACTIONS.includes(action) && !(action === 'edited' && (isOtherBase || isReady))) {
+    const reason = `c3 ignores the action ${quotePayload(String(action))} of a pull request`;
+    return { kind: 'ignored', scope, reason };
+  }
+  const head = requireObject(pull['head'], 'pull_request.head');
+  const isOfFork = isFork(scope, head);
+  const build = toPullBuild({
+    scope,
+    number,
+    base: requireBranch(requireObject(pull['base'], 'pull_request.base')['ref'], 'pull_request.base.ref'),
+    // After a fork was deleted, Gitea writes the ref of the pull request in the base repository.
+    head: isOfFork ? (readString(head['ref']) ?? '') : requireBranch(head['ref'], 'pull_request.head.ref'),
+    isDraft: pull['draft'] === true,
+    isFork: isOfFork,
+    sha: requireSha(head['sha'], 'pull_request.head.sha'),
+    before: undefined,
+    title: readString(pull['title']) ?? '',
+    author: readString(readObject(pull['user'])['login']) ?? '',
+  });
+  return { kind: 'build', scope, build };
+}
+
+/** Returns whether the head of a pull request is in another repository. A deleted one is null. */
+export function isFork(scope: Scope, head: UnknownObject): boolean {
+  return readString(readObject(head['repo'])['full_name'])?.toLowerCase() !== `${scope.owner}/${scope.name}`;
+}
+
+function parseComment(scope: Scope, payload: UnknownObject): ForgeEvent {
+  // An edited comment is not a command: it can be another person's.
+  if (payload['action'] !== 'created' || payload['is_pull'] !== true) {
+    return { kind: 'ignored', scope, reason: 'c3 reads only new comments on pull requests' };
+  }
+  const comment = requireObject(payload['comment'], 'comment');
+  return {
+    kind: 'comment',
+    scope,
+    comment: {
+      pull: requireNumber(requireObject(payload['issue'], 'issue')['number'], 'issue.number'),
+      id: String(requireNumber(comment['id'], 'comment.id')),
+      author: requireText(requireObject(comment['user'], 'comment.user')['login'], 'comment.user.login'),
+      createdAt: requireTime(comment['created_at'], 'comment.created_at'),
+      text: requireText(comment['body'], 'comment.body'),
+    },
+  };
+}
+
+function parseRepository(host: string, repository: unknown): Scope | undefined {
+  if (repository === undefined || repository === null) return undefined;
+  const fullName = requireObject(repository, 'repository')['full_name'];
+  const scope = requireScope(host, fullName, 'repository.full_name');
+  if (!scope.owner.includes('/')) return scope;
+  throw invalid(`names the repository ${quotePayload(String(fullName))}, which is not of the form OWNER/NAME`);
+}
+
+function toAuthor(value: unknown): string {
+  const { name, full_name: fullName, login } = readObject(value);
+  const names = [name, fullName, login].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
+  return names.find((text) => text !== '') ?? '';
+}

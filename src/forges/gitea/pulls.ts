@@ -1,0 +1,71 @@
+import { parseJson, readObject, readString } from '../../json.ts';
+import { formatScope } from '../../sealing/scope.ts';
+import type { PullComment, PullFacts } from '../forge.ts';
+import { toForgeError, type RestApi } from '../rest-api.ts';
+import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { READ_HINT } from './api.ts';
+import { isFork } from './event.ts';
+
+/** Reads a pull request as it is now. */
+export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
+  const response = await api.get(`/pulls/${number}`, signal);
+  if (response.status === 404) return undefined;
+  const pull = response.status === 200 ? readObject(parseJson(response.body)) : {};
+  const head = readObject(pull['head']);
+  const base = readObject(pull['base']);
+  const [sha, branch, target] = [head['sha'], head['ref'], base['ref']];
+  if (typeof sha !== 'string' || typeof branch !== 'string' || typeof target !== 'string') {
+    throw toForgeError(`read pull request ${number} of ${formatScope(api.scope)}`, response, READ_HINT);
+  }
+  const isOfFork = isFork(api.scope, head);
+  return {
+    number,
+    sha,
+    head: branch,
+    base: target,
+    isDraft: pull['draft'] === true,
+    isFork: isOfFork,
+    isOpen: pull['state'] === 'open',
+    isPublic: readObject(base['repo'])['private'] === false && readObject(base['repo'])['internal'] !== true,
+    baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
+    commit: {
+      subject: toPrintableLine(readString(pull['title']) ?? '', MAX_SUBJECT_LENGTH),
+      author: toPrintableLine(readString(readObject(pull['user'])['login']) ?? '', MAX_AUTHOR_LENGTH),
+    },
+  };
+}
+
+async function readHead(api: RestApi, branch: string, signal: AbortSignal): Promise<string | undefined> {
+  const response = await api.get(`/branches/${branch}`, signal);
+  const { name, commit } = response.status === 200 ? readObject(parseJson(response.body)) : {};
+  return name === branch ? readString(readObject(commit)['id']) : undefined;
+}
+
+/**
+ * Requests the comment, because a payload can name another user, and what that user may do. The forge shows the rights
+ * of others only to administrators of the repository.
+ */
+export async function mayApprove(
+  api: RestApi,
+  { pull, id, author, text }: PullComment,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const [comment, permission] = await Promise.all([
+    api.get(`/issues/comments/${id}`, signal),
+    api.get(`/collaborators/${author}/permission`, signal),
+  ]);
+  if (comment.status === 404 || comment.status === 204) return 'the forge has no such comment';
+  if (comment.status !== 200) throw toForgeError('read the comment', comment, 'the token needs the scope "read:issue"');
+  const found = readObject(parseJson(comment.body));
+  const isSame = readString(found['pull_request_url'])?.endsWith(`/pulls/${pull}`) === true;
+  if (!isSame || readString(readObject(found['user'])['login']) !== author || found['body'] !== text) {
+    return 'the comment at the forge has another text, author or pull request';
+  }
+  if (permission.status === 404) return `${author} may not push`;
+  if (permission.status === 403) {
+    return `the forge does not tell this token what ${author} may do: give c3 the token of an administrator of the repository, or use the buttons in Telegram`;
+  }
+  if (permission.status !== 200) throw toForgeError(`read what ${author} may do`, permission, READ_HINT);
+  const right = readObject(parseJson(permission.body))['permission'];
+  return right === 'owner' || right === 'admin' || right === 'write' ? undefined : `${author} may not push`;
+}
