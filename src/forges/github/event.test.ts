@@ -180,6 +180,13 @@ const goldens = readdirSync(FIXTURES)
   .filter((file) => !file.endsWith('.event.json'))
   .map((file) => file.replace(/\.json$/, ''));
 
+test.each(['toString', 'constructor', '__proto__'])(
+  'the event %s, which is a name of JavaScript, is ignored',
+  (name) => {
+    expect(parse(name, { repository: { full_name: 'a/b' } })).toMatchObject({ kind: 'ignored' });
+  },
+);
+
 // `C3_UPDATE_GOLDEN=1 npx vitest run src/forges` writes the expected events.
 test.each(goldens)('%s.json becomes its event', (name) => {
   const payload: unknown = JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));

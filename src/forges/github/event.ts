@@ -32,17 +32,17 @@ export function parseEvent(host: string, headers: Delivery['headers'], body: Ver
   const payload = parsePayload(headers['content-type'] ?? '', body.bytes);
   const scope = parseRepository(host, payload['repository']);
   if (name === 'ping') return { kind: 'ping', scope };
-  const parse = PARSERS[name];
+  const parse = PARSERS.get(name);
   if (parse === undefined) return { kind: 'ignored', scope, reason: `c3 ignores the event ${quotePayload(name)}` };
   if (scope === undefined) throw invalid(`is a ${name} but names no repository`);
   return parse(scope, payload);
 }
 
-const PARSERS: Readonly<Record<string, (scope: Scope, payload: UnknownObject) => ForgeEvent>> = {
-  push: parsePush,
-  pull_request: parsePull,
-  issue_comment: parseComment,
-};
+const PARSERS: ReadonlyMap<string, (scope: Scope, payload: UnknownObject) => ForgeEvent> = new Map([
+  ['push', parsePush],
+  ['pull_request', parsePull],
+  ['issue_comment', parseComment],
+]);
 
 function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
   const fullRef = requireText(payload['ref'], 'ref');
