@@ -7,6 +7,7 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
     include: [
       'src/sealing/*.test.ts',
       'src/forges/github/*.test.ts',
+      'src/forges/gitlab/*.test.ts',
       'src/kube/*{kubeconfig,policy,pod-security}*.test.ts',
     ],
     testTimeout: TEST_MS,

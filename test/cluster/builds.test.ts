@@ -1,4 +1,5 @@
 import { describeBuilds } from '../e2e/builds.e2e.ts';
+import { describeForge } from '../e2e/forges.e2e.ts';
 import { describeLanguage } from '../e2e/language.e2e.ts';
 import { describeMistakes } from '../e2e/mistakes.e2e.ts';
 import { describePages } from '../e2e/pages.e2e.ts';
@@ -12,3 +13,4 @@ describeLanguage('a real Kubernetes', openTarget);
 describePages('a real Kubernetes', openTarget);
 describeTelegram('a real Kubernetes', openTarget);
 describeResume('a real Kubernetes', openTarget);
+describeForge('gitlab', 'a real Kubernetes', openTarget);

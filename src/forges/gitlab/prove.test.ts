@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BuildTarget } from '../../build/index.ts';
+import { C3Error } from '../../errors.ts';
 import { type Canned, createCannedApi, failed, ok } from '../../../test/fakes/canned-api.ts';
 import { deadline } from '../../../test/time-limits.ts';
 import type { Proof } from '../forge.ts';
@@ -27,10 +28,11 @@ type Answers = Readonly<Record<string, Canned | readonly Canned[]>>;
 async function proveWith(
   answers: Answers,
   pushed: Partial<BuildTarget> = {},
+  lagPausesMs: readonly number[] = [0],
 ): Promise<{ readonly proof: Proof; readonly paths: readonly string[] }> {
   const api = createCannedApi(SCOPE, { '': project(), '/repository/branches/main': MAIN, ...answers });
   const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
-  const proof = await prove(api, target, { signal: deadline(), lagPausesMs: [0] });
+  const proof = await prove(api, target, { signal: deadline(), lagPausesMs });
   return { proof, paths: api.requests.map(({ path }) => path) };
 }
 
@@ -122,9 +124,29 @@ describe('a branch', () => {
   });
 
   it('is refused with the message of the forge if it does not show the branch', async () => {
-    const { proof } = await proveWith({ '/repository/branches/main': failed(403) });
+    const answer = { status: 403, body: { ...(MAIN.body as object), message: 'no' } };
+    const { proof } = await proveWith({ '/repository/branches/main': answer });
     const message = 'the forge does not show ref refs/heads/main: the forge answers 403 "no"';
     expect(proof).toEqual({ kind: 'refused', message });
+  });
+
+  it.each([
+    ['all pauses while the forge shows the branch as it was before the push', OTHER, OTHER, 4],
+    ['one pause if it shows another commit', OTHER, 'c'.repeat(40), 2],
+    ['one pause for a new branch that it shows already', OTHER, undefined, 2],
+  ])('is asked again after %s', async (_, head, before, count) => {
+    const branch = ok({ name: 'main', commit: { id: head } });
+    const { proof, paths } = await proveWith({ '/repository/branches/main': branch }, { before }, [0, 0, 0]);
+    expect(proof).toEqual({ kind: 'refused', message: 'main has moved on to bbbbbbb' });
+    expect(paths.filter((path) => path === '/repository/branches/main')).toHaveLength(count);
+  });
+
+  it.each([
+    ['all pauses for a new branch', undefined, 4],
+    ['one pause for a branch that was there before', OTHER, 2],
+  ])('that the forge does not show is asked again after %s', async (_, before, count) => {
+    const { paths } = await proveWith({ '/repository/branches/main': failed(404) }, { before }, [0, 0, 0]);
+    expect(paths.filter((path) => path === '/repository/branches/main')).toHaveLength(count);
   });
 
   it('is proven if the forge knows the commit at the second request', async () => {
@@ -146,9 +168,21 @@ describe('a tag', () => {
 
   it('does not prove another commit, and never asks the log', async () => {
     const tag = ok({ name: 'v1', target: HEAD, commit: { id: HEAD } });
-    const { proof, paths } = await proveWith({ '/repository/tags/v1': tag }, { ...TAG, sha: OTHER });
+    const data = { ref_type: 'branch', ref: 'v1', action: 'pushed', commit_to: OTHER };
+    const log = ok([{ created_at: new Date().toISOString(), push_data: data }]);
+    const answers = { '/repository/tags/v1': tag, '/events': log, '/repository/merge_base': ok({ id: OTHER }) };
+    const { proof, paths } = await proveWith(answers, { ...TAG, sha: OTHER });
     expect(proof).toEqual({ kind: 'refused', message: 'v1 has moved on to aaaaaaa' });
-    expect(paths).not.toContain('/events');
+    expect(paths.filter((path) => path.startsWith('/events'))).toEqual([]);
+  });
+
+  it('is not protected because a branch of its name is the default branch', async () => {
+    const answers = {
+      '': project({ default_branch: 'v1' }),
+      '/repository/tags/v1': ok({ name: 'v1', commit: { id: HEAD } }),
+    };
+    const { proof } = await proveWith(answers, TAG);
+    expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: true });
   });
 
   it('that points at no commit is refused', async () => {
@@ -211,5 +245,15 @@ describe('an older head', () => {
       before: undefined,
     });
     expect(await read([next])).toBeUndefined();
+  });
+
+  it('of a push is not known if the forge is not reachable; any other fault is one', async () => {
+    const target = { ref: { kind: 'branch', name: 'main' }, sha: OTHER } as const;
+    const read = (code: 'FORGE_UNREACHABLE' | 'FORGE_UNAUTHORIZED'): Promise<unknown> => {
+      const api = { ...createCannedApi(SCOPE, {}), get: () => Promise.reject(new C3Error(code, 'no')) };
+      return readPush(api, target, deadline());
+    };
+    expect(await read('FORGE_UNREACHABLE')).toBeUndefined();
+    await expect(read('FORGE_UNAUTHORIZED')).rejects.toThrow('no');
   });
 });

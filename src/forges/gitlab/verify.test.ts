@@ -87,8 +87,14 @@ describe('refuses', () => {
   });
 
   test('a wrong signature, even where none is required', () => {
-    const delivery = { headers: { 'x-gitlab-token': 'wrong' }, body, isSignatureOptional: true };
-    expect(() => verifyDelivery(delivery, SECRET)).toThrow(expect.objectContaining({ code: 'SIGNATURE_INVALID' }));
+    for (const headers of [{ 'x-gitlab-token': 'wrong' }, signed('v1,wrong')]) {
+      expect(() => verifyDelivery({ headers, body, isSignatureOptional: true }, SECRET)).toThrow(
+        expect.objectContaining({
+          code: 'SIGNATURE_INVALID',
+          hint: 'set the signing token or the secret token of the webhook to the one that came with the hook URL',
+        }),
+      );
+    }
   });
 
   test('a body in which one bit is changed', () => {

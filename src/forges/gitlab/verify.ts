@@ -60,6 +60,6 @@ function isSecret(token: string, webhookSecret: string): boolean {
 
 /** Takes the same time for every text. */
 function isEqual(text: string, expected: string): boolean {
-  const [left, right] = [text, expected].map((value) => createHash('sha256').update(value).digest());
-  return left !== undefined && right !== undefined && timingSafeEqual(left, right);
+  const digest = (value: string): Buffer => createHash('sha256').update(value).digest();
+  return timingSafeEqual(digest(text), digest(expected));
 }
