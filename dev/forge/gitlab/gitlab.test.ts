@@ -131,6 +131,18 @@ describe('a project', () => {
   });
 });
 
+test('a push of more than three branches sends nothing, and is one entry of the log', async () => {
+  const before = forge.deliveries.length;
+  const branches = ['b1', 'b2', 'b3', 'b4'];
+  await tree.git('push', '--quiet', project.path, ...branches.map((name) => `${first}:refs/heads/${name}`));
+  await vi.waitUntil(() => project.pushLog.length === 6, 60_000);
+  const [newest] = await api.Events.all({ projectId: PROJECT, action: 'pushed' });
+  expect(newest?.['push_data']).toMatchObject({ ref: null, ref_count: 4, commit_to: null });
+  expect(forge.deliveries.length).toBe(before);
+  await tree.git('push', '--quiet', project.path, '--delete', ...branches);
+  await vi.waitUntil(() => project.pushLog.length === 10, 60_000);
+});
+
 describe('a commit status', () => {
   test('changes while it runs, and a new one follows one that has ended', async () => {
     const options = { name: 'c3/push', ref: 'topic/a' };

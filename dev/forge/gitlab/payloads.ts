@@ -10,6 +10,9 @@ type Json = Record<string, unknown>;
 /** GitLab lists no more commits of a push. */
 const MAX_COMMITS = 20;
 
+/** GitLab sends nothing for a push of more branches, or of more tags. */
+const MAX_REFS = 3;
+
 /** @see https://docs.gitlab.com/user/project/integrations/webhook_events/ */
 export async function toMessage(origin: string, change: ForgeChange): Promise<Message | undefined> {
   switch (change.kind) {
@@ -17,6 +20,8 @@ export async function toMessage(origin: string, change: ForgeChange): Promise<Me
       return undefined;
     case 'push': {
       const isTag = change.change.ref.startsWith('refs/tags/');
+      const refs = change.push.changes.filter(({ ref }) => ref.startsWith('refs/tags/') === isTag);
+      if (refs.length > MAX_REFS) return undefined;
       return { event: isTag ? 'tag_push_events' : 'push_events', payload: await toPushPayload(origin, change) };
     }
     case 'pull':

@@ -1,4 +1,4 @@
-import type { Repository } from '../repositories.ts';
+import type { PushLogEntry, Repository } from '../repositories.ts';
 import type { ApiState, Route } from '../route.ts';
 import { notFound, toPage } from './answers.ts';
 import { findLogin, toAccessLevel, toUserId, toUserJson } from './users.ts';
@@ -68,30 +68,48 @@ function toAccess(level: number): Record<string, number> {
   return { access_level: level, notification_level: 3 };
 }
 
+/** A push of more refs has one entry without their names. */
+const MAX_REFS = 3;
+
 /** @see https://docs.gitlab.com/api/events/#list-all-visible-events-for-a-project */
 function toEvents(repository: Repository): readonly Record<string, unknown>[] {
-  return repository.pushLog.map(({ before, after, ref, at, pusher }, index) => {
-    const [isCreated, isRemoved] = [before, after].map((sha) => /^0+$/.test(sha));
-    const login = pusher ?? repository.owner;
+  const pushes = [...Map.groupBy(repository.pushLog, ({ at }) => at).values()];
+  const data = pushes.flatMap((entries) =>
+    entries.length > MAX_REFS
+      ? entries.slice(0, 1).map((entry) => ({ entry, push_data: toBulkData(entries.length) }))
+      : entries.map((entry) => ({ entry, push_data: toPushData(entry) })),
+  );
+  return data.map(({ entry, push_data }, index) => {
+    const login = entry.pusher ?? repository.owner;
     return {
       id: index + 1,
       project_id: repository.id,
-      action_name: isCreated === true ? 'pushed new' : isRemoved === true ? 'deleted' : 'pushed to',
+      action_name: push_data['action'] === 'removed' ? 'deleted' : 'pushed to',
       target_id: null,
       target_type: null,
       author_id: toUserId(login),
-      created_at: new Date(at).toISOString(),
-      push_data: {
-        commit_count: 1,
-        action: isCreated === true ? 'created' : isRemoved === true ? 'removed' : 'pushed',
-        ref_type: 'branch',
-        commit_from: isCreated === true ? null : before,
-        commit_to: isRemoved === true ? null : after,
-        ref: ref.slice('refs/heads/'.length),
-        commit_title: null,
-        ref_count: null,
-      },
+      created_at: new Date(entry.at).toISOString(),
+      push_data,
       author_username: login,
     };
   });
+}
+
+function toPushData({ before, after, ref }: PushLogEntry): Record<string, unknown> {
+  const [isCreated, isRemoved] = [/^0+$/.test(before), /^0+$/.test(after)];
+  return {
+    commit_count: 1,
+    action: isCreated ? 'created' : isRemoved ? 'removed' : 'pushed',
+    ref_type: 'branch',
+    commit_from: isCreated ? null : before,
+    commit_to: isRemoved ? null : after,
+    ref: ref.slice('refs/heads/'.length),
+    commit_title: null,
+    ref_count: null,
+  };
+}
+
+function toBulkData(count: number): Record<string, unknown> {
+  const none = { commit_from: null, commit_to: null, ref: null, commit_title: null };
+  return { ...none, commit_count: 0, action: 'pushed', ref_type: 'branch', ref_count: count };
 }
