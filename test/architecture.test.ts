@@ -119,7 +119,8 @@ test('one file listens on a socket', () => {
 });
 
 test('no room but kube speaks to the Kubernetes API', () => {
-  const speakers = filesWith(/\/apis?\/(?:v1|[a-z.]+\/v1)|channel\.k8s\.io/);
+  // Gitea has its API at the same path, which is the whole text where the configuration names it.
+  const speakers = filesWith(/\/apis?\/(?:v1(?!')|[a-z.]+\/v1)|channel\.k8s\.io/);
   expect(speakers.map(toRoom)).toStrictEqual(speakers.map(() => 'kube'));
   expect(speakers.length).toBeGreaterThan(0);
 });
