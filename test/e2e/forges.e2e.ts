@@ -45,6 +45,14 @@ export function describeForge(kind: ForgeKind, name: string, getTarget: () => Pr
       );
     }
 
+    /** Resolves with c3's answer to the webhook that contains a text. */
+    function waitForAnswer(text: string): Promise<string> {
+      return world.forge.waitFor(() => {
+        const delivery = world.forge.deliveries.findLast(({ request }) => request.body.includes(text));
+        return delivery?.answer?.kind === 'answered' ? delivery.answer.body.trimEnd() : undefined;
+      }, deadline());
+    }
+
     it('builds a push, a tag and a pull request, each with its own status', async () => {
       const k8s = await user.seal('k8s', target.kubeconfig);
       const when = 'when: {event: [push, tag, pull_request]}\n';
@@ -79,6 +87,8 @@ export function describeForge(kind: ForgeKind, name: string, getTarget: () => Pr
       const pull = await world.forge.pulls.open({ repository, head, author: 'mallory' });
       const waiting = await waitFor(sha, 'c3/pr', 'pending');
       expect(waiting.description).toMatch(new RegExp(`^needs approval: ${sha.slice(0, 7)}`));
+      const { id } = await world.forge.pulls.comment(pull, 'mallory', `/ok-to-test ${sha.slice(0, 7)}`);
+      expect(await waitForAnswer(`"id":${id},`)).toBe('ignored: mallory may not push');
       await world.forge.pulls.comment(pull, world.owner.login, `/ok-to-test ${sha.slice(0, 7)}`);
       expect((await waitFor(sha, 'c3/pr')).description).toMatch(/^passed in /);
     });
