@@ -58,13 +58,30 @@ test('commits, comparisons and the activity log', async () => {
   expect(commit).toMatchObject({ sha: first, commit: { message: 'First\n\nbody' } });
   const { data: comparison } = await api.repos.repoCompareDiff('acme', 'shop', `${first}...${second}`);
   expect(comparison.total_commits).toBe(1);
-  expect(comparison.commits?.[0]?.files?.map(({ filename }) => filename)).toEqual(['b.txt', 'a.txt']);
+  const files = comparison.commits?.[0]?.files?.map(({ filename, status }) => `${status} ${filename}`);
+  expect(files?.toSorted()).toEqual(['added b.txt', 'modified a.txt']);
+  expect(comparison.commits?.[0]?.parents?.map(({ sha }) => sha)).toEqual([first]);
   const { data: log } = await api.repos.repoListActivityFeeds('acme', 'shop');
   expect(log.map((entry) => [entry.op_type, entry.ref_name])).toEqual([
     ['commit_repo', 'refs/heads/topic/a'],
+    ['commit_repo', 'refs/heads/topic/a'],
+    ['commit_repo', 'refs/heads/main'],
     ['commit_repo', 'refs/heads/main'],
   ]);
-  expect(JSON.parse(log[1]?.content ?? '')).toMatchObject({ HeadCommit: { Sha1: second } });
+  // A new branch has two entries.
+  expect([log[1]?.content, log[3]?.content]).toEqual(['', '']);
+  expect(JSON.parse(log[2]?.content ?? '')).toMatchObject({ HeadCommit: { Sha1: second } });
+});
+
+test('directories and files by their ids, and files by a ref', async () => {
+  const { data: page } = await api.repos.getTree('acme', 'shop', second, { per_page: 1 });
+  expect(page).toMatchObject({ tree: [{ path: 'a.txt', type: 'blob', size: 4 }], truncated: true, total_count: 2 });
+  const { data: rest } = await api.repos.getTree('acme', 'shop', second, { per_page: 1, page: 2 });
+  expect(rest).toMatchObject({ tree: [{ path: 'b.txt' }], truncated: false });
+  const { data: blob } = await api.repos.getBlob('acme', 'shop', page.tree?.[0]?.sha ?? '');
+  expect(Buffer.from(blob.content ?? '', 'base64').toString()).toBe('two\n');
+  await expect(api.repos.getTree('acme', 'shop', 'f'.repeat(40))).rejects.toMatchObject({ status: 400 });
+  await expect(api.repos.getBlob('acme', 'shop', second)).rejects.toMatchObject({ status: 400 });
 });
 
 test('statuses, in pages of at most 50, the newest first', async () => {

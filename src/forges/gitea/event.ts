@@ -89,7 +89,7 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
     scope,
     number,
     base: requireBranch(requireObject(pull['base'], 'pull_request.base')['ref'], 'pull_request.base.ref'),
-    // After a fork was deleted, Gitea writes the ref of the pull request in the base repository.
+    // After a fork was deleted, and for a push to refs/for/, Gitea writes the ref of the pull request.
     head: isOfFork ? (readString(head['ref']) ?? '') : requireBranch(head['ref'], 'pull_request.head.ref'),
     isDraft: pull['draft'] === true,
     isFork: isOfFork,
@@ -101,10 +101,18 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
   return { kind: 'build', scope, build };
 }
 
-/** Returns whether the head of a pull request is in another repository. A deleted one is null. */
+/**
+ * Returns whether the head of a pull request is not a branch of this repository. A deleted fork is null. Whoever may read
+ * a repository may push to `refs/for/BRANCH`: then the payload names this repository, and the ref of the pull request.
+ *
+ * @see https://docs.gitea.com/usage/agit
+ */
 export function isFork(scope: Scope, head: UnknownObject): boolean {
+  if (PULL_REF.test(readString(head['ref']) ?? '')) return true;
   return readString(readObject(head['repo'])['full_name'])?.toLowerCase() !== `${scope.owner}/${scope.name}`;
 }
+
+const PULL_REF = /^refs\/pull\/\d+\/head$/;
 
 function parseComment(scope: Scope, payload: UnknownObject): ForgeEvent {
   // An edited comment is not a command: it can be another person's.

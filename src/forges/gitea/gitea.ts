@@ -35,7 +35,7 @@ export function createGitea(options: ForgeOptions): Forge {
         readPush: (target, signal) => readPush(api, target, signal),
         changedPaths: (before, sha, signal) => changedPaths(api, before, { sha, signal }),
         readPull: (number, signal) => readPull(api, number, signal),
-        pullPaths: ({ number }, _sha, signal) => pullPaths(api, number, signal),
+        pullPaths: ({ number }, sha, signal) => pullPaths(api, number, { sha, signal }),
         mayApprove: (comment, signal) => mayApprove(api, comment, signal),
         gitAccess: (as) => toGitAccess(origin, webUrl, as === 'anonymous' ? undefined : token),
         fetchPack: (order, signal) => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BuildTarget, formatRef, type Ref } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
-import { parseJson, readArray, readObject, readString } from '../../json.ts';
+import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof, Repository } from '../forge.ts';
 import { toDiagnosis, type RestApi } from '../rest-api.ts';
@@ -136,30 +136,35 @@ export async function readPush(
 
 interface PushEntry {
   readonly after: string;
-  /** Undefined for a new branch. */
+  /** Undefined for a new branch, and if it is not known. */
   readonly before: string | undefined;
   /** Epoch milliseconds. */
   readonly at: number;
 }
 
 /**
- * Lists the newest pushes of a branch in the activity log, since the branch was deleted, newest first. The content of an
- * entry is JSON with the new head, and a link to the comparison with the old one.
+ * Lists the newest pushes of a branch in the activity log, since the branch was deleted, newest first. Users can hide
+ * their activity, so pushes can be missing.
  */
 async function readPushLog(api: RestApi, ref: Ref, signal: AbortSignal): Promise<readonly PushEntry[]> {
   const response = await api.get('/activities/feeds', signal, { query: { limit: String(PAGE_LENGTH) } });
   const log = response.status === 200 ? readArray(parseJson(response.body)).map(readObject) : [];
-  const ofRef = log.filter((entry) => entry['ref_name'] === formatRef(ref) || entry['ref_name'] === ref.name);
+  const ofRef = log.filter((entry) => entry['ref_name'] === formatRef(ref));
   const deleted = ofRef.findIndex((entry) => entry['op_type'] === 'delete_branch');
-  const pushes = ofRef
-    .slice(0, deleted === -1 ? undefined : deleted)
-    .filter((entry) => entry['op_type'] === 'commit_repo');
-  return pushes.flatMap(({ content, created }) => {
-    const { HeadCommit: head, CompareURL: link } = readObject(parseJson(readString(content) ?? ''));
-    const after = readString(readObject(head)['Sha1']);
-    const [, before] = /\/compare\/([0-9a-f]{40,64})\.\.\.[0-9a-f]{40,64}$/.exec(readString(link) ?? '') ?? [];
-    return after === undefined ? [] : [{ after, before, at: Date.parse(readString(created) ?? '') || 0 }];
-  });
+  const pushes = ofRef.slice(0, deleted === -1 ? undefined : deleted).flatMap(toPush);
+  // For a new branch, the forge writes any older commit as the one before.
+  return pushes.map((push, index) =>
+    pushes[index + 1]?.after === push.before ? push : { ...push, before: undefined },
+  );
+}
+
+/** The content is JSON with the new head, and a link to the comparison with the old one. A new branch has an empty one too. */
+function toPush({ op_type: type, content, created }: UnknownObject): readonly PushEntry[] {
+  if (type !== 'commit_repo') return [];
+  const { HeadCommit: head, CompareURL: link } = readObject(parseJson(readString(content) ?? ''));
+  const after = readString(readObject(head)['Sha1']);
+  const [, before] = /\/compare\/([0-9a-f]{40,64})\.\.\.[0-9a-f]{40,64}$/.exec(readString(link) ?? '') ?? [];
+  return after === undefined ? [] : [{ after, before, at: Date.parse(readString(created) ?? '') || 0 }];
 }
 
 function refuse(message: string): Refusal {

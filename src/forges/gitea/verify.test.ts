@@ -30,7 +30,8 @@ describe('the signature of a delivery', () => {
   });
 
   it('may be missing only where the key allows it', () => {
-    for (const headers of [{}, { 'x-gitea-signature': '' }, { 'x-hub-signature': 'sha1=0' }]) {
+    const empty = { 'x-gitea-signature': '', 'x-gogs-signature': '', 'x-hub-signature-256': 'sha256=' };
+    for (const headers of [{}, empty, { 'x-hub-signature': 'sha1=0' }]) {
       expect(() => verifyDelivery({ headers, body }, SECRET)).toThrow(
         expect.objectContaining({ code: 'SIGNATURE_MISSING' }),
       );
