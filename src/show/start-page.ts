@@ -28,7 +28,7 @@ export function renderStartPage({ baseUrl, publicKey }: StartPageOptions): Page 
 <h1>c3</h1>
 <p>A minimal, stateless CI/CD service for Kubernetes. A push starts a build in a Pod of your own cluster. One Telegram message
 shows its progress. c3 stores nothing: secrets are sealed, and only this c3 can open them, only for their repository.
-Supported forges: GitHub, on github.com and on your own server, and GitLab.</p>
+Supported forges: GitHub, on github.com and on your own server, Gitea, Forgejo and GitLab.</p>
 <h2>Seal a value</h2>
 <p class="quiet">This browser seals the value with this server's public key. Nothing that you type is sent anywhere.</p>
 <form hidden autocomplete="off">
@@ -44,6 +44,8 @@ Supported forges: GitHub, on github.com and on your own server, and GitLab.</p>
 <label>Value <textarea id="value" rows="4" required spellcheck="false" autocapitalize="none"></textarea></label>
 <p class="quiet" data-for="hook">On GitHub, create a fine-grained token for this repository only. It needs <em>Contents</em> (read) and
 <em>Commit statuses</em> (read and write), and its owner must be allowed to push.</p>
+<p class="quiet" data-for="hook">On Gitea and Forgejo, create a token with the scopes <em>repository</em> (read and write) and <em>issue</em> (read).
+Its user must be allowed to push.</p>
 <p class="quiet" data-for="hook">On GitLab, create a project access token with the scope <code>api</code>. Its role must be allowed to push to the branches:
 Maintainer, for protected ones.</p>
 <p class="quiet" data-for="k8s" hidden>The output of <code>kubectl config view --raw --minify --flatten</code>, for a service account with only
@@ -62,6 +64,8 @@ With a ref, only builds of matching branches or tags open it: <code>refs/heads/m
 makes a shorter URL, or check the URL of the webhook after you have saved it.</p>
 <p data-for="hook">Next: on GitHub, open <em>Settings → Webhooks → Add webhook</em>. Enter this URL and secret, content type
 <code>application/json</code>, and only the push event. GitHub sends a ping, and c3 answers that the webhook works.</p>
+<p data-for="hook">Next: on Gitea and Forgejo, open <em>Settings → Webhooks → Add webhook</em>. Enter this URL and secret, content type
+<code>application/json</code>, and push events. <em>Test delivery</em> shows that the webhook works.</p>
 <p data-for="hook">Next: on GitLab, open <em>Settings → Webhooks → Add new webhook</em>. Enter this URL and the signing token; before GitLab
 19, enter the secret as the secret token. Select push events and tag push events.</p>
 <p data-for="k8s" hidden>Next: add it to c3.yaml as <code>k8s:</code>, commit and push.</p>

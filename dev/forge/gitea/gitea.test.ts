@@ -139,6 +139,9 @@ test('a webhook is created, and its deliveries are signed', async () => {
     'X-Hub-Signature-256': `sha256=${hex}`,
   });
   expect(JSON.parse(body)).toMatchObject({ ref: 'refs/heads/signed', after: first, total_commits: 0 });
+  await api.repos.repoTestHook('acme', 'shop', hook.id ?? 0);
+  const test = await vi.waitUntil(() => forge.deliveries[1], 60_000);
+  expect(JSON.parse(test.request.body)).toMatchObject({ ref: 'refs/heads/main', before: second, after: second });
 });
 
 test('a token is needed, and the routes are those of Gitea', async () => {

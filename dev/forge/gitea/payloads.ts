@@ -65,7 +65,11 @@ function toAction(action: PullAction): Json {
   }
 }
 
-async function toPush(origin: string, push: ReceivedPush, change: ReceivedPush['changes'][number]): Promise<Message> {
+export async function toPush(
+  origin: string,
+  push: ReceivedPush,
+  change: ReceivedPush['changes'][number],
+): Promise<Message> {
   const { repository } = push;
   const { ref, before, after } = change;
   const login = push.pusher ?? repository.owner;

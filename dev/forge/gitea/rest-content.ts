@@ -48,15 +48,12 @@ async function toBranchJson(
   return { name, commit: { id: sha, message }, protected: isProtected, user_can_push, user_can_merge: user_can_push };
 }
 
-/** `commit` is the commit that the tag points at, `id` the tag object. */
+/** `id` is the tag object. `commit` is what it points at, even if that is another tag. */
 async function readTag({ repository, captures: [name = ''] }: RouteCall): Promise<RouteAnswer> {
-  const [id, sha] = await Promise.all([
-    resolveObject(repository.path, `refs/tags/${name}`, 'object'),
-    resolveObject(repository.path, `refs/tags/${name}`, 'commit'),
-  ]);
-  return id === undefined || sha === undefined
-    ? NOT_FOUND
-    : { status: 200, body: { name, message: '', id, commit: { sha } } };
+  const tag = await readObject(repository.path, `refs/tags/${name}`, GIT_ENVIRONMENT);
+  if (tag === undefined) return NOT_FOUND;
+  const [, target] = tag.type === 'tag' ? (/^object ([0-9a-f]+)$/m.exec(tag.bytes.toString('utf8')) ?? []) : [];
+  return { status: 200, body: { name, message: '', id: tag.sha, commit: { sha: target ?? tag.sha } } };
 }
 
 /** Without a common ancestor, there are no commits in the answer. */

@@ -1,11 +1,13 @@
+import { resolveObject } from '../git.ts';
 import { field, type ApiState, type Route } from '../route.ts';
 import type { Hook } from '../webhooks.ts';
-import { refuse, toPage } from './answers.ts';
+import { NOT_FOUND, refuse, toPage } from './answers.ts';
+import { toPush } from './payloads.ts';
 
 const EVENTS: readonly string[] = ['create', 'delete', 'push', 'pull_request', 'issue_comment', 'pull_request_comment'];
 
 /** The routes of webhooks. */
-export function createHookRoutes({ webhooks }: Pick<ApiState, 'webhooks'>): Route[] {
+export function createHookRoutes({ origin, webhooks }: Pick<ApiState, 'origin' | 'webhooks'>): Route[] {
   return [
     {
       method: 'GET',
@@ -42,6 +44,24 @@ export function createHookRoutes({ webhooks }: Pick<ApiState, 'webhooks'>): Rout
           isInsecure: false,
         });
         return { status: 201, body: toJson(hook) };
+      },
+    },
+    {
+      method: 'POST',
+      pattern: /^\/hooks\/(\d+)\/tests$/,
+      permission: 'admin',
+      /** Sends the newest commit of the default branch as a push from itself. */
+      async handle({ repository, user, captures: [id] }) {
+        const hook = webhooks.hooks.find((one) => one.id === Number(id) && one.repository === repository.fullName);
+        if (hook === undefined) return NOT_FOUND;
+        const ref = `refs/heads/${repository.defaultBranch}`;
+        const sha = await resolveObject(repository.path, ref, 'commit');
+        if (sha === undefined) return { status: 204, body: undefined };
+        const change = { ref, before: sha, after: sha };
+        const push = { repository, pusher: user.login, receivedAt: Date.now(), changes: [change] };
+        const { event, payload } = await toPush(origin, push, change);
+        void webhooks.send(hook, event, payload);
+        return { status: 204, body: undefined };
       },
     },
   ];
