@@ -16,7 +16,9 @@ export interface Accounts {
   setUser(user: User): void;
   /** `undefined` removes the permission. */
   setPermission(token: string, fullName: string, permission: Permission | undefined): void;
-  /** Finds a user by login. */
+  /** Keeps the permissions of all users for a repository that was renamed. */
+  renameTarget(before: string, after: string): void;
+  /** Finds a user by login. Ignores case, as all forges do. */
   find(login: string): User | undefined;
   /** Revokes a token: the forge answers it with 401. */
   revokeToken(token: string): void;
@@ -49,7 +51,14 @@ export function createAccounts(users: readonly User[]): Accounts {
       const changed = permission === undefined ? others : { ...others, [fullName.toLowerCase()]: permission };
       byToken.set(token, { ...user, permissions: changed });
     },
-    find: (login) => [...byToken.values()].find((user) => user.login === login),
+    renameTarget(before, after) {
+      for (const [token, user] of byToken) {
+        const { [before.toLowerCase()]: granted, ...others } = user.permissions;
+        const permissions = granted === undefined ? others : { ...others, [after.toLowerCase()]: granted };
+        byToken.set(token, { ...user, permissions });
+      }
+    },
+    find: (login) => [...byToken.values()].find((user) => user.login.toLowerCase() === login.toLowerCase()),
     revokeToken(token) {
       byToken.delete(token);
     },

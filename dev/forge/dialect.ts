@@ -4,17 +4,18 @@ import type { Pull } from './pulls.ts';
 import type { ReceivedPush, Repository } from './repositories.ts';
 import type { Hook } from './webhooks.ts';
 
-/** What happened at the forge. */
+/** What happened at the forge. `actor`: the login of the user who did it. */
 export type ForgeChange =
   | { readonly kind: 'ping'; readonly repository: Repository | undefined; readonly hook: Hook }
   | { readonly kind: 'push'; readonly push: ReceivedPush; readonly change: ReceivedPush['changes'][number] }
-  | { readonly kind: 'pull'; readonly action: PullAction; readonly pull: Pull }
-  | { readonly kind: 'comment'; readonly action: CommentAction; readonly comment: Comment };
+  | { readonly kind: 'pull'; readonly action: PullAction; readonly pull: Pull; readonly actor: string }
+  | { readonly kind: 'comment'; readonly action: CommentAction; readonly comment: Comment; readonly actor: string };
 
 export type PullAction =
   | { readonly kind: 'opened' | 'reopened' | 'closed' | 'ready' | 'drafted' }
   | { readonly kind: 'synchronized'; readonly before: string }
-  | { readonly kind: 'base-changed' | 'title-changed'; readonly before: string };
+  | { readonly kind: 'base-changed'; readonly before: string; readonly beforeSha: string }
+  | { readonly kind: 'title-changed'; readonly before: string };
 
 export type CommentAction =
   | { readonly kind: 'created' | 'deleted' }

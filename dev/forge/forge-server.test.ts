@@ -158,7 +158,7 @@ describe('webhooks', () => {
     await writer.git('commit', '--quiet', '--amend', '--message', 'other');
     const other = await writer.git('rev-parse', 'HEAD');
     await writer.git('push', '--quiet', '--force', repository.path, 'main');
-    await answered(({ request }) => request.body.includes('other'));
+    await answered(({ request }) => request.body.includes(`%22after%22%3A%22${other}`));
     const { headers, body } = received.at(-1) as Received;
     expect(headers['x-hub-signature-256']).toBeUndefined();
     expect(JSON.parse(new URLSearchParams(body).get('payload') ?? '')).toMatchObject({

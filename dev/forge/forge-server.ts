@@ -54,6 +54,8 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   protectBranch(repository: Repository, branch: string): void;
   /** Deletes a fork, as its owner may do at any time. */
   deleteRepository(repository: Repository): void;
+  /** Gives a repository another name. Its hooks, statuses and permissions stay. */
+  renameRepository(repository: Repository, name: string): void;
   /** The pull requests. Opens, changes and comments send webhooks. */
   readonly pulls: Omit<Pulls, 'pushed' | 'forget'>;
   /** Adds a webhook and pings it, as the API does. Defaults: JSON, no secret, push, active. */
@@ -122,9 +124,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     signal: closing.signal,
     onRequest: (request) => onChange(requests.push(request)),
   });
-  server.on('request', (request, response) => {
-    serve(request, response).catch(() => response.destroy());
-  });
+  server.on('request', (request, response) => void serve(request, response).catch(() => response.destroy()));
 
   return {
     origin,
@@ -139,6 +139,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
       repositories.delete(repository);
       pulls.forget(repository);
     },
+    renameRepository: (repository, name) => rename(repository, name, { accounts, repositories, webhooks, statuses }),
     pulls,
     createHook(repository, hookOptions) {
       const { defaultEvents: events } = dialect;
@@ -161,6 +162,25 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
       await events.settled();
     },
   };
+}
+
+interface NamedParts {
+  readonly accounts: Accounts;
+  readonly repositories: Repositories;
+  readonly webhooks: Webhooks;
+  readonly statuses: Status[];
+}
+
+/** Gives a repository another name wherever it is known by its name. */
+function rename(repository: Repository, name: string, parts: NamedParts): void {
+  const { accounts, repositories, webhooks, statuses } = parts;
+  const { fullName: before } = repository;
+  repositories.rename(repository, name);
+  accounts.renameTarget(before, repository.fullName);
+  webhooks.rename(before, repository.fullName);
+  for (const [index, status] of statuses.entries()) {
+    if (status.repository === before) statuses[index] = { ...status, repository: repository.fullName };
+  }
 }
 
 interface Model {

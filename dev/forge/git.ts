@@ -38,10 +38,16 @@ export async function createGitDirectory(
 }
 
 /** Runs git in a bare repository and returns its output. Rejects when git fails. */
-export async function runGit(directory: string, args: readonly string[]): Promise<Buffer> {
+export async function runGit(
+  directory: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Buffer> {
   const { stdout } = await execute('git', ['--git-dir', directory, ...args], {
     encoding: 'buffer',
-    env: GIT_ENVIRONMENT,
+    // A relative path must never mean the directory of this process.
+    cwd: directory,
+    env: { ...GIT_ENVIRONMENT, ...environment },
     maxBuffer: MAX_OUTPUT_BYTES,
     timeout: TIMEOUT_MS,
   });

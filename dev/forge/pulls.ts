@@ -1,7 +1,8 @@
 import type { Changes } from './changes.ts';
 import { createComments, type Comments } from './comments.ts';
-import type { ForgeChange, PullAction } from './dialect.ts';
-import { resolveObject, runGit } from './git.ts';
+import type { ForgeChange } from './dialect.ts';
+import { runGit } from './git.ts';
+import { createPullActions, follow, readHead, type PullActions, type Update } from './pull-actions.ts';
 import type { ReceivedPush, Repository } from './repositories.ts';
 
 /** A pull request. Its fields change. */
@@ -11,6 +12,8 @@ export interface Pull {
   /** The repository that it wants to change. */
   readonly repository: Repository;
   readonly base: string;
+  /** The head of `base` when the pull request was opened, or got its newest commit or another base. */
+  readonly baseSha: string;
   /** `repository` is undefined after the fork was deleted. */
   readonly head: { readonly repository: Repository | undefined; readonly branch: string };
   readonly sha: string;
@@ -20,8 +23,16 @@ export interface Pull {
   readonly isDraft: boolean;
   readonly state: 'open' | 'closed';
   readonly isMerged: boolean;
+  /** Undefined unless it was merged by {@link Pulls.merge}, or by a push of its head to the base. */
+  readonly merge: { readonly sha: string; readonly by: string } | undefined;
+  /** The number of its comments. */
+  readonly comments: number;
   /** Epoch milliseconds. */
   readonly createdAt: number;
+  /** Epoch milliseconds. */
+  readonly updatedAt: number;
+  /** Epoch milliseconds. */
+  readonly closedAt: number | undefined;
 }
 
 export interface NewPull {
@@ -35,15 +46,12 @@ export interface NewPull {
 }
 
 /** The pull requests of all repositories, and their comments. Each change sends its webhooks. */
-export interface Pulls extends Comments {
+export interface Pulls extends PullActions, Comments {
   open(options: NewPull): Promise<Pull>;
   find(repository: Repository, number: number): Pull | undefined;
+  /** The newest first. */
   list(repository: Repository): readonly Pull[];
-  /** Changes what people edit on the page of a pull request. */
-  edit(pull: Pull, changes: Partial<Pick<Pull, 'base' | 'title' | 'isDraft'>>): Promise<Pull>;
-  close(pull: Pull, options?: { readonly isMerged?: boolean }): Promise<Pull>;
-  reopen(pull: Pull): Promise<Pull>;
-  /** Moves the heads that a push has changed. */
+  /** Moves the heads that a push has changed, and closes what it merged. */
   pushed(push: ReceivedPush): Promise<void>;
   /** Removes a fork from the pull requests that come from it. */
   forget(fork: Repository): void;
@@ -57,61 +65,39 @@ interface PullsOptions {
 
 export function createPulls({ changes, toRef, send }: PullsOptions): Pulls {
   const pulls: Pull[] = [];
-
-  async function update(pull: Pull, part: Partial<Pull>, action?: PullAction): Promise<Pull> {
-    const index = pulls.findIndex(({ id }) => id === pull.id);
-    const changed = { ...pulls[index], ...part } as Pull;
-    pulls[index] = changed;
+  const current = (pull: Pull): Pull => pulls.find(({ id }) => id === pull.id) ?? pull;
+  const update: Update = async (pull, part, event) => {
+    const changed: Pull = { ...current(pull), ...part, updatedAt: Date.now() };
+    pulls[pulls.findIndex(({ id }) => id === pull.id)] = changed;
     changes.announce();
-    if (action) await send({ kind: 'pull', action, pull: changed });
+    if (event) await send({ kind: 'pull', action: event.action, pull: changed, actor: event.actor ?? pull.author });
     return changed;
-  }
+  };
+  const share = (pull: Pull): Promise<void> => shareHead(pull, toRef(pull.number));
 
   return {
-    async open({ repository, head, base = repository.defaultBranch, author, isDraft = false, ...options }) {
-      const sha = await resolveObject(head.repository.path, `refs/heads/${head.branch}`, 'commit');
-      if (sha === undefined) throw new Error(`cannot open a pull request: there is no branch ${head.branch}`);
-      const number = pulls.filter((pull) => pull.repository === repository).length + 1;
-      const title = options.title ?? `Merge ${head.branch}`;
-      const fixed = { id: pulls.length + 1, number, repository, createdAt: Date.now() };
-      const pull: Pull = { ...fixed, head, base, sha, title, author, isDraft, state: 'open', isMerged: false };
-      await share(pull, toRef(number));
+    async open(options) {
+      const number = pulls.filter((pull) => pull.repository === options.repository).length + 1;
+      const pull = await toPull(options, { id: pulls.length + 1, number });
+      await share(pull);
       pulls.push(pull);
-      await send({ kind: 'pull', action: { kind: 'opened' }, pull });
+      await send({ kind: 'pull', action: { kind: 'opened' }, pull, actor: pull.author });
       return pull;
     },
     find: (repository, number) => pulls.find((pull) => pull.repository === repository && pull.number === number),
     list: (repository) => pulls.filter((pull) => pull.repository === repository).toReversed(),
-    async edit(pull, { base, title, isDraft }) {
-      let changed = pull;
-      if (title !== undefined && title !== pull.title) {
-        changed = await update(pull, { title }, { kind: 'title-changed', before: pull.title });
-      }
-      if (base !== undefined && base !== pull.base) {
-        changed = await update(pull, { base }, { kind: 'base-changed', before: pull.base });
-      }
-      if (isDraft !== undefined && isDraft !== pull.isDraft) {
-        changed = await update(pull, { isDraft }, { kind: isDraft ? 'drafted' : 'ready' });
-      }
-      return changed;
-    },
-    close: (pull, { isMerged = false } = {}) => update(pull, { state: 'closed', isMerged }, { kind: 'closed' }),
-    reopen: (pull) => update(pull, { state: 'open' }, { kind: 'reopened' }),
-    ...createComments({ find: (pull) => pulls.find(({ id }) => id === pull.id) ?? pull, send }),
-    async pushed({ repository, changes: refs }) {
-      for (const { ref, after, before } of refs) {
-        const moved = pulls.filter(
-          ({ state, head }) =>
-            state === 'open' && head.repository === repository && ref === `refs/heads/${head.branch}`,
-        );
-        for (const pull of moved) {
-          if (/^0+$/.test(after)) {
-            await update(pull, { state: 'closed' }, { kind: 'closed' });
-            continue;
-          }
-          await share({ ...pull, sha: after }, toRef(pull.number));
-          await update(pull, { sha: after }, { kind: 'synchronized', before });
-        }
+    ...createPullActions({ current, update }),
+    ...createComments({
+      find: current,
+      count: (pull, change) => update(pull, { comments: current(pull).comments + change }),
+      send,
+    }),
+    async pushed(push) {
+      for (const change of push.changes) {
+        // What a push brought before a pull request was opened is part of it.
+        const isFollowing = ({ state, createdAt }: Pull): boolean =>
+          state === 'open' && Math.floor(push.receivedAt) > createdAt;
+        for (const pull of pulls.filter(isFollowing)) await follow(pull, change, { push, update, share });
       }
     },
     forget(fork) {
@@ -124,8 +110,36 @@ export function createPulls({ changes, toRef, send }: PullsOptions): Pulls {
   };
 }
 
+async function toPull(options: NewPull, ids: Pick<Pull, 'id' | 'number'>): Promise<Pull> {
+  const { repository, head, base = repository.defaultBranch, author, isDraft = false } = options;
+  const sha = await readHead(head.repository, head.branch);
+  const baseSha = await readHead(repository, base);
+  if (sha === undefined || baseSha === undefined) {
+    throw new Error(`cannot open a pull request: there is no branch ${sha === undefined ? head.branch : base}`);
+  }
+  const now = Date.now();
+  return {
+    ...ids,
+    repository,
+    base,
+    baseSha,
+    head,
+    sha,
+    title: options.title ?? `Merge ${head.branch}`,
+    author,
+    isDraft,
+    state: 'open',
+    isMerged: false,
+    merge: undefined,
+    comments: 0,
+    createdAt: now,
+    updatedAt: now,
+    closedAt: undefined,
+  };
+}
+
 /** Fetches the head into the base repository. */
-async function share({ repository, head, sha }: Pull, ref: string): Promise<void> {
+async function shareHead({ repository, head, sha }: Pull, ref: string): Promise<void> {
   if (head.repository !== undefined && head.repository !== repository) {
     await runGit(repository.path, ['fetch', '--quiet', '--no-tags', head.repository.path, sha]);
   }

@@ -2,6 +2,7 @@ import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { createGitDirectory, runGit } from './git.ts';
+import { createRepositoryNames, type RepositoryNames } from './repository-names.ts';
 
 export interface Repository {
   readonly id: number;
@@ -14,6 +15,8 @@ export interface Repository {
   /** The bare repository's directory. Pushing to this path counts as a push too. */
   readonly path: string;
   readonly isFork: boolean;
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
   readonly protectedBranches: Set<string>;
   /** Every change of a branch, the oldest first. */
   readonly pushLog: PushLogEntry[];
@@ -47,14 +50,10 @@ export interface ReceivedPush {
   readonly changes: readonly { readonly before: string; readonly after: string; readonly ref: string }[];
 }
 
-export interface Repositories {
+export interface Repositories extends Omit<RepositoryNames, 'add'> {
   create(options: NewRepository): Promise<Repository>;
   /** Creates a fork. As on GitHub, the parent also serves the fork's objects by sha, and lists none of its refs. */
   createFork(parent: Repository, owner: string): Promise<Repository>;
-  /** Ignores case. */
-  find(owner: string, name: string): Repository | undefined;
-  /** Deletes a repository: it is no longer found. Its directory stays until the forge is removed. */
-  delete(repository: Repository): void;
   /** Resolves when all received pushes are processed. */
   close(): Promise<void>;
 }
@@ -72,7 +71,7 @@ export async function createRepositories(
 ): Promise<Repositories> {
   const spool = join(root, 'spool');
   await mkdir(spool, { recursive: true });
-  const repositories = new Map<string, Repository>();
+  const { add, ...names } = createRepositoryNames();
   const byId = new Map<number, Repository>();
   let nextId = 0;
   let working: Promise<void> = Promise.resolve();
@@ -98,12 +97,10 @@ export async function createRepositories(
 
   async function create(options: NewRepository, parent?: Repository): Promise<Repository> {
     nextId += 1;
-    const repository = toRepository(options, { id: nextId, root, isFork: parent !== undefined });
-    const key = repository.fullName.toLowerCase();
-    if (!/^[\w-][\w.-]*(?:\/[\w-][\w.-]*)+$/.test(key) || key.startsWith('spool/') || repositories.has(key)) {
-      throw new Error(`cannot create the repository ${repository.fullName}: the name is bad or taken`);
-    }
-    repositories.set(key, repository);
+    const isReused = names.findMoved(options.owner, options.name) !== undefined;
+    const directory = isReused ? join(root, `again-${nextId}`) : root;
+    const repository = toRepository(options, { id: nextId, root: directory, isFork: parent !== undefined });
+    add(repository);
     byId.set(repository.id, repository);
     await initialize(repository, { spool, parent });
     return repository;
@@ -123,10 +120,7 @@ export async function createRepositories(
       ]);
       return fork;
     },
-    delete(repository) {
-      repositories.delete(repository.fullName.toLowerCase());
-    },
-    find: (owner, name) => repositories.get(`${owner}/${name}`.toLowerCase()),
+    ...names,
     async close() {
       watcher.close();
       await working;
@@ -147,6 +141,7 @@ function toRepository(
     defaultBranch,
     path: join(root, owner.toLowerCase(), `${name.toLowerCase()}.git`),
     isFork,
+    createdAt: Date.now(),
     protectedBranches: new Set(),
     pushLog: [],
   };

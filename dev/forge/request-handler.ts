@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Accounts } from './accounts.ts';
+import { hasPermission, type Accounts } from './accounts.ts';
 import type { Faults } from './faults.ts';
 import type { Repositories } from './repositories.ts';
 import type { ApiAnswer, ApiRequest } from './route.ts';
@@ -55,7 +55,14 @@ export function createRequestHandler(
     const [, owner, name, service] =
       /^\/(.+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(pathname) ?? [];
     if (owner !== undefined && name !== undefined && service !== undefined) {
-      await git.serve(request, response, { repository: repositories.find(owner, name), service, query: search });
+      const repository = repositories.find(owner, name);
+      const moved = repository === undefined ? repositories.findMoved(owner, name) : undefined;
+      if (moved !== undefined && user !== 'invalid' && hasPermission(user, moved, 'read')) {
+        request.resume();
+        response.writeHead(301, { location: `${origin}/${moved.fullName}.git/${service}${search}` }).end();
+        return;
+      }
+      await git.serve(request, response, { repository, service, query: search });
       return;
     }
     const body = await readBody(request);
@@ -65,7 +72,8 @@ export function createRequestHandler(
     isUnexpected = answer.isUnexpected === true;
     const contentType = answer.contentType ?? 'application/json; charset=utf-8';
     response.writeHead(answer.status, { 'content-type': contentType, ...answer.headers });
-    response.end(answer.contentType === undefined ? JSON.stringify(answer.body) : answer.body);
+    if (answer.status === 204) response.end();
+    else response.end(answer.contentType === undefined ? JSON.stringify(answer.body) : answer.body);
   };
 }
 

@@ -10,6 +10,8 @@ export interface RouteCall {
   /** What the route's pattern captured, decoded. */
   readonly captures: readonly string[];
   readonly query: URLSearchParams;
+  /** Without the query; for links to other pages. */
+  readonly url?: string | undefined;
   readonly accept: string;
   /** The parsed JSON body. */
   readonly body: unknown;

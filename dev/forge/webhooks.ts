@@ -31,6 +31,8 @@ export interface Delivery {
   readonly repository: string;
   readonly event: string;
   readonly isRedelivery: boolean;
+  /** Epoch milliseconds. */
+  readonly sentAt: number;
   readonly request: { readonly headers: Readonly<Record<string, string>>; readonly body: string };
   /** `undefined` until the response arrives. */
   readonly answer: DeliveryAnswer | undefined;
@@ -46,6 +48,8 @@ export interface Webhooks {
   /** In the order of sending. */
   readonly deliveries: readonly Delivery[];
   add(hook: Omit<Hook, 'id' | 'createdAt'>): Hook;
+  /** Keeps the hooks of a repository that was renamed. */
+  rename(before: string, after: string): void;
   /** Sends to one hook; resolves when it is answered. Never rejects: see {@link Delivery.answer}. */
   send(hook: Hook, event: string, payload: unknown): Promise<Delivery>;
   /** Sends to each active hook of the event that the repository had at that time. */
@@ -81,9 +85,9 @@ export function createWebhooks({ toHeaders, onChange, timeoutMs = DELIVERY_TIMEO
   const strict = new Agent();
   const insecure = new Agent({ connect: { rejectUnauthorized: false } });
 
-  async function deliver(hook: Hook, first: Omit<Delivery, 'id' | 'answer'>): Promise<Delivery> {
+  async function deliver(hook: Hook, first: Omit<Delivery, 'id' | 'sentAt' | 'answer'>): Promise<Delivery> {
     const index = deliveries.length;
-    const pending: Delivery = { ...first, id: index + 1, answer: undefined };
+    const pending: Delivery = { ...first, id: index + 1, sentAt: Date.now(), answer: undefined };
     deliveries.push(pending);
     onChange();
     const dispatcher = hook.isInsecure ? insecure : strict;
@@ -110,6 +114,11 @@ export function createWebhooks({ toHeaders, onChange, timeoutMs = DELIVERY_TIMEO
       const hook = { ...options, id: hooks.length + 1, createdAt: Date.now() };
       hooks.push(hook);
       return hook;
+    },
+    rename(before, after) {
+      for (const [index, hook] of hooks.entries()) {
+        if (hook.repository === before) hooks[index] = { ...hook, repository: after };
+      }
     },
     send,
     async sendAll(source, event, payload) {

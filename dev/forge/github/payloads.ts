@@ -1,45 +1,52 @@
-import type { ForgeChange, Message, PullAction } from '../dialect.ts';
+import type { CommentAction, ForgeChange, Message, PullAction } from '../dialect.ts';
 import { toCommentJson, toIssueJson, toPullJson } from './pull-payload.ts';
-import { toPushPayload, toRepositoryJson, toUserJson } from './push-payload.ts';
+import { toPushPayload } from './push-payload.ts';
+import { toRepositoryJson, toUserJson, type Json } from './repository-json.ts';
+import { toHookJson } from './rest-hooks.ts';
 
 /** @see https://docs.github.com/en/webhooks/webhook-events-and-payloads */
 export async function toMessage(origin: string, change: ForgeChange): Promise<Message | undefined> {
   switch (change.kind) {
     case 'ping': {
       const { hook, repository } = change;
-      const shown = repository === undefined ? {} : { repository: toRepositoryJson(origin, repository) };
-      return { event: 'ping', payload: { zen: 'Keep it logically awesome.', hook_id: hook.id, ...shown } };
+      const shown = repository && {
+        repository: toRepositoryJson(origin, repository),
+        sender: toUserJson(origin, repository.owner),
+      };
+      // Unlike the API, a ping has no address for tests.
+      const { test_url: _, ...shownHook } = toHookJson(origin, hook);
+      const payload = { zen: 'Keep it logically awesome.', hook_id: hook.id, hook: shownHook, ...shown };
+      return { event: 'ping', payload };
     }
     case 'push':
       return { event: 'push', payload: await toPushPayload(origin, change.push, change.change) };
     case 'pull': {
-      const { pull, action } = change;
+      const { pull, action, actor } = change;
       const payload = {
         ...toAction(action),
         ...(action.kind === 'synchronized' ? { before: action.before, after: pull.sha } : {}),
         number: pull.number,
-        pull_request: toPullJson(origin, pull),
+        pull_request: await toPullJson(origin, pull),
         repository: toRepositoryJson(origin, pull.repository),
-        sender: toUserJson(origin, pull.author),
+        sender: toUserJson(origin, actor),
       };
       return { event: 'pull_request', payload };
     }
     case 'comment': {
-      const { action, comment } = change;
+      const { action, comment, actor } = change;
       const payload = {
-        action: action.kind,
-        ...(action.kind === 'edited' ? { changes: { body: { from: action.before } } } : {}),
+        ...toCommentAction(action),
         issue: toIssueJson(origin, comment.pull),
         comment: toCommentJson(origin, comment),
         repository: toRepositoryJson(origin, comment.pull.repository),
-        sender: toUserJson(origin, comment.author),
+        sender: toUserJson(origin, actor),
       };
       return { event: 'issue_comment', payload };
     }
   }
 }
 
-function toAction(action: PullAction): Record<string, unknown> {
+function toAction(action: PullAction): Json {
   switch (action.kind) {
     case 'synchronized':
       return { action: 'synchronize' };
@@ -47,8 +54,10 @@ function toAction(action: PullAction): Record<string, unknown> {
       return { action: 'ready_for_review' };
     case 'drafted':
       return { action: 'converted_to_draft' };
-    case 'base-changed':
-      return { action: 'edited', changes: { base: { ref: { from: action.before }, sha: { from: '0'.repeat(40) } } } };
+    case 'base-changed': {
+      const base = { ref: { from: action.before }, sha: { from: action.beforeSha } };
+      return { action: 'edited', changes: { base } };
+    }
     case 'title-changed':
       return { action: 'edited', changes: { title: { from: action.before } } };
     case 'opened':
@@ -56,4 +65,9 @@ function toAction(action: PullAction): Record<string, unknown> {
     case 'closed':
       return { action: action.kind };
   }
+}
+
+function toCommentAction(action: CommentAction): Json {
+  if (action.kind !== 'edited') return { action: action.kind };
+  return { action: 'edited', changes: { body: { from: action.before } } };
 }

@@ -1,7 +1,6 @@
 import { countCommits, isAncestor, readCommit, resolveObject, tryGit, type Commit } from '../git.ts';
 import type { ReceivedPush, Repository } from '../repositories.ts';
-
-type Json = Record<string, unknown>;
+import { toRepositoryJson, toUserJson, type Json } from './repository-json.ts';
 
 /** GitHub lists up to 2048; the tests need no more than these. */
 const MAX_COMMITS = 20;
@@ -38,7 +37,7 @@ export async function toPushPayload(
     compare: `${url}/compare/${before.slice(0, 12)}...${after.slice(0, 12)}`,
     commits: commits.map((commit) => toCommitJson(url, commit)),
     head_commit: head === undefined ? null : toCommitJson(url, await readCommit(path, head)),
-    repository: toRepositoryJson(origin, repository),
+    repository: toPushedRepository(origin, repository, push),
     pusher: { name: login, email: `${login}@example.invalid` },
     sender: toUserJson(origin, login),
   };
@@ -73,34 +72,15 @@ function toCommitJson(url: string, commit: Commit): Json {
   };
 }
 
-/** Returns a repository as the API and the payloads show it, with the commonly used fields. */
-export function toRepositoryJson(origin: string, repository: Repository): Json {
-  const { id, name, fullName, owner } = repository;
-  const url = `${origin}/${fullName}`;
-  const api = `${origin}/api/v3/repos/${fullName}`;
+/** The repository of a push differs from that of other events: two times are numbers, and the owner has a name. */
+function toPushedRepository(origin: string, repository: Repository, { receivedAt }: ReceivedPush): Json {
+  const { owner, defaultBranch, createdAt } = repository;
   return {
-    id,
-    name,
-    full_name: fullName,
-    private: repository.isPrivate,
-    owner: toUserJson(origin, owner),
-    html_url: url,
-    description: null,
-    fork: repository.isFork,
-    url: api,
-    hooks_url: `${api}/hooks`,
-    statuses_url: `${api}/statuses/{sha}`,
-    contents_url: `${api}/contents/{+path}`,
-    compare_url: `${api}/compare/{base}...{head}`,
-    git_url: `${url.replace(/^https?/, 'git')}.git`,
-    clone_url: `${url}.git`,
-    default_branch: repository.defaultBranch,
-    archived: false,
-    disabled: false,
-    visibility: repository.isPrivate ? 'private' : 'public',
+    ...toRepositoryJson(origin, repository),
+    owner: { name: owner, email: null, ...toUserJson(origin, owner) },
+    created_at: Math.floor(createdAt / 1000),
+    pushed_at: Math.floor(receivedAt / 1000),
+    stargazers: 0,
+    master_branch: defaultBranch,
   };
-}
-
-export function toUserJson(origin: string, login: string): Json {
-  return { login, id: 1, name: login, html_url: `${origin}/${login}`, type: 'User', site_admin: false };
 }

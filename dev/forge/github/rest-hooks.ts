@@ -1,10 +1,15 @@
-import { refuse } from './answers.ts';
-import { field, type ApiState, type Route, type RouteAnswer } from '../route.ts';
+import { field, parseJson, type ApiState, type Route, type RouteAnswer } from '../route.ts';
 import type { Delivery, Hook } from '../webhooks.ts';
+import { refuse, refuseInvalid, toList, toPage } from './answers.ts';
+import { toApiUrl, toTime, type Json } from './repository-json.ts';
 
 /** @see https://docs.github.com/en/rest/repos/webhooks */
-export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): Route[] {
-  const { webhooks } = state;
+export function createHookRoutes(state: Pick<ApiState, 'origin' | 'webhooks' | 'onHook'>): Route[] {
+  const { origin, webhooks } = state;
+  const toJson = (hook: Hook): Json => ({
+    ...toHookJson(origin, hook),
+    last_response: toLastResponse(findDeliveries(hook)),
+  });
   const find = (repository: string, id: string | undefined): Hook | undefined =>
     webhooks.hooks.find((hook) => hook.repository === repository && String(hook.id) === id);
   const findDeliveries = (hook: Hook): Delivery[] => webhooks.deliveries.filter(({ hookId }) => hookId === hook.id);
@@ -13,10 +18,10 @@ export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): 
       method: 'GET',
       pattern: /^\/hooks$/,
       permission: 'admin',
-      handle: ({ repository }) => ({
-        status: 200,
-        body: webhooks.hooks.filter((hook) => hook.repository === repository.fullName).map(toJson),
-      }),
+      handle: (call) => {
+        const list = webhooks.hooks.filter((hook) => hook.repository === call.repository.fullName);
+        return toList(list, call, toJson);
+      },
     },
     {
       method: 'POST',
@@ -24,11 +29,12 @@ export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): 
       permission: 'admin',
       handle({ repository, body }) {
         const options = toHook(repository.fullName, body);
-        if (options === undefined) {
-          return refuse(422, 'Validation Failed', [
-            { resource: 'Hook', code: 'custom', message: 'the hook is not valid' },
-          ]);
-        }
+        if (typeof options === 'string') return refuseHook(options);
+        const isSame = (hook: Hook): boolean =>
+          hook.repository === repository.fullName &&
+          hook.url === options.url &&
+          hook.events.some((event) => options.events.includes(event));
+        if (webhooks.hooks.some(isSame)) return refuseHook('Hook already exists on this repository');
         const hook = webhooks.add(options);
         state.onHook(hook);
         return { status: 201, body: toJson(hook) };
@@ -44,10 +50,11 @@ export function createHookRoutes(state: Pick<ApiState, 'webhooks' | 'onHook'>): 
       method: 'GET',
       pattern: /^\/hooks\/(\d+)\/deliveries$/,
       permission: 'admin',
-      handle: ({ repository, captures }) =>
-        toAnswer(find(repository.fullName, captures[0]), (hook) =>
-          findDeliveries(hook).toReversed().map(toDeliveryJson),
-        ),
+      handle: ({ repository, captures, query }) =>
+        toAnswer(find(repository.fullName, captures[0]), (hook) => {
+          const shown = toPage(findDeliveries(hook).toReversed(), query);
+          return shown.map((delivery) => toDeliveryJson(delivery, repository.id));
+        }),
     },
     {
       method: 'POST',
@@ -71,7 +78,8 @@ function toAnswer<T>(value: T | undefined, toBody: (value: T) => unknown): Route
   return value === undefined ? refuse(404, 'Not Found') : { status: 200, body: toBody(value) };
 }
 
-function toHook(repository: string, body: unknown): Omit<Hook, 'id' | 'createdAt'> | undefined {
+/** Reads the hook of a request. Returns what is wrong with it. */
+function toHook(repository: string, body: unknown): Omit<Hook, 'id' | 'createdAt'> | string {
   const config = field(body, 'config');
   const url = field(config, 'url');
   const contentType = field(config, 'content_type') ?? 'form';
@@ -79,28 +87,96 @@ function toHook(repository: string, body: unknown): Omit<Hook, 'id' | 'createdAt
   const events = field(body, 'events') ?? ['push'];
   const isUrl = typeof url === 'string' && URL.canParse(url) && /^https?:/.test(url);
   const isSecret = secret === undefined || typeof secret === 'string';
-  if (!isUrl || !isSecret || (contentType !== 'json' && contentType !== 'form') || !isTexts(events)) {
-    return undefined;
-  }
+  if (!['web', undefined].includes(field(body, 'name') as string | undefined)) return 'The name must be "web"';
+  if (!isUrl) return 'url must be a valid http or https URL';
+  if (!isSecret || (contentType !== 'json' && contentType !== 'form')) return 'The config is not valid';
+  if (!isEvents(events)) return 'The specified event is not valid';
   const isActive = field(body, 'active') !== false;
   const isInsecure = String(field(config, 'insecure_ssl')) === '1';
   return { repository, url, contentType, secret: secret === '' ? undefined : secret, events, isActive, isInsecure };
 }
 
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length > 0 && value.every((text) => typeof text === 'string');
+/** GitHub knows about seventy events. These are all that the development forge sends, and those near them. */
+const EVENTS: readonly unknown[] = [
+  '*',
+  'check_run',
+  'check_suite',
+  'create',
+  'delete',
+  'issue_comment',
+  'issues',
+  'pull_request',
+  'pull_request_review',
+  'pull_request_review_comment',
+  'push',
+  'release',
+  'status',
+  'workflow_run',
+];
+
+function isEvents(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((event) => EVENTS.includes(event));
 }
 
-function toJson(hook: Hook): Record<string, unknown> {
-  const { id, url, contentType, secret, events, isActive, isInsecure } = hook;
+function refuseHook(message: string): RouteAnswer {
+  return refuseInvalid({ resource: 'Hook', code: 'custom', message });
+}
+
+/** A hook, without the newest response. */
+export function toHookJson(origin: string, hook: Hook): Json {
+  const { id, url, contentType, secret, events, isActive, isInsecure, createdAt } = hook;
+  const api = `${toApiUrl(origin, { fullName: hook.repository })}/hooks/${id}`;
   // GitHub shows that a secret exists, and not the secret.
   const shown = secret === undefined ? {} : { secret: '********' };
   const config = { url, content_type: contentType, insecure_ssl: isInsecure ? '1' : '0', ...shown };
-  return { type: 'Repository', id, name: 'web', active: isActive, events, config };
+  const time = toTime(createdAt);
+  return {
+    type: 'Repository',
+    id,
+    name: 'web',
+    active: isActive,
+    events,
+    config,
+    created_at: time,
+    updated_at: time,
+    url: api,
+    test_url: `${api}/test`,
+    ping_url: `${api}/pings`,
+    deliveries_url: `${api}/deliveries`,
+  };
 }
 
-function toDeliveryJson(delivery: Delivery): Record<string, unknown> {
-  const { id, guid, event, isRedelivery: redelivery, answer } = delivery;
-  const status_code = answer?.kind === 'answered' ? answer.status : 0;
-  return { id, guid, event, redelivery, status_code, status: answer?.kind ?? 'pending' };
+function toLastResponse(deliveries: readonly Delivery[]): Json {
+  const answer = deliveries.findLast((delivery) => delivery.answer !== undefined)?.answer;
+  if (answer === undefined) return { code: null, status: 'unused', message: null };
+  if (answer.kind === 'failed') return { code: 502, status: 'timeout', message: answer.message };
+  const isGood = answer.status < 300;
+  return { code: answer.status, status: isGood ? 'active' : 'misconfigured', message: isGood ? 'OK' : 'Invalid' };
+}
+
+function toDeliveryJson(delivery: Delivery, repositoryId: number): Json {
+  const { id, guid, event, isRedelivery: redelivery, answer, sentAt, request } = delivery;
+  const isAnswered = answer?.kind === 'answered';
+  return {
+    id,
+    guid,
+    delivered_at: toTime(sentAt),
+    redelivery,
+    duration: isAnswered ? answer.durationMs / 1000 : 0,
+    status: isAnswered ? 'OK' : (answer?.message ?? 'pending'),
+    status_code: isAnswered ? answer.status : 0,
+    event,
+    action: readAction(request.body),
+    installation_id: null,
+    repository_id: repositoryId,
+    throttled_at: null,
+  };
+}
+
+function readAction(body: string): string | null {
+  const payload = parseJson(
+    Buffer.from(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? '')),
+  );
+  const action = field(payload, 'action');
+  return typeof action === 'string' ? action : null;
 }

@@ -1,114 +1,163 @@
 import { hasPermission, type User } from '../accounts.ts';
-import { resolveObject, tryGit } from '../git.ts';
+import { countCommits, isAncestor, resolveObject, runGit } from '../git.ts';
 import type { Pull } from '../pulls.ts';
+import type { Repository } from '../repositories.ts';
 import { field, type ApiState, type Route, type RouteAnswer, type RouteCall } from '../route.ts';
-import { refuse, toPage } from './answers.ts';
-import { toCommentJson, toPullJson } from './pull-payload.ts';
-import { toUserJson } from './push-payload.ts';
-import { listFiles } from './rest-content.ts';
+import { refuse, refuseInvalid, toList } from './answers.ts';
+import { listPullFiles, toListedPullJson, toPullJson } from './pull-payload.ts';
 
 const NOT_FOUND: RouteAnswer = refuse(404, 'Not Found');
+const FORBIDDEN: RouteAnswer = refuse(403, 'Resource not accessible by personal access token');
+const STATES: readonly unknown[] = ['open', 'closed', 'all'];
 
-/** The routes of pull requests, of comments on them, and of what users may do. */
-export function createPullRoutes({ origin, accounts, repositories, pulls }: ApiState): Route[] {
+/** @see https://docs.github.com/en/rest/pulls/pulls */
+export function createPullRoutes(state: ApiState): Route[] {
+  const { origin, pulls } = state;
   const find = ({ repository, captures: [number] }: RouteCall): Pull | undefined =>
     pulls.find(repository, Number(number));
-  const show = (pull: Pull | undefined, status = 200): RouteAnswer =>
-    pull === undefined ? NOT_FOUND : { status, body: toPullJson(origin, pull) };
   return [
-    route('GET', /^\/pulls$/, 'read', ({ repository, query }) => {
-      const state = query.get('state') ?? 'open';
-      const list = pulls.list(repository).filter((pull) => state === 'all' || pull.state === state);
-      return { status: 200, body: toPage(list, query).map((pull) => toPullJson(origin, pull)) };
-    }),
-    route('GET', /^\/pulls\/(\d+)$/, 'read', (call) => show(find(call))),
-    route('GET', /^\/pulls\/(\d+)\/files$/, 'read', async (call) => {
+    route('GET', /^\/pulls$/, (call) => listPulls(state, call)),
+    route('POST', /^\/pulls$/, (call) => openPull(state, call)),
+    route('GET', /^\/pulls\/(\d+)$/, async (call) => {
       const pull = find(call);
-      if (pull === undefined) return NOT_FOUND;
-      const { path } = call.repository;
-      const base = await tryGit(path, ['merge-base', `refs/heads/${pull.base}`, pull.sha]);
-      return base === undefined
-        ? NOT_FOUND
-        : { status: 200, body: toPage(await listFiles(path, base, pull.sha), call.query) };
+      return pull === undefined ? NOT_FOUND : { status: 200, body: await toPullJson(origin, pull) };
     }),
-    route('POST', /^\/pulls$/, 'read', async ({ repository, body, user }) => {
-      const [head, base, title] = ['head', 'base', 'title'].map((name) => field(body, name));
-      if (typeof head !== 'string' || typeof base !== 'string' || typeof title !== 'string') {
-        return invalid('head, base and title are required');
-      }
-      const [, owner = repository.owner, branch = ''] = /^(?:([^:]+):)?(.+)$/.exec(head) ?? [];
-      const from = repositories.find(owner, repository.name);
-      const branches = [
-        from && (await resolveObject(from.path, `refs/heads/${branch}`, 'commit')),
-        await resolveObject(repository.path, `refs/heads/${base}`, 'commit'),
-      ];
-      if (from === undefined || branches.includes(undefined)) return invalid('the head or the base is not a branch');
-      const isDraft = field(body, 'draft') === true;
-      const opened = await pulls.open({
-        repository,
-        head: { repository: from, branch },
-        base,
-        title,
-        author: user.login,
-        isDraft,
-      });
-      return show(opened, 201);
-    }),
-    route('PATCH', /^\/pulls\/(\d+)$/, 'write', async (call) => {
+    route('PATCH', /^\/pulls\/(\d+)$/, async (call) => {
       const pull = find(call);
-      if (pull === undefined) return NOT_FOUND;
-      const [state, base, title] = ['state', 'base', 'title'].map((name) => field(call.body, name));
-      if (state === 'closed' && pull.state === 'open') return show(await pulls.close(pull));
-      if (state === 'open' && pull.state === 'closed') return show(await pulls.reopen(pull));
-      const changes = {
-        ...(typeof base === 'string' ? { base } : {}),
-        ...(typeof title === 'string' ? { title } : {}),
-      };
-      return show(await pulls.edit(pull, changes));
+      return pull === undefined ? NOT_FOUND : await changePull(state, call, pull);
     }),
-    ...createCommentRoutes({ origin, accounts, pulls }),
-  ];
-}
-
-function createCommentRoutes({ origin, accounts, pulls }: Pick<ApiState, 'origin' | 'accounts' | 'pulls'>): Route[] {
-  return [
-    route('POST', /^\/issues\/(\d+)\/comments$/, 'read', async (call) => {
-      const pull = pulls.find(call.repository, Number(call.captures[0]));
-      const text = field(call.body, 'body');
-      if (pull === undefined) return NOT_FOUND;
-      if (typeof text !== 'string' || text === '') return invalid('body is required');
-      const comment = await pulls.comment(pull, call.user.login, text);
-      return { status: 201, body: toCommentJson(origin, comment) };
+    route('GET', /^\/pulls\/(\d+)\/files$/, async (call) => {
+      const pull = find(call);
+      return pull === undefined ? NOT_FOUND : await toList(await listPullFiles(origin, pull), call, (file) => file);
     }),
-    route('GET', /^\/issues\/comments\/(\d+)$/, 'read', ({ repository, captures: [id] }) => {
-      const comment = pulls.findComment(repository, Number(id));
-      return comment === undefined ? NOT_FOUND : { status: 200, body: toCommentJson(origin, comment) };
-    }),
-    route('GET', /^\/collaborators\/([^/]+)\/permission$/, 'read', ({ repository, captures: [login = ''] }) => {
-      const user = accounts.find(login);
-      if (user === undefined) return refuse(404, `${login} is not a user`);
-      const permission = toPermission(user, repository);
-      const body = { permission, role_name: permission, user: toUserJson(origin, login) };
-      return { status: 200, body };
+    route('PUT', /^\/pulls\/(\d+)\/merge$/, async (call) => {
+      const pull = find(call);
+      return pull === undefined ? NOT_FOUND : await mergePull(state, call, pull);
     }),
   ];
 }
 
-/** @see https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user */
-function toPermission(user: User, repository: RouteCall['repository']): string {
-  const permission = (['admin', 'write', 'read'] as const).find((one) => hasPermission(user, repository, one));
-  return permission ?? 'none';
+async function listPulls({ origin, pulls }: ApiState, call: RouteCall): Promise<RouteAnswer> {
+  const { query, repository } = call;
+  const state = query.get('state') ?? 'open';
+  if (!STATES.includes(state)) return invalid('state', 'invalid');
+  const [head, base] = [query.get('head'), query.get('base')];
+  const isWanted = (pull: Pull): boolean =>
+    (state === 'all' || pull.state === state) &&
+    (base === null || pull.base === base) &&
+    // GitHub ignores a head without an owner.
+    (head === null || !head.includes(':') || head === `${pull.head.repository?.owner ?? ''}:${pull.head.branch}`);
+  return await toList(pulls.list(repository).filter(isWanted), call, (pull) => toListedPullJson(origin, pull));
 }
 
-function invalid(message: string): RouteAnswer {
-  return refuse(422, 'Validation Failed', [{ resource: 'PullRequest', code: 'custom', message }]);
+async function openPull({ origin, repositories, pulls }: ApiState, call: RouteCall): Promise<RouteAnswer> {
+  const { repository, user, body } = call;
+  const [head, base, title] = ['head', 'base', 'title'].map((name) => field(body, name));
+  for (const [name, value] of Object.entries({ head, base, title })) {
+    if (typeof value !== 'string' || value === '') return invalid(name, 'missing_field');
+  }
+  const [, owner = repository.owner, branch = ''] = /^(?:([^:]+):)?(.+)$/.exec(String(head)) ?? [];
+  const from = repositories.find(owner, repository.name);
+  const sha = from && (await resolveHead(from, branch));
+  if (from === undefined || sha === undefined) return invalid('head', 'invalid');
+  if (!hasPermission(user, from, 'write') && !hasPermission(user, repository, 'write')) return FORBIDDEN;
+  const target = String(base);
+  const baseSha = await resolveHead(repository, target);
+  if (baseSha === undefined) return invalid('base', 'invalid');
+  const isSame = (pull: Pull): boolean =>
+    pull.state === 'open' && pull.base === target && pull.head.repository === from && pull.head.branch === branch;
+  if (pulls.list(repository).some(isSame)) {
+    return custom({ message: `A pull request already exists for ${from.owner}:${branch}.` });
+  }
+  // The base repository may lack the objects of the fork until the pull request is open.
+  if (from !== repository) await runGit(repository.path, ['fetch', '--quiet', '--no-tags', from.path, sha]);
+  if ((await countCommits(repository.path, `${baseSha}..${sha}`)) === 0) {
+    const name = from === repository ? branch : `${from.owner}:${branch}`;
+    return custom({
+      message: `No commits between ${from === repository ? '' : `${repository.owner}:`}${target} and ${name}`,
+    });
+  }
+  const isDraft = field(body, 'draft') === true;
+  const options = { repository, head: { repository: from, branch }, base: target, title: String(title), isDraft };
+  const pull = await pulls.open({ ...options, author: user.login });
+  return { status: 201, body: await toPullJson(origin, pull) };
 }
 
-function route(
-  method: Route['method'],
-  pattern: RegExp,
-  permission: Route['permission'],
-  handle: Route['handle'],
-): Route {
-  return { method, pattern, permission, handle };
+async function changePull({ origin, pulls }: ApiState, call: RouteCall, pull: Pull): Promise<RouteAnswer> {
+  const { user, body } = call;
+  if (!mayChange(user, pull)) return FORBIDDEN;
+  const [state, base, title] = ['state', 'base', 'title'].map((name) => field(body, name) ?? undefined);
+  if (state !== undefined && state !== 'open' && state !== 'closed') return invalid('state', 'invalid');
+  if (title !== undefined && (typeof title !== 'string' || title === '')) return invalid('title', 'missing_field');
+  if (base !== undefined) {
+    const problem = await toBaseProblem(pull, { base, isClosed: state === 'closed' || pull.state === 'closed' });
+    if (problem !== undefined) return problem;
+  }
+  const isReopened = state === 'open' && pull.state === 'closed';
+  const obstacle = isReopened ? await toObstacle(pull) : undefined;
+  if (obstacle !== undefined) return custom({ field: 'state', message: `state cannot be changed. ${obstacle}` });
+  let changed = pull;
+  if (state === 'closed' && pull.state === 'open') changed = await pulls.close(changed, { actor: user.login });
+  if (isReopened) changed = await pulls.reopen(changed, user.login);
+  const changes = { ...(typeof base === 'string' ? { base } : {}), ...(title === undefined ? {} : { title }) };
+  return { status: 200, body: await toPullJson(origin, await pulls.edit(changed, changes, user.login)) };
+}
+
+async function toBaseProblem(
+  { repository, head }: Pull,
+  { base, isClosed }: { readonly base: unknown; readonly isClosed: boolean },
+): Promise<RouteAnswer | undefined> {
+  if (isClosed) {
+    const message = 'Cannot change the base branch of a closed pull request.';
+    return refuseInvalid({ resource: 'PullRequest', field: 'base', code: 'invalid', message });
+  }
+  const isSelf = head.repository === repository && head.branch === base;
+  const isBranch = typeof base === 'string' && (await resolveHead(repository, base)) !== undefined;
+  return isBranch && !isSelf ? undefined : invalid('base', 'invalid');
+}
+
+/** Returns why a closed pull request cannot be opened again. */
+async function toObstacle({ repository, base, head, sha, isMerged }: Pull): Promise<string | undefined> {
+  if (isMerged) return 'The pull request is already merged.';
+  if (head.repository === undefined) return 'The repository that submitted this pull request has been deleted.';
+  const now = await resolveHead(head.repository, head.branch);
+  if (now === undefined) return `The ${head.branch} branch has been deleted.`;
+  if ((await resolveHead(repository, base)) === undefined) return `The ${base} branch has been deleted.`;
+  return (await isAncestor(head.repository.path, sha, now))
+    ? undefined
+    : `The ${head.branch} branch was force-pushed or recreated.`;
+}
+
+async function mergePull({ pulls }: ApiState, { user, repository, body }: RouteCall, pull: Pull): Promise<RouteAnswer> {
+  if (!hasPermission(user, repository, 'write')) return FORBIDDEN;
+  if (pull.state === 'closed' || pull.isDraft) return refuse(405, 'Pull Request is not mergeable');
+  const sha = field(body, 'sha');
+  if (sha !== undefined && sha !== pull.sha) {
+    return refuse(409, 'Head branch was modified. Review and try the merge again.');
+  }
+  const merged = await pulls.merge(pull, user.login);
+  return merged?.merge === undefined
+    ? refuse(405, 'Pull Request is not mergeable')
+    : { status: 200, body: { sha: merged.merge.sha, merged: true, message: 'Pull Request successfully merged' } };
+}
+
+/** Its author and those who may push may change it. */
+function mayChange(user: User, { repository, author }: Pull): boolean {
+  return user.login === author || hasPermission(user, repository, 'write');
+}
+
+function resolveHead({ path }: Repository, branch: string): Promise<string | undefined> {
+  return resolveObject(path, `refs/heads/${branch}`, 'commit');
+}
+
+function invalid(name: string, code: 'invalid' | 'missing_field'): RouteAnswer {
+  return refuseInvalid({ resource: 'PullRequest', field: name, code });
+}
+
+function custom(problem: { readonly field?: string; readonly message: string }): RouteAnswer {
+  return refuseInvalid({ resource: 'PullRequest', code: 'custom', ...problem });
+}
+
+function route(method: Route['method'], pattern: RegExp, handle: Route['handle']): Route {
+  return { method, pattern, permission: 'read', handle };
 }

@@ -1,6 +1,8 @@
 import { resolveCommit } from '../git.ts';
-import { refuse, toPage } from './answers.ts';
+import type { Repository } from '../repositories.ts';
 import { field, type ApiState, type Route, type RouteAnswer, type RouteCall, type Status } from '../route.ts';
+import { refuse, refuseInvalid, toList, type Problem } from './answers.ts';
+import { toApiUrl, toRepositoryJson, toTime, toUserJson, type Json } from './repository-json.ts';
 
 const STATES: readonly unknown[] = ['error', 'failure', 'pending', 'success'];
 const MAX_DESCRIPTION_LENGTH = 140;
@@ -8,7 +10,8 @@ const MAX_DESCRIPTION_LENGTH = 140;
 const MAX_STATUSES = 1000;
 
 /** @see https://docs.github.com/en/rest/commits/statuses */
-export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'>): Route[] {
+export function createStatusRoutes(state: Pick<ApiState, 'origin' | 'statuses' | 'onChange'>): Route[] {
+  const { origin } = state;
   const find = async ({ repository, captures: [ref = ''] }: RouteCall): Promise<Status[] | undefined> => {
     const sha = await resolveCommit(repository.path, ref);
     const isOfCommit = (status: Status): boolean => status.repository === repository.fullName && status.sha === sha;
@@ -24,7 +27,7 @@ export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'
         const [sha = ''] = call.captures;
         const problem = toProblem(call.body);
         if (problem !== undefined) {
-          return refuse(422, 'Validation Failed', [problem]);
+          return refuseInvalid(problem);
         }
         if (!/^[0-9a-f]{40}$/.test(sha) || (await resolveCommit(call.repository.path, sha)) === undefined) {
           return refuse(422, `No commit found for SHA: ${sha}`);
@@ -33,13 +36,12 @@ export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'
         const isSame = (other: Status): boolean =>
           other.repository === status.repository && other.sha === sha && other.context === status.context;
         if (state.statuses.filter(isSame).length >= MAX_STATUSES) {
-          return refuse(422, 'Validation Failed', [
-            { message: 'This SHA and context has reached the maximum number of statuses.' },
-          ]);
+          const message = 'This SHA and context has reached the maximum number of statuses.';
+          return refuseInvalid({ resource: 'Status', code: 'custom', message });
         }
         state.statuses.push(status);
         state.onChange();
-        return { status: 201, body: toJson(status) };
+        return { status: 201, body: toJson(origin, call.repository, status) };
       },
     },
     {
@@ -50,31 +52,47 @@ export function createStatusRoutes(state: Pick<ApiState, 'statuses' | 'onChange'
         const statuses = await find(call);
         return statuses === undefined
           ? refuse(404, 'Not Found')
-          : { status: 200, body: toPage(statuses, call.query).map(toJson) };
+          : await toList(statuses, call, (status) => toJson(origin, call.repository, status));
       },
     },
     {
       method: 'GET',
       pattern: /^\/commits\/(.+)\/status$/,
       permission: 'read',
-      handle: async (call) => toCombined(await find(call)),
+      handle: async (call) => toCombined(origin, call, await find(call)),
     },
   ];
 }
 
 /** Returns the newest status of each context, and the combined state. */
-function toCombined(statuses: readonly Status[] | undefined): RouteAnswer {
+async function toCombined(
+  origin: string,
+  call: RouteCall,
+  statuses: readonly Status[] | undefined,
+): Promise<RouteAnswer> {
   if (statuses === undefined) {
     return refuse(404, 'Not Found');
   }
+  const {
+    repository,
+    captures: [ref = ''],
+  } = call;
   const newest = [...new Map(statuses.toReversed().map((status) => [status.context, status])).values()];
   const isBad = newest.some(({ state }) => state === 'failure' || state === 'error');
   const isGood = newest.length > 0 && newest.every(({ state }) => state === 'success');
   const state = isBad ? 'failure' : isGood ? 'success' : 'pending';
-  return { status: 200, body: { state, total_count: newest.length, statuses: newest.map(toJson) } };
+  const sha = statuses[0]?.sha ?? (await resolveCommit(repository.path, ref)) ?? '';
+  const commit_url = `${toApiUrl(origin, repository)}/commits/${sha}`;
+  const list = await toList(newest, call, (status) => {
+    const { creator: _, ...shown } = toJson(origin, repository, status);
+    return shown;
+  });
+  const shared = { state, sha, total_count: newest.length, statuses: list.body };
+  const body = { ...shared, repository: toRepositoryJson(origin, repository), commit_url, url: `${commit_url}/status` };
+  return { ...list, body };
 }
 
-function toProblem(body: unknown): Record<string, string> | undefined {
+function toProblem(body: unknown): Problem | undefined {
   const texts = ['context', 'description', 'target_url'].filter(
     (name) => !['string', 'undefined'].includes(typeof (field(body, name) ?? undefined)),
   );
@@ -88,6 +106,9 @@ function toProblem(body: unknown): Record<string, string> | undefined {
   if (typeof description === 'string' && description.length > MAX_DESCRIPTION_LENGTH) {
     return invalid('description', `description is too long (maximum is ${MAX_DESCRIPTION_LENGTH} characters)`);
   }
+  if (typeof description === 'string' && /[\u{10000}-\u{10FFFF}]/u.test(description)) {
+    return invalid('description', 'description contains unicode characters above 0xffff');
+  }
   const targetUrl = field(body, 'target_url');
   if (typeof targetUrl === 'string' && !/^https?:\/\//.test(targetUrl)) {
     return invalid('target_url', 'target_url must use http(s) scheme');
@@ -95,7 +116,7 @@ function toProblem(body: unknown): Record<string, string> | undefined {
   return undefined;
 }
 
-function invalid(name: string, message: string): Record<string, string> {
+function invalid(name: string, message: string): Problem {
   return { resource: 'Status', code: 'custom', field: name, message };
 }
 
@@ -114,7 +135,21 @@ function toStatus(call: RouteCall, id: number): Status {
   };
 }
 
-function toJson(status: Status): Record<string, unknown> {
+function toJson(origin: string, repository: Repository, status: Status): Json {
   const { id, context, state, description, targetUrl, creator, createdAt } = status;
-  return { id, context, state, description, target_url: targetUrl, creator: { login: creator }, created_at: createdAt };
+  const time = toTime(Date.parse(createdAt));
+  const user = toUserJson(origin, creator);
+  return {
+    url: `${toApiUrl(origin, repository)}/statuses/${status.sha}`,
+    avatar_url: user['avatar_url'],
+    id,
+    node_id: `SC_${id}`,
+    state,
+    description,
+    target_url: targetUrl,
+    context,
+    created_at: time,
+    updated_at: time,
+    creator: user,
+  };
 }
