@@ -101,15 +101,35 @@ export interface Commit {
   readonly modified: readonly string[];
 }
 
-const COMMIT_FORMAT = '%H%x00%T%x00%cI%x00%an%x00%ae%x00%cn%x00%ce%x00%B';
+const COMMIT_FORMAT = ['%H', '%T', '%cI', '%an', '%ae', '%cn', '%ce', '%B'].join('%x00');
+/** A file can have the name U+0001, but no two names follow each other: a status is between them. */
+const COMMIT_START = '\0\u0001\0\u0001\0';
 
 export async function readCommit(directory: string, sha: string): Promise<Commit> {
-  const show = ['show', '--diff-merges=off', '--name-status', '--no-renames', '-z', `--format=${COMMIT_FORMAT}%x00`];
-  const parts = (await runGit(directory, [...show, sha, '--'])).toString('utf8').split('\0');
-  const [id = '', tree = '', timestamp = '', authorName = '', authorEmail = '', ...rest] = parts;
-  const [committerName = '', committerEmail = '', message = '', , ...changes] = rest;
+  const [commit] = await readLog(directory, ['--no-walk', sha]);
+  if (commit === undefined) throw new Error(`there is no commit ${sha}`);
+  return commit;
+}
+
+/** Reads the newest commits of a range, the oldest first, with one process. */
+export async function readCommits(directory: string, range: string, max: number): Promise<Commit[]> {
+  return (await readLog(directory, [`--max-count=${max}`, range])).toReversed();
+}
+
+async function readLog(directory: string, selection: readonly string[]): Promise<Commit[]> {
+  const options = ['log', '--diff-merges=off', '--name-status', '--no-renames', '-z'];
+  const format = `--format=%x00%x01%x00%x01%x00${COMMIT_FORMAT}%x00`;
+  const output = await runGit(directory, [...options, format, ...selection, '--']);
+  return output.toString('utf8').split(COMMIT_START).slice(1).map(parseCommit);
+}
+
+function parseCommit(text: string): Commit {
+  const [id = '', tree = '', timestamp = '', authorName = '', authorEmail = '', ...rest] = text.split('\0');
+  const [committerName = '', committerEmail = '', message = '', ...changes] = rest;
+  // The first change follows empty fields and a line end.
+  const fields = changes.map((field) => field.replace(/^\n/, '')).filter((field) => field !== '');
   const withStatus = (status: RegExp): string[] =>
-    changes.filter((_, index) => index % 2 === 1 && status.test(changes[index - 1]?.trim() ?? ''));
+    fields.filter((_, index) => index % 2 === 1 && status.test(fields[index - 1] ?? ''));
   return {
     sha: id,
     tree,

@@ -154,7 +154,7 @@ async function listSpooled(spool: string): Promise<{ name: string; mtimeMs: numb
   return (await Promise.all(files)).toSorted((one, other) => one.mtimeMs - other.mtimeMs);
 }
 
-/** GitHub serves any commit of the network by its sha. */
+/** GitHub serves any commit of the network by its sha. No forge lets clients push to the refs of pull requests. */
 const CONFIG = `[uploadpack]
   allowAnySHA1InWant = true
   allowFilter = true
@@ -162,6 +162,8 @@ const CONFIG = `[uploadpack]
   hideRefs = ${FORK_NAMESPACE}
 [receive]
   denyDeleteCurrent = ignore
+  hideRefs = refs/pull
+  hideRefs = refs/merge-requests
   autogc = false
 `;
 

@@ -30,6 +30,7 @@ beforeAll(async () => {
   repository = await forge.createRepository({ owner: 'acme', name: 'shop' });
   const events = ['push', 'pull_request', 'issue_comment'];
   forge.createHook(repository, { url: 'http://127.0.0.1:9/', events });
+  forge.createHook(repository, { url: 'http://127.0.0.1:9/', events: ['issue_comment'] });
   tree = await createWorkTree({ path: join(root, 'work-tree') });
   first = await tree.commit({ 'a.txt': 'one\n' }, 'First');
   await tree.commit({ 'a.txt': 'two\n' }, 'Second');
@@ -68,6 +69,24 @@ test('a pull request from a fork, its files and its status', async () => {
   await expect(api.rest.repos.createCommitStatus(rocket)).rejects.toMatchObject({ status: 422 });
   // What is in the fork is at its head in the base repository.
   expect(await tree.git('ls-remote', repository.path, 'refs/pull/1/head')).toContain(topic);
+});
+
+test('anybody can fetch the commits of a fork from the base repository, and nobody can push to their refs', async () => {
+  const url = `${forge.origin}/acme/shop.git`;
+  const stranger = await createWorkTree({ path: join(root, 'stranger') });
+  await stranger.git('fetch', '--quiet', '--depth=1', url, topic);
+  expect(await stranger.git('rev-parse', 'FETCH_HEAD')).toBe(topic);
+  expect(await stranger.git('ls-remote', url, 'refs/pull/*')).toBe(`${topic}\trefs/pull/1/head`);
+  const owner = await createWorkTree({ path: join(root, 'owner'), token: 'owner-token' });
+  await owner.git('fetch', '--quiet', url, 'main');
+  await expect(owner.git('push', '--quiet', url, 'FETCH_HEAD:refs/pull/1/head')).rejects.toThrow('hidden ref');
+});
+
+test('a hook gets only the events that it selects', () => {
+  const events = (id: number): string[] =>
+    forge.deliveries.filter(({ hookId }) => hookId === id).map(({ event }) => event);
+  expect(events(1)).toContain('pull_request');
+  expect(new Set(events(2))).toEqual(new Set(['ping']));
 });
 
 test('comments, and what their authors may do', async () => {
@@ -116,7 +135,9 @@ test('a pull request as a draft, with another base, merged by a push, and withou
   expect(last('synchronize')).toMatchObject({ number: 1, before: topic, after: reopened.sha });
   const changes = { base: { ref: { from: 'main' }, sha: { from: opened.baseSha } } };
   expect(last('reopened')).toMatchObject({ number: 2, pull_request: { base: { ref: 'old', sha: first } } });
-  const edits = forge.deliveries.filter(({ request }) => request.body.startsWith('{"action":"edited"'));
+  const edits = forge.deliveries.filter(
+    ({ hookId, request }) => hookId === 1 && request.body.startsWith('{"action":"edited"'),
+  );
   expect(edits.map(({ request }) => JSON.parse(request.body) as object)).toMatchObject([
     { changes: { title: { from: 'Topic' } } },
     { changes, sender: { login: 'ada' } },

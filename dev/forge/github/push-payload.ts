@@ -1,9 +1,9 @@
-import { countCommits, isAncestor, readCommit, resolveObject, tryGit, type Commit } from '../git.ts';
+import { isAncestor, readCommit, readCommits, resolveObject, type Commit } from '../git.ts';
 import type { ReceivedPush, Repository } from '../repositories.ts';
 import { toRepositoryJson, toUserJson, type Json } from './repository-json.ts';
 
-/** GitHub lists up to 2048; the tests need no more than these. */
-const MAX_COMMITS = 20;
+/** GitHub lists at most as many. */
+const MAX_COMMITS = 2048;
 
 /**
  * Creates the body of a `push` webhook from the real repository.
@@ -43,16 +43,10 @@ export async function toPushPayload(
   };
 }
 
+/** Lists what a push added to a branch, the oldest first. */
 async function listCommits(path: string, before: string, after: string): Promise<Commit[]> {
-  if (
-    (await resolveObject(path, before, 'commit')) === undefined ||
-    (await countCommits(path, `${before}..${after}`)) === 0
-  ) {
-    return [];
-  }
-  const list = await tryGit(path, ['rev-list', `--max-count=${MAX_COMMITS}`, `${before}..${after}`, '--']);
-  const shas = (list ?? '').split('\n').toReversed();
-  return Promise.all(shas.map((sha) => readCommit(path, sha)));
+  const isKnown = (await resolveObject(path, before, 'commit')) !== undefined;
+  return isKnown ? await readCommits(path, `${before}..${after}`, MAX_COMMITS) : [];
 }
 
 function toCommitJson(url: string, commit: Commit): Json {
