@@ -9,6 +9,8 @@ export interface User {
    * ones.
    */
   readonly permissions: Readonly<Record<string, Permission>>;
+  /** GitHub's name of the role that grants them: `maintain`, `triage` or any other. Default: the permission. */
+  readonly roleName?: string;
 }
 
 export interface Accounts {

@@ -34,6 +34,8 @@ beforeAll(async () => {
   const users = [
     { login: 'ada', token: 'owner-token', permissions: { '*': 'admin' } },
     { login: 'eve', token: 'reader-token', permissions: {} },
+    { login: 'tom', token: 'triage-token', permissions: { 'acme/shop': 'read' }, roleName: 'triage' },
+    { login: 'joe', token: 'writer-token', permissions: { 'acme/shop': 'write' }, roleName: 'deployers' },
   ] as const;
   forge = await createForgeServer({ root, users });
   repository = await forge.createRepository({ owner: 'acme', name: 'shop' });
@@ -209,6 +211,8 @@ test('writes, changes and deletes comments, and says who may push', async () => 
   ): ReturnType<Octokit['rest']['repos']['getCollaboratorPermissionLevel']> =>
     client.rest.repos.getCollaboratorPermissionLevel({ ...names, username });
   expect((await permission(api, 'EVE')).data).toMatchObject({ permission: 'read', role_name: 'read' });
+  expect((await permission(api, 'tom')).data).toMatchObject({ permission: 'read', role_name: 'triage' });
+  expect((await permission(api, 'joe')).data).toMatchObject({ permission: 'write', role_name: 'deployers' });
   expect(await refusal(permission(api, 'nobody'))).toBe('404 nobody is not a user');
   expect(await refusal(permission(reader, 'ada'))).toMatch(/^403 Must have push access/);
 });

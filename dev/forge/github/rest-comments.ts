@@ -72,16 +72,17 @@ function readPermission({ origin, accounts }: State, call: RouteCall): RouteAnsw
   const user = accounts.find(login);
   if (user === undefined) return refuse(404, `${login} is not a user`);
   const permission = toPermission(user, repository);
-  // GitHub's user has these fields here only.
+  const role_name = user.roleName ?? permission;
+  const mayPush = permission === 'write' || permission === 'admin';
   const permissions = {
     pull: permission !== 'none',
-    triage: permission === 'write' || permission === 'admin',
-    push: permission === 'write' || permission === 'admin',
-    maintain: permission === 'admin',
+    triage: mayPush || role_name === 'triage',
+    push: mayPush,
+    maintain: permission === 'admin' || role_name === 'maintain',
     admin: permission === 'admin',
   };
-  const shown = { ...toUserJson(origin, user.login), permissions, role_name: permission };
-  return { status: 200, body: { permission, role_name: permission, user: shown } };
+  const shown = { ...toUserJson(origin, user.login), permissions, role_name };
+  return { status: 200, body: { permission, role_name, user: shown } };
 }
 
 function toPermission(user: User, repository: RouteCall['repository']): string {
