@@ -20,7 +20,7 @@ export const githubDialect: RestDialect = {
  *
  * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
  */
-export function isRateLimit({ status, headers, body }: LimitedResponse): boolean {
+function isRateLimit({ status, headers, body }: LimitedResponse): boolean {
   if (status !== 403) return false;
   if (headers['retry-after'] !== undefined || headers['x-ratelimit-remaining'] === '0') return true;
   return /secondary rate limit|abuse detection/i.test(readString(readObject(parseJson(body))['message']) ?? '');
