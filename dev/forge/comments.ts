@@ -18,7 +18,7 @@ export interface Comment {
 export interface Comments {
   comment(pull: Pull, author: string, text: string): Promise<Comment>;
   findComment(repository: Repository, id: number): Comment | undefined;
-  /** `actor`: whoever may push can change the comments of others. Default: its author. */
+  /** `actor`: the user who changes it. People who may push can change the comments of others. Default: its author. */
   editComment(comment: Comment, text: string, actor?: string): Promise<Comment>;
   deleteComment(comment: Comment, actor?: string): Promise<void>;
 }

@@ -36,7 +36,7 @@ export interface Build {
   /** The repository. */
   readonly scope: Scope;
   readonly event: EventKind;
-  /** Of a pull request in the same repository: its branch. */
+  /** For a pull request in the same repository, this is its branch. */
   readonly ref: Ref;
   /** Present if the event is `pull_request`. */
   readonly pull?: PullRequest | undefined;

@@ -14,7 +14,7 @@ import {
 
 /**
  * Messages about unproven builds in the operator's chat. Telegram accepts twenty per minute for a group. `waiting`:
- * those that may wait for Telegram. Each of them holds a build. Anybody can start builds of new hooks, so these have
+ * those that may wait for Telegram. Each of them holds a build. Everyone can start builds of new hooks, so these have
  * the smaller part.
  */
 const UNPROVEN = { known: { perMinute: 8, waiting: 16 }, new: { perMinute: 4, waiting: 8 } } as const;

@@ -71,7 +71,7 @@ export function stepsOf(stage: Stage): readonly Step[] {
 
 /** An event, and which globs match it. */
 interface Facts extends Pick<Build, 'event' | 'ref' | 'pull'> {
-  /** Of the ref; of a pull request: its base. */
+  /** Matches the name of the ref, or of a pull request's base. */
   matchesName(globs: readonly string[]): boolean;
   /** Undefined: the paths are unknown. */
   matchesPath?(globs: readonly string[]): boolean;

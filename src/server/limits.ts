@@ -94,7 +94,7 @@ export interface Hook {
 }
 
 /**
- * Limits what one process does for webhooks (A12). Anybody can seal a token of their own for any repository, with the
+ * Limits what one process does for webhooks (A12). Everyone can seal a token of their own for any repository, with the
  * public key. Such a hook is *new* until the forge has confirmed its token. All new hooks share small limits, by
  * repository, because tokens cost nothing. Every other hook is *known* and has limits of its own, also after a restart.
  */

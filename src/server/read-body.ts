@@ -2,7 +2,8 @@ import { C3Error } from '../errors.ts';
 import { LimitError, LIMITS, type Limits } from './limits.ts';
 
 /**
- * Whom a body belongs to. `group`: those who share a part of the limits. `member`: those who share the group's part.
+ * Names the sender of a body. All senders of a `group` share one part of the limits, and all senders of a `member` share
+ * one part of the group's.
  */
 export interface BodySender {
   readonly group: string;

@@ -71,7 +71,7 @@ test('a pull request from a fork, its files and its status', async () => {
   expect(await tree.git('ls-remote', repository.path, 'refs/pull/1/head')).toContain(topic);
 });
 
-test('anybody can fetch the commits of a fork from the base repository, and nobody can push to their refs', async () => {
+test('the commits of a fork can be fetched from the base repository without a token, and their refs refuse pushes', async () => {
   const url = `${forge.origin}/acme/shop.git`;
   const stranger = await createWorkTree({ path: join(root, 'stranger') });
   await stranger.git('fetch', '--quiet', '--depth=1', url, topic);

@@ -21,7 +21,7 @@ export interface CommitOptions {
 
 /**
  * Reads a file at a commit, by the ids of its trees and its blob. The route `raw` prefers a branch whose name is that
- * id, and whoever may push could make one with another c3.yaml (A2).
+ * id, and a user who may push could make one with another c3.yaml (A2).
  */
 export async function readFile(api: RestApi, path: string, { sha, signal }: CommitOptions): Promise<FileContent> {
   const action = `read ${path} of ${formatScope(api.scope)} at ${sha.slice(0, 12)}`;
@@ -45,7 +45,7 @@ export async function readFile(api: RestApi, path: string, { sha, signal }: Comm
 }
 
 interface EntryOptions {
-  /** Of the commit or the tree. */
+  /** The id of the commit or the tree. */
   readonly id: unknown;
   readonly action: string;
   readonly signal: AbortSignal;

@@ -102,8 +102,8 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
 }
 
 /**
- * Returns whether the head of a pull request is not a branch of this repository. A deleted fork is null. Whoever may read
- * a repository may push to `refs/for/BRANCH`: then the payload names this repository, and the ref of the pull request.
+ * Returns whether the head of a pull request is not a branch of this repository. A deleted fork is null. A user who may
+ * only read can push to `refs/for/BRANCH`: then the payload names this repository, and the ref of the pull request.
  *
  * @see https://docs.gitea.com/usage/agit
  */

@@ -133,7 +133,7 @@ describe('a pull request', () => {
     expect(await repository.pullPaths({ number, base: 'main' }, newer, signal)).toEqual(['docs']);
   });
 
-  test('that was pushed to refs/for/ is one of a fork: whoever may read can push there', async () => {
+  test('that was pushed to refs/for/ counts as one from a fork, because readers can push there', async () => {
     const golden = new URL('../../../test/fixtures/gitea/pull-of-refs-for.json', import.meta.url);
     const { pull_request: pull } = JSON.parse(await readFile(golden, 'utf8')) as Record<string, unknown>;
     const scope = { host: 'git.example.com', owner: 'gitea', name: 'webhooks' };
