@@ -149,6 +149,16 @@ function checkToken(token: string): void {
   }
 }
 
+/** Runs a call whose answer a build does not need. Returns undefined if the forge is not reachable. */
+export async function orUnknown<T>(ask: () => Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
 /**
  * Returns an error such as `Cannot read c3.yaml of github.com/acme/shop: the forge answers 403 "…"`.
  *

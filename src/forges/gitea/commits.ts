@@ -3,7 +3,7 @@ import { C3Error } from '../../errors.ts';
 import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
-import { MAX_FILE_BYTES, toForgeError, type RestApi } from '../rest-api.ts';
+import { MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 import { isFirstUnknown, PAGE_LENGTH, READ_HINT } from './api.ts';
 
@@ -176,14 +176,4 @@ export async function pullPaths(
 async function readPullHead(api: RestApi, number: number, signal: AbortSignal): Promise<unknown> {
   const response = await api.get(`/pulls/${number}`, signal);
   return response.status === 200 ? readObject(readObject(parseJson(response.body))['head'])['sha'] : undefined;
-}
-
-/** A build must not fail because the forge cannot list its changes. */
-async function orUnknown<T>(read: () => Promise<T | undefined>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
-    throw error;
-  }
 }

@@ -1,32 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type BuildTarget, formatRef, type Ref } from '../../build/index.ts';
-import { C3Error } from '../../errors.ts';
 import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof, Repository } from '../forge.ts';
-import { toDiagnosis, type RestApi } from '../rest-api.ts';
+import { type Access, type Head, type ProveOptions, proveRef, RECENT_MS, refuse, type Refusal } from '../prove-ref.ts';
+import { orUnknown, toDiagnosis, type RestApi } from '../rest-api.ts';
 import { PAGE_LENGTH } from './api.ts';
 import { isAncestor } from './commits.ts';
 
-type Refusal = Extract<Proof, { kind: 'refused' }>;
-type Head = { kind: 'head'; sha: string; isProtected: boolean } | Refusal;
-
-export interface ProveOptions {
-  readonly signal: AbortSignal;
-  /** The pauses before a refusal is checked again: all of them while the forge shows the ref as it was before the push. */
-  readonly lagPausesMs: readonly number[];
-}
-
-/**
- * Asks the forge two questions at the same time: whether the token may push, and whether the commit is the head of the
- * ref or was pushed as its head (A2). An ancestor of the head proves nothing: a merge brings commits into a branch
- * that never were its head.
- */
 export async function prove(api: RestApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
-  const [access, pushed] = await Promise.all([readAccess(api, options.signal), provePushed(api, target, options)]);
-  if (access.kind === 'refused' || pushed.kind === 'refused') return access.kind === 'refused' ? access : pushed;
-  const isDefault = target.ref.kind === 'branch' && target.ref.name === access.defaultBranch;
-  return isDefault ? { ...pushed, trust: 'protected' } : pushed;
+  const { ref } = target;
+  const { signal } = options;
+  const facts = {
+    readAccess: () => readAccess(api, signal),
+    readHead: () => (ref.kind === 'branch' ? readBranch(api, ref, signal) : readTag(api, ref, signal)),
+    wasPushed: (head: string) => wasPushed(api, target, { head, signal }),
+  };
+  return await proveRef(facts, target, options);
 }
 
 /** Returns why the token may not push; undefined if it may. */
@@ -34,8 +23,6 @@ export async function checkAccess(api: RestApi, signal: AbortSignal): Promise<st
   const access = await readAccess(api, signal);
   return access.kind === 'refused' ? access.message : undefined;
 }
-
-type Access = { kind: 'granted'; defaultBranch: unknown } | Refusal;
 
 async function readAccess(api: RestApi, signal: AbortSignal): Promise<Access> {
   const scope = formatScope(api.scope);
@@ -48,32 +35,6 @@ async function readAccess(api: RestApi, signal: AbortSignal): Promise<Access> {
   // The right is the user's. The first status shows whether the token's scopes suffice.
   if (readObject(repository['permissions'])['push'] !== true) return refuse(`the token may not push to ${scope}`);
   return { kind: 'granted', defaultBranch: repository['default_branch'] };
-}
-
-async function provePushed(api: RestApi, target: BuildTarget, { signal, lagPausesMs }: ProveOptions): Promise<Proof> {
-  let answer = await proveOnce(api, target, signal);
-  for (const [index, pauseMs] of lagPausesMs.entries()) {
-    if (answer.proof.kind === 'proven' || (index > 0 && !answer.isOld)) break;
-    await sleep(pauseMs, undefined, { signal });
-    answer = await proveOnce(api, target, signal);
-  }
-  return answer.proof;
-}
-
-/** `isOld`: the forge shows the ref as it was before the push. */
-async function proveOnce(
-  api: RestApi,
-  target: BuildTarget,
-  signal: AbortSignal,
-): Promise<{ readonly proof: Proof; readonly isOld: boolean }> {
-  const { ref, sha, before } = target;
-  const head = ref.kind === 'branch' ? await readBranch(api, ref, signal) : await readTag(api, ref, signal);
-  if (head.kind === 'refused') return { proof: head, isOld: before === undefined };
-  const isHead = head.sha === sha;
-  if (isHead || (ref.kind === 'branch' && (await wasPushed(api, target, { head: head.sha, signal })))) {
-    return { proof: { kind: 'proven', trust: head.isProtected ? 'protected' : 'other', isHead }, isOld: false };
-  }
-  return { proof: refuse(`${ref.name} has moved on to ${head.sha.slice(0, 7)}`), isOld: head.sha === before };
 }
 
 async function readBranch(api: RestApi, ref: Ref, signal: AbortSignal): Promise<Head> {
@@ -102,9 +63,6 @@ function toNoHead(ref: Ref, status: number, diagnosis: string): Refusal {
     : refuse(`the forge does not show ref ${formatRef(ref)}: ${diagnosis}`);
 }
 
-/** Deliveries of quick pushes come within seconds, or minutes if c3 was away. An older head needs its sealed link. */
-const RECENT_MS = 3_600_000;
-
 /**
  * Returns whether the forge's activity log says that the commit was pushed as the head of the branch in the last hour,
  * and the branch still contains it: so it was not reset since.
@@ -125,13 +83,10 @@ export async function readPush(
   { ref, sha }: BuildTarget,
   signal: AbortSignal,
 ): ReturnType<Repository['readPush']> {
-  try {
+  return await orUnknown(async () => {
     const push = (await readPushLog(api, ref, signal)).find(({ after }) => after === sha);
     return push && { before: push.before };
-  } catch (error) {
-    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
-    throw error;
-  }
+  });
 }
 
 interface PushEntry {
@@ -165,8 +120,4 @@ function toPush({ op_type: type, content, created }: UnknownObject): readonly Pu
   const after = readString(readObject(head)['Sha1']);
   const [, before] = /\/compare\/([0-9a-f]{40,64})\.\.\.[0-9a-f]{40,64}$/.exec(readString(link) ?? '') ?? [];
   return after === undefined ? [] : [{ after, before, at: Date.parse(readString(created) ?? '') || 0 }];
-}
-
-function refuse(message: string): Refusal {
-  return { kind: 'refused', message };
 }

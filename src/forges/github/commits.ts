@@ -1,10 +1,9 @@
 import type { CommitFacts } from '../../build/index.ts';
-import { C3Error } from '../../errors.ts';
 import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
-import { encodePath, MAX_FILE_BYTES, toForgeError, type RestApi } from '../rest-api.ts';
+import { encodePath, MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
 import { isFirstUnknown, isUnknownCommit } from './api.ts';
 
 /** Commits and comparisons contain up to 300 files with about 1 MB of changes, which c3 does not use. */
@@ -89,15 +88,12 @@ async function compare(
   { sha, signal, relations }: CommitOptions & { readonly relations: readonly unknown[] },
 ): Promise<readonly string[] | undefined> {
   const options = { query: { per_page: '1' }, maxBytes: MAX_COMMIT_BYTES, isLate: isFirstUnknown };
-  try {
+  // A build must not fail because the forge cannot list its changes.
+  return await orUnknown(async () => {
     const response = await api.get(`/compare/${before}...${sha}`, signal, options);
     const { status, files } = response.status === 200 ? readObject(parseJson(response.body)) : {};
     if (!relations.includes(status) || !Array.isArray(files) || files.length >= MAX_COMPARED_FILES) return undefined;
     const names = files.map(readObject).flatMap((file) => [file['filename'], file['previous_filename']]);
     return names.filter((name) => typeof name === 'string');
-  } catch (error) {
-    // A build must not fail because the forge cannot list its changes.
-    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
-    throw error;
-  }
+  });
 }

@@ -1,10 +1,9 @@
 import type { CommitFacts } from '../../build/index.ts';
-import { C3Error } from '../../errors.ts';
 import { parseJson, readArray, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
-import { MAX_FILE_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
+import { MAX_FILE_BYTES, orUnknown, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 import { getSegments, isFirstUnknown, RIGHTS_HINT, toSegments } from './api.ts';
 
@@ -56,7 +55,7 @@ export async function changedPaths(
   before: string,
   { sha, signal }: CommitOptions,
 ): Promise<readonly string[] | undefined> {
-  return await unlessUnreachable(async () => {
+  return await orUnknown(async () => {
     const [isBehind, paths] = await Promise.all([
       isAncestor(api, before, { sha, signal }),
       compare(api, before, { sha, signal, isStraight: true }),
@@ -71,7 +70,7 @@ export async function pullPaths(
   base: string,
   { sha, signal }: CommitOptions,
 ): Promise<readonly string[] | undefined> {
-  return await unlessUnreachable(() => compare(api, base, { sha, signal, isStraight: false }));
+  return await orUnknown(() => compare(api, base, { sha, signal, isStraight: false }));
 }
 
 /**
@@ -104,14 +103,4 @@ async function compare(
     .map(readObject)
     .flatMap((file) => [file['old_path'], file['new_path']]);
   return [...new Set(names.filter((name) => typeof name === 'string'))];
-}
-
-/** A build must not fail because the forge cannot list its changes. */
-async function unlessUnreachable<T>(ask: () => Promise<T | undefined>): Promise<T | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
-    throw error;
-  }
 }

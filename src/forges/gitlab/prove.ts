@@ -1,39 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type BuildTarget, formatRef } from '../../build/index.ts';
-import { C3Error } from '../../errors.ts';
+import { type BuildTarget, formatRef, type Ref } from '../../build/index.ts';
 import { parseJson, readArray, readInteger, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { Proof, Repository } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
-import { toDiagnosis, type RestApi } from '../rest-api.ts';
+import { type Access, type Head, type ProveOptions, proveRef, RECENT_MS, refuse } from '../prove-ref.ts';
+import { orUnknown, toDiagnosis, type RestApi } from '../rest-api.ts';
 import { getSegments } from './api.ts';
 import { isAncestor } from './commits.ts';
-
-type Refusal = Extract<Proof, { kind: 'refused' }>;
-type Head = { kind: 'head'; sha: string; isProtected: boolean } | Refusal;
 
 /** The lowest role that may push. @see https://docs.gitlab.com/api/access_requests/#valid-access-levels */
 export const DEVELOPER = 30;
 
-export interface ProveOptions {
-  readonly signal: AbortSignal;
-  /**
-   * The pauses before a refusal is checked again. A webhook can arrive before the API's database replica has the push.
-   * While the replica still shows the ref as it was before the push, all pauses are used, else only the first.
-   */
-  readonly lagPausesMs: readonly number[];
-}
-
-/**
- * Asks GitLab two questions at the same time: whether the token may push, and whether the commit is the head of the ref
- * or was pushed as its head (A2). An ancestor of the head proves nothing: a merge brings commits into a branch that
- * never were its head.
- */
 export async function prove(api: RestApi, target: BuildTarget, options: ProveOptions): Promise<Proof> {
-  const [access, pushed] = await Promise.all([readAccess(api, options.signal), provePushed(api, target, options)]);
-  if (access.kind === 'refused' || pushed.kind === 'refused') return access.kind === 'refused' ? access : pushed;
-  const isDefault = target.ref.kind === 'branch' && target.ref.name === access.project['default_branch'];
-  return isDefault ? { ...pushed, trust: 'protected' } : pushed;
+  const { signal } = options;
+  const facts = {
+    readAccess: () => readAccess(api, signal),
+    readHead: () => readHead(api, target.ref, signal),
+    wasPushed: (head: string) => wasPushed(api, target, { head, signal }),
+  };
+  return await proveRef(facts, target, options);
 }
 
 /** Returns why the token may not push; undefined if it may. */
@@ -48,10 +33,7 @@ export async function readProject(api: RestApi, signal: AbortSignal): Promise<Ht
 }
 
 /** GitLab redirects from the old path of a project that was renamed or moved. */
-async function readAccess(
-  api: RestApi,
-  signal: AbortSignal,
-): Promise<Refusal | { readonly kind: 'granted'; readonly project: UnknownObject }> {
+async function readAccess(api: RestApi, signal: AbortSignal): Promise<Access> {
   const scope = formatScope(api.scope);
   const response = await readProject(api, signal);
   const moved = refuse(`${scope} was renamed or moved; seal the token for its new name`);
@@ -66,34 +48,7 @@ async function readAccess(
   if (Math.max(...levels) < DEVELOPER) {
     return refuse(`the token may not push to ${scope}: its role is lower than Developer`);
   }
-  return { kind: 'granted', project };
-}
-
-/** Proves that a commit is or was the head of the ref. A request for the commit alone proves nothing: it can be a fork's. */
-async function provePushed(api: RestApi, target: BuildTarget, { signal, lagPausesMs }: ProveOptions): Promise<Proof> {
-  let answer = await proveOnce(api, target, signal);
-  for (const [index, pauseMs] of lagPausesMs.entries()) {
-    if (answer.proof.kind === 'proven' || (index > 0 && !answer.isOld)) break;
-    await sleep(pauseMs, undefined, { signal });
-    answer = await proveOnce(api, target, signal);
-  }
-  return answer.proof;
-}
-
-/** `isOld`: the forge shows the ref as it was before the push. */
-async function proveOnce(
-  api: RestApi,
-  target: BuildTarget,
-  signal: AbortSignal,
-): Promise<{ readonly proof: Proof; readonly isOld: boolean }> {
-  const { ref, sha, before } = target;
-  const head = await readHead(api, target, signal);
-  if (head.kind === 'refused') return { proof: head, isOld: before === undefined };
-  const isHead = head.sha === sha;
-  if (isHead || (ref.kind === 'branch' && (await wasPushed(api, target, { head: head.sha, signal })))) {
-    return { proof: { kind: 'proven', trust: head.isProtected ? 'protected' : 'other', isHead }, isOld: false };
-  }
-  return { proof: refuse(`${ref.name} has moved on to ${head.sha.slice(0, 7)}`), isOld: head.sha === before };
+  return { kind: 'granted', defaultBranch: project['default_branch'] };
 }
 
 /**
@@ -102,7 +57,7 @@ async function proveOnce(
  * @see https://docs.gitlab.com/api/branches/#retrieve-a-repository-branch
  * @see https://docs.gitlab.com/api/tags/#retrieve-a-repository-tag
  */
-async function readHead(api: RestApi, { ref }: Pick<BuildTarget, 'ref'>, signal: AbortSignal): Promise<Head> {
+async function readHead(api: RestApi, ref: Ref, signal: AbortSignal): Promise<Head> {
   const list = ref.kind === 'tag' ? 'tags' : 'branches';
   const response = await getSegments(api, ['repository', list, ref.name], signal);
   const { status } = response;
@@ -118,12 +73,9 @@ async function readHead(api: RestApi, { ref }: Pick<BuildTarget, 'ref'>, signal:
 
 /** Reads the newest commit of a branch. Returns undefined if there is no such branch. */
 export async function readBranchHead(api: RestApi, name: string, signal: AbortSignal): Promise<string | undefined> {
-  const head = await readHead(api, { ref: { kind: 'branch', name } }, signal);
+  const head = await readHead(api, { kind: 'branch', name }, signal);
   return head.kind === 'head' ? head.sha : undefined;
 }
-
-/** Deliveries of quick pushes come within seconds, or minutes if c3 was away. An older head needs its sealed link. */
-const RECENT_MS = 3_600_000;
 
 /**
  * Returns whether the log of pushes says that the commit was the head of the branch in the last hour, and that the
@@ -148,15 +100,12 @@ export async function readPush(
   { ref, sha }: BuildTarget,
   signal: AbortSignal,
 ): ReturnType<Repository['readPush']> {
-  try {
+  return await orUnknown(async () => {
     const push = (await readPushLog(api, ref.name, signal)).find(({ data }) => data['commit_to'] === sha);
     if (push === undefined) return undefined;
     const before = readString(push.data['commit_from']) ?? '';
     return { before: /^0*$/.test(before) ? undefined : before };
-  } catch (error) {
-    if (error instanceof C3Error && error.code === 'FORGE_UNREACHABLE') return undefined;
-    throw error;
-  }
+  });
 }
 
 interface LoggedPush {
@@ -182,8 +131,4 @@ async function readPushLog(api: RestApi, branch: string, signal: AbortSignal): P
       createdAt: Date.parse(readString(time) ?? ''),
     }))
     .filter(({ data }) => data['ref_type'] === 'branch' && data['ref'] === branch);
-}
-
-function refuse(message: string): Refusal {
-  return { kind: 'refused', message };
 }
