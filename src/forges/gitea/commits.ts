@@ -1,9 +1,10 @@
-import type { CommitFacts } from '../../build/index.ts';
+import type { CommitFacts, PullRequest } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { parseJson, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
+import type { CommitOptions } from '../rest-forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 import { isFirstUnknown, PAGE_LENGTH, READ_HINT } from './api.ts';
 
@@ -13,11 +14,6 @@ const MAX_COMPARE_BYTES = 8 * 1024 * 1024;
 const MAX_PAGES = 20;
 /** The most pages of a directory: 20,000 files. */
 const MAX_TREE_PAGES = 20;
-
-export interface CommitOptions {
-  readonly sha: string;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Reads a file at a commit, by the ids of its trees and its blob. The route `raw` prefers a branch whose name is that
@@ -153,7 +149,7 @@ function findCommits(
 /** Returns the paths that a pull request changes, compared with its merge base; undefined if they are not known. */
 export async function pullPaths(
   api: RestApi,
-  number: number,
+  { number }: Pick<PullRequest, 'number'>,
   { sha, signal }: CommitOptions,
 ): Promise<readonly string[] | undefined> {
   return await orUnknown(async () => {

@@ -2,6 +2,7 @@ import type { CommitStatus } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
 import { parseJson, readObject } from '../../json.ts';
 import { describeCommit, encodePath, MAX_JSON_BYTES, toForgeError, type RestApi } from '../rest-api.ts';
+import type { StatusOptions } from '../rest-forge.ts';
 import { isFirstUnknown, PAGE_LENGTH } from './api.ts';
 
 /** c3 lists the statuses of these contexts: `c3/push`, `c3/tag`, `c3/pr`. */
@@ -14,11 +15,6 @@ const MIN_FULL_PAGE = 10;
 const STATES: readonly unknown[] = ['pending', 'success', 'failure', 'error'] satisfies CommitStatus['state'][];
 
 const HINT = 'the token needs the scope "write:repository", and its user must be allowed to push';
-
-export interface StatusOptions {
-  readonly status: CommitStatus;
-  readonly signal: AbortSignal;
-}
 
 /** Sets c3's status of a commit. */
 export async function setStatus(api: RestApi, sha: string, { status, signal }: StatusOptions): Promise<void> {

@@ -1,9 +1,10 @@
-import type { CommitFacts } from '../../build/index.ts';
+import type { CommitFacts, PullRequest } from '../../build/index.ts';
 import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 import { encodePath, MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
+import type { CommitOptions } from '../rest-forge.ts';
 import { isFirstUnknown, isUnknownCommit } from './api.ts';
 
 /** Commits and comparisons contain up to 300 files with about 1 MB of changes, which c3 does not use. */
@@ -12,11 +13,6 @@ const MAX_COMMIT_BYTES = 8 * 1024 * 1024;
 const MAX_COMPARED_FILES = 300;
 
 const READ_HINT = 'the token needs the right "Contents: read"';
-
-export interface CommitOptions {
-  readonly sha: string;
-  readonly signal: AbortSignal;
-}
 
 /** Reads a file at a commit. @see https://docs.github.com/en/rest/repos/contents#get-repository-content */
 export async function readFile(api: RestApi, path: string, { sha, signal }: CommitOptions): Promise<FileContent> {
@@ -75,7 +71,7 @@ export async function changedPaths(
 /** Returns the paths that a pull request changes, compared with its merge base; undefined if they are not known. */
 export async function pullPaths(
   api: RestApi,
-  base: string,
+  { base }: Pick<PullRequest, 'base'>,
   options: CommitOptions,
 ): Promise<readonly string[] | undefined> {
   return await compare(api, base, { ...options, relations: ['ahead', 'identical', 'diverged', 'behind'] });

@@ -122,5 +122,5 @@ test.each<[string, object, readonly string[] | undefined]>([
   ['an unknown relation', { files: [] }, undefined],
 ])('the paths of a pull request whose head is %s', async (_, json, paths) => {
   const api = createApi({ [`/compare/main...${SHA}`]: [200, json] });
-  expect(await pullPaths(api, 'main', { sha: SHA, signal })).toEqual(paths);
+  expect(await pullPaths(api, { base: 'main' }, { sha: SHA, signal })).toEqual(paths);
 });

@@ -3,6 +3,7 @@ import { C3Error } from '../../errors.ts';
 import { parseJson, readObject } from '../../json.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { describeCommit, encodePath, MAX_JSON_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
+import type { StatusOptions } from '../rest-forge.ts';
 import { isFirstUnknown, isUnknownCommit } from './api.ts';
 
 /** c3 lists the statuses of these contexts: `c3/push`, `c3/tag`. */
@@ -16,11 +17,6 @@ const PAGE_LENGTH = 100;
 const MAX_PAGES = 30;
 
 const STATES: readonly unknown[] = ['pending', 'success', 'failure', 'error'] satisfies CommitStatus['state'][];
-
-export interface StatusOptions {
-  readonly status: CommitStatus;
-  readonly signal: AbortSignal;
-}
 
 /** Sets c3's status of a commit. @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
 export async function setStatus(api: RestApi, sha: string, { status, signal }: StatusOptions): Promise<void> {

@@ -81,7 +81,7 @@ describe('changed paths', () => {
       `/repository/compare?from=${BEFORE}&to=${SHA}&straight=true`,
     );
     const pull = api({ '/repository/compare': comparison });
-    expect(await pullPaths(pull, 'release/1.x', options)).toEqual(['a', 'old', 'new']);
+    expect(await pullPaths(pull, { base: 'release/1.x' }, options)).toEqual(['a', 'old', 'new']);
     expect(pull.requests.map(({ path }) => path)).toEqual([
       `/repository/compare?from=release/1.x&to=${SHA}&straight=false`,
     ]);
@@ -92,7 +92,7 @@ describe('changed paths', () => {
       ...api({}),
       send: () => Promise.reject(new C3Error(code, 'no')),
     });
-    expect(await pullPaths(failing('FORGE_UNREACHABLE'), 'main', options)).toBeUndefined();
-    await expect(pullPaths(failing('FORGE_UNAUTHORIZED'), 'main', options)).rejects.toThrow('no');
+    expect(await pullPaths(failing('FORGE_UNREACHABLE'), { base: 'main' }, options)).toBeUndefined();
+    await expect(pullPaths(failing('FORGE_UNAUTHORIZED'), { base: 'main' }, options)).rejects.toThrow('no');
   });
 });

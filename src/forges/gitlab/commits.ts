@@ -1,19 +1,15 @@
-import type { CommitFacts } from '../../build/index.ts';
+import type { CommitFacts, PullRequest } from '../../build/index.ts';
 import { parseJson, readArray, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { MAX_FILE_BYTES, orUnknown, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
+import type { CommitOptions } from '../rest-forge.ts';
 import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 import { getSegments, isFirstUnknown, RIGHTS_HINT, toSegments } from './api.ts';
 
 /** A comparison contains all commits and changes, which c3 does not use. */
 const MAX_COMPARISON_BYTES = 8 * 1024 * 1024;
-
-export interface CommitOptions {
-  readonly sha: string;
-  readonly signal: AbortSignal;
-}
 
 /** Reads a file at a commit. @see https://docs.gitlab.com/api/repository_files/#retrieve-a-raw-file-from-a-repository */
 export async function readFile(api: RestApi, path: string, { sha, signal }: CommitOptions): Promise<FileContent> {
@@ -67,7 +63,7 @@ export async function changedPaths(
 /** Returns the paths that a merge request changes, compared with its merge base; undefined if they are not known. */
 export async function pullPaths(
   api: RestApi,
-  base: string,
+  { base }: Pick<PullRequest, 'base'>,
   { sha, signal }: CommitOptions,
 ): Promise<readonly string[] | undefined> {
   return await orUnknown(() => compare(api, base, { sha, signal, isStraight: false }));

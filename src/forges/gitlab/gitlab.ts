@@ -1,9 +1,6 @@
-import { C3Error } from '../../errors.ts';
-import { formatScope, type Scope } from '../../sealing/scope.ts';
-import { fetchPack } from '../fetch-pack.ts';
-import type { Forge, GitAccess } from '../forge.ts';
-import { PAUSES_MS, USED } from '../patient-client.ts';
-import { createForgeClients, type ForgeOptions } from '../rest-api.ts';
+import type { Forge } from '../forge.ts';
+import type { ForgeOptions } from '../rest-api.ts';
+import { createRestForge } from '../rest-forge.ts';
 import { gitlabDialect } from './api.ts';
 import { changedPaths, pullPaths, readCommit, readFile } from './commits.ts';
 import { parseEvent } from './event.ts';
@@ -12,63 +9,29 @@ import { mayApprove, readPull } from './pulls.ts';
 import { listStatuses, setStatus } from './statuses.ts';
 import { verifyDelivery } from './verify.ts';
 
-/** Creates a client of GitLab.com or a GitLab server. All repositories share its connections. */
+/** Creates a client of GitLab.com or a GitLab server. */
 export function createGitlab(options: ForgeOptions): Forge {
-  const { origin, host } = new URL(options.origin);
-  const lagPausesMs = (options.pausesMs ?? PAUSES_MS).slice(0, USED.late);
-  const clients = createForgeClients(options, gitlabDialect);
-  return {
-    host,
+  const kind = {
+    dialect: gitlabDialect,
     verify: verifyDelivery,
-    parseEvent: (headers, body) => parseEvent(host, headers, body),
-    openRepository(scope, token, { isConfirmed = () => true, patienceMs } = {}) {
-      checkScope(host, scope);
-      const api = clients.openApi(scope, token, { isConfirmed, ...(patienceMs === undefined ? {} : { patienceMs }) });
-      const webUrl = `${origin}/${scope.owner}/${scope.name}`;
-      return {
-        prove: (target, signal) => prove(api, target, { signal, lagPausesMs }),
-        checkAccess: (signal) => checkAccess(api, signal),
-        readFile: (path, sha, signal) => readFile(api, path, { sha, signal }),
-        setStatus: (sha, status, signal) => setStatus(api, sha, { status, signal }),
-        listStatuses: (sha, signal) => listStatuses(api, sha, signal),
-        readCommit: (sha, signal) => readCommit(api, sha, signal),
-        readPush: (target, signal) => readPush(api, target, signal),
-        changedPaths: (before, sha, signal) => changedPaths(api, before, { sha, signal }),
-        readPull: (number, signal) => readPull(api, number, signal),
-        pullPaths: ({ base }, sha, signal) => pullPaths(api, base, { sha, signal }),
-        mayApprove: (comment, signal) => mayApprove(api, comment, signal),
-        gitAccess: (as) => toGitAccess(origin, webUrl, as === 'anonymous' ? undefined : token),
-        fetchPack: (order, signal) => {
-          const { header } = toGitAccess(origin, webUrl, token);
-          return fetchPack(clients.chooseGit(isConfirmed), order, { scope, header, signal });
-        },
-        urls: (sha) => ({ repository: webUrl, commit: `${webUrl}/-/commit/${sha}` }),
-        lineUrl: (path, sha, line) => `${webUrl}/-/blob/${sha}/${path}#L${line}`,
-      };
+    parseEvent,
+    calls: {
+      prove,
+      checkAccess,
+      readFile,
+      setStatus,
+      listStatuses,
+      readCommit,
+      readPush,
+      changedPaths,
+      readPull,
+      pullPaths,
+      mayApprove,
     },
-    close: () => clients.close(),
+    // GitLab accepts any token as the password of this user.
+    gitUser: 'oauth2',
+    hasGroups: true,
+    pages: { commit: '-/commit', file: '-/blob' },
   };
-}
-
-/**
- * Returns the header for git. GitLab accepts any token as the password of the user `oauth2`. The header is valid for
- * the whole forge, because private submodules are other repositories. A user who may push can read the token in the git
- * container's environment anyway.
- */
-function toGitAccess(origin: string, webUrl: string, token: string | undefined): GitAccess {
-  if (token === undefined) return { url: `${webUrl}.git`, urlPrefix: `${origin}/`, header: '', secrets: [] };
-  const credentials = Buffer.from(`oauth2:${token}`).toString('base64');
-  return {
-    url: `${webUrl}.git`,
-    urlPrefix: `${origin}/`,
-    header: `Authorization: Basic ${credentials}`,
-    secrets: [token, credentials],
-  };
-}
-
-/** The owner may have slashes: a subgroup is in a group. */
-function checkScope(host: string, scope: Scope): void {
-  if (scope.host !== host) {
-    throw new C3Error('SCOPE_REFUSED', `${formatScope(scope)} cannot be a repository on ${host}`);
-  }
+  return createRestForge(kind, options);
 }

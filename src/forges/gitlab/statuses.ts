@@ -3,6 +3,7 @@ import { C3Error } from '../../errors.ts';
 import { parseJson, readInteger, readObject, readString, type UnknownObject } from '../../json.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { describeCommit, MAX_JSON_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
+import type { StatusOptions } from '../rest-forge.ts';
 import { getSegments, isFirstUnknown, toSegments } from './api.ts';
 import { readPullRef } from './pulls.ts';
 
@@ -18,11 +19,6 @@ const MAX_TARGET_URL_LENGTH = 255;
 
 const WRITE_HINT =
   'the token needs the scope "api", and a role that may push or merge to the branch: for a protected branch, usually Maintainer';
-
-export interface StatusOptions {
-  readonly status: CommitStatus;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Sets c3's status of a commit. GitLab keeps one running status of each name, ref and user, and a new one replaces it.
