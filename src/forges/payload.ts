@@ -1,8 +1,8 @@
-import type { PullRequest, ReportedBuild } from '../build/index.ts';
+import { parseRef, type PullRequest, type Ref, type ReportedBuild } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import { isJsonObject, parseJson, readString, type UnknownObject } from '../json.ts';
 import { formatScope, parseScope, type Scope } from '../sealing/scope.ts';
-import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from './untrusted-text.ts';
+import { isRefName, toCommitFacts, toPrintableLine } from './untrusted-text.ts';
 
 /** The limit of a quotation from the payload in a message. */
 const MAX_QUOTE_LENGTH = 80;
@@ -145,6 +145,23 @@ export function requireScope(host: string, path: unknown, field: string): Scope 
   return scope;
 }
 
+/** The branch or tag that a push changed, and the object that it points at now. */
+export type PushedRef =
+  | { readonly kind: 'pushed'; readonly ref: Ref; readonly after: string }
+  | { readonly kind: 'ignored'; readonly reason: string };
+
+/** Reads `ref` and `after` of a push. @throws {C3Error} PAYLOAD_INVALID */
+export function readPushedRef(payload: UnknownObject): PushedRef {
+  const fullRef = requireText(payload['ref'], 'ref');
+  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
+  const ref = parseRef(fullRef);
+  if (ref === undefined) return { kind: 'ignored', reason: `${fullRef} is neither a branch nor a tag` };
+  const after = requireSha(payload['after'], 'after');
+  return /^0+$/.test(after) ? { kind: 'ignored', reason: DELETED } : { kind: 'pushed', ref, after };
+}
+
+export const DELETED = 'the ref was deleted';
+
 /** What a payload says about a pull request. */
 export interface ReportedPull extends PullRequest {
   readonly scope: Scope;
@@ -160,8 +177,7 @@ export function toPullBuild({ scope, sha, before, title, author, ...pull }: Repo
   const ref = pull.isFork
     ? ({ kind: 'pull', name: String(pull.number) } as const)
     : ({ kind: 'branch', name: pull.head } as const);
-  const subject = toPrintableLine(title, MAX_SUBJECT_LENGTH);
-  const commit = { subject, author: toPrintableLine(author, MAX_AUTHOR_LENGTH) };
+  const commit = toCommitFacts(title, [author]);
   return { scope, event: 'pull_request', ref, pull, sha, before, commit };
 }
 

@@ -1,8 +1,10 @@
+import type { CommitFacts } from '../build/index.ts';
+import { readString } from '../json.ts';
 import { clip } from '../terminal/text.ts';
 
 /** What c3 keeps of a commit message and of an author, in UTF-16 units. */
-export const MAX_SUBJECT_LENGTH = 200;
-export const MAX_AUTHOR_LENGTH = 100;
+const MAX_SUBJECT_LENGTH = 200;
+const MAX_AUTHOR_LENGTH = 100;
 
 /** C0 and C1 control characters, line and paragraph separators, and marks that change the direction of text. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
@@ -20,6 +22,19 @@ export function toPrintableLine(text: string, maxLength: number): string {
     .slice(0, MAX_READ_LENGTH)
     .split(/[\r\n\u2028\u2029]/, 1);
   return clip(firstLine.toWellFormed().replaceAll(UNPRINTABLE, '').trim(), maxLength);
+}
+
+/**
+ * Returns how people recognize a commit or a pull request.
+ *
+ * @param authors its names, of which the first counts that is a printable text
+ */
+export function toCommitFacts(subject: unknown, authors: readonly unknown[]): CommitFacts {
+  const names = authors.map((name) => toPrintableLine(readString(name) ?? '', MAX_AUTHOR_LENGTH));
+  return {
+    subject: toPrintableLine(readString(subject) ?? '', MAX_SUBJECT_LENGTH),
+    author: names.find((name) => name !== '') ?? '',
+  };
 }
 
 /** The limit of file systems, where a ref is a file. GitHub has the same limit. */

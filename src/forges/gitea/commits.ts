@@ -5,7 +5,7 @@ import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import { MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
 import type { CommitOptions } from '../rest-forge.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 import { isFirstUnknown, PAGE_LENGTH, READ_HINT } from './api.ts';
 
 /** A comparison has all commits with their files. A longer one counts as unknown. */
@@ -75,10 +75,7 @@ export async function readCommit(api: RestApi, sha: string, signal: AbortSignal)
   if (typeof message !== 'string') {
     throw toForgeError(`read commit ${sha.slice(0, 12)} of ${formatScope(api.scope)}`, response, READ_HINT);
   }
-  return {
-    subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
-    author: toPrintableLine(readString(readObject(author)['name']) ?? '', MAX_AUTHOR_LENGTH),
-  };
+  return toCommitFacts(message, [readObject(author)['name']]);
 }
 
 /**

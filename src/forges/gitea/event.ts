@@ -1,23 +1,18 @@
-import { parseRef, toEventKind } from '../../build/index.ts';
 import { isJsonObject, readObject, readString, type UnknownObject } from '../../json.ts';
 import type { Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
+import { isOfOtherRepository, parseRepository, toCommentEvent, toPushEvent } from '../hub-payload.ts';
 import {
-  findSkipMark,
   invalid,
   parsePayload,
   quotePayload,
+  readPushedRef,
   requireBranch,
   requireNumber,
   requireObject,
-  requireScope,
   requireSha,
-  requireText,
-  requireTime,
-  toCommitBefore,
   toPullBuild,
 } from '../payload.ts';
-import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 
 /**
  * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
@@ -44,25 +39,11 @@ const PARSERS: ReadonlyMap<string, (scope: Scope, payload: UnknownObject) => For
 ]);
 
 function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
-  const fullRef = requireText(payload['ref'], 'ref');
-  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
-  const ref = parseRef(fullRef);
-  if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
-  const after = requireSha(payload['after'], 'after');
-  if (/^0+$/.test(after)) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
+  const pushed = readPushedRef(payload);
+  if (pushed.kind === 'ignored') return { ...pushed, scope };
   // "Test delivery" sends the newest commit as a push from itself.
-  if (payload['before'] === after) return { kind: 'ping', scope };
-  const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
-  const message = readString(commit?.['message']) ?? '';
-  const event = toEventKind(ref);
-  const skipMark = event === 'tag' ? undefined : findSkipMark(message);
-  if (skipMark !== undefined) return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark}` };
-  // For an annotated tag, `after` is the tag object. `head_commit` is the commit that the tag points at.
-  const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
-  const subject = toPrintableLine(message, MAX_SUBJECT_LENGTH);
-  const author = toAuthor(commit?.['author']) || toAuthor(payload['pusher']);
-  const before = event === 'tag' ? undefined : toCommitBefore(payload['before'], 'before');
-  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: { subject, author } } };
+  if (payload['before'] === pushed.after) return { kind: 'ping', scope };
+  return toPushEvent(scope, payload, { ...pushed, nameKeys: ['name', 'full_name', 'login'] });
 }
 
 /** Gitea writes "synchronized" where GitHub writes "synchronize". `edited` is also a change of the title or the base. */
@@ -109,40 +90,11 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
  */
 export function isFork(scope: Scope, head: UnknownObject): boolean {
   if (PULL_REF.test(readString(head['ref']) ?? '')) return true;
-  return readString(readObject(head['repo'])['full_name'])?.toLowerCase() !== `${scope.owner}/${scope.name}`;
+  return isOfOtherRepository(scope, head);
 }
 
 const PULL_REF = /^refs\/pull\/\d+\/head$/;
 
 function parseComment(scope: Scope, payload: UnknownObject): ForgeEvent {
-  // An edited comment is not a command: it can be another person's.
-  if (payload['action'] !== 'created' || payload['is_pull'] !== true) {
-    return { kind: 'ignored', scope, reason: 'c3 reads only new comments on pull requests' };
-  }
-  const comment = requireObject(payload['comment'], 'comment');
-  return {
-    kind: 'comment',
-    scope,
-    comment: {
-      pull: requireNumber(requireObject(payload['issue'], 'issue')['number'], 'issue.number'),
-      id: String(requireNumber(comment['id'], 'comment.id')),
-      author: requireText(requireObject(comment['user'], 'comment.user')['login'], 'comment.user.login'),
-      createdAt: requireTime(comment['created_at'], 'comment.created_at'),
-      text: requireText(comment['body'], 'comment.body'),
-    },
-  };
-}
-
-function parseRepository(host: string, repository: unknown): Scope | undefined {
-  if (repository === undefined || repository === null) return undefined;
-  const fullName = requireObject(repository, 'repository')['full_name'];
-  const scope = requireScope(host, fullName, 'repository.full_name');
-  if (!scope.owner.includes('/')) return scope;
-  throw invalid(`names the repository ${quotePayload(String(fullName))}, which is not of the form OWNER/NAME`);
-}
-
-function toAuthor(value: unknown): string {
-  const { name, full_name: fullName, login } = readObject(value);
-  const names = [name, fullName, login].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
-  return names.find((text) => text !== '') ?? '';
+  return toCommentEvent(scope, payload, payload['is_pull'] === true);
 }

@@ -2,7 +2,7 @@ import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 import { READ_HINT } from './api.ts';
 import { isFork } from './event.ts';
 
@@ -28,10 +28,7 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
     isOpen: pull['state'] === 'open',
     isPublic: readObject(base['repo'])['private'] === false && readObject(base['repo'])['internal'] !== true,
     baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
-    commit: {
-      subject: toPrintableLine(readString(pull['title']) ?? '', MAX_SUBJECT_LENGTH),
-      author: toPrintableLine(readString(readObject(pull['user'])['login']) ?? '', MAX_AUTHOR_LENGTH),
-    },
+    commit: toCommitFacts(pull['title'], [readObject(pull['user'])['login']]),
   };
 }
 

@@ -1,8 +1,8 @@
 import type { CommitFacts, PullRequest } from '../../build/index.ts';
-import { parseJson, readObject, readString } from '../../json.ts';
+import { parseJson, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 import { encodePath, MAX_FILE_BYTES, orUnknown, toForgeError, type RestApi } from '../rest-api.ts';
 import type { CommitOptions } from '../rest-forge.ts';
 import { isFirstUnknown, isUnknownCommit } from './api.ts';
@@ -47,10 +47,7 @@ export async function readCommit(api: RestApi, sha: string, signal: AbortSignal)
   if (typeof message !== 'string') {
     throw toForgeError(`read commit ${sha.slice(0, 12)} of ${formatScope(api.scope)}`, response, READ_HINT);
   }
-  return {
-    subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
-    author: toPrintableLine(readString(readObject(author)['name']) ?? '', MAX_AUTHOR_LENGTH),
-  };
+  return toCommitFacts(message, [readObject(author)['name']]);
 }
 
 /**

@@ -1,23 +1,20 @@
-import { parseRef, toEventKind } from '../../build/index.ts';
 import { isJsonObject, readObject, readString, type UnknownObject } from '../../json.ts';
 import type { Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
+import { isOfOtherRepository, parseRepository, toCommentEvent, toPushEvent } from '../hub-payload.ts';
 import {
-  findSkipMark,
+  DELETED,
   invalid,
   parsePayload,
   quotePayload,
+  readPushedRef,
   requireBranch,
   requireNumber,
   requireObject,
-  requireScope,
   requireSha,
-  requireText,
-  requireTime,
   toCommitBefore,
   toPullBuild,
 } from '../payload.ts';
-import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
 
 /**
  * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
@@ -45,27 +42,10 @@ const PARSERS: ReadonlyMap<string, (scope: Scope, payload: UnknownObject) => For
 ]);
 
 function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
-  const fullRef = requireText(payload['ref'], 'ref');
-  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
-  const ref = parseRef(fullRef);
-  if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
-  const after = requireSha(payload['after'], 'after');
-  const isDeleted = payload['deleted'] === true || /^0+$/.test(after);
-  if (isDeleted) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
-  const commit = isJsonObject(payload['head_commit']) ? payload['head_commit'] : undefined;
-  const message = readString(commit?.['message']) ?? '';
-  const event = toEventKind(ref);
-  // A release commit often has a mark, so that its branch is not built again. But its tag must be built.
-  const skipMark = event === 'tag' ? undefined : findSkipMark(message);
-  if (skipMark !== undefined) return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark}` };
-  // For an annotated tag, `after` is the tag object. Only `head_commit` has the commit that the tag points at:
-  // https://github.blog/changelog/2021-10-01-the-push-webhook-payload-provides-a-consistent-head_commit-on-tag-creation/
-  const sha = event === 'tag' && commit !== undefined ? requireSha(commit['id'], 'head_commit.id') : after;
-  const subject = toPrintableLine(message, MAX_SUBJECT_LENGTH);
-  const author = toAuthor(commit?.['author']) || toAuthor(payload['pusher']);
-  // GitHub writes the commit before a new branch as zeros.
-  const before = event === 'tag' ? undefined : toCommitBefore(payload['before'], 'before');
-  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: { subject, author } } };
+  const pushed = readPushedRef(payload);
+  if (pushed.kind === 'ignored') return { ...pushed, scope };
+  if (payload['deleted'] === true) return { kind: 'ignored', scope, reason: DELETED };
+  return toPushEvent(scope, payload, { ...pushed, nameKeys: ['name', 'username'] });
 }
 
 /** The actions after which a pull request has other commits or another condition. `edited`: only of its base. */
@@ -89,7 +69,7 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
     base: requireBranch(requireObject(pull['base'], 'pull_request.base')['ref'], 'pull_request.base.ref'),
     head: requireBranch(head['ref'], 'pull_request.head.ref'),
     isDraft: pull['draft'] === true,
-    isFork: isFork(scope, head),
+    isFork: isOfOtherRepository(scope, head),
     sha: requireSha(head['sha'], 'pull_request.head.sha'),
     before: action === 'synchronize' ? toCommitBefore(payload['before'], 'before') : undefined,
     title: readString(pull['title']) ?? '',
@@ -98,42 +78,8 @@ function parsePull(scope: Scope, payload: UnknownObject): ForgeEvent {
   return { kind: 'build', scope, build };
 }
 
-/** Returns whether the head of a pull request is in another repository. A deleted one is null. */
-export function isFork(scope: Scope, head: UnknownObject): boolean {
-  return readString(readObject(head['repo'])['full_name'])?.toLowerCase() !== `${scope.owner}/${scope.name}`;
-}
-
 /** @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#issue_comment */
 function parseComment(scope: Scope, payload: UnknownObject): ForgeEvent {
   const issue = requireObject(payload['issue'], 'issue');
-  // An edited comment is not a command: it can be another person's.
-  if (payload['action'] !== 'created' || !isJsonObject(issue['pull_request'])) {
-    return { kind: 'ignored', scope, reason: 'c3 reads only new comments on pull requests' };
-  }
-  const comment = requireObject(payload['comment'], 'comment');
-  return {
-    kind: 'comment',
-    scope,
-    comment: {
-      pull: requireNumber(issue['number'], 'issue.number'),
-      id: String(requireNumber(comment['id'], 'comment.id')),
-      author: requireText(requireObject(comment['user'], 'comment.user')['login'], 'comment.user.login'),
-      createdAt: requireTime(comment['created_at'], 'comment.created_at'),
-      text: requireText(comment['body'], 'comment.body'),
-    },
-  };
-}
-
-function parseRepository(host: string, repository: unknown): Scope | undefined {
-  if (repository === undefined || repository === null) return undefined;
-  const fullName = requireObject(repository, 'repository')['full_name'];
-  const scope = requireScope(host, fullName, 'repository.full_name');
-  if (!scope.owner.includes('/')) return scope;
-  throw invalid(`names the repository ${quotePayload(String(fullName))}, which is not of the form OWNER/NAME`);
-}
-
-function toAuthor(value: unknown): string {
-  const { name, username } = readObject(value);
-  const names = [name, username].map((text) => toPrintableLine(readString(text) ?? '', MAX_AUTHOR_LENGTH));
-  return names.find((text) => text !== '') ?? '';
+  return toCommentEvent(scope, payload, isJsonObject(issue['pull_request']));
 }

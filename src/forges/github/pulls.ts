@@ -2,8 +2,8 @@ import { parseJson, readObject, readString } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
-import { isFork } from './event.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
+import { isOfOtherRepository } from '../hub-payload.ts';
 
 const PULL_HINT = 'the token needs the right "Pull requests: read"';
 
@@ -18,7 +18,7 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
   if (typeof sha !== 'string' || typeof branch !== 'string' || typeof target !== 'string') {
     throw toForgeError(`read pull request ${number} of ${formatScope(api.scope)}`, response, PULL_HINT);
   }
-  const isOfFork = isFork(api.scope, head);
+  const isOfFork = isOfOtherRepository(api.scope, head);
   return {
     number,
     sha,
@@ -29,10 +29,7 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
     isOpen: pull['state'] === 'open',
     isPublic: readObject(base['repo'])['private'] === false,
     baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
-    commit: {
-      subject: toPrintableLine(readString(pull['title']) ?? '', MAX_SUBJECT_LENGTH),
-      author: toPrintableLine(readString(readObject(pull['user'])['login']) ?? '', MAX_AUTHOR_LENGTH),
-    },
+    commit: toCommitFacts(pull['title'], [readObject(pull['user'])['login']]),
   };
 }
 

@@ -1,11 +1,11 @@
 import type { CommitFacts, PullRequest } from '../../build/index.ts';
-import { parseJson, readArray, readObject, readString } from '../../json.ts';
+import { parseJson, readArray, readObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { FileContent } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { MAX_FILE_BYTES, orUnknown, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
 import type { CommitOptions } from '../rest-forge.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 import { getSegments, isFirstUnknown, RIGHTS_HINT, toSegments } from './api.ts';
 
 /** A comparison contains all commits and changes, which c3 does not use. */
@@ -39,10 +39,7 @@ export async function readCommit(api: RestApi, sha: string, signal: AbortSignal)
   if (typeof message !== 'string') {
     throw toForgeError(`read commit ${sha.slice(0, 12)} of ${formatScope(api.scope)}`, response, RIGHTS_HINT);
   }
-  return {
-    subject: toPrintableLine(message, MAX_SUBJECT_LENGTH),
-    author: toPrintableLine(readString(author) ?? '', MAX_AUTHOR_LENGTH),
-  };
+  return toCommitFacts(message, [author]);
 }
 
 /** Returns the paths that a push changed; undefined if they are not known, or if `before` is not an ancestor. */

@@ -1,4 +1,4 @@
-import { parseRef, toEventKind } from '../../build/index.ts';
+import { toEventKind } from '../../build/index.ts';
 import { isJsonObject, readArray, readObject, readString, type UnknownObject } from '../../json.ts';
 import type { Scope } from '../../sealing/scope.ts';
 import type { Delivery, ForgeEvent, VerifiedBody } from '../forge.ts';
@@ -7,6 +7,7 @@ import {
   invalid,
   parsePayload,
   quotePayload,
+  readPushedRef,
   requireBranch,
   requireNumber,
   requireObject,
@@ -17,7 +18,7 @@ import {
   toCommitBefore,
   toPullBuild,
 } from '../payload.ts';
-import { isRefName, MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 
 /**
  * Reads a delivery. An attacker can write any text in it, even if its signature is valid. So this function checks
@@ -50,12 +51,9 @@ const PARSERS: ReadonlyMap<string, (scope: Scope, payload: UnknownObject) => For
 
 /** GitLab has no event for a ping: the button "Test" sends the last push again. */
 function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
-  const fullRef = requireText(payload['ref'], 'ref');
-  if (!isRefName(fullRef)) throw invalid(`names the ref ${quotePayload(fullRef)}, which is not a valid ref name`);
-  const ref = parseRef(fullRef);
-  if (ref === undefined) return { kind: 'ignored', scope, reason: `${fullRef} is neither a branch nor a tag` };
-  const after = requireSha(payload['after'], 'after');
-  if (/^0+$/.test(after)) return { kind: 'ignored', scope, reason: 'the ref was deleted' };
+  const pushed = readPushedRef(payload);
+  if (pushed.kind === 'ignored') return { ...pushed, scope };
+  const { ref, after } = pushed;
   const event = toEventKind(ref);
   // For an annotated tag, `after` is the tag object.
   const sha = event === 'tag' ? requireSha(payload['checkout_sha'] ?? after, 'checkout_sha') : after;
@@ -67,10 +65,9 @@ function parsePush(scope: Scope, payload: UnknownObject): ForgeEvent {
   if (skipMark !== undefined) return { kind: 'ignored', scope, reason: `the commit's message says ${skipMark}` };
   const isSkipped = readObject(readObject(payload['push_options'])['ci'])['skip'] === true;
   if (isSkipped) return { kind: 'ignored', scope, reason: 'the push has the option ci.skip' };
-  const subject = toPrintableLine(message, MAX_SUBJECT_LENGTH);
-  const author = toAuthor(readObject(commit['author'])['name']) || toAuthor(payload['user_name']);
+  const facts = toCommitFacts(message, [readObject(commit['author'])['name'], payload['user_name']]);
   const before = event === 'tag' ? undefined : toCommitBefore(payload['before'], 'before');
-  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: { subject, author } } };
+  return { kind: 'build', scope, build: { scope, event, ref, sha, before, commit: facts } };
 }
 
 function parseMergeRequest(scope: Scope, payload: UnknownObject): ForgeEvent {
@@ -97,9 +94,9 @@ function parseMergeRequest(scope: Scope, payload: UnknownObject): ForgeEvent {
     title: readString(pull['title']) ?? '',
     // The payload names the user of the action. Of the author it has only the id.
     author:
-      user['id'] === pull['author_id']
-        ? toAuthor(user['username'])
-        : toAuthor(readObject(pull['last_commit']['author'])['name']),
+      readString(
+        user['id'] === pull['author_id'] ? user['username'] : readObject(pull['last_commit']['author'])['name'],
+      ) ?? '',
   });
   return { kind: 'build', scope, build };
 }
@@ -141,8 +138,4 @@ function parseNote(scope: Scope, payload: UnknownObject): ForgeEvent {
       text: requireText(note['note'], 'object_attributes.note'),
     },
   };
-}
-
-function toAuthor(value: unknown): string {
-  return toPrintableLine(readString(value) ?? '', MAX_AUTHOR_LENGTH);
 }

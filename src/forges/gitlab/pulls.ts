@@ -2,7 +2,7 @@ import { parseJson, readInteger, readObject, readString, type UnknownObject } fr
 import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
-import { MAX_AUTHOR_LENGTH, MAX_SUBJECT_LENGTH, toPrintableLine } from '../untrusted-text.ts';
+import { toCommitFacts } from '../untrusted-text.ts';
 import { getSegments, RIGHTS_HINT } from './api.ts';
 import { isDraft, isFork } from './event.ts';
 import { DEVELOPER, readBranchHead, readProject } from './prove.ts';
@@ -25,10 +25,7 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
     // A public project can show its repository to its members only.
     isPublic: project.status === 200 && visibility === 'public' && access === 'enabled',
     baseSha: isOfFork ? await readBranchHead(api, base, signal) : undefined,
-    commit: {
-      subject: toPrintableLine(readString(pull['title']) ?? '', MAX_SUBJECT_LENGTH),
-      author: toPrintableLine(readString(readObject(pull['author'])['username']) ?? '', MAX_AUTHOR_LENGTH),
-    },
+    commit: toCommitFacts(pull['title'], [readObject(pull['author'])['username']]),
   };
 }
 
