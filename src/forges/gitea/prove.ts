@@ -47,6 +47,12 @@ async function readBranch(api: RestApi, ref: Ref, signal: AbortSignal): Promise<
   return { kind: 'head', sha, isProtected: branch['protected'] === true };
 }
 
+/** Reads the newest commit of a branch. Returns undefined if there is no such branch. */
+export async function readBranchHead(api: RestApi, name: string, signal: AbortSignal): Promise<string | undefined> {
+  const head = await readBranch(api, { kind: 'branch', name }, signal);
+  return head.kind === 'head' ? head.sha : undefined;
+}
+
 /** Reads the commit that a tag points at. The forge does not say whether a tag is protected, so a tag never counts as such. */
 async function readTag(api: RestApi, ref: Ref, signal: AbortSignal): Promise<Head> {
   const response = await api.get(`/tags/${ref.name}`, signal);

@@ -1,41 +1,15 @@
 import { parseJson, readObject, readString } from '../../json.ts';
-import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
+import { readHubPull } from '../hub-pulls.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
-import { toCommitFacts } from '../untrusted-text.ts';
 import { READ_HINT } from './api.ts';
 import { isFork } from './event.ts';
+import { readBranchHead } from './prove.ts';
 
 /** Reads a pull request as it is now. */
 export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
-  const response = await api.get(`/pulls/${number}`, signal);
-  if (response.status === 404) return undefined;
-  const pull = response.status === 200 ? readObject(parseJson(response.body)) : {};
-  const head = readObject(pull['head']);
-  const base = readObject(pull['base']);
-  const [sha, branch, target] = [head['sha'], head['ref'], base['ref']];
-  if (typeof sha !== 'string' || typeof branch !== 'string' || typeof target !== 'string') {
-    throw toForgeError(`read pull request ${number} of ${formatScope(api.scope)}`, response, READ_HINT);
-  }
-  const isOfFork = isFork(api.scope, head);
-  return {
-    number,
-    sha,
-    head: branch,
-    base: target,
-    isDraft: pull['draft'] === true,
-    isFork: isOfFork,
-    isOpen: pull['state'] === 'open',
-    isPublic: readObject(base['repo'])['private'] === false && readObject(base['repo'])['internal'] !== true,
-    baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
-    commit: toCommitFacts(pull['title'], [readObject(pull['user'])['login']]),
-  };
-}
-
-async function readHead(api: RestApi, branch: string, signal: AbortSignal): Promise<string | undefined> {
-  const response = await api.get(`/branches/${branch}`, signal);
-  const { name, commit } = response.status === 200 ? readObject(parseJson(response.body)) : {};
-  return name === branch ? readString(readObject(commit)['id']) : undefined;
+  const pulls = { isFork, readBranchHead, hint: READ_HINT };
+  return await readHubPull(api, number, { pulls, signal });
 }
 
 /**

@@ -58,6 +58,12 @@ async function readBranch(api: RestApi, ref: Ref, signal: AbortSignal): Promise<
   return { kind: 'head', sha, isProtected: branch['protected'] === true };
 }
 
+/** Reads the newest commit of a branch. Returns undefined if there is no such branch. */
+export async function readBranchHead(api: RestApi, name: string, signal: AbortSignal): Promise<string | undefined> {
+  const head = await readBranch(api, { kind: 'branch', name }, signal);
+  return head.kind === 'head' ? head.sha : undefined;
+}
+
 /**
  * Finds the commit that a tag points at. Requests the exact ref, because the commit API also accepts a branch named
  * `tags/NAME`. GitHub does not say whether a tag is protected, so a tag never counts as protected.

@@ -1,43 +1,16 @@
 import { parseJson, readObject, readString } from '../../json.ts';
-import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
-import { toForgeError, type RestApi } from '../rest-api.ts';
-import { toCommitFacts } from '../untrusted-text.ts';
 import { isOfOtherRepository } from '../hub-payload.ts';
+import { readHubPull } from '../hub-pulls.ts';
+import { toForgeError, type RestApi } from '../rest-api.ts';
+import { readBranchHead } from './prove.ts';
 
 const PULL_HINT = 'the token needs the right "Pull requests: read"';
 
 /** Reads a pull request as it is now. @see https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request */
 export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
-  const response = await api.get(`/pulls/${number}`, signal);
-  if (response.status === 404) return undefined;
-  const pull = response.status === 200 ? readObject(parseJson(response.body)) : {};
-  const head = readObject(pull['head']);
-  const base = readObject(pull['base']);
-  const [sha, branch, target] = [head['sha'], head['ref'], base['ref']];
-  if (typeof sha !== 'string' || typeof branch !== 'string' || typeof target !== 'string') {
-    throw toForgeError(`read pull request ${number} of ${formatScope(api.scope)}`, response, PULL_HINT);
-  }
-  const isOfFork = isOfOtherRepository(api.scope, head);
-  return {
-    number,
-    sha,
-    head: branch,
-    base: target,
-    isDraft: pull['draft'] === true,
-    isFork: isOfFork,
-    isOpen: pull['state'] === 'open',
-    isPublic: readObject(base['repo'])['private'] === false,
-    baseSha: isOfFork ? await readHead(api, target, signal) : undefined,
-    commit: toCommitFacts(pull['title'], [readObject(pull['user'])['login']]),
-  };
-}
-
-/** @see https://docs.github.com/en/rest/branches/branches#get-a-branch */
-async function readHead(api: RestApi, branch: string, signal: AbortSignal): Promise<string | undefined> {
-  const response = await api.get(`/branches/${branch}`, signal);
-  const { name, commit } = response.status === 200 ? readObject(parseJson(response.body)) : {};
-  return name === branch ? readString(readObject(commit)['sha']) : undefined;
+  const pulls = { isFork: isOfOtherRepository, readBranchHead, hint: PULL_HINT };
+  return await readHubPull(api, number, { pulls, signal });
 }
 
 /**

@@ -1,22 +1,10 @@
 import type { CommitStatus } from '../../build/index.ts';
 import { C3Error } from '../../errors.ts';
-import { parseJson, readObject } from '../../json.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { describeCommit, encodePath, MAX_JSON_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
 import type { StatusOptions } from '../rest-forge.ts';
+import { readStatusPages, toCommitStatus } from '../status-list.ts';
 import { isFirstUnknown, isUnknownCommit } from './api.ts';
-
-/** c3 lists the statuses of these contexts: `c3/push`, `c3/tag`. */
-const CONTEXT_PREFIX = 'c3/';
-
-/**
- * GitHub's largest page, and how many of them. GitHub keeps 1,000 statuses of one context, but any number of contexts:
- * a user who may push could hide c3's statuses behind others.
- */
-const PAGE_LENGTH = 100;
-const MAX_PAGES = 30;
-
-const STATES: readonly unknown[] = ['pending', 'success', 'failure', 'error'] satisfies CommitStatus['state'][];
 
 /** Sets c3's status of a commit. @see https://docs.github.com/en/rest/commits/statuses#create-a-commit-status */
 export async function setStatus(api: RestApi, sha: string, { status, signal }: StatusOptions): Promise<void> {
@@ -40,9 +28,11 @@ export async function setStatus(api: RestApi, sha: string, { status, signal }: S
   }
 }
 
+/** GitHub's largest page. It keeps 1,000 statuses of one context, but any number of contexts. */
+const PAGE_LENGTH = 100;
+
 /**
- * Lists c3's statuses of a commit, newest first. Another user who may set statuses can forge one, but such a user can
- * also push.
+ * Lists c3's statuses of a commit, newest first.
  *
  * @see https://docs.github.com/en/rest/commits/statuses#list-commit-statuses-for-a-reference
  */
@@ -51,23 +41,16 @@ export async function* listStatuses(
   sha: string,
   signal: AbortSignal,
 ): AsyncGenerator<CommitStatus, void> {
-  for (let page = 1; page <= MAX_PAGES; page += 1) {
-    const query = { per_page: String(PAGE_LENGTH), page: String(page) };
-    const response = await api.get(`/commits/${sha}/statuses`, signal, { query, isLate: isFirstUnknown });
-    // An unknown commit has no status. `prove` reports that it is unknown.
-    if (response.status === 404 || response.status === 422) return;
-    const list = response.status === 200 ? parseJson(response.body) : undefined;
-    if (!Array.isArray(list)) {
-      const hint = 'the token needs the right "Commit statuses: write", which includes reading them';
-      throw toForgeError(`read the statuses of ${describeCommit(api.scope, sha)}`, response, hint);
-    }
-    for (const { context, state, description } of list.map(readObject)) {
-      if (typeof context !== 'string' || !context.startsWith(CONTEXT_PREFIX)) continue;
-      if (typeof description !== 'string' || !STATES.includes(state)) continue;
-      yield { context, state: state as CommitStatus['state'], description };
-    }
-    if (list.length < PAGE_LENGTH) return;
+  const list = {
+    path: `/commits/${sha}/statuses`,
+    toQuery: (page: number) => ({ per_page: String(PAGE_LENGTH), page: String(page) }),
+    pageLength: PAGE_LENGTH,
+    maxPages: 30,
+    unknown: [404, 422],
+    isLate: isFirstUnknown,
+    hint: 'the token needs the right "Commit statuses: write", which includes reading them',
+  };
+  for await (const statuses of readStatusPages(api, sha, { list, signal })) {
+    yield* statuses.flatMap((one) => toCommitStatus(one['context'], one['state'], one['description']) ?? []);
   }
-  const message = `${describeCommit(api.scope, sha)} has more than ${MAX_PAGES * PAGE_LENGTH} statuses: c3 cannot tell whether it was built`;
-  throw new C3Error('FORGE_REFUSED', message);
 }

@@ -1,14 +1,11 @@
 import { type CommitStatus, isIn, readCommitStatus, toShortName, toStatusContext } from '../../build/index.ts';
-import { C3Error } from '../../errors.ts';
 import { parseJson, readInteger, readObject, readString, type UnknownObject } from '../../json.ts';
 import type { HttpResponse } from '../http-client.ts';
 import { describeCommit, MAX_JSON_BYTES, toDiagnosis, toForgeError, type RestApi } from '../rest-api.ts';
 import type { StatusOptions } from '../rest-forge.ts';
+import { readStatusPages, toCommitStatus } from '../status-list.ts';
 import { getSegments, isFirstUnknown, toSegments } from './api.ts';
 import { readPullRef } from './pulls.ts';
-
-/** c3 lists the statuses of these names: `c3/push`, `c3/tag`, `c3/pr`. */
-const CONTEXT_PREFIX = 'c3/';
 
 /** GitLab's largest page, and how many of them. The jobs of GitLab's own pipelines are in the same list. */
 const PAGE_LENGTH = 100;
@@ -138,35 +135,25 @@ export async function* listStatuses(
   sha: string,
   signal: AbortSignal,
 ): AsyncGenerator<CommitStatus, void> {
-  const found: UnknownObject[] = [];
-  for (let page = 1; page <= MAX_PAGES; page += 1) {
+  const list = {
+    path: `/repository/commits/${sha}/statuses`,
     // `all`: also those that a newer one of the same name has replaced.
-    const query = { all: 'true', per_page: String(PAGE_LENGTH), page: String(page) };
-    const response = await api.get(`/repository/commits/${sha}/statuses`, signal, { query, isLate: isFirstUnknown });
-    // An unknown commit has no status. `prove` reports that it is unknown.
-    if (response.status === 404) return;
-    const list = response.status === 200 ? parseJson(response.body) : undefined;
-    if (!Array.isArray(list)) {
-      throw toForgeError(`read the statuses of ${describeCommit(api.scope, sha)}`, response, WRITE_HINT);
-    }
-    found.push(...list.map(readObject));
-    if (list.length < PAGE_LENGTH) {
-      yield* toStatuses(found);
-      return;
-    }
-  }
-  const message = `${describeCommit(api.scope, sha)} has more than ${MAX_PAGES * PAGE_LENGTH} statuses: c3 cannot tell whether it was built`;
-  throw new C3Error('FORGE_REFUSED', message);
+    toQuery: (page: number) => ({ all: 'true', per_page: String(PAGE_LENGTH), page: String(page) }),
+    pageLength: PAGE_LENGTH,
+    maxPages: MAX_PAGES,
+    unknown: [404],
+    isLate: isFirstUnknown,
+    hint: WRITE_HINT,
+  };
+  yield* toStatuses((await Array.fromAsync(readStatusPages(api, sha, { list, signal }))).flat());
 }
 
 /** The order of GitLab's list is that of their first change. */
 function toStatuses(list: readonly UnknownObject[]): readonly CommitStatus[] {
   const newestFirst = list.toSorted((a, b) => toTime(b) - toTime(a) || toId(b) - toId(a));
-  return newestFirst.flatMap(({ name: context, status, description }) => {
-    if (typeof context !== 'string' || !context.startsWith(CONTEXT_PREFIX) || typeof description !== 'string')
-      return [];
-    const state = readState(status, description);
-    return state === undefined ? [] : [{ context, state, description }];
+  return newestFirst.flatMap(({ name, status, description }) => {
+    const state = typeof description === 'string' ? readState(status, description) : undefined;
+    return toCommitStatus(name, state, description) ?? [];
   });
 }
 
