@@ -68,6 +68,16 @@ export type BuildTarget = Pick<Build, 'ref' | 'sha'> & Partial<Pick<Build, 'befo
 
 export const UNKNOWN_COMMIT: CommitFacts = { subject: '', author: '' };
 
+/** Returns only the fields of a pull request. */
+export function toPullRequest({ number, base, head, isDraft, isFork }: PullRequest): PullRequest {
+  return { number, base, head, isDraft, isFork };
+}
+
+/** Returns what a build of a pull request belongs to: its branch, or for a fork the pull request itself. */
+export function toPullRef({ number, head, isFork }: PullRequest): Ref {
+  return isFork ? { kind: 'pull', name: String(number) } : { kind: 'branch', name: head };
+}
+
 const PREFIXES = { branch: 'refs/heads/', tag: 'refs/tags/' } as const;
 
 /** Writes the full name: `refs/heads/main`, `refs/tags/v1`, `refs/pull/12/head`. */

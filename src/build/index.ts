@@ -4,6 +4,8 @@ export {
   toComparedCommit,
   toEventKind,
   toLogFields,
+  toPullRef,
+  toPullRequest,
   UNKNOWN_COMMIT,
   type Build,
   type BuildTarget,

@@ -7,6 +7,7 @@ import {
   hasBegun,
   readCommitStatus,
   replaceStatus,
+  toPullRef,
 } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import type { FileContent, Repository } from '../forges/forge.ts';
@@ -149,7 +150,7 @@ async function findRepetition(
 /** What the forge says about a pull request replaces what the webhook said. */
 function toProven(build: Build, { trust, pull, configSha }: Extract<BuildProof, { kind: 'proven' }>): ProvenBuild {
   if (pull === undefined) return { ...build, trust };
-  return { ...build, trust, pull, configSha, ref: pull.isFork ? build.ref : { kind: 'branch', name: pull.head } };
+  return { ...build, trust, pull, configSha, ref: toPullRef(pull) };
 }
 
 function endReplay(message: string): Ended {

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Build,
   type CommitStatus,
-  type PullRequest,
   type Ending,
   hasBegun,
   isIn,
   readCommitStatus,
   type ReadStatus,
+  toPullRef,
+  toPullRequest,
   toShortName,
   toStatusContext,
 } from '../build/index.ts';
@@ -61,20 +62,15 @@ export async function prove(build: ProvableBuild, options: ProveOptions): Promis
   if (found.kind === 'refused') return found;
   const { facts } = found;
   if (!facts.isFork) {
-    const ref = { kind: 'branch', name: facts.head } as const;
-    const proof = await proveRef({ ...build, ref }, options);
-    return proof.kind === 'proven' ? { ...proof, pull: toPull(facts) } : proof;
+    const proof = await proveRef({ ...build, ref: toPullRef(facts) }, options);
+    return proof.kind === 'proven' ? { ...proof, pull: toPullRequest(facts) } : proof;
   }
   const refusal = findForkRefusal(facts, options);
   if (refusal !== undefined) return { kind: 'refused', message: refusal };
   const message = await options.repository.checkAccess(options.signal);
   return message === undefined
-    ? { kind: 'proven', trust: 'fork', isHead: true, pull: toPull(facts), configSha: facts.baseSha }
+    ? { kind: 'proven', trust: 'fork', isHead: true, pull: toPullRequest(facts), configSha: facts.baseSha }
     : { kind: 'refused', message };
-}
-
-function toPull({ number, base, head, isDraft, isFork }: PullFacts): PullRequest {
-  return { number, base, head, isDraft, isFork };
 }
 
 /** Reads a pull request that is open and has the commit of the build as its head. */
@@ -97,10 +93,11 @@ async function readPull(
   return { kind: 'found', facts };
 }
 
+export const FORKS_OFF = 'this c3 builds no pull requests from forks: its operator has not set C3_FORKS=approve';
+
 /** Says why no build of a fork runs; undefined if one may (A3). */
 function findForkRefusal({ isPublic, base, baseSha }: PullFacts, { forks }: ProveOptions): string | undefined {
-  if (forks !== 'approve')
-    return 'this c3 builds no pull requests from forks: its operator has not set C3_FORKS=approve';
+  if (forks !== 'approve') return FORKS_OFF;
   if (!isPublic) return 'a fork of a private repository is not built: its Pod would need a token to fetch the commit';
   return baseSha === undefined ? `branch ${base}, whose ${PIPELINE_FILE} is used, no longer exists` : undefined;
 }
@@ -134,8 +131,11 @@ export function wasBuilt(statuses: readonly CommitStatus[], build: Build): boole
   return readOfRef(statuses, build).some((status) => status.buildId !== build.id && hasBegun(status));
 }
 
-/** Reads the statuses of the builds of a ref, in their order. */
-function readOfRef(statuses: readonly CommitStatus[], build: Pick<Build, 'event' | 'ref' | 'pull'>): ReadStatus[] {
+/** Reads the statuses of the builds of a ref or a pull request, in their order. */
+export function readOfRef(
+  statuses: readonly CommitStatus[],
+  build: Pick<Build, 'event' | 'ref' | 'pull'>,
+): ReadStatus[] {
   const read = statuses.filter((status) => isIn(toStatusContext(build.event), status)).map(readCommitStatus);
   return read.filter(({ refName }) => refName === toShortName(build));
 }

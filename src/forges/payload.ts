@@ -1,4 +1,4 @@
-import { parseRef, type PullRequest, type Ref, type ReportedBuild } from '../build/index.ts';
+import { parseRef, toPullRef, type PullRequest, type Ref, type ReportedBuild } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import { isJsonObject, parseJson, readString, type UnknownObject } from '../json.ts';
 import { formatScope, parseScope, type Scope } from '../sealing/scope.ts';
@@ -174,11 +174,8 @@ export interface ReportedPull extends PullRequest {
 
 /** Returns the build of a pull request. People recognize it by its title and its author. */
 export function toPullBuild({ scope, sha, before, title, author, ...pull }: ReportedPull): ReportedBuild {
-  const ref = pull.isFork
-    ? ({ kind: 'pull', name: String(pull.number) } as const)
-    : ({ kind: 'branch', name: pull.head } as const);
   const commit = toCommitFacts(title, [author]);
-  return { scope, event: 'pull_request', ref, pull, sha, before, commit };
+  return { scope, event: 'pull_request', ref: toPullRef(pull), pull, sha, before, commit };
 }
 
 /** @throws {C3Error} PAYLOAD_INVALID for a name that no branch can have */

@@ -1,3 +1,4 @@
+import { FORKS_OFF } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { Forge, ForgeEvent } from '../forges/forge.ts';
 import {
@@ -11,7 +12,7 @@ import {
 import { toBuildId, toHookId } from './build-id.ts';
 import type { Builds } from './builds.ts';
 import { type Hook, type HookLimits, LIMITS, ownerOf, RATE_LIMIT_PATIENCE_MS } from './limits.ts';
-import { FORKS_OFF, handleClosed, handleComment } from './pull-events.ts';
+import { handleClosed, handleComment } from './pull-events.ts';
 import type { BodyReader, BodySender } from './read-body.ts';
 import { textResponse } from './responses.ts';
 

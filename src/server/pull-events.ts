@@ -1,13 +1,5 @@
-import {
-  formatCount,
-  hasBegun,
-  isIn,
-  readCommitStatus,
-  toShortName,
-  toStatusContext,
-  type Build,
-} from '../build/index.ts';
-import { Cancelled } from '../engine/index.ts';
+import { formatCount, hasBegun, toPullRef, toPullRequest, type Build } from '../build/index.ts';
+import { Cancelled, FORKS_OFF, readOfRef } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { PullComment, PullFacts, Repository } from '../forges/forge.ts';
 import type { Scope } from '../sealing/index.ts';
@@ -122,18 +114,15 @@ async function approve(
     : start(candidates, context);
 }
 
-export const FORKS_OFF = 'this c3 builds no pull requests from forks: its operator has not set C3_FORKS=approve';
-
 /** Makes the builds that a comment can start. */
 function toBuilds(facts: PullFacts, comment: PullComment, { hook, scope }: PullContext): readonly Build[] {
-  const { sha, commit, number, base, head, isDraft, isFork } = facts;
-  const pull = { number, base, head, isDraft, isFork };
+  const { sha, commit, head, isFork } = facts;
   const shared = { scope, sha, commit, before: undefined, cause: 'comment', trust: undefined } as const;
   const toId = (event: string): string => toBuildId(hook.id, `comment ${comment.id} ${event}`);
-  const branch = { kind: 'branch', name: head } as const;
-  const ref = isFork ? ({ kind: 'pull', name: String(number) } as const) : branch;
-  const ofPull: Build = { ...shared, id: toId('pull_request'), event: 'pull_request', ref, pull };
-  return isFork ? [ofPull] : [ofPull, { ...shared, id: toId('push'), event: 'push', ref: branch }];
+  const pull = toPullRequest(facts);
+  const ofPull: Build = { ...shared, id: toId('pull_request'), event: 'pull_request', ref: toPullRef(pull), pull };
+  const ref = { kind: 'branch', name: head } as const;
+  return isFork ? [ofPull] : [ofPull, { ...shared, id: toId('push'), event: 'push', ref }];
 }
 
 /** Returns those builds of whose ref or pull request the commit has the status of a build that had begun. */
@@ -144,12 +133,7 @@ async function findBuilt(
   signal: AbortSignal,
 ): Promise<readonly Build[]> {
   const statuses = await Array.fromAsync(repository.listStatuses(sha, signal));
-  return builds.filter((build) =>
-    statuses.some((status) => {
-      const read = readCommitStatus(status);
-      return isIn(toStatusContext(build.event), status) && read.refName === toShortName(build) && hasBegun(read);
-    }),
-  );
+  return builds.filter((build) => readOfRef(statuses, build).some(hasBegun));
 }
 
 function start(started: readonly Build[], { builds, ...context }: PullContext): Response {
