@@ -1,4 +1,5 @@
-import type { JsonObject, JsonValue } from './pipeline.ts';
+import { readArray, readObject, readString, type UnknownObject } from '../json.ts';
+import type { JsonObject } from './pipeline.ts';
 
 /** The label of every Pod that runs the commits of a fork. An operator can write a network policy for it. */
 const TRUST_LABEL = 'c3/trust';
@@ -8,10 +9,10 @@ const TRUST_LABEL = 'c3/trust';
  * `c3/trust: fork` (A3).
  */
 export function toForkJob(manifest: JsonObject): JsonObject {
-  const metadata = asObject(manifest['metadata']);
-  const labels = { ...asObject(metadata['labels']), [TRUST_LABEL]: 'fork' };
-  const spec = { ...asObject(manifest['spec']), automountServiceAccountToken: false };
-  return { ...manifest, metadata: { ...metadata, labels }, spec };
+  const metadata = readObject(manifest['metadata']);
+  const labels = { ...readObject(metadata['labels']), [TRUST_LABEL]: 'fork' };
+  const spec = { ...readObject(manifest['spec']), automountServiceAccountToken: false };
+  return { ...manifest, metadata: { ...metadata, labels }, spec } as JsonObject;
 }
 
 /** The sources of volumes that hold nothing secret and that no other build uses. */
@@ -24,42 +25,36 @@ const HARMLESS_PROJECTIONS: readonly string[] = ['configMap', 'downwardAPI', 'cl
  * of service accounts, and volumes that outlive the Pod (A3). Pure.
  */
 export function findForkFaults(manifest: JsonObject): readonly string[] {
-  const spec = asObject(manifest['spec']);
-  const volumes = asObjects(spec['volumes']).flatMap(findVolumeFaults);
-  const containers = ['initContainers', 'containers', 'ephemeralContainers'].flatMap((key) => asObjects(spec[key]));
+  const spec = readObject(manifest['spec']);
+  const volumes = readArray(spec['volumes']).map(readObject).flatMap(findVolumeFaults);
+  const containers = ['initContainers', 'containers', 'ephemeralContainers'].flatMap((key) =>
+    readArray(spec[key]).map(readObject),
+  );
   return [...volumes, ...containers.flatMap(findContainerFaults)].map(
     (fault) => `the build of a fork may not use this job: ${fault}`,
   );
 }
 
-function findVolumeFaults({ name, ...source }: JsonObject): readonly string[] {
-  const volume = `volume "${asText(name)}"`;
+function findVolumeFaults({ name, ...source }: UnknownObject): readonly string[] {
+  const volume = `volume "${readString(name) ?? ''}"`;
   const kinds = Object.keys(source);
   if (kinds.every((kind) => HARMLESS_VOLUMES.includes(kind))) return [];
   if (kinds[0] !== 'projected') return [`${volume} (${kinds.join(', ')}) can hold secrets or files of other builds`];
-  const parts = asObjects(asObject(source['projected'])['sources']).flatMap(Object.keys);
+  const parts = readArray(readObject(source['projected'])['sources']).map(readObject).flatMap(Object.keys);
   const faults = parts.filter((part) => !HARMLESS_PROJECTIONS.includes(part));
   return faults.map((part) => `${volume} contains a ${part}`);
 }
 
-function findContainerFaults({ name, env, envFrom }: JsonObject): readonly string[] {
-  const container = `container "${asText(name)}"`;
-  const variables = asObjects(env).filter((variable) => 'secretKeyRef' in asObject(variable['valueFrom']));
-  const sources = asObjects(envFrom).filter((source) => 'secretRef' in source);
+function findContainerFaults({ name, env, envFrom }: UnknownObject): readonly string[] {
+  const container = `container "${readString(name) ?? ''}"`;
+  const variables = readArray(env)
+    .map(readObject)
+    .filter((variable) => 'secretKeyRef' in readObject(variable['valueFrom']));
+  const sources = readArray(envFrom).filter((source) => 'secretRef' in readObject(source));
   return [
-    ...variables.map((variable) => `${container} reads a Secret into the variable "${asText(variable['name'])}"`),
+    ...variables.map(
+      (variable) => `${container} reads a Secret into the variable "${readString(variable['name']) ?? ''}"`,
+    ),
     ...sources.map(() => `${container} reads a Secret with envFrom`),
   ];
-}
-
-function asObject(value: JsonValue | undefined): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
-}
-
-function asObjects(value: JsonValue | undefined): readonly JsonObject[] {
-  return Array.isArray(value) ? value.map(asObject) : [];
-}
-
-function asText(value: JsonValue | undefined): string {
-  return typeof value === 'string' ? value : '';
 }
