@@ -12,7 +12,7 @@ export function toForkJob(manifest: JsonObject): JsonObject {
   const metadata = readObject(manifest['metadata']);
   const labels = { ...readObject(metadata['labels']), [TRUST_LABEL]: 'fork' };
   const spec = { ...readObject(manifest['spec']), automountServiceAccountToken: false };
-  return { ...manifest, metadata: { ...metadata, labels }, spec } as JsonObject;
+  return { ...manifest, metadata: { ...metadata, labels }, spec };
 }
 
 /** The sources of volumes that hold nothing secret and that no other build uses. */

@@ -28,7 +28,7 @@ export async function handleClosed(number: number, { repository, scope, builds }
 
 interface Command {
   readonly name: 'ok-to-test' | 'retest' | 'cancel';
-  /** Of `ok-to-test`: the beginning of a commit's hash. */
+  /** The beginning of a commit's hash. Only `ok-to-test` has one. */
   readonly argument: string;
 }
 

@@ -13,8 +13,8 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
 }
 
 /**
- * Requests the comment, because a payload can name another user, and what that user may do. The forge shows the rights
- * of others only to administrators of the repository.
+ * Requests the comment, because a payload can name another user, and what that user may do. The forge shows other
+ * users' rights only to administrators of the repository.
  */
 export async function mayApprove(
   api: RestApi,
