@@ -1,7 +1,7 @@
-import { parseJson, readObject } from '../json.ts';
+import { parseJson, readObject, readString, type UnknownObject } from '../json.ts';
 import { formatScope, type Scope } from '../sealing/scope.ts';
-import type { UnknownObject } from '../json.ts';
-import type { PullFacts } from './forge.ts';
+import type { PullComment, PullFacts } from './forge.ts';
+import type { HttpResponse } from './http-client.ts';
 import { toForgeError, type RestApi } from './rest-api.ts';
 import { toCommitFacts } from './untrusted-text.ts';
 
@@ -44,4 +44,26 @@ export async function readHubPull(
     baseSha: isFork ? await pulls.readBranchHead(api, target, signal) : undefined,
     commit: toCommitFacts(pull['title'], [readObject(pull['user'])['login']]),
   };
+}
+
+/** What a comment at the forge is compared with. */
+export interface ExpectedComment extends Pick<PullComment, 'author' | 'text'> {
+  isOnPull(comment: UnknownObject): boolean;
+  /** What the token needs. */
+  readonly hint: string;
+}
+
+/** Returns why the comment in a response is not the one that the webhook reported; undefined if it is. */
+export function findCommentFault(response: HttpResponse, expected: ExpectedComment): string | undefined {
+  if (response.status === 404 || response.status === 204) return 'the forge has no such comment';
+  if (response.status !== 200) throw toForgeError('read the comment', response, expected.hint);
+  const comment = readObject(parseJson(response.body));
+  const author = readString(readObject(comment['user'])['login']);
+  const isSame = expected.isOnPull(comment) && author === expected.author && comment['body'] === expected.text;
+  return isSame ? undefined : 'the comment at the forge has another text, author or pull request';
+}
+
+/** The right is the user's, not the token's. The first status shows whether the token may set statuses. */
+export function findHubRefusal(repository: UnknownObject, scope: string): string | undefined {
+  return readObject(repository['permissions'])['push'] === true ? undefined : `the token may not push to ${scope}`;
 }

@@ -1,10 +1,10 @@
-import type { BuildTarget, CommitStatus, PullRequest } from '../build/index.ts';
+import type { CommitStatus, PullRequest } from '../build/index.ts';
 import { C3Error } from '../errors.ts';
 import { formatScope, type Scope } from '../sealing/scope.ts';
 import { fetchPack } from './fetch-pack.ts';
 import type { Delivery, Forge, ForgeEvent, GitAccess, PullComment, Repository, VerifiedBody } from './forge.ts';
 import { PAUSES_MS, USED } from './patient-client.ts';
-import type { ProveOptions } from './prove-ref.ts';
+import type { ProofCalls } from './prove-ref.ts';
 import { createForgeClients, type ForgeOptions, type RestApi, type RestDialect } from './rest-api.ts';
 
 export interface CommitOptions {
@@ -20,14 +20,11 @@ export interface StatusOptions {
 type Answer<Call extends keyof Repository> = ReturnType<NonNullable<Repository[Call]>>;
 
 /** The calls of `Repository` in the API of one kind of forge. */
-export interface RepositoryCalls {
-  prove(api: RestApi, target: BuildTarget, options: ProveOptions): Answer<'prove'>;
-  checkAccess(api: RestApi, signal: AbortSignal): Answer<'checkAccess'>;
+export interface RepositoryCalls extends Omit<ProofCalls, 'readBranchHead'> {
   readFile(api: RestApi, path: string, options: CommitOptions): Answer<'readFile'>;
   setStatus(api: RestApi, sha: string, options: StatusOptions): Answer<'setStatus'>;
   listStatuses(api: RestApi, sha: string, signal: AbortSignal): Answer<'listStatuses'>;
   readCommit(api: RestApi, sha: string, signal: AbortSignal): Answer<'readCommit'>;
-  readPush(api: RestApi, target: BuildTarget, signal: AbortSignal): Answer<'readPush'>;
   changedPaths(api: RestApi, before: string, options: CommitOptions): Answer<'changedPaths'>;
   readPull(api: RestApi, number: number, signal: AbortSignal): Answer<'readPull'>;
   pullPaths(api: RestApi, pull: Pick<PullRequest, 'number' | 'base'>, options: CommitOptions): Answer<'pullPaths'>;

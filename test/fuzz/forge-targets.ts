@@ -5,7 +5,7 @@ import { type CommitStatus, findBuildStatus, findOutcome, formatRef } from '../.
 import { githubDialect } from '../../src/forges/github/api.ts';
 import { changedPaths, readCommit, readFile } from '../../src/forges/github/commits.ts';
 import { parseEvent } from '../../src/forges/github/event.ts';
-import { prove } from '../../src/forges/github/prove.ts';
+import { proofCalls } from '../../src/forges/github/prove.ts';
 import { listStatuses, setStatus } from '../../src/forges/github/statuses.ts';
 import { verifyDelivery } from '../../src/forges/github/verify.ts';
 import type { HttpResponse } from '../../src/forges/http-client.ts';
@@ -178,7 +178,9 @@ export const forgeTargets: readonly Target[] = [
   }),
 
   defineTarget('github-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-    const proof = await orRefusalLater(() => prove(createApi(answers), TARGET, { signal, lagPausesMs: [0] }));
+    const proof = await orRefusalLater(() =>
+      proofCalls.prove(createApi(answers), TARGET, { signal, lagPausesMs: [0] }),
+    );
     if (proof === 'refused' || proof.kind === 'refused') return;
     const texts = answers.filter(({ status }) => status === 200).map(({ body }) => Buffer.from(body).toString());
     ensure(

@@ -4,7 +4,7 @@ import { findBuildStatus, formatRef } from '../../src/build/index.ts';
 import { gitlabDialect } from '../../src/forges/gitlab/api.ts';
 import { changedPaths, readCommit, readFile } from '../../src/forges/gitlab/commits.ts';
 import { parseEvent } from '../../src/forges/gitlab/event.ts';
-import { prove } from '../../src/forges/gitlab/prove.ts';
+import { proofCalls } from '../../src/forges/gitlab/prove.ts';
 import { mayApprove, readPull } from '../../src/forges/gitlab/pulls.ts';
 import { listStatuses, setStatus } from '../../src/forges/gitlab/statuses.ts';
 import { verifyDelivery } from '../../src/forges/gitlab/verify.ts';
@@ -109,7 +109,9 @@ export const gitlabTargets: readonly Target[] = [
   ),
 
   defineTarget('gitlab-proof', fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-    const proof = await orRefusalLater(() => prove(createApi(answers), TARGET, { signal, lagPausesMs: [0] }));
+    const proof = await orRefusalLater(() =>
+      proofCalls.prove(createApi(answers), TARGET, { signal, lagPausesMs: [0] }),
+    );
     if (proof === 'refused' || proof.kind === 'refused') return;
     const texts = answers.filter(({ status }) => status === 200).map((one) => Buffer.from(one.body).toString());
     ensure(

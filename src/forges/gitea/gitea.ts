@@ -4,7 +4,7 @@ import { createRestForge } from '../rest-forge.ts';
 import { giteaDialect } from './api.ts';
 import { changedPaths, pullPaths, readCommit, readFile } from './commits.ts';
 import { parseEvent } from './event.ts';
-import { checkAccess, prove, readPush } from './prove.ts';
+import { proofCalls } from './prove.ts';
 import { mayApprove, readPull } from './pulls.ts';
 import { listStatuses, setStatus } from './statuses.ts';
 import { verifyDelivery } from './verify.ts';
@@ -16,13 +16,11 @@ export function createGitea(options: ForgeOptions): Forge {
     verify: verifyDelivery,
     parseEvent,
     calls: {
-      prove,
-      checkAccess,
+      ...proofCalls,
       readFile,
       setStatus,
       listStatuses,
       readCommit,
-      readPush,
       changedPaths,
       readPull,
       pullPaths,

@@ -1,14 +1,14 @@
 import { parseJson, readObject, readString } from '../../json.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
-import { readHubPull } from '../hub-pulls.ts';
+import { findCommentFault, readHubPull } from '../hub-pulls.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
 import { READ_HINT } from './api.ts';
 import { isFork } from './event.ts';
-import { readBranchHead } from './prove.ts';
+import { proofCalls } from './prove.ts';
 
 /** Reads a pull request as it is now. */
 export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
-  const pulls = { isFork, readBranchHead, hint: READ_HINT };
+  const pulls = { isFork, readBranchHead: proofCalls.readBranchHead, hint: READ_HINT };
   return await readHubPull(api, number, { pulls, signal });
 }
 
@@ -25,13 +25,13 @@ export async function mayApprove(
     api.get(`/issues/comments/${id}`, signal),
     api.get(`/collaborators/${author}/permission`, signal),
   ]);
-  if (comment.status === 404 || comment.status === 204) return 'the forge has no such comment';
-  if (comment.status !== 200) throw toForgeError('read the comment', comment, 'the token needs the scope "read:issue"');
-  const found = readObject(parseJson(comment.body));
-  const isSame = readString(found['pull_request_url'])?.endsWith(`/pulls/${pull}`) === true;
-  if (!isSame || readString(readObject(found['user'])['login']) !== author || found['body'] !== text) {
-    return 'the comment at the forge has another text, author or pull request';
-  }
+  const fault = findCommentFault(comment, {
+    author,
+    text,
+    isOnPull: (found) => readString(found['pull_request_url'])?.endsWith(`/pulls/${pull}`) === true,
+    hint: 'the token needs the scope "read:issue"',
+  });
+  if (fault !== undefined) return fault;
   if (permission.status === 404) return `${author} may not push`;
   if (permission.status === 403) {
     return `the forge does not tell this token what ${author} may do: give c3 the token of an administrator of the repository, or use the buttons in Telegram`;

@@ -3,7 +3,7 @@ import type { BuildTarget } from '../../build/index.ts';
 import type { Proof } from '../forge.ts';
 import type { HttpResponse } from '../http-client.ts';
 import type { RestApi } from '../rest-api.ts';
-import { prove } from './prove.ts';
+import { proofCalls } from './prove.ts';
 import { deadline } from '../../../test/time-limits.ts';
 
 /** Unusual responses of a forge. github.test.ts tests `prove` against a forge. */
@@ -30,6 +30,11 @@ interface Result {
   readonly paths: readonly string[];
 }
 
+/** Makes an entry of the log of pushes. */
+function toEntry(changes: object): object {
+  return { ref: 'refs/heads/main', timestamp: new Date().toISOString(), activity_type: 'push', ...changes };
+}
+
 async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}): Promise<Result> {
   const paths: string[] = [];
   const api: RestApi = {
@@ -45,7 +50,7 @@ async function proveWith(answers: Responses, pushed: Partial<BuildTarget> = {}):
     send: () => Promise.reject(new Error('a proof only reads')),
   };
   const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
-  return { proof: await prove(api, target, { signal: deadline(), lagPausesMs: [0] }), paths };
+  return { proof: await proofCalls.prove(api, target, { signal: deadline(), lagPausesMs: [0] }), paths };
 }
 
 const TAG = { ref: { kind: 'tag', name: 'v1' } } as const;
@@ -136,8 +141,8 @@ describe('a branch', () => {
 
   it('proves an older head by the log of pushes', async () => {
     const log = ok([
-      { ref: 'refs/heads/main', before: OTHER, after: HEAD },
-      { ref: 'refs/heads/main', before: '0'.repeat(40), after: OTHER },
+      toEntry({ before: OTHER, after: HEAD }),
+      toEntry({ before: '0'.repeat(40), after: OTHER, activity_type: 'branch_creation' }),
     ]);
     const { proof, paths } = await proveWith({ '/activity': log }, { sha: OTHER });
     expect(proof).toEqual({ kind: 'proven', trust: 'other', isHead: false });
@@ -145,12 +150,13 @@ describe('a branch', () => {
   });
 
   it.each([
-    ['is the head of another branch only', ok([{ ref: 'refs/heads/dev', after: OTHER }])],
-    ['is the head of a tag of this name only', ok([{ ref: 'refs/tags/main', after: OTHER }])],
-    ['was the head before the oldest push', ok([{ ref: 'refs/heads/main', before: OTHER, after: HEAD }])],
+    ['is the head of another branch only', ok([toEntry({ ref: 'refs/heads/dev', after: OTHER })])],
+    ['is the head of a tag of this name only', ok([toEntry({ ref: 'refs/tags/main', after: OTHER })])],
+    ['was the head before the oldest push', ok([toEntry({ before: OTHER, after: HEAD })])],
+    ['was the head at an unknown time', ok([toEntry({ after: OTHER, timestamp: null })])],
     ['was never the head', ok([])],
-    ['is in a log that is not a list', ok({ ref: 'refs/heads/main', after: OTHER })],
-    ['is in a response that is not 200', { status: 404, body: [{ ref: 'refs/heads/main', after: OTHER }] }],
+    ['is in a log that is not a list', ok(toEntry({ after: OTHER }))],
+    ['is in a response that is not 200', { status: 404, body: [toEntry({ after: OTHER })] }],
   ])('does not prove a commit that %s, after two requests', async (_, answer) => {
     const { proof, paths } = await proveWith({ '/activity': answer }, { sha: OTHER });
     expect(proof).toEqual({ kind: 'refused', message: 'main has moved on to aaaaaaa' });
@@ -250,5 +256,7 @@ it('a proof whose signal is aborted ends during the delay before the second requ
     send: () => Promise.reject(new Error('a proof only reads')),
   };
   const target = { ref: { kind: 'branch', name: 'main' }, sha: HEAD } as const;
-  await expect(prove(api, target, { signal: abort.signal, lagPausesMs: [60_000] })).rejects.toThrow(/abort/i);
+  await expect(proofCalls.prove(api, target, { signal: abort.signal, lagPausesMs: [60_000] })).rejects.toThrow(
+    /abort/i,
+  );
 });

@@ -1,15 +1,15 @@
 import { parseJson, readObject, readString } from '../../json.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
 import { isOfOtherRepository } from '../hub-payload.ts';
-import { readHubPull } from '../hub-pulls.ts';
+import { findCommentFault, readHubPull } from '../hub-pulls.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
-import { readBranchHead } from './prove.ts';
+import { proofCalls } from './prove.ts';
 
 const PULL_HINT = 'the token needs the right "Pull requests: read"';
 
 /** Reads a pull request as it is now. @see https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request */
 export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
-  const pulls = { isFork: isOfOtherRepository, readBranchHead, hint: PULL_HINT };
+  const pulls = { isFork: isOfOtherRepository, readBranchHead: proofCalls.readBranchHead, hint: PULL_HINT };
   return await readHubPull(api, number, { pulls, signal });
 }
 
@@ -29,13 +29,13 @@ export async function mayApprove(
     api.get(`/issues/comments/${id}`, signal),
     api.get(`/collaborators/${author}/permission`, signal),
   ]);
-  if (comment.status === 404) return 'the forge has no such comment';
-  if (comment.status !== 200) throw toForgeError('read the comment', comment, PULL_HINT);
-  const found = readObject(parseJson(comment.body));
-  const isSame = readString(found['issue_url'])?.endsWith(`/issues/${pull}`) === true;
-  if (!isSame || readString(readObject(found['user'])['login']) !== author || found['body'] !== text) {
-    return 'the comment at the forge has another text, author or pull request';
-  }
+  const fault = findCommentFault(comment, {
+    author,
+    text,
+    isOnPull: (found) => readString(found['issue_url'])?.endsWith(`/issues/${pull}`) === true,
+    hint: PULL_HINT,
+  });
+  if (fault !== undefined) return fault;
   // GitHub answers 404 for a user that does not exist.
   if (permission.status === 404) return `${author} may not push`;
   if (permission.status !== 200) {

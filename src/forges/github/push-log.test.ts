@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { C3Error, type ErrorCode } from '../../errors.ts';
 import type { RestApi } from '../rest-api.ts';
-import { readPush } from './prove.ts';
+import { proofCalls } from './prove.ts';
 
 const [FIRST, SECOND, THIRD] = ['a', 'b', 'c'].map((digit) => digit.repeat(40));
 const MAIN = { kind: 'branch', name: 'main' } as const;
@@ -30,11 +30,11 @@ test.each([
   ['a forge without the log', createApi(404, LOG), SECOND, undefined],
   ['a forge that does not answer', createApi(200, LOG, 'FORGE_UNREACHABLE'), SECOND, undefined],
 ])('the log of pushes tells what the branch pointed at before %s', async (_, api, sha = '', expected) => {
-  expect(await readPush(api, { ref: MAIN, sha }, new AbortController().signal)).toEqual(expected);
+  expect(await proofCalls.readPush(api, { ref: MAIN, sha }, new AbortController().signal)).toEqual(expected);
 });
 
 test('a token that the forge does not accept is a fault', async () => {
-  const push = readPush(
+  const push = proofCalls.readPush(
     createApi(200, LOG, 'FORGE_UNAUTHORIZED'),
     { ref: MAIN, sha: '' },
     new AbortController().signal,

@@ -4,7 +4,7 @@ import { C3Error } from '../../errors.ts';
 import { type Canned, createCannedApi, failed, ok } from '../../../test/fakes/canned-api.ts';
 import { deadline } from '../../../test/time-limits.ts';
 import type { Proof } from '../forge.ts';
-import { checkAccess, prove, readPush } from './prove.ts';
+import { proofCalls } from './prove.ts';
 
 const SCOPE = { host: 'gitlab.com', owner: 'acme/web', name: 'shop' };
 const NAME = 'gitlab.com/acme/web/shop';
@@ -32,7 +32,7 @@ async function proveWith(
 ): Promise<{ readonly proof: Proof; readonly paths: readonly string[] }> {
   const api = createCannedApi(SCOPE, { '': project(), '/repository/branches/main': MAIN, ...answers });
   const target: BuildTarget = { ref: { kind: 'branch', name: 'main' }, sha: HEAD, ...pushed };
-  const proof = await prove(api, target, { signal: deadline(), lagPausesMs });
+  const proof = await proofCalls.prove(api, target, { signal: deadline(), lagPausesMs });
   return { proof, paths: api.requests.map(({ path }) => path) };
 }
 
@@ -87,7 +87,7 @@ describe('the right to push', () => {
     { project_access: null, group_access: { access_level: 50 } },
   ])('counts the higher one of two roles: %j', async (permissions) => {
     const api = createCannedApi(SCOPE, { '': project({ permissions }) });
-    expect(await checkAccess(api, deadline())).toBeUndefined();
+    expect(await proofCalls.checkAccess(api, deadline())).toBeUndefined();
   });
 });
 
@@ -236,7 +236,8 @@ describe('an older head', () => {
 
   it('of a push is in the log, with the commit before', async () => {
     const target = { ref: { kind: 'branch', name: 'main' }, sha: OTHER } as const;
-    const read = (log: unknown): unknown => readPush(createCannedApi(SCOPE, withLog(log)), target, deadline());
+    const read = (log: unknown): unknown =>
+      proofCalls.readPush(createCannedApi(SCOPE, withLog(log)), target, deadline());
     expect(await read([next, entry({ commit_from: 'c'.repeat(40), commit_to: OTHER })])).toEqual({
       before: 'c'.repeat(40),
     });
@@ -251,7 +252,7 @@ describe('an older head', () => {
     const target = { ref: { kind: 'branch', name: 'main' }, sha: OTHER } as const;
     const read = (code: 'FORGE_UNREACHABLE' | 'FORGE_UNAUTHORIZED'): Promise<unknown> => {
       const api = { ...createCannedApi(SCOPE, {}), get: () => Promise.reject(new C3Error(code, 'no')) };
-      return readPush(api, target, deadline());
+      return proofCalls.readPush(api, target, deadline());
     };
     expect(await read('FORGE_UNREACHABLE')).toBeUndefined();
     await expect(read('FORGE_UNAUTHORIZED')).rejects.toThrow('no');

@@ -1,15 +1,16 @@
 import { parseJson, readInteger, readObject, readString, type UnknownObject } from '../../json.ts';
 import { formatScope } from '../../sealing/scope.ts';
 import type { PullComment, PullFacts } from '../forge.ts';
+import { readRepository } from '../prove-ref.ts';
 import { toForgeError, type RestApi } from '../rest-api.ts';
 import { toCommitFacts } from '../untrusted-text.ts';
 import { getSegments, RIGHTS_HINT } from './api.ts';
 import { isDraft, isFork } from './event.ts';
-import { DEVELOPER, readBranchHead, readProject } from './prove.ts';
+import { DEVELOPER, proofCalls } from './prove.ts';
 
 /** Reads a merge request as it is now. */
 export async function readPull(api: RestApi, number: number, signal: AbortSignal): Promise<PullFacts | undefined> {
-  const [found, project] = await Promise.all([readMergeRequest(api, number, signal), readProject(api, signal)]);
+  const [found, project] = await Promise.all([readMergeRequest(api, number, signal), readRepository(api, signal)]);
   if (found === undefined) return undefined;
   const { visibility, repository_access_level: access } = readObject(parseJson(project.body));
   const { pull, head, base } = found;
@@ -24,7 +25,7 @@ export async function readPull(api: RestApi, number: number, signal: AbortSignal
     isOpen: pull['state'] === 'opened',
     // A public project can show its repository to its members only.
     isPublic: project.status === 200 && visibility === 'public' && access === 'enabled',
-    baseSha: isOfFork ? await readBranchHead(api, base, signal) : undefined,
+    baseSha: isOfFork ? await proofCalls.readBranchHead(api, base, signal) : undefined,
     commit: toCommitFacts(pull['title'], [readObject(pull['author'])['username']]),
   };
 }
