@@ -130,7 +130,7 @@ describe('a build', () => {
 
   it('ends at the time limit of the build, whichever step runs', async () => {
     const world = createWorld();
-    const ending = await world.run({ file: toFile('- main: sleep 60\n  timeout: 5m', 'timeout: 2s\n') });
+    const ending = await world.run({ file: toFile('- main: sleep 60\n  timeout: 5m', 'timeout: 20s\n') });
     expect(ending).toEqual({ kind: 'timed-out', message: 'Step "main" was ended at the time limit of the build' });
   });
 

@@ -159,7 +159,7 @@ describe('after a failure', () => {
     const walk = setUp();
     const { ending } = await walk.run(
       [one('test', { sh: 'sleep 60', retry: 2 }), one('report', { sh: 'true', when: { status: ['failure'] } })],
-      { timeoutMs: 2500, finally: [one('clean', { sh: 'true' })] },
+      { timeoutMs: 15_000, finally: [one('clean', { sh: 'true' })] },
     );
     expect(ending).toEqual({ kind: 'timed-out', message: 'Step "test" was ended at the time limit of the build' });
     expect(walk.phases()).toEqual(['test: timed-out', 'report: skipped', 'clean: passed']);

@@ -59,11 +59,11 @@ test('any output becomes well-formed text without control characters', () => {
   );
 });
 
-test('hostile sequences of a hundred thousand characters take little time', () => {
-  const before = performance.now();
-  for (const unit of [`${ESC}[`, `${ESC}]8;;`, `${ESC}P`, `${ESC}[0`, '\r', 'a\b', `${ESC}[K`])
-    toPlainText(unit.repeat(100_000));
-  expect(performance.now() - before).toBeLessThan(5_000);
+test('a million characters of hostile sequences are read in linear time: quadratic work would take hours', () => {
+  for (const unit of [`${ESC}[`, `${ESC}]8;;`, `${ESC}P`, `${ESC}[0`, '\r', 'a\b', `${ESC}[K`]) {
+    const input = unit.repeat(1_000_000 / unit.length);
+    expect(toPlainText(input).length).toBeLessThanOrEqual(input.length);
+  }
 });
 
 test('one line has single spaces and no line break', () => {

@@ -20,6 +20,9 @@ const START_SPY = `(env -i "PATH=$PATH" setsid sh -c '${SPY}' c3-spy < /dev/null
     until read -r _ _ _ parent _ < /proc/$(${FIND})/stat && [ $parent = 1 ]; do sleep 0.05; done 2> /dev/null
     spy=$(${FIND}); set -- $(cat /proc/$spy/stat); start=\${22}`;
 
+/** Puts a path in the place of c3's directory, with no time between for c3 to miss it. */
+const replaceRoot = (call: string): string => `perl -e 'rename($ARGV[0], "/c3/old"); ${call}' $root`;
+
 /** Adds the spy to what c3 has noted of the processes that it spares. */
 const ADD = `for f in processes.main processes.git; do echo " $spy-$start $(cat $root/$f)" > $root/new; mv $root/new $root/$f; done 2> /dev/null
     read -r first mac < $root/first; echo "$((start + 1)) $mac" > $root/new; mv $root/new $root/first`;
@@ -42,11 +45,11 @@ describe('A3 A step that changes what c3 has noted in the Pod', () => {
     ],
     [
       'adds its process to a copy of the directory, behind a link',
-      `cp -a $root /c3/copy; ${ADD.replaceAll('$root', '/c3/copy')}; mv $root /c3/old; ln -s copy $root`,
+      `cp -a $root /c3/copy; ${ADD.replaceAll('$root', '/c3/copy')}; ${replaceRoot('symlink("copy", $ARGV[0])')}`,
     ],
     [
       'puts another directory in the place of the notes',
-      `cp -a $root /c3/copy; ${ADD.replaceAll('$root', '/c3/copy')}; mv $root /c3/old; mv /c3/copy $root`,
+      `cp -a $root /c3/copy; ${ADD.replaceAll('$root', '/c3/copy')}; ${replaceRoot('rename("/c3/copy", $ARGV[0])')}`,
     ],
     ['deletes the notes', 'rm -f $root/processes.* $root/first'],
     ['deletes the notes again and again', '(while :; do rm -f $root/processes.* $root/first; done &)'],

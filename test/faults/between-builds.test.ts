@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { createConnectionPool } from '../../src/agent/step-agent.ts';
 import { startBuild } from './build-run.ts';
-import { useFaultCluster } from './fault-cluster.ts';
+import { QUICK_EXECS, useFaultCluster } from './fault-cluster.ts';
 
-const faults = useFaultCluster();
+const faults = useFaultCluster({ execs: QUICK_EXECS });
 const connections = createConnectionPool();
 afterAll(() => connections.close());
 

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { ExecBreak } from '../../dev/cluster/index.ts';
-import { expectWhole, startStep, useFaultCluster } from './fault-cluster.ts';
+import { expectWhole, QUICK_EXECS, startStep, useFaultCluster } from './fault-cluster.ts';
 
-const faults = useFaultCluster();
+const faults = useFaultCluster({ execs: QUICK_EXECS });
 let workspace: Workspace;
 
 beforeAll(async () => {

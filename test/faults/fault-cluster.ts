@@ -41,12 +41,18 @@ export interface FaultCluster {
 interface FaultClusterOptions {
   /** Returns c3's kubeconfig, made from the cluster's own. */
   route?(embedded: EmbeddedCluster): Promise<string>;
-  /** Changes of the time limits of connections. */
+  /** The time limits of connections. Default: those of production. */
   readonly execs?: Partial<ExecLimits>;
 }
 
-/** c3 must notice a silent cut soon in a test. In production it takes a minute. */
-const QUICK_EXECS = { pingEveryMs: 100, silenceMs: 1000, stalledInputMs: 2000, closeMs: 200, handshakeMs: 3000 };
+/** With these limits c3 notices a silent cut in seconds. In production it takes a minute. */
+export const QUICK_EXECS: Partial<ExecLimits> = {
+  pingEveryMs: 200,
+  silenceMs: 3000,
+  stalledInputMs: 5000,
+  closeMs: 200,
+  handshakeMs: 10_000,
+};
 
 /** As in production, but with quick reconnects and a short grace. */
 export const STEP_LIMITS: StepLimits = {
@@ -68,7 +74,7 @@ export function useFaultCluster(options: FaultClusterOptions = {}): FaultCluster
   }
   beforeAll(async () => {
     const embedded = await getSharedCluster();
-    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: { ...QUICK_EXECS, ...options.execs } });
+    const pool = createClusterPool({ allowNets: ['127.0.0.0/8'], execs: options.execs ?? {} });
     const cluster = pool.getCluster((await options.route?.(embedded)) ?? embedded.kubeconfig);
     made = { embedded, pool, cluster, pods: await openPods(embedded.kubeconfig) };
   });

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
-import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
+import { expectWhole, QUICK_EXECS, startStep, useProxiedCluster } from './fault-cluster.ts';
 
-const world = useProxiedCluster();
+const world = useProxiedCluster({ execs: QUICK_EXECS });
 const { faults } = world;
 let workspace: Workspace;
 

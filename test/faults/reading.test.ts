@@ -4,9 +4,9 @@ import type { ExecBreak } from '../../dev/cluster/index.ts';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import { createPartReader, type PartReader } from '../../src/agent/part-reader.ts';
 import { copyLog, followParts, type LogReading } from '../../src/agent/read-log.ts';
-import { expectWhole, startStep, useFaultCluster, type StepRun } from './fault-cluster.ts';
+import { expectWhole, QUICK_EXECS, startStep, type StepRun, useFaultCluster } from './fault-cluster.ts';
 
-const faults = useFaultCluster();
+const faults = useFaultCluster({ execs: QUICK_EXECS });
 let workspace: Workspace;
 
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Workspace } from '../../src/engine/cluster.ts';
 import type { Cut } from './cutting-proxy.ts';
-import { expectWhole, startStep, useProxiedCluster } from './fault-cluster.ts';
+import { expectWhole, QUICK_EXECS, startStep, useProxiedCluster } from './fault-cluster.ts';
 import { createRandom, isLong, SEED, type Random } from '../random.ts';
 
 const SCHEDULES = isLong ? 20 : 4;
@@ -14,7 +14,7 @@ const PADDING = `# ${'x'.repeat(20_000)}\n`;
 const MAX_SENT_BYTES = 25_000;
 const MAX_RECEIVED_BYTES = 3_000_000;
 
-const world = useProxiedCluster();
+const world = useProxiedCluster({ execs: QUICK_EXECS });
 const { faults } = world;
 let workspace: Workspace;
 

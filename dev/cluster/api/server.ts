@@ -34,6 +34,9 @@ export interface ApiServer {
   stats(): Record<RequestKind, number>;
 }
 
+/** How long Kubernetes' own server keeps an idle connection. Later, a client opens another one for its next request. */
+const IDLE_MS = 90_000;
+
 export function createApiServer(options: ApiServerOptions): ApiServer {
   return new HttpsApiServer(options);
 }
@@ -93,6 +96,7 @@ class HttpsApiServer implements ApiServer {
   listen(host: string, port: number): Promise<number> {
     const listener = createServer({ key: this.#options.key, cert: this.#options.certificate });
     this.#listener = listener;
+    listener.keepAliveTimeout = IDLE_MS;
     listener.on('request', (request, response) => {
       this.#handle(request, response).catch((error: unknown) => answerError(response, error));
     });

@@ -293,9 +293,8 @@ describe('a resumed build', () => {
   test('takes the Lease of its former process at once, and knows in which Pod it began', async () => {
     const former = await acquire(createProcess({ renewMs: 1e9 }), 'b1');
     await former.recordPod('uid-1');
-    const started = performance.now();
-    const lease = await acquire(createProcess({ leaseMs: 60_000 }), 'b1', { isResumed: true });
-    expect(performance.now() - started).toBeLessThan(1000);
+    // It would wait far beyond the limit of a test for the end of that Lease.
+    const lease = await acquire(createProcess({ leaseMs: 1e9 }), 'b1', { isResumed: true });
     expect(lease.startedIn).toBe('uid-1');
     expect(lease.epoch).toBeGreaterThan(former.epoch);
     await lease.release();
