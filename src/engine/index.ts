@@ -10,5 +10,5 @@ export { createMacs, type Macs } from './macs.ts';
 export { readNotedState } from './noted-state.ts';
 export { openSecrets } from './open-secrets.ts';
 export { checkJob, readPipeline, toWorkspaceQuery } from './prepare.ts';
-export { FORKS_OFF, PIPELINE_FILE, prove, readOfRef } from './prove-build.ts';
+export { FORKS_OFF, PIPELINE_FILE, prove, readOfRef, wasBuilt } from './prove-build.ts';
 export { planTasks, toStepId } from './tasks.ts';

@@ -132,6 +132,19 @@ describe('/ok-to-test', () => {
     expect(requests).toHaveLength(0);
   });
 
+  it('that is delivered again continues its build, which another process began', async () => {
+    const first = setUp();
+    const [, text] = await first.comment('/ok-to-test 1a2b3c4');
+    const begun = { ...status('c3/pr', '#12', '', 'pending'), description: `running test (#12, ${text})` };
+    const second = setUp({ statuses: [begun] });
+    expect(await second.comment('/ok-to-test 1a2b3c4')).toEqual([202, text]);
+    expect(second.requests.map(({ build }) => `build ${build.id}`)).toEqual([text]);
+    expect(await second.comment('/ok-to-test 1a2b3c4', { id: '78' })).toEqual([
+      200,
+      'ignored: 1a2b3c4 was approved before; write /retest to build it again',
+    ]);
+  });
+
   it('says what to write when the pull request has moved on', async () => {
     expect(await setUp().comment('/ok-to-test 7654321')).toEqual([
       200,

@@ -1,5 +1,5 @@
 import { formatCount, hasBegun, toPullRef, toPullRequest, type Build } from '../build/index.ts';
-import { Cancelled, FORKS_OFF, readOfRef } from '../engine/index.ts';
+import { Cancelled, FORKS_OFF, readOfRef, wasBuilt } from '../engine/index.ts';
 import { C3Error } from '../errors.ts';
 import type { PullComment, PullFacts, Repository } from '../forges/forge.ts';
 import type { Scope } from '../sealing/index.ts';
@@ -108,8 +108,9 @@ async function approve(
     return ignore(`pull request #${facts.number} is at ${short} now: review it, and write /ok-to-test ${short}`);
   }
   const candidates = toBuilds(facts, comment, context);
-  const built = await findBuilt(candidates, facts, context.repository, signal);
-  return built.length > 0
+  const statuses = await Array.fromAsync(context.repository.listStatuses(facts.sha, signal));
+  // The build of this comment itself continues if another process began it and ended.
+  return candidates.some((build) => wasBuilt(statuses, build))
     ? ignore(`${short} was approved before; write /retest to build it again`)
     : start(candidates, context);
 }
