@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { toSigningToken } from '../../src/forges/gitlab/verify.ts';
-import type { ForgeKind, ForgeServer } from '../forge/index.ts';
+import type { ForgeKind, ForgeServer, Hook } from '../forge/index.ts';
 
 /** What a user does differently at each kind of forge. */
 export interface ForgeUse {
@@ -11,8 +11,10 @@ export interface ForgeUse {
   readonly gitUser: string;
   /** Whether a new webhook is pinged. */
   readonly hasPing: boolean;
-  /** The kinds of deliveries for a push. */
-  readonly pushEvents: readonly string[];
+  /** The kinds of deliveries for a push to a branch, and others. */
+  readonly pushEvents: readonly [string, ...string[]];
+  /** How a hook created with this secret signs. */
+  toSigner(secret: string): Pick<Hook, 'secret' | 'signingToken'>;
   /** Creates a webhook for all events that c3 reads. @throws with the forge's refusal */
   createHook(forge: ForgeServer, hook: NewUserHook): Promise<void>;
 }
@@ -35,6 +37,7 @@ export const FORGE_USES: Readonly<Record<ForgeKind, ForgeUse>> = {
     gitUser: 'x-access-token',
     hasPing: true,
     pushEvents: ['push'],
+    toSigner: (secret) => ({ secret }),
     async createHook(forge, { fullName, token, url, secret }) {
       const events = ['push', 'pull_request', 'issue_comment'];
       const body = { name: 'web', active: true, events, config: { url, secret, content_type: 'json' } };
@@ -47,6 +50,7 @@ export const FORGE_USES: Readonly<Record<ForgeKind, ForgeUse>> = {
     gitUser: 'c3',
     hasPing: false,
     pushEvents: ['push'],
+    toSigner: (secret) => ({ secret }),
     async createHook(forge, { fullName, token, url, secret }) {
       const events = ['push', 'pull_request', 'pull_request_comment'];
       const body = { type: 'gitea', active: true, events, config: { url, secret, content_type: 'json' } };
@@ -59,6 +63,7 @@ export const FORGE_USES: Readonly<Record<ForgeKind, ForgeUse>> = {
     gitUser: 'oauth2',
     hasPing: false,
     pushEvents: ['push_events', 'tag_push_events'],
+    toSigner: (secret) => ({ secret: undefined, signingToken: toSigningToken(secret) }),
     async createHook(forge, { fullName, token, url, secret }) {
       const events = { push_events: true, tag_push_events: true, merge_requests_events: true, note_events: true };
       const body = { url, signing_token: toSigningToken(secret), ...events };

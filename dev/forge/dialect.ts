@@ -43,7 +43,7 @@ export interface Dialect {
   toMessage(origin: string, change: ForgeChange): Promise<Message | undefined>;
   /** Makes the headers of a delivery, with its signature. The content type is added. */
   toHeaders(
-    hook: Hook,
+    hook: Pick<Hook, 'id' | 'secret' | 'signingToken'>,
     message: { readonly event: string; readonly guid: string; readonly body: string },
   ): Record<string, string>;
 }

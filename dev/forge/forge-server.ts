@@ -62,6 +62,8 @@ export interface ForgeServer extends Pick<Accounts, 'setUser' | 'setPermission' 
   createHook(repository: Repository, options: NewHook): Hook;
   readonly deliveries: Webhooks['deliveries'];
   redeliver: Webhooks['redeliver'];
+  /** The headers of a delivery that a test makes itself. */
+  toHeaders: Dialect['toHeaders'];
   /** Every commit status, in order. */
   readonly statuses: readonly Status[];
   /** Every answered request, in order. */
@@ -149,6 +151,7 @@ export async function createForgeServer(options: ForgeServerOptions): Promise<Fo
     },
     deliveries: webhooks.deliveries,
     redeliver: (id) => webhooks.redeliver(id),
+    toHeaders,
     statuses,
     requests,
     faults,

@@ -44,7 +44,7 @@ export function useOutsider(settings?: Readonly<Record<string, string>>): Outsid
   beforeAll(async () => {
     made = await getSharedCluster();
   });
-  const fixture = useFixture(openSharedTarget, settings);
+  const fixture = useFixture(openSharedTarget, { settings });
 
   function cluster(): EmbeddedCluster {
     if (made === undefined) throw new Error('the cluster does not exist before the tests run');

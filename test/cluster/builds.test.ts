@@ -7,10 +7,13 @@ import { describeTelegram } from '../e2e/telegram.e2e.ts';
 import { describeResume } from '../e2e/resume.e2e.ts';
 import { openTarget } from './target.ts';
 
-describeBuilds('a real Kubernetes', openTarget);
-describeMistakes('a real Kubernetes', openTarget);
-describeLanguage('a real Kubernetes', openTarget);
-describePages('a real Kubernetes', openTarget);
-describeTelegram('a real Kubernetes', openTarget);
-describeResume('a real Kubernetes', openTarget);
-describeForge('gitlab', 'a real Kubernetes', openTarget);
+// Gitea has the API of GitHub but for a few endpoints; GitLab has its own.
+for (const kind of ['github', 'gitlab'] as const) {
+  describeBuilds(kind, 'a real Kubernetes', openTarget);
+  describeMistakes(kind, 'a real Kubernetes', openTarget);
+  describeLanguage(kind, 'a real Kubernetes', openTarget);
+  describePages(kind, 'a real Kubernetes', openTarget);
+  describeTelegram(kind, 'a real Kubernetes', openTarget);
+  describeResume(kind, 'a real Kubernetes', openTarget);
+  describeForge(kind, 'a real Kubernetes', openTarget);
+}

@@ -18,9 +18,11 @@ const GROWTH_MIB = 80;
 
 describe('many builds in one warm Pod of a real Kubernetes', () => {
   const fixture = useFixture(openTarget, {
-    C3_RATE_LIMIT: '100000',
-    // As in deploy/Dockerfile: young objects do not count as leaks.
-    NODE_OPTIONS: '--max-semi-space-size=2',
+    settings: {
+      C3_RATE_LIMIT: '100000',
+      // As in deploy/Dockerfile: young objects do not count as leaks.
+      NODE_OPTIONS: '--max-semi-space-size=2',
+    },
   });
   let made: SetUp;
   beforeAll(async () => {

@@ -1,9 +1,9 @@
-import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { C3Process } from '../../dev/demo/c3-process.ts';
+import { FORGE_USES } from '../../dev/demo/forge-use.ts';
 import { createUser, type User } from '../../dev/demo/user.ts';
 import { createWorld, type World } from '../../dev/demo/world.ts';
-import type { Repository } from '../../dev/forge/index.ts';
+import type { Delivery, ForgeKind, Repository } from '../../dev/forge/index.ts';
 import { createOfflineHook, type OfflineHook } from '../fakes/offline-hook.ts';
 import { WAIT_MS } from '../time-limits.ts';
 import { onWorkerEnd } from '../worker.ts';
@@ -42,17 +42,19 @@ export interface Fixture {
   readonly target: Target;
   readonly world: World;
   readonly pods: Pods;
-  /**
-   * Creates a repository with a webhook.
-   */
+  /** The state of a commit whose build ended because of c3.yaml or of the cluster: GitLab has no state `error`. */
+  readonly faultState: 'error' | 'failure';
+  /** Creates a repository with a webhook. */
   setUp(options?: SetUpOptions): Promise<SetUp>;
   push(user: User, files: Record<string, string>, ref?: string): Promise<Outcome>;
   /** Runs `act` and expects no new Pod. */
   expectNoPod(act: () => Promise<void>): Promise<void>;
-  /** Sends a push event, signed with `secret`. */
-  deliver(url: string, secret: string, body: string): Promise<{ status: number; text: string }>;
-  /** Pushes and returns the body of the forge's delivery. */
-  recordDelivery(user: User): Promise<string>;
+  /** Sends a push event to a branch, signed with `secret`, or not signed. */
+  deliver(url: string, secret: string | undefined, body: string): Promise<{ status: number; text: string }>;
+  /** Pushes to main and returns the body of the forge's delivery, and the pushed commit. */
+  recordDelivery(user: User): Promise<{ sha: string; body: string }>;
+  /** Finds the delivery of a push. */
+  findPush(sha: string): Delivery | undefined;
 }
 
 /** Counts the repositories of this process, which share a cluster. */
@@ -64,25 +66,42 @@ let number = 0;
  */
 const WORLD = { hasLimits: false, deliveryTimeoutMs: WAIT_MS };
 
-let sharedWorld: Promise<World> | undefined;
+/** The owner of the repositories: where a kind of forge has groups in groups, one of those. */
+export const OWNERS: Readonly<Record<ForgeKind, string>> = { github: 'acme', gitea: 'acme', gitlab: 'acme/web' };
+
+/** The kinds of forges with which the suites run. */
+export const FORGE_KINDS: readonly ForgeKind[] = ['github', 'gitea', 'gitlab'];
+
+const sharedWorlds = new Map<ForgeKind, Promise<World>>();
 
 /**
  * Returns the world that the files of this worker share. The limit of new webhooks a minute is high enough for all of
  * them.
  */
-function getSharedWorld(forgeHost: string): Promise<World> {
-  if (sharedWorld === undefined) {
-    sharedWorld = createWorld({ ...WORLD, forgeHost, settings: { C3_RATE_LIMIT_NEW: '3000' } });
-    onWorkerEnd(async () => await (await sharedWorld)?.close());
+function getSharedWorld(kind: ForgeKind, forgeHost: string): Promise<World> {
+  let world = sharedWorlds.get(kind);
+  if (world === undefined) {
+    const made = createWorld({ ...WORLD, kind, forgeHost, settings: { C3_RATE_LIMIT_NEW: '3000' } });
+    onWorkerEnd(async () => await (await made).close());
+    sharedWorlds.set(kind, (world = made));
   }
-  return sharedWorld;
+  return world;
 }
 
-/**
- * Registers the hooks that set the fixture up. With `settings` the file has its own forge and a c3 with these
- * settings; without them it shares both with the other files of its worker.
- */
-export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly<Record<string, string>>): Fixture {
+export interface FixtureOptions {
+  /** Default: `github`. */
+  readonly kind?: ForgeKind;
+  /**
+   * With these the file has its own forge and a c3 with these settings. Without them it shares both with the other files
+   * of its worker.
+   */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Registers the hooks that set the fixture up. */
+export function useFixture(getTarget: () => Promise<Target>, options: FixtureOptions = {}): Fixture {
+  const { kind = 'github', settings } = options;
+  const use = FORGE_USES[kind];
   let made: { target: Target; world: World; pods: Pods } | undefined;
 
   function get(): { target: Target; world: World; pods: Pods } {
@@ -95,8 +114,8 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
     const pods = await openPods(target.kubeconfig);
     const world =
       settings === undefined
-        ? await getSharedWorld(target.forgeHost)
-        : await createWorld({ ...WORLD, forgeHost: target.forgeHost, settings });
+        ? await getSharedWorld(kind, target.forgeHost)
+        : await createWorld({ ...WORLD, kind, forgeHost: target.forgeHost, settings });
     made = { target, world, pods };
   });
   afterAll(async () => {
@@ -118,12 +137,10 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
 
   async function setUp(options: SetUpOptions = {}): Promise<SetUp> {
     number += 1;
-    const repository = await get().world.forge.createRepository({
-      owner: 'acme',
-      name: `shop${number}`,
-      isPrivate: options.isPublic !== true,
-    });
-    const user = await createUser(get().world, { owner: 'acme', name: `shop${number}`, remote: repository.path });
+    const names = { owner: OWNERS[kind], name: `shop${number}` };
+    const isPrivate = options.isPublic !== true;
+    const repository = await get().world.forge.createRepository({ ...names, isPrivate });
+    const user = await createUser(get().world, { ...names, remote: repository.path });
     const { url, secret } = await sealHook(user, options.token);
     await user.createHook(options.c3 ? url.replace(get().world.c3.url, options.c3.url) : url, secret);
     return { user, url, secret, repository, k8s: await user.seal('k8s', get().target.kubeconfig) };
@@ -142,28 +159,30 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
     expect(await get().pods.names()).toEqual(before);
   }
 
-  async function deliver(url: string, secret: string, body: string): Promise<{ status: number; text: string }> {
-    const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+  async function deliver(
+    url: string,
+    secret: string | undefined,
+    body: string,
+  ): Promise<{ status: number; text: string }> {
+    const signer = { id: 1, ...(secret === undefined ? { secret } : use.toSigner(secret)) };
+    const headers = get().world.forge.toHeaders(signer, { event: use.pushEvents[0], guid: 'd', body });
     const answer = await fetch(url, {
       method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'x-github-event': 'push',
-        'x-github-delivery': 'd',
-        'x-hub-signature-256': signature,
-      },
+      headers: { 'content-type': 'application/json', ...headers },
       body,
     });
     return { status: answer.status, text: (await answer.text()).trimEnd() };
   }
 
-  async function recordDelivery(user: User): Promise<string> {
+  const findPush = (sha: string): Delivery | undefined =>
+    get().world.forge.deliveries.find(
+      ({ event, request }) => use.pushEvents.includes(event) && request.body.includes(`"after":"${sha}"`),
+    );
+
+  async function recordDelivery(user: User): Promise<{ sha: string; body: string }> {
     const { sha } = await user.push({ file: String(number) }, 'to be delivered again');
     await user.waitForEnd(sha);
-    const delivery = get().world.forge.deliveries.find(
-      ({ event, request }) => event === 'push' && request.body.includes(sha),
-    );
-    return delivery?.request.body ?? '';
+    return { sha, body: findPush(sha)?.request.body ?? '' };
   }
 
   return {
@@ -176,10 +195,12 @@ export function useFixture(getTarget: () => Promise<Target>, settings?: Readonly
     get pods() {
       return get().pods;
     },
+    faultState: kind === 'gitlab' ? 'failure' : 'error',
     setUp,
     push,
     expectNoPod,
     deliver,
     recordDelivery,
+    findPush,
   };
 }

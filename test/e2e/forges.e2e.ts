@@ -3,11 +3,9 @@ import { createUser, type User } from '../../dev/demo/user.ts';
 import { createWorld, type World } from '../../dev/demo/world.ts';
 import type { ForgeKind, Repository, Status } from '../../dev/forge/index.ts';
 import { deadline, WAIT_MS } from '../time-limits.ts';
+import { OWNERS } from './fixture.ts';
 import { openPods, type Pods } from './pods.ts';
 import { formatPipeline, type Target } from './target.ts';
-
-/** Groups in groups, where a kind of forge has them. */
-const OWNERS: Readonly<Record<ForgeKind, string>> = { github: 'acme', gitea: 'acme', gitlab: 'acme/web' };
 
 /** Tests what differs between kinds of forges, from the webhook to the commit status: a push, a tag, pull requests. */
 export function describeForge(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {

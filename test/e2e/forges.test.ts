@@ -1,6 +1,5 @@
 import { openSharedTarget } from '../fakes/shared-cluster.ts';
+import { FORGE_KINDS } from './fixture.ts';
 import { describeForge } from './forges.e2e.ts';
 
-// The other suites use GitHub.
-describeForge('gitea', 'the embedded cluster', openSharedTarget);
-describeForge('gitlab', 'the embedded cluster', openSharedTarget);
+for (const kind of FORGE_KINDS) describeForge(kind, 'the embedded cluster', openSharedTarget);

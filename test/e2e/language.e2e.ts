@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { ForgeKind } from '../../dev/forge/index.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
 /** Tests the conditions and the order of steps in c3.yaml, on any cluster. */
-export function describeLanguage(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a c3.yaml whose builds run on ${name}`, () => {
-    const fixture = useFixture(getTarget);
+export function describeLanguage(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {
+  describe(`a c3.yaml on ${kind} whose builds run on ${name}`, () => {
+    const fixture = useFixture(getTarget, { kind });
     const format = (k8s: string, steps: string, extra = ''): string =>
       formatPipeline(fixture.target, k8s, steps, extra);
 
@@ -104,14 +105,13 @@ finally:
         fixture.world.c3.log.some((line) => line.includes(`"build":"${id}"`) && line.includes(words));
       // The build counts as running until its last report has arrived.
       await expect.poll(() => says('build reported')).toBe(true);
-      const delivery = fixture.world.forge.deliveries.find(({ request }) => request.body.includes(sha));
       const { forge, telegram } = fixture.world;
       const count = (): number[] => [
         forge.statuses.filter((status) => status.sha === sha).length,
         telegram.messages().filter(({ versions }) => versions.at(-1)?.text.includes(sha.slice(0, 7))).length,
       ];
       const before = count();
-      const again = await fixture.deliver(url, secret, delivery?.request.body ?? '');
+      const again = await fixture.deliver(url, secret, fixture.findPush(sha)?.request.body ?? '');
       expect(again).toMatchObject({ status: 200, text: expect.stringContaining('has ended already') });
       expect(count()).toEqual(before);
     });

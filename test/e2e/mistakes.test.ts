@@ -1,4 +1,5 @@
 import { openSharedTarget } from '../fakes/shared-cluster.ts';
+import { FORGE_KINDS } from './fixture.ts';
 import { describeMistakes } from './mistakes.e2e.ts';
 
-describeMistakes('the embedded cluster', openSharedTarget);
+for (const kind of FORGE_KINDS) describeMistakes(kind, 'the embedded cluster', openSharedTarget);

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { startC3 } from '../../dev/demo/c3-process.ts';
-import type { Status } from '../../dev/forge/index.ts';
+import type { ForgeKind, Status } from '../../dev/forge/index.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
 /** The pages and actions behind the links of a build, on any cluster. */
-export function describePages(name: string, getTarget: () => Promise<Target>): void {
-  describe(`the page of a build on ${name}`, () => {
-    const fixture = useFixture(getTarget);
+export function describePages(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {
+  describe(`the page of a build of ${kind} on ${name}`, () => {
+    const fixture = useFixture(getTarget, { kind });
 
     async function read(url: string, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
       const answer = await fetch(url, { headers, signal: deadline() });
@@ -174,7 +174,7 @@ export function describePages(name: string, getTarget: () => Promise<Target>): v
       const { user, k8s } = await fixture.setUp();
       const source = formatPipeline(fixture.target, k8s, '- main: echo\n  wen: {branch: main}');
       const { status } = await fixture.push(user, { 'c3.yaml': source });
-      expect(status).toMatchObject({ state: 'error' });
+      expect(status).toMatchObject({ state: fixture.faultState });
       const { text } = await read(status.targetUrl ?? '');
       expect(text).toMatch(/[Cc]onfig error/);
       expect(text).toMatch(/c3\.yaml:\d+:\d+/);

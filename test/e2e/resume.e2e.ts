@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startC3 } from '../../dev/demo/c3-process.ts';
 import type { User } from '../../dev/demo/user.ts';
+import type { ForgeKind } from '../../dev/forge/index.ts';
 import { useFixture, type SetUp } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
@@ -81,9 +82,9 @@ finally:
 ];
 
 /** Kills c3 during builds; another c3 receives their deliveries again. */
-export function describeResume(name: string, getTarget: () => Promise<Target>): void {
-  describe(`a c3 after a killed one, with builds on ${name},`, () => {
-    const fixture = useFixture(getTarget);
+export function describeResume(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {
+  describe(`a c3 after a killed one, with repositories on ${kind} and builds on ${name},`, () => {
+    const fixture = useFixture(getTarget, { kind });
 
     async function begin(story: Story, made: SetUp): Promise<string> {
       const { user, k8s } = made;
@@ -100,9 +101,8 @@ export function describeResume(name: string, getTarget: () => Promise<Target>): 
     }
 
     async function deliverAgain({ url, secret }: SetUp, sha: string, to: string): Promise<void> {
-      const delivery = fixture.world.forge.deliveries.find(({ request }) => request.body.includes(`"after":"${sha}"`));
       const { origin } = new URL(url);
-      const answer = await fixture.deliver(url.replace(origin, to), secret, delivery?.request.body ?? '');
+      const answer = await fixture.deliver(url.replace(origin, to), secret, fixture.findPush(sha)?.request.body ?? '');
       expect(answer.status).toBe(202);
     }
 

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { newest, type StoredMessage } from '../../dev/telegram/world.ts';
+import type { ForgeKind } from '../../dev/forge/index.ts';
 import { useFixture } from './fixture.ts';
 import { formatPipeline, type Target } from './target.ts';
 import { deadline } from '../time-limits.ts';
 
 /** The Telegram options of c3.yaml, on any cluster. */
-export function describeTelegram(name: string, getTarget: () => Promise<Target>): void {
-  describe(`Telegram and ${name}`, () => {
+export function describeTelegram(kind: ForgeKind, name: string, getTarget: () => Promise<Target>): void {
+  describe(`Telegram, ${kind} and ${name}`, () => {
     // A c3 of its own: with one that other files use, the log waits behind their messages and is given up after a minute.
-    const fixture = useFixture(getTarget, { C3_RATE_LIMIT_NEW: '3000' });
+    const fixture = useFixture(getTarget, { kind, settings: { C3_RATE_LIMIT_NEW: '3000' } });
 
     function waitFor(find: (message: StoredMessage) => boolean): Promise<StoredMessage> {
       return fixture.world.telegram.waitFor(find, deadline());
@@ -32,7 +33,7 @@ export function describeTelegram(name: string, getTarget: () => Promise<Target>)
       expect(file.document?.fileName).toMatch(/^unit-tests-[0-9a-f]{12}\.log$/);
       const ring = await waitFor((one) => one.document === undefined && one.replyTo === message.messageId);
       expect(newest(ring).text).toMatch(
-        new RegExp(`^❌ ${user.fullName.split('/')[1]} main: unit tests failed, exit code 3`),
+        new RegExp(`^❌ ${user.fullName.split('/').at(-1)} main: unit tests failed, exit code 3`),
       );
       expect([message.isSilent, file.isSilent, ring.isSilent]).toEqual([true, true, false]);
 

@@ -1,4 +1,5 @@
 import { openSharedTarget } from '../fakes/shared-cluster.ts';
+import { FORGE_KINDS } from './fixture.ts';
 import { describeTelegram } from './telegram.e2e.ts';
 
-describeTelegram('the embedded cluster', openSharedTarget);
+for (const kind of FORGE_KINDS) describeTelegram(kind, 'the embedded cluster', openSharedTarget);
