@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { isJsonObject, parseJson, readArray, readInteger, readObject, readString } from './json.ts';
+import { isJsonObject, parseJson, parseJsonWithIds, readArray, readInteger, readObject, readString } from './json.ts';
 
 it('parses any JSON, from a text or from bytes', () => {
   fc.assert(
@@ -13,6 +13,18 @@ it('parses any JSON, from a text or from bytes', () => {
 
 it.each(['', '{"a":', "{'a': 1}", Buffer.from([0x22, 0xff, 0x22])])('parses nothing from %j', (json) => {
   expect(parseJson(json)).toBeUndefined();
+});
+
+it('parses ids as the text that the JSON has for them, however many digits it is', () => {
+  const json =
+    '[{"id":3844358593348378625,"n":3844358593348378625,"x":{"id":7}},{"id":"a"},{"id":null},{"id":{"id":1}}]';
+  expect(parseJsonWithIds(json)).toEqual([
+    { id: '3844358593348378625', n: 3844358593348378624, x: { id: '7' } },
+    { id: 'a' },
+    { id: null },
+    { id: { id: '1' } },
+  ]);
+  expect(parseJsonWithIds('[')).toBeUndefined();
 });
 
 it.each([

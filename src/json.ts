@@ -10,9 +10,27 @@ export type UnknownObject = Readonly<Record<string, unknown>>;
  * Parses a text, or its UTF-8 bytes. Returns undefined, which no JSON is, for anything that is not JSON or not UTF-8.
  */
 export function parseJson(json: string | Uint8Array): unknown {
+  return parseWith(json);
+}
+
+/**
+ * As {@link parseJson}, but every number of a field `id` becomes the text that the JSON has for it. An id of 64 bits is
+ * not exact as a JavaScript number.
+ *
+ * @see https://github.com/tc39/proposal-json-parse-with-source
+ */
+export function parseJsonWithIds(json: string | Uint8Array): unknown {
+  return parseWith(json, (key, value, context) =>
+    key === 'id' && typeof value === 'number' ? (context?.source ?? String(value)) : value,
+  );
+}
+
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
+function parseWith(json: string | Uint8Array, reviver?: Reviver): unknown {
   try {
     const text = typeof json === 'string' ? json : new TextDecoder('utf-8', { fatal: true }).decode(json);
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text, reviver) as unknown;
   } catch {
     return undefined;
   }

@@ -23,14 +23,14 @@ const START_MS = 120_000;
 const SOURCE = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /**
- * Starts c3 with these settings on a free port of the loopback interface and resolves when it listens. `program`: the
- * file that Node runs; default: c3 from its source.
+ * Starts c3 with these settings on the loopback interface and resolves when it listens. Default port: any free one.
+ * `program`: the file that Node runs; default: c3 from its source.
  */
 export async function startC3(
   settings: Readonly<Record<string, string>>,
   program: string = SOURCE,
 ): Promise<C3Process> {
-  const port = await findFreePort();
+  const port = settings['C3_PORT'] ?? (await findFreePort());
   const url = settings['C3_URL'] ?? `http://127.0.0.1:${port}`;
   const { PATH, NODE_COMPILE_CACHE } = process.env;
   const inherited = NODE_COMPILE_CACHE === undefined ? { PATH } : { PATH, NODE_COMPILE_CACHE };

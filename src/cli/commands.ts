@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { SETTINGS, type Flags } from '../config/index.ts';
+import type { CatchUpFlags } from './catch-up.ts';
 import type { EncryptFlags } from './encrypt.ts';
 import type { LintFlags } from './lint.ts';
 import { createProcessTerminal } from './terminal.ts';
@@ -55,6 +56,10 @@ export async function runCli(
     .action(async (url: string) => {
       exitCode = await (await import('./link.ts')).link(terminal, url);
     });
+
+  addCatchUp(program).action(async (flags: CatchUpFlags) => {
+    exitCode = await (await import('./catch-up.ts')).catchUp(terminal, flags);
+  });
 
   program
     .command('lint')
@@ -123,6 +128,18 @@ function addRun(program: Command): Command {
     .option('--watch', 'run again when files change')
     .option('--json', 'print events as JSON, one object per line')
     .option('--fresh', 'use a new Pod and delete it afterwards');
+}
+
+function addCatchUp(program: Command): Command {
+  return program
+    .command('catch-up')
+    .description('let GitHub send the webhooks again that c3 missed; standard input is an access token')
+    .requiredOption('--repo <host/owner/name>', 'the repository, for example github.com/acme/shop')
+    .option('--url <url>', 'only the webhooks that call this c3, named by its public base URL')
+    .option('--hours <count>', 'how far to look back (default 72: GitHub keeps deliveries for 3 days)')
+    .option('--forges <list>', 'GitHub Enterprise Servers: github=https://ghe.example.com (C3_FORGES)')
+    .option('--dry-run', 'print what would be sent again, and send nothing')
+    .option('--json', 'print JSON, one object per line');
 }
 
 function addEncrypt(program: Command): Command {

@@ -1,12 +1,10 @@
 import { C3Error, toMessage } from '../errors.ts';
 import { readAtMost } from '../limiter.ts';
-import { stripNewline } from '../sealing/index.ts';
 import { toOneLine } from '../terminal/text.ts';
 import { isPlainLoopback } from './loopback.ts';
+import { readToken } from './read-token.ts';
 import type { Terminal } from './terminal.ts';
 
-/** More than any forge's token has. */
-const MAX_TOKEN_BYTES = 4_098;
 /** c3 waits 20 s for the forge. */
 const FETCH_TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 16 * 1024;
@@ -19,14 +17,7 @@ const MAX_LINE_LENGTH = 500;
 export async function link(terminal: Terminal, address: string): Promise<number> {
   const url = parseLink(address);
   terminal.tell(`c3: sending the token to ${url.origin}`);
-  if (terminal.isInputTerminal)
-    terminal.tell('c3: paste an access token that may push, then Ctrl-D on a line of its own');
-  const token = stripNewline(await terminal.readInput(MAX_TOKEN_BYTES));
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new C3Error('USAGE_INVALID', 'Standard input is not an access token', {
-      hint: 'pipe it into the command, for example from `gh auth token`',
-    });
-  }
+  const token = await readToken(terminal, 'may push');
   const { isRefused, text } = await send(url, token);
   const [line = '', hint] = text.split('\n').map((part) => toOneLine(part, MAX_LINE_LENGTH));
   if (isRefused) throw new C3Error('CONTROL_REFUSED', line, hint ? { hint } : {});

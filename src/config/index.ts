@@ -1,3 +1,3 @@
 export { matchGlob } from './parse-values.ts';
-export { readConfig, readSealingConfig, type Config, type Flags } from './read-config.ts';
+export { readConfig, readForges, readSealingConfig, type Config, type Flags } from './read-config.ts';
 export { SETTINGS } from './settings.ts';

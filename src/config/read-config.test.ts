@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { readConfig, readSealingConfig, type Config, type Flags } from './read-config.ts';
+import { readConfig, readForges, readSealingConfig, type Config, type Flags } from './read-config.ts';
 
 const SECRET = 'the-secret-itself';
 const FILES: Readonly<Record<string, string>> = { '/run/secret': `${SECRET}\n`, '/run/empty': '\n' };
@@ -183,5 +183,20 @@ describe('readSealingConfig', () => {
       url: 'http://localhost:8668',
     });
     expect(() => readSealingConfig({ C3_URL: 'x' }, {}, readFile)).toThrow(/^C3_SECRET is not set.*\nC3_URL is "x"/);
+  });
+});
+
+describe('readForges', () => {
+  const ghe = { kind: 'github', origin: 'https://ghe.example.com', apiBase: 'https://ghe.example.com/api/v3' };
+
+  it('requires nothing, and knows github.com', () => {
+    expect(readForges({ C3_UNKNOWN: 'x' }, {})).toMatchObject([{ origin: 'https://github.com' }]);
+  });
+
+  it('reads the flag, then the variable', () => {
+    const env = { C3_FORGES: 'gitea=https://gitea.example.com' };
+    expect(readForges(env, {})[1]).toMatchObject({ kind: 'gitea' });
+    expect(readForges(env, { forges: 'github=https://ghe.example.com' })[1]).toEqual(ghe);
+    expect(() => readForges({ C3_FORGES: 'x' }, {})).toThrow(/^C3_FORGES has the entry "x"/);
   });
 });

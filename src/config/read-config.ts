@@ -50,6 +50,14 @@ export function readSealingConfig(env: Environment, flags: Flags, readFile: Read
   return { secret, url };
 }
 
+/** Reads only the forges. @throws {C3Error} CONFIG_INVALID */
+export function readForges(env: Environment, flags: Flags): SettingValues['forges'] {
+  const source: Source = { env, flags, mistakes: [] };
+  const forges = readSetting('forges', source);
+  refuseMistakes(source);
+  return forges ?? [];
+}
+
 interface Source {
   readonly env: Environment;
   readonly flags: Flags;

@@ -43,6 +43,8 @@ export interface HttpResponse {
   readonly body: Uint8Array;
   /** Whether the body was longer than `maxBytes`. */
   readonly isCut: boolean;
+  /** The header `Link`, with which a forge names the next page of a list. */
+  readonly link?: string | undefined;
 }
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -191,7 +193,8 @@ async function sendOnce(
     if (status === 429 || isRateLimit({ status, headers: response.headers, body })) {
       return { kind: 'limited', afterMs: toDelayMs(response.headers) };
     }
-    return { kind: 'response', response: { status, mediaType: mediaType.trim().toLowerCase(), body, isCut } };
+    const link = [response.headers['link'] ?? []].flat().join(', ') || undefined;
+    return { kind: 'response', response: { status, mediaType: mediaType.trim().toLowerCase(), body, isCut, link } };
   } catch (error) {
     signal.throwIfAborted();
     return { kind: 'retry', reason: `cannot be reached: ${toCode(error)}`, cause: error };

@@ -5,6 +5,7 @@ import { createGitea } from './gitea/gitea.ts';
 import { createGithub } from './github/github.ts';
 import { createGitlab } from './gitlab/gitlab.ts';
 
+export { type DeliveryAttempt, type HookDeliveries, openDeliveries, type RepositoryHook } from './github/deliveries.ts';
 export { toSigningToken } from './gitlab/verify.ts';
 
 export interface Forges {

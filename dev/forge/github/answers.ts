@@ -58,7 +58,8 @@ export function toLinks(count: number, { query, url = '' }: Pick<RouteCall, 'que
   return links.length === 0 ? {} : { link: links.join(', ') };
 }
 
-function readPage(query: URLSearchParams): { readonly length: number; readonly page: number } {
+/** Reads the length and the number of the page that a request asks for. */
+export function readPage(query: URLSearchParams): { readonly length: number; readonly page: number } {
   const read = (name: string, other: number): number => {
     const text = query.get(name) ?? '';
     return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : other;

@@ -232,6 +232,14 @@ test('creates webhooks, and lists and repeats their deliveries', async () => {
   const { data: deliveries } = await api.rest.repos.listWebhookDeliveries(hook);
   expect(deliveries).toMatchObject([{ event: 'ping', action: null }]);
   await api.rest.repos.redeliverWebhookDelivery({ ...hook, delivery_id: deliveries[0]?.id ?? 0 });
+  expect(await refusal(api.rest.repos.redeliverWebhookDelivery({ ...hook, delivery_id: 99 }))).toBe('404 Not Found');
+  await forge.waitFor(() => forge.deliveries[1]?.answer, AbortSignal.timeout(60_000));
+  const first = await api.rest.repos.listWebhookDeliveries({ ...hook, per_page: 1 });
+  expect(first.data).toMatchObject([{ redelivery: true, guid: deliveries[0]?.guid, status_code: 0 }]);
+  expect(first.headers.link).toMatch(/^<.+[?&]cursor=v1_\d+>; rel="next"$/);
+  const pages = await api.paginate(api.rest.repos.listWebhookDeliveries, { ...hook, per_page: 1 });
+  expect(pages.map(({ redelivery }) => redelivery)).toEqual([true, false]);
+  expect(await refusal(api.rest.repos.listWebhookDeliveries({ ...hook, cursor: 'v1_99' }))).toBe('422 cursor');
   expect(await refusal(reader.rest.repos.listWebhooks(names))).toMatch(/^403/);
 });
 

@@ -1,6 +1,6 @@
-import { field, parseJson, type ApiState, type Route, type RouteAnswer } from '../route.ts';
+import { field, parseJson, type ApiState, type Route, type RouteAnswer, type RouteCall } from '../route.ts';
 import type { Delivery, Hook } from '../webhooks.ts';
-import { refuse, refuseInvalid, toList, toPage } from './answers.ts';
+import { readPage, refuse, refuseInvalid, toList } from './answers.ts';
 import { toApiUrl, toTime, type Json } from './repository-json.ts';
 
 /** @see https://docs.github.com/en/rest/repos/webhooks */
@@ -50,11 +50,10 @@ export function createHookRoutes(state: Pick<ApiState, 'origin' | 'webhooks' | '
       method: 'GET',
       pattern: /^\/hooks\/(\d+)\/deliveries$/,
       permission: 'admin',
-      handle: ({ repository, captures, query }) =>
-        toAnswer(find(repository.fullName, captures[0]), (hook) => {
-          const shown = toPage(findDeliveries(hook).toReversed(), query);
-          return shown.map((delivery) => toDeliveryJson(delivery, repository.id));
-        }),
+      handle: (call) => {
+        const hook = find(call.repository.fullName, call.captures[0]);
+        return hook === undefined ? refuse(404, 'Not Found') : listDeliveries(findDeliveries(hook), call);
+      },
     },
     {
       method: 'POST',
@@ -76,6 +75,30 @@ export function createHookRoutes(state: Pick<ApiState, 'origin' | 'webhooks' | '
 
 function toAnswer<T>(value: T | undefined, toBody: (value: T) => unknown): RouteAnswer {
   return value === undefined ? refuse(404, 'Not Found') : { status: 200, body: toBody(value) };
+}
+
+/**
+ * Answers with a page of deliveries, newest first. The cursor names the first delivery of a page. A page number has no
+ * effect.
+ *
+ * @see https://docs.github.com/en/rest/repos/webhooks#list-deliveries-for-a-repository-webhook
+ */
+function listDeliveries(deliveries: readonly Delivery[], { repository, query, url = '' }: RouteCall): RouteAnswer {
+  const list = deliveries.toReversed();
+  const cursor = query.get('cursor');
+  const start = cursor === null ? 0 : list.findIndex(({ id }) => cursor === toCursor(id));
+  if (start === -1) return refuseInvalid({ resource: 'HookDelivery', code: 'invalid', field: 'cursor' });
+  const end = start + readPage(query).length;
+  const body = list.slice(start, end).map((delivery) => toDeliveryJson(delivery, repository.id));
+  const next = list[end];
+  if (next === undefined) return { status: 200, body };
+  const linked = new URLSearchParams(query);
+  linked.set('cursor', toCursor(next.id));
+  return { status: 200, body, headers: { link: `<${url}?${linked.toString()}>; rel="next"` } };
+}
+
+function toCursor(id: number): string {
+  return `v1_${id}`;
 }
 
 /** Reads the hook of a request. Returns what is wrong with it. */
@@ -163,7 +186,7 @@ function toDeliveryJson(delivery: Delivery, repositoryId: number): Json {
     delivered_at: toTime(sentAt),
     redelivery,
     duration: isAnswered ? answer.durationMs / 1000 : 0,
-    status: isAnswered ? 'OK' : (answer?.message ?? 'pending'),
+    status: toDeliveryStatus(answer),
     status_code: isAnswered ? answer.status : 0,
     event,
     action: readAction(request.body),
@@ -171,6 +194,16 @@ function toDeliveryJson(delivery: Delivery, repositoryId: number): Json {
     repository_id: repositoryId,
     throttled_at: null,
   };
+}
+
+/**
+ * Only an answer with 2xx is `OK`.
+ *
+ * @see https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries
+ */
+function toDeliveryStatus(answer: Delivery['answer']): string {
+  if (answer?.kind !== 'answered') return answer?.message ?? 'pending';
+  return answer.status >= 200 && answer.status < 300 ? 'OK' : `Invalid HTTP Response: ${answer.status}`;
 }
 
 function readAction(body: string): string | null {
