@@ -27,7 +27,7 @@ export interface NewUserHook {
   readonly secret: string;
 }
 
-const REQUEST_MS = 15_000;
+const REQUEST_MS = 60_000;
 
 /** A new kind of forge needs an entry here. */
 export const FORGE_USES: Readonly<Record<ForgeKind, ForgeUse>> = {

@@ -29,8 +29,8 @@ export interface User {
 }
 
 /** A build that takes longer than this hangs. */
-const PATIENCE_MS = 120_000;
-const REQUEST_MS = 15_000;
+const PATIENCE_MS = 240_000;
+const REQUEST_MS = 60_000;
 
 /** The first words of the message of an ended build, after its symbol. */
 const ENDED = /^\S+ (?:Passed|Fixed|Failed|Timed out|Cancelled|Superseded|Config error|Refused|Infrastructure error)/i;

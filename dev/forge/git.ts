@@ -9,7 +9,8 @@ const execute = promisify(execFile);
 
 /** The maximum output of a command: a payload or a file, never a pack. */
 const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
-const TIMEOUT_MS = 20_000;
+/** Ends a command that hangs, also on a busy machine. */
+const TIMEOUT_MS = 120_000;
 
 /** The environment of git, without the machine's and the user's configuration. */
 export const GIT_ENVIRONMENT: Readonly<Record<string, string>> = {

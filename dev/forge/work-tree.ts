@@ -8,7 +8,7 @@ import { createGitDirectory, GIT_ENVIRONMENT } from './git.ts';
 const execute = promisify(execFile);
 
 /** The time limit of a git command. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 /** A user's work tree with the real git, without the machine's configuration. */
 export interface WorkTree {

@@ -19,7 +19,7 @@ async function refusalOf(server: string, allowNets: readonly string[] = []): Pro
   try {
     const answer = await pool.getCluster(text).openWorkspace(REQUEST, {
       signal: deadline(),
-      startTimeoutMs: 10_000,
+      startTimeoutMs: 120_000,
       onWaiting: () => {},
     });
     return 'message' in answer ? answer.message : answer.kind;

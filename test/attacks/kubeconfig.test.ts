@@ -52,7 +52,7 @@ async function open(text: string): Promise<WorkspaceAnswer> {
   try {
     return await pool.getCluster(text).openWorkspace(REQUEST, {
       signal: deadline(),
-      startTimeoutMs: 10_000,
+      startTimeoutMs: 120_000,
       onWaiting: () => {},
     });
   } finally {

@@ -88,7 +88,7 @@ describe("A5 A cluster whose Pods have the UIDs of another cluster's Pods", () =
     return async ({ kubeconfig }, says, changes = {}) => {
       const order = { ...REQUEST, idleMs: 60_000, maxAgeMs: 3_600_000, ...changes };
       const signal = deadline();
-      const options = { signal, startTimeoutMs: 10_000, onWaiting: () => {} };
+      const options = { signal, startTimeoutMs: 120_000, onWaiting: () => {} };
       const answer = await clusters.getCluster(kubeconfig).openWorkspace(order, options);
       if (answer.kind !== 'ready') throw new Error(JSON.stringify(answer));
       const { workspace } = answer;
