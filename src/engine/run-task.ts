@@ -17,7 +17,15 @@ import type { Workdir } from './checkout.ts';
 import type { Workspace } from './cluster.ts';
 import { openOutput, toShownTail, type LogContext } from './step-log.ts';
 import { toStepId, type Task } from './tasks.ts';
-import { toCancelEnding, toLimitEnding, toPhase, toVerdict, type Part, type Verdict } from './verdict.ts';
+import {
+  toAttemptLimit,
+  toCancelEnding,
+  toLimitEnding,
+  toPhase,
+  toVerdict,
+  type Part,
+  type Verdict,
+} from './verdict.ts';
 
 /** What the tasks of a build have in common. */
 export interface TaskContext extends LogContext {
@@ -65,17 +73,19 @@ interface Attempt {
   readonly attempt: number;
   readonly agent: StepAgent;
   readonly stepId: string;
+  readonly timeoutMs: number;
 }
 
-async function runAttempt(work: Attempt, part: Part, context: TaskContext): Promise<Verdict> {
-  const { task, attempt, stepId } = work;
+async function runAttempt(attempted: Omit<Attempt, 'timeoutMs'>, part: Part, context: TaskContext): Promise<Verdict> {
+  const { task, attempt, stepId } = attempted;
   const { container, index } = task;
   const { progress, masking, onOutput } = context;
   let end: LogEnd = { size: 0, bytes: new Uint8Array(0) };
   const isLate = performance.now() >= part.deadline;
   progress.startStep(index, attempt);
   const output = onOutput && openOutput({ container, stepId }, context, (bytes) => onOutput(index, bytes));
-  const result = await runAnywhere(work, part, context, {
+  const { timeoutMs, isOfPart } = toAttemptLimit(task, part.deadline - performance.now(), context.isResumed);
+  const result = await runAnywhere({ ...attempted, timeoutMs }, context, {
     // A build that is resumed too late only reads how the step ended. A step that has not started never starts.
     signal: isLate ? AbortSignal.abort() : part.signal,
     lost: context.workspace.lost,
@@ -99,23 +109,18 @@ async function runAttempt(work: Attempt, part: Part, context: TaskContext): Prom
   const isBroken =
     task.kind === 'checkout' && attempt > task.retry && result.kind === 'exited' && result.exitCode !== 0;
   if (result.kind === 'lost' || isBroken) context.agents.condemn();
-  return toVerdict(task, result, { ...part, tail, isPastLimit: performance.now() >= part.deadline });
+  return toVerdict(task, result, { ...part, tail, isOfPart, isPastLimit: performance.now() >= part.deadline });
 }
 
 /** The limit of kept output of a step that has no log in the workspace. */
 const MAX_KEPT_BYTES = 16 * 1024;
 
-/** The shortest time limit that a supervisor keeps. */
-const MIN_TIMEOUT_MS = 1000;
-
 type RunOptions = StepOptions & Parameters<typeof runPlainStep>[2];
 
 /** Runs an attempt under a supervisor. In a container without a shell, runs a list command by a plain exec. */
-async function runAnywhere(work: Attempt, part: Part, context: TaskContext, options: RunOptions): Promise<StepResult> {
-  const { task, attempt, agent, stepId } = work;
+async function runAnywhere(work: Attempt, context: TaskContext, options: RunOptions): Promise<StepResult> {
+  const { task, attempt, agent, stepId, timeoutMs } = work;
   const { name, container, run } = task;
-  const leftMs = Math.max(MIN_TIMEOUT_MS, part.deadline - performance.now());
-  const timeoutMs = Math.min(leftMs, task.timeoutMs ?? leftMs);
   const result = await runStep(
     agent,
     {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { StepResult } from '../agent/step.ts';
 import type { Task } from './tasks.ts';
-import { toPhase, toVerdict, type Circumstances } from './verdict.ts';
+import { toAttemptLimit, toPhase, toVerdict, type AttemptLimit, type Circumstances } from './verdict.ts';
 import { createTask } from '../../test/fakes/task.ts';
 
 const SHA = 'abcdef0123456789abcdef0123456789abcdef01';
@@ -9,6 +9,7 @@ const STEP = createTask({ env: { C3_SHA: SHA } });
 const CHECKOUT: Task = { ...STEP, kind: 'checkout', name: 'checkout', container: 'git' };
 const NOW: Circumstances = {
   tail: 'one\nfatal: no such ref\n',
+  isOfPart: false,
   isPastLimit: false,
   limit: 'the time limit of the build',
   signal: new AbortController().signal,
@@ -59,6 +60,11 @@ it.each<[StepResult, Partial<Circumstances>, object]>([
     { kind: 'stopped', ending: { kind: 'timed-out', message: 'Step "test" was ended at the time limit of the build' } },
   ],
   [
+    { kind: 'timed-out' },
+    { isOfPart: true },
+    { kind: 'stopped', ending: { kind: 'timed-out', message: 'Step "test" was ended at the time limit of the build' } },
+  ],
+  [
     { kind: 'cancelled' },
     { isPastLimit: true, signal: AbortSignal.abort() },
     { kind: 'stopped', ending: { kind: 'cancelled', message: 'The build was cancelled during step "test"' } },
@@ -104,4 +110,14 @@ it('a checkout that finds a fault of the commit has failed like a step, and is n
       message: 'vendor/lib is a submodule, but the commit has no .gitmodules',
     },
   });
+});
+
+it.each<[string, number | undefined, number, boolean, AttemptLimit]>([
+  ['its own limit', 5_000, 60_000, false, { timeoutMs: 5_000, isOfPart: false }],
+  ['what its part has left', 60_000, 5_000, false, { timeoutMs: 5_000, isOfPart: true }],
+  ['what its part has left, without a limit of its own', undefined, 5_000, true, { timeoutMs: 5_000, isOfPart: true }],
+  ['one second at least', undefined, -3, false, { timeoutMs: 1_000, isOfPart: true }],
+  ['a limit that is decided by the clock if it is resumed', 60_000, 5_000, true, { timeoutMs: 5_000, isOfPart: false }],
+])('an attempt has %s', (_, timeoutMs, partMs, isResumed, limit) => {
+  expect(toAttemptLimit({ timeoutMs }, partMs, isResumed)).toEqual(limit);
 });

@@ -23,7 +23,28 @@ export interface Part {
   readonly signal: AbortSignal;
 }
 
-export interface Circumstances extends Pick<Part, 'limit' | 'signal'> {
+/** The shortest time limit that a supervisor keeps. */
+const MIN_TIMEOUT_MS = 1000;
+
+/** The time limit of an attempt. */
+export interface AttemptLimit {
+  readonly timeoutMs: number;
+  /** It is the time that the part of the build has left. The clocks may differ, so the attempt can end a moment earlier. */
+  readonly isOfPart: boolean;
+}
+
+/** @param isResumed the attempt may have begun earlier, so that its own limit is reached before that of the part */
+export function toAttemptLimit(
+  { timeoutMs }: Pick<Task, 'timeoutMs'>,
+  partMs: number,
+  isResumed: boolean,
+): AttemptLimit {
+  const leftMs = Math.max(MIN_TIMEOUT_MS, partMs);
+  if (timeoutMs === undefined) return { timeoutMs: leftMs, isOfPart: true };
+  return { timeoutMs: Math.min(leftMs, timeoutMs), isOfPart: !isResumed && leftMs <= timeoutMs };
+}
+
+export interface Circumstances extends Pick<Part, 'limit' | 'signal'>, Pick<AttemptLimit, 'isOfPart'> {
   /** The end of its output. */
   readonly tail: string;
   /** Whether its part of the build has no time left. */
@@ -32,7 +53,7 @@ export interface Circumstances extends Pick<Part, 'limit' | 'signal'> {
 
 export function toVerdict(task: Task, result: StepResult, circumstances: Circumstances): Verdict {
   const { name } = task;
-  const { isPastLimit, limit, signal } = circumstances;
+  const { isPastLimit, isOfPart, limit, signal } = circumstances;
   switch (result.kind) {
     case 'exited':
       if (result.exitCode === 0) return { kind: 'passed' };
@@ -50,11 +71,9 @@ export function toVerdict(task: Task, result: StepResult, circumstances: Circums
     case 'no-shell':
       return fail(name, `${result.message}; a command given as a list, ["program", "argument"], needs none`);
     case 'timed-out': {
-      const ending = {
-        kind: 'timed-out',
-        message: `Step "${name}" was ended at ${isPastLimit ? limit : 'its time limit'}`,
-      } as const;
-      return isPastLimit ? { kind: 'stopped', ending } : { kind: 'failed', ending };
+      const isPart = isOfPart || isPastLimit;
+      const message = `Step "${name}" was ended at ${isPart ? limit : 'its time limit'}`;
+      return { kind: isPart ? 'stopped' : 'failed', ending: { kind: 'timed-out', message } };
     }
     case 'cancelled':
       if (isPastLimit && !signal.aborted) return { kind: 'stopped', ending: toLimitEnding(name, limit) };
